@@ -1,0 +1,1 @@
+"""Ray: initialising, resource planning, data streams and distributed training."""

@@ -1,0 +1,3 @@
+"""Dual Contrastive Learning Framework for multimodal emotion recognition in conversation."""
+
+__version__ = "0.1.0"

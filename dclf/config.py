@@ -1,0 +1,291 @@
+"""The configuration of one training run: what every key means, its default, and which values are impossible.
+
+The command line, a notebook and a sweep all build the same ``Config``. ``Config.problems`` lists every impossible
+value at once, so that a run is refused before any work starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from dclf.data.dialogue import MODALITIES
+from dclf.models.contract import base_model_class, base_model_names
+
+Modality = Literal["text", "audio", "visual"]
+Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
+ABLATIONS: tuple[str, ...] = get_args(Ablation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which data to train on.
+
+    Attributes:
+        shards: folder or URI (s3://, gs://, file://) of an Arrow shard set.
+        modalities: the modalities to use, any non-empty subset of text, audio and visual.
+        cache_mb: MiB of decoded dialogues each worker keeps in memory; what does not fit is streamed every epoch.
+        shuffle_mb: MiB of decoded dialogues among which a streamed epoch is shuffled.
+    """
+
+    shards: str = ""
+    modalities: tuple[Modality, ...] = ("text", "audio", "visual")
+    cache_mb: int = 256
+    shuffle_mb: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which base model the DCLF framework wears.
+
+    Attributes:
+        name: registered name of the base model.
+        causal: real-time recognition: no prediction depends on a later utterance. False gives the bidirectional
+            original.
+        options: the base model's own hyperparameters (see its Config class); the paper's values where absent.
+    """
+
+    name: str = "mmgcn"
+    causal: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The terms of eq. 11 and the forms the paper leaves open.
+
+    Attributes:
+        gamma_ca: weight of the context-aware contrast L_CA.
+        gamma_mc: weight of the modality contribution contrast L_MC.
+        window: W, how many past utterances an anchor is contrasted with.
+        temperature: tau of both contrasts.
+        ablate: which part to leave out (Table 4): none, base (plain base model), no_cacl, no_ce (no contextual
+            extraction), no_mccl (also drops unimodal heads and ICA) or no_ica.
+        pairs: where both sides of a pair come from: bank (a memory bank over the training split, detached) or batch.
+        denominator: pairs in the denominator of eq. 10: negatives (to the letter) or all (Khosla's form).
+        projection: head on the anchor of the context contrast: none or linear.
+        unimodal_weight: weight of the unimodal heads' cross-entropy.
+        ica_width: width of each modality's projection P_m that the decoder sees beside the hidden state.
+        class_weights: cross-entropy weights: none, or balanced (inverse class frequency of the training split).
+    """
+
+    gamma_ca: float = 0.8
+    gamma_mc: float = 0.4
+    window: int = 10
+    temperature: float = 0.07
+    ablate: Ablation = "none"
+    pairs: Literal["bank", "batch"] = "bank"
+    denominator: Literal["negatives", "all"] = "all"
+    projection: Literal["none", "linear"] = "none"
+    unimodal_weight: float = 1.0
+    ica_width: int = 100
+    class_weights: Literal["none", "balanced"] = "none"
+
+    @property
+    def uses_context_contrast(self) -> bool:
+        """Whether L_CA is part of the loss."""
+        return self.ablate not in ("base", "no_cacl") and self.gamma_ca > 0
+
+    @property
+    def uses_modality_contrast(self) -> bool:
+        """Whether the unimodal heads, and with them L_MC, exist."""
+        return self.ablate not in ("base", "no_mccl")
+
+    @property
+    def uses_ica(self) -> bool:
+        """Whether the decoder sees the modality projections."""
+        return self.uses_modality_contrast and self.ablate != "no_ica"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to optimise, and on what.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: dialogues per optimiser step, over all workers together.
+        lr: Adam's learning rate.
+        weight_decay: Adam's L2 penalty, the lambda of eq. 11.
+        workers: training workers, or a pair (min, max) for elastic training.
+        cpus_per_worker: CPU slots, and threads, of each worker.
+        seed: of initialisation, shuffling, dropout and negatives.
+        patience: epochs without a better validation WF1 before stopping; 0 never stops early.
+        clip_norm: upper bound of the gradient's L2 norm; 0 does not clip.
+        precision: fp32, or bf16 for mixed precision.
+        compile: run the model through torch.compile.
+        device: auto (GPU where one is), cpu or gpu.
+        max_failures: restarts from the last epoch after a lost worker; -1 for no limit.
+        storage: folder or URI for checkpoints.
+    """
+
+    epochs: int = 60
+    batch_size: int = 16
+    lr: float = 3e-4
+    weight_decay: float = 3e-5
+    workers: int | tuple[int, int] = 1
+    cpus_per_worker: int = 1
+    seed: int = 0
+    patience: int = 0
+    clip_norm: float = 0.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    max_failures: int = 2
+    storage: str = "dclf-runs/checkpoints"
+
+    @property
+    def worker_range(self) -> tuple[int, int]:
+        """Fewest and most workers; equal unless training is elastic."""
+        return self.workers if isinstance(self.workers, tuple) else (self.workers, self.workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackConfig:
+    """Where the run is recorded.
+
+    Attributes:
+        uri: MLflow tracking URI; empty takes MLFLOW_TRACKING_URI, then the local SQLite store in dclf-runs.
+        experiment: MLflow experiment name.
+        name: MLflow run name; empty for one made of dataset, model and ablation.
+        tags: further tags of the run.
+    """
+
+    uri: str = ""
+    experiment: str = "dclf"
+    name: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One training run.
+
+    Attributes:
+        data: which data to train on.
+        model: which base model.
+        loss: the terms of the loss.
+        train: how to optimise.
+        track: where the run is recorded.
+        published: reference results, printed beside the measured ones; no hyperparameters.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    published: dict[str, Any] = field(default_factory=dict)
+
+    def problems(self) -> list[str]:
+        """Every impossible value, each as ``key: what must hold, what came instead``; empty when the config is sound.
+
+        Checks values only: whether the shards have the modalities is checked where the shards are opened.
+        """
+        return [*_data_problems(self.data), *_model_problems(self.model), *_range_problems(self)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dictionaries, as they stand in a YAML file."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, sections: Mapping[str, Any]) -> Config:
+        """The inverse of ``to_dict``; sequences become tuples where the fields are tuples.
+
+        Raises:
+            TypeError: a key is unknown.
+        """
+        parts: dict[str, Any] = {
+            "data": DataConfig(**_tuples(sections.get("data", {}), "modalities")),
+            "model": ModelConfig(**sections.get("model", {})),
+            "loss": LossConfig(**sections.get("loss", {})),
+            "train": TrainConfig(**_tuples(sections.get("train", {}), "workers")),
+            "track": TrackConfig(**sections.get("track", {})),
+        }
+        return cls(**{**sections, **parts})
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted key -> value, without ``published`` and ``track``: what identifies the training."""
+        sections = self.to_dict()
+        return {
+            f"{section}.{key}": value
+            for section in ("data", "model", "loss", "train")
+            for key, value in sections[section].items()
+        }
+
+
+def _tuples(section: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {k: tuple(v) if k == key and isinstance(v, list) else v for k, v in section.items()}
+
+
+def _data_problems(data: DataConfig) -> Iterator[str]:
+    if not data.shards:
+        yield "data.shards: must name a folder or URI of Arrow shards, is empty; make some with `dclf data generate`"
+    unknown = [m for m in data.modalities if m not in MODALITIES]
+    if not data.modalities or unknown or len(set(data.modalities)) != len(data.modalities):
+        yield (
+            f"data.modalities: must be a non-empty subset of {', '.join(MODALITIES)} without repeats, "
+            f"is {list(data.modalities)}"
+        )
+
+
+def _model_problems(model: ModelConfig) -> Iterator[str]:
+    if model.name not in base_model_names():
+        yield f"model.name: must be one of {', '.join(base_model_names())}, is {model.name!r}"
+        return
+    config_class = base_model_class(model.name).Config
+    known = {f.name for f in fields(config_class)}
+    unknown = sorted(set(model.options) - known)
+    for key in unknown:
+        yield f"model.options.{key}: {model.name} has no such option; it has {', '.join(sorted(known))}"
+    if not unknown:
+        try:
+            config_class(**model.options)
+        except (TypeError, ValueError) as error:
+            yield f"model.options: {error}"
+
+
+_AT_LEAST_ONE = (
+    "data.shuffle_mb",
+    "loss.window",
+    "loss.ica_width",
+    "train.epochs",
+    "train.batch_size",
+    "train.cpus_per_worker",
+)
+_NOT_NEGATIVE = (
+    "data.cache_mb",
+    "loss.gamma_ca",
+    "loss.gamma_mc",
+    "loss.unimodal_weight",
+    "train.weight_decay",
+    "train.seed",
+    "train.patience",
+    "train.clip_norm",
+)
+_ABOVE_ZERO = ("loss.temperature", "train.lr")
+
+
+def _range_problems(config: Config) -> Iterator[str]:
+    sections = config.to_dict()
+
+    def value(key: str) -> Any:
+        section, name = key.split(".")
+        return sections[section][name]
+
+    bounds = (
+        (_AT_LEAST_ONE, "at least 1", lambda v: v >= 1),
+        (_NOT_NEGATIVE, "0 or more", lambda v: 0 <= v < float("inf")),
+        (_ABOVE_ZERO, "above 0 and finite", lambda v: 0 < v < float("inf")),
+    )
+    for keys, must, holds in bounds:
+        for key in keys:
+            if not holds(value(key)):
+                yield f"{key}: must be {must}, is {value(key)}"
+    low, high = config.train.worker_range
+    if not 1 <= low <= high:
+        yield f"train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is {config.train.workers}"
+    elif high > config.train.batch_size:
+        yield f"train.workers: {high} workers need batches of at least {high} dialogues, train.batch_size is smaller"
+    if config.train.max_failures < -1:
+        yield f"train.max_failures: must be -1 (no limit) or more, is {config.train.max_failures}"

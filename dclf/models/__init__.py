@@ -1,0 +1,1 @@
+"""Base models behind one contract, and the DCLF framework that any of them can wear."""

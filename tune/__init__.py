@@ -1,0 +1,1 @@
+"""Ray Tune, Optuna and MLflow: tracked training runs and everything built from them."""
