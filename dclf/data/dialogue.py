@@ -1,7 +1,7 @@
 """What one dialogue and one dataset are, in memory.
 
-    n      utterances of the dialogue
-    D_m    raw feature width of modality m
+n      utterances of the dialogue
+D_m    raw feature width of modality m
 """
 
 from __future__ import annotations

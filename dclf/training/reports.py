@@ -1,4 +1,4 @@
-"""What a training run says while it goes on and when it ends. Plain data: it crosses process borders as dictionaries."""
+"""What a training run says while it goes on and when it ends: plain data that crosses process borders."""
 
 from __future__ import annotations
 
