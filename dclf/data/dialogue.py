@@ -7,7 +7,8 @@ D_m    raw feature width of modality m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,3 +65,12 @@ class DatasetInfo:
     def modalities(self) -> tuple[str, ...]:
         """The modalities the shards carry, in the order of ``MODALITIES``."""
         return tuple(m for m in MODALITIES if m in self.widths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, ready for JSON."""
+        return {**asdict(self), "class_names": list(self.class_names)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> DatasetInfo:
+        """The inverse of ``to_dict``."""
+        return cls(**{**data, "class_names": tuple(data["class_names"])})

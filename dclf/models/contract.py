@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class BaseModel(nn.Module, ABC):
     """
 
     Config: ClassVar[type[Any]]
-    """The dataclass of the model's own hyperparameters."""
+    """The dataclass of the model's own hyperparameters; ``dropout``, which the decoder shares, is one of them."""
 
     encoder_width: int
     hidden_width: int
@@ -81,8 +82,14 @@ def register(name: str) -> Callable[[type[BaseModel]], type[BaseModel]]:
     return enter
 
 
+def _load_shipped() -> None:
+    # Imported here and not above, because the models that ship import this module.
+    import_module("dclf.models.catalogue")
+
+
 def base_model_class(name: str) -> type[BaseModel]:
     """The registered base model of this name; ValueError names the known ones."""
+    _load_shipped()
     if name not in _REGISTRY:
         raise ValueError(f"unknown base model {name!r}: choose one of {', '.join(base_model_names())}")
     return _REGISTRY[name]
@@ -90,4 +97,5 @@ def base_model_class(name: str) -> type[BaseModel]:
 
 def base_model_names() -> tuple[str, ...]:
     """Names of all registered base models, sorted."""
+    _load_shipped()
     return tuple(sorted(_REGISTRY))

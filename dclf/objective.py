@@ -1,0 +1,135 @@
+"""The total loss, eq. 11, as sums that several workers can turn into global means.
+
+    L = L_CE + gamma_ca L_CA + gamma_mc sum_m L_MC^m + unimodal_weight sum_m CE(U^m)
+
+Every term is a mean over its counted utterances. A worker sees only its part of the batch, so a term is kept as a
+sum and a count; the mean is taken after both were added up over the workers. lambda ||theta|| is the optimiser's
+weight decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dclf.config import LossConfig
+from dclf.data.batch import Batch
+from dclf.losses import context_terms, modality_terms
+from dclf.models.framework import DCLF, DCLFOutput
+from dclf.pairs import ContrastPairs
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss term became NaN or infinite; the message names the term."""
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One loss term of one batch.
+
+    Attributes:
+        total: scalar, sum over the counted utterances, with gradient.
+        count: scalar, how many (or, with class weights, how much weight) that was.
+    """
+
+    total: Tensor
+    count: Tensor
+
+
+class Objective:
+    """The terms of eq. 11 and their weights.
+
+    Args:
+        loss: weights and forms of the terms.
+        modalities: the modalities in use.
+        class_weights: [C] weights of the cross-entropy, or None for none.
+    """
+
+    def __init__(self, loss: LossConfig, modalities: Iterable[str], class_weights: Tensor | None = None) -> None:
+        self.loss = loss
+        self.class_weights = class_weights
+        self.weights: dict[str, float] = {"ce": 1.0}
+        if loss.uses_context_contrast:
+            self.weights["ca"] = loss.gamma_ca
+        if loss.uses_modality_contrast:
+            for modality in modalities:
+                self.weights[f"unimodal/{modality}"] = loss.unimodal_weight
+                self.weights[f"mc/{modality}"] = loss.gamma_mc
+
+    def terms(self, model: DCLF, output: DCLFOutput, batch: Batch, pairs: ContrastPairs | None) -> dict[str, Term]:
+        """Every term of ``weights`` for one batch.
+
+        Args:
+            model: holds the head of the context contrast.
+            output: the model's output for the batch.
+            batch: the utterances.
+            pairs: the context contrast's pairs; None where L_CA is not part of the loss.
+        """
+        terms = {"ce": self._cross_entropy(output.logits, batch.labels)}
+        if pairs is not None and model.contrast is not None:
+            terms["ca"] = self._context_contrast(model, output, pairs)
+        for modality, logits in output.unimodal.items():
+            terms[f"unimodal/{modality}"] = self._cross_entropy(logits, batch.labels)
+            correct = logits.detach().argmax(dim=-1) == batch.labels
+            anchors = modality_terms(output.encoded[modality], correct, self.loss.temperature)
+            terms[f"mc/{modality}"] = Term(anchors.values.sum(), anchors.counted.sum())
+        return terms
+
+    def mean(self, terms: Mapping[str, Term], counts: Mapping[str, float]) -> Tensor:
+        """The weighted sum of the terms, each divided by its count over all workers; a term nobody counted is 0."""
+        shares = [self.weights[name] * term.total / counts[name] for name, term in terms.items() if counts[name] > 0]
+        return torch.stack(shares).sum()
+
+    def summary(self, totals: Mapping[str, float], counts: Mapping[str, float]) -> dict[str, float]:
+        """Means for a report: ``ce``, ``ca``, ``mc`` and ``unimodal`` (summed over modalities), and ``total``."""
+        means = {name: totals[name] / counts[name] if counts[name] > 0 else 0.0 for name in self.weights}
+        report = {"total": sum(self.weights[name] * mean for name, mean in means.items())}
+        for name, mean in means.items():
+            group = name.split("/")[0]
+            report[group] = report.get(group, 0.0) + mean
+        return report
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Term:
+        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        total = functional.cross_entropy(logits.float(), labels, weight=weights, reduction="sum")
+        count = torch.tensor(float(len(labels))) if weights is None else weights[labels].sum()
+        return Term(total, count)
+
+    def _context_contrast(self, model: DCLF, output: DCLFOutput, pairs: ContrastPairs) -> Term:
+        assert model.contrast is not None
+        candidates = output.state if pairs.candidates is None else pairs.candidates
+        cosines = model.contrast.cosines(output.state, output.context, candidates, pairs.index)
+        window = pairs.positive_mask.shape[1]
+        anchors = context_terms(
+            cosines[:, :window],
+            cosines[:, window:],
+            pairs.positive_mask,
+            pairs.negative_mask,
+            self.loss.temperature,
+            self.loss.denominator,
+        )
+        return Term(anchors.values.sum(), anchors.counted.sum())
+
+
+def check_finite(totals: Mapping[str, float], where: str) -> None:
+    """Stop the run when a term is not finite.
+
+    Raises:
+        NonFiniteLossError: names every such term, the place and the remedy.
+    """
+    broken = [name for name, value in totals.items() if not abs(value) < float("inf")]
+    if broken:
+        raise NonFiniteLossError(
+            f"loss term {', '.join(broken)} must be finite, is not, {where}; lower train.lr, set train.clip_norm, "
+            "raise loss.temperature, or use train.precision fp32"
+        )
+
+
+def balanced_class_weights(labels: Tensor, classes: int) -> Tensor:
+    """Inverse class frequency, [C] float32: weight 1 for a class of average frequency or none at all."""
+    counts = torch.bincount(labels, minlength=classes).float()
+    return torch.where(counts > 0, len(labels) / (classes * counts.clamp(min=1)), torch.ones(classes))

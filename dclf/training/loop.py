@@ -1,0 +1,244 @@
+"""The one training loop: in process, on Ray Train workers, inside a trial.
+
+Order of a run: one pass over the training split for the feature statistics (which also fills the cache), one forward
+pass that fills the memory bank, then epochs of steps and a validation each; at the end the best epoch's model is
+scored on validation and, once, on test.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dclf.bank import MemoryBank
+from dclf.config import Config
+from dclf.data.batch import Batch
+from dclf.data.shards import ShardSet
+from dclf.data.statistics import FeatureStatistics
+from dclf.models.framework import DCLF
+from dclf.negatives import EmotionIndex
+from dclf.objective import Objective, Term, balanced_class_weights, check_finite
+from dclf.pairs import PairSampler
+from dclf.training.batches import MIB, CachedSplit, batches, lockstep, shuffled, worker_batch_size
+from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
+from dclf.training.evaluation import evaluate_split
+from dclf.training.preflight import check_shards
+from dclf.training.progress import Progress
+from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from dclf.training.source import Reporter, Silent, Source
+from dclf.training.workers import Workers
+
+
+def train(
+    config: Config,
+    source: Source,
+    shards: ShardSet,
+    *,
+    reporter: Reporter | None = None,
+    state: dict[str, Any] | None = None,
+) -> FinalReport:
+    """Train, validate and finally test one model.
+
+    Called by every worker; torch.distributed, where initialised, joins them.
+
+    Args:
+        config: the run; ``config.problems()`` is empty.
+        source: this worker's share of the dialogues.
+        shards: the whole shard set, for its labels and description; features are read through ``source`` only.
+        reporter: hears of every epoch and gets the state to checkpoint.
+        state: a loaded checkpoint to go on from.
+
+    Returns:
+        The same report on every worker.
+
+    Raises:
+        DataError: the shards lack a split or modality the run needs.
+        NonFiniteLossError: a loss term became NaN or infinite.
+        ValueError: a GPU is asked for where none is.
+    """
+    check_shards(shards, config.data.modalities)
+    run = _Run(config, source, shards)
+    run.prepare() if state is None else run.restore(state)
+    listener = reporter or Silent()
+    while not run.progress.finished:
+        report = run.epoch()
+        listener.epoch(report, run.state())
+    return run.conclude()
+
+
+class _Run:
+    def __init__(self, config: Config, source: Source, shards: ShardSet) -> None:
+        self.config = config
+        self.info = shards.info
+        self.workers = Workers(resolve_device(config.train.device))
+        budget = config.data.cache_mb * MIB
+        self.splits = {split: CachedSplit(source, split, budget) for split in ("train", "val", "test")}
+        self.batch_size = worker_batch_size(config, self.workers.rank, self.workers.size)
+        self.index = shards.index("train")
+        torch.manual_seed(config.train.seed)
+        self.model = DCLF(self.info, config.data.modalities, config.model, config.loss).to(self.workers.device)
+        if config.train.compile:
+            self.model.compile(dynamic=True)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=config.train.lr, weight_decay=config.train.weight_decay, fused=True
+        )
+        self.bank, self.pairs = self._context_pairs()
+        self.objective = Objective(config.loss, self.model.modalities, self._class_weights())
+        self.progress = Progress(epochs=config.train.epochs, patience=config.train.patience)
+        # Weights must start equal on all workers, dropout must not be.
+        torch.manual_seed(config.train.seed * 1_000_003 + self.workers.rank)
+
+    def _context_pairs(self) -> tuple[MemoryBank | None, PairSampler | None]:
+        loss, seed = self.config.loss, self.config.train.seed
+        if not loss.uses_context_contrast:
+            return None, None
+        if loss.pairs == "batch":
+            return None, PairSampler(loss.window, seed)
+        bank = MemoryBank(len(self.index.labels), self.model.base.state_width)
+        emotions = EmotionIndex(self.index.labels, self.index.lengths)
+        return bank, PairSampler(loss.window, seed, bank, emotions)
+
+    def _class_weights(self) -> Tensor | None:
+        if self.config.loss.class_weights == "none":
+            return None
+        labels = torch.from_numpy(self.index.labels.astype("int64"))
+        return balanced_class_weights(labels, len(self.info.class_names)).to(self.workers.device)
+
+    def prepare(self) -> None:
+        """Feature statistics and the memory bank's first filling."""
+        statistics = FeatureStatistics({m: self.info.widths[m] for m in self.model.modalities})
+        for dialogue in self.splits["train"]:
+            statistics.accumulate(dialogue)
+        for share in self.workers.gather(statistics)[1:] if self.workers.rank == 0 else []:
+            statistics.merge(share)
+        merged = self.workers.gather(statistics)[0]
+        self.model.standardise.set(merged)
+        if self.bank is not None:
+            self._fill_bank(self.bank)
+
+    def _fill_bank(self, bank: MemoryBank) -> None:
+        self.model.eval()
+        for batch in lockstep(self._batches(iter(self.splits["train"])), self.workers):
+            states = None
+            if batch is not None:
+                with torch.no_grad(), autocast(self.config.train.precision, self.workers.device):
+                    states = self.model(batch.features, batch.speakers, batch.layout).state
+            self._refresh(bank, batch, states)
+
+    def _refresh(self, bank: MemoryBank, batch: Batch | None, states: Tensor | None) -> None:
+        if batch is None or states is None:
+            positions, states = torch.zeros(0, dtype=torch.int64), torch.zeros(0, self.model.base.state_width)
+        else:
+            positions = batch.positions
+        bank.synchronise(positions, states)
+
+    def _batches(self, dialogues: Iterator[Any]) -> Iterator[Batch]:
+        for batch in batches(dialogues, self.batch_size, self.model.modalities, self.index):
+            yield batch.to(self.workers.device)
+
+    def epoch(self) -> EpochReport:
+        """One pass over the training split, then validation."""
+        started = time.perf_counter()
+        epoch = self.progress.epoch + 1
+        losses = self._train_epoch(epoch)
+        validation = self._evaluate("val")
+        improved = self.progress.record(epoch, validation.scores["wf1"])
+        if improved:
+            self.progress.best_model = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+        report = EpochReport(
+            epoch=epoch,
+            epochs=self.config.train.epochs,
+            losses=losses,
+            validation=validation.scores,
+            best_epoch=self.progress.best_epoch,
+            best_wf1=self.progress.best_wf1,
+            seconds=time.perf_counter() - started,
+        )
+        self.progress.history.append(report)
+        return report
+
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        self.model.train()
+        data, seed = self.config.data, self.config.train.seed
+        order = shuffled(self.splits["train"], seed, epoch, data.shuffle_mb * MIB)
+        totals = dict.fromkeys(self.objective.weights, 0.0)
+        counts = dict.fromkeys(self.objective.weights, 0.0)
+        for step, batch in enumerate(lockstep(self._batches(order), self.workers), start=1):
+            step_totals, step_counts = self._step(batch, epoch, step)
+            for name in totals:
+                totals[name] += step_totals[name]
+                counts[name] += step_counts[name]
+        return self.objective.summary(totals, counts)
+
+    def _step(self, batch: Batch | None, epoch: int, step: int) -> tuple[dict[str, float], dict[str, float]]:
+        terms, states = ({}, None) if batch is None else self._forward(batch, epoch)
+        totals, counts = self._over_workers(terms)
+        check_finite(totals, f"in epoch {epoch}, step {step}")
+        self.optimiser.zero_grad(set_to_none=True)
+        if terms:
+            self.objective.mean(terms, counts).backward()
+        self.workers.sum_gradients(self.model.parameters())
+        if self.config.train.clip_norm > 0:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
+        self.optimiser.step()
+        if self.bank is not None:
+            self._refresh(self.bank, batch, states)
+        return totals, counts
+
+    def _forward(self, batch: Batch, epoch: int) -> tuple[dict[str, Term], Tensor]:
+        pairs = None if self.pairs is None else self.pairs.pairs(batch, epoch)
+        with autocast(self.config.train.precision, self.workers.device):
+            output = self.model(batch.features, batch.speakers, batch.layout)
+            terms = self.objective.terms(self.model, output, batch, pairs)
+        return terms, output.state.detach()
+
+    def _over_workers(self, terms: dict[str, Term]) -> tuple[dict[str, float], dict[str, float]]:
+        """Totals and counts of every term, summed over the workers in one message."""
+        names = list(self.objective.weights)
+        pairs = [(terms[n].total.detach(), terms[n].count) if n in terms else (0.0, 0.0) for n in names]
+        sums = self.workers.sum(torch.tensor([[float(t), float(c)] for t, c in pairs], dtype=torch.float64)).tolist()
+        return {n: s[0] for n, s in zip(names, sums, strict=True)}, {n: s[1] for n, s in zip(names, sums, strict=True)}
+
+    def _evaluate(self, split: str) -> SplitReport:
+        collated = batches(iter(self.splits[split]), self.batch_size, self.model.modalities)
+        with autocast(self.config.train.precision, self.workers.device):
+            return evaluate_split(self.model, collated, self.workers, split, self.info.class_names)
+
+    def state(self) -> dict[str, Any]:
+        """Everything a later process needs to go on as if nothing had happened; complete on rank 0."""
+        rng = self.workers.gather(rng_state(self.workers.device))
+        if self.workers.rank != 0:
+            return {}
+        return {
+            "config": self.config.to_dict(),
+            "info": self.info.to_dict(),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rng": rng,
+            "bank": None if self.bank is None else self.bank.state_dict(),
+            "progress": self.progress.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; other workers than before is fine, their dropout then differs."""
+        self.splits["train"].fill()
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.bank is not None:
+            self.bank.load_state_dict(state["bank"])
+        self.progress.restore(state["progress"])
+        if self.workers.rank < len(state["rng"]):
+            set_rng_state(state["rng"][self.workers.rank], self.workers.device)
+
+    def conclude(self) -> FinalReport:
+        """Score the best epoch's model on validation and test."""
+        self.model.load_state_dict(self.progress.best_model)
+        return FinalReport(
+            class_names=list(self.info.class_names),
+            history=self.progress.history,
+            splits={split: self._evaluate(split) for split in ("val", "test")},
+        )
