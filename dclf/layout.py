@@ -16,6 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
@@ -27,7 +29,7 @@ class Layout:
     """
 
     lengths: tuple[int, ...]
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device | str = "cpu") -> Layout:
