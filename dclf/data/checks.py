@@ -1,0 +1,99 @@
+"""What must hold for one dialogue, and the words for it when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
+
+NAMED = 5
+"""How many utterance numbers a message names."""
+
+
+def validate_dialogue(dialogue: Dialogue, info: DatasetInfo) -> list[str]:
+    """Every problem of one dialogue, each naming the dialogue; empty where it is sound."""
+    name = f"dialogue {dialogue.dialogue_id!r}"
+    return [f"{name}: {problem}" for problem in _problems(dialogue, info)]
+
+
+def zero_rows(dialogue: Dialogue) -> list[str]:
+    """Warnings for feature rows that are all zero: a sign of a failed extraction."""
+    return [
+        f"dialogue {dialogue.dialogue_id!r}: {modality} features are all zero at {_places(rows)}; models stay finite "
+        "on such rows, but the feature extraction probably failed there: extract them again or leave the modality out"
+        for modality, matrix in dialogue.features.items()
+        if (rows := np.flatnonzero(~np.any(np.asarray(matrix), axis=1))).size
+    ]
+
+
+def _problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
+    if not isinstance(dialogue.dialogue_id, str) or not dialogue.dialogue_id:
+        yield "the dialogue id must be a non-empty string"
+    if dialogue.split not in SPLITS:
+        yield f"split must be one of {', '.join(SPLITS)}, is {dialogue.split!r}"
+    if len(dialogue) == 0:
+        yield "must have at least one utterance, has none; leave it out"
+    count = len(dialogue)
+    yield from _index_problems("label", dialogue.labels, count, len(info.class_names), "class names")
+    yield from _index_problems("speaker", dialogue.speakers, count, info.speaker_count, "speaker count")
+    if dialogue.utterances and len(dialogue.utterances) != count:
+        yield f"has {len(dialogue.utterances)} transcripts for {count} labels"
+    yield from _modality_problems(dialogue, info)
+
+
+def _index_problems(what: str, values: Any, count: int, limit: int, source: str) -> Iterator[str]:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        yield f"{what}s must be one row of integers, are {array.dtype} of shape {list(array.shape)}"
+        return
+    if len(array) != count:
+        yield f"has {len(array)} {what}s for {count} labels"
+    wrong = np.flatnonzero((array < 0) | (array >= limit))
+    if wrong.size:
+        yield (
+            f"{what} {int(array[wrong[0]])} at {_places(wrong)} is out of range 0..{limit - 1}; "
+            f"correct the {what} or the dataset's {source}"
+        )
+
+
+def _modality_problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
+    present = set(dialogue.features)
+    for modality in sorted(present - set(info.widths)):
+        yield f"carries {modality} features, which the dataset does not declare"
+    for modality in info.modalities:
+        if modality not in present:
+            yield f"lacks {modality} features, which the dataset declares"
+        else:
+            yield from _matrix_problems(modality, dialogue.features[modality], len(dialogue), info.widths[modality])
+
+
+def _matrix_problems(modality: str, features: Any, count: int, width: int) -> Iterator[str]:
+    matrix = np.asarray(features)
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+        yield f"{modality} features must be a matrix of numbers [n, {width}], are {matrix.dtype} {list(matrix.shape)}"
+        return
+    if matrix.shape[0] != count:
+        yield f"has {matrix.shape[0]} rows of {modality} features for {count} labels"
+    if matrix.shape[1] != width:
+        yield f"{modality} features are {matrix.shape[1]} wide, the dataset declares {width}"
+    wrong = np.flatnonzero(~_finite_rows(matrix))
+    if wrong.size:
+        yield f"{modality} features hold NaN or infinity at {_places(wrong)}; extract them again or drop the dialogue"
+
+
+def _finite_rows(matrix: NDArray[Any]) -> NDArray[np.bool_]:
+    # Judged as float32, the stored type: a float64 beyond its range would turn infinite in the shard.
+    with np.errstate(over="ignore"):
+        finite: NDArray[np.bool_] = np.isfinite(matrix.astype(np.float32, copy=False)).all(axis=1)
+    return finite
+
+
+def _places(rows: NDArray[np.intp]) -> str:
+    named = ", ".join(str(int(row)) for row in rows[:NAMED])
+    if len(rows) == 1:
+        return f"utterance {named}"
+    return f"utterances {named}" + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")

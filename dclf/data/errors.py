@@ -1,0 +1,52 @@
+"""What can be wrong with data, shards and the files they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+LISTED = 20
+"""How many problems an error message lists before it only counts them."""
+
+
+class DataError(ValueError):
+    """Data that break a rule of the shard format; carries every problem found, not just the first.
+
+    Attributes:
+        problems: one sentence each, naming the dialogue.
+    """
+
+    def __init__(self, problems: Sequence[str], heading: str = "the data are not valid") -> None:
+        self.problems = tuple(problems)
+        self.heading = heading
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        count = len(self.problems)
+        lines = [f"{self.heading}: {count} problem{'s' if count != 1 else ''}"]
+        lines += [f"  - {problem}" for problem in self.problems[:LISTED]]
+        if count > LISTED:
+            lines.append(f"  - and {count - LISTED} more, {count} in total")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[type[DataError], tuple[tuple[str, ...], str]]:
+        return type(self), (self.problems, self.heading)
+
+
+class ShardError(ValueError):
+    """A shard set that is unfinished, damaged or of another format."""
+
+
+class MissingModalityError(ValueError):
+    """A modality was asked for that the shards do not carry."""
+
+
+class OutputFolderError(OSError):
+    """The folder or URI to write to is full, read-only, unreachable or already in use."""
+
+
+class UnsafePickleError(ValueError):
+    """A pickle names something other than NumPy arrays and plain containers; nothing of it was run."""
+
+
+class SourceError(ValueError):
+    """A file to import is missing, damaged or laid out differently than its importer expects."""

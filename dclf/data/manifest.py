@@ -1,0 +1,123 @@
+"""The manifest of a shard set: which files belong to it, what they hold and their checksums.
+
+It is written last, so a folder without one is an unfinished shard set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dclf.data.dialogue import SPLITS, DatasetInfo
+from dclf.data.errors import ShardError
+from dclf.data.schema import info_from_dict, info_to_dict
+from dclf.data.storage import Folder
+
+MANIFEST = "manifest.json"
+INDEX = "index.arrow"
+REMEDY = "write the shards again with 'dclf data import' or 'dclf data generate', or copy them anew"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One file of the set: its name, its size in bytes and its SHA-256."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEntry(FileEntry):
+    """One shard file: dialogues (rows) and utterances of one split."""
+
+    split: str
+    rows: int
+    utterances: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a finished shard set holds.
+
+    Attributes:
+        info: the dataset facts.
+        shards: the shard files, by split in the order of ``SPLITS``, then by number.
+        index: the sidecar with labels, speakers and row numbers.
+    """
+
+    info: DatasetInfo
+    shards: tuple[ShardEntry, ...]
+    index: FileEntry
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Dialogues per split; every split is named, an empty one with 0."""
+        return {split: sum(s.rows for s in self.shards if s.split == split) for split in SPLITS}
+
+    @property
+    def utterances(self) -> dict[str, int]:
+        """Utterances per split."""
+        return {split: sum(s.utterances for s in self.shards if s.split == split) for split in SPLITS}
+
+    @property
+    def sha256(self) -> str:
+        """One hash of the whole data: over the checksums of its shards."""
+        lines = "".join(f"{shard.file} {shard.sha256}\n" for shard in self.shards)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def of_split(self, split: str | None) -> Iterator[ShardEntry]:
+        """The shards of one split, or all."""
+        return (shard for shard in self.shards if split is None or shard.split == split)
+
+    def shard(self, file: str) -> ShardEntry:
+        """The entry of this shard file."""
+        for entry in self.shards:
+            if entry.file == file:
+                return entry
+        raise ShardError(f"the manifest lists no shard {file}; {REMEDY}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in ``manifest.json``."""
+        shards = [asdict(shard) for shard in self.shards]
+        return {**info_to_dict(self.info), "index": asdict(self.index), "shards": shards, "sha256": self.sha256}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Manifest:
+        """The inverse of ``to_dict``."""
+        info = info_from_dict(values)
+        shards = tuple(ShardEntry(**entry) for entry in values["shards"])
+        return cls(info=info, shards=shards, index=FileEntry(**values["index"]))
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """The manifest of a shard set; ShardError where there is none or it is damaged."""
+    folder = Folder.of(path)
+    if not folder.exists(MANIFEST):
+        raise ShardError(
+            f"{folder.shown}: no {MANIFEST} here, so this is not a finished shard set; check the path, or {REMEDY}"
+        )
+    try:
+        return Manifest.from_dict(json.loads(folder.read_bytes(MANIFEST)))
+    except ShardError as error:
+        raise ShardError(f"{folder.shown}: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(f"{folder.shown}/{MANIFEST} is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
+
+
+def verify_shard(path: str | os.PathLike[str], entry: FileEntry) -> None:
+    """Check a file's SHA-256 against the manifest; ShardError names the file, what was expected and what found."""
+    folder = Folder.of(path)
+    if not folder.exists(entry.file):
+        raise ShardError(f"{folder.shown}/{entry.file} is missing although the manifest lists it; {REMEDY}")
+    found = folder.sha256(entry.file)
+    if found != entry.sha256:
+        size = folder.filesystem.get_file_info(folder.path(entry.file)).size
+        raise ShardError(
+            f"{folder.shown}/{entry.file} is damaged: expected {entry.bytes} bytes with sha256 {entry.sha256}, "
+            f"found {size} bytes with sha256 {found}; {REMEDY}"
+        )

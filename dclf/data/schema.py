@@ -1,0 +1,104 @@
+"""The Arrow schema of a shard, and the dataset facts stored in its metadata.
+
+One row is one dialogue of n utterances: ``dialogue_id``, ``split``, ``speakers`` and ``labels`` (int32 [n]),
+``utterances`` (n strings or none) and per modality m one float32 matrix [n, D_m] as a list of fixed-width rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from dclf.data.dialogue import MODALITIES, DatasetInfo
+from dclf.data.errors import MissingModalityError, ShardError
+
+FORMAT_VERSION = 1
+"""Raised when a reader of the previous version could no longer read the shards."""
+
+PLAIN_COLUMNS = ("dialogue_id", "split", "speakers", "labels", "utterances")
+_METADATA_KEY = b"dclf"
+
+
+def shard_schema(info: DatasetInfo) -> pa.Schema:
+    """Schema of every shard of a dataset."""
+    fields = [
+        pa.field("dialogue_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("speakers", pa.list_(pa.int32()), nullable=False),
+        pa.field("labels", pa.list_(pa.int32()), nullable=False),
+        pa.field("utterances", pa.list_(pa.string()), nullable=False),
+    ]
+    fields += [pa.field(m, pa.list_(pa.list_(pa.float32(), info.widths[m])), nullable=False) for m in info.modalities]
+    return pa.schema(fields, metadata={_METADATA_KEY: json.dumps(info_to_dict(info), sort_keys=True)})
+
+
+def index_schema() -> pa.Schema:
+    """Schema of ``index.arrow``: everything but features and transcripts, and where the dialogue's row is."""
+    return pa.schema(
+        [
+            pa.field("dialogue_id", pa.string(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("speakers", pa.list_(pa.int32()), nullable=False),
+            pa.field("labels", pa.list_(pa.int32()), nullable=False),
+            pa.field("shard", pa.string(), nullable=False),
+            pa.field("row", pa.int64(), nullable=False),
+        ]
+    )
+
+
+def info_to_dict(info: DatasetInfo) -> dict[str, Any]:
+    """Plain values, ready for JSON; the inverse of ``info_from_dict``."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "dataset": info.dataset,
+        "class_names": list(info.class_names),
+        "widths": {m: int(info.widths[m]) for m in info.modalities},
+        "speaker_count": int(info.speaker_count),
+        "provenance": dict(info.provenance),
+    }
+
+
+def info_from_dict(values: Mapping[str, Any]) -> DatasetInfo:
+    """The dataset facts of a manifest or of a shard's metadata; ShardError on another format version."""
+    version = values.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ShardError(
+            f"the shards have format version {version}, this DCLF reads version {FORMAT_VERSION}: "
+            "import or generate the data again, or install the DCLF that wrote them"
+        )
+    return DatasetInfo(
+        dataset=values["dataset"],
+        class_names=tuple(values["class_names"]),
+        widths={m: values["widths"][m] for m in MODALITIES if m in values["widths"]},
+        speaker_count=values["speaker_count"],
+        provenance=values["provenance"],
+    )
+
+
+def info_from_schema(schema: pa.Schema) -> DatasetInfo:
+    """The dataset facts in a shard's own metadata; ShardError where the file is not a shard of ours."""
+    metadata = schema.metadata or {}
+    if _METADATA_KEY not in metadata:
+        raise ShardError("the Arrow file carries no DCLF metadata: it is not a shard; import the data with dclf data")
+    return info_from_dict(json.loads(metadata[_METADATA_KEY]))
+
+
+def chosen_modalities(info: DatasetInfo, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The modalities to decode, in the order of ``MODALITIES``; MissingModalityError names those the shards lack."""
+    if wanted is None:
+        return info.modalities
+    lacking = [m for m in wanted if m not in info.widths]
+    if lacking:
+        raise MissingModalityError(
+            f"the shards of {info.dataset} carry {', '.join(info.modalities) or 'no modality'}, not "
+            f"{', '.join(lacking)}: choose data.modalities among those present, or import the data again with them"
+        )
+    return tuple(m for m in MODALITIES if m in wanted)
+
+
+def columns_for(modalities: Sequence[str]) -> tuple[str, ...]:
+    """Columns that a ``Dialogue`` with these modalities is read from."""
+    return (*PLAIN_COLUMNS, *modalities)

@@ -1,0 +1,131 @@
+"""Mean and deviation of every feature column over the training split, and the module that applies them.
+
+D_m  width of modality m        N  utterances of a batch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dclf.data.dialogue import Dialogue
+
+CONSTANT = 1e-6
+"""A column whose deviation is below this share of its mean holds float32 rounding only, and counts as constant."""
+
+Columns = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMoments:
+    """Mean and deviation of each feature column.
+
+    Attributes:
+        mean: modality -> float64 [D_m].
+        std: modality -> float64 [D_m], population deviation; 1 for constant columns.
+    """
+
+    mean: Columns
+    std: Columns
+
+
+class FeatureStatistics:
+    """Running sums over utterances; those of several workers add up.
+
+    Attributes:
+        sums: ``count`` (float64 [1]) and per modality ``<modality>/sum`` and ``<modality>/squares`` (float64 [D_m]),
+            both about the shift. Adding the arrays of all workers, for example by an all-reduce, gives the statistics
+            of all their dialogues, provided that they share the shift.
+    """
+
+    def __init__(self, widths: Mapping[str, int], shift: Columns | None = None) -> None:
+        """Start empty.
+
+        Args:
+            widths: modality -> D_m of the modalities to watch.
+            shift: modality -> float64 [D_m], any value near the data; keeps precision where a column's mean is huge
+                beside its deviation. 0 where None.
+        """
+        self._shift = {m: np.zeros(width) if shift is None else np.asarray(shift[m]) for m, width in widths.items()}
+        self.sums: dict[str, NDArray[np.float64]] = {"count": np.zeros(1)}
+        for modality, width in widths.items():
+            self.sums[f"{modality}/sum"] = np.zeros(width)
+            self.sums[f"{modality}/squares"] = np.zeros(width)
+
+    @classmethod
+    def over(cls, dialogues: Iterable[Dialogue], widths: Mapping[str, int]) -> FeatureStatistics:
+        """The statistics of these dialogues."""
+        statistics = cls(widths)
+        for dialogue in dialogues:
+            statistics.accumulate(dialogue)
+        return statistics
+
+    def accumulate(self, dialogue: Dialogue) -> None:
+        """Add the utterances of a dialogue."""
+        self.sums["count"] += len(dialogue)
+        for modality, shift in self._shift.items():
+            rows = dialogue.features[modality].astype(np.float64) - shift
+            self.sums[f"{modality}/sum"] += rows.sum(axis=0)
+            self.sums[f"{modality}/squares"] += np.square(rows).sum(axis=0)
+
+    def merge(self, other: FeatureStatistics) -> None:
+        """Add what another one has seen; ValueError where the modalities, widths or shifts differ."""
+        same = self._shift.keys() == other._shift.keys()
+        if not same or not all(np.array_equal(self._shift[m], other._shift[m]) for m in self._shift):
+            raise ValueError("feature statistics add up only over the same modalities, widths and shift")
+        for name, values in other.sums.items():
+            self.sums[name] += values
+
+    def finalise(self) -> FeatureMoments:
+        """Mean and deviation of all that was seen; ValueError where nothing was."""
+        count = float(self.sums["count"][0])
+        if count == 0:
+            raise ValueError("no training utterance was seen: the training split is empty, or no worker got any of it")
+        mean, std = {}, {}
+        for modality, shift in self._shift.items():
+            centred = self.sums[f"{modality}/sum"] / count
+            variance = self.sums[f"{modality}/squares"] / count - np.square(centred)
+            mean[modality] = shift + centred
+            std[modality] = _deviation(variance, mean[modality])
+        return FeatureMoments(mean=mean, std=std)
+
+
+def _deviation(variance: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    std = np.sqrt(np.maximum(variance, 0.0))
+    return np.where(std <= CONSTANT * np.abs(mean), 1.0, std)
+
+
+class Standardiser(nn.Module):
+    """Brings every feature column to mean 0 and deviation 1 over the training split.
+
+    Its buffers live in the checkpoint: a fresh one, which changes nothing, takes them from the state dict.
+    """
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        super().__init__()
+        self.modalities = tuple(widths)
+        for modality, width in widths.items():
+            self.register_buffer(f"{modality}_mean", torch.zeros(width))
+            self.register_buffer(f"{modality}_std", torch.ones(width))
+
+    @classmethod
+    def of(cls, moments: FeatureMoments, modalities: Sequence[str] | None = None) -> Standardiser:
+        """One that applies these moments, to all their modalities or to those named."""
+        chosen = tuple(moments.mean) if modalities is None else tuple(modalities)
+        standardiser = cls({modality: len(moments.mean[modality]) for modality in chosen})
+        for modality in chosen:
+            standardiser.get_buffer(f"{modality}_mean").copy_(torch.from_numpy(moments.mean[modality]))
+            standardiser.get_buffer(f"{modality}_std").copy_(torch.from_numpy(moments.std[modality]))
+        return standardiser
+
+    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """features: modality -> [N, D_m], to the same shapes; modalities it does not know are left out."""
+        return {
+            modality: (features[modality] - self.get_buffer(f"{modality}_mean")) / self.get_buffer(f"{modality}_std")
+            for modality in self.modalities
+        }

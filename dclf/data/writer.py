@@ -1,0 +1,130 @@
+"""Writing a shard set: validated dialogue by dialogue, in flat memory, with the manifest last."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+
+from dclf.data.checks import validate_dialogue
+from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
+from dclf.data.errors import DataError, OutputFolderError
+from dclf.data.manifest import INDEX, MANIFEST, Manifest
+from dclf.data.shard_files import IndexWriter, SplitWriter, naming_the_folder
+from dclf.data.storage import Folder
+
+DEFAULT_SHARD_BYTES = 64 << 20
+_OURS = re.compile(rf"^((train|val|test)-\d{{5}}\.arrow|{re.escape(INDEX)}|{re.escape(MANIFEST)}(\.tmp)?)$")
+
+
+def write_shards(
+    dialogues: Iterable[Dialogue],
+    path: str | os.PathLike[str],
+    info: DatasetInfo,
+    *,
+    max_shard_bytes: int = DEFAULT_SHARD_BYTES,
+    overwrite: bool = False,
+) -> Manifest:
+    """Write dialogues as Arrow shards; only one dialogue is held at a time.
+
+    Every dialogue is validated first. After the first invalid one nothing more is written, but the rest is still
+    looked at, so that the error lists every problem. A write that fails leaves no manifest and no shards.
+
+    Args:
+        dialogues: in any order; the splits may be interleaved.
+        path: a local folder, made where absent, or a URI such as s3://bucket/shards.
+        info: the dataset facts; its provenance must be JSON-able.
+        max_shard_bytes: a shard is closed once it is this large.
+        overwrite: remove a shard set that is already there first; files that are not ours are never touched.
+
+    Raises:
+        DataError: invalid dialogues, with all problems.
+        OutputFolderError: the folder is full, read-only, not a folder, or not empty and ``overwrite`` is false.
+    """
+    folder = Folder.of(path)
+    _prepare(folder, overwrite)
+    writing = _Writing(folder, info, max_shard_bytes)
+    try:
+        for dialogue in dialogues:
+            writing.add(dialogue)
+        return writing.finish()
+    except BaseException:
+        writing.abandon()
+        _remove_ours(folder)
+        raise
+
+
+def _prepare(folder: Folder, overwrite: bool) -> None:
+    with naming_the_folder(folder):
+        names = folder.names()
+        if names and not overwrite:
+            raise OutputFolderError(
+                f"{folder.shown}: the output folder is not empty (it holds {names[0]!r}); choose another folder, or "
+                "overwrite the shards in it (overwrite=True, on the command line --overwrite)"
+            )
+        for name in filter(_OURS.match, names):
+            folder.filesystem.delete_file(folder.path(name))
+        folder.filesystem.create_dir(folder.root, recursive=True)
+
+
+def _remove_ours(folder: Folder) -> None:
+    with suppress(OSError):
+        for name in filter(_OURS.match, folder.names()):
+            folder.filesystem.delete_file(folder.path(name))
+
+
+class _Writing:
+    """A shard set in the making."""
+
+    def __init__(self, folder: Folder, info: DatasetInfo, max_bytes: int) -> None:
+        self._folder, self._info = folder, info
+        self._seen: dict[str, str] = {}
+        self._problems: list[str] = []
+        self._splits = {split: SplitWriter(folder, split, info, max_bytes) for split in SPLITS}
+        with naming_the_folder(folder):
+            self._index = IndexWriter(folder)
+
+    def add(self, dialogue: Dialogue) -> None:
+        self._problems += validate_dialogue(dialogue, self._info)
+        self._problems += repeated_id(dialogue.dialogue_id, dialogue.split, self._seen)
+        if self._problems:
+            return
+        with naming_the_folder(self._folder):
+            shard, row = self._splits[dialogue.split].write(dialogue)
+            self._index.add(dialogue, shard, row)
+
+    def finish(self) -> Manifest:
+        if self._problems:
+            raise DataError(self._problems, f"{self._folder.shown}: nothing was written, the data are not valid")
+        with naming_the_folder(self._folder):
+            for split in self._splits.values():
+                split.finish()
+            shards = tuple(entry for split in self._splits.values() for entry in split.entries)
+            manifest = Manifest(info=self._info, shards=shards, index=self._index.finish())
+            _write_manifest(self._folder, manifest)
+        return manifest
+
+    def abandon(self) -> None:
+        self._index.abandon()
+        for split in self._splits.values():
+            split.abandon()
+
+
+def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]:
+    """The problem, if any, of a dialogue id that came before; notes the id in ``seen`` (id -> split)."""
+    if dialogue_id not in seen:
+        seen[dialogue_id] = split
+        return []
+    if seen[dialogue_id] != split:
+        return [f"dialogue {dialogue_id!r}: is in two splits, {seen[dialogue_id]} and {split}; keep it in one"]
+    return [f"dialogue {dialogue_id!r}: occurs twice in {split}; dialogue ids must be unique"]
+
+
+def _write_manifest(folder: Folder, manifest: Manifest) -> None:
+    text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    unfinished = folder.path(f"{MANIFEST}.tmp")
+    with folder.filesystem.open_output_stream(unfinished) as stream:
+        stream.write(text.encode())
+    folder.filesystem.move(unfinished, folder.path(MANIFEST))
