@@ -1,0 +1,133 @@
+"""Contextual extraction (eq. 6) and the cosines of eq. 7 between anchors and extracted pairs.
+
+    N   anchors            K   pairs per anchor, positives and negatives alike
+    U   distinct candidate utterances among all pairs
+    s   state width        c   context width
+
+g_ij = W_g [c_i, h_j] + b_g with W_g = [W_c, W_h] splits into a_i + p_j, where a_i = W_c c_i + b_g belongs to the anchor
+and p_j = W_h h_j to the candidate. Each candidate is projected once, however many anchors it is paired with.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding, embedding_bag, linear
+
+from dclf.losses.cosine import SHORTEST, full_precision, unit, without_autocast
+
+_CHUNK_NUMBERS = 1 << 18
+"""Most numbers of gathered candidates held at once: a chunk that stays in the cache is read twice for one load."""
+
+
+class ContextContrast(nn.Module):
+    """The learned part of the context-aware contrast: W_g, b_g and the head on the anchor.
+
+    Args:
+        state_width: s.
+        context_width: c.
+        projection: head on the anchor: none, or a linear map [s, s].
+        extraction: whether pairs are extracted with the anchor's context (eq. 6); without (ablation no_ce) g_j = h_j.
+
+    Raises:
+        ValueError: an unknown projection.
+    """
+
+    def __init__(
+        self,
+        state_width: int,
+        context_width: int,
+        projection: Literal["none", "linear"] = "none",
+        extraction: bool = True,
+    ) -> None:
+        super().__init__()
+        if projection not in ("none", "linear"):
+            raise ValueError(f"projection must be 'none' or 'linear', is {projection!r}")
+        self.context_width = context_width
+        self.head: nn.Module = nn.Linear(state_width, state_width) if projection == "linear" else nn.Identity()
+        self.extract = nn.Linear(context_width + state_width, state_width) if extraction else None
+
+    def cosines(self, anchor_state: Tensor, context: Tensor, candidates: Tensor, pair_index: Tensor) -> Tensor:
+        """Cosine of each anchor to each of its extracted pairs.
+
+        Args:
+            anchor_state: h_i [N, s].
+            context: c_i [N, c].
+            candidates: h_j [U, s], detached where they come from a memory bank.
+            pair_index: int64 [N, K], row of ``candidates`` of each pair; masked pairs may name any row.
+
+        Returns:
+            cos(head(h_i), a_i + p_j) [N, K] in float32, or float64 for float64 input; 0 where a vector is zero.
+        """
+        with without_autocast(anchor_state):
+            state, context = full_precision(anchor_state), full_precision(context)
+            candidates = full_precision(candidates)
+            anchor = unit(self.head(state))
+            offset, projected = self._extracted(context, candidates, anchor)
+            result: Tensor = _PairCosine.apply(anchor, offset, projected, pair_index)
+        return result
+
+    def _extracted(self, context: Tensor, candidates: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
+        """a [N, s] and p [U, s]."""
+        if self.extract is None:
+            return torch.zeros_like(anchor), candidates
+        of_context = self.extract.weight[:, : self.context_width]
+        of_state = self.extract.weight[:, self.context_width :]
+        return linear(context, of_context, self.extract.bias), linear(candidates, of_state)
+
+
+class _PairCosine(torch.autograd.Function):
+    """cos(x_i, g_ij) with g_ij = a_i + p_j, for unit anchors x, without keeping any [N, K, s].
+
+    With n = |g_ij| and the incoming gradient e_ij, the gradient at g_ij is w x_i - v g_ij where w = e / n and
+    v = e cos / n^2. Its sums over pairs are weighted sums of rows of x, a and p.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, offset: Tensor, projected: Tensor, pair_index: Tensor) -> Tensor:
+        cosine = anchor.new_empty(pair_index.shape)
+        inverse_norm = torch.empty_like(cosine)
+        step = max(1, _CHUNK_NUMBERS // max(1, pair_index.shape[1] * anchor.shape[1]))
+        for start in range(0, len(anchor), step):
+            part = slice(start, start + step)
+            pairs = embedding(pair_index[part], projected).add_(offset[part, None, :])
+            norm = torch.linalg.vector_norm(pairs, dim=2)
+            inverse_norm[part] = torch.where(norm < SHORTEST, 0.0, norm.reciprocal())
+            cosine[part] = torch.linalg.vecdot(pairs, anchor[part, None, :])
+        cosine.mul_(inverse_norm)
+        ctx.save_for_backward(anchor, offset, projected, pair_index, cosine, inverse_norm)
+        return cosine
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        anchor, offset, projected, pair_index, cosine, inverse_norm = ctx.saved_tensors
+        w = grad * inverse_norm
+        v = w * cosine * inverse_norm
+        w_sum, v_sum = w.sum(1, keepdim=True), v.sum(1, keepdim=True)
+        to_anchor = to_offset = to_projected = None
+        if ctx.needs_input_grad[0]:
+            to_anchor = w_sum * offset + embedding_bag(pair_index, projected, per_sample_weights=w, mode="sum")
+        if ctx.needs_input_grad[1]:
+            pooled = embedding_bag(pair_index, projected, per_sample_weights=v, mode="sum")
+            to_offset = w_sum * anchor - v_sum * offset - pooled
+        if ctx.needs_input_grad[2]:
+            to_projected = _gradient_of_projected(anchor, offset, projected, pair_index, w, v)
+        return to_anchor, to_offset, to_projected, None
+
+
+def _gradient_of_projected(
+    anchor: Tensor, offset: Tensor, projected: Tensor, pair_index: Tensor, w: Tensor, v: Tensor
+) -> Tensor:
+    """Sum over the pairs of each candidate of w x_i - v (a_i + p_j) [U, s]."""
+    pairs = pair_index.flatten().argsort(stable=True)
+    sizes = pair_index.flatten().bincount(minlength=len(projected))
+    starts = sizes.cumsum(0) - sizes
+    of_anchor = pairs // pair_index.shape[1]
+    w, v = w.flatten()[pairs], v.flatten()[pairs]
+    from_anchor = embedding_bag(of_anchor, anchor, starts, per_sample_weights=w, mode="sum")
+    from_offset = embedding_bag(of_anchor, offset, starts, per_sample_weights=v, mode="sum")
+    v_sum = torch.zeros_like(projected[:, 0]).index_add_(0, pair_index.flatten()[pairs], v)
+    return from_anchor.sub_(from_offset).addcmul_(v_sum[:, None], projected, value=-1)

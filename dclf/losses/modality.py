@@ -1,0 +1,157 @@
+"""Modality contribution contrastive loss L_MC (Algorithm 1).
+
+    N     utterances of the batch; each is an anchor and a partner of all others
+    d_m   width of modality m's features u^m
+    p_i   pseudo-label: whether modality m alone predicts utterance i correctly
+    F     exp(cos(u_i, u_j) / tau)
+
+Per modality and anchor, with l+ the sum of F over the n other utterances of the same pseudo-label and l- the sum over
+those of the other one: -log( (1/n) l+ / l- ). An anchor with an empty side does not count.
+
+The N x N matrix of F is symmetric, so one row of scores serves an anchor both as itself and as a partner of the
+others. Rows are sorted by pseudo-label: positives and negatives are then two blocks of columns, without masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dclf.losses.cosine import full_precision, unit, without_autocast
+from dclf.losses.terms import AnchorTerms, check_temperature
+
+_CHUNK_SCORES = 1 << 22
+"""Most scores that are held at once; batches with more are worked through in groups of rows, twice."""
+
+
+def modality_contribution_loss(
+    features: Mapping[str, Tensor], correct: Mapping[str, Tensor], temperature: float
+) -> Tensor:
+    """L_MC of N utterances: per modality the mean over the anchors that count, summed over the modalities.
+
+    Args:
+        features: modality -> u^m [N, d_m].
+        correct: modality -> bool [N], the pseudo-labels p_i.
+        temperature: tau, above 0.
+
+    Returns:
+        A scalar, zero when no anchor counts. float32, or float64 for float64 input; never less under autocast.
+
+    Raises:
+        ValueError: no modality, different modalities in both mappings, shapes that do not fit, a bad temperature.
+    """
+    if not features or features.keys() != correct.keys():
+        raise ValueError(
+            f"features and correct must have the same modalities, at least one: "
+            f"have {sorted(features)} and {sorted(correct)}"
+        )
+    means = [modality_terms(features[m], correct[m], temperature).mean() for m in features]
+    return torch.stack(means).sum()
+
+
+def modality_terms(features: Tensor, correct: Tensor, temperature: float) -> AnchorTerms:
+    """The loss of each anchor in one modality.
+
+    Args:
+        features: u^m [N, d_m].
+        correct: bool [N], the pseudo-labels p_i.
+        temperature: tau, above 0.
+
+    Raises:
+        ValueError: shapes that do not fit each other, labels that are not bool, an impossible temperature.
+    """
+    check_temperature(temperature)
+    if features.ndim != 2 or correct.dtype != torch.bool or correct.shape != features.shape[:1]:
+        raise ValueError(
+            f"features must be [N, d] and correct bool [N], "
+            f"are {tuple(features.shape)} and {correct.dtype} {tuple(correct.shape)}"
+        )
+    order = correct.argsort(descending=True, stable=True)
+    right = int(correct.sum())
+    counts = _positive_counts(correct, right)
+    counted = counts > 0
+    with without_autocast(features):
+        rows = unit(full_precision(features).index_select(0, order))
+        log_ratio = torch.empty_like(rows[:, 0]).index_copy(0, order, _log_ratio(rows, right, temperature))
+    values = counts.clamp_min(1).to(log_ratio.dtype).log() - log_ratio
+    return AnchorTerms(torch.where(counted, values, 0.0), counted)
+
+
+def _positive_counts(correct: Tensor, right: int) -> Tensor:
+    """Positives of each anchor [N], zero where the anchor has no negative and so does not count."""
+    wrong = len(correct) - right
+    of_right, of_wrong = (right - 1, wrong - 1) if right and wrong else (0, 0)
+    return torch.where(correct, of_right, of_wrong)
+
+
+def _log_ratio(rows: Tensor, right: int, temperature: float) -> Tensor:
+    """log(l+ / l-) of unit rows [N, d] of which the first ``right`` share one pseudo-label and the rest the other."""
+    result: Tensor = _LogRatio.apply(rows, right, temperature)
+    return result
+
+
+class _LogRatio(torch.autograd.Function):
+    """log(l+ / l-) with the gradient written out.
+
+    With s_ij = cos_ij / tau, a_i = log l+ and b_i = log l-, the gradient at s_ij of anchor i's output is
+    exp(s_ij - a_i) for a positive and -exp(s_ij - b_i) for a negative. s_ij enters the outputs of both i and j.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, right: int, temperature: float) -> Tensor:
+        total = len(rows)
+        # Infinity marks an anchor that does not count: exp(s - inf) = 0 keeps it out of every gradient.
+        plus = rows.new_full((total,), float("inf"))
+        minus = plus.clone()
+        kept: list[Tensor] = []
+        for part, same, other in _parts(total, right):
+            scores = _scores(rows, part, temperature)
+            kept.append(scores)
+            if total * total > _CHUNK_SCORES:
+                kept.clear()
+            if same.stop - same.start > 1 and other.stop > other.start:
+                plus[part] = scores[:, same].logsumexp(1)
+                minus[part] = scores[:, other].logsumexp(1)
+        ctx.save_for_backward(rows, plus, minus)
+        ctx.kept, ctx.right, ctx.temperature = kept, right, temperature
+        return torch.where(plus.isinf(), 0.0, plus - minus)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        rows, plus, minus = ctx.saved_tensors
+        result = torch.empty_like(rows)
+        with without_autocast(rows):
+            for number, (part, same, other) in enumerate(_parts(len(rows), ctx.right)):
+                scores = ctx.kept[number] if ctx.kept else _scores(rows, part, ctx.temperature)
+                weights = torch.empty_like(scores)
+                weights[:, same] = _weights(scores[:, same], plus, grad, part, same)
+                weights[:, other] = _weights(scores[:, other], minus, -grad, part, other)
+                result[part] = weights @ rows / ctx.temperature
+        return result, None, None
+
+
+def _parts(total: int, right: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Groups of rows of one pseudo-label, each with the columns of the same and of the other pseudo-label."""
+    size = max(1, _CHUNK_SCORES // max(1, total))
+    first, second = slice(0, right), slice(right, total)
+    for same, other in ((first, second), (second, first)):
+        for start in range(same.start, same.stop, size):
+            yield slice(start, min(start + size, same.stop)), same, other
+
+
+def _scores(rows: Tensor, part: slice, temperature: float) -> Tensor:
+    """s_ij of the rows of one part against all [n, N]; -inf for a row against itself."""
+    scores = (rows[part] / temperature) @ rows.T
+    scores.diagonal(part.start).fill_(float("-inf"))
+    return scores
+
+
+def _weights(scores: Tensor, log_sum: Tensor, grad: Tensor, part: slice, columns: slice) -> Tensor:
+    """Gradient at s_ij from anchor i and from anchor j, for the scores of one side."""
+    from_row = (scores - log_sum[part, None]).exp_().mul_(grad[part, None])
+    from_column = (scores - log_sum[None, columns]).exp_().mul_(grad[None, columns])
+    return from_row.add_(from_column)

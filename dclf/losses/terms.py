@@ -1,0 +1,39 @@
+"""What a contrastive loss says of each anchor, and how the terms of many anchors become one number.
+
+    N   anchors
+    tau temperature of F(x, y) = exp(cos(x, y) / tau) (eq. 7)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorTerms:
+    """The loss of every anchor, before any mean, so that several workers can form one mean over all their anchors.
+
+    Attributes:
+        values: [N], the anchor's loss; zero where the anchor does not count.
+        counted: bool [N], whether the anchor has at least one positive and one negative.
+    """
+
+    values: Tensor
+    counted: Tensor
+
+    def mean(self) -> Tensor:
+        """Mean over the counted anchors; a zero that still has a gradient (zero) when none counts."""
+        return self.values.sum() / self.counted.sum().clamp_min(1)
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature with which F is not defined.
+
+    Raises:
+        ValueError: tau is not a finite number above 0.
+    """
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"temperature must be finite and above 0, is {temperature}; the paper uses 0.07")
