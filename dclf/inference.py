@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from dclf.config import Config
 from dclf.data.batch import collate
+from dclf.data.checks import validate_dialogue
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.errors import DataError
-from dclf.data.validation import validate_dialogue
 from dclf.models.framework import DCLF
 from dclf.training.checkpoint import CheckpointError
 

@@ -14,7 +14,7 @@ import torch
 from dclf.config import Config
 from dclf.data.batch import Batch, collate
 from dclf.data.dialogue import Dialogue
-from dclf.data.shards import DialogueIndex
+from dclf.data.index import DialogueIndex
 from dclf.training.source import Source
 from dclf.training.workers import Workers
 

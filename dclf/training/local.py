@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dclf.data.dialogue import Dialogue
-from dclf.data.shards import ShardSet
+from dclf.data.reader import ShardSet
 
 
 class LocalSource:

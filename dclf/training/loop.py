@@ -17,8 +17,8 @@ from torch import Tensor
 from dclf.bank import MemoryBank
 from dclf.config import Config
 from dclf.data.batch import Batch
-from dclf.data.shards import ShardSet
-from dclf.data.statistics import FeatureStatistics
+from dclf.data.reader import ShardSet
+from dclf.data.statistics import FeatureStatistics, Standardiser
 from dclf.models.framework import DCLF
 from dclf.negatives import EmotionIndex
 from dclf.objective import Objective, Term, balanced_class_weights, check_finite
@@ -113,10 +113,11 @@ class _Run:
         statistics = FeatureStatistics({m: self.info.widths[m] for m in self.model.modalities})
         for dialogue in self.splits["train"]:
             statistics.accumulate(dialogue)
-        for share in self.workers.gather(statistics)[1:] if self.workers.rank == 0 else []:
-            statistics.merge(share)
-        merged = self.workers.gather(statistics)[0]
-        self.model.standardise.set(merged)
+        first, *others = self.workers.gather(statistics)
+        for share in others:
+            first.merge(share)
+        standardiser = Standardiser.of(first.finalise())
+        self.model.standardise.load_state_dict(standardiser.state_dict())
         if self.bank is not None:
             self._fill_bank(self.bank)
 

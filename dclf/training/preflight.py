@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dclf.data.dialogue import SPLITS
 from dclf.data.errors import DataError
-from dclf.data.shards import ShardSet
+from dclf.data.reader import ShardSet
 
 
 def check_shards(shards: ShardSet, modalities: Sequence[str]) -> None:

@@ -1,0 +1,81 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+
+SOUND = DataConfig(shards="somewhere")
+
+
+def test_defaults_lack_nothing_but_the_shards() -> None:
+    assert [p.split(":")[0] for p in Config().problems()] == ["data.shards"]
+    assert Config(data=SOUND).problems() == []
+
+
+def test_every_impossible_value_is_named_at_once() -> None:
+    config = Config(
+        data=DataConfig(shards="x", modalities=("text", "text")),
+        model=ModelConfig(name="mmgcm"),
+        loss=LossConfig(temperature=0.0, window=0, gamma_ca=-1.0),
+        train=TrainConfig(epochs=0, lr=float("nan"), workers=(3, 2), max_failures=-2),
+    )
+    assert {p.split(":")[0] for p in config.problems()} == {
+        "data.modalities",
+        "model.name",
+        "loss.temperature",
+        "loss.window",
+        "loss.gamma_ca",
+        "train.epochs",
+        "train.lr",
+        "train.workers",
+        "train.max_failures",
+    }
+
+
+def test_a_base_models_options_are_checked_against_its_own_config() -> None:
+    unknown = Config(data=SOUND, model=ModelConfig(options={"layer": 3})).problems()
+    assert len(unknown) == 1
+    assert "model.options.layer" in unknown[0]
+    assert "layers" in unknown[0]
+    impossible = Config(data=SOUND, model=ModelConfig(options={"layers": 0})).problems()
+    assert len(impossible) == 1
+    assert "layers" in impossible[0]
+
+
+def test_more_workers_than_dialogues_in_a_batch_are_refused() -> None:
+    assert Config(data=SOUND, train=TrainConfig(workers=4, batch_size=3)).problems()
+
+
+@given(
+    st.sampled_from([("text",), ("text", "visual")]),
+    st.sampled_from([1, (1, 4)]),
+    st.floats(0, 2),
+)
+def test_dictionaries_round_trip(modalities: tuple[str, ...], workers: int | tuple[int, int], gamma: float) -> None:
+    config = Config(
+        data=DataConfig(shards="x", modalities=modalities),
+        loss=LossConfig(gamma_ca=gamma),
+        train=TrainConfig(workers=workers),
+    )
+    assert Config.from_dict(config.to_dict()) == config
+
+
+def test_unknown_keys_are_refused() -> None:
+    with pytest.raises(TypeError, match="gama"):
+        Config.from_dict({"loss": {"gama": 1.0}})
+
+
+@pytest.mark.parametrize(
+    ("ablate", "context", "modality", "ica"),
+    [
+        ("none", True, True, True),
+        ("base", False, False, False),
+        ("no_cacl", False, True, True),
+        ("no_ce", True, True, True),
+        ("no_mccl", True, False, False),
+        ("no_ica", True, True, False),
+    ],
+)
+def test_ablations_drop_what_table_4_says(ablate: str, context: bool, modality: bool, ica: bool) -> None:
+    loss = LossConfig(ablate=ablate)  # type: ignore[arg-type]
+    assert (loss.uses_context_contrast, loss.uses_modality_contrast, loss.uses_ica) == (context, modality, ica)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from dclf.negatives import EmotionIndex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dclf.bank import MemoryBank
+from dclf.data.batch import Batch
+from dclf.layout import Layout
+from dclf.pairs import PairSampler
+
+lengths_strategy = st.lists(st.integers(1, 7), min_size=2, max_size=5)
+
+
+def batch_of(lengths: list[int], seed: int, first: int = 0) -> Batch:
+    random = np.random.default_rng(seed)
+    layout = Layout.of(lengths)
+    return Batch(
+        layout=layout,
+        features={},
+        speakers=torch.zeros(layout.utterances, dtype=torch.int64),
+        labels=torch.from_numpy(random.integers(0, 3, layout.utterances)),
+        positions=torch.arange(first, first + layout.utterances),
+        dialogue_ids=tuple(map(str, range(len(lengths)))),
+    )
+
+
+@given(lengths_strategy, st.integers(1, 9), st.integers(0, 99))
+def test_batch_pairs_are_own_history_against_another_dialogue(lengths: list[int], window: int, seed: int) -> None:
+    batch = batch_of(lengths, seed)
+    pairs = PairSampler(window, seed).pairs(batch, epoch=1)
+    assert pairs.candidates is None
+    width = pairs.positive_mask.shape[1]
+    owner, time = batch.layout.dialogue_of, batch.layout.time
+    for anchor in range(batch.layout.utterances):
+        history = pairs.index[anchor, :width][pairs.positive_mask[anchor]].tolist()
+        assert history == [anchor - p for p in range(1, min(window, int(time[anchor])) + 1)]
+        run = pairs.index[anchor, width:][pairs.negative_mask[anchor]]
+        assert (owner[run] != owner[anchor]).all()
+
+
+def test_bank_pairs_read_each_candidate_once() -> None:
+    lengths = [4, 5, 3]
+    everything = batch_of(lengths, 0)
+    bank = MemoryBank(12, 2)
+    bank.write(torch.arange(12), torch.arange(24.0).view(12, 2))
+    emotions = EmotionIndex(everything.labels.numpy(), np.array(lengths))
+    pairs = PairSampler(3, 0, bank, emotions).pairs(everything, epoch=1)
+    assert pairs.candidates is not None
+    assert not pairs.candidates.requires_grad
+    assert len(torch.unique(pairs.candidates, dim=0)) == len(pairs.candidates)
+    places = (pairs.candidates[pairs.index][..., 0] / 2).long()
+    assert places[6, :2].tolist() == [5, 4]
+    owner = everything.layout.dialogue_of
+    run = places[6, 3:][pairs.negative_mask[6]]
+    assert (owner[run] != owner[6]).all()
+
+
+def test_pairs_of_an_utterance_do_not_depend_on_the_batch_around_it() -> None:
+    lengths = [4, 6, 5]
+    whole = batch_of(lengths, 1)
+    bank = MemoryBank(15, 1)
+    bank.write(torch.arange(15), torch.arange(15.0).view(15, 1))
+    sampler = PairSampler(4, 7, bank, EmotionIndex(whole.labels.numpy(), np.array(lengths)))
+
+    def places(batch: Batch) -> torch.Tensor:
+        pairs = sampler.pairs(batch, epoch=2)
+        assert pairs.candidates is not None
+        return pairs.candidates[pairs.index][..., 0]
+
+    last = Batch(
+        layout=Layout.of([5]),
+        features={},
+        speakers=whole.speakers[10:],
+        labels=whole.labels[10:],
+        positions=whole.positions[10:],
+        dialogue_ids=("2",),
+    )
+    assert torch.equal(places(last), places(whole)[10:])
+
+
+def test_a_bank_without_its_index_is_refused() -> None:
+    with pytest.raises(ValueError, match="both or neither"):
+        PairSampler(3, 0, bank=MemoryBank(3, 1))

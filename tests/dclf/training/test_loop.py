@@ -1,0 +1,182 @@
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from dclf.config import ABLATIONS, Config
+from dclf.data.dialogue import Dialogue
+from dclf.data.errors import DataError
+from dclf.data.reader import ShardSet
+from dclf.objective import NonFiniteLossError
+from dclf.training.local import LocalSource
+from dclf.training.loop import train
+from dclf.training.reports import EpochReport, FinalReport
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.reports: list[EpochReport] = []
+        self.states: list[dict[str, Any]] = []
+
+    def epoch(self, report: EpochReport, state: dict[str, Any]) -> None:
+        self.reports.append(report)
+        self.states.append(deepcopy(state))
+
+
+class SpySource(LocalSource):
+    asked: list[str]
+
+    def dialogues(self, split: str) -> Iterator[Dialogue]:
+        self.asked.append(split)
+        return super().dialogues(split)
+
+
+def run(config: Config, shards: ShardSet, **kwargs: Any) -> FinalReport:
+    return train(config, LocalSource(shards, config.data.modalities), shards, **kwargs)
+
+
+def timeless(report: FinalReport) -> dict[str, Any]:
+    data = report.to_dict()
+    for epoch in data["history"]:
+        epoch["seconds"] = 0.0
+    return data
+
+
+def with_(config: Config, section: str, **values: Any) -> Config:
+    return replace(config, **{section: replace(getattr(config, section), **values)})
+
+
+def test_a_run_learns_and_reports_both_splits(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "train", epochs=12)
+    final = run(config, shards)
+    assert [report.epoch for report in final.history] == list(range(1, 13))
+    assert final.history[-1].losses["ce"] < 0.7 * final.history[0].losses["ce"]
+    for split in ("val", "test"):
+        report = final.splits[split]
+        assert report.utterances == len(shards.index(split).labels)
+        assert sum(map(sum, report.confusion)) == report.utterances
+    assert final.splits["val"].scores["wf1"] == pytest.approx(max(r.validation["wf1"] for r in final.history))
+    assert set(final.history[0].losses) == {"total", "ce", "ca", "mc", "unimodal"}
+
+
+@pytest.mark.parametrize("name", ["mmgcn", "ddin"])
+def test_a_seed_repeats_a_run_exactly(config: Config, shards: ShardSet, name: str) -> None:
+    config = with_(config, "model", name=name, options={})
+    config = with_(config, "train", epochs=2)
+    first, second = run(config, shards), run(config, shards)
+    assert timeless(first) == timeless(second)
+    other = run(with_(config, "train", seed=2), shards)
+    assert timeless(other) != timeless(first)
+
+
+@pytest.mark.parametrize("pairs", ["bank", "batch"])
+def test_resuming_equals_never_having_stopped(config: Config, shards: ShardSet, pairs: str) -> None:
+    config = with_(config, "loss", pairs=pairs)
+    config = with_(config, "train", epochs=4)
+    whole = Recorder()
+    final = run(config, shards, reporter=whole)
+    resumed = run(config, shards, state=whole.states[1])
+    assert timeless(resumed) == timeless(final)
+
+
+def test_resuming_a_finished_run_only_scores_it(config: Config, shards: ShardSet) -> None:
+    recorder = Recorder()
+    final = run(config, shards, reporter=recorder)
+    again = Recorder()
+    assert timeless(run(config, shards, reporter=again, state=recorder.states[-1])) == timeless(final)
+    assert again.reports == []
+
+
+def test_what_does_not_fit_the_cache_is_streamed_with_the_same_kind_of_result(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "train", epochs=2)
+    streamed = run(with_(config, "data", cache_mb=0), shards)
+    assert streamed.splits["test"].utterances == run(config, shards).splits["test"].utterances
+    assert streamed.history[-1].losses["total"] < streamed.history[0].losses["total"]
+
+
+def test_the_test_split_stays_sealed_until_the_end(config: Config, shards: ShardSet) -> None:
+    SpySource.asked = []
+    source = SpySource(shards, config.data.modalities)
+    seen: list[list[str]] = []
+
+    class Listener:
+        def epoch(self, report: EpochReport, state: dict[str, Any]) -> None:
+            seen.append(list(source.asked))
+
+    train(config, source, shards, reporter=Listener())
+    assert all("test" not in asked for asked in seen)
+    assert source.asked.count("test") == 1
+
+
+@pytest.mark.parametrize("ablate", ABLATIONS)
+def test_every_ablation_trains_with_its_terms_only(config: Config, shards: ShardSet, ablate: str) -> None:
+    config = with_(config, "loss", ablate=ablate)
+    losses = run(with_(config, "train", epochs=1), shards).history[0].losses
+    expected = {"total", "ce"}
+    expected |= {"ca"} if config.loss.uses_context_contrast else set()
+    expected |= {"mc", "unimodal"} if config.loss.uses_modality_contrast else set()
+    assert set(losses) == expected
+
+
+@pytest.mark.parametrize("modalities", [("text",), ("audio", "visual"), ("visual", "text")])
+@pytest.mark.parametrize("name", ["mmgcn", "ddin"])
+def test_any_subset_of_modalities_trains(
+    config: Config, shards: ShardSet, modalities: tuple[str, ...], name: str
+) -> None:
+    config = with_(config, "data", modalities=modalities)
+    config = with_(config, "model", name=name, options={}, causal=False)
+    assert run(with_(config, "train", epochs=1), shards).splits["test"].utterances > 0
+
+
+def test_bf16_stays_near_full_precision(config: Config, shards: ShardSet) -> None:
+    full = run(config, shards).history[0].losses["ce"]
+    mixed = run(with_(config, "train", precision="bf16"), shards).history[0].losses["ce"]
+    assert mixed == pytest.approx(full, rel=0.05)
+    assert mixed != full
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_compiled_training_gives_the_same_losses(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "model", options={**config.model.options, "dropout": 0.0})
+    config = with_(config, "train", epochs=1)
+    eager = run(config, shards).history[0].losses
+    compiled = run(with_(config, "train", compile=True), shards).history[0].losses
+    assert compiled == pytest.approx(eager, rel=1e-3)
+
+
+def test_patience_stops_a_run_that_no_longer_improves(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "train", epochs=50, lr=1e-9, patience=2)
+    assert len(run(config, shards).history) < 10
+
+
+def test_a_loss_that_is_not_finite_is_named(config: Config, shards: ShardSet) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"loss term .*ce.* must be finite.*epoch"):
+        run(with_(config, "train", lr=1e30), shards)
+
+
+def test_class_weights_change_the_loss(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "train", epochs=1)
+    plain = run(config, shards).history[0].losses["ce"]
+    weighted = run(with_(config, "loss", class_weights="balanced"), shards).history[0].losses["ce"]
+    assert plain != pytest.approx(weighted, rel=1e-6)
+
+
+def test_a_window_longer_than_any_dialogue_works(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "loss", window=500)
+    assert run(with_(config, "train", epochs=1), shards).history[0].losses["ca"] > 0
+
+
+def test_a_modality_the_shards_lack_is_refused_before_work(config: Config, shards: ShardSet) -> None:
+    text_only = shards.select(modalities=("text",))
+    with pytest.raises(DataError, match="audio"):
+        run(config, text_only)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has a GPU")
+def test_a_gpu_where_none_is_is_refused(config: Config, shards: ShardSet) -> None:
+    with pytest.raises(ValueError, match=r"train\.device"):
+        run(with_(config, "train", device="gpu"), shards)

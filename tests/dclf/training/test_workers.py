@@ -1,0 +1,77 @@
+"""Two gloo processes on loopback against one process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed, multiprocessing
+
+from dclf.config import Config
+from dclf.data import read_shards
+from dclf.data.dialogue import Dialogue
+from dclf.data.reader import ShardSet
+from dclf.training.local import LocalSource
+from dclf.training.loop import train
+from dclf.training.reports import FinalReport
+
+
+class Share(LocalSource):
+    """A deliberately lopsided part of the dialogues: rank 0 gets all but every fifth."""
+
+    def __init__(self, shards: ShardSet, modalities: tuple[str, ...], rank: int) -> None:
+        super().__init__(shards, modalities)
+        self._rank = rank
+
+    def dialogues(self, split: str) -> Iterator[Dialogue]:
+        return (d for i, d in enumerate(super().dialogues(split)) if (i % 5 == 0) == (self._rank == 1))
+
+
+def _work(rank: int, store: str, out: str, config: dict[str, object]) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    run = Config.from_dict(config)
+    shards = read_shards(run.data.shards)
+    final = train(run, Share(shards, run.data.modalities, rank), shards)
+    Path(f"{out}-{rank}.json").write_text(json.dumps(final.to_dict()))
+    distributed.destroy_process_group()
+
+
+def _two_workers(config: Config, folder: Path) -> tuple[FinalReport, FinalReport]:
+    arguments = (str(folder / "store"), str(folder / "final"), config.to_dict())
+    multiprocessing.spawn(_work, args=arguments, nprocs=2)
+    first, second = (FinalReport.from_dict(json.loads((folder / f"final-{r}.json").read_text())) for r in (0, 1))
+    return first, second
+
+
+@pytest.mark.slow
+def test_unequal_shares_of_one_batch_give_the_losses_of_one_worker(
+    config: Config, shards: ShardSet, tmp_path: Path
+) -> None:
+    # One batch holds the whole split, so both layouts take the same steps; dropout is off, since its draws differ;
+    # the modality contrast is off, since it compares utterances of one worker's batch only.
+    config = replace(
+        config,
+        model=replace(config.model, options={**config.model.options, "dropout": 0.0}),
+        loss=replace(config.loss, ablate="no_mccl"),
+        train=replace(config.train, epochs=3, batch_size=200, clip_norm=1.0),
+    )
+    alone = train(config, LocalSource(shards, config.data.modalities), shards)
+    first, second = _two_workers(config, tmp_path)
+    assert first.splits == second.splits
+    for one, two in zip(alone.history, first.history, strict=True):
+        assert two.losses == pytest.approx(one.losses, rel=1e-4)
+        assert two.validation["wf1"] == pytest.approx(one.validation["wf1"], abs=0.02)
+    assert first.splits["test"].utterances == alone.splits["test"].utterances
+
+
+@pytest.mark.slow
+def test_two_workers_learn_as_one_does(config: Config, shards: ShardSet, tmp_path: Path) -> None:
+    config = replace(config, train=replace(config.train, epochs=12))
+    alone = train(config, LocalSource(shards, config.data.modalities), shards)
+    first, _ = _two_workers(config, tmp_path)
+    assert first.splits["test"].scores["wf1"] == pytest.approx(alone.splits["test"].scores["wf1"], abs=0.1)
