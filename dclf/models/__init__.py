@@ -1,1 +1,5 @@
 """Base models behind one contract, and the DCLF framework that any of them can wear."""
+
+from dclf.models import mmgcn
+
+__all__ = ["mmgcn"]

@@ -1,0 +1,33 @@
+"""Modality encoders: raw features to u^m (eq. 1).
+
+N    utterances of the batch
+D_m  raw feature width of modality m
+E    encoder width
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+class ModalityEncoders(nn.Module):
+    """One linear layer E_m per modality; base model and unimodal heads read the same u^m.
+
+    Args:
+        widths: modality -> D_m, at least one.
+        width: E, the base model's ``encoder_width``.
+    """
+
+    def __init__(self, widths: Mapping[str, int], width: int) -> None:
+        super().__init__()
+        if not widths or width < 1 or min(widths.values()) < 1:
+            raise ValueError(
+                f"encoders need at least one modality and widths of 1 or more, got {dict(widths)}, {width}"
+            )
+        self.layers = nn.ModuleDict({modality: nn.Linear(raw, width) for modality, raw in widths.items()})
+
+    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """features: modality -> [N, D_m]; returns modality -> u^m [N, E]."""
+        return {modality: layer(features[modality]) for modality, layer in self.layers.items()}

@@ -1,0 +1,22 @@
+"""Checks that the base models' Config classes share."""
+
+from __future__ import annotations
+
+
+def require(holds: bool, field: str, must: str, value: object) -> None:
+    """Raise ValueError that names the field, what must hold and what came instead."""
+    if not holds:
+        raise ValueError(f"{field} must be {must}, is {value!r}")
+
+
+def require_size(**sizes: int) -> None:
+    """Every width or count is a whole number of at least 1."""
+    for field, value in sizes.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        require(whole and value >= 1, field, "a whole number of 1 or more", value)
+
+
+def require_rate(**rates: float) -> None:
+    """Every dropout rate lies in [0, 1)."""
+    for field, value in rates.items():
+        require(0 <= value < 1, field, "in [0, 1)", value)
