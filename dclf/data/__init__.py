@@ -1,5 +1,6 @@
 """Dialogues on disk and in memory: Arrow shards, importers, a generator, validation and the feature card."""
 
+from dclf.data.card import FeatureCard, SplitCard, feature_card
 from dclf.data.checks import validate_dialogue
 from dclf.data.dialogue import MODALITIES, SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import (
@@ -10,11 +11,14 @@ from dclf.data.errors import (
     SourceError,
     UnsafePickleError,
 )
+from dclf.data.generator import generate
 from dclf.data.index import DialogueIndex
 from dclf.data.manifest import Manifest, ShardEntry, read_manifest, verify_shard
 from dclf.data.reader import ShardSet, read_rows, read_shards
 from dclf.data.rows import dialogues_from_table
 from dclf.data.schema import columns_for
+from dclf.data.shifts import emotion_shifts
+from dclf.data.validation import ValidationReport, validate_shards
 from dclf.data.writer import write_shards
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "DatasetInfo",
     "Dialogue",
     "DialogueIndex",
+    "FeatureCard",
     "Manifest",
     "MissingModalityError",
     "OutputFolderError",
@@ -31,13 +36,19 @@ __all__ = [
     "ShardError",
     "ShardSet",
     "SourceError",
+    "SplitCard",
     "UnsafePickleError",
+    "ValidationReport",
     "columns_for",
     "dialogues_from_table",
+    "emotion_shifts",
+    "feature_card",
+    "generate",
     "read_manifest",
     "read_rows",
     "read_shards",
     "validate_dialogue",
+    "validate_shards",
     "verify_shard",
     "write_shards",
 ]

@@ -30,6 +30,16 @@ def zero_rows(dialogue: Dialogue) -> list[str]:
     ]
 
 
+def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]:
+    """The problem, if any, of a dialogue id that came before; notes the id in ``seen`` (id -> split)."""
+    if dialogue_id not in seen:
+        seen[dialogue_id] = split
+        return []
+    if seen[dialogue_id] != split:
+        return [f"dialogue {dialogue_id!r}: is in two splits, {seen[dialogue_id]} and {split}; keep it in one"]
+    return [f"dialogue {dialogue_id!r}: occurs twice in {split}; dialogue ids must be unique"]
+
+
 def _problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
     if not isinstance(dialogue.dialogue_id, str) or not dialogue.dialogue_id:
         yield "the dialogue id must be a non-empty string"
@@ -88,8 +98,9 @@ def _matrix_problems(modality: str, features: Any, count: int, width: int) -> It
 def _finite_rows(matrix: NDArray[Any]) -> NDArray[np.bool_]:
     # Judged as float32, the stored type: a float64 beyond its range would turn infinite in the shard.
     with np.errstate(over="ignore"):
-        finite: NDArray[np.bool_] = np.isfinite(matrix.astype(np.float32, copy=False)).all(axis=1)
-    return finite
+        finite = np.isfinite(matrix.astype(np.float32, copy=False))
+    rows: NDArray[np.bool_] = np.all(finite, axis=1)
+    return rows
 
 
 def _places(rows: NDArray[np.intp]) -> str:

@@ -64,7 +64,7 @@ class ShardSet:
     def __iter__(self) -> Iterator[Dialogue]:
         for shard in self.manifest.of_split(self.split):
             self._check(shard)
-            yield from self._dialogues(shard)
+            yield from self.of_shard(shard)
 
     def select(self, split: str | None = None, modalities: Sequence[str] | None = None) -> ShardSet:
         """A narrower view; what is None stays as it is."""
@@ -89,7 +89,8 @@ class ShardSet:
             verify_shard(self.path, shard)
             self._verified.add(shard.file)
 
-    def _dialogues(self, shard: ShardEntry) -> Iterator[Dialogue]:
+    def of_shard(self, shard: ShardEntry) -> Iterator[Dialogue]:
+        """The dialogues of one shard, without a checksum."""
         folder = Folder.of(self.path)
         with _naming_the_shard(folder, shard.file):
             reader = _open(folder, shard.file, columns_for(self.modalities), whole=True)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 
-from dclf.data.checks import validate_dialogue
+from dclf.data.checks import repeated_id, validate_dialogue
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import DataError, OutputFolderError
 from dclf.data.manifest import INDEX, MANIFEST, Manifest
@@ -110,16 +110,6 @@ class _Writing:
         self._index.abandon()
         for split in self._splits.values():
             split.abandon()
-
-
-def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]:
-    """The problem, if any, of a dialogue id that came before; notes the id in ``seen`` (id -> split)."""
-    if dialogue_id not in seen:
-        seen[dialogue_id] = split
-        return []
-    if seen[dialogue_id] != split:
-        return [f"dialogue {dialogue_id!r}: is in two splits, {seen[dialogue_id]} and {split}; keep it in one"]
-    return [f"dialogue {dialogue_id!r}: occurs twice in {split}; dialogue ids must be unique"]
 
 
 def _write_manifest(folder: Folder, manifest: Manifest) -> None:

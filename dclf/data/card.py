@@ -1,0 +1,148 @@
+"""The feature card: what a shard set holds, in numbers that a paper or a run's record can quote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from dclf.data.dialogue import SPLITS
+from dclf.data.index import DialogueIndex
+from dclf.data.reader import read_shards
+from dclf.data.shifts import emotion_shifts
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitCard:
+    """One split in numbers.
+
+    Attributes:
+        dialogues: how many.
+        utterances: of all dialogues.
+        classes: emotion -> utterances.
+        emotion_shifts: utterances whose emotion differs from the same speaker's previous one.
+        shortest: utterances of the shortest dialogue, 0 for an empty split.
+        mean_length: utterances per dialogue, 0 for an empty split.
+        longest: utterances of the longest dialogue, 0 for an empty split.
+        speakers_per_dialogue: most speakers in one dialogue.
+    """
+
+    dialogues: int
+    utterances: int
+    classes: Mapping[str, int]
+    emotion_shifts: int
+    shortest: int
+    mean_length: float
+    longest: int
+    speakers_per_dialogue: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureCard:
+    """What a shard set holds.
+
+    Attributes:
+        dataset: its name.
+        class_names: emotion of each label index.
+        widths: modality -> raw feature width.
+        speaker_count: number of distinct speaker indices.
+        splits: split -> its numbers.
+        provenance: how the shards came about.
+        files: file -> SHA-256, the index included.
+        sha256: one hash over all shards.
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    widths: Mapping[str, int]
+    speaker_count: int
+    splits: Mapping[str, SplitCard]
+    provenance: Mapping[str, object]
+    files: Mapping[str, str]
+    sha256: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {**asdict(self), "class_names": list(self.class_names)}
+
+    def to_markdown(self) -> str:
+        """The card as Markdown tables."""
+        blocks = (self._head(), self._table(), self._provenance(), self._files())
+        return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+    def to_text(self) -> str:
+        """The card for a terminal: the same text, without Markdown's escapes and rules."""
+        lines = (line for line in self.to_markdown().splitlines() if not line.startswith("|---"))
+        return "\n".join(lines).replace("`", "") + "\n"
+
+    def _head(self) -> Iterator[str]:
+        yield f"# {self.dataset}"
+        yield ""
+        yield f"- features: {', '.join(f'{modality} {width}' for modality, width in self.widths.items())}"
+        yield f"- speakers: {self.speaker_count}"
+        yield f"- sha256: `{self.sha256}`"
+
+    def _table(self) -> Iterator[str]:
+        columns = [self.splits[split] for split in SPLITS]
+        yield f"| {'':<22} | {' | '.join(f'{split:>8}' for split in SPLITS)} |"
+        yield f"|{'-' * 24}|{'|'.join('-' * 9 + ':' for _ in SPLITS)}|"
+        for name, values in self._rows(columns):
+            yield f"| {name:<22} | {' | '.join(f'{value:>8}' for value in values)} |"
+
+    def _rows(self, columns: list[SplitCard]) -> Iterator[tuple[str, list[str]]]:
+        yield "dialogues", [str(split.dialogues) for split in columns]
+        yield "utterances", [str(split.utterances) for split in columns]
+        for name in self.class_names:
+            yield name, [str(split.classes[name]) for split in columns]
+        yield "emotion shifts", [str(split.emotion_shifts) for split in columns]
+        yield "shortest dialogue", [str(split.shortest) for split in columns]
+        yield "mean length", [f"{split.mean_length:.1f}" for split in columns]
+        yield "longest dialogue", [str(split.longest) for split in columns]
+        yield "speakers per dialogue", [f"<= {split.speakers_per_dialogue}" for split in columns]
+
+    def _provenance(self) -> Iterator[str]:
+        yield "## Provenance"
+        yield ""
+        for name, value in self.provenance.items():
+            yield f"- {name}: {value}"
+
+    def _files(self) -> Iterator[str]:
+        yield "## Files"
+        yield ""
+        for name, digest in self.files.items():
+            yield f"- {name}: `{digest}`"
+
+
+def feature_card(path: str | os.PathLike[str]) -> FeatureCard:
+    """The card of a shard set; reads the manifest and the index only, never a feature."""
+    shards = read_shards(path)
+    manifest, info = shards.manifest, shards.info
+    return FeatureCard(
+        dataset=info.dataset,
+        class_names=info.class_names,
+        widths=dict(info.widths),
+        speaker_count=info.speaker_count,
+        splits={split: _split_card(shards.index(split), info.class_names) for split in SPLITS},
+        provenance=dict(info.provenance),
+        files={entry.file: entry.sha256 for entry in (manifest.index, *manifest.shards)},
+        sha256=manifest.sha256,
+    )
+
+
+def _split_card(index: DialogueIndex, class_names: tuple[str, ...]) -> SplitCard:
+    counts = np.bincount(index.labels, minlength=len(class_names))
+    dialogues = [slice(start, start + length) for start, length in zip(index.offsets, index.lengths, strict=True)]
+    shifts = sum(int(emotion_shifts(index.labels[rows], index.speakers[rows]).sum()) for rows in dialogues)
+    return SplitCard(
+        dialogues=len(index),
+        utterances=len(index.labels),
+        classes={name: int(count) for name, count in zip(class_names, counts, strict=True)},
+        emotion_shifts=shifts,
+        shortest=int(index.lengths.min()) if len(index) else 0,
+        mean_length=float(index.lengths.mean()) if len(index) else 0.0,
+        longest=int(index.lengths.max(initial=0)),
+        speakers_per_dialogue=max((len(np.unique(index.speakers[rows])) for rows in dialogues), default=0),
+    )

@@ -1,0 +1,149 @@
+"""Generated dialogues that plant what the paper is about, so that tests can know the truth.
+
+Emotions follow ``dclf.data.planted``. Each modality shows the emotion in some utterances only; the topic colours the
+text; a speaker's offset and noise are always there. A model of single utterances must therefore fail where a model of
+the conversation need not.
+
+n  utterances        D_m  width of modality m        R  latent width        C  emotions        K  topics
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dclf.data.dialogue import DatasetInfo, Dialogue
+from dclf.data.planted import ANSWER, KEEP, TAKE, Course, plan_course
+from dclf.data.presets import Preset, preset_named
+
+CARRIES = {"text": 0.60, "audio": 0.45, "visual": 0.30}
+"""Share of utterances whose modality shows the emotion."""
+STRENGTH = 4.0
+"""Length of an emotion's direction in latent space, where noise has deviation 1 per axis."""
+TOPIC_STRENGTH = 2.0
+SPEAKER_STRENGTH = 0.7
+"""Deviation of a speaker's offset per latent axis."""
+FLOOR_NOISE = 0.3
+"""Deviation of each feature's own noise."""
+TOPICS = 8
+TOPIC_BIAS = 1.0
+"""Deviation of a topic's log-prior about the dataset's."""
+LATENT = 24
+
+_WORLD = 0x776F726C64  # keeps the world's stream of random numbers apart from those of the dialogues
+
+Matrix = NDArray[np.float32]
+
+
+def generate(preset: str, dialogues: int | None = None, seed: int = 0) -> tuple[DatasetInfo, Iterator[Dialogue]]:
+    """Dialogues with planted structure.
+
+    A dialogue's content depends on (preset, seed, its number) alone, so any share of them can be made anywhere; the
+    split goes by number.
+
+    Args:
+        preset: iemocap, meld, iemocap-small or meld-small.
+        dialogues: how many in all, splits in the preset's proportions; the preset's own number where None.
+        seed: 0 or more; another seed is another dataset.
+
+    Returns:
+        The dataset facts, under the name ``generated-<preset>``, and the dialogues as a stream.
+    """
+    shape = preset_named(preset)
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, is {seed}")
+    counts = shape.split_counts(dialogues)
+    info = DatasetInfo(
+        dataset=f"generated-{preset}",
+        class_names=shape.class_names,
+        widths=dict(shape.widths),
+        speaker_count=shape.speakers,
+        provenance={"importer": "generate", "preset": preset, "seed": seed, "dialogues": counts, "planted": _planted()},
+    )
+    return info, _stream(shape, counts, seed)
+
+
+def _planted() -> dict[str, object]:
+    return {"keep": KEEP, "take": TAKE, "answer": ANSWER, "carries": dict(CARRIES), "topics": TOPICS}
+
+
+def _stream(shape: Preset, counts: dict[str, int], seed: int) -> Iterator[Dialogue]:
+    world = World.of(shape, seed)
+    splits = (split for split, count in counts.items() for _ in range(count))
+    for number, split in enumerate(splits):
+        yield make_dialogue(shape, world, seed, number, split)
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """What all dialogues of a seed share.
+
+    Attributes:
+        priors: [K, C], each topic's distribution over emotions.
+        emotions: modality -> [C, R], an emotion's direction.
+        topics: [K, R], a topic's colour in the text.
+        mixing: modality -> [R, D_m], from latent space to features.
+    """
+
+    priors: NDArray[np.float64]
+    emotions: dict[str, Matrix]
+    topics: Matrix
+    mixing: dict[str, Matrix]
+
+    @classmethod
+    def of(cls, shape: Preset, seed: int) -> World:
+        """The world of a preset and a seed."""
+        rng = np.random.default_rng([_WORLD, seed])
+        emotions, mixing = {}, {}
+        for modality, width in shape.widths.items():
+            latent = min(LATENT, width)
+            emotions[modality] = STRENGTH * _directions(rng, len(shape.class_names), latent)
+            mixing[modality] = rng.standard_normal((latent, width), dtype=np.float32) / np.float32(math.sqrt(latent))
+        topics = TOPIC_STRENGTH * _directions(rng, TOPICS, emotions["text"].shape[1])
+        return cls(_priors(rng, shape), emotions, topics, mixing)
+
+
+def _directions(rng: np.random.Generator, count: int, latent: int) -> Matrix:
+    basis, _ = np.linalg.qr(rng.standard_normal((latent, count)))
+    directions: Matrix = basis.T.astype(np.float32)
+    return directions
+
+
+def _priors(rng: np.random.Generator, shape: Preset) -> NDArray[np.float64]:
+    logits = np.log(np.array(shape.class_counts)) + TOPIC_BIAS * rng.standard_normal((TOPICS, len(shape.class_names)))
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    priors: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return priors
+
+
+def make_dialogue(shape: Preset, world: World, seed: int, number: int, split: str) -> Dialogue:
+    """The dialogue of this number."""
+    rng = np.random.default_rng([seed, number])
+    voices = 2 if shape.speakers == 2 else min(shape.speakers, 1 + int(rng.geometric(0.45)))
+    topic = int(rng.integers(TOPICS))
+    course = plan_course(rng, shape.length_of(number, seed), voices, world.priors[topic])
+    return Dialogue(
+        dialogue_id=f"dialogue-{number:05d}",
+        split=split,
+        speakers=course.speakers,
+        labels=course.labels,
+        features={modality: _features(rng, world, modality, course, topic) for modality in shape.widths},
+    )
+
+
+def _features(rng: np.random.Generator, world: World, modality: str, course: Course, topic: int) -> Matrix:
+    directions, mixing = world.emotions[modality], world.mixing[modality]
+    length, latent = len(course.labels), directions.shape[1]
+    shown = rng.random(length) < CARRIES[modality]
+    offsets = SPEAKER_STRENGTH * rng.standard_normal((int(course.speakers.max()) + 1, latent), dtype=np.float32)
+    hidden = rng.standard_normal((length, latent), dtype=np.float32) + offsets[course.speakers]
+    hidden += shown[:, None] * directions[course.labels]
+    if modality == "text":
+        hidden += world.topics[topic]
+    noise = FLOOR_NOISE * rng.standard_normal((length, mixing.shape[1]), dtype=np.float32)
+    features: Matrix = hidden @ mixing + noise
+    return features
