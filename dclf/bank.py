@@ -1,7 +1,7 @@
 """A memory bank of the training utterances' states: where both sides of a context contrast come from.
 
-    T   utterances of the training split, over all workers
-    s   state width
+T   utterances of the training split, over all workers
+s   state width
 """
 
 from __future__ import annotations

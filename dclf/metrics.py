@@ -1,6 +1,6 @@
 """Scores of emotion predictions as the paper reports them (Tables 3-5): per class, weighted accuracy, weighted F1.
 
-    N   utterances      C   classes
+N   utterances      C   classes
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def _indices(name: str, values: ArrayLike, classes: int) -> NDArray[np.int64]:
     outside = array[(array < 0) | (array >= classes)]
     if outside.size:
         raise ValueError(
-            f"{name} must lie in 0 .. {classes - 1} for {classes} class names, {outside.size} do not, such as {outside[0]}"
+            f"{name} must lie in 0 .. {classes - 1} for {classes} class names, "
+            f"{outside.size} do not, such as {outside[0]}"
         )
     return array.astype(np.int64)

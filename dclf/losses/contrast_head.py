@@ -66,8 +66,7 @@ class ContextContrast(nn.Module):
             candidates = full_precision(candidates)
             anchor = unit(self.head(state))
             offset, projected = self._extracted(context, candidates, anchor)
-            result: Tensor = _PairCosine.apply(anchor, offset, projected, pair_index)
-        return result
+            return _pair_cosine(anchor, offset, projected, pair_index)
 
     def _extracted(self, context: Tensor, candidates: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
         """a [N, s] and p [U, s]."""
@@ -76,6 +75,12 @@ class ContextContrast(nn.Module):
         of_context = self.extract.weight[:, : self.context_width]
         of_state = self.extract.weight[:, self.context_width :]
         return linear(context, of_context, self.extract.bias), linear(candidates, of_state)
+
+
+def _pair_cosine(anchor: Tensor, offset: Tensor, projected: Tensor, pair_index: Tensor) -> Tensor:
+    """cos(x_i, a_i + p_j) [N, K] for unit anchors x [N, s], a [N, s] and p [U, s]."""
+    result: Tensor = _PairCosine.apply(anchor, offset, projected, pair_index)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _PairCosine(torch.autograd.Function):

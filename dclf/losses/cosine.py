@@ -1,6 +1,6 @@
 """Cosine similarity that is defined for every vector: zero, with a zero gradient, where one of the two has no length.
 
-    N   anchors, K pairs per anchor, d width
+N   anchors, K pairs per anchor, d width
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def without_autocast(tensor: Tensor) -> torch.autocast:
 
 def direction_norm(rows: Tensor) -> Tensor:
     """rows [..., d] -> norm [..., 1]; infinite for rows without a direction, so that dividing by it gives zero."""
-    norm = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     return norm.masked_fill(norm < SHORTEST, float("inf"))
 
 

@@ -89,7 +89,7 @@ def _positive_counts(correct: Tensor, right: int) -> Tensor:
 
 def _log_ratio(rows: Tensor, right: int, temperature: float) -> Tensor:
     """log(l+ / l-) of unit rows [N, d] of which the first ``right`` share one pseudo-label and the rest the other."""
-    result: Tensor = _LogRatio.apply(rows, right, temperature)
+    result: Tensor = _LogRatio.apply(rows, right, temperature)  # type: ignore[no-untyped-call]
     return result
 
 

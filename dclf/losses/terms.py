@@ -1,7 +1,7 @@
 """What a contrastive loss says of each anchor, and how the terms of many anchors become one number.
 
-    N   anchors
-    tau temperature of F(x, y) = exp(cos(x, y) / tau) (eq. 7)
+N   anchors
+tau temperature of F(x, y) = exp(cos(x, y) / tau) (eq. 7)
 """
 
 from __future__ import annotations
