@@ -1,0 +1,55 @@
+"""Finds the function of a command without importing the others, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from dclf import __version__
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a group.
+
+    Attributes:
+        summary: one line for the group's help.
+        target: ``module:function``; the function takes the remaining arguments and gives the exit code.
+    """
+
+    summary: str
+    target: str
+
+    def load(self) -> Callable[[Sequence[str]], int]:
+        """Import the command's module and return its function."""
+        module, _, name = self.target.partition(":")
+        function: Callable[[Sequence[str]], int] = getattr(import_module(module), name)
+        return function
+
+
+def dispatch(
+    prog: str, description: str, commands: Mapping[str, Command], argv: Sequence[str], *, epilog: str = ""
+) -> int:
+    """Run the command that the first argument names.
+
+    Args:
+        prog: how the group is called, such as ``dclf data``.
+        description: what the group is for.
+        commands: name -> command.
+        argv: arguments after ``prog``.
+        epilog: examples for the help.
+
+    Raises:
+        SystemExit: with 0 for help and version, with 2 where no command is named.
+    """
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"dclf {__version__}")
+    group = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in commands.items():
+        group.add_parser(name, help=command.summary, add_help=False)
+    chosen = parser.parse_args(argv[:1]).command
+    return commands[chosen].load()(argv[1:])

@@ -1,0 +1,37 @@
+"""``dclf evaluate``: scores of a finished run's best model on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tune.commands.options import add_output_option, command_parser
+from tune.commands.results import print_split
+
+EXAMPLES = """\
+examples:
+  dclf evaluate 3f2a91c0
+  dclf evaluate mmgcn-iemocap --split val --output json
+  dclf evaluate 3f2a91c0 --shards shards/another
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Evaluate as the command line says; the exit code."""
+    parser = command_parser("dclf evaluate", "Score a finished run's best model on a split.", EXAMPLES)
+    parser.add_argument("run", help="id or name of the run")
+    parser.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
+    parser.add_argument("--shards", help="shards to score; those of the run where absent")
+    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    add_output_option(parser)
+    options = parser.parse_args(argv)
+    # Imported here, so that help does not wait for torch and MLflow.
+    from tune.runs import evaluate  # noqa: PLC0415
+
+    report = evaluate(options.run, split=options.split, uri=options.uri, shards=options.shards)
+    print_split(report, class_names(report.scores), as_json=options.output == "json")
+    return 0
+
+
+def class_names(scores: dict[str, float]) -> list[str]:
+    """The classes, in the order of the scores ``f1/<class>``."""
+    return [key.removeprefix("f1/") for key in scores if key.startswith("f1/")]

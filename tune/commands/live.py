@@ -1,0 +1,103 @@
+"""The live view of a run on a terminal: one panel, redrawn in place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from dclf.config import Config
+from dclf.training.reports import EpochReport, FinalReport
+from tune.commands.views import Clock, QuietView, duration, headline, percent, restart_text, score_lines
+
+
+class RichView(QuietView):
+    """Epoch, loss terms, validation WF1, best, time spent and left; notes scroll above the panel.
+
+    Args:
+        console: where to draw; stderr where None.
+        now: seconds, monotonic.
+    """
+
+    def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._console = console or Console(stderr=True)
+        self._now = now
+        self._begun = now()
+        self._clock = Clock()
+        self._title = "dclf"
+        self._report: EpochReport | None = None
+        self._waiting = "starting"
+        self._live = Live(get_renderable=self._panel, console=self._console, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the panel away; what was printed above it stays."""
+        self._live.stop()
+
+    def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
+        """Print the plan and head the panel with the run."""
+        self._title = headline(config, run_name, run_id)
+        self._waiting = "waiting for the first epoch"
+        self._console.print(Text(self._title, style="bold"))
+        for line in plan_lines:
+            self._console.print(Text(line, style="dim"))
+
+    def epoch(self, report: EpochReport) -> None:
+        """Show the epoch."""
+        self._clock.add(report)
+        self._report = report
+        self._waiting = "scoring the test split" if report.epoch == report.epochs else ""
+        self._live.refresh()
+
+    def restarted(self, count: int) -> None:
+        """Print that training goes on from the last checkpoint."""
+        self._console.print(Text(restart_text(count), style="yellow"))
+
+    def finished(self, final: FinalReport) -> None:
+        """Print the scores."""
+        self._waiting = ""
+        for line in score_lines(final):
+            self._console.print(Text(line))
+
+    def note(self, text: str) -> None:
+        """Print the note."""
+        self._console.print(Text(text, style="cyan"))
+
+    def _panel(self) -> RenderableType:
+        parts: list[RenderableType] = [] if self._report is None else [*self._rows(self._report)]
+        if self._waiting:
+            parts.append(Spinner("dots", text=f"{self._waiting}, {self._elapsed()}"))
+        return Panel(Group(*parts), title=Text(self._title, overflow="ellipsis", no_wrap=True), title_align="left")
+
+    def _rows(self, report: EpochReport) -> list[RenderableType]:
+        progress = Table.grid(padding=(0, 1), expand=True)
+        for ratio in (None, 1, None):
+            progress.add_column(ratio=ratio, no_wrap=True)
+        progress.add_row(
+            f"epoch {report.epoch}/{report.epochs}",
+            ProgressBar(total=report.epochs, completed=report.epoch),
+            f"{self._elapsed()} spent, {duration(self._clock.left)} left",
+        )
+        losses = "  ".join(f"{name} [bold]{value:.3f}[/]" for name, value in report.losses.items())
+        validation = (
+            f"[bold green]{percent(report.validation['wf1'])}[/]  "
+            f"best [bold]{percent(report.best_wf1)}[/] (epoch {report.best_epoch})"
+        )
+        return [progress, Text.from_markup(f"loss     {losses}"), Text.from_markup(f"val WF1  {validation}")]
+
+    def _elapsed(self) -> str:
+        return duration(self._now() - self._begun)

@@ -1,0 +1,104 @@
+"""The ``dclf`` command.
+
+Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 interrupted (Ctrl-C), 143 terminated.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+from tune.commands.dispatch import Command, dispatch
+
+COMMANDS = {
+    "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
+    "train": Command("train a model, or resume a run", "tune.commands.train:main"),
+    "evaluate": Command("score a finished run on a split", "tune.commands.evaluate:main"),
+    "ui": Command("show the runs in the MLflow UI", "tune.commands.ui:main"),
+    "track": Command("send metrics kept while the MLflow server was away", "tune.commands.track:main"),
+    "version": Command("print the version", "tune.commands.main:version"),
+}
+EXAMPLES = """\
+examples:
+  dclf data generate shards/demo --preset iemocap --dialogues 60
+  dclf train iemocap --data.shards shards/demo --train.epochs 20
+  dclf ui
+
+Every command has its own help: dclf train --help.
+Options of all commands: --debug shows the traceback of an error.
+"""
+FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+EXPECTED = (ValueError, OSError, RuntimeError, ArithmeticError)
+"""What the project raises for wrong input, a surrounding that fails, and training that fails."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; mistakes become one message on stderr.
+
+    Args:
+        argv: arguments without the program's name; the process's own where None.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        with _sigterm_raises():
+            return dispatch(
+                "dclf",
+                "Dual contrastive learning for emotion recognition in conversation.",
+                COMMANDS,
+                arguments,
+                epilog=EXAMPLES,
+            )
+    except SystemExit as request:
+        return _code(request)
+    except KeyboardInterrupt:
+        print("dclf: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except EXPECTED as error:
+        if debug:
+            traceback.print_exc()
+        return _explain(error)
+
+
+def version(_argv: Sequence[str]) -> int:
+    """Print the version, as ``dclf --version`` does."""
+    return dispatch("dclf", "", {}, ["--version"])
+
+
+def _code(request: SystemExit) -> int:
+    if isinstance(request.code, str):
+        print(request.code, file=sys.stderr)
+        return FAILED
+    return request.code or 0
+
+
+def _explain(error: Exception) -> int:
+    # Imported here, where the command that failed has paid for it already.
+    from tune.config_files import ConfigError  # noqa: PLC0415
+
+    for line in str(error).splitlines() or [type(error).__name__]:
+        print(f"dclf: error: {line}", file=sys.stderr)
+    return USAGE if isinstance(error, ConfigError) else FAILED
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that runs are closed and child processes ended on the way out."""
+
+    def end(_signal: int, _frame: object) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,103 @@
+"""The configuration described from its dataclasses: annotated YAML, and the page ``docs/configuration.md``.
+
+Renew the page with ``python -m tune.commands.reference > docs/configuration.md``.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import asdict
+from typing import Any, get_type_hints
+
+import yaml
+from docstring_parser import parse
+
+from dclf.config import Config
+from dclf.models.contract import base_model_class, base_model_names
+from tune.settings import config_types, describe
+
+HEAD = """\
+# Configuration
+
+A configuration is a YAML file with the sections below, or the name of a preset (`dclf train --help` lists them).
+Every key can be overridden on the command line, `--loss.gamma_ca 0.6`, and in Python,
+`tune.settings.load_config("meld", {"loss.gamma_ca": 0.6})`. `dclf train meld --print_config` prints a preset with all
+its values, a file to start from. The top-level key `extends` names a preset or another file, relative to this one,
+whose values hold where the file has none.
+
+Unknown keys, wrong types and impossible values are reported together, each with its file and line, before any work
+starts.
+"""
+
+
+def field_docs() -> dict[str, str]:
+    """Dotted key -> its line in the docstring of its dataclass; sections and ``published`` without a dot."""
+    docs = _attributes(Config)
+    for section, kind in get_type_hints(Config).items():
+        docs |= {f"{section}.{name}": text for name, text in _attributes(kind).items()}
+    return docs
+
+
+def _attributes(kind: type[Any]) -> dict[str, str]:
+    described = parse(kind.__doc__ or "").params
+    return {param.arg_name: " ".join((param.description or "").split()) for param in described}
+
+
+def annotated_yaml(config: Config) -> str:
+    """The whole configuration as YAML with each key's meaning above it."""
+    docs, lines = field_docs(), []
+    for section, content in config.to_dict().items():
+        if section in config_types():
+            lines += [f"# {docs[section]}", yaml.safe_dump({section: content}, sort_keys=False, width=110)]
+            continue
+        lines.append(f"{section}:")
+        for name, value in content.items():
+            lines += [f"  # {docs[f'{section}.{name}']}", f"  {name}: {_flow(value)}"]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _flow(value: Any) -> str:
+    """A value on one line, as YAML reads it back."""
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(plain, default_flow_style=True, width=math.inf).removesuffix("...\n").rstrip()
+
+
+def configuration_page() -> str:
+    """``docs/configuration.md``: every key, its type, default and meaning, the base models' options included."""
+    docs, defaults, lines, section = field_docs(), Config().to_dict(), [HEAD], ""
+    for key, kind in config_types().items():
+        parent, _, name = key.partition(".")
+        if parent != section:
+            section = parent
+            lines += _table_head(section, docs[section])
+        lines.append(_row(key, kind, defaults[parent][name] if name else defaults[parent], docs[key]))
+    for model in base_model_names():
+        lines += _options_table(model)
+    return "\n".join(lines) + "\n"
+
+
+def _options_table(model: str) -> list[str]:
+    """The rows of a base model's own options."""
+    kind = base_model_class(model).Config
+    docs, defaults = _attributes(kind), asdict(kind())
+    rows = [_row(name, hint, defaults[name], docs[name]) for name, hint in get_type_hints(kind).items()]
+    return [
+        *_table_head(f"model.options of {model}", "under `model.options`, or as `--model.options.KEY VALUE`."),
+        *rows,
+    ]
+
+
+def _table_head(title: str, text: str) -> list[str]:
+    sentence = text[0].upper() + text[1:]
+    return [f"\n## {title}\n", f"{sentence}\n", "| key | type | default | meaning |", "|---|---|---|---|"]
+
+
+def _row(key: str, kind: Any, default: Any, text: str) -> str:
+    shown = "empty" if default in ("", {}) else f"`{_flow(default)}`"
+    return f"| `{key}` | {describe(kind)} | {shown} | {text} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(configuration_page())

@@ -1,0 +1,66 @@
+"""Prints what a run or an evaluation found, for people or as one line of JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dclf.training.reports import FinalReport, SplitReport
+from tune.commands.options import print_json
+from tune.commands.views import percent
+
+if TYPE_CHECKING:
+    from tune.runs import TrainedRun
+
+
+def run_result(run: TrainedRun) -> dict[str, Any]:
+    """A finished run as JSON has it: ids, checkpoint, and the scores of ``val`` and ``test`` in [0, 1]."""
+    best = best_epoch(run.final)
+    splits = {name: dict(split.scores) for name, split in run.final.splits.items()}
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "checkpoint": run.checkpoint,
+        "tracking_uri": run.tracking_uri,
+        "best_epoch": best,
+        **splits,
+    }
+
+
+def best_epoch(final: FinalReport) -> int | None:
+    """The epoch whose model was scored; None for a run that trained no epoch."""
+    return final.history[-1].best_epoch if final.history else None
+
+
+def print_run(run: TrainedRun, *, as_json: bool) -> None:
+    """The result of ``dclf train``; the test WF1 comes last."""
+    if as_json:
+        print_json(run_result(run))
+        return
+    print(f"run         {run.name} ({run.run_id})")
+    print(f"checkpoint  {run.checkpoint}")
+    print(f"tracked at  {run.tracking_uri}")
+    for name in ("val", "test"):
+        if name in run.final.splits:
+            print(f"{name} WF1 {percent(run.final.splits[name].scores['wf1'])}", flush=True)
+
+
+def print_split(report: SplitReport, class_names: list[str], *, as_json: bool) -> None:
+    """The result of ``dclf evaluate``: scores per class, the confusion matrix, the WF1 last."""
+    if as_json:
+        print_json(
+            {
+                "split": report.split,
+                "utterances": report.utterances,
+                "scores": dict(report.scores),
+                "confusion": report.confusion,
+                "class_names": class_names,
+            }
+        )
+        return
+    width = max(map(len, class_names), default=0)
+    print(f"{report.split}: {report.utterances} utterances, rows are true classes")
+    for name, row in zip(class_names, report.confusion, strict=True):
+        counts = "".join(f"{count:7d}" for count in row)
+        print(f"{name:>{width}}{counts}   F1 {percent(report.scores[f'f1/{name}'])}")
+    print(f"{report.split} WA {percent(report.scores['wa'])}")
+    print(f"{report.split} WF1 {percent(report.scores['wf1'])}", flush=True)

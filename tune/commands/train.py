@@ -1,0 +1,120 @@
+"""``dclf train``: from a configuration to a scored run.
+
+dclf train CONFIG [--section.key VALUE ...]
+dclf train --resume RUN
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+
+from dclf.config import Config
+from tune.commands.options import add_output_option, command_parser
+from tune.commands.overrides import split_overrides
+from tune.commands.reference import annotated_yaml, field_docs
+from tune.commands.results import print_run
+from tune.commands.views import JsonLinesView, PlainView, QuietView
+from tune.config_files import ConfigError, preset_names
+from tune.settings import config_types, read_config
+
+EXAMPLES = """\
+examples:
+  dclf train iemocap --data.shards shards/iemocap
+  dclf train my.yaml --model.name ddin --loss.gamma_ca 0.6 --data.modalities text,audio
+  dclf train my.yaml --train.workers 2
+  dclf train my.yaml --train.workers "[1,4]"       elastic: one to four workers
+  dclf train meld --data.shards shards/meld --log jsonl > run.jsonl
+  dclf train meld --print_config > my.yaml         a file to start from
+  dclf train --resume 3f2a91c0
+
+Progress goes to stderr, the result to stdout; its last line is the test WF1, or with --output json one JSON object.
+"""
+LOGS = ("auto", "live", "plain", "jsonl", "quiet")
+FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print_config")
+VALUED = ("--resume", "--log", "--output")
+RESUMABLE = ("track.uri",)
+"""What may be said on resuming, where the run's own configuration holds."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train as the command line says; the exit code."""
+    rest, overrides, mistakes = split_overrides(argv, FLAGS, VALUED)
+    options = parser(with_keys=not {"-h", "--help"}.isdisjoint(rest)).parse_args(rest)
+    if options.resume is not None:
+        mistakes += _needless(options.config, overrides)
+    check_values = not options.print_config and options.resume is None
+    config, problems = read_config(options.config, overrides, values=check_values)
+    if mistakes or problems:
+        raise ConfigError([*mistakes, *problems])
+    if options.print_config:
+        sys.stdout.write(annotated_yaml(config))
+        return 0
+    return _train(
+        config,
+        options.resume,
+        "jsonl" if options.log == "jsonl" else options.output,
+        _view(options.log, options.quiet),
+        options.verbose,
+    )
+
+
+def _train(config: Config, resume: str | None, output: str, view: QuietView, verbose: bool) -> int:
+    # Imported here, so that help and configuration errors do not wait for Ray and MLflow.
+    from tune.runs import train  # noqa: PLC0415
+
+    with view:
+        run = train(config, resume=resume, view=view, verbose=verbose)
+    print_run(run, as_json=output != "text")
+    return 0
+
+
+def parser(*, with_keys: bool) -> ArgumentParser:
+    """The options of the command; with the configuration's keys for its help, which list them all."""
+    made = command_parser("dclf train", "Train a model and score it once on the test split.", EXAMPLES)
+    made.usage = "dclf train [CONFIG] [--section.key VALUE ...] [options]\n       dclf train --resume RUN [options]"
+    presets = ", ".join(preset_names())
+    made.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
+    made.add_argument("--resume", metavar="RUN", help="go on with a run that was cut short: its id or name")
+    made.add_argument("--log", choices=LOGS, default="auto", help="progress: live on a terminal, plain lines elsewhere")
+    made.add_argument("--quiet", action="store_true", help="as --log quiet: the result only")
+    made.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")
+    made.add_argument("--print_config", action="store_true", help="print the whole configuration as YAML and stop")
+    add_output_option(made)
+    if with_keys:
+        _add_keys(made)
+    return made
+
+
+def _add_keys(made: ArgumentParser) -> None:
+    """List the configuration's keys in the help, a group per section."""
+    docs, sections = field_docs(), Config().to_dict()
+    for section, defaults in sections.items():
+        if section in config_types():
+            continue
+        group = made.add_argument_group(f"{section}: {docs[section].rstrip('.')}")
+        for name, default in defaults.items():
+            key = f"{section}.{name}"
+            group.add_argument(f"--{key}", type=config_types()[key], default=default, help=docs[key])
+
+
+def _needless(config: str | None, overrides: dict[str, str]) -> list[str]:
+    """What contradicts the configuration that a resumed run brings along."""
+    extra = [key for key in overrides if key not in RESUMABLE]
+    given = ([f"CONFIG {config}"] if config else []) + extra
+    return [f"{what}: must be left out with --resume; a run goes on with its own configuration" for what in given]
+
+
+def _view(log: str, quiet: bool) -> QuietView:
+    if quiet or log == "quiet":
+        return QuietView()
+    if log == "jsonl":
+        return JsonLinesView()
+    if log == "live" or (log == "auto" and sys.stderr.isatty()):
+        # rich is only needed on a terminal.
+        from tune.commands.live import RichView  # noqa: PLC0415
+
+        return RichView()
+    return PlainView()

@@ -1,0 +1,142 @@
+"""``dclf ui``: the MLflow UI on a tracking store, reachable from this machine only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO
+from urllib.request import urlopen
+
+from tune.commands.options import command_parser
+
+HOST = "127.0.0.1"
+FIRST_PORT, LAST_PORT = 5000, 5099
+START_LIMIT_S = 60.0
+EXAMPLES = """\
+examples:
+  dclf ui
+  dclf ui --port 8080
+  dclf ui --uri sqlite:///elsewhere/mlflow.db
+
+Ctrl-C ends it. On a machine reached by ssh, forward the port: ssh -L 5000:127.0.0.1:5000 HOST
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve as the command line says, until interrupted; the exit code."""
+    parser = command_parser("dclf ui", "Show runs in the MLflow UI, on this machine only.", EXAMPLES)
+    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    parser.add_argument("--port", type=int, default=0, help="0 takes the first free port from 5000 on")
+    options = parser.parse_args(argv)
+    # Imported here, so that help does not wait.
+    from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
+
+    return serve(resolve_tracking_uri(options.uri), options.port)
+
+
+def serve(uri: str, port: int = 0) -> int:
+    """Run the MLflow UI in the foreground; print its address when it answers.
+
+    Args:
+        uri: a tracking URI as ``resolve_tracking_uri`` gives it.
+        port: 1 .. 65535, or 0 for the first free one from 5000 on.
+
+    Returns:
+        The exit code: 0 after an interrupt.
+
+    Raises:
+        ValueError: the port is out of range.
+        OSError: there is no store yet, the port is taken, or the server does not start or ends by itself.
+    """
+    if uri.startswith(("http://", "https://")):
+        print(f"the runs are on a server that has its own UI: {uri}")
+        return 0
+    require_store(uri)
+    address = f"http://{HOST}:{claim_port(port)}"
+    with tempfile.TemporaryFile() as log, _server(uri, address, log) as server:
+        wait_until_up(server, address, log)
+        print(f"MLflow UI: {address} (Ctrl-C ends it)", flush=True)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            return 0
+        raise OSError(f"the MLflow UI ended with code {server.returncode}: {_tail(log)}")
+
+
+@contextmanager
+def _server(uri: str, address: str, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """MLflow's server in a session of its own: Ctrl-C reaches us alone, and we end it with its children."""
+    host, port = address.removeprefix("http://").split(":")
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host, "--port", port]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+        [*command, "--workers", "1"], env=environment, stdout=log, stderr=log, start_new_session=True
+    ) as server:
+        try:
+            yield server
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+
+
+def require_store(uri: str) -> None:
+    """Refuse an SQLite file that is not there: MLflow would make an empty one."""
+    from tune.tracking.store import sqlite_path  # noqa: PLC0415
+
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        raise FileNotFoundError(f"{path}: must be the MLflow store of earlier runs, is absent; `dclf train` makes it")
+
+
+def claim_port(port: int) -> int:
+    """The port to serve on: the one asked for, or the first free one of a hundred.
+
+    Raises:
+        ValueError: it is out of range.
+        OSError: it is in use.
+    """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"--port: must be between 1 and 65535, or 0 for any, is {port}")
+    for candidate in [port] if port else range(FIRST_PORT, LAST_PORT + 1):
+        if is_free(candidate):
+            return candidate
+    wanted = f"port {port}" if port else f"every port from {FIRST_PORT} to {LAST_PORT}"
+    raise OSError(f"--port: {wanted} is in use on {HOST}; give another with --port")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_until_up(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:
+    """Return when the server answers; OSError when it ended or a minute has passed."""
+    limit = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit:
+        if server.poll() is not None:
+            raise OSError(f"the MLflow UI ended at once with code {server.returncode}: {_tail(log)}")
+        try:
+            with urlopen(f"{address}/health", timeout=2):  # noqa: S310 - our own loopback address
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(f"the MLflow UI did not answer at {address} within {START_LIMIT_S:.0f} s: {_tail(log)}")
+
+
+def _tail(log: IO[bytes]) -> str:
+    """The last lines the server wrote."""
+    log.seek(0)
+    return "\n".join(log.read().decode(errors="replace").splitlines()[-5:])
