@@ -1,0 +1,94 @@
+"""What a run should remember of its surroundings: code, packages, hardware, host, command."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from tune.tracking.redact import without_secrets
+
+_PACKAGES = ("dclf", "torch", "ray", "mlflow", "numpy", "pyarrow")
+_GIT_TIMEOUT_S = 5
+
+
+def surroundings() -> dict[str, str]:
+    """Tags of a run; those that cannot be found out are left out."""
+    return {**_git(), **_versions(), **_hardware(), **_who()}
+
+
+def _git() -> dict[str, str]:
+    """The commit of this package's checkout; nothing when it is installed without one."""
+    commit = _git_says("rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    dirty = bool(_git_says("status", "--porcelain", "--untracked-files=no"))
+    return {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(dirty).lower()}
+
+
+def _git_says(*arguments: str) -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    return {"version.python": platform.python_version()} | {
+        f"version.{name}": metadata.version(name) for name in _PACKAGES
+    }
+
+
+def _hardware() -> dict[str, str]:
+    facts = {
+        "hardware.cpu": _cpu_model(),
+        "hardware.cores": str(_cores()),
+        "hardware.memory_gib": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f}",
+        "hardware.gpus": _gpus(),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _cores() -> int:
+    """Those this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _gpus() -> str:
+    import torch  # noqa: PLC0415 - whoever trains has it loaded; others need not
+
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join(names) or "none"
+
+
+def _who() -> dict[str, str]:
+    return {
+        "mlflow.user": _user(),
+        "mlflow.source.name": Path(sys.argv[0]).name,
+        "mlflow.source.type": "LOCAL",
+        "host": socket.gethostname(),
+        "command": without_secrets(shlex.join(sys.argv)),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user id without a name
+        return str(os.getuid())

@@ -1,0 +1,157 @@
+"""Look runs up: by id, by the beginning of an id, or by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from tune.tracking.manners import manners
+from tune.tracking.records import CONFIG_FILE
+from tune.tracking.redact import without_secrets
+from tune.tracking.run import CHECKPOINT_TAG
+from tune.tracking.store import TrackingError, cause_of, open_client
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What is known of a run.
+
+    Attributes:
+        run_id: MLflow's id.
+        name: its name.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        checkpoint: where it can be resumed from; empty before its first checkpoint.
+        config: its configuration as nested dictionaries (``Config.from_dict`` reads them); empty in a list of runs.
+        artifact_uri: where its artifacts are.
+        experiment_id: its experiment.
+        started: when it began.
+        metrics: the last value of each metric.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    checkpoint: str
+    config: Mapping[str, Any]
+    artifact_uri: str
+    experiment_id: str
+    started: datetime
+    metrics: Mapping[str, float]
+
+
+def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
+    """The one run that ``ref`` means, with its configuration.
+
+    Args:
+        uri: of the store.
+        ref: a run id, the beginning of one, or a run's name.
+        experiment: look in this experiment only.
+
+    Raises:
+        TrackingError: no run or several of them match, the store does not answer, or the run left no configuration.
+    """
+    client = open_client(uri)
+    with manners():
+        run = _the_one(client, uri, ref, _experiment_ids(client, uri, experiment))
+        return _record(run, _config(client, uri, run))
+
+
+def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list[RunRecord]:
+    """The latest runs, newest first, without their configurations.
+
+    Raises:
+        TrackingError: the store does not answer, or has no such experiment.
+    """
+    client = open_client(uri)
+    with manners():
+        ids = _experiment_ids(client, uri, experiment)
+        return [_record(run, {}) for run in _search(client, ids, "", limit)]
+
+
+def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
+    if experiment is None:
+        return [found.experiment_id for found in client.search_experiments()]
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        known = ", ".join(other.name for other in client.search_experiments(max_results=_SHOWN))
+        raise TrackingError(f"{without_secrets(uri)} has no experiment {experiment!r}; it has {known}")
+    return [found.experiment_id]
+
+
+def _the_one(client: Any, uri: str, ref: str, experiments: list[str]) -> Any:
+    for condition in _conditions(ref):
+        found = _search(client, experiments, condition, 2 * _SHOWN)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise TrackingError(f"{ref!r} means several runs; give an id:\n{_lines(found)}")
+    raise TrackingError(_missing(client, uri, ref, experiments))
+
+
+def _conditions(ref: str) -> list[str]:
+    """Filters to try in turn; quotes inside a name are not worth an injection."""
+    name = ref.replace("\\", "\\\\").replace('"', '\\"')
+    return [f'attributes.run_name = "{name}"', *([f"attributes.run_id LIKE '{ref}%'"] if ref.isalnum() else [])]
+
+
+def _search(client: Any, experiments: list[str], condition: str, limit: int) -> list[Any]:
+    if not experiments:
+        return []
+    return list(client.search_runs(experiments, condition, max_results=limit, order_by=["attributes.start_time DESC"]))
+
+
+def _missing(client: Any, uri: str, ref: str, experiments: list[str]) -> str:
+    recent = _search(client, experiments, "", 200)
+    names = {name: run for run in reversed(recent) for name in (run.info.run_name, run.info.run_id)}
+    near = list({names[name].info.run_id: names[name] for name in difflib.get_close_matches(ref, names)}.values())
+    shown = near or recent[:_SHOWN]
+    hint = f"; {'near matches' if near else 'the latest runs'}:\n{_lines(shown)}" if shown else "; it has no runs yet"
+    return f"{without_secrets(uri)} has no run with the id or name {ref!r}{hint}"
+
+
+def _lines(runs: list[Any]) -> str:
+    return "\n".join(
+        f"  {run.info.run_id}  {run.info.run_name}  {run.info.status}  started {_started(run):%Y-%m-%d %H:%M:%S} UTC"
+        for run in runs
+    )
+
+
+def _started(run: Any) -> datetime:
+    return datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+
+
+def _config(client: Any, uri: str, run: Any) -> dict[str, Any]:
+    """The configuration as the run's artifact has it: parameters are cut short where they are long."""
+    with TemporaryDirectory() as folder:
+        try:
+            file = client.download_artifacts(run.info.run_id, CONFIG_FILE, folder)
+        except Exception as error:  # noqa: BLE001 - MLflow raises what its backends raise
+            raise TrackingError(
+                f"run {run.info.run_id} in {without_secrets(uri)} has no readable {CONFIG_FILE} ({cause_of(error)}); "
+                "was it made by dclf, and were its unsent records sent (dclf track send)?"
+            ) from None
+        loaded: dict[str, Any] = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        return loaded
+
+
+def _record(run: Any, config: Mapping[str, Any]) -> RunRecord:
+    return RunRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        checkpoint=run.data.tags.get(CHECKPOINT_TAG, ""),
+        config=config,
+        artifact_uri=run.info.artifact_uri,
+        experiment_id=run.info.experiment_id,
+        started=_started(run),
+        metrics=dict(run.data.metrics),
+    )

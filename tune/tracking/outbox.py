@@ -1,0 +1,132 @@
+"""Sends a run's writes in the background and in order, so that a slow or lost server costs no training.
+
+While the server is away the writes wait in memory and in the spool's file, and are tried again with growing pauses.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from tune.tracking.spool import Spool
+from tune.tracking.store import cause_of
+from tune.tracking.trouble import may_pass
+from tune.tracking.writes import Write
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+
+
+class Outbox:
+    """A queue of writes and the thread that sends them.
+
+    Args:
+        send: sends one write or raises.
+        spool: where unsent writes are kept.
+        tell: hears in one line of a server that went away or came back and of refused writes; called by the thread.
+    """
+
+    def __init__(self, send: Callable[[Write], None], spool: Spool, tell: Callable[[str], None]) -> None:
+        self.problems: list[str] = []
+        self._send = send
+        self._spool = spool
+        self._tell = tell
+        self._queue: deque[Write] = deque()
+        self._changed = threading.Condition()
+        self._away = False
+        self._hurried = False
+        self._stopped = False
+        self._pause_s = FIRST_PAUSE_S
+        self._thread = threading.Thread(target=self._run, daemon=True, name="dclf-tracking-outbox")
+        self._thread.start()
+
+    def put(self, write: Write) -> None:
+        """Queue a write; returns at once."""
+        with self._changed:
+            self._queue.append(write)
+            if self._away:
+                self._keep(lambda: self._spool.append(write))
+            self._changed.notify_all()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything is sent; False when the time was not enough."""
+        with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
+            sent = self._changed.wait_for(lambda: not self._queue, timeout_s)
+            self._hurried = False
+            return sent
+
+    def close(self, timeout_s: float) -> Path | None:
+        """Flush and end the thread; the spool's file when something is left, else None."""
+        sent = self.flush(timeout_s)
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+            if not sent:
+                self._keep(lambda: self._spool.write(self._queue))
+        if not sent:
+            return self._spool.path
+        self._thread.join()
+        self._spool.remove()
+        return None
+
+    def _run(self) -> None:
+        while (write := self._next()) is not None:
+            try:
+                self._send(write)
+            except Exception as error:  # noqa: BLE001 - a failed write must never stop training; it is told
+                if may_pass(error):
+                    self._wait_for_server(error)
+                    continue
+                self._refuse(write, error)
+            self._done()
+
+    def _next(self) -> Write | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stopped)
+            return None if self._stopped else self._queue[0]
+
+    def _done(self) -> None:
+        with self._changed:
+            if self._stopped:  # close() has written the spool; what it says is not changed behind its back
+                return
+            self._queue.popleft()
+            self._pause_s = FIRST_PAUSE_S
+            back = self._away and not self._queue
+            if back:
+                self._away = False
+                self._spool.forget_writes()
+            self._changed.notify_all()
+        if back:
+            self._tell("MLflow answers again; everything that waited has been sent")
+
+    def _wait_for_server(self, error: Exception) -> None:
+        with self._changed:
+            news = not self._away and not self._stopped
+            if news:
+                self._away = True
+                self._keep(lambda: self._spool.write(self._queue))
+        if news:
+            self._tell(f"MLflow does not answer ({cause_of(error)}); training goes on, and its records are kept")
+        with self._changed:
+            pause = FIRST_PAUSE_S if self._hurried else self._pause_s
+            self._changed.wait_for(lambda: self._stopped or (self._hurried and pause > FIRST_PAUSE_S), pause)
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+    def _refuse(self, write: Write, error: Exception) -> None:
+        self._report(f"MLflow refused {write.kind} of this run: {cause_of(error)}")
+
+    def _keep(self, save: Callable[[], None]) -> None:
+        """Save unsent writes; a full disk is no reason to stop training either."""
+        try:
+            save()
+        except OSError as error:
+            self._report(f"unsent MLflow records cannot be kept in {self._spool.folder} ({cause_of(error)})")
+
+    def _report(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+            self._tell(problem)

@@ -1,0 +1,128 @@
+"""What a run records, as writes: its configuration, data, epochs and results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from dclf.config import Config
+from dclf.training.reports import EpochReport, FinalReport
+from tune.tracking.redact import clean, without_secrets
+from tune.tracking.writes import Write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CONFIG_FILE = "config.yaml"
+CARD_FILE = "feature_card.json"
+_NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
+
+
+def config_params(config: Config) -> dict[str, Any]:
+    """Dotted key -> value without passwords; dictionaries of options become keys of their own."""
+    flat: dict[str, Any] = {}
+    for key, value in config.flat().items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": clean(item) for name, item in value.items()}
+        else:
+            flat[key] = clean(value)
+    return flat
+
+
+def config_yaml(config: Config) -> str:
+    """The configuration as a file for ``dclf train``, without passwords."""
+    return yaml.safe_dump(clean(config.to_dict()), sort_keys=False, allow_unicode=True)
+
+
+def run_name(config: Config, card: Mapping[str, Any] | None) -> str:
+    """The configured name, or dataset, model and what of DCLF is left out."""
+    if config.track.name:
+        return config.track.name
+    shards = without_secrets(config.data.shards).rstrip("/").rpartition("/")[2]
+    dataset = str((card or {}).get("dataset") or shards)
+    method = {"none": "dclf"}.get(config.loss.ablate, config.loss.ablate)
+    return "-".join(part for part in (dataset, config.model.name, method) if part)
+
+
+def dataset_write(config: Config, card: Mapping[str, Any]) -> Write:
+    """The shards as a dataset input of the run: their hash, place, features and sizes."""
+    digest = str(
+        card.get("sha256") or hashlib.sha256(json.dumps(card, sort_keys=True, default=str).encode()).hexdigest()
+    )
+    dataset = {
+        "name": str(card.get("dataset", "shards"))[:500],
+        "digest": digest[:32],
+        "source_type": "local" if "://" not in config.data.shards else config.data.shards.partition(":")[0],
+        "source": json.dumps({"uri": without_secrets(config.data.shards)}),
+        "schema": json.dumps({"mlflow_tensorspec": {"features": _tensors(card), "targets": None}}),
+        "profile": json.dumps(_sizes(card), default=str),
+    }
+    return Write("dataset", {"dataset": dataset, "context": "training"})
+
+
+def _tensors(card: Mapping[str, Any]) -> str:
+    """Feature matrices in the form of MLflow's tensor schemas."""
+    return json.dumps(
+        [
+            {"name": modality, "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, width]}}
+            for modality, width in card.get("widths", {}).items()
+        ]
+    )
+
+
+def _sizes(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: card[key] for key in ("class_names", "speaker_count", "splits", "sha256") if key in card}
+
+
+def metric_names(values: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Prefixed, with what MLflow does not take in a name (a class called ``joy!``) as an underscore."""
+    return {_NOT_IN_NAMES.sub("_", f"{prefix}/{key}"): float(value) for key, value in values.items()}
+
+
+def epoch_metrics(report: EpochReport) -> dict[str, float]:
+    """``loss/<term>``, ``val/<score>`` and the epoch's duration."""
+    return {
+        **metric_names(report.losses, "loss"),
+        **metric_names(report.validation, "val"),
+        "epoch_seconds": report.seconds,
+    }
+
+
+def final_metrics(final: FinalReport) -> dict[str, float]:
+    """``test/<score>``, and the best epoch with its validation WF1."""
+    found = metric_names(final.splits["test"].scores, "test") if "test" in final.splits else {}
+    if final.history:
+        last = final.history[-1]
+        found |= {"val/best_wf1": last.best_wf1, "best_epoch": float(last.best_epoch)}
+    return found
+
+
+def best_epoch(final: FinalReport) -> int:
+    """The epoch whose model was scored; 0 without a history."""
+    return final.history[-1].best_epoch if final.history else 0
+
+
+def confusion_json(final: FinalReport, split: str) -> str:
+    """A split's confusion matrix with its class names, rows true and columns predicted."""
+    report = final.splits[split]
+    return json.dumps({"classes": final.class_names, "rows": "true", "confusion": report.confusion}, indent=1)
+
+
+def card_json(card: Mapping[str, Any]) -> str:
+    """The feature card as an artifact, without passwords."""
+    return json.dumps(clean(dict(card)), indent=1, default=str)
+
+
+def figures(final: FinalReport) -> dict[str, Figure]:
+    """Learning curves, and a confusion matrix per split, by file name."""
+    from dclf.figures import confusion_figure, learning_curves  # noqa: PLC0415 - imports matplotlib
+
+    drawn = {"learning_curves": learning_curves(final.history)} if final.history else {}
+    for split, report in final.splits.items():
+        drawn[f"confusion_{split}"] = confusion_figure(report.confusion, final.class_names, f"{split} split")
+    return drawn

@@ -1,0 +1,203 @@
+"""Records one training run in MLflow.
+
+    with RunTracker(connect(uri, "dclf"), Path("dclf-runs")) as tracker:
+        tracker.start(config, card)
+        ...                               # tracker.epoch(report) after every epoch
+        tracker.finish(final, model_folder)
+
+Whatever leaves the ``with`` ends the run first: an exception as FAILED, Ctrl-C and SIGTERM as KILLED.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dclf.config import Config
+from dclf.training.reports import EpochReport, FinalReport
+from tune.tracking import records, writes
+from tune.tracking.ending import DRIVER_TAG, STATUS_TAG, Guardian
+from tune.tracking.facts import surroundings
+from tune.tracking.model import new_token, pack_model
+from tune.tracking.outbox import Outbox
+from tune.tracking.redact import clean, without_secrets
+from tune.tracking.reopening import Reopened, create_run, reopen_run
+from tune.tracking.signals import sigterm_raises
+from tune.tracking.spool import Address, Spool, read_spool
+from tune.tracking.store import RUNS_FOLDER, Store, cause_of
+from tune.tracking.tracker import NoTracker, Tracker
+from tune.tracking.writes import Sender, Write
+
+__all__ = ["NoTracker", "RunTracker", "Tracker"]
+
+CHECKPOINT_TAG = "dclf.checkpoint"
+FLUSH_S = 60.0
+_KILLED_FLUSH_S = 10.0
+_FIGURE_DPI = 120
+_log = logging.getLogger(__name__)
+
+
+class RunTracker:
+    """Records a run in MLflow without ever making training wait for the server.
+
+    Args:
+        store: from ``tune.tracking.store.connect``.
+        folder: local folder beside the run's checkpoints, for what could not be sent.
+        flush_s: seconds to wait at the end for a slow or lost server.
+        tell: hears, in one line each, of a lost server, refused records and unsent ones; from a thread as well.
+
+    Attributes:
+        run_id: MLflow's id of the run; empty before ``start``.
+        run_name: its name.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: Path | str = RUNS_FOLDER,
+        flush_s: float = FLUSH_S,
+        tell: Callable[[str], None] = _log.warning,
+    ) -> None:
+        self.run_id = ""
+        self.run_name = ""
+        self._store = store
+        self._folder = Path(folder)
+        self._flush_s = flush_s
+        self._tell = tell
+        self._open = False
+        self._signals = ExitStack()
+        self._logged: dict[tuple[str, int], float] = {}
+
+    def __enter__(self) -> Self:
+        self._signals.enter_context(sigterm_raises())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._signals:
+            if not self._open:
+                return
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                self.kill(str(error) or type(error).__name__)
+            else:
+                self.fail(error or RuntimeError("the run ended without its final report"))
+
+    def start(self, config: Config, card: Mapping[str, Any] | None, resume_run_id: str | None = None) -> None:
+        """Create the run, or take up one that ended, and record what it is.
+
+        Raises:
+            TrackingError: the store does not answer, or has no such run.
+        """
+        token = uuid.uuid4().hex
+        known = self._begin(config, card, resume_run_id, token)
+        self._guardian = Guardian(self._store.uri, self.run_id, token)
+        address = Address(self._store.name, self.run_id, self._store.experiment_id)
+        self._spool = Spool(self._folder, address)
+        self._outbox = Outbox(Sender(self._store.client, self.run_id, address.experiment_id), self._spool, self._tell)
+        self._open = True
+        if resume_run_id is not None:
+            self._put(*self._left_over())
+        self._put(*self._describe(config, card, known))
+
+    def epoch(self, report: EpochReport) -> None:
+        """Record an epoch's metrics; those of an epoch that was repeated with the same values are there already."""
+        values = {
+            key: value
+            for key, value in records.epoch_metrics(report).items()
+            if self._logged.get((key, report.epoch)) != value
+            and not (key == "epoch_seconds" and (key, report.epoch) in self._logged)
+        }
+        self._logged |= {(key, report.epoch): value for key, value in values.items()}
+        if values:
+            self._put(writes.metrics(values, report.epoch))
+
+    def checkpoint(self, uri: str) -> None:
+        """Record where the run can be resumed from."""
+        self._put(*writes.text_values("tags", {CHECKPOINT_TAG: without_secrets(uri)}))
+
+    def finish(self, final: FinalReport, model_folder: Path | None = None) -> None:
+        """Record scores, figures and the model, and end the run.
+
+        Args:
+            final: history and scores of the best model.
+            model_folder: what ``dclf.inference.save_model`` wrote; None records no model.
+
+        Raises:
+            CheckpointError: the model folder cannot be read.
+        """
+        scores, step = records.final_metrics(final), records.best_epoch(final)
+        write = writes.metrics(scores, step)
+        self._put(write)
+        self._put_results(final)
+        if model_folder is not None:
+            packed = self._spool.new_file("model")
+            pack_model(model_folder, packed)
+            body = {"folder": str(packed), "token": new_token(), "scores": scores, "step": step}
+            self._put(Write("model", {**body, "timestamp": write.body["timestamp"]}))
+        self._close("FINISHED", "finished", self._flush_s)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run as FAILED, with the error's type and first line as a tag."""
+        self._close("FAILED", f"failed: {type(error).__name__}: {cause_of(error)}", self._flush_s)
+
+    def kill(self, reason: str) -> None:
+        """End the run as KILLED, with the reason as a tag; somebody waits for us, so a lost server gets less time."""
+        self._close("KILLED", f"killed: {without_secrets(reason)}", min(self._flush_s, _KILLED_FLUSH_S))
+
+    def _begin(self, config: Config, card: Mapping[str, Any] | None, resume: str | None, token: str) -> Reopened:
+        if resume is None:
+            name = records.run_name(config, card)
+            known = create_run(self._store, name, {DRIVER_TAG: token, STATUS_TAG: "running"})
+        else:
+            known = reopen_run(self._store, resume, {DRIVER_TAG: token, STATUS_TAG: "running"})
+        self.run_id, self.run_name, self._logged = known.run_id, known.name, dict(known.metrics)
+        return known
+
+    def _left_over(self) -> list[Write]:
+        """Writes that the run's earlier life could not send, except that it had ended."""
+        if not self._spool.path.exists():
+            return []
+        return [write for write in read_spool(self._spool.path)[1] if write.kind != "status"]
+
+    def _describe(self, config: Config, card: Mapping[str, Any] | None, known: Reopened) -> list[Write]:
+        params = {key: value for key, value in records.config_params(config).items() if key not in known.params}
+        tags = {**surroundings(), "seed": config.train.seed, **clean(config.track.tags)}
+        found = [*writes.text_values("tags", tags), *writes.text_values("params", params)]
+        found.append(self._text_artifact(records.CONFIG_FILE, records.config_yaml(config)))
+        if card is not None:
+            found.append(records.dataset_write(config, card))
+            found.append(self._text_artifact(records.CARD_FILE, records.card_json(card)))
+        return found
+
+    def _put_results(self, final: FinalReport) -> None:
+        for split in final.splits:
+            self._put(self._text_artifact(f"confusion_{split}.json", records.confusion_json(final, split), "results"))
+        for name, figure in records.figures(final).items():
+            file = self._spool.new_file(f"{name}.png")
+            figure.savefig(file, dpi=_FIGURE_DPI)
+            self._put(writes.artifact(file, "figures"))
+
+    def _text_artifact(self, name: str, text: str, folder: str = "") -> Write:
+        file = self._spool.new_file(name)
+        file.write_text(text, encoding="utf-8")
+        return writes.artifact(file, folder)
+
+    def _put(self, *items: Write) -> None:
+        for item in items:
+            self._outbox.put(item)
+
+    def _close(self, status: str, reason: str, flush_s: float) -> None:
+        self._open = False
+        self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
+        left = self._outbox.close(flush_s)
+        if left is not None:
+            self._tell(
+                f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: dclf track send {left}"
+            )
+        self._guardian.close()

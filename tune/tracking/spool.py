@@ -1,0 +1,158 @@
+"""Writes that could not be sent, kept on disk: what waits for ``dclf track send`` after a run.
+
+A spool is a folder ``unsent-<run id>`` with ``writes.jsonl`` - a first line that names the store and the run, then one
+write per line - and ``files``, copies of the artifacts that the writes speak of. It goes when everything was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tune.tracking.store import TrackingError, cause_of, open_client
+from tune.tracking.trouble import may_pass
+from tune.tracking.writes import Sender, Write
+
+FILE_NAME = "writes.jsonl"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Which run a spool belongs to.
+
+    Attributes:
+        uri: the store, without user name and password.
+        run_id: the run.
+        experiment_id: its experiment.
+    """
+
+    uri: str
+    run_id: str
+    experiment_id: str
+
+
+class Spool:
+    """The folder of one run's unsent writes; nothing is created before it is needed."""
+
+    def __init__(self, parent: Path, address: Address) -> None:
+        self.folder = (parent / f"unsent-{address.run_id}").absolute()
+        self.path = self.folder / FILE_NAME
+        self._address = address
+
+    def keep(self, source: Path, name: str) -> Path:
+        """Copy a file or folder that a write needs, so that the original may go; the copy's path."""
+        target = self.new_file(name)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy2(source, target)
+        return target
+
+    def new_file(self, name: str) -> Path:
+        """Where to put a file of this name that a write needs; nothing is there yet."""
+        files = self.folder / "files"
+        files.mkdir(parents=True, exist_ok=True)
+        number = sum(1 for _ in files.iterdir())
+        target = files / f"{number:04d}" / name
+        target.parent.mkdir()
+        return target
+
+    def write(self, writes: Iterable[Write]) -> None:
+        """Make the file hold exactly these writes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(asdict(self._address)), *(write.to_json() for write in writes)]
+        part = self.path.with_suffix(".part")
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        part.replace(self.path)
+
+    def append(self, write: Write) -> None:
+        """Add one write to the file."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(write.to_json() + "\n")
+
+    def forget_writes(self) -> None:
+        """Remove the file: everything in it was sent."""
+        self.path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder with the artifacts' copies."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def read_spool(path: Path) -> tuple[Address, list[Write]]:
+    """The run and the writes of a spool file; a last line cut short by a kill is left out.
+
+    Raises:
+        TrackingError: the file is absent or something else.
+    """
+    try:
+        first, *lines = path.read_text(encoding="utf-8").splitlines()
+        address = Address(**json.loads(first))
+    except (OSError, ValueError, TypeError) as error:
+        raise TrackingError(
+            f"{path}: must be a {FILE_NAME} that a run left because MLflow did not answer; cannot be read as one "
+            f"({error})"
+        ) from None
+    return address, list(_whole_writes(path, lines))
+
+
+def _whole_writes(path: Path, lines: list[str]) -> Iterable[Write]:
+    for number, line in enumerate(lines, start=2):
+        try:
+            yield Write.from_json(line)
+        except (ValueError, KeyError) as error:
+            if number <= len(lines):
+                raise TrackingError(f"{path}, line {number}: is not a write ({error}); restore the file") from None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What came of a spool.
+
+    Attributes:
+        run_id: its run.
+        writes: how many writes the store has taken.
+        refused: why it did not take others, one line each.
+    """
+
+    run_id: str
+    writes: int
+    refused: list[str]
+
+    def __str__(self) -> str:
+        refusals = "".join(f"\n  refused: {problem}" for problem in self.refused)
+        return f"{self.run_id} ({self.writes} records){refusals}"
+
+
+def send_spool(path: Path | str, uri: str = "") -> Sent:
+    """Send what a run could not, in order, and remove it; safe to repeat when it fails half way.
+
+    Args:
+        path: the ``writes.jsonl`` that the run named, or its folder.
+        uri: another address of the same store, such as one with a password; empty for the recorded one.
+
+    Raises:
+        TrackingError: the file cannot be read, or the store does not answer; the file stays then.
+    """
+    file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
+    address, writes = read_spool(file)
+    send = Sender(open_client(uri or address.uri), address.run_id, address.experiment_id)
+    refused = [problem for write in writes if (problem := _refusal(send, write, file))]
+    file.unlink()
+    shutil.rmtree(file.parent, ignore_errors=True)
+    return Sent(address.run_id, len(writes) - len(refused), refused)
+
+
+def _refusal(send: Sender, write: Write, file: Path) -> str | None:
+    try:
+        send(write)
+    except Exception as error:  # noqa: BLE001 - MLflow raises what its backends raise
+        if may_pass(error):
+            raise TrackingError(
+                f"MLflow stopped answering ({cause_of(error)}); nothing is lost, {file} stays: send it again later"
+            ) from None
+        return f"{write.kind}: {cause_of(error)}"
+    return None

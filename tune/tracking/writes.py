@@ -1,0 +1,122 @@
+"""One write to a run as plain data, so that it can wait in memory or in a file, and how it reaches MLflow.
+
+Every write may be sent twice without harm, since an answer can be lost after the server has done the work: MLflow keeps
+one copy of a metric with the same key, step, timestamp and value, parameters and tags are set to what they are, files
+are overwritten, and a logged model carries the write's own token.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tune.tracking.manners import manners
+from tune.tracking.model import send_model
+
+_PER_BATCH = 100
+_LONGEST = {"params": 6000, "tags": 8000}
+
+
+@dataclass(frozen=True)
+class Write:
+    """What to write.
+
+    Attributes:
+        kind: ``params``, ``tags``, ``metrics``, ``dataset``, ``artifact``, ``model`` or ``status``.
+        body: JSON-ready content, as the functions below make it.
+    """
+
+    kind: str
+    body: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps({"kind": self.kind, "body": self.body})
+
+    @classmethod
+    def from_json(cls, line: str) -> Write:
+        """The inverse of ``to_json``; KeyError or ValueError when the line is not one."""
+        data = json.loads(line)
+        return cls(kind=data["kind"], body=data["body"])
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch, as MLflow counts."""
+    return time.time_ns() // 1_000_000
+
+
+def text_values(kind: str, values: Mapping[str, Any]) -> list[Write]:
+    """Parameters or tags as text, a hundred per write; what is too long for MLflow ends in an ellipsis."""
+    texts = [(key, _text(value, _LONGEST[kind])) for key, value in values.items()]
+    return [Write(kind, {"values": dict(texts[i : i + _PER_BATCH])}) for i in range(0, len(texts), _PER_BATCH)]
+
+
+def metrics(values: Mapping[str, float], step: int, timestamp: int | None = None) -> Write:
+    """Metrics of one step, stamped with the present time unless told otherwise."""
+    stamp = now_ms() if timestamp is None else timestamp
+    return Write("metrics", {"values": dict(values), "step": step, "timestamp": stamp})
+
+
+def artifact(file: Path, folder: str = "") -> Write:
+    """A staged file for a folder of the run's artifacts."""
+    return Write("artifact", {"file": str(file), "folder": folder})
+
+
+def status(value: str) -> Write:
+    """The end of the run: FINISHED, FAILED or KILLED, now."""
+    return Write("status", {"status": value, "end_time": now_ms()})
+
+
+def _text(value: Any, longest: int) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends writes to one run.
+
+    Attributes:
+        client: an ``mlflow.MlflowClient``.
+        run_id: the run.
+        experiment_id: its experiment.
+    """
+
+    client: Any
+    run_id: str
+    experiment_id: str
+
+    def __call__(self, write: Write) -> None:
+        """Send one write; raises what MLflow raises."""
+        with manners() as mlflow:
+            getattr(self, f"_send_{write.kind}")(mlflow.entities, write.body)
+
+    def _send_params(self, entities: Any, body: Mapping[str, Any]) -> None:
+        params = [entities.Param(key, value) for key, value in body["values"].items()]
+        self.client.log_batch(self.run_id, params=params, synchronous=True)
+
+    def _send_tags(self, entities: Any, body: Mapping[str, Any]) -> None:
+        tags = [entities.RunTag(key, value) for key, value in body["values"].items()]
+        self.client.log_batch(self.run_id, tags=tags, synchronous=True)
+
+    def _send_metrics(self, entities: Any, body: Mapping[str, Any]) -> None:
+        when = body["timestamp"], body["step"]
+        batch = [entities.Metric(key, value, *when) for key, value in body["values"].items()]
+        self.client.log_batch(self.run_id, metrics=batch, synchronous=True)
+
+    def _send_dataset(self, entities: Any, body: Mapping[str, Any]) -> None:
+        tags = [entities.InputTag("mlflow.data.context", body["context"])]
+        self.client.log_inputs(self.run_id, [entities.DatasetInput(entities.Dataset(**body["dataset"]), tags)])
+
+    def _send_artifact(self, _entities: Any, body: Mapping[str, Any]) -> None:
+        self.client.log_artifact(self.run_id, body["file"], body["folder"] or None)
+
+    def _send_model(self, _entities: Any, body: Mapping[str, Any]) -> None:
+        send_model(self.client, self.run_id, self.experiment_id, body)
+
+    def _send_status(self, _entities: Any, body: Mapping[str, Any]) -> None:
+        self.client.set_terminated(self.run_id, status=body["status"], end_time=body["end_time"])
