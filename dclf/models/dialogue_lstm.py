@@ -49,39 +49,42 @@ class DialogueLSTM(nn.LSTM):
 
     @torch.compiler.disable
     def _walk(self, rows: Tensor, layout: Layout) -> Tensor:
-        steps = Steps.of(layout, (False, True) if self.bidirectional else (False,))
+        walks = [Steps.of(layout, backwards=backwards) for backwards in (False, True)[: 1 + self.bidirectional]]
         for layer in range(self.num_layers):
             if layer:
                 rows = nn.functional.dropout(rows, self.dropout, self.training)
-            rows = self._layer(layer, rows, steps)
+            rows = self._layer(layer, rows, walks)
         return rows
 
-    def _layer(self, layer: int, rows: Tensor, steps: Steps) -> Tensor:
-        weights = self.all_weights[layer * steps.cells : (layer + 1) * steps.cells]
-        inputs = torch.stack([torch.addmm(w[2] + w[3], rows, w[0].T) for w in weights])
+    def _layer(self, layer: int, rows: Tensor, walks: list[Steps]) -> Tensor:
+        weights = self.all_weights[layer * len(walks) : (layer + 1) * len(walks)]
+        inputs = torch.stack(
+            [torch.addmm(w[2] + w[3], steps.arrange(rows), w[0].T) for steps, w in zip(walks, weights, strict=True)]
+        )
         recurrent = torch.stack([w[1].T for w in weights])
-        hidden = _Recurrence.apply(steps.gather(inputs), recurrent, steps)
-        return steps.scatter(hidden).transpose(0, 1).flatten(1)
+        hidden = _Recurrence.apply(inputs, recurrent, walks[0])
+        return torch.cat([steps.restore(h) for steps, h in zip(walks, hidden, strict=True)], 1)
 
 
 class _Recurrence(torch.autograd.Function):
-    """The LSTM's walk over block rows.
+    """The LSTM's walk.
 
-    gates [K*N, 4H] = W_ih x + b (in the order i, f, g, o), weight [K, H, 4H] = W_hh transposed -> hidden [K*N, H].
+    inputs [K, N, 4H] = W_ih x + b (in the order i, f, g, o), weight [K, H, 4H] = W_hh transposed -> hidden [K, N, H].
     """
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, steps: Steps) -> Tensor:
-        width = weight.shape[1]
-        gates = inputs.clone()
-        hidden, cell, squashed = (inputs.new_empty(len(inputs), width) for _ in range(3))
-        previous: tuple[Tensor, Tensor] | None = None
-        views = zip(*(steps.views(t) for t in (gates, hidden, cell, squashed)), strict=True)
-        for gate, h, c, tanh_c in views:
+        gates = torch.empty_like(inputs)
+        hidden, cell, squashed = (inputs.new_empty(*inputs.shape[:2], weight.shape[1]) for _ in range(3))
+        previous: slice | None = None
+        for now in steps.slices:
+            h = c = None
+            total = inputs[:, now]
             if previous is not None:
-                torch.baddbmm(gate, previous[0][:, : gate.shape[1]], weight, out=gate)
-            _lstm_step(gate, previous, h, c, tanh_c)
-            previous = h, c
+                h, c = hidden[:, previous][:, : total.shape[1]], cell[:, previous][:, : total.shape[1]]
+                total = torch.baddbmm(total, h, weight)
+            _lstm_step(total, c, gates[:, now], hidden[:, now], cell[:, now], squashed[:, now])
+            previous = now
         ctx.steps = steps
         ctx.save_for_backward(gates, hidden, cell, squashed, weight)
         return hidden
@@ -91,31 +94,31 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, grad_hidden: Tensor) -> tuple[Tensor, Tensor, None]:
         gates, hidden, cell, squashed, weight = ctx.saved_tensors
         steps: Steps = ctx.steps
-        grad_gates, grad_cell = _local_slopes(gates, cell, squashed, steps)
-        _unwind(grad_gates, grad_cell, gates, grad_hidden.clone(), weight, steps)
-        return grad_gates, _weight_gradient(hidden, grad_gates, steps), None
+        grad_gates, grad_cell = _slopes(gates, steps.before(cell), squashed)
+        _unwind(grad_gates, grad_cell, gates, grad_hidden, weight, steps)
+        return grad_gates, torch.bmm(steps.before(hidden).transpose(1, 2), grad_gates), None
 
 
-def _lstm_step(gate: Tensor, previous: tuple[Tensor, Tensor] | None, h: Tensor, c: Tensor, tanh_c: Tensor) -> None:
-    """One step: squash the gates in place, fill the hidden state, the cell and its tanh."""
-    i, f, g, o = gate.chunk(4, -1)
-    gate[..., : 2 * h.shape[-1]].sigmoid_()
-    g.tanh_()
-    o.sigmoid_()
+def _lstm_step(total: Tensor, before: Tensor | None, gates: Tensor, h: Tensor, c: Tensor, tanh_c: Tensor) -> None:
+    """One step: from the gates' sums and the cell before to the gates, the hidden state, the cell and its tanh."""
+    i, f, g, o = gates.chunk(4, -1)
+    width = h.shape[-1]
+    torch.sigmoid(total, out=gates)
+    torch.tanh(total[..., 2 * width : 3 * width], out=g)
     torch.mul(i, g, out=c)
-    if previous is not None:
-        c.addcmul_(f, previous[1][:, : c.shape[1]])
+    if before is not None:
+        c.addcmul_(f, before)
     torch.tanh(c, out=tanh_c)
     torch.mul(o, tanh_c, out=h)
 
 
-def _local_slopes(gates: Tensor, cell: Tensor, squashed: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
+def _slopes(gates: Tensor, before: Tensor, squashed: Tensor) -> tuple[Tensor, Tensor]:
     """What one unit of gradient on the cell (i, f, g) or on h (o) puts on each gate; and what h puts on the cell."""
     i, f, g, o = gates.chunk(4, -1)
     slopes = torch.empty_like(gates)
     on_i, on_f, on_g, on_o = slopes.chunk(4, -1)
     torch.mul(i - i * i, g, out=on_i)
-    torch.mul(f - f * f, steps.before(cell), out=on_f)
+    torch.mul(f - f * f, before, out=on_f)
     torch.addcmul(i, i * g, g, value=-1, out=on_g)
     torch.mul(o - o * o, squashed, out=on_o)
     return slopes, torch.addcmul(o, o * squashed, squashed, value=-1)
@@ -127,22 +130,16 @@ def _unwind(
     """Walk back in time; ``slopes`` and ``grad_cell`` become the gradients of the gates and of the cell."""
     width = weight.shape[1]
     transposed = weight.transpose(1, 2).contiguous()
-    later: tuple[Tensor, Tensor, Tensor] | None = None
-    views = zip(*(steps.views(t) for t in (slopes, grad_cell, gates, grad_hidden)), strict=True)
-    for slope, dc, gate, dh in reversed(list(views)):
+    later: slice | None = None
+    for now in reversed(steps.slices):
+        slope, dc, dh = slopes[:, now], grad_cell[:, now], grad_hidden[:, now]
         if later is not None:
-            going_on = later[0].shape[1]
-            dh[:, :going_on] += torch.bmm(later[0], transposed)
-        dc *= dh
+            going_on = later.stop - later.start
+            dh = dh.clone()
+            dh[:, :going_on] += torch.bmm(slopes[:, later], transposed)
+        dc.mul_(dh)
         if later is not None:
-            dc[:, :going_on].addcmul_(later[1], later[2][..., width : 2 * width])
+            dc[:, :going_on].addcmul_(grad_cell[:, later], gates[:, later, width : 2 * width])
         slope[..., : 3 * width].unflatten(-1, (3, width)).mul_(dc.unsqueeze(2))
         slope[..., 3 * width :].mul_(dh)
-        later = slope, dc, gate
-
-
-def _weight_gradient(hidden: Tensor, grad_gates: Tensor, steps: Steps) -> Tensor:
-    """[K, H, 4H]: the sum over all steps of h_{t-1} (gradient of the gates)^T."""
-    before = steps.before(hidden).index_select(0, steps.from_blocks).unflatten(0, (steps.cells, -1))
-    gates = grad_gates.index_select(0, steps.from_blocks).unflatten(0, (steps.cells, -1))
-    return torch.bmm(before.transpose(1, 2), gates)
+        later = now
