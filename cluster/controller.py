@@ -1,0 +1,61 @@
+"""What runs in Ray Train's controller: it tells the driver how the run goes and stops what a restart cannot cure."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import ray
+from ray import cloudpickle
+from ray.train import UserCallback
+from ray.train.v2._internal.execution.callback import ControllerCallback
+
+from cluster.events import Sender
+from cluster.failures import lasting_error
+
+
+class Announcer(UserCallback):  # type: ignore[misc]  # Ray ships no types
+    """Sends ``epoch`` for every report and ``restart`` before every restart.
+
+    Args:
+        sender: the way to the driver.
+        max_failures: restarts that Ray Train will make; -1 for no limit.
+    """
+
+    def __init__(self, sender: Sender, max_failures: int) -> None:
+        self._sender = sender
+        self._max_failures = max_failures
+        self._failures = 0
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:  # noqa: ARG002
+        """Pass on the epoch of rank 0."""
+        self._sender.send("epoch", metrics[0])
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
+        """Count a failure; raising here ends the run, where Ray Train would try the same again."""
+        lasting = lasting_error(worker_exceptions.values())
+        if lasting is not None:
+            raise lasting
+        self._failures += 1
+        if self._max_failures < 0 or self._failures <= self._max_failures:
+            self._sender.send("restart", self._failures)
+
+
+class HandleSender(ControllerCallback):  # type: ignore[misc]  # Ray ships no types
+    """Sends ``controller``: the actor's own handle, so that the driver can end the run.
+
+    Ray Train itself ends a run on SIGINT only, only from the main thread, and then tells nobody.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def after_controller_start(self, train_run_context: Any) -> None:  # noqa: ARG002
+        """Pass on the handle."""
+        handle = ray.get_runtime_context().current_actor
+        self._sender.send("controller", base64.b64encode(cloudpickle.dumps(handle)).decode())
+
+
+def handle_from(body: str) -> Any:
+    """The actor handle in a ``controller`` message."""
+    return cloudpickle.loads(base64.b64decode(body))

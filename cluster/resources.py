@@ -1,0 +1,53 @@
+"""What a Ray cluster has, as far as planning needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor
+
+import ray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One machine: its CPU and GPU slots."""
+
+    cpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterResources:
+    """A cluster's machines.
+
+    Attributes:
+        nodes: the machines that are alive.
+        free_cpus: CPU slots that nobody uses right now; all of them where None.
+    """
+
+    nodes: tuple[Node, ...]
+    free_cpus: float | None = None
+
+    @property
+    def cpus(self) -> int:
+        """Whole CPU slots, counted machine by machine."""
+        return sum(floor(node.cpus) for node in self.nodes)
+
+    @property
+    def gpus(self) -> int:
+        """Whole GPUs."""
+        return sum(floor(node.gpus) for node in self.nodes)
+
+    @property
+    def busy_cpus(self) -> float:
+        """CPU slots in use."""
+        return 0.0 if self.free_cpus is None else self.cpus - self.free_cpus
+
+
+def cluster_resources() -> ClusterResources:
+    """What the cluster this process is connected to has now."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return ClusterResources(
+        nodes=tuple(Node(cpus=found.get("CPU", 0.0), gpus=found.get("GPU", 0.0)) for found in alive),
+        free_cpus=ray.available_resources().get("CPU", 0.0),
+    )

@@ -1,0 +1,97 @@
+"""Where checkpoints go: a folder or a URI, tried out before a run starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+from ray.train import Checkpoint
+
+from dclf.data.storage import Folder
+from dclf.training import checkpoint as checkpoints
+
+NEEDED_BYTES = 256 << 20
+"""Space a run must find on a local disk: three checkpoints of the larger models."""
+PROBE_BYTES = 1 << 20
+SNAPSHOT = "checkpoint_manager_snapshot.json"
+"""Ray Train's list of a run's checkpoints, in the run's folder."""
+
+
+class StorageError(OSError):
+    """Checkpoints cannot be kept at ``train.storage``; the message says why and what to do."""
+
+
+def checked_storage(storage: str, run_name: str, *, resuming: bool = False, needed: int = NEEDED_BYTES) -> Folder:
+    """The folder for checkpoints, proven writable, with room, and without another run of this name.
+
+    Args:
+        storage: ``train.storage``, a folder or any URI that pyarrow or fsspec opens.
+        run_name: folder of the run in it.
+        resuming: the run may be there already.
+        needed: bytes that must be free on a local disk.
+
+    Raises:
+        StorageError: it is unwritable, full, absent, seen by one process only, or the name is taken.
+    """
+    with _explained(storage):
+        folder = Folder.of(storage)
+        if "memory" in storage.split("://")[:-1]:
+            raise OSError("a memory:// store is seen by one process only, workers and driver are several")
+        _probe(folder)
+        if folder.is_local and (free := shutil.disk_usage(folder.root).free) < needed:
+            raise OSError(f"{needed >> 20} MiB must be free, {free >> 20} MiB are")
+    if not resuming and folder.exists(f"{run_name}/{SNAPSHOT}"):
+        raise StorageError(
+            f"train.storage: {storage} holds checkpoints of another run named {run_name}; resume that run, or choose "
+            "another name or another train.storage"
+        )
+    return folder
+
+
+def load_checkpoint(uri: str) -> dict[str, Any]:
+    """The state in a checkpoint's folder or URI.
+
+    Raises:
+        CheckpointError: it is absent or broken.
+    """
+    folder = Folder.of(uri)
+    try:
+        return read_state(Checkpoint(folder.root, folder.filesystem))
+    except FileNotFoundError as error:
+        raise checkpoints.CheckpointError(f"{uri}: must be a checkpoint, is absent; check the run's id") from error
+
+
+def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The state in a Ray Train checkpoint."""
+    with checkpoint.as_directory() as folder:
+        return checkpoints.load(Path(folder))
+
+
+def _probe(folder: Folder) -> None:
+    """Write, measure and delete a file."""
+    files, path = folder.filesystem, folder.path(f".probe-{uuid4().hex}")
+    files.create_dir(folder.root, recursive=True)
+    try:
+        with files.open_output_stream(path) as stream:
+            stream.write(bytes(PROBE_BYTES))
+        if (size := files.get_file_info(path).size) != PROBE_BYTES:
+            raise OSError(f"a file of {PROBE_BYTES} bytes came back as {size}")
+    finally:
+        if folder.exists(Path(path).name):
+            files.delete_file(path)
+
+
+@contextmanager
+def _explained(storage: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise StorageError(
+            f"train.storage: cannot keep checkpoints at {storage} ({error}); free space, make it writable, create the "
+            "bucket, or choose another folder or URI"
+        ) from error
