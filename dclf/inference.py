@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Predictor:
         Raises:
             DataError: a dialogue lacks a modality, has other widths, or unknown speakers.
         """
+        dialogues = [self._narrowed(dialogue) for dialogue in dialogues]
         problems = [problem for dialogue in dialogues for problem in validate_dialogue(dialogue, self._expected())]
         if problems:
             raise DataError(problems)
@@ -58,14 +60,12 @@ class Predictor:
             results.extend(np.split(rows, np.cumsum([len(dialogue) for dialogue in group])[:-1]))
         return results
 
+    def _narrowed(self, dialogue: Dialogue) -> Dialogue:
+        features = {m: matrix for m, matrix in dialogue.features.items() if m in self.modalities}
+        return replace(dialogue, features=features)
+
     def _expected(self) -> DatasetInfo:
-        widths = {m: self.info.widths[m] for m in self.modalities}
-        return DatasetInfo(
-            dataset=self.info.dataset,
-            class_names=self.info.class_names,
-            widths=widths,
-            speaker_count=self.info.speaker_count,
-        )
+        return replace(self.info, widths={m: self.info.widths[m] for m in self.modalities})
 
 
 def predictor_of(state: dict[str, Any]) -> Predictor:

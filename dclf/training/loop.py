@@ -61,7 +61,7 @@ def train(
         ValueError: a GPU is asked for where none is.
     """
     check_shards(shards, config.data.modalities)
-    run = _Run(config, source, shards)
+    run = TrainingRun(config, source, shards)
     run.prepare() if state is None else run.restore(state)
     listener = reporter or Silent()
     while not run.progress.finished:
@@ -70,7 +70,17 @@ def train(
     return run.conclude()
 
 
-class _Run:
+class TrainingRun:
+    """A run step by step, for callers that stop between epochs; ``train`` is the whole of it.
+
+    Call ``prepare`` or ``restore`` first, then ``epoch`` until ``progress.finished``, then ``conclude``.
+
+    Args:
+        config: the run.
+        source: this worker's share of the dialogues.
+        shards: the whole shard set.
+    """
+
     def __init__(self, config: Config, source: Source, shards: ShardSet) -> None:
         self.config = config
         self.info = shards.info
@@ -98,7 +108,7 @@ class _Run:
             return None, None
         if loss.pairs == "batch":
             return None, PairSampler(loss.window, seed)
-        bank = MemoryBank(len(self.index.labels), self.model.base.state_width)
+        bank = MemoryBank(len(self.index.labels), self.model.base.state_width).to(self.workers.device)
         emotions = EmotionIndex(self.index.labels, self.index.lengths)
         return bank, PairSampler(loss.window, seed, bank, emotions)
 
@@ -132,7 +142,8 @@ class _Run:
 
     def _refresh(self, bank: MemoryBank, batch: Batch | None, states: Tensor | None) -> None:
         if batch is None or states is None:
-            positions, states = torch.zeros(0, dtype=torch.int64), torch.zeros(0, self.model.base.state_width)
+            positions = torch.zeros(0, dtype=torch.int64, device=self.workers.device)
+            states = torch.zeros(0, self.model.base.state_width, device=self.workers.device)
         else:
             positions = batch.positions
         bank.synchronise(positions, states)
@@ -145,7 +156,7 @@ class _Run:
         """One pass over the training split, then validation."""
         started = time.perf_counter()
         epoch = self.progress.epoch + 1
-        losses = self._train_epoch(epoch)
+        losses = self.train_epoch(epoch)
         validation = self._evaluate("val")
         improved = self.progress.record(epoch, validation.scores["wf1"])
         if improved:
@@ -162,7 +173,8 @@ class _Run:
         self.progress.history.append(report)
         return report
 
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """One pass over the training split without validation; means of the loss terms."""
         self.model.train()
         data, seed = self.config.data, self.config.train.seed
         order = shuffled(self.splits["train"], seed, epoch, data.shuffle_mb * MIB)

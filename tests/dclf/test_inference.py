@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig
-from dclf.data import generate
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.errors import DataError
+from dclf.data.generator import generate
 from dclf.inference import Predictor, load_model, save_model
 from dclf.models.framework import DCLF
 from dclf.training import checkpoint

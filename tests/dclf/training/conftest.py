@@ -1,7 +1,8 @@
 import pytest
 
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
-from dclf.data import generate, read_shards, write_shards
+from dclf.data import read_shards, write_shards
+from dclf.data.generator import generate
 from dclf.data.reader import ShardSet
 
 
