@@ -12,6 +12,7 @@ from dclf.data.errors import (
     UnsafePickleError,
 )
 from dclf.data.generator import generate
+from dclf.data.importers import IMPORTERS, import_dataset, import_meld_csv, import_mmgcn_iemocap, import_mmgcn_meld
 from dclf.data.index import DialogueIndex
 from dclf.data.manifest import Manifest, ShardEntry, read_manifest, verify_shard
 from dclf.data.reader import ShardSet, read_rows, read_shards
@@ -22,6 +23,7 @@ from dclf.data.validation import ValidationReport, validate_shards
 from dclf.data.writer import write_shards
 
 __all__ = [
+    "IMPORTERS",
     "MODALITIES",
     "SPLITS",
     "DataError",
@@ -44,6 +46,10 @@ __all__ = [
     "emotion_shifts",
     "feature_card",
     "generate",
+    "import_dataset",
+    "import_meld_csv",
+    "import_mmgcn_iemocap",
+    "import_mmgcn_meld",
     "read_manifest",
     "read_rows",
     "read_shards",

@@ -22,10 +22,10 @@ from dclf.data.presets import Preset, preset_named
 
 CARRIES = {"text": 0.60, "audio": 0.45, "visual": 0.30}
 """Share of utterances whose modality shows the emotion."""
-STRENGTH = 4.0
+STRENGTH = 4.5
 """Length of an emotion's direction in latent space, where noise has deviation 1 per axis."""
 TOPIC_STRENGTH = 2.0
-SPEAKER_STRENGTH = 0.7
+SPEAKER_STRENGTH = 0.5
 """Deviation of a speaker's offset per latent axis."""
 FLOOR_NOISE = 0.3
 """Deviation of each feature's own noise."""

@@ -1,0 +1,62 @@
+"""What the importers share: where data came from, which dialogues are held out, and rows of numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dclf.data.dialogue import SPLITS
+from dclf.data.errors import DataError, SourceError
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, object]:
+    """Name and SHA-256 of a source file, for the provenance."""
+    file = Path(path)
+    with file.open("rb") as stream:
+        return {"file": file.name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def natural_order(names: Sequence[Any]) -> list[Any]:
+    """Sorted with numbers by value, so that the order does not depend on how the source stored its ids."""
+    return sorted(names, key=lambda name: [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in _pieces(name)])
+
+
+def _pieces(name: Any) -> list[str]:
+    return [piece for piece in re.split(r"(\d+)", str(name)) if piece]
+
+
+def hold_out(train: Sequence[Any], count: int, seed: int) -> list[Any]:
+    """Draw the validation dialogues from the training ones; ValueError where that leaves either empty."""
+    if not 1 <= count < len(train):
+        raise ValueError(
+            f"val_dialogues must be between 1 and {len(train) - 1} (there are {len(train)} training dialogues), "
+            f"is {count}"
+        )
+    ordered = natural_order(train)
+    chosen = np.random.default_rng(seed).choice(len(ordered), size=count, replace=False)
+    return [ordered[place] for place in sorted(chosen)]
+
+
+def refuse_empty_splits(splits: Mapping[str, Sequence[Any]], source: str) -> None:
+    """DataError names every split without dialogues."""
+    empty = [split for split in SPLITS if not splits[split]]
+    if empty:
+        raise DataError([f"the {split} split is empty: the source lists no dialogue for it" for split in empty], source)
+
+
+def rows_of_numbers(value: Any, what: str) -> NDArray[np.float32]:
+    """A matrix float32 [n, D]; SourceError says what is not one."""
+    try:
+        matrix = np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{what}: must be rows of numbers, all equally wide ({error})") from error
+    if matrix.ndim != 2:
+        raise SourceError(f"{what}: must be rows of numbers [n, D], have shape {list(matrix.shape)}")
+    return matrix
