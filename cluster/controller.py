@@ -14,7 +14,7 @@ from cluster.events import Sender
 from cluster.failures import lasting_error
 
 
-class Announcer(UserCallback):  # type: ignore[misc]  # Ray ships no types
+class Announcer(UserCallback):
     """Sends ``epoch`` for every report and ``restart`` before every restart.
 
     Args:
@@ -41,7 +41,7 @@ class Announcer(UserCallback):  # type: ignore[misc]  # Ray ships no types
             self._sender.send("restart", self._failures)
 
 
-class HandleSender(ControllerCallback):  # type: ignore[misc]  # Ray ships no types
+class HandleSender(ControllerCallback):
     """Sends ``controller``: the actor's own handle, so that the driver can end the run.
 
     Ray Train itself ends a run on SIGINT only, only from the main thread, and then tells nobody.
@@ -52,8 +52,8 @@ class HandleSender(ControllerCallback):  # type: ignore[misc]  # Ray ships no ty
 
     def after_controller_start(self, train_run_context: Any) -> None:  # noqa: ARG002
         """Pass on the handle."""
-        handle = ray.get_runtime_context().current_actor
-        self._sender.send("controller", base64.b64encode(cloudpickle.dumps(handle)).decode())
+        handle: bytes = cloudpickle.dumps(ray.get_runtime_context().current_actor)  # type: ignore[no-untyped-call]
+        self._sender.send("controller", base64.b64encode(handle).decode())
 
 
 def handle_from(body: str) -> Any:

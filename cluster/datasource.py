@@ -15,7 +15,7 @@ from dclf.data.manifest import verify_shard
 from dclf.data.reader import read_rows
 
 
-class ShardDatasource(Datasource):  # type: ignore[misc]  # Ray ships no types
+class ShardDatasource(Datasource):
     """Portions of a shard set, one read task and one block each, in the order given.
 
     One block per task matters: a task that has more to say is paused while nobody listens and keeps its CPU, and then
@@ -29,7 +29,7 @@ class ShardDatasource(Datasource):  # type: ignore[misc]  # Ray ships no types
     """
 
     def __init__(self, path: str, portions: Sequence[Portion], columns: Sequence[str], *, verify: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._path = path
         self._portions = tuple(portions)
         self._columns = tuple(columns)

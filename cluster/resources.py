@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor
+from typing import Any
 
 import ray
 
@@ -46,8 +47,10 @@ class ClusterResources:
 
 def cluster_resources() -> ClusterResources:
     """What the cluster this process is connected to has now."""
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
     return ClusterResources(
         nodes=tuple(Node(cpus=found.get("CPU", 0.0), gpus=found.get("GPU", 0.0)) for found in alive),
-        free_cpus=ray.available_resources().get("CPU", 0.0),
+        free_cpus=free.get("CPU", 0.0),
     )

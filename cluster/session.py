@@ -96,7 +96,7 @@ def _join(address: str, *, verbose: bool) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConnectionError(
             f"cannot join the Ray cluster at {address!r} ({error}); check the address (or RAY_ADDRESS), that the "
-            "cluster is up (`ray status`) and that RAY_AUTH_TOKEN is its token, or leave the address out to work locally"
+            "cluster is up (`ray status`) and RAY_AUTH_TOKEN its token, or leave the address out to work locally"
         ) from error
 
 

@@ -1,0 +1,123 @@
+"""The driver's side of a running training: hears of epochs, and ends the workers when it is interrupted."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.train import TrainingFailedError
+from ray.train.v2.api.result import Result
+from ray.train.v2.torch.torch_trainer import TorchTrainer
+
+from cluster.controller import handle_from
+from cluster.events import Inbox, Sender
+from cluster.failures import explained
+from dclf.training.reports import EpochReport
+
+ABORT_SECONDS = 10.0
+
+
+class Terminated(BaseException):
+    """SIGTERM came while training: what a batch queue sends before it kills. Like KeyboardInterrupt no Exception."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the caller wants to hear, in its own thread: finished epochs, and the number of restarts so far."""
+
+    epoch: Callable[[EpochReport], None]
+    restart: Callable[[int], None]
+
+
+class Driver:
+    """Runs a trainer in a thread, so that the calling one can hear of epochs and be interrupted.
+
+    Ray Train's own ``fit`` does neither: it blocks, takes SIGINT for itself and leaves SIGTERM to Ray.
+
+    Attributes:
+        restarts: how often lost workers were replaced so far.
+    """
+
+    def __init__(self, hooks: Hooks) -> None:
+        self.restarts = 0
+        self._hooks = hooks
+        self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._controller: Any = None
+
+    def run(self, make: Callable[[Sender], TorchTrainer]) -> Result:
+        """Build the trainer, given the way back to here, and fit it.
+
+        Raises:
+            TrainingError: workers were lost too often or could not be started.
+            BaseException: what a worker or a hook raised, or an interrupt; the workers have been ended.
+        """
+        with Inbox(lambda kind, body: self._events.put((kind, body))) as inbox:
+            thread = threading.Thread(target=self._fit, args=(make(inbox.sender), inbox), name="dclf-fit", daemon=True)
+            thread.start()
+            try:
+                return self._listen()
+            except BaseException:
+                self._abort(thread)
+                raise
+
+    def _fit(self, trainer: TorchTrainer, inbox: Inbox) -> None:
+        try:
+            outcome: tuple[str, Any] = ("finished", trainer.fit())
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+            outcome = ("failed", error)
+        inbox.close()
+        self._events.put(outcome)
+
+    def _listen(self) -> Result:
+        while True:
+            kind, body = self._events.get()
+            if kind == "finished":
+                result: Result = body
+                return result
+            self._hear(kind, body)
+
+    def _hear(self, kind: str, body: Any) -> None:
+        if kind == "failed":
+            raise explained(body, self.restarts) if isinstance(body, TrainingFailedError) else body
+        if kind == "controller":
+            self._controller = handle_from(body)
+        elif kind == "restart":
+            self.restarts = body
+            self._hooks.restart(body)
+        else:
+            self._hooks.epoch(EpochReport(**body))
+
+    def _abort(self, thread: threading.Thread) -> None:
+        """End the workers if the run still goes on."""
+        if self._controller is None or not thread.is_alive():
+            return
+        with suppress(RayError):
+            ray.get(self._controller.abort.remote(), timeout=ABORT_SECONDS)
+        with suppress(RayError):
+            ray.kill(self._controller)
+        thread.join(ABORT_SECONDS)
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Turn SIGTERM into ``Terminated`` for the length of the block; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, _: FrameType | None) -> None:
+        raise Terminated(f"signal {number}")
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

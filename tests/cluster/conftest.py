@@ -1,0 +1,49 @@
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.resources import ClusterResources
+from cluster.session import ray_session
+from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from dclf.data import read_shards, write_shards
+from dclf.data.generator import generate
+from dclf.data.reader import ShardSet
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[ClusterResources]:
+    """One Ray for all tests of this folder: four slots, so that two workers and a read fit."""
+    with ray_session(num_cpus=4) as resources:
+        yield resources
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    """Small dialogues in several shards."""
+    folder = tmp_path_factory.mktemp("shards") / "small"
+    info, dialogues = generate("iemocap-small", seed=3)
+    write_shards(dialogues, folder, info, max_shard_bytes=40_000)
+    return read_shards(folder)
+
+
+@pytest.fixture
+def config(shards: ShardSet, tmp_path: Path) -> Config:
+    return Config(
+        data=DataConfig(shards=str(shards.path)),
+        model=ModelConfig(name="mmgcn", options={"hidden": 12, "node_width": 16, "layers": 2}),
+        loss=LossConfig(window=4, ica_width=8),
+        train=TrainConfig(epochs=3, batch_size=8, lr=3e-3, seed=1, device="cpu", storage=str(tmp_path / "store")),
+    )
+
+
+@pytest.fixture
+def changed() -> Callable[..., Config]:
+    """A configuration with other values in its train section."""
+
+    def change(config: Config, **values: Any) -> Config:
+        return replace(config, train=replace(config.train, **values))
+
+    return change
