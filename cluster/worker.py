@@ -16,7 +16,6 @@ from cluster.stream import RaySource
 from dclf.config import Config
 from dclf.data.reader import read_shards
 from dclf.training.checkpoint import save
-from dclf.training.loop import train
 from dclf.training.reports import EpochReport
 
 
@@ -50,6 +49,9 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _work(config: Config, resume_from: str | None) -> dict[str, Any]:
+    # The driver imports this module too and can do without the models and scikit-learn, two seconds.
+    from dclf.training.loop import train  # noqa: PLC0415
+
     torch.set_num_threads(config.train.cpus_per_worker)
     if config.train.device == "gpu":
         torch.cuda.set_device(ray.train.torch.get_device())

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from cluster.storage import SNAPSHOT, StorageError, checked_storage, load_checkpoint
+from dclf.training.checkpoint import CheckpointError, save
+
+
+@pytest.mark.parametrize("prefix", ["", "file://", "local://"])
+def test_a_folder_is_made_and_left_empty(tmp_path: Path, prefix: str) -> None:
+    checked_storage(f"{prefix}{tmp_path}/new/store", "run")
+    assert list((tmp_path / "new" / "store").iterdir()) == []
+
+
+def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match=r"train\.storage: cannot keep checkpoints.*choose another folder"):
+        checked_storage(str(tmp_path / "file" / "store"), "run")
+
+
+def test_a_read_only_file_system_is_refused() -> None:
+    with pytest.raises(StorageError, match=r"train\.storage"):
+        checked_storage("/proc/dclf-store", "run")
+
+
+def test_too_little_space_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=rf"{2**40} MiB must be free, \d+ MiB are"):
+        checked_storage(str(tmp_path), "run", needed=2**60)
+
+
+def test_a_store_in_one_process_is_refused() -> None:
+    with pytest.raises(StorageError, match="one process only"):
+        checked_storage("memory://store", "run")
+
+
+def test_an_unknown_kind_of_uri_is_refused() -> None:
+    with pytest.raises(StorageError, match="nosuchstore://bucket"):
+        checked_storage("nosuchstore://bucket/store", "run")
+
+
+def test_a_taken_name_is_refused_unless_resuming(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / SNAPSHOT).write_text("{}")
+    with pytest.raises(StorageError, match="another run named run"):
+        checked_storage(str(tmp_path), "run")
+    assert checked_storage(str(tmp_path), "run", resuming=True).root == str(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["", "file://", "local://"])
+def test_a_checkpoint_comes_back(tmp_path: Path, prefix: str) -> None:
+    save(tmp_path / "checkpoint", {"weights": torch.arange(3)})
+    assert torch.equal(load_checkpoint(f"{prefix}{tmp_path}/checkpoint")["weights"], torch.arange(3))
+
+
+@pytest.mark.parametrize("prefix", ["", "local://"])
+def test_an_absent_checkpoint_is_named(tmp_path: Path, prefix: str) -> None:
+    with pytest.raises(CheckpointError, match="absent"):
+        load_checkpoint(f"{prefix}{tmp_path}/none")

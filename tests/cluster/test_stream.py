@@ -1,0 +1,93 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.datasource import ShardDatasource
+from cluster.resources import ClusterResources
+from cluster.shares import portions_of
+from cluster.stream import RaySource
+from dclf.data import ShardError, read_shards
+from dclf.data.dialogue import Dialogue
+from dclf.data.reader import ShardSet
+from dclf.data.schema import columns_for
+
+# Ray warns of deprecations of its own.
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*")]
+MODALITIES = ("text", "audio", "visual")
+
+
+def same(left: Dialogue, right: Dialogue) -> bool:
+    return (
+        left.dialogue_id == right.dialogue_id
+        and left.split == right.split
+        and left.utterances == right.utterances
+        and np.array_equal(left.speakers, right.speakers)
+        and np.array_equal(left.labels, right.labels)
+        and set(left.features) == set(right.features)
+        and all(np.array_equal(left.features[m], right.features[m]) for m in left.features)
+    )
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_workers_together_stream_what_the_shards_hold_in_order(
+    local_ray: ClusterResources, shards: ShardSet, size: int
+) -> None:
+    streamed = [
+        dialogue
+        for rank in range(size)
+        for dialogue in RaySource(shards, MODALITIES, rank=rank, size=size).dialogues("train")
+    ]
+    direct = list(shards.select(split="train"))
+    assert len(streamed) == len(direct) > size
+    assert all(same(left, right) for left, right in zip(streamed, direct, strict=True))
+
+
+def test_a_second_pass_gives_the_same(local_ray: ClusterResources, shards: ShardSet) -> None:
+    source = RaySource(shards, ("audio",), rank=1, size=2)
+    first, second = list(source.dialogues("val")), list(source.dialogues("val"))
+    assert first
+    assert all(same(left, right) for left, right in zip(first, second, strict=True))
+    assert set(first[0].features) == {"audio"}
+
+
+def test_more_workers_than_dialogues_leave_some_without(local_ray: ClusterResources, shards: ShardSet) -> None:
+    count = len(shards.index("val"))
+    sources = [RaySource(shards, ("text",), rank=rank, size=3 * count) for rank in range(3)]
+    assert min(len(list(source.dialogues("val"))) for source in sources) == 0
+
+
+def test_what_is_kept_lets_go_of_the_block_it_came_from(local_ray: ClusterResources, shards: ShardSet) -> None:
+    dialogue = next(RaySource(shards, ("text",)).dialogues("train"))
+    assert all(array.base is None for array in (dialogue.features["text"], dialogue.labels, dialogue.speakers))
+
+
+def test_a_damaged_shard_is_named(local_ray: ClusterResources, shards: ShardSet, tmp_path: Path) -> None:
+    copy = tmp_path / "damaged"
+    shutil.copytree(shards.path, copy)
+    victim = copy / shards.index("train").shards[-1]
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    with pytest.raises(ShardError, match=f"{victim.name} is damaged"):
+        list(RaySource(read_shards(copy), ("text",)).dialogues("train"))
+
+
+def test_a_missing_shard_is_named(local_ray: ClusterResources, shards: ShardSet, tmp_path: Path) -> None:
+    copy = tmp_path / "short"
+    shutil.copytree(shards.path, copy)
+    victim = copy / shards.index("test").shards[0]
+    victim.unlink()
+    with pytest.raises(ShardError, match=f"{victim.name} is missing"):
+        list(RaySource(read_shards(copy), ("text",)).dialogues("test"))
+
+
+def test_read_tasks_hand_over_one_block_each_with_the_columns_asked_for(shards: ShardSet) -> None:
+    index = shards.index("train")
+    portions = portions_of(shards.manifest, index, range(len(index)), ("text",), 5000)
+    tasks = ShardDatasource(shards.path, portions, columns_for(("text",)), verify=True).get_read_tasks(1)
+    blocks = [list(task()) for task in tasks]
+    assert [len(block) for block in blocks] == [1] * len(portions)
+    assert [block[0].num_rows for block in blocks] == [task.metadata.num_rows for task in tasks]
+    assert set(blocks[0][0].column_names) == set(columns_for(("text",)))
