@@ -17,7 +17,6 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from dclf.config import Config
-from dclf.models.contract import base_model_class, base_model_names
 from tune.config_files import ConfigError, Entry, Reading, preset_names, read_config_file, suggestion
 
 __all__ = ["ConfigError", "config_parser", "config_types", "describe", "load_config", "preset_names", "read_config"]
@@ -128,6 +127,9 @@ class _Checked:
 
     def check_options(self) -> None:
         """Check ``model.options`` against the base model's own Config; unknown names are left to Config.problems."""
+        # Imported here, so that help and documentation need no torch.
+        from dclf.models.contract import base_model_class, base_model_names  # noqa: PLC0415
+
         name = self.values.get("model.name", Config().model.name)
         if name not in base_model_names():
             return

@@ -5,15 +5,12 @@ Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 inter
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import NoReturn
+from collections.abc import Sequence
 
 from tune.commands.dispatch import Command, dispatch
+from tune.tracking.signals import sigterm_raises
 
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
@@ -32,7 +29,7 @@ examples:
 Every command has its own help: dclf train --help.
 Options of all commands: --debug shows the traceback of an error.
 """
-FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 EXPECTED = (ValueError, OSError, RuntimeError, ArithmeticError)
 """What the project raises for wrong input, a surrounding that fails, and training that fails."""
 
@@ -47,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        with _sigterm_raises():
+        with sigterm_raises():
             return dispatch(
                 "dclf",
                 "Dual contrastive learning for emotion recognition in conversation.",
@@ -85,20 +82,3 @@ def _explain(error: Exception) -> int:
     for line in str(error).splitlines() or [type(error).__name__]:
         print(f"dclf: error: {line}", file=sys.stderr)
     return USAGE if isinstance(error, ConfigError) else FAILED
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that runs are closed and child processes ended on the way out."""
-
-    def end(_signal: int, _frame: object) -> NoReturn:
-        raise SystemExit(TERMINATED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+if TYPE_CHECKING:
+    from dclf.data import Manifest
 
 
 class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -24,6 +27,18 @@ def add_output_option(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output", choices=("text", "json"), default="text", help="how the result is printed on stdout"
     )
+
+
+def add_overwrite_option(parser: ArgumentParser) -> None:
+    """Add ``--overwrite``."""
+    parser.add_argument("--overwrite", action="store_true", help="replace a shard set that is already there")
+
+
+def print_written(out: str, manifest: Manifest) -> None:
+    """Say what was written where."""
+    utterances = sum(shard.utterances for shard in manifest.shards)
+    splits = ", ".join(f"{count} {split}" for split, count in manifest.splits.items())
+    print(f"{out}: {sum(manifest.splits.values())} dialogues ({splits}), {utterances} utterances")
 
 
 def print_json(result: Mapping[str, Any]) -> None:

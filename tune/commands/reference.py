@@ -14,7 +14,6 @@ import yaml
 from docstring_parser import parse
 
 from dclf.config import Config
-from dclf.models.contract import base_model_class, base_model_names
 from tune.settings import config_types, describe
 
 HEAD = """\
@@ -66,6 +65,9 @@ def _flow(value: Any) -> str:
 
 def configuration_page() -> str:
     """``docs/configuration.md``: every key, its type, default and meaning, the base models' options included."""
+    # Imported here, so that the help of `dclf train`, which shares field_docs, needs no torch.
+    from dclf.models.contract import base_model_names  # noqa: PLC0415
+
     docs, defaults, lines, section = field_docs(), Config().to_dict(), [HEAD], ""
     for key, kind in config_types().items():
         parent, _, name = key.partition(".")
@@ -80,6 +82,8 @@ def configuration_page() -> str:
 
 def _options_table(model: str) -> list[str]:
     """The rows of a base model's own options."""
+    from dclf.models.contract import base_model_class  # noqa: PLC0415
+
     kind = base_model_class(model).Config
     docs, defaults = _attributes(kind), asdict(kind())
     rows = [_row(name, hint, defaults[name], docs[name]) for name, hint in get_type_hints(kind).items()]

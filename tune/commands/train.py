@@ -32,6 +32,8 @@ examples:
 
 Progress goes to stderr, the result to stdout; its last line is the test WF1, or with --output json one JSON object.
 """
+TERMINATED = 143
+"""The exit code that shells give a process ended by SIGTERM."""
 LOGS = ("auto", "live", "plain", "jsonl", "quiet")
 FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print_config")
 VALUED = ("--resume", "--log", "--output")
@@ -63,10 +65,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _train(config: Config, resume: str | None, output: str, view: QuietView, verbose: bool) -> int:
     # Imported here, so that help and configuration errors do not wait for Ray and MLflow.
+    from cluster.training import Terminated  # noqa: PLC0415
     from tune.runs import train  # noqa: PLC0415
 
-    with view:
-        run = train(config, resume=resume, view=view, verbose=verbose)
+    try:
+        with view:
+            run = train(config, resume=resume, view=view, verbose=verbose)
+    except Terminated:
+        return TERMINATED
     print_run(run, as_json=output != "text")
     return 0
 
