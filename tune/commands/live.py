@@ -36,7 +36,7 @@ class RichView(QuietView):
         self._title = "dclf"
         self._report: EpochReport | None = None
         self._waiting = "starting"
-        self._live = Live(get_renderable=self._panel, console=self._console, transient=True, refresh_per_second=4)
+        self._live = Live(get_renderable=self.render, console=self._console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -77,7 +77,8 @@ class RichView(QuietView):
         """Print the note."""
         self._console.print(Text(text, style="cyan"))
 
-    def _panel(self) -> RenderableType:
+    def render(self) -> RenderableType:
+        """The panel as it stands."""
         parts: list[RenderableType] = [] if self._report is None else [*self._rows(self._report)]
         if self._waiting:
             parts.append(Spinner("dots", text=f"{self._waiting}, {self._elapsed()}"))

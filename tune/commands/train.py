@@ -44,21 +44,24 @@ RESUMABLE = ("track.uri",)
 def main(argv: Sequence[str]) -> int:
     """Train as the command line says; the exit code."""
     rest, overrides, mistakes = split_overrides(argv, FLAGS, VALUED)
+    print_config = "--print_config" in rest
+    # jsonargparse takes this name for its own action, which stops at the first mistake.
+    rest = [word for word in rest if word != "--print_config"]
     options = parser(with_keys=not {"-h", "--help"}.isdisjoint(rest)).parse_args(rest)
     if options.resume is not None:
         mistakes += _needless(options.config, overrides)
-    check_values = not options.print_config and options.resume is None
+    check_values = not print_config and options.resume is None
     config, problems = read_config(options.config, overrides, values=check_values)
     if mistakes or problems:
         raise ConfigError([*mistakes, *problems])
-    if options.print_config:
+    if print_config:
         sys.stdout.write(annotated_yaml(config))
         return 0
     return _train(
         config,
         options.resume,
         "jsonl" if options.log == "jsonl" else options.output,
-        _view(options.log, options.quiet),
+        choose_view(options.log, quiet=options.quiet),
         options.verbose,
     )
 
@@ -113,7 +116,8 @@ def _needless(config: str | None, overrides: dict[str, str]) -> list[str]:
     return [f"{what}: must be left out with --resume; a run goes on with its own configuration" for what in given]
 
 
-def _view(log: str, quiet: bool) -> QuietView:
+def choose_view(log: str, *, quiet: bool) -> QuietView:
+    """The view that the options ask for, and on `auto` the one that stderr can show."""
     if quiet or log == "quiet":
         return QuietView()
     if log == "jsonl":

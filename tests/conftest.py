@@ -1,0 +1,13 @@
+"""How tests share two processes: those that start a cluster, a server or a browser never run at the same time."""
+
+import pytest
+
+HEAVY = ("ray", "mlflow", "browser")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group heavy tests together, and every other test with those of its file, whose fixtures it shares."""
+    for item in items:
+        heavy = any(item.get_closest_marker(marker) for marker in HEAVY)
+        item.add_marker(pytest.mark.xdist_group("heavy" if heavy else item.path.stem))

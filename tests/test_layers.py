@@ -1,0 +1,85 @@
+"""Dependencies point one way: dclf <- cluster <- tune <- tune.commands."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ("dclf", "cluster", "tune", "tune.commands")
+FORBIDDEN = {"dclf": {"ray", "mlflow", "optuna"}, "cluster": {"mlflow", "optuna"}}
+MODULES = sorted(path for layer in ("dclf", "cluster", "tune") for path in (ROOT / layer).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def layer_of(module: str) -> str | None:
+    """The layer a module belongs to; None for what is not ours."""
+    return next((layer for layer in reversed(LAYERS) if f"{module}.".startswith(f"{layer}.")), None)
+
+
+def imports_of(source: str, module: str, is_package: bool) -> Iterator[str]:
+    """Every module that a source imports, wherever the import stands; names are included, as they may be modules."""
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            target = ".".join([*base, *([node.module] if node.module else [])])
+            yield target
+            yield from (f"{target}.{alias.name}" for alias in node.names)
+
+
+def faults(module: str, imported: Iterator[str]) -> Iterator[str]:
+    """What a module imports and must not."""
+    layer = layer_of(module)
+    assert layer is not None
+    for name in imported:
+        theirs = layer_of(name)
+        if theirs is not None and LAYERS.index(theirs) > LAYERS.index(layer):
+            yield f"{module} ({layer}) imports {name} ({theirs})"
+        if name.split(".")[0] in FORBIDDEN.get(layer, set()):
+            yield f"{module} ({layer}) imports {name}"
+
+
+def test_every_layer_is_looked_at() -> None:
+    seen = {layer_of(name_of(path)) for path in MODULES}
+    assert seen == set(LAYERS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_downwards(path: Path) -> None:
+    module = name_of(path)
+    found = list(faults(module, imports_of(path.read_text(encoding="utf-8"), module, path.name == "__init__.py")))
+    assert not found, found
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("dclf.metrics", "from cluster.plan import plan_training"),
+        ("dclf.metrics", "def f():\n    import ray.data"),
+        ("dclf.models.gru", "from tune import settings as dclf"),
+        ("cluster.plan", "import mlflow"),
+        ("cluster.plan", "from tune import runs"),
+        ("tune.runs", "from tune.commands.views import percent"),
+        ("tune.runs", "from .commands import views"),
+    ],
+)
+def test_an_upward_import_is_found(module: str, source: str) -> None:
+    assert list(faults(module, imports_of(source, module, is_package=False)))
+
+
+@pytest.mark.parametrize("module", ["dclf", "dclf.data", "dclf.config"])
+def test_the_lowest_layer_is_light(module: str) -> None:
+    heavy = ("ray", "mlflow", "optuna", "matplotlib", "sklearn")
+    code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,94 @@
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dclf.data import read_shards
+from tune.commands.main import main
+
+Shown = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def shards(tmp_path: Path, capsys: Shown) -> Path:
+    folder = tmp_path / "shards"
+    assert main(["data", "generate", str(folder), "--preset", "meld-small", "--dialogues", "12", "--seed", "3"]) == 0
+    assert capsys.readouterr().out.startswith(f"{folder}: 12 dialogues (")
+    return folder
+
+
+def test_generating_again_needs_overwrite(shards: Path, capsys: Shown) -> None:
+    again = ["data", "generate", str(shards), "--preset", "iemocap-small", "--dialogues", "5"]
+    assert main(again) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*again, "--overwrite"]) == 0
+    assert sum(1 for _ in read_shards(shards)) == 5
+
+
+def test_inspect_prints_the_card(shards: Path, capsys: Shown) -> None:
+    assert main(["data", "inspect", str(shards)]) == 0
+    assert "generated-meld-small" in capsys.readouterr().out
+    assert main(["data", "inspect", str(shards), "--output", "json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert sum(split["dialogues"] for split in card["splits"].values()) == 12
+
+
+def test_validate_counts_problems(shards: Path, capsys: Shown) -> None:
+    assert main(["data", "validate", str(shards)]) == 0
+    assert capsys.readouterr().out == f"{shards}: 0 problems, 0 warnings\n"
+    damaged = sorted(shards.glob("train-*.arrow"))[0]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    assert main(["data", "validate", str(shards), "--output", "json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert damaged.name in problem
+
+
+@pytest.mark.parametrize("option", [["--dialogues", "many"], ["--preset", "emorynlp"], ["--seeds", "1"]])
+def test_wrong_options_are_code_2(tmp_path: Path, option: list[str], capsys: Shown) -> None:
+    assert main(["data", "generate", str(tmp_path / "out"), *option]) == 2
+    assert "dclf data generate --help" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+class Payload:
+    """A pickle that would run code on reading."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.trace),)
+
+
+def test_a_pickle_with_code_is_refused_and_nothing_runs(tmp_path: Path, capsys: Shown) -> None:
+    source, trace = tmp_path / "bad.pkl", tmp_path / "trace"
+    source.write_bytes(pickle.dumps(Payload(trace)))
+    assert main(["data", "import", "mmgcn-iemocap", str(source), str(tmp_path / "out")]) == 1
+    assert "mkdir" in capsys.readouterr().err
+    assert not trace.exists()
+
+
+def test_meld_tables_become_shards(tmp_path: Path, capsys: Shown) -> None:
+    head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
+    rows = (
+        '1,Hi there,Ann,joy,positive,0,0,1,1,"00:00:01,000","00:00:02,000"\n'
+        '2,Well,Bo,anger,negative,0,1,1,1,"00:00:03,000","00:00:04,500"\n'
+    )
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.csv").write_text(head + rows, encoding="utf-8")
+        np.save(tmp_path / f"{name}_text.npy", np.ones((2, 3), dtype=np.float32) * np.array([[1], [2]]))
+    out = tmp_path / "out"
+    pattern = str(tmp_path / "{split}_text.npy")
+    assert main(["data", "import", "meld-csv", str(tmp_path), str(out), "--text", pattern, "--audio", "timing"]) == 0
+    assert "3 dialogues (1 train, 1 val, 1 test), 6 utterances" in capsys.readouterr().out
+    assert read_shards(out).info.modalities == ("text", "audio")
+
+
+def test_an_importer_without_any_modality_says_so(tmp_path: Path, capsys: Shown) -> None:
+    assert main(["data", "import", "meld-csv", str(tmp_path), str(tmp_path / "out")]) == 1
+    assert "give at least one of text" in capsys.readouterr().err

@@ -1,0 +1,130 @@
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import dclf
+from tune.commands import main as main_module
+from tune.commands.dispatch import Command
+from tune.commands.main import COMMANDS, main
+
+
+def dclf_command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from tune.commands.main import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=cwd, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["data", "--help"], ["data", "import", "--help"], ["track", "--help"]]
+)
+def test_help_of_groups_shows_examples(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert "examples:\n  dclf " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["data", "generate"],
+        ["data", "import", "mmgcn-iemocap"],
+        ["data", "import", "mmgcn-meld"],
+        ["data", "import", "meld-csv"],
+        ["data", "inspect"],
+        ["data", "validate"],
+        ["train"],
+        ["evaluate"],
+        ["ui"],
+        ["track", "send"],
+    ],
+)
+def test_help_of_commands_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"usage: dclf {' '.join(command)}" in shown
+    assert f"\n  dclf {' '.join(command)}" in shown
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from tune.commands.main import main\n"
+        "for words in (['--help'], ['data', '--help'], ['data', 'generate', '--help'], ['ui', '--help'],"
+        " ['track', 'send', '--help'], ['data', 'import', 'meld-csv', '--help']): main(words)\n"
+        "print([m for m in ('torch', 'ray', 'mlflow', 'sklearn', 'pyarrow', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["version"]])
+def test_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"dclf {dclf.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["trian"], ["data"], ["data", "imprt"], ["--nope"], ["data", "inspect"]])
+def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "usage: dclf" in capsys.readouterr().err
+
+
+def test_a_mistake_is_one_message_without_traceback(tmp_path: Path) -> None:
+    done = dclf_command("data", "inspect", "nowhere", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("dclf: error: nowhere")
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "inspect", str(tmp_path / "nowhere"), "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """A command that raises what is in the list."""
+    errors: list[BaseException] = []
+
+    def run(_argv: object) -> int:
+        raise errors.pop()
+
+    monkeypatch.setattr(main_module, "failing", run, raising=False)
+    monkeypatch.setitem(COMMANDS, "failing", Command("fails", "tune.commands.main:failing"))
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (SystemExit(143), 143, ""),
+        (SystemExit("enough"), 1, "enough"),
+        (OSError("disk full"), 1, "error: disk full"),
+        (ArithmeticError("L_CA is not finite"), 1, "error: L_CA is not finite"),
+        (RuntimeError(), 1, "error: RuntimeError"),
+    ],
+)
+def test_exit_codes(
+    failing: list[BaseException], error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(error)
+    assert main(["failing"]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_our_own_mistakes_are_not_hidden(failing: list[BaseException]) -> None:
+    failing.append(TypeError("a bug"))
+    with pytest.raises(TypeError, match="a bug"):
+        main(["failing"])
+
+
+def test_it_can_be_called_from_another_thread() -> None:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(main(["version"])))
+    thread.start()
+    thread.join()
+    assert codes == [0]

@@ -1,0 +1,28 @@
+"""The printed configuration and the reference page are in step with the dataclasses."""
+
+from pathlib import Path
+
+import pytest
+
+from tune.commands.reference import annotated_yaml, configuration_page, field_docs
+from tune.settings import config_types, load_config, preset_names
+
+PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
+
+
+@pytest.mark.parametrize("key", config_types())
+def test_every_key_has_a_line_of_documentation(key: str) -> None:
+    assert len(field_docs()[key]) > 10
+
+
+def test_the_page_is_in_step() -> None:
+    written = PAGE.read_text(encoding="utf-8")
+    assert written == configuration_page(), "renew it: python -m tune.commands.reference > docs/configuration.md"
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_an_annotated_preset_reads_back_as_itself(name: str, tmp_path: Path) -> None:
+    config = load_config(name, {"data.shards": "x", "track.name": "12", "data.modalities": "text"})
+    file = tmp_path / "printed.yaml"
+    file.write_text(annotated_yaml(config), encoding="utf-8")
+    assert load_config(file) == config

@@ -1,0 +1,167 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dclf.config import Config
+from tests.tune.commands.conftest import Runs
+from tune.commands import train as train_module
+from tune.commands.main import main
+from tune.commands.train import FLAGS, VALUED, parser
+from tune.settings import config_types, load_config
+
+Shown = pytest.CaptureFixture[str]
+SHARDS = ["--data.shards", "shards"]
+
+
+def test_the_last_line_is_the_test_wf1(runs: Runs, capsys: Shown) -> None:
+    assert main(["train", "iemocap", *SHARDS, "--loss.gamma_ca=0.6", "--train.workers", "[1,4]", "--log", "plain"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["val WF1 62.50", "test WF1 72.07"]
+    ((config, resume, verbose),) = runs.trained
+    assert config == load_config("iemocap", {"data.shards": "shards", "loss.gamma_ca": 0.6, "train.workers": [1, 4]})
+    assert (resume, verbose) == (None, False)
+
+
+def test_json_is_the_last_line(runs: Runs, capsys: Shown) -> None:
+    assert main(["train", "iemocap", *SHARDS, "--output", "json", "--quiet", "--verbose"]) == 0
+    shown = capsys.readouterr()
+    result = json.loads(shown.out.splitlines()[-1])
+    assert shown.err == ""
+    assert result["test"]["wf1"] == 0.7207
+    assert result["val"]["wf1"] == 0.625
+    assert (result["run_id"], result["checkpoint"], result["best_epoch"]) == ("3f2a", "store/bold", 2)
+    assert runs.trained[0][2] is True
+
+
+def test_json_lines_hold_every_event_and_the_result(runs: Runs, capsys: Shown) -> None:
+    def speak(config: Config, view: Any) -> None:
+        view.started(config, ["one worker"], "bold", "3f2a")
+        for report in runs.final.history:
+            view.epoch(report)
+        view.finished(runs.final)
+
+    runs.behaviour = speak
+    assert main(["train", "meld", *SHARDS, "--log", "jsonl"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("event") for line in lines] == ["started", "epoch", "epoch", "epoch", "finished", None]
+    assert lines[0]["config"]["loss"]["window"] == 4
+    assert lines[-1]["test"]["wf1"] == 0.7207
+
+
+def test_mistakes_of_command_line_and_values_come_together(runs: Runs, capsys: Shown) -> None:
+    assert main(["train", "iemocap", "--loss.gama_ca", "1", "--train.epochs", "x", "--train.lr"]) == 2
+    shown = capsys.readouterr().err
+    for part in ("train.lr: must have a value", "did you mean loss.gamma_ca?", "train.epochs: must be", "data.shards:"):
+        assert part in shown
+    assert not runs.trained
+
+
+def test_an_undotted_unknown_option_is_a_mistake_of_the_configuration(runs: Runs, capsys: Shown) -> None:
+    assert main(["train", "iemocap", *SHARDS, "--gamma_ca", "1", "--epochs", "x"]) == 2
+    shown = capsys.readouterr().err
+    assert "did you mean loss.gamma_ca?" in shown
+    assert "did you mean train.epochs?" in shown
+
+
+def test_a_key_given_twice_is_refused(runs: Runs, capsys: Shown) -> None:
+    assert main(["train", "iemocap", *SHARDS, "--train.lr", "1", "--train.lr=2"]) == 2
+    assert "train.lr: must be given once" in capsys.readouterr().err
+
+
+def test_a_negative_number_is_a_value(runs: Runs) -> None:
+    assert main(["train", "iemocap", *SHARDS, "--train.max_failures", "-1", "--quiet"]) == 0
+    assert runs.trained[0][0].train.max_failures == -1
+
+
+def test_resume_takes_the_run_s_own_configuration(runs: Runs, capsys: Shown) -> None:
+    assert main(["train", "--resume", "3f2a", "--track.uri", "sqlite:///y", "--quiet"]) == 0
+    config, resume, _ = runs.trained[0]
+    assert (config.track.uri, resume) == ("sqlite:///y", "3f2a")
+    assert main(["train", "iemocap", "--resume", "3f2a", "--train.epochs", "9"]) == 2
+    shown = capsys.readouterr().err
+    assert "CONFIG iemocap: must be left out" in shown
+    assert "train.epochs: must be left out" in shown
+    assert len(runs.trained) == 1
+
+
+def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Shown) -> None:
+    assert main(["train", "meld-ddin", "--print_config", "--train.workers", "1,2", "--track.tags.a", "b"]) == 0
+    file = tmp_path / "printed.yaml"
+    file.write_text(capsys.readouterr().out, encoding="utf-8")
+    wanted = {"data.shards": "x", "train.workers": (1, 2), "track.tags": {"a": "b"}}
+    assert load_config(file, {"data.shards": "x"}) == load_config("meld-ddin", wanted)
+
+
+def test_an_interrupt_is_code_130(runs: Runs, capsys: Shown) -> None:
+    def interrupt(_config: Config, _view: Any) -> None:
+        raise KeyboardInterrupt
+
+    runs.behaviour = interrupt
+    assert main(["train", "iemocap", *SHARDS]) == 130
+
+
+def test_a_failed_run_is_code_1_and_the_log_says_why(runs: Runs, capsys: Shown) -> None:
+    def fail(_config: Config, _view: Any) -> None:
+        raise ArithmeticError("L_CA is not finite")
+
+    runs.behaviour = fail
+    assert main(["train", "iemocap", *SHARDS, "--log", "jsonl"]) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"event": "failed", "error": "L_CA is not finite"}
+    assert shown.err == "dclf: error: L_CA is not finite\n"
+
+
+def test_help_lists_every_key_with_its_meaning(capsys: Shown) -> None:
+    assert main(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert [key for key in config_types() if f"--{key}" not in shown] == ["published"]
+    assert "tau of both contrasts." in shown
+    assert "default: 0.07" in shown
+
+
+def test_the_command_knows_its_own_options() -> None:
+    usage = parser(with_keys=False).format_help()
+    own = set(re.findall(r"^  (?:-h, )?(--[a-z_]+)", usage, flags=re.MULTILINE))
+    assert own == {*FLAGS, *VALUED} - {"-h"}
+
+
+@pytest.mark.parametrize(
+    ("log", "quiet", "tty", "kind"),
+    [
+        ("auto", False, True, "RichView"),
+        ("auto", False, False, "PlainView"),
+        ("live", False, False, "RichView"),
+        ("plain", False, True, "PlainView"),
+        ("jsonl", False, True, "JsonLinesView"),
+        ("quiet", False, True, "QuietView"),
+        ("auto", True, True, "QuietView"),
+    ],
+)
+def test_the_view_suits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, log: str, quiet: bool, tty: bool, kind: str
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: tty)
+    assert type(train_module.choose_view(log, quiet=quiet)).__name__ == kind
+
+
+def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Shown) -> None:
+    assert main(["evaluate", "bold", "--split", "val"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "val: 8 utterances, rows are true classes"
+    assert lines[1].split() == ["happy", "3", "1", "F1", "50.00"]
+    assert lines[-1] == "val WF1 62.50"
+    assert runs.evaluated == [{"run": "bold", "split": "val", "uri": "", "shards": None}]
+
+
+def test_evaluate_as_json(runs: Runs, capsys: Shown) -> None:
+    assert main(["evaluate", "3f2a", "--output", "json", "--shards", "other", "--uri", "sqlite:///y"]) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (result["split"], result["scores"]["wf1"], result["class_names"]) == ("test", 0.7207, ["happy", "sad"])
+    assert runs.evaluated[0]["shards"] == "other"
+
+
+@pytest.mark.parametrize("arguments", [["--split", "train", "x"], []])
+def test_evaluate_refuses_what_it_cannot_score(runs: Runs, arguments: list[str]) -> None:
+    assert main(["evaluate", *arguments]) == 2

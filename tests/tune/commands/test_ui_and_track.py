@@ -1,0 +1,93 @@
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tune.commands.main import main
+from tune.commands.ui import HOST, claim_port, require_store
+
+Shown = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_port_in_use_is_refused(taken: int, tmp_path: Path, capsys: Shown) -> None:
+    (tmp_path / "mlflow.db").touch()
+    assert main(["ui", "--uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(taken)]) == 1
+    assert f"port {taken} is in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_out_of_range_is_refused(port: int) -> None:
+    with pytest.raises(ValueError, match="between 1 and 65535"):
+        claim_port(port)
+
+
+def test_a_free_port_is_found() -> None:
+    with socket.socket() as probe:
+        probe.bind((HOST, claim_port(0)))
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: Shown) -> None:
+    assert main(["ui", "--uri", f"sqlite:///{tmp_path}/mlflow.db"]) == 1
+    assert "must be the MLflow store of earlier runs, is absent" in capsys.readouterr().err
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_database_server_is_not_looked_for_on_disk() -> None:
+    require_store("postgresql://me@host/runs")
+
+
+def test_a_server_has_its_own_ui(capsys: Shown) -> None:
+    assert main(["ui", "--uri", "http://mlflow.example:5000"]) == 0
+    assert "http://mlflow.example:5000" in capsys.readouterr().out
+
+
+@pytest.mark.mlflow
+@pytest.mark.slow
+def test_the_ui_answers_and_ends_on_an_interrupt(tmp_path: Path) -> None:
+    (tmp_path / "dclf-runs").mkdir()
+    (tmp_path / "dclf-runs" / "mlflow.db").touch()
+    code = "import sys; from tune.commands.main import main; sys.exit(main(['ui']))"
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as ui:
+        try:
+            assert ui.stdout is not None
+            line = ui.stdout.readline()
+            (address,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
+            with urlopen(address, timeout=10) as page:
+                assert b"<html" in page.read()
+        finally:
+            ui.send_signal(signal.SIGINT)
+        assert ui.wait(30) == 0
+    with pytest.raises(OSError, match="refused"):
+        urlopen(address, timeout=2)
+
+
+def test_sending_a_file_that_is_not_there(tmp_path: Path, capsys: Shown) -> None:
+    assert main(["track", "send", str(tmp_path / "writes.jsonl")]) == 1
+    assert "writes.jsonl" in capsys.readouterr().err
+
+
+def test_sending_a_file_that_is_no_spool(tmp_path: Path, capsys: Shown) -> None:
+    file = tmp_path / "writes.jsonl"
+    file.write_text(json.dumps({"not": "a spool"}) + "\n", encoding="utf-8")
+    assert main(["track", "send", str(file)]) == 1
+    assert str(file) in capsys.readouterr().err
+    assert file.exists()
