@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later must be on the PATH, or be named: make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/pip || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing the pinned packages, about 80 s on first use"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: $(READY) ## generate data, train with and without DCLF, say what came of it
@@ -48,7 +48,7 @@ type: $(READY) ## mypy in strict mode
 constraints: ## renew constraints.txt from a fresh resolution of pyproject.toml
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m venv "$$folder"; \
-	"$$folder/bin/pip" install --quiet --disable-pip-version-check -e '.[dev]'; \
+	"$$folder/bin/pip" install -qq --disable-pip-version-check -e '.[dev]'; \
 	{ sed -n '/^#/p' constraints.txt; \
 	  "$$folder/bin/pip" freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > "$$folder/new"; \
 	cp "$$folder/new" constraints.txt
