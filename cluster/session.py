@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ OBJECT_STORE_BYTES = 512 << 20
 """Shared memory of a local Ray: a few dozen blocks of the data stream, whatever the machine's memory."""
 READ_SLOTS = 1
 """CPU slots of a local Ray beyond the machine's CPUs: reading shards is mostly waiting and must always find one."""
+KNOCK_SECONDS = 10.0
 
 _EVERYWHERE = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": str(POLL_SECONDS),
@@ -92,12 +94,20 @@ def _start(num_cpus: int, *, verbose: bool, dashboard: bool) -> None:
 
 def _join(address: str, *, verbose: bool) -> None:
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=verbose, logging_level=logging.INFO if verbose else logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ConnectionError(
             f"cannot join the Ray cluster at {address!r} ({error}); check the address (or RAY_ADDRESS), that the "
             "cluster is up (`ray status`) and RAY_AUTH_TOKEN its token, or leave the address out to work locally"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens; Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import ray.data
+from ray.data import ExecutionResources
 from ray.exceptions import RayTaskError
 
 from cluster.datasource import ShardDatasource
-from cluster.shares import portions_of, share_of
+from cluster.shares import PORTION_BYTES, portions_of, share_of
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.data.rows import dialogues_from_table
@@ -20,13 +21,16 @@ from dclf.data.schema import chosen_modalities, columns_for
 
 READ_CPUS = 1
 """CPU slots of one read task; the resource plan leaves at least this much."""
+STREAM_BYTES = 4 * PORTION_BYTES
+"""Shared memory that one worker's stream may fill ahead; Ray's default is half of the object store, however large."""
 
 
 class RaySource:
     """A ``dclf.training.source.Source``: this worker's share of every split.
 
-    Each worker runs a stream of its own over its share instead of taking a part of one stream: that needs no
-    coordinator actor (a second and a half less before the first batch) and lets the shares differ in size.
+    Each worker runs a stream of its own over its share instead of taking a part of one stream that Ray Train splits:
+    that needs no coordinating actor (measured on a small set, the first batch comes after 2.4 s instead of 4.1 s with
+    one worker, 2.0 s instead of 3.6 s with two; later passes are alike) and lets the shares differ in size.
 
     Args:
         shards: the shard set.
@@ -65,6 +69,7 @@ def _blocks(source: ShardDatasource, count: int) -> Iterator[pa.Table]:
     _be_quiet()
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=STREAM_BYTES)
     dataset = ray.data.read_datasource(source, num_cpus=READ_CPUS, override_num_blocks=count)
     try:
         yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)

@@ -27,6 +27,6 @@ def test_strangers_and_nonsense_are_not_heard() -> None:
 
 
 def test_sending_to_nobody_does_nothing() -> None:
-    with Inbox(lambda kind, body: None) as inbox:
+    with Inbox(lambda *_: None) as inbox:
         sender = inbox.sender
     sender.send("epoch", {})

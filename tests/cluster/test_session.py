@@ -1,0 +1,84 @@
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import ray
+
+from cluster.resources import ClusterResources
+from cluster.session import ray_session
+
+# Ray warns of deprecations of its own.
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*")]
+
+JOIN = """
+from cluster.session import ray_session
+import ray
+with ray_session() as resources:
+    print(resources.cpus, ray.get(ray.remote(num_cpus=0)(lambda: 6 * 7).remote()))
+print(ray.is_initialized())
+"""
+START = """
+import signal, sys
+from cluster.session import ray_session
+import ray, ray.data
+before = signal.getsignal(signal.SIGTERM)
+with ray_session(num_cpus=2) as resources:
+    ray.get(ray.remote(lambda: print("noise", file=sys.stderr)).remote())
+    ray.data.range(10).materialize()
+    print(resources.cpus)
+print(ray.is_initialized(), signal.getsignal(signal.SIGTERM) is before)
+"""
+
+
+def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_an_existing_connection_is_used_and_left_alone(local_ray: ClusterResources) -> None:
+    level, handler = logging.getLogger("ray").level, signal.getsignal(signal.SIGTERM)
+    polling = os.environ.get("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S")
+    with ray_session(num_cpus=99) as resources:
+        assert resources.cpus == local_ray.cpus
+    assert ray.is_initialized()
+    assert (logging.getLogger("ray").level, signal.getsignal(signal.SIGTERM)) == (level, handler)
+    assert os.environ.get("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S") == polling
+
+
+def test_what_the_user_set_in_the_environment_stays(
+    local_ray: ClusterResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TRAIN_METRICS_ENABLED", "1")
+    with ray_session():
+        assert os.environ["RAY_TRAIN_METRICS_ENABLED"] == "1"
+    assert os.environ["RAY_TRAIN_METRICS_ENABLED"] == "1"
+
+
+def test_another_process_joins_by_address_and_leaves_the_cluster_up(local_ray: ClusterResources) -> None:
+    joined = run(JOIN, RAY_ADDRESS=ray.get_runtime_context().gcs_address)
+    assert joined.stdout.split() == [str(local_ray.cpus), "42", "False"]
+    assert joined.stderr == ""
+    assert ray.get(ray.remote(num_cpus=0)(lambda: 1).remote()) == 1
+
+
+def test_a_local_ray_says_nothing_and_ends_with_the_block() -> None:
+    started = run(START)
+    assert started.stdout.split() == ["2", "False", "True"]
+    assert started.stderr == ""
+
+
+def test_no_cluster_at_the_address_is_told_with_the_remedy() -> None:
+    script = "from cluster.session import ray_session\nwith ray_session('127.0.0.1:1'): pass"
+    refused = run(script)
+    assert refused.returncode != 0
+    assert "cannot join the Ray cluster at '127.0.0.1:1'" in refused.stderr
+    assert "check the address" in refused.stderr
