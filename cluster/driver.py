@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import queue
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import ray
@@ -23,10 +21,6 @@ from cluster.failures import explained
 from dclf.training.reports import EpochReport
 
 ABORT_SECONDS = 10.0
-
-
-class Terminated(BaseException):
-    """SIGTERM came while training: what a batch queue sends before it kills. Like KeyboardInterrupt no Exception."""
 
 
 @dataclass(frozen=True)
@@ -104,20 +98,3 @@ class Driver:
         with suppress(RayError):
             ray.kill(self._controller)
         thread.join(ABORT_SECONDS)
-
-
-@contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Turn SIGTERM into ``Terminated`` for the length of the block; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(number: int, _: FrameType | None) -> None:
-        raise Terminated(f"signal {number}")
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,25 @@ def checked_storage(storage: str, run_name: str, *, resuming: bool = False, need
             "another name or another train.storage"
         )
     return folder
+
+
+def latest_checkpoint(storage: str, run_name: str) -> str | None:
+    """Path or URI of a run's last checkpoint; None where it has none yet.
+
+    Args:
+        storage: ``train.storage``.
+        run_name: folder of the run in it.
+
+    Raises:
+        StorageError: the storage cannot be read.
+    """
+    place = f"{storage.rstrip('/')}/{run_name}"
+    with _explained(storage):
+        folder = Folder.of(place)
+        if not folder.exists(SNAPSHOT):
+            return None
+        latest = json.loads(folder.read_bytes(SNAPSHOT))["latest_checkpoint_result"]
+    return None if latest is None else f"{place}/{latest['checkpoint_dir_name']}"
 
 
 def load_checkpoint(uri: str) -> dict[str, Any]:

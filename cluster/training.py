@@ -11,10 +11,11 @@ from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, 
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from cluster.controller import Announcer, HandleSender
-from cluster.driver import Driver, Hooks, Terminated, sigterm_raises
+from cluster.driver import Driver, Hooks
 from cluster.events import Sender
 from cluster.plan import TrainingPlan, plan_training
 from cluster.resources import cluster_resources
+from cluster.signals import Terminated, sigterm_raises
 from cluster.storage import checked_storage
 from cluster.worker import work
 from dclf.config import Config

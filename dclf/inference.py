@@ -60,6 +60,25 @@ class Predictor:
             results.extend(np.split(rows, np.cumsum([len(dialogue) for dialogue in group])[:-1]))
         return results
 
+    def check(self, info: DatasetInfo) -> None:
+        """Refuse a dataset that the model was not made for.
+
+        Raises:
+            DataError: lists other classes, widths or more speakers than the model knows.
+        """
+        known = self.info
+        problems = [
+            f"{modality} features must be {known.widths[modality]} wide as in training, are {info.widths[modality]}"
+            for modality in self.modalities
+            if info.widths[modality] != known.widths[modality]
+        ]
+        if info.class_names != known.class_names:
+            problems.append(f"classes must be {', '.join(known.class_names)}, are {', '.join(info.class_names)}")
+        if info.speaker_count > known.speaker_count:
+            problems.append(f"the model knows {known.speaker_count} speakers, the shards have {info.speaker_count}")
+        if problems:
+            raise DataError(problems, "the shards do not fit the model; use shards like those it was trained on")
+
     def _narrowed(self, dialogue: Dialogue) -> Dialogue:
         features = {m: matrix for m, matrix in dialogue.features.items() if m in self.modalities}
         return replace(dialogue, features=features)

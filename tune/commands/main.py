@@ -9,8 +9,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from cluster.signals import sigterm_raises
 from tune.commands.dispatch import Command, dispatch
-from tune.tracking.signals import sigterm_raises
 
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
@@ -79,6 +79,8 @@ def _explain(error: Exception) -> int:
     # Imported here, where the command that failed has paid for it already.
     from tune.config_files import ConfigError  # noqa: PLC0415
 
-    for line in str(error).splitlines() or [type(error).__name__]:
-        print(f"dclf: error: {line}", file=sys.stderr)
-    return USAGE if isinstance(error, ConfigError) else FAILED
+    if isinstance(error, ConfigError):
+        print(*(f"dclf: error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        return USAGE
+    print(f"dclf: error: {error or type(error).__name__}", file=sys.stderr)
+    return FAILED

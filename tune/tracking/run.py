@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cluster.signals import sigterm_raises
 from dclf.config import Config
 from dclf.training.reports import EpochReport, FinalReport
 from tune.tracking import records, writes
@@ -27,7 +28,6 @@ from tune.tracking.model import new_token, pack_model
 from tune.tracking.outbox import Outbox
 from tune.tracking.redact import clean, without_secrets
 from tune.tracking.reopening import Reopened, create_run, reopen_run
-from tune.tracking.signals import sigterm_raises
 from tune.tracking.spool import Address, Spool, read_spool
 from tune.tracking.store import RUNS_FOLDER, Store, cause_of
 from tune.tracking.tracker import NoTracker, Tracker

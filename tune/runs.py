@@ -1,0 +1,206 @@
+"""Tracked training runs: what ``dclf train`` and ``dclf evaluate`` do, for notebooks too.
+
+>>> from tune.runs import train
+>>> from tune.settings import load_config
+>>> run = train(load_config("iemocap", {"data.shards": "shards/iemocap"}))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from cluster.plan import local_cpus, plan_training
+from cluster.session import ray_session
+from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint
+from cluster.training import TrainingOutcome, train_on_ray
+from dclf.config import Config
+from dclf.data import feature_card, read_shards
+from dclf.inference import predictor_of, save_model
+from dclf.training.batches import batches
+from dclf.training.evaluation import evaluate_split
+from dclf.training.local import LocalSource
+from dclf.training.preflight import check_shards
+from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from dclf.training.workers import Workers
+from tune.settings import ConfigError
+from tune.tracking.find import RunRecord, find_run
+from tune.tracking.run import RunTracker
+from tune.tracking.store import Store, TrackingError, connect, resolve_tracking_uri
+from tune.view import NoView, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """A finished run.
+
+    Attributes:
+        run_id: MLflow's id.
+        name: MLflow run name.
+        checkpoint: path or URI of the last epoch's checkpoint.
+        final: history and scores.
+        tracking_uri: the store, without secrets.
+    """
+
+    run_id: str
+    name: str
+    checkpoint: str
+    final: FinalReport
+    tracking_uri: str
+
+
+def train(
+    config: Config,
+    *,
+    resume: str | None = None,
+    view: View | None = None,
+    verbose: bool = False,
+    address: str | None = None,
+) -> TrainedRun:
+    """Train on Ray and record the run in MLflow.
+
+    Args:
+        config: the run; when resuming only ``track.uri`` of it counts.
+        resume: id or name of a run that was cut short; it goes on in the same MLflow run with its own configuration.
+        view: shows how it goes.
+        verbose: let Ray and MLflow speak.
+        address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
+
+    Raises:
+        ConfigError: a value is impossible.
+        DataError: the shards lack a split or modality.
+        TrackingError: the MLflow store does not answer, or has no such run.
+        PlanError: the run does not fit the cluster.
+        StorageError: checkpoints cannot be kept.
+        NonFiniteLossError: a loss term became NaN or infinite.
+        TrainingError: workers were lost too often.
+    """
+    uri = resolve_tracking_uri(config.track.uri)
+    record = None if resume is None else _resumable(uri, resume)
+    if record is not None:
+        config = Config.from_dict(record.config)
+    if problems := config.problems():
+        raise ConfigError(problems)
+    shards = read_shards(config.data.shards)
+    check_shards(shards, config.data.modalities)
+    checked_storage(config.train.storage, record.run_id if record else "", resuming=True)
+    card = feature_card(config.data.shards).to_dict()
+    with (
+        _connecting(uri, config.track.experiment) as store,
+        ray_session(address, verbose=verbose, num_cpus=local_cpus(config)) as resources,
+    ):
+        plan = plan_training(config, resources)
+        return _Tracked(config, view or NoView(), record).run(store.result(), card, plan.describe())
+
+
+def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None = None) -> SplitReport:
+    """Score a finished run's best model on a split.
+
+    Args:
+        run: id or name of the run.
+        split: ``val`` or ``test``.
+        uri: MLflow tracking URI; as ``track.uri`` where empty.
+        shards: shards to score; those of the run where None.
+
+    Raises:
+        TrackingError: no such run, or it left no checkpoint.
+        CheckpointError: the checkpoint cannot be read.
+        DataError: the shards do not fit the model.
+    """
+    record = find_run(resolve_tracking_uri(uri), run)
+    predictor = predictor_of(load_checkpoint(_checkpoint(record)))
+    data = read_shards(shards or predictor.config.data.shards)
+    check_shards(data, predictor.modalities)
+    predictor.check(data.info)
+    dialogues = LocalSource(data, predictor.modalities).dialogues(split)
+    collated = batches(dialogues, predictor.config.train.batch_size, predictor.modalities)
+    workers = Workers(torch.device("cpu"))
+    return evaluate_split(predictor.model, collated, workers, split, predictor.info.class_names)
+
+
+class _Tracked:
+    """Training with its record: what happens goes to the view and to MLflow alike."""
+
+    def __init__(self, config: Config, view: View, record: RunRecord | None) -> None:
+        self.config = config
+        self.view = view
+        self.record = record
+
+    def run(self, store: Store, card: dict[str, Any], plan_lines: list[str]) -> TrainedRun:
+        with RunTracker(store, _spool_folder(self.config), tell=self.view.note) as tracker:
+            tracker.start(self.config, card, None if self.record is None else self.record.run_id)
+            tracker.checkpoint(_run_folder(self.config, tracker.run_id))
+            self.view.started(self.config, plan_lines, tracker.run_name, tracker.run_id)
+            outcome = self._train(tracker)
+            self._finish(tracker, outcome)
+            return TrainedRun(
+                run_id=tracker.run_id,
+                name=tracker.run_name,
+                checkpoint=outcome.checkpoint,
+                final=outcome.final,
+                tracking_uri=store.name,
+            )
+
+    def _train(self, tracker: RunTracker) -> TrainingOutcome:
+        def epoch(report: EpochReport) -> None:
+            tracker.epoch(report)
+            self.view.epoch(report)
+
+        resume_from = None
+        if self.record is not None:
+            resume_from = latest_checkpoint(self.config.train.storage, self.record.run_id)
+        return train_on_ray(
+            self.config,
+            run_name=tracker.run_id,
+            on_epoch=epoch,
+            on_restart=self.view.restarted,
+            resume_from=resume_from,
+        )
+
+    def _finish(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
+        with TemporaryDirectory(prefix="dclf-model-") as folder:
+            save_model(Path(folder), load_checkpoint(outcome.checkpoint))
+            tracker.finish(outcome.final, Path(folder))
+        self.view.finished(outcome.final)
+
+
+@contextmanager
+def _connecting(uri: str, experiment: str) -> Iterator[Future[Store]]:
+    """Open the store while Ray starts: a fresh SQLite file takes two seconds."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(connect, uri, experiment)
+
+
+def _resumable(uri: str, ref: str) -> RunRecord:
+    record = find_run(uri, ref)
+    if record.status == "FINISHED":
+        raise TrackingError(f"run {record.name} ({record.run_id}) is finished; there is nothing to resume")
+    return record
+
+
+def _run_folder(config: Config, run_id: str) -> str:
+    return f"{config.train.storage.rstrip('/')}/{run_id}"
+
+
+def _checkpoint(record: RunRecord) -> str:
+    storage, _, run_id = record.checkpoint.rpartition("/")
+    found = latest_checkpoint(storage, run_id) if record.checkpoint else None
+    if found is None:
+        raise TrackingError(
+            f"run {record.name} ({record.run_id}) has no checkpoint at {record.checkpoint or 'any known place'}; "
+            "it ended before its first epoch, or the folder was moved"
+        )
+    return found
+
+
+def _spool_folder(config: Config) -> Path:
+    """A local folder for what MLflow could not take, beside local checkpoints."""
+    storage = config.train.storage
+    return Path("dclf-runs" if "://" in storage else storage).absolute().parent / "unsent"
