@@ -19,7 +19,7 @@ from dclf.models.contract import BaseModel, BaseOutput, register
 from dclf.models.ddin_cell import CellInputs, CellPlan, DDINWalk, turns
 from dclf.models.gru import GRUWalk, StackedGRU
 from dclf.models.options import require, require_rate, require_size
-from dclf.models.steps import Steps, permute_rows
+from dclf.models.steps import Steps
 
 ORDER = ("text", "visual", "audio")
 """Order of the modalities in ``hidden``."""
