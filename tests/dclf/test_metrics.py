@@ -1,0 +1,68 @@
+"""Scores against their definitions, counted by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dclf.metrics import classification_scores, confusion
+
+NAMES = ("neutral", "joy", "anger", "fear")
+pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
+
+
+def test_a_case_by_hand() -> None:
+    scores = classification_scores([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 0], NAMES)
+    # Recall 2/3, 1/2, 0; precision 2/3, 1/2, 0; nobody is or is called fear.
+    assert scores == pytest.approx(
+        {
+            "wa": 3 / 6,
+            "wf1": (3 * 2 / 3 + 2 * 1 / 2) / 6,
+            "accuracy/neutral": 2 / 3,
+            "accuracy/joy": 1 / 2,
+            "accuracy/anger": 0.0,
+            "accuracy/fear": 0.0,
+            "f1/neutral": 2 / 3,
+            "f1/joy": 1 / 2,
+            "f1/anger": 0.0,
+            "f1/fear": 0.0,
+        }
+    )
+    assert all(type(score) is float for score in scores.values())
+
+
+@settings(deadline=None)
+@given(pairs)
+def test_scores_follow_from_the_confusion_matrix(answers: list[tuple[int, int]]) -> None:
+    targets, predictions = zip(*answers, strict=True)
+    matrix = confusion(targets, predictions, NAMES)
+    scores = classification_scores(targets, predictions, NAMES)
+    assert matrix.dtype == np.int64
+    assert matrix.tolist() == [[answers.count((t, p)) for p in range(4)] for t in range(4)]
+    wf1 = 0.0
+    for k, name in enumerate(NAMES):
+        hits, true, called = matrix[k, k], matrix[k].sum(), matrix[:, k].sum()
+        assert scores[f"accuracy/{name}"] == pytest.approx(hits / true if true else 0.0)
+        f1 = 2 * hits / (true + called) if true + called else 0.0
+        assert scores[f"f1/{name}"] == pytest.approx(f1)
+        wf1 += f1 * true / len(answers)
+    assert scores["wf1"] == pytest.approx(wf1)
+    assert scores["wa"] == pytest.approx(np.mean(np.equal(targets, predictions)))
+
+
+@pytest.mark.parametrize(
+    ("targets", "predictions", "message"),
+    [
+        ([], [], "targets must be a list of at least one"),
+        ([0, 1], [], "predictions must be a list of at least one"),
+        ([0, 1], [0], "same utterances, are 2 and 1"),
+        ([0, 4], [0, 1], r"targets must lie in 0 \.\. 3 for 4 class names, 1 do not, such as 4"),
+        ([0, 1], [0, -1], r"predictions must lie in 0 \.\. 3 .* such as -1"),
+        ([0, 1], [0.2, 0.8], "predictions must be integers, are float64; take the argmax"),
+        ([[0, 1]], [0, 1], r"targets must be a list .* shape \(1, 2\)"),
+    ],
+)
+@pytest.mark.parametrize("function", [classification_scores, confusion])
+def test_impossible_input_is_refused(function: object, targets: object, predictions: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        function(targets, predictions, NAMES)  # type: ignore[operator]
