@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tune.commands.options import add_output_option, command_parser
 from tune.commands.results import print_split
@@ -32,6 +32,6 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def class_names(scores: dict[str, float]) -> list[str]:
+def class_names(scores: Mapping[str, float]) -> list[str]:
     """The classes, in the order of the scores ``f1/<class>``."""
     return [key.removeprefix("f1/") for key in scores if key.startswith("f1/")]

@@ -50,6 +50,7 @@ class RichView(QuietView):
 
     def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
         """Print the plan and head the panel with the run."""
+        super().started(config, plan_lines, run_name, run_id)
         self._title = headline(config, run_name, run_id)
         self._waiting = "waiting for the first epoch"
         self._console.print(Text(self._title, style="bold"))

@@ -82,5 +82,5 @@ def _explain(error: Exception) -> int:
     if isinstance(error, ConfigError):
         print(*(f"dclf: error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
         return USAGE
-    print(f"dclf: error: {error or type(error).__name__}", file=sys.stderr)
+    print(f"dclf: error: {str(error) or type(error).__name__}", file=sys.stderr)
     return FAILED

@@ -32,8 +32,6 @@ examples:
 
 Progress goes to stderr, the result to stdout; its last line is the test WF1, or with --output json one JSON object.
 """
-TERMINATED = 143
-"""The exit code that shells give a process ended by SIGTERM."""
 LOGS = ("auto", "live", "plain", "jsonl", "quiet")
 FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print_config")
 VALUED = ("--resume", "--log", "--output")
@@ -68,14 +66,15 @@ def main(argv: Sequence[str]) -> int:
 
 def _train(config: Config, resume: str | None, output: str, view: QuietView, verbose: bool) -> int:
     # Imported here, so that help and configuration errors do not wait for Ray and MLflow.
-    from cluster.training import Terminated  # noqa: PLC0415
     from tune.runs import train  # noqa: PLC0415
 
     try:
         with view:
             run = train(config, resume=resume, view=view, verbose=verbose)
-    except Terminated:
-        return TERMINATED
+    except (KeyboardInterrupt, SystemExit):
+        if view.run_id:
+            print(f"dclf: cut short; go on with: dclf train --resume {view.run_id}", file=sys.stderr)
+        raise
     print_run(run, as_json=output != "text")
     return 0
 

@@ -19,7 +19,13 @@ from tune.view import NoView
 
 
 class QuietView(NoView):
-    """Says nothing; also the ground on which the other views stand."""
+    """Says nothing; also the ground on which the other views stand.
+
+    Attributes:
+        run_id: MLflow's id of the run, empty until it has started.
+    """
+
+    run_id = ""
 
     def __enter__(self) -> Self:
         return self
@@ -28,6 +34,10 @@ class QuietView(NoView):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the terminal as it was found."""
+
+    def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:  # noqa: ARG002
+        """Remember the run."""
+        self.run_id = run_id
 
 
 class PlainView(QuietView):
@@ -39,6 +49,7 @@ class PlainView(QuietView):
 
     def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
         """Name the run and print its plan."""
+        super().started(config, plan_lines, run_name, run_id)
         self._say(headline(config, run_name, run_id), *plan_lines)
 
     def epoch(self, report: EpochReport) -> None:
@@ -80,6 +91,7 @@ class JsonLinesView(QuietView):
 
     def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
         """Write the run's id, plan and whole configuration."""
+        super().started(config, plan_lines, run_name, run_id)
         self._write("started", run_id=run_id, name=run_name, plan=plan_lines, config=config.to_dict())
 
     def epoch(self, report: EpochReport) -> None:

@@ -94,12 +94,25 @@ def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Sho
     assert load_config(file, {"data.shards": "x"}) == load_config("meld-ddin", wanted)
 
 
-def test_an_interrupt_is_code_130(runs: Runs, capsys: Shown) -> None:
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_a_run_cut_short_says_how_to_go_on(runs: Runs, capsys: Shown, end: BaseException, code: int) -> None:
+    def interrupt(config: Config, view: Any) -> None:
+        view.started(config, [], "bold", "3f2a")
+        raise end
+
+    runs.behaviour = interrupt
+    for log in ("plain", "live", "quiet", "jsonl"):
+        assert main(["train", "iemocap", *SHARDS, "--log", log]) == code
+        assert "dclf train --resume 3f2a\n" in capsys.readouterr().err
+
+
+def test_an_interrupt_before_the_run_has_nothing_to_resume(runs: Runs, capsys: Shown) -> None:
     def interrupt(_config: Config, _view: Any) -> None:
         raise KeyboardInterrupt
 
     runs.behaviour = interrupt
     assert main(["train", "iemocap", *SHARDS]) == 130
+    assert "--resume" not in capsys.readouterr().err
 
 
 def test_a_failed_run_is_code_1_and_the_log_says_why(runs: Runs, capsys: Shown) -> None:
