@@ -52,8 +52,11 @@ class DialogueGraph:
 
     def propagate(self, hidden: Tensor) -> Tensor:
         """One hop: hidden [N, M, F] -> A hidden [N, M, F]."""
-        within: Tensor = _Propagate.apply(self.within, hidden, self.layout)
-        return within + torch.bmm(self.across, hidden)
+        # The graph stays in the parameters' precision, also where the products around it run in a lower one.
+        with torch.autocast(hidden.device.type, enabled=False):
+            hidden = hidden.to(self.within.dtype)
+            within: Tensor = _Propagate.apply(self.within, hidden, self.layout)
+            return within + torch.bmm(self.across, hidden)
 
     def blocks(self) -> list[Tensor]:
         """Per dialogue the adjacency [M, n, n] within each modality."""
