@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dclf.layout import Layout
 from dclf.models.contract import BaseModel, BaseOutput, register
 from dclf.models.ddin_cell import CellInputs, CellPlan, DDINWalk, turns
+from dclf.models.dropout import keep_mask
 from dclf.models.gru import GRUWalk, StackedGRU
 from dclf.models.options import require, require_rate, require_size
 from dclf.models.steps import Steps
@@ -152,7 +153,7 @@ class DDINCell(nn.Module):
         """A scaled dropout mask [M, N, width]; none in evaluation."""
         if not self.training or not self.dropout:
             return None
-        return nn.functional.dropout(like.new_ones(*like.shape[:2], width), self.dropout)
+        return keep_mask((*like.shape[:2], width), self.dropout, like)
 
 
 def positional_table(length: int, width: int) -> Tensor:

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dclf.layout import Layout
+from dclf.models.dropout import dropout
 from dclf.models.steps import Steps
 
 
@@ -36,7 +37,7 @@ class DialogueLSTM(nn.LSTM):
     def forward(self, rows: Tensor, layout: Layout) -> Tensor:  # type: ignore[override]
         """rows [N, width] -> [N, width], forward half first; computed in single precision at least."""
         with torch.autocast(rows.device.type, enabled=False):
-            rows = rows.to(self.weight_ih_l0.dtype)
+            rows = rows.to(self.weight_ih_l0)
             return self.forward_packed(rows, layout) if rows.is_cuda else self._walk(rows, layout)
 
     def forward_packed(self, rows: Tensor, layout: Layout) -> Tensor:
@@ -47,22 +48,21 @@ class DialogueLSTM(nn.LSTM):
         output, _ = super().forward(packed)
         return layout.pack(pad_packed_sequence(output, batch_first=True)[0])
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _walk(self, rows: Tensor, layout: Layout) -> Tensor:
         walks = [Steps.of(layout, backwards=backwards) for backwards in (False, True)[: 1 + self.bidirectional]]
         for layer in range(self.num_layers):
             if layer:
-                rows = nn.functional.dropout(rows, self.dropout, self.training)
+                rows = dropout(rows, self.dropout, self.training)
             rows = self._layer(layer, rows, walks)
         return rows
 
     def _layer(self, layer: int, rows: Tensor, walks: list[Steps]) -> Tensor:
         weights = self.all_weights[layer * len(walks) : (layer + 1) * len(walks)]
-        inputs = torch.stack(
-            [torch.addmm(w[2] + w[3], steps.arrange(rows), w[0].T) for steps, w in zip(walks, weights, strict=True)]
-        )
-        recurrent = torch.stack([w[1].T for w in weights])
-        hidden = _Recurrence.apply(inputs, recurrent, walks[0])
+        arranged = torch.stack([steps.arrange(rows) for steps in walks])
+        bias = torch.stack([w[2] + w[3] for w in weights]).unsqueeze(1)
+        inputs = torch.baddbmm(bias, arranged, torch.stack([w[0].T for w in weights]))
+        hidden = _Recurrence.apply(inputs, torch.stack([w[1].T for w in weights]), walks[0])
         return torch.cat([steps.restore(h) for steps, h in zip(walks, hidden, strict=True)], 1)
 
 
@@ -76,15 +76,11 @@ class _Recurrence(torch.autograd.Function):
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, steps: Steps) -> Tensor:
         gates = torch.empty_like(inputs)
         hidden, cell, squashed = (inputs.new_empty(*inputs.shape[:2], weight.shape[1]) for _ in range(3))
-        previous: slice | None = None
-        for now in steps.slices:
-            h = c = None
-            total = inputs[:, now]
-            if previous is not None:
-                h, c = hidden[:, previous][:, : total.shape[1]], cell[:, previous][:, : total.shape[1]]
-                total = torch.baddbmm(total, h, weight)
-            _lstm_step(total, c, gates[:, now], hidden[:, now], cell[:, now], squashed[:, now])
-            previous = now
+        before: tuple[Tensor, Tensor] | None = None
+        views = zip(*map(steps.views, (inputs, gates, hidden, cell, squashed)), strict=True)
+        for total, gate, h, c, tanh_c in views:
+            _lstm_step(total, before, weight, gate, h, c, tanh_c)
+            before = h, c
         ctx.steps = steps
         ctx.save_for_backward(gates, hidden, cell, squashed, weight)
         return hidden
@@ -95,19 +91,29 @@ class _Recurrence(torch.autograd.Function):
         gates, hidden, cell, squashed, weight = ctx.saved_tensors
         steps: Steps = ctx.steps
         grad_gates, grad_cell = _slopes(gates, steps.before(cell), squashed)
-        _unwind(grad_gates, grad_cell, gates, grad_hidden, weight, steps)
+        _unwind(grad_gates, grad_cell, gates, grad_hidden.clone(), weight, steps)
         return grad_gates, torch.bmm(steps.before(hidden).transpose(1, 2), grad_gates), None
 
 
-def _lstm_step(total: Tensor, before: Tensor | None, gates: Tensor, h: Tensor, c: Tensor, tanh_c: Tensor) -> None:
-    """One step: from the gates' sums and the cell before to the gates, the hidden state, the cell and its tanh."""
+def _lstm_step(
+    total: Tensor,
+    before: tuple[Tensor, Tensor] | None,
+    weight: Tensor,
+    gates: Tensor,
+    h: Tensor,
+    c: Tensor,
+    tanh_c: Tensor,
+) -> None:
+    """One step: from W_ih x + b and the state before to the gates, the hidden state, the cell and its tanh."""
+    running, width = h.shape[1:]
+    if before is not None:
+        total = torch.baddbmm(total, before[0][:, :running], weight)
     i, f, g, o = gates.chunk(4, -1)
-    width = h.shape[-1]
     torch.sigmoid(total, out=gates)
     torch.tanh(total[..., 2 * width : 3 * width], out=g)
     torch.mul(i, g, out=c)
     if before is not None:
-        c.addcmul_(f, before)
+        c.addcmul_(f, before[1][:, :running])
     torch.tanh(c, out=tanh_c)
     torch.mul(o, tanh_c, out=h)
 
@@ -130,16 +136,16 @@ def _unwind(
     """Walk back in time; ``slopes`` and ``grad_cell`` become the gradients of the gates and of the cell."""
     width = weight.shape[1]
     transposed = weight.transpose(1, 2).contiguous()
-    later: slice | None = None
-    for now in reversed(steps.slices):
-        slope, dc, dh = slopes[:, now], grad_cell[:, now], grad_hidden[:, now]
+    later: tuple[Tensor, Tensor, Tensor] | None = None
+    cell_slopes, forget = slopes[..., : 3 * width].unflatten(-1, (3, width)), gates[..., width : 2 * width]
+    whole = (slopes, cell_slopes, slopes[..., 3 * width :], grad_cell, forget, grad_hidden)
+    for slope, on_cell, on_o, dc, f, dh in reversed(list(zip(*map(steps.views, whole), strict=True))):
         if later is not None:
-            going_on = later.stop - later.start
-            dh = dh.clone()
-            dh[:, :going_on] += torch.bmm(slopes[:, later], transposed)
+            going_on = later[0].shape[1]
+            dh[:, :going_on] += torch.bmm(later[0], transposed)
         dc.mul_(dh)
         if later is not None:
-            dc[:, :going_on].addcmul_(grad_cell[:, later], gates[:, later, width : 2 * width])
-        slope[..., : 3 * width].unflatten(-1, (3, width)).mul_(dc.unsqueeze(2))
-        slope[..., 3 * width :].mul_(dh)
-        later = now
+            dc[:, :going_on].addcmul_(later[1], later[2])
+        on_cell.mul_(dc.unsqueeze(2))
+        on_o.mul_(dh)
+        later = slope, dc, f

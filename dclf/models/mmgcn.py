@@ -21,6 +21,7 @@ from dclf.layout import Layout
 from dclf.models.contract import BaseModel, BaseOutput, register
 from dclf.models.dialogue_graph import DialogueGraph
 from dclf.models.dialogue_lstm import DialogueLSTM
+from dclf.models.dropout import dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size
 
@@ -107,7 +108,9 @@ class MMGCN(BaseModel):
 
 
 class GraphConvolution(nn.Module):
-    """Deep graph convolution: h_0 = relu(fc(nodes)), then for l = 1 .. n, with hi = A h_{l-1},
+    """The deep graph convolution of Chen et al. (2020).
+
+    h_0 = relu(fc(nodes)); then for l = 1 .. n, with hi = A h_{l-1},
 
     h_l = relu(theta_l [hi, h_0] W_l + (1 - theta_l) ((1 - alpha) hi + alpha h_0)).
 
@@ -143,4 +146,4 @@ class GraphConvolution(nn.Module):
         return theta * weight + (1 - theta) * torch.cat(((1 - self.alpha) * eye, self.alpha * eye))
 
     def _drop(self, values: Tensor) -> Tensor:
-        return functional.dropout(values, self.dropout, self.training)
+        return dropout(values, self.dropout, self.training)

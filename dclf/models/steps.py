@@ -52,6 +52,10 @@ class Steps:
         """The places of each step."""
         return [slice(*ends) for ends in pairwise(accumulate(self.sizes, initial=0))]
 
+    def views(self, walked: Tensor) -> tuple[Tensor, ...]:
+        """[K, N, ...] -> what the cells see at each step, T views [K, n_t, ...]."""
+        return walked.split(self.sizes, 1)
+
     def arrange(self, packed: Tensor) -> Tensor:
         """Packed rows [N, F] -> rows in the order of the walk."""
         return permute_rows(packed, self.rows, self.places)
@@ -71,7 +75,7 @@ class Steps:
 
 def permute_rows(rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
     """``rows[order]`` for a permutation and its inverse; the gradient is a gather too, not a slow scatter-add."""
-    return _Permuted.apply(rows, order, inverse)  # type: ignore[no-any-return, no-untyped-call]
+    return _Permuted.apply(rows, order, inverse)  # type: ignore[no-any-return]
 
 
 class _Permuted(torch.autograd.Function):
