@@ -105,7 +105,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         return Manifest.from_dict(json.loads(folder.read_bytes(MANIFEST)))
     except ShardError as error:
         raise ShardError(f"{folder.shown}: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShardError(f"{folder.shown}/{MANIFEST} is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
 
 

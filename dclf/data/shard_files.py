@@ -61,10 +61,12 @@ class HashingSink(io.RawIOBase):
         return self.size
 
     def close(self) -> None:
-        """Close the file below, once."""
-        if not self.closed:
-            self._stream.close()
-        super().close()
+        """Close the file below, once, even where it fails to."""
+        try:
+            if not self.closed:
+                self._stream.close()
+        finally:
+            super().close()
 
     @property
     def sha256(self) -> str:

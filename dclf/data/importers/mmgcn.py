@@ -105,6 +105,13 @@ def _one_hot(value: Any, where: str) -> NDArray[np.int32]:
     return speakers
 
 
+def _labels(value: Any, where: str) -> NDArray[np.int32]:
+    try:
+        return np.asarray(value, dtype=np.int32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SourceError(f"{where}: labels must be whole numbers ({error})") from error
+
+
 @dataclass(frozen=True)
 class _Dialect:
     """How one dataset writes its part of the pickle."""
@@ -225,7 +232,7 @@ def _dialogue(dialect: _Dialect, content: FeaturePickle, name: Any, split: str) 
         dialogue_id=str(name),
         split=split,
         speakers=dialect.speakers(content.speakers[name], where),
-        labels=np.asarray(content.labels[name], dtype=np.int32),
+        labels=_labels(content.labels[name], where),
         utterances=tuple(str(sentence) for sentence in content.sentences[name]),
         features={m: rows_of_numbers(rows[name], f"{where}, {m}") for m, rows in matrices.items()},
     )

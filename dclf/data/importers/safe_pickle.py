@@ -7,7 +7,6 @@ functions run on the file's data: arrays are first kept as parts, then put toget
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
 import re
@@ -49,13 +48,12 @@ def read_pickle(path: str | Path, encoding: str = "latin1") -> Any:
     """
     file = Path(path)
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read ({error}); check the path") from error
-    try:
-        return _put_together(_SafeUnpickler(io.BytesIO(data), encoding=encoding).load(), {})
+        with file.open("rb") as stream:
+            return _put_together(_SafeUnpickler(stream, encoding=encoding).load(), {})
     except UnsafePickleError as error:
         raise UnsafePickleError(f"{file}: {error}") from None
+    except OSError as error:
+        raise SourceError(f"{file}: cannot be read ({error}); check the path") from error
     except _DAMAGED as error:
         raise SourceError(
             f"{file}: is not a whole pickle of arrays and plain containers ({type(error).__name__}: {error}); "
@@ -132,11 +130,10 @@ def _sizes(shape: Any) -> tuple[int, ...]:
 
 
 def _numbers(data: Any, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
-    raw = data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
-    if len(raw) != count * dtype.itemsize:
-        raise ValueError(f"an array of {count} {dtype} has {len(raw)} bytes of data")
-    # An array of zero-width strings has no bytes to read from.
-    return np.frombuffer(raw, dtype).copy() if raw else np.zeros(count, dtype)
+    raw = memoryview(data.encode("latin1") if isinstance(data, str) else data)
+    if dtype.itemsize == 0 or raw.nbytes != count * dtype.itemsize:
+        raise ValueError(f"an array of {count} {dtype} has {raw.nbytes} bytes of data")
+    return np.frombuffer(raw, dtype)
 
 
 def _objects(data: Any, count: int, seen: _Seen) -> NDArray[Any]:

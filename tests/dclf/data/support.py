@@ -1,0 +1,85 @@
+"""Small datasets for the tests of the data layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from dclf.data import MODALITIES, SPLITS, DatasetInfo, Dialogue
+
+CLASSES = ("joy", "anger", "neutral")
+
+
+def make_info(**changes: Any) -> DatasetInfo:
+    facts: dict[str, Any] = {
+        "dataset": "toy",
+        "class_names": CLASSES,
+        "widths": {"text": 5, "audio": 4, "visual": 3},
+        "speaker_count": 2,
+        "provenance": {"importer": "test", "seed": 3, "nested": {"ids": ["a", "ü"]}},
+    }
+    return DatasetInfo(**{**facts, **changes})
+
+
+def make_dialogue(number: int = 0, split: str = "train", length: int = 4, **changes: Any) -> Dialogue:
+    rng = np.random.default_rng(number)
+    parts: dict[str, Any] = {
+        "dialogue_id": f"d{number}",
+        "split": split,
+        "speakers": rng.integers(0, 2, length).astype(np.int32),
+        "labels": rng.integers(0, len(CLASSES), length).astype(np.int32),
+        "utterances": tuple(f"words {number} {i}" for i in range(length)),
+        "features": {m: rng.normal(size=(length, w)).astype(np.float32) for m, w in make_info().widths.items()},
+    }
+    return Dialogue(**{**parts, **changes})
+
+
+def make_dialogues(train: int = 5, val: int = 2, test: int = 3) -> list[Dialogue]:
+    splits = ["train"] * train + ["val"] * val + ["test"] * test
+    return [make_dialogue(number, split, 1 + number % 6) for number, split in enumerate(splits)]
+
+
+def assert_same(found: Dialogue, expected: Dialogue, modalities: Sequence[str] = MODALITIES) -> None:
+    assert (found.dialogue_id, found.split) == (expected.dialogue_id, expected.split)
+    assert found.utterances == expected.utterances
+    assert found.speakers.dtype == found.labels.dtype == np.int32
+    np.testing.assert_array_equal(found.speakers, expected.speakers)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert list(found.features) == [m for m in MODALITIES if m in modalities and m in expected.features]
+    for modality, matrix in found.features.items():
+        assert matrix.dtype == np.float32
+        np.testing.assert_array_equal(matrix, expected.features[modality])
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> tuple[DatasetInfo, list[Dialogue]]:
+    """Any sound dataset: 1 to 3 modalities, interleaved splits, with or without transcripts."""
+    present = draw(st.sets(st.sampled_from(MODALITIES), min_size=1))
+    info = make_info(
+        widths={m: draw(st.integers(1, 6)) for m in MODALITIES if m in present},
+        speaker_count=draw(st.integers(1, 9)),
+    )
+    ids = draw(st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=6))
+    return info, [draw(_dialogues(info, name)) for name in ids]
+
+
+@st.composite
+def _dialogues(draw: st.DrawFn, info: DatasetInfo, name: str) -> Dialogue:
+    length = draw(st.integers(1, 7))
+    numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+    def indices(limit: int) -> Any:
+        return draw(hnp.arrays(np.int32, length, elements=st.integers(0, limit - 1)))
+
+    return Dialogue(
+        dialogue_id=name,
+        split=draw(st.sampled_from(SPLITS)),
+        speakers=indices(info.speaker_count),
+        labels=indices(len(info.class_names)),
+        utterances=tuple(draw(st.one_of(st.just([]), st.lists(st.text(), min_size=length, max_size=length)))),
+        features={m: draw(hnp.arrays(np.float32, (length, w), elements=numbers)) for m, w in info.widths.items()},
+    )

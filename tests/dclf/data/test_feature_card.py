@@ -1,0 +1,58 @@
+"""The feature card counts right and says so in three forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dclf.data import FeatureCard, emotion_shifts, feature_card, read_manifest, write_shards
+from tests.dclf.data.support import CLASSES, make_dialogues, make_info
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> FeatureCard:
+    write_shards(make_dialogues(), tmp_path / "set", make_info(), max_shard_bytes=1500)
+    return feature_card(tmp_path / "set")
+
+
+def test_the_numbers_of_each_split_are_those_of_its_dialogues(card: FeatureCard) -> None:
+    for split, numbers in card.splits.items():
+        own = [d for d in make_dialogues() if d.split == split]
+        labels = np.concatenate([d.labels for d in own])
+        assert numbers.dialogues == len(own)
+        assert numbers.utterances == len(labels)
+        assert numbers.classes == {name: int((labels == number).sum()) for number, name in enumerate(CLASSES)}
+        assert numbers.emotion_shifts == sum(emotion_shifts(d.labels, d.speakers).sum() for d in own)
+        lengths = [len(d) for d in own]
+        assert (numbers.shortest, numbers.longest) == (min(lengths), max(lengths))
+        assert numbers.mean_length == pytest.approx(np.mean(lengths))
+        assert numbers.speakers_per_dialogue == max(len(set(d.speakers.tolist())) for d in own)
+
+
+def test_the_card_carries_hashes_widths_and_provenance(card: FeatureCard, tmp_path: Path) -> None:
+    manifest = read_manifest(tmp_path / "set")
+    assert card.sha256 == manifest.sha256
+    assert card.files == {entry.file: entry.sha256 for entry in (manifest.index, *manifest.shards)}
+    assert card.widths == {"text": 5, "audio": 4, "visual": 3}
+    assert card.provenance["seed"] == 3
+
+
+def test_the_card_as_json_and_as_text(card: FeatureCard) -> None:
+    assert json.loads(json.dumps(card.to_dict()))["splits"]["test"]["dialogues"] == 3
+    markdown, text = card.to_markdown(), card.to_text()
+    for form in (markdown, text):
+        assert "# toy" in form
+        assert "| utterances             |       15 |        7 |       11 |" in form
+        assert card.sha256 in form
+    assert "|---" in markdown
+    assert "|---" not in text
+
+
+def test_an_empty_split_counts_zero(tmp_path: Path) -> None:
+    write_shards(make_dialogues(val=0), tmp_path / "set", make_info())
+    empty = feature_card(tmp_path / "set").splits["val"]
+    assert (empty.dialogues, empty.utterances, empty.shortest, empty.mean_length, empty.longest) == (0, 0, 0, 0.0, 0)
+    assert empty.speakers_per_dialogue == empty.emotion_shifts == 0
