@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from dclf.negatives import EmotionIndex
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dclf.bank import MemoryBank
 from dclf.data.batch import Batch
 from dclf.layout import Layout
+from dclf.negatives import EmotionIndex
 from dclf.pairs import PairSampler
 
 lengths_strategy = st.lists(st.integers(1, 7), min_size=2, max_size=5)
