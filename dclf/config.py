@@ -6,7 +6,7 @@ value at once, so that a run is refused before any work starts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -273,7 +273,7 @@ def _range_problems(config: Config) -> Iterator[str]:
         section, name = key.split(".")
         return sections[section][name]
 
-    bounds = (
+    bounds: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
         (_AT_LEAST_ONE, "at least 1", lambda v: v >= 1),
         (_NOT_NEGATIVE, "0 or more", lambda v: 0 <= v < float("inf")),
         (_ABOVE_ZERO, "above 0 and finite", lambda v: 0 < v < float("inf")),
