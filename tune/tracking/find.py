@@ -19,6 +19,7 @@ from tune.tracking.run import CHECKPOINT_TAG
 from tune.tracking.store import TrackingError, cause_of, open_client
 
 _SHOWN = 5
+_SEARCHED = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +89,7 @@ def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
 
 
 def _the_one(client: Any, uri: str, ref: str, experiments: list[str]) -> Any:
-    for condition in _conditions(ref):
-        found = _search(client, experiments, condition, 2 * _SHOWN)
+    for found in (_named(client, ref, experiments), _beginning(client, ref, experiments)):
         if len(found) == 1:
             return found[0]
         if found:
@@ -97,10 +97,15 @@ def _the_one(client: Any, uri: str, ref: str, experiments: list[str]) -> Any:
     raise TrackingError(_missing(client, uri, ref, experiments))
 
 
-def _conditions(ref: str) -> list[str]:
-    """Filters to try in turn; quotes inside a name are not worth an injection."""
-    name = ref.replace("\\", "\\\\").replace('"', '\\"')
-    return [f'attributes.run_name = "{name}"', *([f"attributes.run_id LIKE '{ref}%'"] if ref.isalnum() else [])]
+def _named(client: Any, name: str, experiments: list[str]) -> list[Any]:
+    """MLflow's filters have no escapes: a name that would need one is looked for among the latest runs."""
+    if any(c in name for c in "\"'\\"):
+        return [run for run in _search(client, experiments, "", _SEARCHED) if run.info.run_name == name]
+    return _search(client, experiments, f'attributes.run_name = "{name}"', 2 * _SHOWN)
+
+
+def _beginning(client: Any, ref: str, experiments: list[str]) -> list[Any]:
+    return _search(client, experiments, f"attributes.run_id LIKE '{ref}%'", 2 * _SHOWN) if ref.isalnum() else []
 
 
 def _search(client: Any, experiments: list[str], condition: str, limit: int) -> list[Any]:
@@ -110,7 +115,7 @@ def _search(client: Any, experiments: list[str], condition: str, limit: int) -> 
 
 
 def _missing(client: Any, uri: str, ref: str, experiments: list[str]) -> str:
-    recent = _search(client, experiments, "", 200)
+    recent = _search(client, experiments, "", _SEARCHED)
     names = {name: run for run in reversed(recent) for name in (run.info.run_name, run.info.run_id)}
     near = list({names[name].info.run_id: names[name] for name in difflib.get_close_matches(ref, names)}.values())
     shown = near or recent[:_SHOWN]

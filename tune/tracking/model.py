@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import uuid
+import warnings
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tune.tracking.manners import manners
+from tune.tracking.redact import clean
 
 NAME = "dclf"
 _REQUIREMENTS = ("mlflow", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "fsspec")
-_ARTIFACT = "trained"
+ARTIFACT = "trained"
+"""Under which name the served code finds the trained model."""
 
 
 def pack_model(model_folder: Path, target: Path) -> None:
@@ -28,15 +32,22 @@ def pack_model(model_folder: Path, target: Path) -> None:
         CheckpointError: the model folder cannot be read.
     """
     import dclf  # noqa: PLC0415 - only its place is wanted
-    from dclf.inference import load_model  # noqa: PLC0415 - imports torch
+    from dclf.inference import load_model, save_model  # noqa: PLC0415 - imports torch
 
     predictor = load_model(model_folder)
     widths = {m: predictor.info.widths[m] for m in predictor.modalities}
-    with manners() as mlflow:
+    state = {
+        "config": clean(predictor.config.to_dict()),  # a password in it would travel with the model
+        "info": predictor.info.to_dict(),
+        "progress": {"best_model": predictor.model.state_dict()},
+    }
+    with TemporaryDirectory() as folder, manners() as mlflow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of its own type hints when pyfunc is first imported
+        save_model(trained := Path(folder) / ARTIFACT, state)
         mlflow.pyfunc.save_model(
             path=str(target),
             python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={_ARTIFACT: str(model_folder)},
+            artifacts={ARTIFACT: str(trained)},
             code_paths=[str(Path(dclf.__file__).parent)],
             signature=_signature(mlflow, widths, predictor.info.class_names),
             input_example=_example(widths),

@@ -98,7 +98,7 @@ class Outbox:
             back = self._away and not self._queue
             if back:
                 self._away = False
-                self._spool.forget_writes()
+                self._keep(self._spool.forget_writes)
             self._changed.notify_all()
         if back:
             self._tell("MLflow answers again; everything that waited has been sent")

@@ -1,0 +1,73 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dclf.config import Config
+from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
+from tune.tracking.find import find_run, list_runs
+from tune.tracking.run import RunTracker
+from tune.tracking.store import Store, TrackingError
+
+Make = Callable[[str], str]
+
+
+@pytest.fixture
+def make(store: Store, tmp_path: Path) -> Make:
+    def run(name: str) -> str:
+        config = Config.from_dict({**CONFIG.to_dict(), "track": {"name": name}})
+        with RunTracker(store, tmp_path, tell=pytest.fail) as tracker:
+            tracker.start(config, CARD)
+            tracker.epoch(epoch(1))
+            tracker.checkpoint("s3://key:geheim@bucket/1")
+            tracker.finish(final(1))
+        return tracker.run_id
+
+    return run
+
+
+def test_by_id_prefix_and_name(store: Store, make: Make) -> None:
+    run_id = make("first")
+    for ref in (run_id, run_id[:8], "first"):
+        record = find_run(store.uri, ref)
+        assert (record.run_id, record.name, record.status) == (run_id, "first", "FINISHED")
+    assert record.checkpoint == "s3://bucket/1"
+    assert Config.from_dict(record.config).flat() == CONFIG.flat()
+    assert record.artifact_uri.startswith("file:")
+    assert record.metrics["test/wf1"] == 0.25
+    assert find_run(store.uri, "first", experiment="dclf").run_id == run_id
+
+
+def test_a_name_with_quotes(store: Store, make: Make) -> None:
+    run_id = make("""it's "so" 100% \\ _x""")
+    assert find_run(store.uri, """it's "so" 100% \\ _x""").run_id == run_id
+
+
+def test_an_ambiguous_name_lists_the_runs(store: Store, make: Make) -> None:
+    ids = [make("twice"), make("twice")]
+    with pytest.raises(TrackingError, match=r"'twice' means several runs; give an id") as told:
+        find_run(store.uri, "twice")
+    assert all(run_id in str(told.value) for run_id in ids)
+    assert str(told.value).count("UTC") == 2
+    assert [record.run_id for record in list_runs(store.uri)] == ids[::-1]
+    assert [record.run_id for record in list_runs(store.uri, "dclf", limit=1)] == ids[1:]
+
+
+def test_a_missing_run_names_the_store_and_what_is_near(store: Store, make: Make) -> None:
+    with pytest.raises(TrackingError, match="has no runs yet"):
+        find_run(store.uri, "anything")
+    run_id = make("meld-mmgcn-dclf")
+    with pytest.raises(
+        TrackingError, match=f"sqlite.*has no run with the id or name 'meld-mgcn-dclf'; near.*\n *{run_id}"
+    ):
+        find_run(store.uri, "meld-mgcn-dclf")
+    with pytest.raises(TrackingError, match=f"the latest runs:\n  {run_id}  meld-mmgcn-dclf  FINISHED"):
+        find_run(store.uri, "%")
+
+
+def test_other_experiments_and_other_runs(store: Store) -> None:
+    with pytest.raises(TrackingError, match=r"has no experiment 'x'; it has .*dclf"):
+        find_run(store.uri, "first", experiment="x")
+    run = store.client.create_run(store.experiment_id, run_name="foreign")
+    with pytest.raises(TrackingError, match=f"run {run.info.run_id} .* has no readable config.yaml"):
+        find_run(store.uri, "foreign")

@@ -1,0 +1,132 @@
+"""The logged model, loaded as MLflow loads it: in this process and by its command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from dclf.data.errors import DataError
+from dclf.inference import load_model
+from dclf.training.checkpoint import CheckpointError
+from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, WIDTHS, dialogues, epoch, final
+from tune.tracking.model import pack_model, requirements
+from tune.tracking.run import RunTracker
+from tune.tracking.store import Store
+
+COLUMNS = ["dialogue_id", "emotion", *(f"probability/{name}" for name in CLASSES)]
+
+PREDICT = """
+import sys
+from mlflow.cli import cli
+cli(standalone_mode=False)
+print(sys.modules["dclf"].__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def packed(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("packed") / "model"
+    pack_model(trained_model, target)
+    return target
+
+
+def table() -> pd.DataFrame:
+    rows = [
+        {"dialogue_id": d.dialogue_id, "speaker": int(d.speakers[i]), **{m: d.features[m][i].tolist() for m in WIDTHS}}
+        for d in dialogues()
+        for i in range(len(d))
+    ]
+    return pd.DataFrame(rows)
+
+
+def expected(trained_model: Path) -> Any:
+    return np.concatenate(load_model(trained_model).predict(dialogues()))
+
+
+def load(path: Path | str) -> Any:
+    return mlflow.pyfunc.load_model(str(path))
+
+
+def test_probabilities_are_those_of_the_predictor(packed: Path, trained_model: Path) -> None:
+    answer = load(packed).predict(table())
+    assert list(answer.columns) == COLUMNS
+    assert answer["dialogue_id"].tolist() == table()["dialogue_id"].tolist()
+    probabilities = answer[COLUMNS[2:]].to_numpy()
+    assert np.allclose(probabilities, expected(trained_model), atol=1e-6)
+    assert answer["emotion"].tolist() == [CLASSES[i] for i in probabilities.argmax(axis=1)]
+
+
+def test_rows_keep_their_order_when_dialogues_are_interleaved(packed: Path, trained_model: Path) -> None:
+    order = [3, 4, 0, 5, 1, 6, 2, 7]  # within each dialogue as spoken
+    mixed = table().iloc[order]
+    answer = load(packed).predict(mixed)
+    assert answer.index.tolist() == order
+    assert np.allclose(answer[COLUMNS[2:]].to_numpy(), expected(trained_model)[order], atol=1e-5)
+
+
+def test_the_example_and_the_signature_agree(packed: Path) -> None:
+    model = load(packed)
+    example = mlflow.models.Model.load(str(packed)).load_input_example(str(packed))
+    answer = model.predict(example)
+    assert len(answer) == 2
+    assert model.metadata.signature.outputs.input_names() == COLUMNS
+    with pytest.raises(mlflow.exceptions.MlflowException, match="audio"):
+        model.predict(example.drop(columns="audio"))
+    with pytest.raises(DataError, match="text features are 1 wide"):
+        model.predict(example.assign(text=[[1.0]] * 2))
+
+
+def test_requirements_are_pinned_without_local_versions(packed: Path) -> None:
+    listed = (packed / "requirements.txt").read_text().split()
+    assert listed == requirements()
+    assert all("==" in line and "+" not in line for line in listed)
+    assert any(line.startswith("torch==") for line in listed)
+
+
+def test_nothing_but_code_and_weights_is_packed(packed: Path) -> None:
+    assert not list(packed.rglob("__pycache__"))
+    assert (packed / "artifacts" / "trained" / "model.pt").is_file()
+    assert b"geheim" not in (packed / "artifacts" / "trained" / "model.pt").read_bytes()
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="must hold a trained model"):
+        pack_model(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_the_model_brings_its_own_code(packed: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps({"dataframe_split": table().to_dict(orient="split", index=False)}))
+    answer = tmp_path / "answer.json"
+    options = ["--env-manager", "local", "-m", str(packed), "-i", str(rows), "-o", str(answer)]
+    loaded = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PREDICT, "models", "predict", *options],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    found = json.loads(answer.read_text())["predictions"]
+    assert [row["dialogue_id"] for row in found] == table()["dialogue_id"].tolist()
+    assert Path(loaded.stdout.strip()) == packed / "code" / "dclf" / "__init__.py"
+
+
+def test_the_logged_model_belongs_to_its_run(store: Store, tmp_path: Path, trained_model: Path) -> None:
+    with RunTracker(store, tmp_path, tell=pytest.fail) as tracker:
+        tracker.start(CONFIG, CARD)
+        tracker.epoch(epoch(1))
+        tracker.finish(final(), trained_model)
+    (logged,) = store.client.search_logged_models([store.experiment_id])
+    assert (logged.name, str(logged.status), logged.source_run_id) == ("dclf", "READY", tracker.run_id)
+    assert {metric.key: metric.value for metric in logged.metrics}["test/wf1"] == 0.25
+    (output,) = store.client.get_run(tracker.run_id).outputs.model_outputs
+    assert (output.model_id, output.step) == (logged.model_id, 3)
+    assert len(store.client.get_metric_history(tracker.run_id, "test/wf1")) == 1
+    assert len(load(logged.artifact_location).predict(table())) == len(table())

@@ -1,0 +1,185 @@
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from cluster.signals import Terminated
+from dclf.config import Config
+from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, cut_short, epoch, fall, final
+from tune.tracking.run import NoTracker, RunTracker, Tracker
+from tune.tracking.store import Store, TrackingError
+
+
+@pytest.fixture
+def finished(store: Store, tmp_path: Path, trained_model: Path) -> Any:
+    with RunTracker(store, tmp_path / "unsent", tell=pytest.fail) as tracker:
+        tracker.start(CONFIG, CARD)
+        for number in (1, 2, 3):
+            tracker.epoch(epoch(number))
+            tracker.checkpoint(f"/checkpoints/{number}")
+        tracker.finish(final(), trained_model)
+    return store.client.get_run(tracker.run_id)
+
+
+def artifact(store: Store, run: Any, path: str) -> Path:
+    return Path(store.client.download_artifacts(run.info.run_id, path))
+
+
+def test_a_finished_run_tells_all(store: Store, finished: Any, tmp_path: Path) -> None:
+    assert finished.info.status == "FINISHED"
+    assert finished.info.end_time >= finished.info.start_time
+    assert finished.info.run_name == "tiny-mmgcn-dclf"
+    params = finished.data.params
+    assert params["model.name"] == "mmgcn"
+    assert json.loads(params["data.modalities"]) == ["text", "audio"]
+    assert params["model.options.hidden"] == "8"
+    metrics = finished.data.metrics
+    assert metrics["test/wf1"] == 0.25
+    assert metrics["test/f1/joy_"] == metrics["test/accuracy/anger"] == 0.25
+    assert metrics["best_epoch"] == 3
+    assert metrics["val/best_wf1"] == pytest.approx(0.3)
+    history = store.client.get_metric_history(finished.info.run_id, "loss/ce")
+    assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert not (tmp_path / "unsent").exists() or not any((tmp_path / "unsent").iterdir())
+
+
+def test_tags_say_where_it_came_from(finished: Any) -> None:
+    tags = finished.data.tags
+    assert tags["dclf.checkpoint"] == "/checkpoints/3"
+    assert tags["dclf.status"] == "finished"
+    assert tags["seed"] == "0"
+    assert tags["purpose"] == "test"
+    wanted = ("version.torch", "version.ray", "version.mlflow", "version.dclf", "version.python", "host", "command")
+    assert all(tags[name] for name in (*wanted, "hardware.cpu", "hardware.gpus", "mlflow.user"))
+    assert int(tags["hardware.cores"]) >= 1
+    assert float(tags["hardware.memory_gib"]) > 0
+
+
+def test_the_configuration_comes_back(store: Store, finished: Any) -> None:
+    loaded = yaml.safe_load(artifact(store, finished, "config.yaml").read_text())
+    assert loaded["track"]["uri"] == "http://host:5000"
+    assert Config.from_dict(loaded).flat() == CONFIG.flat()
+
+
+def test_results_are_artifacts(store: Store, finished: Any) -> None:
+    for split in ("val", "test"):
+        found = json.loads(artifact(store, finished, f"results/confusion_{split}.json").read_text())
+        assert found["classes"] == CLASSES
+        assert found["confusion"] == final().splits[split].confusion
+    for name in ("learning_curves", "confusion_val", "confusion_test"):
+        with Image.open(artifact(store, finished, f"figures/{name}.png")) as picture:
+            assert min(picture.size) > 200
+    assert json.loads(artifact(store, finished, "feature_card.json").read_text())["sha256"] == CARD["sha256"]
+
+
+def test_the_shards_are_a_dataset_input(finished: Any) -> None:
+    (used,) = finished.inputs.dataset_inputs
+    assert used.dataset.name == "tiny"
+    assert CARD["sha256"].startswith(used.dataset.digest)
+    assert json.loads(used.dataset.source) == {"uri": "shards/tiny"}
+    features = json.loads(json.loads(used.dataset.schema)["mlflow_tensorspec"]["features"])
+    assert [(f["name"], f["tensor-spec"]["shape"]) for f in features] == [("text", [-1, 5]), ("audio", [-1, 3])]
+    assert json.loads(used.dataset.profile)["splits"] == CARD["splits"]
+    assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
+
+
+def test_no_password_is_recorded(store: Store, finished: Any, sqlite_uri: str) -> None:
+    folder = Path(sqlite_uri.removeprefix("sqlite:///")).parent
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert len(files) > 5
+    assert not [file for file in files if b"geheim" in file.read_bytes()]
+
+
+def test_long_parameters_are_cut(store: Store, tmp_path: Path) -> None:
+    config = Config.from_dict({**CONFIG.to_dict(), "data": {"shards": "x" * 7000, "modalities": ["text"]}})
+    with RunTracker(store, tmp_path, tell=pytest.fail) as tracker:
+        tracker.start(config, None)
+        tracker.finish(final())
+    value = store.client.get_run(tracker.run_id).data.params["data.shards"]
+    assert len(value) == 6000
+    assert value.endswith("x…")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (ValueError("loss is NaN"), "FAILED", "failed: ValueError: loss is NaN"),
+        (KeyboardInterrupt(), "KILLED", "killed: KeyboardInterrupt"),
+        (Terminated(), "KILLED", "killed: SIGTERM"),
+    ],
+)
+def test_the_run_ends_before_the_error_goes_on(
+    store: Store, tmp_path: Path, error: BaseException, status: str, reason: str
+) -> None:
+    def blow() -> None:
+        raise error
+
+    run = store.client.get_run(cut_short(store, tmp_path, blow))
+    assert run.info.status == status
+    assert run.data.tags["dclf.status"] == reason
+    assert run.data.metrics["loss/ce"] == 1.0
+
+
+def test_sigterm_ends_the_run(store: Store, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    run_id = cut_short(store, tmp_path, lambda: signal.raise_signal(signal.SIGTERM))
+    run = store.client.get_run(run_id)
+    assert (run.info.status, run.data.tags["dclf.status"]) == ("KILLED", "killed: SIGTERM")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_leaving_without_a_final_report_is_a_failure(store: Store, tmp_path: Path) -> None:
+    with RunTracker(store, tmp_path, tell=pytest.fail) as tracker:
+        tracker.start(CONFIG, CARD)
+    assert store.client.get_run(tracker.run_id).info.status == "FAILED"
+
+
+def test_resuming_reopens_the_same_run(store: Store, tmp_path: Path) -> None:
+    run_id = cut_short(store, tmp_path, fall, epochs=2)
+    with RunTracker(store, tmp_path, tell=pytest.fail) as second:
+        second.start(CONFIG, CARD, resume_run_id=run_id)
+        assert second.run_id == run_id
+        assert store.client.get_run(run_id).info.status == "RUNNING"
+        for number in (2, 3):
+            second.epoch(epoch(number))
+        second.finish(final())
+    run = store.client.get_run(run_id)
+    assert (run.info.status, run.data.tags["dclf.status"]) == ("FINISHED", "finished")
+    for name in ("loss/ce", "val/wf1", "epoch_seconds"):
+        assert [point.step for point in store.client.get_metric_history(run_id, name)] == [1, 2, 3]
+    assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_a_repeated_epoch_with_other_values_stands_beside_the_old(store: Store, tmp_path: Path) -> None:
+    with RunTracker(store, tmp_path, tell=pytest.fail) as tracker:
+        tracker.start(CONFIG, CARD)
+        tracker.epoch(epoch(1))
+        tracker.epoch(epoch(1))
+        tracker.epoch(type(epoch(1))(**{**epoch(1).to_dict(), "losses": {"total": 7.0, "ce": 1.0}}))
+        tracker.finish(final())
+    totals = store.client.get_metric_history(tracker.run_id, "loss/total")
+    assert sorted(point.value for point in totals) == [2.0, 7.0]
+    assert len(store.client.get_metric_history(tracker.run_id, "loss/ce")) == 1
+
+
+def test_resuming_a_run_that_is_not_there(store: Store, tmp_path: Path) -> None:
+    with (
+        pytest.raises(TrackingError, match=r"run 0{32} cannot be resumed"),
+        RunTracker(store, tmp_path, tell=pytest.fail) as tracker,
+    ):
+        tracker.start(CONFIG, CARD, resume_run_id="0" * 32)
+
+
+def test_the_default_tracker_takes_everything() -> None:
+    tracker: Tracker = NoTracker()
+    tracker.start(CONFIG, CARD)
+    tracker.epoch(epoch(1))
+    tracker.checkpoint("/x")
+    tracker.finish(final())
+    tracker.fail(ValueError())
+    tracker.kill("x")
+    assert tracker.run_id == ""

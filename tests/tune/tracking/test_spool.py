@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from tests.tune.tracking.samples import CARD, CONFIG, cut_short, epoch, fall, final
+from tune.tracking import writes
+from tune.tracking.run import RunTracker
+from tune.tracking.spool import Address, Spool, read_spool, send_spool
+from tune.tracking.store import Store, TrackingError
+
+
+@pytest.fixture
+def spool(store: Store, tmp_path: Path) -> Spool:
+    run = store.client.create_run(store.experiment_id)
+    return Spool(tmp_path / "unsent", Address(store.uri, run.info.run_id, store.experiment_id))
+
+
+def test_sending_twice_leaves_one_of_each(spool: Spool, store: Store) -> None:
+    picture = spool.new_file("picture.png")
+    picture.write_bytes(b"x")
+    kept = [writes.metrics({"loss/ce": 0.5}, 1), *writes.text_values("params", {"a": 1}), writes.artifact(picture, "f")]
+    for _ in range(2):
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(b"x")
+        spool.write(kept)
+        sent = send_spool(spool.folder)
+        assert (sent.writes, sent.refused) == (3, [])
+    assert len(store.client.get_metric_history(sent.run_id, "loss/ce")) == 1
+    assert [file.path for file in store.client.list_artifacts(sent.run_id, "f")] == ["f/picture.png"]
+    assert not spool.folder.exists()
+
+
+def test_refused_writes_do_not_hold_the_others(spool: Spool, store: Store) -> None:
+    spool.write([writes.metrics({"bad\nname": 1.0}, 1), writes.metrics({"good": 1.0}, 1)])
+    sent = send_spool(spool.path)
+    assert sent.writes == 1
+    assert str(sent).startswith(f"{sent.run_id} (1 records)\n  refused: metrics: Invalid value")
+    assert store.client.get_run(sent.run_id).data.metrics == {"good": 1.0}
+
+
+def test_a_line_cut_short_by_a_kill_is_left_out(spool: Spool) -> None:
+    spool.write([writes.metrics({"a": 1.0}, 1), writes.metrics({"a": 1.0}, 2)])
+    spool.path.write_text(spool.path.read_text()[:-20])
+    assert [write.body["step"] for write in read_spool(spool.path)[1]] == [1]
+
+
+def test_other_damage_is_told(spool: Spool, tmp_path: Path) -> None:
+    spool.write([writes.metrics({"a": 1.0}, 1), writes.metrics({"a": 1.0}, 2)])
+    lines = spool.path.read_text().splitlines()
+    spool.path.write_text("\n".join([lines[0], lines[1][:-5], lines[2]]))
+    with pytest.raises(TrackingError, match="line 2: is not a write"):
+        read_spool(spool.path)
+    with pytest.raises(TrackingError, match=r"must be a writes\.jsonl"):
+        read_spool(tmp_path / "absent")
+    spool.path.write_text("")
+    with pytest.raises(TrackingError, match=r"must be a writes\.jsonl"):
+        send_spool(spool.path)
+
+
+def test_a_resumed_run_sends_what_its_first_life_could_not(store: Store, tmp_path: Path) -> None:
+    run_id = cut_short(store, tmp_path, fall, epochs=0)
+    left = Spool(tmp_path, Address(store.uri, run_id, store.experiment_id))
+    left.write([writes.metrics({"loss/ce": 1.0}, 1), writes.status("KILLED")])
+    with RunTracker(store, tmp_path, tell=pytest.fail) as second:
+        second.start(CONFIG, CARD, resume_run_id=run_id)
+        second.epoch(epoch(2, 2))
+        second.finish(final(2))
+    assert [point.step for point in store.client.get_metric_history(run_id, "loss/ce")] == [1, 2]
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+    assert list(tmp_path.glob("unsent-*")) == []
