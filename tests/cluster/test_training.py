@@ -23,6 +23,7 @@ from dclf.training.reports import EpochReport
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
+    pytest.mark.timeout(900),  # three starts of Ray Train on a busy machine
     pytest.mark.usefixtures("local_ray"),
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*"),
 ]
