@@ -70,7 +70,7 @@ class RichView(QuietView):
 
     def finished(self, final: FinalReport) -> None:
         """Print the scores."""
-        self._waiting = ""
+        self._waiting = "closing the run"
         for line in score_lines(final):
             self._console.print(Text(line))
 

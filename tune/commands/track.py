@@ -10,7 +10,7 @@ from tune.commands.options import command_parser
 COMMANDS = {"send": Command("send what a run kept while its server was away", "tune.commands.track:send")}
 EXAMPLES = """\
 examples:
-  dclf track send dclf-runs/unsent-3f2a91c0/writes.jsonl
+  dclf track send dclf-runs/unsent/unsent-3f2a91c0/writes.jsonl
 """
 
 

@@ -65,11 +65,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _train(config: Config, resume: str | None, output: str, view: QuietView, verbose: bool) -> int:
-    # Imported here, so that help and configuration errors do not wait for Ray and MLflow.
-    from tune.runs import train  # noqa: PLC0415
-
     try:
         with view:
+            # Imported here: help and configuration errors do not wait for Ray and MLflow, and the view shows the wait.
+            from tune.runs import train  # noqa: PLC0415
+
             run = train(config, resume=resume, view=view, verbose=verbose)
     except (KeyboardInterrupt, SystemExit):
         if view.run_id:
