@@ -158,6 +158,10 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _empty_bytes() -> bytes:
+    return b""
+
+
 def _empty_array(*_: Any) -> _Array:
     return _Array()
 
@@ -185,6 +189,7 @@ for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.multiarray", "scalar"] = _scalar
     _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _array_from_buffer
 for _builtin in ("__builtin__", "builtins"):
+    _ADMITTED[_builtin, "bytes"] = _empty_bytes  # protocol 2 has no other way to say b""
     _ADMITTED[_builtin, "set"] = set
     _ADMITTED[_builtin, "frozenset"] = frozenset
 

@@ -45,7 +45,7 @@ def test_the_card_as_json_and_as_text(card: FeatureCard) -> None:
     markdown, text = card.to_markdown(), card.to_text()
     for form in (markdown, text):
         assert "# toy" in form
-        assert "| utterances             |       15 |        7 |       11 |" in form
+        assert "| utterances             |       15 |        7 |        9 |" in form
         assert card.sha256 in form
     assert "|---" in markdown
     assert "|---" not in text

@@ -36,8 +36,8 @@ def test_sums_of_workers_add_up_to_the_whole(lengths: list[int], cut: int) -> No
 def test_arrays_can_be_added_outside_as_an_all_reduce_does() -> None:
     dialogues = [make_dialogue(n) for n in range(6)]
     parts = [FeatureStatistics.over(dialogues[:2], WIDTHS), FeatureStatistics.over(dialogues[2:], WIDTHS)]
-    for name, values in parts[0].sums.items():
-        values += parts[1].sums[name]
+    for name, others in parts[1].sums.items():
+        parts[0].sums[name] += others
     whole = FeatureStatistics.over(dialogues, WIDTHS).finalise()
     for modality in WIDTHS:
         np.testing.assert_allclose(parts[0].finalise().std[modality], whole.std[modality], rtol=1e-12)

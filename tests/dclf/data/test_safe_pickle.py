@@ -1,0 +1,193 @@
+"""What may be in a pickle comes back exactly, also as Python 2 wrote it; what may not never does anything."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from dclf.data import SourceError, UnsafePickleError
+from dclf.data.importers import read_pickle
+
+NUMBERS = st.one_of(hnp.integer_dtypes(), hnp.floating_dtypes(sizes=(16, 32, 64)), hnp.boolean_dtypes())
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(),
+    hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=0, min_side=0), elements={"allow_nan": False}),
+)
+CONTENT = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner), st.tuples(inner, inner), st.dictionaries(st.one_of(st.text(), st.integers()), inner)
+    ),
+    max_leaves=12,
+)
+
+
+def load(folder: Path, data: bytes) -> Any:
+    (folder / "features.pkl").write_bytes(data)
+    return read_pickle(folder / "features.pkl")
+
+
+def assert_equal(found: Any, expected: Any) -> None:
+    assert type(found) is type(expected)
+    if isinstance(expected, np.ndarray):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    elif isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key, value in expected.items():
+            assert_equal(found[key], value)
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_equal(one, other)
+    else:
+        assert found == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(content=CONTENT, protocol=st.integers(2, 5))
+def test_plain_content_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, content: Any, protocol: int
+) -> None:
+    assert_equal(load(tmp_path_factory.getbasetemp(), pickle.dumps(content, protocol)), content)
+
+
+def test_shared_and_cyclic_containers_stay_so(tmp_path: Path) -> None:
+    rows = np.arange(3.0)
+    cyclic: list[Any] = [rows, {"rows": rows}]
+    cyclic.append(cyclic)
+    found = load(tmp_path, pickle.dumps(cyclic))
+    assert found[2] is found
+    assert found[0] is found[1]["rows"]
+
+
+def test_numpy_keys_and_ordered_dicts_become_plain(tmp_path: Path) -> None:
+    content = OrderedDict([(np.int64(3), frozenset({1})), (np.str_("a"), np.float32(0.5))])
+    assert_equal(load(tmp_path, pickle.dumps(content)), {3: frozenset({1}), "a": 0.5})
+
+
+def python2_array(values: np.ndarray[Any, Any], code: str) -> bytes:
+    """An array as Python 2 with NumPy 1 wrote it: old names, byte strings for types and data."""
+
+    def string(text: bytes) -> bytes:
+        return b"U" + bytes([len(text)]) + text if len(text) < 256 else b"T" + struct.pack("<i", len(text)) + text
+
+    shape = b"(" + b"".join(b"K" + bytes([size]) for size in values.shape) + b"t"
+    kind = b"cnumpy\ndtype\n(" + string(code.encode()) + b"K\x00K\x01tR(K\x03" + string(b"<") + b"NNNJ\xff\xff\xff\xff"
+    kind += b"J\xff\xff\xff\xffK\x00tb"
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + string(b"b") + b"tR"
+    return made + b"(K\x01" + shape + kind + b"\x89" + string(values.tobytes()) + b"tb"
+
+
+@pytest.mark.parametrize("code", ["f8", "f4", "i8", "u1"])
+def test_what_python_2_wrote_is_read_byte_for_byte(tmp_path: Path, code: str) -> None:
+    values = np.random.default_rng(0).integers(0, 200, (40, 6)).astype(code) / np.dtype(code).type(1)
+    values = values.astype(code)
+    listed = b"\x80\x02}(U\x06Ses01F" + python2_array(values, code) + b"U\x04caf\xe9c__builtin__\nset\n]K\x01a\x85Ru."
+    found = load(tmp_path, listed)
+    assert_equal(found["Ses01F"], values)
+    assert found["caf\xe9"] == {1}
+
+
+HOSTILE = {
+    "a function by its name": b"cos\nsystem\n(S'touch RAN'\ntR.",
+    "an instance by INST": b"(S'touch RAN'\nios\nsystem\n.",
+    "an instance by OBJ": b"(cos\nsystem\nS'touch RAN'\no.",
+    "a class by NEWOBJ": b"\x80\x02csubprocess\nPopen\n(S'touch RAN'\nt\x81.",
+    "NumPy's own runner": b'cnumpy.testing\nrunstring\n(S\'open("RAN", "w")\'\n}tR.',
+    "NumPy's compiler": b"cnumpy.f2py\ncompile\n(S'x'\ntR.",
+    "NumPy's pickle loader": b"cnumpy\nload\n(S'RAN'\ntR.",
+    "NumPy's exec through f2py": b'cnumpy.f2py.crackfortran\nmyeval\n(S\'open("RAN", "w")\'\ntR.',
+    "a dotted name": b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
+    "a dotted name below an admitted one": b"\x80\x04\x8c\x07_codecs\x8c\x0fencode.__self__\x93.",
+    "getattr": b"cbuiltins\ngetattr\n(cnumpy\nndarray\nS'tofile'\ntR.",
+    "Python 2's eval": b'c__builtin__\neval\n(S\'open("RAN", "w")\'\ntR.',
+    "Python 2's copy_reg": b"ccopy_reg\n_reconstructor\n(c__builtin__\nobject\nc__builtin__\nobject\nNtR.",
+    "functools": b"cfunctools\npartial\n(cos\nsystem\ntR.",
+    "our own names": b"cdclf.data.importers.safe_pickle\nread_pickle\n(S'RAN'\ntR.",
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE, ids=str)
+def test_a_name_outside_the_list_ends_the_reading(tmp_path: Path, case: str) -> None:
+    ran = tmp_path / "ran"
+    with pytest.raises(UnsafePickleError, match=r"features\.pkl: the pickle names .*nothing of it was run") as caught:
+        load(tmp_path, HOSTILE[case].replace(b"RAN", bytes(ran)))
+    assert "take the features from a source you trust" in str(caught.value)
+    assert not ran.exists()
+
+
+def test_the_payloads_would_run_in_a_trusting_reader(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    pickle.loads(HOSTILE["a function by its name"].replace(b"RAN", bytes(ran)))
+    assert ran.exists()
+
+
+TYPE_F8 = b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR"
+TYPE_S0 = b"cnumpy\ndtype\n(S'S0'\nI0\nI1\ntR"
+BROKEN = {
+    "ndarray called with a buffer": b"cnumpy\nndarray\n((I9\ntS'O'\ntR.",
+    "a type with fields of objects": b"cnumpy\ndtype\n(S'O,i4'\nI0\nI1\ntR.",
+    "a bare type": TYPE_F8 + b".",
+    "a bare name": b"cnumpy\nndarray\n.",
+    "state pushed onto a name": b"cnumpy\ndtype\n(N}S'__call__'\nI1\nstb.",
+    "state pushed onto a type": TYPE_F8 + b"(I3\nS'evil'\ntb.",
+    "a scalar of objects": b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'O'\nI0\nI1\ntRS'12345678'\ntR.",
+    "more shape than data": b"cnumpy.core.numeric\n_frombuffer\n(S'12345678'\n" + TYPE_F8 + b"(I99\ntS'C'\ntR.",
+    "a negative shape": b"cnumpy.core.numeric\n_frombuffer\n(S'12345678'\n" + TYPE_F8 + b"(I-1\nI-1\ntS'C'\ntR.",
+    "zero-width strings": b"cnumpy.core.numeric\n_frombuffer\n(S''\n" + TYPE_S0 + b"(I999999999999\ntS'C'\ntR.",
+    "another codec": b"c_codecs\nencode\n(S'abc'\nS'rot13'\ntR.",
+    "an array without data": b"cnumpy.core.multiarray\n_reconstruct\n(I1\ntR.",
+    "an array inside a set": b"c__builtin__\nset\n((cnumpy.core.multiarray\n_reconstruct\n(I1\ntRltR.",
+    "no pickle": b"PK\x03\x04 this is a zip",
+    "text": b"Utterance,Speaker\n",
+    "nothing": b"",
+    "a persistent name": b"Psomething\n.",
+    "an extension": b"\x80\x02\x82\x01.",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=str)
+def test_what_only_looks_like_arrays_is_refused(tmp_path: Path, case: str) -> None:
+    with pytest.raises(SourceError, match=r"features\.pkl: is not a whole pickle of arrays and plain containers"):
+        load(tmp_path, BROKEN[case])
+
+
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(0, 1, exclude_max=True), protocol=st.integers(2, 5))
+def test_a_pickle_cut_anywhere_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, share: float, protocol: int
+) -> None:
+    whole = pickle.dumps({"a": [np.arange(30.0), "text"], "b": (1, 2)}, protocol)
+    with pytest.raises(SourceError, match="truncated"):
+        load(tmp_path_factory.getbasetemp(), whole[: int(share * len(whole))])
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_damaged_pickle_never_fails_otherwise(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    damaged = bytearray(pickle.dumps({"a": [np.arange(4.0), np.array(["x", None])], "b": {1, 2}}, 2))
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(SourceError, UnsafePickleError):
+        load(tmp_path_factory.getbasetemp(), bytes(damaged))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"nowhere\.pkl: cannot be read .*check the path"):
+        read_pickle(tmp_path / "nowhere.pkl")
