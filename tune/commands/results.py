@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dclf.config import Config
 from dclf.training.reports import FinalReport, SplitReport
 from tune.commands.options import print_json
 from tune.commands.views import percent
@@ -31,14 +32,26 @@ def best_epoch(final: FinalReport) -> int | None:
     return final.history[-1].best_epoch if final.history else None
 
 
-def print_run(run: TrainedRun, *, as_json: bool) -> None:
-    """The result of ``dclf train``; the test WF1 comes last."""
+def published_wf1(config: Config) -> float | None:
+    """The test WF1, in percent, that ``published`` gives for this model and ablation (Tables 3 and 4)."""
+    try:
+        tables = config.published[config.model.name]
+        wf1 = tables["table3"]["base"]["wf1"] if config.loss.ablate == "base" else tables["table4"][config.loss.ablate]
+        return float(wf1)
+    except (KeyError, TypeError, ValueError):  # users' own files may say nothing, or other things
+        return None
+
+
+def print_run(run: TrainedRun, config: Config, *, as_json: bool) -> None:
+    """The result of ``dclf train``, beside the published one; the test WF1 comes last."""
     if as_json:
         print_json(run_result(run))
         return
     print(f"run         {run.name} ({run.run_id})")
     print(f"checkpoint  {run.checkpoint}")
     print(f"tracked at  {run.tracking_uri}")
+    if (published := published_wf1(config)) is not None:
+        print(f"published   test WF1 {published:.2f} on {config.published.get('dataset', 'another dataset')}")
     for name in ("val", "test"):
         if name in run.final.splits:
             print(f"{name} WF1 {percent(run.final.splits[name].scores['wf1'])}", flush=True)

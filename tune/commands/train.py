@@ -75,7 +75,7 @@ def _train(config: Config, resume: str | None, output: str, view: QuietView, ver
         if view.run_id:
             print(f"dclf: cut short; go on with: dclf train --resume {view.run_id}", file=sys.stderr)
         raise
-    print_run(run, as_json=output != "text")
+    print_run(run, view.config, as_json=output != "text")
     return 0
 
 

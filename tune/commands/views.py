@@ -23,9 +23,11 @@ class QuietView(NoView):
 
     Attributes:
         run_id: MLflow's id of the run, empty until it has started.
+        config: the run's configuration; a resumed run brings its own.
     """
 
     run_id = ""
+    config = Config()
 
     def __enter__(self) -> Self:
         return self
@@ -37,7 +39,7 @@ class QuietView(NoView):
 
     def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:  # noqa: ARG002
         """Remember the run."""
-        self.run_id = run_id
+        self.config, self.run_id = config, run_id
 
 
 class PlainView(QuietView):

@@ -9,6 +9,7 @@ from dclf.config import Config
 from tests.tune.commands.conftest import Runs
 from tune.commands import train as train_module
 from tune.commands.main import main
+from tune.commands.results import published_wf1
 from tune.commands.train import FLAGS, VALUED, parser
 from tune.settings import config_types, load_config
 
@@ -22,6 +23,28 @@ def test_the_last_line_is_the_test_wf1(runs: Runs, capsys: Shown) -> None:
     ((config, resume, verbose),) = runs.trained
     assert config == load_config("iemocap", {"data.shards": "shards", "loss.gamma_ca": 0.6, "train.workers": [1, 4]})
     assert (resume, verbose) == (None, False)
+
+
+def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys: Shown) -> None:
+    runs.behaviour = lambda config, view: view.started(config, [], "bold", "3f2a")
+    assert main(["train", "meld-ddin", *SHARDS, "--loss.ablate", "base", "--quiet"]) == 0
+    assert "published   test WF1 61.02 on meld\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "wf1"),
+    [
+        ("iemocap", {}, 72.07),
+        ("iemocap", {"loss.ablate": "no_ica"}, 70.11),
+        ("iemocap", {"model.name": "ddin", "loss.ablate": "base"}, 66.70),
+        (None, {}, None),
+        (None, {"published": {"mmgcn": 5}}, None),
+    ],
+)
+def test_published_results_follow_model_and_ablation(
+    preset: str | None, overrides: dict[str, Any], wf1: float | None
+) -> None:
+    assert published_wf1(load_config(preset, {"data.shards": "x", **overrides})) == wf1
 
 
 def test_json_is_the_last_line(runs: Runs, capsys: Shown) -> None:
