@@ -1,0 +1,196 @@
+"""Whole runs: shards in, Ray Train workers, an MLflow run out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+
+from cluster.session import ray_session
+from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
+from dclf.data import generate, read_shards, write_shards
+from dclf.data.errors import DataError
+from dclf.objective import NonFiniteLossError
+from dclf.training.reports import EpochReport
+from tune.runs import TrainedRun, evaluate, train
+from tune.settings import ConfigError
+from tune.tracking.store import TrackingError
+from tune.view import NoView
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.mlflow,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    # Ray and MLflow warn of deprecations of their own.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("runs")
+    info, dialogues = generate("iemocap-small", seed=3)
+    write_shards(dialogues, made / "shards", info)
+    return made
+
+
+@pytest.fixture(scope="module")
+def config(folder: Path) -> Config:
+    return Config(
+        data=DataConfig(shards=str(folder / "shards")),
+        model=ModelConfig(options={"hidden": 12, "node_width": 16, "layers": 2}),
+        loss=LossConfig(window=4, ica_width=8),
+        train=TrainConfig(epochs=3, batch_size=8, lr=3e-3, device="cpu", storage=str(folder / "checkpoints")),
+        track=TrackConfig(uri=f"sqlite:///{folder}/mlflow.db", experiment="tests"),
+    )
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    with ray_session(num_cpus=3):
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(config: Config, local_ray: None) -> TrainedRun:
+    return train(config)
+
+
+def recorded(config: Config, run_id: str) -> mlflow.entities.Run:
+    return mlflow.MlflowClient(config.track.uri).get_run(run_id)
+
+
+def test_a_run_is_recorded_whole(trained: TrainedRun, config: Config) -> None:
+    run = recorded(config, trained.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["loss.window"] == "4"
+    assert run.data.metrics["test/wf1"] == pytest.approx(trained.final.splits["test"].scores["wf1"])
+    client = mlflow.MlflowClient(config.track.uri)
+    history = client.get_metric_history(trained.run_id, "loss/ca")
+    assert [point.step for point in history] == [1, 2, 3]
+    assert [p.value for p in history] == pytest.approx([r.losses["ca"] for r in trained.final.history])
+    assert {file.path for file in client.list_artifacts(trained.run_id, "figures")} >= {
+        "figures/confusion_test.png",
+        "figures/learning_curves.png",
+    }
+    assert run.inputs.dataset_inputs
+    assert run.outputs.model_outputs
+
+
+def test_the_logged_model_predicts_in_mlflow(trained: TrainedRun, config: Config) -> None:
+    run = recorded(config, trained.run_id)
+    mlflow.set_tracking_uri(config.track.uri)
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
+    rows = model.predict(model.input_example)
+    assert "emotion" in rows.columns
+    assert len(rows) == len(model.input_example)
+
+
+def test_evaluating_gives_the_runs_own_scores(trained: TrainedRun, config: Config) -> None:
+    for split in ("val", "test"):
+        report = evaluate(trained.run_id, split=split, uri=config.track.uri)
+        assert report.scores == pytest.approx(trained.final.splits[split].scores)
+        assert report.confusion == trained.final.splits[split].confusion
+    assert evaluate(trained.name, uri=config.track.uri).utterances == len(
+        read_shards(config.data.shards).index("test").labels
+    )
+
+
+def test_a_finished_run_is_not_resumed(trained: TrainedRun, config: Config) -> None:
+    with pytest.raises(TrackingError, match="is finished"):
+        train(config, resume=trained.run_id)
+
+
+def test_a_failed_run_ends_as_failed(config: Config, local_ray: None) -> None:
+    broken = replace(config, train=replace(config.train, lr=1e30), track=replace(config.track, name="broken"))
+    with pytest.raises(NonFiniteLossError, match="ce"):
+        train(broken)
+    [run] = mlflow.MlflowClient(config.track.uri).search_runs(
+        [mlflow.MlflowClient(config.track.uri).get_experiment_by_name("tests").experiment_id],
+        "attributes.run_name = 'broken'",
+    )
+    assert run.info.status == "FAILED"
+
+
+def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(
+    config: Config, trained: TrainedRun, local_ray: None
+) -> None:
+    named = replace(config, track=replace(config.track, name="interrupted"))
+
+    class Interrupting(NoView):
+        run_id = ""
+
+        def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
+            self.run_id = run_id
+
+        def epoch(self, report: EpochReport) -> None:
+            if report.epoch == 2:
+                raise KeyboardInterrupt
+
+    view = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        train(named, view=view)
+    assert recorded(config, view.run_id).info.status == "KILLED"
+    resumed = train(named, resume=view.run_id)
+    assert resumed.run_id == view.run_id
+    assert recorded(config, view.run_id).info.status == "FINISHED"
+    assert resumed.final.splits == trained.final.splits
+    steps = mlflow.MlflowClient(config.track.uri).get_metric_history(view.run_id, "val/wf1")
+    assert [point.step for point in steps] == [1, 2, 3]
+
+
+def test_a_driver_killed_outright_leaves_no_running_run(config: Config, folder: Path, tmp_path: Path) -> None:
+    slow = replace(
+        config, train=replace(config.train, epochs=5000), track=replace(config.track, experiment="killed", name="shot")
+    )
+    file = tmp_path / "slow.yaml"
+    file.write_text(yaml.safe_dump({k: v for k, v in plain(slow.to_dict()).items() if k != "published"}))
+    command = [str(Path(sys.executable).with_name("dclf")), "train", str(file), "--log", "jsonl"]
+    driver = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        lines = driver.stdout if driver.stdout is not None else iter(())
+        assert any('"epoch"' in line for line in lines), driver.communicate()[1]
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.communicate()
+    client = mlflow.MlflowClient(config.track.uri)
+    [run] = client.search_runs([client.get_experiment_by_name("killed").experiment_id])
+    wait_until_ended(client, run.info.run_id)
+    assert client.get_run(run.info.run_id).info.status == "KILLED"
+
+
+def wait_until_ended(client: mlflow.MlflowClient, run_id: str) -> None:
+    for _ in range(600):
+        if client.get_run(run_id).info.status != "RUNNING":
+            return
+        signal.sigtimedwait([], 0.1)
+    pytest.fail("the run was still RUNNING a minute after its driver was killed")
+
+
+def plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return list(map(plain, value)) if isinstance(value, list | tuple) else value
+
+
+def test_mistakes_are_found_before_anything_starts(config: Config, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"loss\.temperature"):
+        train(replace(config, loss=replace(config.loss, temperature=-1.0)))
+    info, dialogues = generate("iemocap-small", seed=3)
+    narrow = replace(info, widths={"text": info.widths["text"]})
+    write_shards((replace(d, features={"text": d.features["text"]}) for d in dialogues), tmp_path / "narrow", narrow)
+    with pytest.raises(DataError, match=r"audio must be in the shards"):
+        train(replace(config, data=replace(config.data, shards=str(tmp_path / "narrow"))))
+    with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9"):
+        train(replace(config, track=replace(config.track, uri="http://127.0.0.1:9")))
