@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from dclf.data.dialogue import MODALITIES
-from dclf.models.contract import base_model_class, base_model_names
 
 Modality = Literal["text", "audio", "visual"]
 Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
@@ -230,6 +229,9 @@ def _data_problems(data: DataConfig) -> Iterator[str]:
 
 
 def _model_problems(model: ModelConfig) -> Iterator[str]:
+    # Imported here: it brings torch, for which the help of the command line should not wait.
+    from dclf.models.contract import base_model_class, base_model_names  # noqa: PLC0415
+
     if model.name not in base_model_names():
         yield f"model.name: must be one of {', '.join(base_model_names())}, is {model.name!r}"
         return

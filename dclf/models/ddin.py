@@ -105,7 +105,7 @@ class DDINCell(nn.Module):
         self.fuse = _uniform(modalities * width, modalities, modalities * width, width)
         self.fuse_bias = _uniform(modalities * width, modalities, 1, width)
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, rows: Tensor, keys: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
         """Walk through the batch.
 
@@ -118,11 +118,14 @@ class DDINCell(nn.Module):
             Emotion states [N, M D_e] and contexts [N, M D_g].
         """
         rows = steps.arrange(rows).transpose(0, 1)
-        party, context = DDINWalk.apply(self._plan(rows, keys, steps), *self._inputs(rows).tensors)
+        plan, given = self._plan(rows, keys, steps), self._inputs(rows)
+        party, context = DDINWalk.apply(plan, *given.tensors)  # type: ignore[no-untyped-call]
         inputs = torch.baddbmm(self.emotion.input_bias, party, self.emotion.input_weight)
         keep = self._keep(inputs, self.emotion.state_weight.shape[1])
-        emotion = GRUWalk.apply(inputs, self.emotion.state_weight, self.emotion.state_bias, keep, steps)
-        return tuple(steps.restore(t.transpose(0, 1).flatten(1)) for t in (emotion, context))
+        gru = self.emotion.state_weight, self.emotion.state_bias
+        emotion = GRUWalk.apply(inputs, *gru, keep, steps)  # type: ignore[no-untyped-call]
+        emotion, context = (steps.restore(t.transpose(0, 1).flatten(1)) for t in (emotion, context))
+        return emotion, context
 
     def _inputs(self, rows: Tensor) -> CellInputs:
         """What the core computes from, the products with U done."""

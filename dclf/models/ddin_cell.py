@@ -17,15 +17,19 @@ The rest is written with its gradient by hand: recorded op by op it would cost s
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dclf.models.gru import GRUTrace
+from dclf.models.ddin_past import Past, PastGradients, weighted
+from dclf.models.gru import GRUTrace, joined, masks
 from dclf.models.steps import Steps
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,199 +106,125 @@ class DDINWalk(torch.autograd.Function):
     """(plan, *CellInputs.tensors) -> party states [M, N, D_p] of each turn's speaker, context c [M, N, D_g]."""
 
     @staticmethod
-    def forward(ctx: Any, plan: CellPlan, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, plan: CellPlan, *tensors: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         given = CellInputs(*tensors)
-        past = _Past.empty(given, plan)
-        history_trace = GRUTrace.empty(given.history, given.history_state.shape[1])
-        party_trace = GRUTrace.empty(given.party, given.party_state.shape[1])
-        party = given.party.new_zeros(*given.party.shape[:1], given.party.shape[1] + 1, given.party_state.shape[1])
-        context = torch.zeros_like(history_trace.before)
-        state = given.history.new_zeros(len(given.history), plan.steps.sizes[0], context.shape[-1])
-        for t, now in enumerate(plan.steps.slices):
-            speaker, state = party.index_select(1, plan.earlier[now]), state[:, : now.stop - now.start]
-            party_trace.before[:, now], history_trace.before[:, now] = speaker, state
-            if t:
-                torch.baddbmm(
-                    given.fuse_bias, past.attend(t, now, given), given.fuse, out=(c := torch.empty_like(state))
-                )
-                context[:, now] = c
-            state = _history_step(given, plan, history_trace, now, speaker, state)
-            past.append(t, state)
-            _party_step(given, plan, party_trace, now, speaker, context[:, now], party[:, now])
-        ctx.plan, ctx.past, ctx.traces = plan, past, (history_trace, party_trace)
-        ctx.save_for_backward(*tensors, context)
-        return party[:, :-1], context
+        record = _Record.empty(given, plan)
+        _walk(given, plan, record)
+        ctx.plan, ctx.record = plan, record
+        ctx.save_for_backward(*tensors)
+        # Copies: a node that holds its own output would keep itself alive.
+        return record.parties[:, :-1].clone(), record.context.clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad_party: Tensor, grad_context: Tensor) -> tuple[Tensor | None, ...]:
-        *tensors, context = ctx.saved_tensors
-        return (
-            None,
-            *_Return(CellInputs(*tensors), ctx.plan, ctx.past, *ctx.traces, context).walk(grad_party, grad_context),
-        )
-
-
-def _history_step(
-    given: CellInputs, plan: CellPlan, trace: GRUTrace, now: slice, speaker: Tensor, state: Tensor
-) -> Tensor:
-    """The history GRU's step: g [M, n, D_g] of this step from that of the step before."""
-    from_input = torch.baddbmm(given.history[:, now], speaker, given.history_party)
-    from_state = torch.baddbmm(given.history_bias, state, given.history_state)
-    out = torch.empty_like(state)
-    trace.step(now, from_input, from_state, out)
-    return out if plan.keep_history is None else out.mul_(plan.keep_history[:, now])
-
-
-def _party_step(
-    given: CellInputs, plan: CellPlan, trace: GRUTrace, now: slice, speaker: Tensor, context: Tensor, out: Tensor
-) -> None:
-    """The party GRU's step: fill ``out`` [M, n, D_p]."""
-    from_input = torch.baddbmm(given.party[:, now], context, given.party_context)
-    from_state = torch.baddbmm(given.party_bias, speaker, given.party_state)
-    trace.step(now, from_input, from_state, out)
-    if plan.keep_party is not None:
-        out.mul_(plan.keep_party[:, now])
+    @once_differentiable
+    def backward(ctx: Any, grad_party: Tensor, grad_context: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        given = CellInputs(*ctx.saved_tensors)
+        return None, *_Return(given, ctx.plan, ctx.record).walk(grad_party, grad_context).tensors
 
 
 @dataclass(frozen=True, eq=False)
-class _Past:
-    """The history every later step attends to, and what its attention found.
+class _Record:
+    """What the way forward leaves for the way back.
 
     Attributes:
-        history: [B, M, T, D_g], g plus positions.
-        positions: [T, D_g].
-        attention: per step from the second the weights [n M, M, t], row n M + h, column m.
-        pooled: [N, M, M, D_g], history h, query m.
-        weights: [N, M, M], softmax over h of the scores.
+        history: trace of the history GRU.
+        party: trace of the party GRU.
+        past: the attention's.
+        parties: [M, N + 1, D_p], party states; the last is the zero state before a speaker's first turn.
+        context: [M, N, D_g], c.
     """
 
-    history: Tensor
-    positions: Tensor
-    attention: list[Tensor]
-    pooled: Tensor
-    weights: Tensor
+    history: GRUTrace
+    party: GRUTrace
+    past: Past
+    parties: Tensor
+    context: Tensor
 
     @classmethod
-    def empty(cls, given: CellInputs, plan: CellPlan) -> _Past:
-        modalities, _, width = given.fuse.shape
-        sizes = plan.steps.sizes
-        history = given.fuse.new_empty(sizes[0], modalities, len(sizes), width)
-        pooled = torch.zeros_like(given.queries)
-        return cls(history, plan.positions, [], pooled, pooled.new_zeros(pooled.shape[:3]))
-
-    def until(self, t: int, count: int) -> Tensor:
-        """[n M, t, D_g]: the first t steps of the first ``count`` dialogues."""
-        return self.history[:count, :, :t].flatten(0, 1)
-
-    def append(self, t: int, state: Tensor) -> None:
-        """Note g [M, n, D_g] of step t."""
-        self.history[: state.shape[1], :, t] = state.transpose(0, 1) + self.positions[t]
-
-    def attend(self, t: int, now: slice, given: CellInputs) -> Tensor:
-        """The weighted pooled histories of step t, [M, n, M D_g], ready to be fused."""
-        queries = given.queries[now]
-        past = self.until(t, len(queries))
-        attention = torch.bmm(queries.flatten(0, 1), past.transpose(1, 2)).softmax(-1)
-        self.attention.append(attention)
-        pooled = torch.bmm(attention, past).view_as(queries)
-        weights = torch.mul(pooled, given.score).sum(-1).softmax(1)
-        self.pooled[now], self.weights[now] = pooled, weights
-        return weighted(pooled, weights)
+    def empty(cls, given: CellInputs, plan: CellPlan) -> _Record:
+        history, party = GRUTrace.empty(given.history), GRUTrace.empty(given.party)
+        modalities, rows, width = party.before.shape
+        past = Past.empty(given.queries, given.score, plan.positions, plan.steps)
+        parties = given.party.new_zeros(modalities, rows + 1, width)
+        return cls(history, party, past, parties, torch.zeros_like(history.before))
 
 
-def weighted(pooled: Tensor, weights: Tensor) -> Tensor:
-    """(1 + w) pooled, [n, M, M, D_g] (history h, query m) -> [M, n, M D_g]."""
-    return torch.addcmul(pooled, pooled, weights.unsqueeze(-1)).permute(2, 0, 1, 3).flatten(2)
+def _walk(given: CellInputs, plan: CellPlan, record: _Record) -> None:
+    """The way forward: fill the record."""
+    steps, past = plan.steps, record.past
+    state = torch.zeros_like(record.context[:, : steps.sizes[0]])
+    traces = zip(record.history.per_step(steps), record.party.per_step(steps), strict=True)
+    inputs = map(steps.views, (given.history, given.party, record.context, record.parties[:, :-1]))
+    keeps = (masks(keep, steps) for keep in (plan.keep_history, plan.keep_party))
+    views = zip(traces, plan.earlier.split(steps.sizes), *inputs, *keeps, strict=True)
+    for t, ((history, party), earlier, u_history, u_party, context, out, keep_g, keep_p) in enumerate(views):
+        speaker = record.parties.index_select(1, earlier)
+        party.before.copy_(speaker)
+        history.before.copy_(state[:, : len(earlier)])
+        if t:
+            context.copy_(torch.baddbmm(given.fuse_bias, past.attend(t), given.fuse))
+        from_state = torch.baddbmm(given.history_bias, history.before, given.history_state)
+        state = context.new_empty(context.shape)
+        history.step(torch.baddbmm(u_history, speaker, given.history_party), from_state, state)
+        past.append(t, state if keep_g is None else state.mul_(keep_g))
+        from_state = torch.baddbmm(given.party_bias, speaker, given.party_state)
+        party.step(torch.baddbmm(u_party, context, given.party_context), from_state, out)
+        if keep_p is not None:
+            out.mul_(keep_p)
 
 
 class _Return:
     """The way back in time; collects the gradients of ``CellInputs``."""
 
-    def __init__(
-        self, given: CellInputs, plan: CellPlan, past: _Past, history: GRUTrace, party: GRUTrace, context: Tensor
-    ) -> None:
-        self.given, self.plan, self.past = given, plan, past
-        self.history, self.party, self.context = history, party, context
-        self.history_input, self.history_state = history.slopes()
-        self.party_input, self.party_state = party.slopes()
-        self.grad_queries = torch.zeros_like(past.pooled)
-        self.grad_past = torch.zeros_like(past.history)
-        self.grad_scores = torch.zeros_like(past.weights)
-        self.grad_context = torch.zeros_like(context)
+    def __init__(self, given: CellInputs, plan: CellPlan, record: _Record) -> None:
+        self.given, self.plan, self.record = given, plan, record
+        self.history, self.party = record.history.slopes(), record.party.slopes()
+        self.past = PastGradients.zero(record.past)
 
-    def walk(self, grad_party: Tensor, grad_context: Tensor) -> tuple[Tensor, ...]:
-        """Gradients of ``CellInputs.tensors`` from those of the outputs."""
-        given = self.given
-        to_speaker = torch.zeros_like(torch.cat((grad_party, grad_party[:, :1]), 1))
-        from_later: Tensor | None = None
-        back = {name: getattr(given, name).transpose(1, 2).contiguous() for name in _RECURRENT}
-        for t, now in reversed(list(enumerate(self.plan.steps.slices))):
-            grad = grad_party[:, now] + to_speaker.index_select(1, self.plan.later[now])
-            if self.plan.keep_party is not None:
-                grad *= self.plan.keep_party[:, now]
-            on_input, on_state, speaker = _gru_back(self.party_input, self.party_state, self.party, now, grad)
-            speaker.baddbmm_(on_state, back["party_state"])
+    def walk(self, grad_party: Tensor, grad_context: Tensor) -> CellInputs:
+        """Gradients of the inputs from those of the outputs."""
+        given, steps = self.given, self.plan.steps
+        back = {name: getattr(given, name).transpose(1, 2).contiguous() for name in _TRANSPOSED}
+        to_speaker = grad_party.new_zeros(self.record.parties.shape)
+        grad_context = grad_context.clone()
+        from_later = grad_context[:, :0]
+        slopes = zip(self.history.per_step(steps), self.party.per_step(steps), strict=True)
+        grads = map(steps.views, (grad_party, grad_context, to_speaker[:, :-1]))
+        keeps = (masks(keep, steps) for keep in (self.plan.keep_history, self.plan.keep_party))
+        views = zip(slopes, self.plan.later.split(steps.sizes), *grads, *keeps, strict=True)
+        for t, ((history, party), later, on_out, on_context, on_speaker, keep_g, keep_p) in _backwards(views):
+            speaker = party.step(joined(to_speaker.index_select(1, later), on_out, keep_p), back["party_state"])
             if t:
-                self._attention_back(t, now, torch.baddbmm(grad_context[:, now], on_input, back["party_context"]), back)
-            grad = self.grad_past[: now.stop - now.start, :, t].transpose(0, 1).contiguous()
-            if from_later is not None:
-                grad[:, : from_later.shape[1]] += from_later
-            if self.plan.keep_history is not None:
-                grad *= self.plan.keep_history[:, now]
-            on_input, on_state, from_later = _gru_back(self.history_input, self.history_state, self.history, now, grad)
-            from_later.baddbmm_(on_state, back["history_state"])
-            to_speaker[:, now] = speaker.baddbmm_(on_input, back["history_party"])
-        return self._gradients()
+                on_context.add_(torch.bmm(party.inputs.flatten(2), back["party_context"]))
+                self.past.step(t, torch.bmm(on_context, back["fuse"]))
+            from_later = history.step(joined(self.past.of_state(t), from_later, keep_g), back["history_state"])
+            on_speaker.copy_(speaker.baddbmm_(history.inputs.flatten(2), back["history_party"]))
+        grad_context[:, : steps.sizes[0]] = 0
+        return self._gradients(grad_context)
 
-    def _attention_back(self, t: int, now: slice, grad: Tensor, back: dict[str, Tensor]) -> None:
-        """From the gradient of c [M, n, D_g] to those of scores, queries and history."""
-        self.grad_context[:, now] = grad
-        pooled, weights, queries = self.past.pooled[now], self.past.weights[now], self.given.queries[now]
-        modalities = pooled.shape[1]
-        on_weighted = torch.bmm(grad, back["fuse"]).unflatten(2, (modalities, -1)).permute(1, 2, 0, 3)
-        on_weights = (on_weighted * pooled).sum(-1)
-        on_scores = weights * (on_weights - (weights * on_weights).sum(1, keepdim=True))
-        self.grad_scores[now] = on_scores
-        on_pooled = torch.addcmul(on_weighted, on_weighted, weights.unsqueeze(-1))
-        on_pooled = on_pooled.addcmul(on_scores.unsqueeze(-1), self.given.score).flatten(0, 1)
-        past, attention = self.past.until(t, len(pooled)), self.past.attention[t - 1]
-        on_attention = torch.bmm(on_pooled, past.transpose(1, 2))
-        on_logits = attention * (on_attention - (attention * on_attention).sum(-1, keepdim=True))
-        self.grad_queries[now] = torch.bmm(on_logits, past).view_as(queries)
-        weights_of = torch.cat((attention, on_logits), 1).transpose(1, 2)
-        on_past = torch.bmm(weights_of, torch.cat((on_pooled, queries.flatten(0, 1)), 1))
-        self.grad_past[: len(pooled), :, :t] += on_past.unflatten(0, (-1, modalities))
-
-    def _gradients(self) -> tuple[Tensor, ...]:
-        on_history, on_party = self.history_input.flatten(2), self.party_input.flatten(2)
-        on_history_state, on_party_state = self.history_state.flatten(2), self.party_state.flatten(2)
-        speaker = self.party.before.transpose(1, 2)
-        fused = weighted(self.past.pooled, self.past.weights)
+    def _gradients(self, grad_context: Tensor) -> CellInputs:
+        record, past = self.record, self.record.past
+        on_history, on_party = self.history.inputs.flatten(2), self.party.inputs.flatten(2)
+        on_history_state, on_party_state = self.history.states.flatten(2), self.party.states.flatten(2)
+        speaker = record.party.before.transpose(1, 2)
         return CellInputs(
             history=on_history,
             party=on_party,
-            queries=self.grad_queries,
+            queries=self.past.queries,
             history_party=torch.bmm(speaker, on_history),
-            history_state=torch.bmm(self.history.before.transpose(1, 2), on_history_state),
+            history_state=torch.bmm(record.history.before.transpose(1, 2), on_history_state),
             history_bias=on_history_state.sum(1, keepdim=True),
-            party_context=torch.bmm(self.context.transpose(1, 2), on_party),
+            party_context=torch.bmm(record.context.transpose(1, 2), on_party),
             party_state=torch.bmm(speaker, on_party_state),
             party_bias=on_party_state.sum(1, keepdim=True),
-            score=(self.grad_scores.unsqueeze(-1) * self.past.pooled).sum((0, 1)),
-            fuse=torch.bmm(fused.transpose(1, 2), self.grad_context),
-            fuse_bias=self.grad_context.sum(1, keepdim=True),
-        ).tensors
+            score=self.past.of_score(),
+            fuse=torch.bmm(weighted(past.pooled, past.weights).transpose(1, 2), grad_context),
+            fuse_bias=grad_context.sum(1, keepdim=True),
+        )
 
 
-_RECURRENT = ("history_party", "history_state", "party_context", "party_state", "fuse")
+_TRANSPOSED = ("history_party", "history_state", "party_context", "party_state", "fuse")
 
 
-def _gru_back(
-    on_input: Tensor, on_state: Tensor, trace: GRUTrace, now: slice, grad: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn this step's slopes into gradients of x and v; also what of ``grad`` goes straight to h'."""
-    on_input, on_state = on_input[:, now], on_state[:, now]
-    on_input.mul_(grad.unsqueeze(2))
-    on_state.mul_(grad.unsqueeze(2))
-    return on_input.flatten(2), on_state.flatten(2), grad * trace.gates[:, now].chunk(3, -1)[1]
+def _backwards(views: Iterable[_T]) -> Iterator[tuple[int, _T]]:
+    return reversed(list(enumerate(views)))

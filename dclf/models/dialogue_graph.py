@@ -47,7 +47,7 @@ class DialogueGraph:
         """The graph of node features [N, M, E]; differentiable, finite for all-zero rows."""
         unit = unit_rows(nodes)
         across = across_similarity(unit)
-        within, scale = _Adjacency.apply(unit, across.sum(-1), layout, causal)
+        within, scale = _Adjacency.apply(unit, across.sum(-1), layout, causal)  # type: ignore[no-untyped-call]
         return cls(within, scale.unsqueeze(-1) * across * scale.unsqueeze(-2), layout)
 
     def propagate(self, hidden: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class DialogueGraph:
         # The graph stays in the parameters' precision, also where the products around it run in a lower one.
         with torch.autocast(hidden.device.type, enabled=False):
             hidden = hidden.to(self.within.dtype)
-            within: Tensor = _Propagate.apply(self.within, hidden, self.layout)
+            within: Tensor = _Propagate.apply(self.within, hidden, self.layout)  # type: ignore[no-untyped-call]
             return within + torch.bmm(self.across, hidden)
 
     def blocks(self) -> list[Tensor]:
@@ -119,7 +119,7 @@ class _Adjacency(torch.autograd.Function):
         return adjacency, scale
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor, grad_scale: Tensor) -> tuple[Tensor, Tensor, None, None]:
         unit, adjacency, slope, scale = ctx.saved_tensors
         layout: Layout = ctx.layout
@@ -151,7 +151,7 @@ class _Propagate(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         adjacency, hidden = ctx.saved_tensors
         layout: Layout = ctx.layout

@@ -34,10 +34,15 @@ class DialogueLSTM(nn.LSTM):
         hidden = width // 2 if bidirectional else width
         super().__init__(width, hidden, 2, batch_first=True, dropout=dropout, bidirectional=bidirectional)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters."""
+        return self.all_weights[0][0].dtype
+
     def forward(self, rows: Tensor, layout: Layout) -> Tensor:  # type: ignore[override]
         """rows [N, width] -> [N, width], forward half first; computed in single precision at least."""
         with torch.autocast(rows.device.type, enabled=False):
-            rows = rows.to(self.weight_ih_l0)
+            rows = rows.to(self.dtype)
             return self.forward_packed(rows, layout) if rows.is_cuda else self._walk(rows, layout)
 
     def forward_packed(self, rows: Tensor, layout: Layout) -> Tensor:
@@ -62,7 +67,8 @@ class DialogueLSTM(nn.LSTM):
         arranged = torch.stack([steps.arrange(rows) for steps in walks])
         bias = torch.stack([w[2] + w[3] for w in weights]).unsqueeze(1)
         inputs = torch.baddbmm(bias, arranged, torch.stack([w[0].T for w in weights]))
-        hidden = _Recurrence.apply(inputs, torch.stack([w[1].T for w in weights]), walks[0])
+        recurrent = torch.stack([w[1].T for w in weights])
+        hidden = _Recurrence.apply(inputs, recurrent, walks[0])  # type: ignore[no-untyped-call]
         return torch.cat([steps.restore(h) for steps, h in zip(walks, hidden, strict=True)], 1)
 
 
@@ -86,7 +92,7 @@ class _Recurrence(torch.autograd.Function):
         return hidden
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_hidden: Tensor) -> tuple[Tensor, Tensor, None]:
         gates, hidden, cell, squashed, weight = ctx.saved_tensors
         steps: Steps = ctx.steps

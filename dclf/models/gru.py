@@ -9,6 +9,7 @@ r = sigmoid(x_r + v_r),  z = sigmoid(x_z + v_z),  m = tanh(x_m + r v_m),  h = m 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ class StackedGRU(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class GRUTrace:
-    """What the way forward leaves for the way back, filled step by step.
+    """What the way forward leaves for the way back: of a whole walk [K, N, ...] or of one step [K, n, ...].
 
     Attributes:
         gates: [K, N, 3H], r, z and m.
@@ -46,35 +47,58 @@ class GRUTrace:
     before: Tensor
 
     @classmethod
-    def empty(cls, like: Tensor, width: int) -> GRUTrace:
-        """Room for the rows of ``like`` [K, N, ...] and H = ``width``."""
-        sizes = (3 * width, width, width)
-        return cls(*(like.new_empty(*like.shape[:2], size) for size in sizes))
+    def empty(cls, inputs: Tensor) -> GRUTrace:
+        """Room for a walk over ``inputs`` = x [K, N, 3H]."""
+        state = inputs.new_empty(2, *inputs.shape[:2], inputs.shape[2] // 3)
+        return cls(torch.empty_like(inputs), *state)
 
-    @property
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The three, to be saved."""
-        return self.gates, self.state_m, self.before
+    def per_step(self, steps: Steps) -> Iterator[GRUTrace]:
+        """Views of each step."""
+        return map(GRUTrace, *(steps.views(part) for part in (self.gates, self.state_m, self.before)))
 
-    def step(self, now: slice, from_input: Tensor, from_state: Tensor, out: Tensor) -> None:
-        """Fill ``out`` [K, n, H] with h; ``before[:, now]`` must hold h'."""
+    def step(self, from_input: Tensor, from_state: Tensor, out: Tensor) -> None:
+        """Fill ``out`` [K, n, H] with h from x, v and ``before``, and the rest of the trace."""
         width = out.shape[-1]
-        gates, state_m, before = (tensor[:, now] for tensor in self.tensors)
-        both, update = gates[..., : 2 * width], gates[..., 2 * width :]
+        both, m = self.gates[..., : 2 * width], self.gates[..., 2 * width :]
         torch.add(from_input[..., : 2 * width], from_state[..., : 2 * width], out=both)
         both.sigmoid_()
-        state_m.copy_(from_state[..., 2 * width :])
-        torch.addcmul(from_input[..., 2 * width :], gates[..., :width], state_m, out=update)
-        update.tanh_()
-        torch.lerp(update, before, gates[..., width : 2 * width], out=out)
+        self.state_m.copy_(from_state[..., 2 * width :])
+        torch.addcmul(from_input[..., 2 * width :], both[..., :width], self.state_m, out=m)
+        m.tanh_()
+        torch.lerp(m, self.before, both[..., width:], out=out)
 
-    def slopes(self) -> tuple[Tensor, Tensor]:
-        """What one unit of gradient on h puts on x and on v, both [K, N, 3, H]."""
+    def slopes(self) -> GRUSlopes:
+        """Turn round."""
         r, z, m = self.gates.chunk(3, -1)
         on_m = (1 - z) * (1 - m * m)
-        on_r = on_m * self.state_m * r * (1 - r)
-        on_z = (self.before - m) * z * (1 - z)
-        return torch.stack((on_r, on_z, on_m), 2), torch.stack((on_r, on_z, on_m * r), 2)
+        on_r = on_m * self.state_m * (r - r * r)
+        on_z = (self.before - m) * (z - z * z)
+        return GRUSlopes(torch.stack((on_r, on_z, on_m), 2), torch.stack((on_r, on_z, on_m * r), 2), z)
+
+
+@dataclass(frozen=True, eq=False)
+class GRUSlopes:
+    """What one unit of gradient on h puts on x and on v; the way back turns them into the gradients of x and v.
+
+    Attributes:
+        inputs: [K, N, 3, H].
+        states: [K, N, 3, H].
+        update: [K, N, H], z: what it puts on h' directly.
+    """
+
+    inputs: Tensor
+    states: Tensor
+    update: Tensor
+
+    def per_step(self, steps: Steps) -> Iterator[GRUSlopes]:
+        """Views of each step."""
+        return map(GRUSlopes, *(steps.views(part) for part in (self.inputs, self.states, self.update)))
+
+    def step(self, grad: Tensor, transposed: Tensor) -> Tensor:
+        """Take in the gradient of h [K, n, H]; return that of h', with W_hh transposed [K, 3H, H]."""
+        self.inputs.mul_(grad.unsqueeze(2))
+        self.states.mul_(grad.unsqueeze(2))
+        return (grad * self.update).baddbmm_(self.states.flatten(2), transposed)
 
 
 class GRUWalk(torch.autograd.Function):
@@ -85,38 +109,42 @@ class GRUWalk(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, keep: Tensor | None, steps: Steps) -> Tensor:
-        trace = GRUTrace.empty(inputs, weight.shape[1])
+    def forward(  # noqa: D102
+        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, keep: Tensor | None, steps: Steps
+    ) -> Tensor:
+        trace = GRUTrace.empty(inputs)
         states = torch.empty_like(trace.before)
-        before = inputs.new_zeros(inputs.shape[0], steps.sizes[0], weight.shape[1])
-        for now in steps.slices:
-            going_on = before[:, : now.stop - now.start]
-            trace.before[:, now] = going_on
-            before = states[:, now]
-            trace.step(now, inputs[:, now], torch.baddbmm(bias, going_on, weight), before)
-            if keep is not None:
-                before.mul_(keep[:, now])
-        ctx.steps = steps
-        ctx.save_for_backward(*trace.tensors, weight, *([] if keep is None else [keep]))
+        before = states.new_zeros(len(inputs), steps.sizes[0], weight.shape[1])
+        views = zip(trace.per_step(steps), steps.views(inputs), steps.views(states), masks(keep, steps), strict=True)
+        for now, from_input, state, mask in views:
+            now.before.copy_(before[:, : state.shape[1]])
+            now.step(from_input, torch.baddbmm(bias, now.before, weight), state)
+            before = state if mask is None else state.mul_(mask)
+        ctx.steps, ctx.keep = steps, keep
+        ctx.save_for_backward(trace.gates, trace.state_m, trace.before, weight)
         return states
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        gates, state_m, before, weight, *rest = ctx.saved_tensors
-        trace = GRUTrace(gates, state_m, before)
-        on_input, on_state = trace.slopes()
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: D102
+        *trace, weight = ctx.saved_tensors
+        slopes = GRUTrace(*trace).slopes()
         transposed = weight.transpose(1, 2).contiguous()
-        update = gates.chunk(3, -1)[1]
-        from_later: Tensor | None = None
-        for now in reversed(ctx.steps.slices):
-            grad_now = grad[:, now].clone()
-            if from_later is not None:
-                grad_now[:, : from_later.shape[1]] += from_later
-            if rest:
-                grad_now *= rest[0][:, now]
-            on_input[:, now].mul_(grad_now.unsqueeze(2))
-            on_state[:, now].mul_(grad_now.unsqueeze(2))
-            from_later = torch.baddbmm(grad_now * update[:, now], on_state[:, now].flatten(2), transposed)
-        on_input, on_state = on_input.flatten(2), on_state.flatten(2)
-        return on_input, torch.bmm(before.transpose(1, 2), on_state), on_state.sum(1, keepdim=True), None, None
+        from_later = grad.new_zeros(len(grad), 0, grad.shape[2])
+        views = zip(slopes.per_step(ctx.steps), ctx.steps.views(grad), masks(ctx.keep, ctx.steps), strict=True)
+        for now, from_outside, mask in reversed(list(views)):
+            from_later = now.step(joined(from_outside, from_later, mask), transposed)
+        on_input, on_state = slopes.inputs.flatten(2), slopes.states.flatten(2)
+        return on_input, torch.bmm(trace[2].transpose(1, 2), on_state), on_state.sum(1, keepdim=True), None, None
+
+
+def masks(keep: Tensor | None, steps: Steps) -> Sequence[Tensor | None]:
+    """Views of a dropout mask [K, N, H] at each step; None at each where there is none."""
+    return [None] * len(steps.sizes) if keep is None else steps.views(keep)
+
+
+def joined(from_outside: Tensor, from_later: Tensor, mask: Tensor | None) -> Tensor:
+    """The gradient of a step's states: from outside [K, n, H] plus, for the first ones, from the step after."""
+    grad = from_outside.clone(memory_format=torch.contiguous_format)
+    grad[:, : from_later.shape[1]] += from_later
+    return grad if mask is None else grad.mul_(mask)

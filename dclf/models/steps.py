@@ -12,6 +12,7 @@ together on tensors [K, N, F]; what they see at step t is the view [:, slices[t]
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -47,14 +48,14 @@ class Steps:
         places = torch.empty_like(rows).scatter_(0, rows, torch.arange(len(rows), device=rows.device))
         return cls(tuple(running.sum(1).tolist()), rows, places)
 
-    @property
+    @cached_property
     def slices(self) -> list[slice]:
         """The places of each step."""
         return [slice(*ends) for ends in pairwise(accumulate(self.sizes, initial=0))]
 
     def views(self, walked: Tensor) -> tuple[Tensor, ...]:
         """[K, N, ...] -> what the cells see at each step, T views [K, n_t, ...]."""
-        return walked.split(self.sizes, 1)
+        return torch.split(walked, list(self.sizes), 1)
 
     def arrange(self, packed: Tensor) -> Tensor:
         """Packed rows [N, F] -> rows in the order of the walk."""
@@ -75,7 +76,7 @@ class Steps:
 
 def permute_rows(rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
     """``rows[order]`` for a permutation and its inverse; the gradient is a gather too, not a slow scatter-add."""
-    return _Permuted.apply(rows, order, inverse)  # type: ignore[no-any-return]
+    return _Permuted.apply(rows, order, inverse)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Permuted(torch.autograd.Function):
@@ -85,7 +86,7 @@ class _Permuted(torch.autograd.Function):
         return rows.index_select(0, order)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (inverse,) = ctx.saved_tensors
         return grad.index_select(0, inverse), None, None
