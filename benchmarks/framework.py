@@ -4,8 +4,8 @@
 
 The generator's IEMOCAP preset (100 training dialogues, about 5,000 utterances, real widths), the paper's settings,
 batches of 16. An epoch is everything the loop does over the training split: shuffling, collating, standardising,
-negatives, all loss terms, backward, Adam, refreshing the bank. Base and DCLF epochs alternate, so that both meet the same machine;
-each time is the best of the repeats.
+negatives, all loss terms, backward, Adam, refreshing the bank. Base and DCLF epochs alternate, so that both meet the
+same machine; each time is the best of the repeats.
 """
 
 from __future__ import annotations
