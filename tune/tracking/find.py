@@ -16,7 +16,8 @@ from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
 from tune.tracking.run import CHECKPOINT_TAG
-from tune.tracking.store import TrackingError, cause_of, open_client
+from tune.tracking.store import open_client
+from tune.tracking.trouble import TrackingError, cause_of, explained
 
 _SHOWN = 5
 _SEARCHED = 1000
@@ -61,7 +62,7 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
         TrackingError: no run or several of them match, the store does not answer, or the run left no configuration.
     """
     client = open_client(uri)
-    with manners():
+    with explained(uri), manners():
         run = _the_one(client, uri, ref, _experiment_ids(client, uri, experiment))
         return _record(run, _config(client, uri, run))
 
@@ -73,7 +74,7 @@ def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list
         TrackingError: the store does not answer, or has no such experiment.
     """
     client = open_client(uri)
-    with manners():
+    with explained(uri), manners():
         ids = _experiment_ids(client, uri, experiment)
         return [_record(run, {}) for run in _search(client, ids, "", limit)]
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tune.tracking.spool import Spool
-from tune.tracking.store import cause_of
-from tune.tracking.trouble import may_pass
+from tune.tracking.trouble import cause_of, may_pass
 from tune.tracking.writes import Write
 
 FIRST_PAUSE_S = 0.5

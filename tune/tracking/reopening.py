@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tune.tracking.manners import manners
-from tune.tracking.store import Store, TrackingError, cause_of
+from tune.tracking.store import Store
+from tune.tracking.trouble import TrackingError, cause_of
 
 
 @dataclass(frozen=True, kw_only=True)

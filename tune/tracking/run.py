@@ -29,8 +29,9 @@ from tune.tracking.outbox import Outbox
 from tune.tracking.redact import clean, without_secrets
 from tune.tracking.reopening import Reopened, create_run, reopen_run
 from tune.tracking.spool import Address, Spool, read_spool
-from tune.tracking.store import RUNS_FOLDER, Store, cause_of
+from tune.tracking.store import RUNS_FOLDER, Store
 from tune.tracking.tracker import NoTracker, Tracker
+from tune.tracking.trouble import cause_of
 from tune.tracking.writes import Sender, Write
 
 __all__ = ["NoTracker", "RunTracker", "Tracker"]

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tune.tracking.store import TrackingError, cause_of, open_client
-from tune.tracking.trouble import may_pass
+from tune.tracking.store import open_client
+from tune.tracking.trouble import TrackingError, cause_of, may_pass
 from tune.tracking.writes import Sender, Write
 
 FILE_NAME = "writes.jsonl"

@@ -1,10 +1,13 @@
-"""Which failures of a write may pass by themselves, and which never will."""
+"""What goes wrong with a store: how it is told, and whether it may pass by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tune.tracking.manners import manners
+from tune.tracking.redact import without_secrets
 
 _NEVER = frozenset(
     {
@@ -19,6 +22,46 @@ _NEVER = frozenset(
     }
 )
 _PASSING_STATUS = frozenset({401, 403, 408, 425, 429})
+
+
+class TrackingError(OSError):
+    """The tracking store cannot be used; the message names it, the cause and the remedy."""
+
+
+def cause_of(error: BaseException) -> str:
+    """Why it failed in one line, without passwords: the operating system's own words where they are at the root."""
+    chain = [error]
+    while (deeper := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(deeper)
+    root = chain[-1]
+    if isinstance(root, OSError) and root.strerror:
+        return without_secrets(root.strerror)
+    if any("Timeout" in type(link).__name__ for link in chain):  # HTTP libraries have types of their own
+        return "timed out"
+    text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return without_secrets(text)[:300]
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Whatever a store raises leaves as a TrackingError without passwords in it."""
+    try:
+        yield
+    except TrackingError:
+        raise
+    except Exception as error:  # noqa: BLE001 - MLflow raises what its backends raise
+        raise TrackingError(unreachable(uri, cause_of(error))) from None
+
+
+def unreachable(uri: str, cause: str) -> str:
+    """The message for a store that cannot be used, with what to do."""
+    name = without_secrets(uri)
+    if uri.startswith("sqlite:"):
+        return f"MLflow store {name} cannot be opened ({cause}); check the path in track.uri and that it is writable"
+    return (
+        f"MLflow at {name} cannot be used ({cause}); check track.uri or MLFLOW_TRACKING_URI, start the server, or "
+        "take the local store with track.uri=sqlite:///dclf-runs/mlflow.db"
+    )
 
 
 def may_pass(error: BaseException) -> bool:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,38 @@ from cluster.signals import Terminated
 from dclf.config import Config
 from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, cut_short, epoch, fall, final
 from tune.tracking.run import NoTracker, RunTracker, Tracker
-from tune.tracking.store import Store, TrackingError
+from tune.tracking.store import Store, TrackingError, connect
 
 
-@pytest.fixture
-def finished(store: Store, tmp_path: Path, trained_model: Path) -> Any:
-    with RunTracker(store, tmp_path / "unsent", tell=pytest.fail) as tracker:
+@pytest.fixture(scope="module")
+def home(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of its own for one finished run."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def keeper(home: Path) -> Store:
+    return connect(f"sqlite:///{home}/mlflow.db", "dclf")
+
+
+@pytest.fixture(scope="module")
+def finished(keeper: Store, home: Path, trained_model: Path) -> Any:
+    with RunTracker(keeper, home / "unsent", tell=pytest.fail) as tracker:
         tracker.start(CONFIG, CARD)
         for number in (1, 2, 3):
             tracker.epoch(epoch(number))
             tracker.checkpoint(f"/checkpoints/{number}")
         tracker.finish(final(), trained_model)
-    return store.client.get_run(tracker.run_id)
+    return keeper.client.get_run(tracker.run_id)
 
 
 def artifact(store: Store, run: Any, path: str) -> Path:
     return Path(store.client.download_artifacts(run.info.run_id, path))
 
 
-def test_a_finished_run_tells_all(store: Store, finished: Any, tmp_path: Path) -> None:
+def test_a_finished_run_tells_all(keeper: Store, finished: Any, home: Path) -> None:
     assert finished.info.status == "FINISHED"
     assert finished.info.end_time >= finished.info.start_time
     assert finished.info.run_name == "tiny-mmgcn-dclf"
@@ -42,9 +56,9 @@ def test_a_finished_run_tells_all(store: Store, finished: Any, tmp_path: Path) -
     assert metrics["test/f1/joy_"] == metrics["test/accuracy/anger"] == 0.25
     assert metrics["best_epoch"] == 3
     assert metrics["val/best_wf1"] == pytest.approx(0.3)
-    history = store.client.get_metric_history(finished.info.run_id, "loss/ce")
+    history = keeper.client.get_metric_history(finished.info.run_id, "loss/ce")
     assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
-    assert not (tmp_path / "unsent").exists() or not any((tmp_path / "unsent").iterdir())
+    assert list((home / "unsent").iterdir()) == []
 
 
 def test_tags_say_where_it_came_from(finished: Any) -> None:
@@ -59,21 +73,21 @@ def test_tags_say_where_it_came_from(finished: Any) -> None:
     assert float(tags["hardware.memory_gib"]) > 0
 
 
-def test_the_configuration_comes_back(store: Store, finished: Any) -> None:
-    loaded = yaml.safe_load(artifact(store, finished, "config.yaml").read_text())
+def test_the_configuration_comes_back(keeper: Store, finished: Any) -> None:
+    loaded = yaml.safe_load(artifact(keeper, finished, "config.yaml").read_text())
     assert loaded["track"]["uri"] == "http://host:5000"
     assert Config.from_dict(loaded).flat() == CONFIG.flat()
 
 
-def test_results_are_artifacts(store: Store, finished: Any) -> None:
+def test_results_are_artifacts(keeper: Store, finished: Any) -> None:
     for split in ("val", "test"):
-        found = json.loads(artifact(store, finished, f"results/confusion_{split}.json").read_text())
+        found = json.loads(artifact(keeper, finished, f"results/confusion_{split}.json").read_text())
         assert found["classes"] == CLASSES
         assert found["confusion"] == final().splits[split].confusion
     for name in ("learning_curves", "confusion_val", "confusion_test"):
-        with Image.open(artifact(store, finished, f"figures/{name}.png")) as picture:
+        with Image.open(artifact(keeper, finished, f"figures/{name}.png")) as picture:
             assert min(picture.size) > 200
-    assert json.loads(artifact(store, finished, "feature_card.json").read_text())["sha256"] == CARD["sha256"]
+    assert json.loads(artifact(keeper, finished, "feature_card.json").read_text())["sha256"] == CARD["sha256"]
 
 
 def test_the_shards_are_a_dataset_input(finished: Any) -> None:
@@ -87,9 +101,8 @@ def test_the_shards_are_a_dataset_input(finished: Any) -> None:
     assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
 
 
-def test_no_password_is_recorded(store: Store, finished: Any, sqlite_uri: str) -> None:
-    folder = Path(sqlite_uri.removeprefix("sqlite:///")).parent
-    files = [file for file in folder.rglob("*") if file.is_file()]
+def test_no_password_is_recorded(finished: Any, home: Path) -> None:
+    files = [file for file in home.rglob("*") if file.is_file()]
     assert len(files) > 5
     assert not [file for file in files if b"geheim" in file.read_bytes()]
 

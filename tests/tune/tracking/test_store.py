@@ -12,7 +12,9 @@ import mlflow
 import pytest
 
 from tests.tune.tracking.server import Server
-from tune.tracking.store import Store, TrackingError, artifact_root, connect, resolve_tracking_uri, within
+from tune.tracking.address import artifact_root
+from tune.tracking.probe import within
+from tune.tracking.store import Store, TrackingError, connect, resolve_tracking_uri
 
 
 def test_the_configuration_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -34,6 +36,7 @@ def test_a_fresh_store_is_made_silently(tmp_path: Path, capfd: pytest.CaptureFix
     store = connect(uri, "emotions & more")
     experiment = store.client.get_experiment(store.experiment_id)
     assert experiment.name == "emotions & more"
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert experiment.artifact_location == f"file://{tmp_path}/new/folder/artifacts/emotions---more"
     assert connect(uri, "emotions & more").experiment_id == store.experiment_id
     assert capfd.readouterr() == ("", "")

@@ -1,0 +1,50 @@
+"""A finished run as a browser shows it."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
+from tests.tune.tracking.server import Server
+from tune.tracking.run import RunTracker
+from tune.tracking.store import connect
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Browser:
+    """Headless Chromium with a profile of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        assert BROWSER is not None, "the browser tests need Chromium: apt-get install chromium"
+        self._command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
+
+    def show(self, address: str) -> str:
+        """The page's elements after thirty seconds of its own time, in which it has loaded what it needs."""
+        options = ["--window-size=1400,1600", "--virtual-time-budget=30000", "--timeout=90000", "--dump-dom"]
+        shown = subprocess.run(
+            [*self._command, *options, address], capture_output=True, text=True, timeout=120, check=True
+        )
+        return shown.stdout
+
+
+@pytest.mark.browser
+@pytest.mark.mlflow
+@pytest.mark.slow
+def test_the_run_page_shows_metrics_and_figures(server: Server, tmp_path: Path) -> None:
+    store = connect(server.uri, "seen")
+    with RunTracker(store, tmp_path / "unsent", tell=pytest.fail) as tracker:
+        tracker.start(CONFIG, CARD)
+        for number in (1, 2, 3):
+            tracker.epoch(epoch(number))
+        tracker.finish(final())
+    browser = Browser(tmp_path / "profile")
+    page = f"{server.uri}/#/experiments/{store.experiment_id}/runs/{tracker.run_id}"
+    overview = browser.show(page)
+    for text in ("tiny-mmgcn-dclf", "Finished", "test/wf1", "loss/ce", "data.shards", "dclf.status"):
+        assert text in overview
+    figure = browser.show(f"{page}/artifacts/figures/confusion_test.png")
+    assert re.search(r'<img alt="figures/confusion_test.png" src="blob:', figure)
