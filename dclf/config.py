@@ -112,7 +112,7 @@ class TrainConfig:
         patience: epochs without a better validation WF1 before stopping; 0 never stops early.
         clip_norm: upper bound of the gradient's L2 norm; 0 does not clip.
         precision: fp32, or bf16 for mixed precision.
-        compile: run the model through torch.compile.
+        compile: run encoders, heads and decoder through torch.compile.
         device: auto (GPU where one is), cpu or gpu.
         max_failures: restarts from the last epoch after a lost worker; -1 for no limit.
         storage: folder or URI for checkpoints.

@@ -104,6 +104,15 @@ class DCLF(nn.Module):
             context=base.context,
         )
 
+    def compile_layers(self) -> None:
+        """Run encoders, heads, projections and decoder through torch.compile.
+
+        The base model stays as it is: it walks over dialogues of other lengths in every batch, with its gradients
+        written out, and compiling that anew for every length costs minutes and gains nothing.
+        """
+        for layer in (self.encoders, *self.heads.values(), *self.projections.values(), self.decoder):
+            layer.compile(dynamic=True)
+
     def predict(self, batch: Batch) -> Tensor:
         """Class probabilities [N, C] of a batch, float32, without dropout or gradients."""
         was_training = self.training

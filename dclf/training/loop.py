@@ -92,7 +92,7 @@ class TrainingRun:
         torch.manual_seed(config.train.seed)
         self.model = DCLF(self.info, config.data.modalities, config.model, config.loss).to(self.workers.device)
         if config.train.compile:
-            self.model.compile(dynamic=True)
+            self.model.compile_layers()
         self.optimiser = torch.optim.Adam(
             self.model.parameters(), lr=config.train.lr, weight_decay=config.train.weight_decay, fused=True
         )

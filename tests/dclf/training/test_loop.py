@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from dclf.config import ABLATIONS, Config
 from dclf.data import read_shards, write_shards
@@ -151,7 +152,9 @@ def test_compiled_training_gives_the_same_losses(config: Config, shards: ShardSe
     config = with_(config, "model", options={**config.model.options, "dropout": 0.0})
     config = with_(config, "train", epochs=1)
     eager = run(config, shards).history[0].losses
+    counters.clear()
     compiled = run(with_(config, "train", compile=True), shards).history[0].losses
+    assert counters["frames"]["ok"] > 0
     assert compiled == pytest.approx(eager, rel=1e-3)
 
 
