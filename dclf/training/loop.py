@@ -227,7 +227,8 @@ class TrainingRun:
         if self.workers.rank != 0:
             return {}
         return {
-            "config": self.config.to_dict(),
+            # Where it is tracked is no part of the training, and its URI may hold a password.
+            "config": {**self.config.to_dict(), "track": {}},
             "info": self.info.to_dict(),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),

@@ -85,6 +85,14 @@ def test_resuming_equals_never_having_stopped(config: Config, shards: ShardSet, 
     assert timeless(resumed) == timeless(final)
 
 
+def test_no_password_travels_with_a_checkpoint(config: Config, shards: ShardSet) -> None:
+    recorder = Recorder()
+    tracked = with_(config, "track", uri="https://user:hunter2@host")
+    run(with_(tracked, "train", epochs=1), shards, reporter=recorder)
+    assert "hunter2" not in str(recorder.states[0]["config"])
+    assert Config.from_dict(recorder.states[0]["config"]).loss == config.loss
+
+
 def test_resuming_a_finished_run_only_scores_it(config: Config, shards: ShardSet) -> None:
     recorder = Recorder()
     final = run(config, shards, reporter=recorder)
