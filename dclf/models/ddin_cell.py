@@ -23,9 +23,9 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from dclf.models.ddin_past import Past, PastGradients, weighted
+from dclf.models.gradient import by_hand
 from dclf.models.gru import GRUTrace, joined, masks
 from dclf.models.steps import Steps
 
@@ -116,7 +116,7 @@ class DDINWalk(torch.autograd.Function):
         return record.parties[:, :-1].clone(), record.context.clone()
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(ctx: Any, grad_party: Tensor, grad_context: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
         given = CellInputs(*ctx.saved_tensors)
         return None, *_Return(given, ctx.plan, ctx.record).walk(grad_party, grad_context).tensors

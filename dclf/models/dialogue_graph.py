@@ -20,9 +20,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from dclf.layout import Layout
+from dclf.models.gradient import by_hand
 
 SHRINK = 0.99999
 """Keeps acos away from 1, where its slope is infinite."""
@@ -51,12 +51,22 @@ class DialogueGraph:
         return cls(within, scale.unsqueeze(-1) * across * scale.unsqueeze(-2), layout)
 
     def propagate(self, hidden: Tensor) -> Tensor:
-        """One hop: hidden [N, M, F] -> A hidden [N, M, F]."""
-        # The graph stays in the parameters' precision, also where the products around it run in a lower one.
-        with torch.autocast(hidden.device.type, enabled=False):
-            hidden = hidden.to(self.within.dtype)
-            within: Tensor = _Propagate.apply(self.within, hidden, self.layout)  # type: ignore[no-untyped-call]
-            return within + torch.bmm(self.across, hidden)
+        """One hop: hidden [N, M, F] -> A hidden [N, M, F]. No gradient."""
+        out = torch.empty_like(hidden)
+        for block, rows, to in zip(self.blocks(), _rows(hidden, self.layout), _rows(out, self.layout), strict=True):
+            torch.bmm(block, rows, out=to)
+        return out.baddbmm_(self.across, hidden)
+
+    def propagate_back(self, grad: Tensor, hidden: Tensor, into: DialogueGraph) -> Tensor:
+        """From the gradient of ``propagate(hidden)`` to that of hidden; that of the weights is added to ``into``."""
+        out = torch.empty_like(hidden)
+        blocks = zip(self.blocks(), into.blocks(), strict=True)
+        rows = (_rows(part, self.layout) for part in (grad, hidden, out))
+        for (block, to_block), g, h, to in zip(blocks, *rows, strict=True):
+            to_block.baddbmm_(g, h.transpose(1, 2))
+            torch.bmm(block.transpose(1, 2), g, out=to)
+        into.across.baddbmm_(grad, hidden.transpose(1, 2))
+        return out.baddbmm_(self.across.transpose(1, 2), grad)
 
     def blocks(self) -> list[Tensor]:
         """Per dialogue the adjacency [M, n, n] within each modality."""
@@ -119,7 +129,7 @@ class _Adjacency(torch.autograd.Function):
         return adjacency, scale
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(ctx: Any, grad: Tensor, grad_scale: Tensor) -> tuple[Tensor, Tensor, None, None]:
         unit, adjacency, slope, scale = ctx.saved_tensors
         layout: Layout = ctx.layout
@@ -133,35 +143,8 @@ class _Adjacency(torch.autograd.Function):
         columns = (_columns(t, layout) for t in (scale, grad_degree))
         for g, k, d, gd, rows, out in zip(*parts, *columns, _rows(unit, layout), _rows(grad_unit, layout), strict=True):
             cosine = torch.addcmul(gd.unsqueeze(2), g, d.unsqueeze(2) * d.unsqueeze(1)).mul_(k)
-            out.copy_(torch.bmm(cosine + cosine.transpose(1, 2), rows))
+            torch.bmm(cosine + cosine.transpose(1, 2), rows, out=out)
         return grad_unit, grad_degree, None, None
-
-
-class _Propagate(torch.autograd.Function):
-    """adjacency [sum of M n^2], hidden [N, M, F] -> per dialogue and modality adjacency @ hidden, [N, M, F]."""
-
-    @staticmethod
-    def forward(ctx: Any, adjacency: Tensor, hidden: Tensor, layout: Layout) -> Tensor:
-        out = torch.empty_like(hidden)
-        blocks = _blocks(adjacency, layout, hidden.shape[1])
-        for block, rows, to in zip(blocks, _rows(hidden, layout), _rows(out, layout), strict=True):
-            to.copy_(torch.bmm(block, rows))
-        ctx.layout = layout
-        ctx.save_for_backward(adjacency, hidden)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        adjacency, hidden = ctx.saved_tensors
-        layout: Layout = ctx.layout
-        grad_adjacency, grad_hidden = torch.empty_like(adjacency), torch.empty_like(hidden)
-        flat = (_blocks(t, layout, hidden.shape[1]) for t in (adjacency, grad_adjacency))
-        rows = (_rows(t, layout) for t in (hidden, grad, grad_hidden))
-        for block, grad_block, h, g, grad_h in zip(*flat, *rows, strict=True):
-            torch.bmm(g, h.transpose(1, 2), out=grad_block)
-            grad_h.copy_(torch.bmm(block.transpose(1, 2), g))
-        return grad_adjacency, grad_hidden, None
 
 
 def _blocks(flat: Tensor, layout: Layout, modalities: int) -> Iterator[Tensor]:

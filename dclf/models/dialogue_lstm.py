@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dclf.layout import Layout
 from dclf.models.dropout import dropout
-from dclf.models.steps import Steps
+from dclf.models.gradient import by_hand
+from dclf.models.steps import Steps, arrange, restore
 
 
 class DialogueLSTM(nn.LSTM):
@@ -53,7 +53,6 @@ class DialogueLSTM(nn.LSTM):
         output, _ = super().forward(packed)
         return layout.pack(pad_packed_sequence(output, batch_first=True)[0])
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _walk(self, rows: Tensor, layout: Layout) -> Tensor:
         walks = [Steps.of(layout, backwards=backwards) for backwards in (False, True)[: 1 + self.bidirectional]]
         for layer in range(self.num_layers):
@@ -64,12 +63,11 @@ class DialogueLSTM(nn.LSTM):
 
     def _layer(self, layer: int, rows: Tensor, walks: list[Steps]) -> Tensor:
         weights = self.all_weights[layer * len(walks) : (layer + 1) * len(walks)]
-        arranged = torch.stack([steps.arrange(rows) for steps in walks])
         bias = torch.stack([w[2] + w[3] for w in weights]).unsqueeze(1)
-        inputs = torch.baddbmm(bias, arranged, torch.stack([w[0].T for w in weights]))
+        inputs = torch.baddbmm(bias, arrange(rows, walks), torch.stack([w[0].T for w in weights]))
         recurrent = torch.stack([w[1].T for w in weights])
         hidden = _Recurrence.apply(inputs, recurrent, walks[0])  # type: ignore[no-untyped-call]
-        return torch.cat([steps.restore(h) for steps, h in zip(walks, hidden, strict=True)], 1)
+        return restore(hidden, walks).flatten(1)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -92,7 +90,7 @@ class _Recurrence(torch.autograd.Function):
         return hidden
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(ctx: Any, grad_hidden: Tensor) -> tuple[Tensor, Tensor, None]:
         gates, hidden, cell, squashed, weight = ctx.saved_tensors
         steps: Steps = ctx.steps

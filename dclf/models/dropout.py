@@ -17,7 +17,7 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
     """``values`` with each element zeroed at ``rate``, the rest scaled up; unchanged in evaluation."""
     if not training or not rate:
         return values
-    if values.is_cuda or torch.compiler.is_compiling():
+    if values.is_cuda:
         return functional.dropout(values, rate)
     return values * keep_mask(values.shape, rate, values)
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from dclf.models.gradient import by_hand
 from dclf.models.steps import Steps
 
 
@@ -125,7 +125,7 @@ class GRUWalk(torch.autograd.Function):
         return states
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: D102
         *trace, weight = ctx.saved_tensors
         slopes = GRUTrace(*trace).slopes()

@@ -11,6 +11,7 @@ together on tensors [K, N, F]; what they see at step t is the view [:, slices[t]
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -18,9 +19,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from dclf.layout import Layout
+from dclf.models.gradient import by_hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +59,12 @@ class Steps:
         return torch.split(walked, list(self.sizes), 1)
 
     def arrange(self, packed: Tensor) -> Tensor:
-        """Packed rows [N, F] -> rows in the order of the walk."""
-        return permute_rows(packed, self.rows, self.places)
+        """Packed rows [N, ...] -> rows in the order of the walk."""
+        return arrange(packed, [self])[0]
 
     def restore(self, walked: Tensor) -> Tensor:
-        """Rows [N, F] in the order of the walk -> packed rows: the inverse of ``arrange``."""
-        return permute_rows(walked, self.places, self.rows)
+        """Rows [N, ...] in the order of the walk -> packed rows: the inverse of ``arrange``."""
+        return restore(walked.unsqueeze(0), [self]).squeeze(1)
 
     def before(self, walked: Tensor) -> Tensor:
         """[K, N, F] -> what each place's dialogue had at the step before, zero at the first. No gradient."""
@@ -74,19 +75,40 @@ class Steps:
         return shifted
 
 
-def permute_rows(rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    """``rows[order]`` for a permutation and its inverse; the gradient is a gather too, not a slow scatter-add."""
-    return _Permuted.apply(rows, order, inverse)  # type: ignore[no-any-return, no-untyped-call]
+def arrange(packed: Tensor, walks: Sequence[Steps]) -> Tensor:
+    """Packed rows [N, ...] -> [K, N, ...], for cell k in the order of its own walk."""
+    total, cells = len(packed), len(walks)
+    orders = torch.stack([walk.rows for walk in walks])
+    places = torch.stack([walk.places + k * total for k, walk in enumerate(walks)], 1)
+    return _Gather.apply(packed, orders.flatten(), places).unflatten(0, (cells, total))  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _Permuted(torch.autograd.Function):
+def restore(walked: Tensor, walks: Sequence[Steps]) -> Tensor:
+    """[K, N, ...] -> packed rows [N, K, ...]: the inverse of ``arrange`` for each cell."""
+    total, cells = walked.shape[1], len(walks)
+    places = torch.stack([walk.places + k * total for k, walk in enumerate(walks)], 1)
+    orders = torch.stack([walk.rows * cells + k for k, walk in enumerate(walks)])
+    gathered = _Gather.apply(walked.flatten(0, 1), places.flatten(), orders.view(-1, 1))  # type: ignore[no-untyped-call]
+    return gathered.unflatten(0, (total, cells))  # type: ignore[no-any-return]
+
+
+class _Gather(torch.autograd.Function):
+    """rows [R, ...], order [Q] -> rows[order]. ``places`` [R, times] says where each row went.
+
+    With the places known, the gradient is a gather and a sum, not a slow scatter-add.
+    """
+
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse)
+    def forward(ctx: Any, rows: Tensor, order: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
         return rows.index_select(0, order)
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (inverse,) = ctx.saved_tensors
-        return grad.index_select(0, inverse), None, None
+        (places,) = ctx.saved_tensors
+        first, *more = places.unbind(1)
+        total = grad.index_select(0, first)
+        for place in more:
+            total += grad.index_select(0, place)
+        return total, None, None
