@@ -59,22 +59,38 @@ class PairSampler:
         self.emotions = emotions
 
     def pairs(self, batch: Batch, epoch: int) -> ContrastPairs:
-        """The pairs of one training batch; the draw of an anchor depends on seed, epoch and utterance alone."""
+        """The pairs of one training batch.
+
+        With a bank the draw of an anchor depends on seed, epoch and utterance alone; within a batch also on which
+        dialogues are in it, in whatever order.
+        """
         time = batch.layout.time.cpu().numpy()
-        if self.bank is None or self.emotions is None:
-            rows = np.arange(batch.layout.utterances, dtype=np.int64)
-            emotions = EmotionIndex(batch.labels.cpu().numpy(), np.asarray(batch.layout.lengths))
-            return self._pairs(rows, time, emotions, epoch, batch)
-        return self._pairs(batch.positions.cpu().numpy(), time, self.emotions, epoch, batch)
+        rows = np.arange(batch.layout.utterances, dtype=np.int64)
+        if self.bank is not None and self.emotions is not None:
+            rows = batch.positions.cpu().numpy()
+            negatives, mask = self.emotions.sample(rows, self._window(batch), self.seed, epoch)
+            return self._pairs(rows, time, negatives, mask, batch)
+        # The batch's rows in the order of the training split, which no packing changes.
+        order = np.argsort(batch.positions.cpu().numpy(), kind="stable")
+        lengths = np.asarray(batch.layout.lengths)[_dialogue_order(batch)]
+        emotions = EmotionIndex(batch.labels.cpu().numpy()[order], lengths)
+        drawn, mask = emotions.sample(np.argsort(order), self._window(batch), self.seed, epoch)
+        return self._pairs(rows, time, order[drawn], mask, batch)
+
+    def _window(self, batch: Batch) -> int:
+        return min(self.window, max(1, batch.layout.longest - 1))
 
     def _pairs(
-        self, rows: NDArray[np.int64], time: NDArray[np.int64], emotions: EmotionIndex, epoch: int, batch: Batch
+        self,
+        rows: NDArray[np.int64],
+        time: NDArray[np.int64],
+        negatives: NDArray[np.int64],
+        negative_mask: NDArray[np.bool_],
+        batch: Batch,
     ) -> ContrastPairs:
-        window = min(self.window, max(1, batch.layout.longest - 1))
-        steps = np.arange(1, window + 1)
+        steps = np.arange(1, negatives.shape[1] + 1)
         positive_mask = time[:, None] >= steps
         positives = np.where(positive_mask, rows[:, None] - steps, rows[:, None])
-        negatives, negative_mask = emotions.sample(rows, window, self.seed, epoch)
         negatives = np.where(negative_mask, negatives, rows[:, None])
         index = np.concatenate([positives, negatives], axis=1)
         candidates = None
@@ -89,3 +105,9 @@ class PairSampler:
             positive_mask=torch.from_numpy(positive_mask).to(device),
             negative_mask=torch.from_numpy(negative_mask).to(device),
         )
+
+
+def _dialogue_order(batch: Batch) -> NDArray[np.int64]:
+    """The batch's dialogues in the order of the training split."""
+    firsts = np.cumsum([0, *batch.layout.lengths[:-1]])
+    return np.argsort(batch.positions.cpu().numpy()[firsts], kind="stable")

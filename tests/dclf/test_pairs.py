@@ -83,3 +83,23 @@ def test_pairs_of_an_utterance_do_not_depend_on_the_batch_around_it() -> None:
 def test_a_bank_without_its_index_is_refused() -> None:
     with pytest.raises(ValueError, match="both or neither"):
         PairSampler(3, 0, bank=MemoryBank(3, 1))
+
+
+def test_batch_pairs_do_not_depend_on_the_order_of_the_dialogues() -> None:
+    lengths = [4, 6, 5]
+    batch = batch_of(lengths, 3)
+    starts = np.cumsum([0, *lengths])
+    order = [2, 0, 1]
+    moved = torch.from_numpy(np.concatenate([np.arange(starts[d], starts[d + 1]) for d in order]))
+    other = Batch(
+        layout=Layout.of([lengths[d] for d in order]),
+        features={},
+        speakers=batch.speakers[moved],
+        labels=batch.labels[moved],
+        positions=batch.positions[moved],
+        dialogue_ids=tuple(batch.dialogue_ids[d] for d in order),
+    )
+    sampler = PairSampler(4, 7)
+    here, there = sampler.pairs(batch, epoch=2), sampler.pairs(other, epoch=2)
+    assert torch.equal(moved[there.index], here.index[moved])
+    assert torch.equal(there.negative_mask, here.negative_mask[moved])
