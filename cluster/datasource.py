@@ -10,9 +10,14 @@ import pyarrow as pa
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
+from cluster.failures import portable
 from cluster.shares import Portion
 from dclf.data.manifest import verify_shard
 from dclf.data.reader import read_rows
+
+
+class ReadError(Exception):
+    """What went wrong in a read task, as its only argument: Ray Data adds advice of its own to an error's message."""
 
 
 class ShardDatasource(Datasource):
@@ -56,9 +61,12 @@ class ShardDatasource(Datasource):
 
 
 def _read(path: str, portion: Portion, columns: Sequence[str], *, verify: bool) -> Iterator[pa.Table]:
-    if verify:
-        verify_shard(path, portion.shard)
-    yield read_rows(path, portion.shard.file, portion.rows, columns)
+    try:
+        if verify:
+            verify_shard(path, portion.shard)
+        yield read_rows(path, portion.shard.file, portion.rows, columns)
+    except Exception as error:
+        raise ReadError(portable(error)) from error
 
 
 def _metadata(portion: Portion) -> BlockMetadata:

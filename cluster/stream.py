@@ -12,7 +12,7 @@ import ray.data
 from ray.data import ExecutionResources
 from ray.exceptions import RayTaskError
 
-from cluster.datasource import ShardDatasource
+from cluster.datasource import ReadError, ShardDatasource
 from cluster.shares import PORTION_BYTES, portions_of, share_of
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
@@ -78,8 +78,11 @@ def _blocks(source: ShardDatasource, count: int) -> Iterator[pa.Table]:
 
 
 def _cause_of(error: RayTaskError) -> BaseException:
-    """What went wrong in the read task, without Ray's wrapping."""
+    """What went wrong in the read task, without Ray's wrapping and advice."""
     cause = error.cause
+    if isinstance(cause, ReadError):
+        original: BaseException = cause.args[0]
+        return original
     return cause if isinstance(cause, BaseException) else error
 
 

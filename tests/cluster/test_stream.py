@@ -70,8 +70,9 @@ def test_a_damaged_shard_is_named(local_ray: ClusterResources, shards: ShardSet,
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(content)
-    with pytest.raises(ShardError, match=f"{victim.name} is damaged"):
+    with pytest.raises(ShardError, match=f"{victim.name} is damaged") as told:
         list(RaySource(read_shards(copy), ("text",)).dialogues("train"))
+    assert str(told.value).endswith("or copy them anew"), "Ray Data's advice on its own settings is of no use here"
 
 
 def test_a_missing_shard_is_named(local_ray: ClusterResources, shards: ShardSet, tmp_path: Path) -> None:
