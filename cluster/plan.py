@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cluster.resources import ClusterResources, Node
 from dclf.config import Config, TrainConfig
+
+if TYPE_CHECKING:  # the command line knows PlanError without importing Ray
+    from cluster.resources import ClusterResources, Node
 
 READ_CPUS = 1
 """Whole CPU slots that must stay free of workers: one read task takes one."""
@@ -83,9 +85,27 @@ def plan_training(config: Config, resources: ClusterResources) -> TrainingPlan:
     )
 
 
-def local_cpus(config: Config) -> int:
-    """CPU slots that a Ray started for this run alone needs."""
-    return config.train.worker_range[1] * config.train.cpus_per_worker + READ_CPUS
+def local_cpus(config: Config, cores: int) -> int:
+    """CPU slots that a Ray started for this run alone needs on a machine of so many cores.
+
+    A fixed number of workers is the user's word, so that a layout can be tried where it is slow; elastic training
+    takes as many as have cores.
+    """
+    low, high = config.train.worker_range
+    each = config.train.cpus_per_worker
+    return max(low, min(high, cores // each)) * each + READ_CPUS
+
+
+def crowding(plan: TrainingPlan, cores: int) -> str | None:
+    """A warning where the workers of one machine compute on more threads than it has cores; else None."""
+    threads = plan.workers[1] * plan.cpus_per_worker
+    if plan.device == "gpu" or threads <= cores:
+        return None
+    return (
+        f"warning: {threads} threads (train.workers {plan.workers[1]}, train.cpus_per_worker {plan.cpus_per_worker}) "
+        f"compete for this machine's {cores} core{'s' if cores > 1 else ''} and slow each other down; lower "
+        "train.workers or train.cpus_per_worker, or use a cluster"
+    )
 
 
 def _device(train: TrainConfig, resources: ClusterResources) -> Literal["cpu", "gpu"]:

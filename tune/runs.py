@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from typing import Any
 
 import torch
 
-from cluster.plan import local_cpus, plan_training
-from cluster.session import ray_session
+from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
+from cluster.session import machine_cpus, ray_session
 from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint
 from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
@@ -94,10 +95,10 @@ def train(
     card = feature_card(config.data.shards).to_dict()
     with (
         _connecting(uri, config.track.experiment) as store,
-        ray_session(address, verbose=verbose, num_cpus=local_cpus(config)) as resources,
+        ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus())) as resources,
     ):
         plan = plan_training(config, resources)
-        return _Tracked(config, view or NoView(), record).run(store.result(), card, plan.describe())
+        return _Tracked(config, view or NoView(), record).run(store.result(), card, _plan_lines(plan, address))
 
 
 def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None = None) -> SplitReport:
@@ -176,6 +177,13 @@ def _connecting(uri: str, experiment: str) -> Iterator[Future[Store]]:
     """Open the store while Ray starts: a fresh SQLite file takes two seconds."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         yield pool.submit(connect, uri, experiment)
+
+
+def _plan_lines(plan: TrainingPlan, address: str | None) -> list[str]:
+    """The plan in words; a cluster's machines declare their own slots, a local Ray has as many as the run asks for."""
+    local = not (address or os.environ.get("RAY_ADDRESS"))
+    warning = crowding(plan, machine_cpus()) if local else None
+    return plan.describe() if warning is None else [*plan.describe(), warning]
 
 
 def _resumable(uri: str, ref: str) -> RunRecord:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.plan import PlanError, local_cpus, plan_training
+from cluster.plan import PlanError, crowding, local_cpus, plan_training
 from cluster.resources import ClusterResources, Node
 from dclf.config import Config, TrainConfig
 
@@ -90,10 +90,32 @@ def test_a_busy_cluster_is_announced() -> None:
     assert "3 of 4 CPU slots are busy" in "\n".join(plan_training(config(workers=2), busy).describe())
 
 
-@given(workers=worker_counts, cpus=st.integers(1, 5))
-def test_a_ray_started_for_a_run_fits_it(workers: int | tuple[int, int], cpus: int) -> None:
+@given(workers=worker_counts, cpus=st.integers(1, 5), cores=st.integers(1, 64))
+def test_a_ray_started_for_a_run_fits_it(workers: int | tuple[int, int], cpus: int, cores: int) -> None:
     run = config(workers=workers, cpus_per_worker=cpus)
-    assert plan_training(run, machines(local_cpus(run))).workers == run.train.worker_range
+    plan = plan_training(run, machines(local_cpus(run, cores)))
+    low, high = run.train.worker_range
+    assert plan.workers == (low, max(low, min(high, cores // cpus)))
+    assert plan.read_cpus == 1
+
+
+@pytest.mark.parametrize("layout", [(8, 1), (4, 2), (1, 8)])
+def test_more_threads_than_cores_are_warned_of(layout: tuple[int, int]) -> None:
+    run = config(workers=layout[0], cpus_per_worker=layout[1])
+    warning = crowding(plan_training(run, machines(local_cpus(run, 2))), 2) or ""
+    named = f"train.workers {layout[0]}, train.cpus_per_worker {layout[1]}"
+    assert warning.startswith(f"warning: 8 threads ({named}) compete for this machine's 2 cores")
+    assert "lower train.workers" in warning
+
+
+@pytest.mark.parametrize("workers", [1, 2, (1, 8)])
+def test_what_the_cores_can_carry_is_not_warned_of(workers: int | tuple[int, int]) -> None:
+    run = config(workers=workers)
+    assert crowding(plan_training(run, machines(local_cpus(run, 2))), 2) is None
+
+
+def test_workers_on_gpus_do_not_crowd_the_cores() -> None:
+    assert crowding(plan_training(config(workers=4), machines(8, gpus=4)), 2) is None
 
 
 def test_describe_says_what_runs() -> None:

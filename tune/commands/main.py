@@ -77,10 +77,9 @@ def _code(request: SystemExit) -> int:
 
 def _explain(error: Exception) -> int:
     # Imported here, where the command that failed has paid for it already.
+    from cluster.plan import PlanError  # noqa: PLC0415
     from tune.config_files import ConfigError  # noqa: PLC0415
 
-    if isinstance(error, ConfigError):
-        print(*(f"dclf: error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
-        return USAGE
-    print(f"dclf: error: {str(error) or type(error).__name__}", file=sys.stderr)
-    return FAILED
+    problems = error.problems if isinstance(error, ConfigError) else [str(error) or type(error).__name__]
+    print(*(f"dclf: error: {problem}" for problem in problems), sep="\n", file=sys.stderr)
+    return USAGE if isinstance(error, (ConfigError, PlanError)) else FAILED

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 import dclf
+from cluster.plan import PlanError
 from tune.commands import main as main_module
 from tune.commands.dispatch import Command
 from tune.commands.main import COMMANDS, main
+from tune.config_files import ConfigError
 
 
 def dclf_command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -106,6 +108,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
         (OSError("disk full"), 1, "error: disk full"),
         (ArithmeticError("L_CA is not finite"), 1, "error: L_CA is not finite"),
         (RuntimeError(), 1, "error: RuntimeError"),
+        (ConfigError(["train.lr: a", "train.epochs: b"]), 2, "error: train.lr: a\ndclf: error: train.epochs: b"),
+        (PlanError("train.workers 9 needs 10 CPU slots"), 2, "error: train.workers 9 needs"),
     ],
 )
 def test_exit_codes(
