@@ -1,0 +1,1 @@
+"""Which configurations a sweep tries: its space, samplers, pruners and settings."""

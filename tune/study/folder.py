@@ -1,0 +1,173 @@
+"""A study's folder: its definition, ledger, Optuna journal, the trials' checkpoints and the lock of its driver.
+
+STUDIES/NAME/study.yaml       what was asked for; written once
+STUDIES/NAME/ledger.jsonl     what every trial came to
+STUDIES/NAME/optuna.log       Optuna's journal, unless the study keeps its state in a database
+STUDIES/NAME/trials/7/s0/     checkpoint of trial 7, seed 0
+STUDIES/NAME/lock             held by the driver that works on the study
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dclf.config import Config
+from tune.search.settings import SweepSettings
+from tune.study.ledger import Ledger
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class StudyError(ValueError):
+    """A study that cannot be created, found or worked on; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDefinition:
+    """What a study was asked to do; never changes.
+
+    Attributes:
+        name: folder of the study, name of its MLflow parent run and of its Optuna study.
+        kind: ``sweep``.
+        config: base configuration as nested dictionaries, without passwords.
+        settings: the ``sweep`` section as nested dictionaries.
+        space: dotted key -> domain, the default space spelt out.
+        shards_sha256: hash of the shard set's manifest; the trials of one study see one data set.
+        created: ISO 8601 time.
+        versions: package -> version at creation.
+    """
+
+    name: str
+    kind: str = "sweep"
+    config: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    space: Mapping[str, Any] = field(default_factory=dict)
+    shards_sha256: str = ""
+    created: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def base(self) -> Config:
+        """The base configuration."""
+        return Config.from_dict(self.config)
+
+    @property
+    def sweep(self) -> SweepSettings:
+        """The sweep's settings."""
+        return SweepSettings.from_dict(self.settings)
+
+
+class StudyFolder:
+    """One study on disk.
+
+    Attributes:
+        path: its folder.
+        definition: what it was asked to do.
+        ledger: what its trials came to.
+    """
+
+    def __init__(self, path: Path, definition: StudyDefinition) -> None:
+        self.path = path
+        self.definition = definition
+        self.ledger = Ledger(path / "ledger.jsonl")
+
+    @classmethod
+    def create(cls, storage: Path | str, definition: StudyDefinition) -> StudyFolder:
+        """A new study.
+
+        Raises:
+            StudyError: the name is taken or cannot be a folder's.
+            OSError: the folder cannot be written.
+        """
+        path = study_path(storage, definition.name)
+        if (path / "study.yaml").exists():
+            raise StudyError(
+                f"study {definition.name!r} exists already in {storage}; go on with it (dclf resume "
+                f"{definition.name}) or choose another --name"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        unfinished = path / "study.yaml.part"
+        unfinished.write_text(yaml.safe_dump(_plain(asdict(definition)), sort_keys=False), encoding="utf-8")
+        unfinished.replace(path / "study.yaml")
+        return cls(path, definition)
+
+    @classmethod
+    def open(cls, storage: Path | str, name: str) -> StudyFolder:
+        """A study that is there.
+
+        Raises:
+            StudyError: it is not, or its definition cannot be read.
+        """
+        path = study_path(storage, name)
+        try:
+            text = (path / "study.yaml").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            known = ", ".join(study_names(storage)) or "none"
+            raise StudyError(f"no study {name!r} in {storage}; it has: {known}") from None
+        try:
+            return cls(path, StudyDefinition(**yaml.safe_load(text)))
+        except (yaml.YAMLError, TypeError) as error:
+            raise StudyError(f"{path / 'study.yaml'}: must be a study's definition, cannot be read ({error})") from None
+
+    def checkpoint(self, number: int, seed: int) -> Path:
+        """Folder of the checkpoint of one training of a trial."""
+        return self.path / "trials" / str(number) / f"s{seed}"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only driver of the study; a driver that was killed holds no lock.
+
+        Raises:
+            StudyError: another process works on it.
+        """
+        with (self.path / "lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise StudyError(
+                    f"study {self.definition.name!r} is being worked on by {file.read().strip() or 'another process'}; "
+                    "wait for it or stop it"
+                ) from None
+            file.seek(0)
+            file.truncate()
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+
+def study_path(storage: Path | str, name: str) -> Path:
+    """Where a study of this name lies.
+
+    Raises:
+        StudyError: the name cannot be a folder's.
+    """
+    if not _NAME.fullmatch(name):
+        raise StudyError(
+            f"a study's name must be 1 to 100 letters, digits, dots, dashes and underscores and begin with a letter "
+            f"or digit, is {name!r}"
+        )
+    return Path(storage).absolute() / name
+
+
+def study_names(storage: Path | str) -> list[str]:
+    """All studies of a folder of studies, the latest first."""
+    found = Path(storage).glob("*/study.yaml")
+    return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, for YAML."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,193 @@
+"""The ledger of a study: one JSON line for everything that must outlive a kill.
+
+Lines are only ever appended, each in one write that reaches the disk before it is relied on; a last line that a kill
+cut off is passed over. What the ledger says of a trial holds, whatever Ray, Optuna or MLflow say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["waiting", "running", "complete", "pruned", "failed"]
+ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
+
+
+class LedgerError(ValueError):
+    """A ledger that cannot be read; names the file and line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedRun:
+    """One training of a trial.
+
+    Attributes:
+        seed: ``train.seed`` of it.
+        run_id: MLflow's id.
+        values: best-epoch objective values, empty until it is finished.
+        epochs: finished epochs, as far as the ledger knows.
+    """
+
+    seed: int
+    run_id: str = ""
+    values: tuple[float, ...] = ()
+    epochs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial.
+
+    Attributes:
+        number: 0, 1, ... in the order of creation.
+        params: dotted key -> value, what the trial changes in the base configuration.
+        optuna: number of the trial in Optuna's study; -1 for none.
+        origin: ``start`` for a start point, ``search`` for the sampler, ``variant`` for a planned one.
+        state: where it stands.
+        values: objective values, means over its seeds; empty unless complete or pruned.
+        runs: seed -> training.
+        ray_id: Ray Tune's id of the trial, the latest one.
+        reason: why it failed or was pruned, one line.
+        created: when it was asked for, seconds since the epoch.
+        started: when it first ran, or None.
+        ended: when it ended, or None.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    optuna: int = -1
+    origin: str = "search"
+    state: State = "waiting"
+    values: tuple[float, ...] = ()
+    runs: Mapping[int, SeedRun] = field(default_factory=dict)
+    ray_id: str = ""
+    reason: str = ""
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+
+
+class Ledger:
+    """The ledger in a file; one process writes it, any number may read.
+
+    Args:
+        path: the file; created with the first line.
+
+    Attributes:
+        trials: number -> record, as the lines so far amount to.
+        notes: further events in order: sessions, plans, whatever a study wants to remember.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.trials: dict[int, TrialRecord] = {}
+        self.notes: list[dict[str, Any]] = []
+        self._torn = _ends_torn(path)
+        for line in _lines(path):
+            self._take(line)
+
+    def create(self, params: Mapping[str, Any], *, optuna: int = -1, origin: str = "search") -> TrialRecord:
+        """A new trial, waiting."""
+        number = len(self.trials)
+        self._write("trial", number=number, params=dict(params), optuna=optuna, origin=origin)
+        return self.trials[number]
+
+    def start(self, number: int, ray_id: str) -> None:
+        """The trial runs, as this trial of Ray Tune."""
+        self._write("started", number=number, ray_id=ray_id)
+
+    def run(self, number: int, seed: int, run_id: str) -> None:
+        """A training of the trial is recorded as this MLflow run."""
+        self._write("run", number=number, seed=seed, run_id=run_id)
+
+    def seed_done(self, number: int, seed: int, values: tuple[float, ...], epochs: int) -> None:
+        """A training of the trial is finished."""
+        self._write("seed", number=number, seed=seed, values=list(values), epochs=epochs)
+
+    def change(self, number: int, params: Mapping[str, Any]) -> None:
+        """The trial goes on with other values: population based training."""
+        self._write("params", number=number, params=dict(params))
+
+    def end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
+        """The trial has ended."""
+        self._write("ended", number=number, state=state, values=list(values), reason=reason)
+
+    def note(self, kind: str, **content: Any) -> None:
+        """Remember an event of the study itself."""
+        self._write("note", kind=kind, **content)
+
+    def _write(self, event: str, **content: Any) -> None:
+        line = {"event": event, "time": round(time.time(), 3), **content}
+        text = json.dumps(line, default=_plain) + "\n"
+        with self.path.open("ab") as file:
+            file.write(f"{chr(10) if self._torn else ''}{text}".encode())
+            file.flush()
+            os.fsync(file.fileno())
+        self._torn = False
+        self._take(json.loads(text))
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        if line["event"] == "note":
+            self.notes.append({key: value for key, value in line.items() if key != "event"})
+            return
+        known = self.trials.get(line["number"])
+        self.trials[line["number"]] = _created(line) if known is None else _changed(known, line)
+
+
+def _created(line: Mapping[str, Any]) -> TrialRecord:
+    return TrialRecord(
+        number=line["number"],
+        params=line["params"],
+        optuna=line["optuna"],
+        origin=line["origin"],
+        created=line["time"],
+    )
+
+
+def _changed(trial: TrialRecord, line: Mapping[str, Any]) -> TrialRecord:
+    event, when = line["event"], line["time"]
+    if event == "started":
+        started = when if trial.started is None else trial.started
+        return replace(trial, state="running", ray_id=line["ray_id"], started=started, ended=None, reason="")
+    if event == "params":
+        return replace(trial, params=line["params"])
+    if event == "ended":
+        values = tuple(line["values"])
+        return replace(trial, state=line["state"], values=values, reason=line["reason"], ended=when)
+    seed = line["seed"]
+    run = trial.runs.get(seed, SeedRun(seed=seed))
+    if event == "run":
+        run = replace(run, run_id=line["run_id"])
+    else:
+        run = replace(run, values=tuple(line["values"]), epochs=line["epochs"])
+    return replace(trial, runs={**trial.runs, seed: run})
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    for place, text in enumerate(path.read_bytes().split(b"\n"), start=1):
+        try:
+            if text:
+                yield json.loads(text)
+        except ValueError:
+            # A line that a kill cut off was not relied on yet; the next writer went on below it.
+            if text.endswith(b"}"):
+                raise LedgerError(f"{path}:{place}: must be a JSON line, is damaged; restore it from a copy") from None
+
+
+def _ends_torn(path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
