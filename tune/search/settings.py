@@ -36,6 +36,7 @@ class SweepSettings:
         gpus_per_trial: GPUs of a trial, a fraction shares one.
         cache_mb: MiB of dialogues that are read once and kept for all trials of a machine.
         storage: folder of studies.
+        optuna: URL of a database for Optuna's state; empty keeps a journal in the study's folder.
     """
 
     trials: int = 50
@@ -57,6 +58,7 @@ class SweepSettings:
     gpus_per_trial: float = 0.0
     cache_mb: int = 1024
     storage: str = "dclf-runs/studies"
+    optuna: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, as they stand in a YAML file."""

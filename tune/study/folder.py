@@ -1,10 +1,8 @@
 """A study's folder: its definition, ledger, Optuna journal, the trials' checkpoints and the lock of its driver.
 
-STUDIES/NAME/study.yaml       what was asked for; written once
-STUDIES/NAME/ledger.jsonl     what every trial came to
-STUDIES/NAME/optuna.log       Optuna's journal, unless the study keeps its state in a database
-STUDIES/NAME/trials/7/s0/     checkpoint of trial 7, seed 0
-STUDIES/NAME/lock             held by the driver that works on the study
+Within STUDIES/NAME: ``study.yaml`` what was asked for, written once; ``ledger.jsonl`` what every trial came to;
+``optuna.log`` Optuna's journal, unless the study keeps its state in a database; ``trials/7/s0`` the checkpoint of trial
+7 with seed 0; ``lock`` held by the driver that works on the study.
 """
 
 from __future__ import annotations

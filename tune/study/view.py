@@ -13,7 +13,7 @@ class StudyView(Protocol):
     """Hears of the stages of a study, all in the driver's thread but for notes."""
 
     def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:
-        """The plan is accepted and the parent run (MLflow's id) open; trials start. ``folder.ledger`` has earlier ones."""
+        """The plan is accepted and the parent run (MLflow's id) open; ``folder.ledger`` holds earlier trials."""
 
     def trial(self, trial: TrialRecord) -> None:
         """A trial was created, started or ended."""
