@@ -12,6 +12,7 @@ from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 
 NAMED = 5
 """How many utterance numbers a message names."""
+_REPAIR = "correct the source or drop the dialogue"
 
 
 def validate_dialogue(dialogue: Dialogue, info: DatasetInfo) -> list[str]:
@@ -42,7 +43,7 @@ def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]
 
 def _problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
     if not isinstance(dialogue.dialogue_id, str) or not dialogue.dialogue_id:
-        yield "the dialogue id must be a non-empty string"
+        yield "the dialogue id must be a non-empty string; give it a name of its own"
     if dialogue.split not in SPLITS:
         yield f"split must be one of {', '.join(SPLITS)}, is {dialogue.split!r}"
     if len(dialogue) == 0:
@@ -51,7 +52,7 @@ def _problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
     yield from _index_problems("label", dialogue.labels, count, len(info.class_names), "class names")
     yield from _index_problems("speaker", dialogue.speakers, count, info.speaker_count, "speaker count")
     if dialogue.utterances and len(dialogue.utterances) != count:
-        yield f"has {len(dialogue.utterances)} transcripts for {count} labels"
+        yield f"has {len(dialogue.utterances)} transcripts for {count} labels; give one for every utterance, or none"
     yield from _modality_problems(dialogue, info)
 
 
@@ -61,7 +62,7 @@ def _index_problems(what: str, values: Any, count: int, limit: int, source: str)
         yield f"{what}s must be one row of integers, are {array.dtype} of shape {list(array.shape)}"
         return
     if len(array) != count:
-        yield f"has {len(array)} {what}s for {count} labels"
+        yield f"has {len(array)} {what}s for {count} labels; there must be one for every utterance: {_REPAIR}"
     wrong = np.flatnonzero((array < 0) | (array >= limit))
     if wrong.size:
         yield (
@@ -73,10 +74,10 @@ def _index_problems(what: str, values: Any, count: int, limit: int, source: str)
 def _modality_problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
     present = set(dialogue.features)
     for modality in sorted(present - set(info.widths)):
-        yield f"carries {modality} features, which the dataset does not declare"
+        yield f"carries {modality} features, which the dataset does not declare; declare their width or leave them out"
     for modality in info.modalities:
         if modality not in present:
-            yield f"lacks {modality} features, which the dataset declares"
+            yield f"lacks {modality} features, which the dataset declares; {_REPAIR}"
         else:
             yield from _matrix_problems(modality, dialogue.features[modality], len(dialogue), info.widths[modality])
 
@@ -87,9 +88,12 @@ def _matrix_problems(modality: str, features: Any, count: int, width: int) -> It
         yield f"{modality} features must be a matrix of numbers [n, {width}], are {matrix.dtype} {list(matrix.shape)}"
         return
     if matrix.shape[0] != count:
-        yield f"has {matrix.shape[0]} rows of {modality} features for {count} labels"
+        yield (
+            f"has {matrix.shape[0]} rows of {modality} features for {count} labels; there must be one for every "
+            f"utterance: {_REPAIR}"
+        )
     if matrix.shape[1] != width:
-        yield f"{modality} features are {matrix.shape[1]} wide, the dataset declares {width}"
+        yield f"{modality} features are {matrix.shape[1]} wide, the dataset declares {width}; {_REPAIR}"
     wrong = np.flatnonzero(~_finite_rows(matrix))
     if wrong.size:
         yield f"{modality} features hold NaN or infinity at {_places(wrong)}; extract them again or drop the dialogue"

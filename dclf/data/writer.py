@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from dclf.data.checks import repeated_id, validate_dialogue
+from dclf.data.checks import repeated_id, validate_dialogue, zero_rows
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import DataError, OutputFolderError
 from dclf.data.manifest import INDEX, MANIFEST, Manifest
@@ -26,6 +26,7 @@ def write_shards(
     *,
     max_shard_bytes: int = DEFAULT_SHARD_BYTES,
     overwrite: bool = False,
+    warn: Callable[[str], None] | None = None,
 ) -> Manifest:
     """Write dialogues as Arrow shards; only one dialogue is held at a time.
 
@@ -38,6 +39,7 @@ def write_shards(
         info: the dataset facts; its provenance must be JSON-able.
         max_shard_bytes: a shard is closed once it is this large.
         overwrite: remove a shard set that is already there first; files that are not ours are never touched.
+        warn: hears of feature rows that are all zero, dialogue by dialogue.
 
     Raises:
         DataError: invalid dialogues, with all problems.
@@ -45,7 +47,7 @@ def write_shards(
     """
     folder = Folder.of(path)
     _prepare(folder, overwrite)
-    writing = _Writing(folder, info, max_shard_bytes)
+    writing = _Writing(folder, info, max_shard_bytes, warn)
     try:
         for dialogue in dialogues:
             writing.add(dialogue)
@@ -78,8 +80,8 @@ def _remove_ours(folder: Folder) -> None:
 class _Writing:
     """A shard set in the making."""
 
-    def __init__(self, folder: Folder, info: DatasetInfo, max_bytes: int) -> None:
-        self._folder, self._info = folder, info
+    def __init__(self, folder: Folder, info: DatasetInfo, max_bytes: int, warn: Callable[[str], None] | None) -> None:
+        self._folder, self._info, self._warn = folder, info, warn
         self._seen: dict[str, str] = {}
         self._problems: list[str] = []
         self._splits = {split: SplitWriter(folder, split, info, max_bytes) for split in SPLITS}
@@ -91,6 +93,9 @@ class _Writing:
         self._problems += repeated_id(dialogue.dialogue_id, dialogue.split, self._seen)
         if self._problems:
             return
+        if self._warn is not None:
+            for warning in zero_rows(dialogue):
+                self._warn(warning)
         with naming_the_folder(self._folder):
             shard, row = self._splits[dialogue.split].write(dialogue)
             self._index.add(dialogue, shard, row)

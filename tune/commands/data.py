@@ -6,7 +6,14 @@ import sys
 from collections.abc import Sequence
 
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.options import add_output_option, add_overwrite_option, command_parser, print_json, print_written
+from tune.commands.options import (
+    add_output_option,
+    add_overwrite_option,
+    command_parser,
+    counted,
+    print_json,
+    print_written,
+)
 
 COMMANDS = {
     "generate": Command("write generated dialogues with planted structure", "tune.commands.data:generate"),
@@ -94,5 +101,7 @@ def validate(argv: Sequence[str]) -> int:
         for kind, lines in (("problem", report.problems), ("warning", report.warnings)):
             for line in lines:
                 print(f"{kind}: {line}", file=sys.stderr)
-        print(f"{options.shards}: {len(report.problems)} problems, {len(report.warnings)} warnings")
+        print(
+            f"{options.shards}: {counted(len(report.problems), 'problem')}, {counted(len(report.warnings), 'warning')}"
+        )
     return 1 if report.problems else 0

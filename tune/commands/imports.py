@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.options import add_overwrite_option, command_parser, print_written
+from tune.commands.options import add_overwrite_option, command_parser, counted, print_written
 
 COMMANDS = {
     "mmgcn-iemocap": Command("MMGCN's IEMOCAP_features.pkl", "tune.commands.imports:mmgcn_iemocap"),
     "mmgcn-meld": Command("MMGCN's MELD_features_raw1.pkl", "tune.commands.imports:mmgcn_meld"),
     "meld-csv": Command("MELD's tables with .npy rows per modality", "tune.commands.imports:meld_csv"),
 }
+WARNINGS_SHOWN = 5
 EXAMPLES = """\
 examples:
   dclf data import mmgcn-iemocap IEMOCAP_features.pkl shards/iemocap --text iemocap_roberta.pkl
@@ -79,5 +81,14 @@ def _run(name: str, parser: ArgumentParser, argv: Sequence[str]) -> int:
     from dclf.data.importers import import_dataset  # noqa: PLC0415
 
     source, out = options.pop("source"), options.pop("out")
-    print_written(out, import_dataset(name, source, out, **options))
+    warnings: list[str] = []
+    print_written(out, import_dataset(name, source, out, warn=warnings.append, **options))
+    _print_warnings(warnings, out)
     return 0
+
+
+def _print_warnings(warnings: Sequence[str], out: str) -> None:
+    for warning in warnings[:WARNINGS_SHOWN]:
+        print(f"warning: {warning}", file=sys.stderr)
+    if (rest := len(warnings) - WARNINGS_SHOWN) > 0:
+        print(f"and {counted(rest, 'further warning')}; all of them: dclf data validate {out}", file=sys.stderr)

@@ -41,6 +41,11 @@ def print_written(out: str, manifest: Manifest) -> None:
     print(f"{out}: {sum(manifest.splits.values())} dialogues ({splits}), {utterances} utterances")
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 problem``, ``2 problems``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def print_json(result: Mapping[str, Any]) -> None:
     """Print a result as one line of JSON."""
     print(json.dumps(result, default=str), flush=True)

@@ -57,7 +57,10 @@ def unreachable(uri: str, cause: str) -> str:
     """The message for a store that cannot be used, with what to do."""
     name = without_secrets(uri)
     if uri.startswith("sqlite:"):
-        return f"MLflow store {name} cannot be opened ({cause}); check the path in track.uri and that it is writable"
+        return (
+            f"MLflow store {name} cannot be opened ({cause}); check the path in track.uri, that it is writable and "
+            "that there is free space"
+        )
     return (
         f"MLflow at {name} cannot be used ({cause}); check track.uri or MLFLOW_TRACKING_URI, start the server, or "
         "take the local store with track.uri=sqlite:///dclf-runs/mlflow.db"

@@ -29,6 +29,7 @@ def import_dataset(
     out: str | os.PathLike[str],
     *,
     overwrite: bool = False,
+    warn: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Manifest:
     """Import a source and write it as shards.
@@ -38,6 +39,7 @@ def import_dataset(
         source: the pickle or the folder of tables.
         out: folder or URI of the shards.
         overwrite: replace a shard set that is already there.
+        warn: hears of feature rows that are all zero, dialogue by dialogue.
         options: the importer's own keyword arguments; None counts as not given.
 
     Raises:
@@ -51,4 +53,4 @@ def import_dataset(
     if unknown:
         raise ValueError(f"the importer {name} takes no {', '.join(unknown)}; it takes {', '.join(known)}")
     info, dialogues = IMPORTERS[name](source, **given)
-    return write_shards(dialogues, out, info, overwrite=overwrite)
+    return write_shards(dialogues, out, info, overwrite=overwrite, warn=warn)

@@ -48,7 +48,10 @@ def refuse_empty_splits(splits: Mapping[str, Sequence[Any]], source: str) -> Non
     """DataError names every split without dialogues."""
     empty = [split for split in SPLITS if not splits[split]]
     if empty:
-        raise DataError([f"the {split} split is empty: the source lists no dialogue for it" for split in empty], source)
+        remedy = "training needs all three splits, move some dialogues there"
+        raise DataError(
+            [f"the {split} split is empty: the source lists no dialogue for it; {remedy}" for split in empty], source
+        )
 
 
 def rows_of_numbers(value: Any, what: str) -> NDArray[np.float32]:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -153,9 +154,6 @@ def test_bf16_stays_near_full_precision(config: Config, shards: ShardSet) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-# Both come from torch itself, while it compiles.
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated:DeprecationWarning")
 def test_compiled_training_gives_the_same_losses(config: Config, shards: ShardSet) -> None:
     config = with_(config, "model", options={**config.model.options, "dropout": 0.0})
     config = with_(config, "train", epochs=1)
@@ -186,6 +184,35 @@ def test_class_weights_change_the_loss(config: Config, shards: ShardSet) -> None
 def test_a_window_longer_than_any_dialogue_works(config: Config, shards: ShardSet) -> None:
     config = with_(config, "loss", window=500)
     assert run(with_(config, "train", epochs=1), shards).history[0].losses["ca"] > 0
+
+
+def test_dialogues_of_one_utterance_train(config: Config, shards: ShardSet, tmp_path: Path) -> None:
+    """No history, so no context contrast, for every third dialogue; then for all of them."""
+    for kept in (3, 1):
+        cut = (first_utterances(d, 1 if n % kept == 0 else len(d)) for n, d in enumerate(shards))
+        write_shards(cut, tmp_path / str(kept), shards.info)
+        epoch = run(with_(config, "train", epochs=1), read_shards(tmp_path / str(kept))).history[0]
+        assert all(math.isfinite(value) for value in epoch.losses.values())
+        assert (epoch.losses["ca"] > 0) == (kept == 3)
+
+
+def first_utterances(dialogue: Dialogue, count: int) -> Dialogue:
+    return replace(
+        dialogue,
+        speakers=dialogue.speakers[:count],
+        labels=dialogue.labels[:count],
+        utterances=dialogue.utterances[:count],
+        features={modality: matrix[:count] for modality, matrix in dialogue.features.items()},
+    )
+
+
+@pytest.mark.parametrize("model", ["mmgcn", "ddin"])
+def test_all_zero_feature_rows_train(config: Config, shards: ShardSet, tmp_path: Path, model: str) -> None:
+    zero = (replace(d, features={**d.features, "audio": 0 * d.features["audio"]}) for d in shards)
+    write_shards(zero, tmp_path / "zero", shards.info)
+    config = with_(with_(config, "model", name=model, options={}), "train", epochs=1)
+    losses = run(config, read_shards(tmp_path / "zero")).history[0].losses
+    assert all(math.isfinite(value) for value in losses.values())
 
 
 def test_a_modality_the_shards_lack_is_refused_before_work(config: Config, shards: ShardSet, tmp_path: Path) -> None:

@@ -89,6 +89,26 @@ def test_meld_tables_become_shards(tmp_path: Path, capsys: Shown) -> None:
     assert read_shards(out).info.modalities == ("text", "audio")
 
 
+def write_meld(folder: Path, dialogues: int) -> None:
+    """Tables of dialogues of one utterance each, whose text features are all zero."""
+    head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
+    rows = [f'1,Hi,Ann,joy,positive,{n},0,1,1,"00:00:01,000","00:00:02,000"\n' for n in range(dialogues)]
+    for name in ("train", "dev", "test"):
+        (folder / f"{name}.csv").write_text(head + "".join(rows), encoding="utf-8")
+        np.save(folder / f"{name}_text.npy", np.zeros((dialogues, 3), dtype=np.float32))
+
+
+@pytest.mark.parametrize(("dialogues", "rest"), [(1, ""), (3, "and 4 further warnings; all of them: dclf data valid")])
+def test_all_zero_rows_are_told_on_importing(tmp_path: Path, capsys: Shown, dialogues: int, rest: str) -> None:
+    write_meld(tmp_path, dialogues)
+    out, pattern = str(tmp_path / "out"), str(tmp_path / "{split}_text.npy")
+    assert main(["data", "import", "meld-csv", str(tmp_path), out, "--text", pattern]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"{out}: {3 * dialogues} dialogues")
+    assert shown.err.count("text features are all zero at utterance 0") == min(3 * dialogues, 5)
+    assert shown.err.splitlines()[-1].startswith(rest or "warning: dialogue ")
+
+
 def test_an_importer_without_any_modality_says_so(tmp_path: Path, capsys: Shown) -> None:
     assert main(["data", "import", "meld-csv", str(tmp_path), str(tmp_path / "out")]) == 1
     assert "give at least one of text" in capsys.readouterr().err
