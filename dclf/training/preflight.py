@@ -28,4 +28,4 @@ def check_shards(shards: ShardSet, modalities: Sequence[str]) -> None:
         if not len(shards.index(split).dialogue_ids)
     ]
     if problems:
-        raise DataError(problems)
+        raise DataError(problems, "the shards do not fit the run")
