@@ -17,36 +17,44 @@ DRIVER_TAG = "dclf.driver"
 """Names the driver that works on the run now; a resumed run has another one."""
 
 STATUS_TAG = "dclf.status"
+_AT_ONCE = 100
 
 
-def end_if_running(uri: str, run_id: str, token: str, reason: str) -> None:
-    """Mark a run KILLED unless it has ended or another driver has taken it up.
+def end_running(uri: str, experiment_id: str, token: str, reason: str) -> None:
+    """Mark every run KILLED that a driver left running, unless it has ended or another driver has taken it up.
+
+    Args:
+        uri: of the store.
+        experiment_id: the driver's experiment.
+        token: value of the runs' ``DRIVER_TAG``.
+        reason: for the status tag.
 
     Raises:
         TrackingError: the store does not answer.
     """
     client = open_client(uri)
+    mine = f"tags.`{DRIVER_TAG}` = '{token}' AND attributes.status = 'RUNNING'"
     with manners():
-        run = client.get_run(run_id)
-        if run.info.status == "RUNNING" and run.data.tags.get(DRIVER_TAG) == token:
-            client.set_tag(run_id, STATUS_TAG, reason)
-            client.set_terminated(run_id, "KILLED")
+        while runs := client.search_runs([experiment_id], mine, max_results=_AT_ONCE):
+            for run in runs:
+                client.set_tag(run.info.run_id, STATUS_TAG, reason)
+                client.set_terminated(run.info.run_id, "KILLED")
 
 
 class Guardian:
-    """A child process in a session of its own that marks the run KILLED if this process dies without ``close``.
+    """A child process in a session of its own that marks our runs KILLED if this process dies without ``close``.
 
     Args:
         uri: of the store; travels through a pipe, not through the process list.
-        run_id: the run to watch over.
-        token: value of the run's ``DRIVER_TAG``.
+        experiment_id: experiment of the runs to watch over.
+        token: value of the runs' ``DRIVER_TAG``.
         patience_s: how long the child tries to reach the store after our death.
     """
 
-    def __init__(self, uri: str, run_id: str, token: str, patience_s: float = guardian.PATIENCE_S) -> None:
+    def __init__(self, uri: str, experiment_id: str, token: str, patience_s: float = guardian.PATIENCE_S) -> None:
         order = {
             "uri": uri,
-            "run_id": run_id,
+            "experiment_id": experiment_id,
             "token": token,
             "patience_s": patience_s,
             "path": [str(Path(__file__).parents[2]), *(str(Path(entry).absolute()) for entry in sys.path if entry)],

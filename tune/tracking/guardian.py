@@ -61,10 +61,10 @@ def _driver_closed_run(data: bytes, parent: int) -> bool:
 
 def _mark_killed(order: dict) -> bool:  # type: ignore[type-arg]
     """Whether nothing is left to do."""
-    from tune.tracking.ending import end_if_running  # noqa: PLC0415 - MLflow must not be imported while waiting
+    from tune.tracking.ending import end_running  # noqa: PLC0415 - MLflow must not be imported while waiting
 
     try:
-        end_if_running(order["uri"], order["run_id"], order["token"], REASON)
+        end_running(order["uri"], order["experiment_id"], order["token"], REASON)
     except Exception:  # noqa: BLE001 - whatever it was, try again within bounds: there is nobody to tell
         return False
     return True

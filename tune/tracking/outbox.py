@@ -23,11 +23,11 @@ class Outbox:
 
     Args:
         send: sends one write or raises.
-        spool: where unsent writes are kept.
+        spool: where unsent writes are kept; None where somebody else can make them again.
         tell: hears in one line of a server that went away or came back and of refused writes; called by the thread.
     """
 
-    def __init__(self, send: Callable[[Write], None], spool: Spool, tell: Callable[[str], None]) -> None:
+    def __init__(self, send: Callable[[Write], None], spool: Spool | None, tell: Callable[[str], None]) -> None:
         self.problems: list[str] = []
         self._send = send
         self._spool = spool
@@ -46,7 +46,7 @@ class Outbox:
         with self._changed:
             self._queue.append(write)
             if self._away:
-                self._keep(lambda: self._spool.append(write))
+                self._keep(lambda spool: spool.append(write))
             self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
@@ -59,17 +59,18 @@ class Outbox:
             return sent
 
     def close(self, timeout_s: float) -> Path | None:
-        """Flush and end the thread; the spool's file when something is left, else None."""
+        """Flush and end the thread; the spool's file when something is left in it, else None."""
         sent = self.flush(timeout_s)
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
             if not sent:
-                self._keep(lambda: self._spool.write(self._queue))
+                self._keep(lambda spool: spool.write(self._queue))
         if not sent:
-            return self._spool.path
+            return None if self._spool is None else self._spool.path
         self._thread.join()
-        self._spool.remove()
+        if self._spool is not None:
+            self._spool.remove()
         return None
 
     def _run(self) -> None:
@@ -97,7 +98,7 @@ class Outbox:
             back = self._away and not self._queue
             if back:
                 self._away = False
-                self._keep(self._spool.forget_writes)
+                self._keep(Spool.forget_writes)
             self._changed.notify_all()
         if back:
             self._tell("MLflow answers again; everything that waited has been sent")
@@ -107,7 +108,7 @@ class Outbox:
             news = not self._away and not self._stopped
             if news:
                 self._away = True
-                self._keep(lambda: self._spool.write(self._queue))
+                self._keep(lambda spool: spool.write(self._queue))
         if news:
             self._tell(f"MLflow does not answer ({cause_of(error)}); training goes on, and its records are kept")
         with self._changed:
@@ -118,10 +119,12 @@ class Outbox:
     def _refuse(self, write: Write, error: Exception) -> None:
         self._report(f"MLflow refused {write.kind} of this run: {cause_of(error)}")
 
-    def _keep(self, save: Callable[[], None]) -> None:
+    def _keep(self, save: Callable[[Spool], None]) -> None:
         """Save unsent writes; a full disk is no reason to stop training either."""
+        if self._spool is None:
+            return
         try:
-            save()
+            save(self._spool)
         except OSError as error:
             self._report(f"unsent MLflow records cannot be kept in {self._spool.folder} ({cause_of(error)})")
 

@@ -97,7 +97,7 @@ class RunTracker:
         """
         token = uuid.uuid4().hex
         known = self._begin(config, card, resume_run_id, token)
-        self._guardian = Guardian(self._store.uri, self.run_id, token)
+        self._guardian = Guardian(self._store.uri, self._store.experiment_id, token)
         address = Address(self._store.name, self.run_id, self._store.experiment_id)
         self._spool = Spool(self._folder, address)
         self._outbox = Outbox(Sender(self._store.client, self.run_id, address.experiment_id), self._spool, self._tell)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.tracking.server import wait_until
-from tune.tracking.ending import DRIVER_TAG, Guardian, end_if_running
+from tune.tracking.ending import DRIVER_TAG, Guardian, end_running
 from tune.tracking.store import Store
 
 DRIVER = """
@@ -83,7 +83,7 @@ def test_a_driver_that_is_ended_leaves_a_killed_run(driver: Driver, store: Store
 
 def test_the_guardian_is_small(store: Store) -> None:
     run = store.client.create_run(store.experiment_id)
-    guardian = Guardian(store.uri, run.info.run_id, "token")
+    guardian = Guardian(store.uri, store.experiment_id, "token")
     status = Path(f"/proc/{guardian.pid}/status")
     command = Path(f"/proc/{guardian.pid}/cmdline").read_text()
     wait_until(lambda: "VmRSS" in status.read_text())
@@ -97,8 +97,7 @@ def test_the_guardian_is_small(store: Store) -> None:
 
 @pytest.mark.slow
 def test_a_killed_guardian_does_not_stop_the_driver(store: Store) -> None:
-    run = store.client.create_run(store.experiment_id)
-    guardian = Guardian(store.uri, run.info.run_id, "token")
+    guardian = Guardian(store.uri, store.experiment_id, "token")
     os.kill(guardian.pid, signal.SIGKILL)
     guardian.close()
     assert not exists(guardian.pid)
@@ -109,5 +108,5 @@ def test_runs_that_are_not_ours_to_end_stay(store: Store, status: str, token: st
     run_id = store.client.create_run(store.experiment_id, tags={DRIVER_TAG: token}).info.run_id
     if status != "RUNNING":
         store.client.set_terminated(run_id, status)
-    end_if_running(store.uri, run_id, "mine", "killed")
+    end_running(store.uri, store.experiment_id, "mine", "killed")
     assert store.client.get_run(run_id).info.status == status
