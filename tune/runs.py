@@ -28,7 +28,7 @@ from dclf.inference import predictor_of, save_model
 from dclf.training.batches import batches
 from dclf.training.evaluation import evaluate_split
 from dclf.training.local import LocalSource
-from dclf.training.preflight import check_shards
+from dclf.training.preflight import CheckedSource, check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from dclf.training.workers import Workers
 from tune.settings import ConfigError
@@ -120,8 +120,8 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
     data = read_shards(shards or predictor.config.data.shards)
     check_shards(data, predictor.modalities)
     predictor.check(data.info)
-    dialogues = LocalSource(data, predictor.modalities).dialogues(split)
-    collated = batches(dialogues, predictor.config.train.batch_size, predictor.modalities)
+    source = CheckedSource(LocalSource(data, predictor.modalities), data.info, predictor.modalities)
+    collated = batches(source.dialogues(split), predictor.config.train.batch_size, predictor.modalities)
     workers = Workers(torch.device("cpu"))
     return evaluate_split(predictor.model, collated, workers, split, predictor.info.class_names)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dclf.data.checks import index_problems
 from dclf.data.dialogue import SPLITS
+from dclf.data.errors import DataError
 from dclf.data.index import DialogueIndex
 from dclf.data.reader import read_shards
 from dclf.data.shifts import emotion_shifts
@@ -117,9 +119,16 @@ class FeatureCard:
 
 
 def feature_card(path: str | os.PathLike[str]) -> FeatureCard:
-    """The card of a shard set; reads the manifest and the index only, never a feature."""
+    """The card of a shard set; reads the manifest and the index only, never a feature.
+
+    Raises:
+        DataError: labels or speakers are out of range, or a dialogue is there twice.
+    """
     shards = read_shards(path)
     manifest, info = shards.manifest, shards.info
+    seen: dict[str, str] = {}
+    if problems := [p for split in SPLITS for p in index_problems(shards.index(split), split, info, seen)]:
+        raise DataError(problems, f"{path}: the shards are not valid")
     return FeatureCard(
         dataset=info.dataset,
         class_names=info.class_names,

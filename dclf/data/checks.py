@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
+from dclf.data.index import DialogueIndex
 
 NAMED = 5
 """How many utterance numbers a message names."""
@@ -39,6 +40,29 @@ def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]
     if seen[dialogue_id] != split:
         return [f"dialogue {dialogue_id!r}: is in two splits, {seen[dialogue_id]} and {split}; keep it in one"]
     return [f"dialogue {dialogue_id!r}: occurs twice in {split}; dialogue ids must be unique"]
+
+
+def index_problems(index: DialogueIndex, split: str, info: DatasetInfo, seen: dict[str, str]) -> list[str]:
+    """What a split's index shows to be wrong without a look at features: labels, speakers and repeated ids.
+
+    Args:
+        index: of the split.
+        split: its name.
+        info: the dataset facts.
+        seen: dialogue id -> split of the splits looked at before; this one's are added.
+    """
+    if len(index.speakers) != len(index.labels):
+        counts = f"{len(index.speakers)} speakers for {len(index.labels)} labels"
+        return [f"the {split} split has {counts}; `dclf data validate` names the dialogues"]
+    problems = []
+    for name, start, count in zip(index.dialogue_ids, index.offsets, index.lengths, strict=True):
+        rows = slice(start, start + count)
+        found = [
+            *_index_problems("label", index.labels[rows], count, len(info.class_names), "class names"),
+            *_index_problems("speaker", index.speakers[rows], count, info.speaker_count, "speaker count"),
+        ]
+        problems += [f"dialogue {name!r}: {problem}" for problem in found] + repeated_id(name, split, seen)
+    return problems
 
 
 def _problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:

@@ -26,7 +26,7 @@ from dclf.pairs import PairSampler
 from dclf.training.batches import MIB, CachedSplit, batches, lockstep, shuffled, worker_batch_size
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
-from dclf.training.preflight import check_shards
+from dclf.training.preflight import CheckedSource, check_shards
 from dclf.training.progress import Progress
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from dclf.training.source import Reporter, Silent, Source
@@ -56,7 +56,7 @@ def train(
         The same report on every worker.
 
     Raises:
-        DataError: the shards lack a split or modality the run needs.
+        DataError: the shards lack a split or modality the run needs, or hold a dialogue that is not valid.
         NonFiniteLossError: a loss term became NaN or infinite.
         ValueError: a GPU is asked for where none is.
     """
@@ -86,7 +86,8 @@ class TrainingRun:
         self.info = shards.info
         self.workers = Workers(resolve_device(config.train.device))
         budget = config.data.cache_mb * MIB
-        self.splits = {split: CachedSplit(source, split, budget) for split in ("train", "val", "test")}
+        checked = CheckedSource(source, shards.info, config.data.modalities)
+        self.splits = {split: CachedSplit(checked, split, budget) for split in ("train", "val", "test")}
         self.batch_size = worker_batch_size(config, self.workers.rank, self.workers.size)
         self.index = shards.index("train")
         torch.manual_seed(config.train.seed)

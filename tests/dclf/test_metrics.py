@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dclf.metrics import classification_scores, confusion
@@ -31,7 +31,6 @@ def test_a_case_by_hand() -> None:
     assert all(type(score) is float for score in scores.values())
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_scores_follow_from_the_confusion_matrix(answers: list[tuple[int, int]]) -> None:
     targets, predictions = zip(*answers, strict=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dclf.negatives import EmotionIndex
@@ -33,7 +33,6 @@ def best_runs(conversations: list[list[int]], dialogue: int, time: int, window: 
     return w, {first for first, mismatches in found.items() if mismatches == fewest}
 
 
-@settings(deadline=None)
 @given(dialogues, st.integers(1, 12), st.integers(0, 2**64 - 1), st.integers(0, 100))
 @example([[0, 1, 2, 0, 1]], 3, 0, 0)
 @example([[0], [1], [2]], 3, 0, 0)
@@ -58,7 +57,6 @@ def test_every_negative_is_among_the_best_runs_of_other_dialogues(
             anchor += 1
 
 
-@settings(deadline=None)
 @given(dialogues, st.integers(1, 6), st.integers(0, 1000), st.randoms(use_true_random=False))
 def test_a_draw_depends_on_its_own_anchor_alone(
     conversations: list[list[int]], window: int, seed: int, random: object

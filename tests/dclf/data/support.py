@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dclf.data import MODALITIES, SPLITS, DatasetInfo, Dialogue
+from dclf.data import MODALITIES, SPLITS, DatasetInfo, Dialogue, write_shards
 
 CLASSES = ("joy", "anger", "neutral")
 
@@ -83,3 +85,13 @@ def _dialogues(draw: st.DrawFn, info: DatasetInfo, name: str) -> Dialogue:
         utterances=tuple(draw(st.one_of(st.just([]), st.lists(st.text(), min_size=length, max_size=length)))),
         features={m: draw(hnp.arrays(np.float32, (length, w), elements=numbers)) for m, w in info.widths.items()},
     )
+
+
+def write_unchecked(
+    monkeypatch: pytest.MonkeyPatch, dialogues: Iterable[Dialogue], folder: Path, info: DatasetInfo
+) -> None:
+    """Shards with broken dialogues, as another program could have written them."""
+    with monkeypatch.context() as patch:
+        patch.setattr("dclf.data.writer.validate_dialogue", lambda *_: [])
+        patch.setattr("dclf.data.writer.repeated_id", lambda *_: [])
+        write_shards(dialogues, folder, info)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dclf.data import DataError, Dialogue, read_shards, validate_dialogue, validate_shards, write_shards
+from dclf.data import DataError, read_shards, validate_dialogue, validate_shards, write_shards
 from dclf.data.reader import read_manifest
-from tests.dclf.data.support import make_dialogue, make_dialogues, make_info
+from tests.dclf.data.support import make_dialogue, make_dialogues, make_info, write_unchecked
 
 
 def features(**changes: Any) -> dict[str, Any]:
@@ -107,14 +107,6 @@ def test_an_error_lists_twenty_problems_and_counts_all(tmp_path: Path) -> None:
     assert "and 13 more, 33 in total" in str(caught.value)
 
 
-def write_unchecked(monkeypatch: pytest.MonkeyPatch, dialogues: list[Dialogue], folder: Path) -> None:
-    """Shards with broken dialogues, as another program could have written them."""
-    with monkeypatch.context() as patch:
-        patch.setattr("dclf.data.writer.validate_dialogue", lambda *_: [])
-        patch.setattr("dclf.data.writer.repeated_id", lambda *_: [])
-        write_shards(dialogues, folder, make_info())
-
-
 def test_validating_shards_finds_what_is_wrong_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = [
         make_dialogue(1, labels=np.full(4, 9, np.int32)),
@@ -122,7 +114,7 @@ def test_validating_shards_finds_what_is_wrong_inside(tmp_path: Path, monkeypatc
         make_dialogue(3),
         make_dialogue(3, "test"),
     ]
-    write_unchecked(monkeypatch, wrong, tmp_path / "set")
+    write_unchecked(monkeypatch, wrong, tmp_path / "set", make_info())
     report = validate_shards(tmp_path / "set")
     assert report.warnings == ()
     assert [

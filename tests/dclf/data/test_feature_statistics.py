@@ -19,7 +19,7 @@ def stacked(dialogues: list[Dialogue], modality: str) -> np.ndarray:
     return np.concatenate([d.features[modality] for d in dialogues]).astype(np.float64)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(0, 12))
 def test_sums_of_workers_add_up_to_the_whole(lengths: list[int], cut: int) -> None:
     dialogues = [make_dialogue(n, length=length) for n, length in enumerate(lengths)]

@@ -28,7 +28,7 @@ from dclf.data import (
 from tests.dclf.data.support import assert_same, datasets, make_dialogue, make_dialogues, make_info
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=datasets(), max_bytes=st.sampled_from([1, 3000, 1 << 20]))
 def test_reading_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, data: tuple[DatasetInfo, list[Dialogue]], max_bytes: int
@@ -45,7 +45,7 @@ def test_reading_gives_back_what_was_written(
         assert_same(found, wanted)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=datasets())
 def test_the_index_tells_what_the_shards_hold(
     tmp_path_factory: pytest.TempPathFactory, data: tuple[DatasetInfo, list[Dialogue]]

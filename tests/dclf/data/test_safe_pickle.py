@@ -59,7 +59,7 @@ def assert_equal(found: Any, expected: Any) -> None:
         assert found == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=CONTENT, protocol=st.integers(2, 5))
 def test_plain_content_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, content: Any, protocol: int
@@ -168,7 +168,7 @@ def test_what_only_looks_like_arrays_is_refused(tmp_path: Path, case: str) -> No
         load(tmp_path, BROKEN[case])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(share=st.floats(0, 1, exclude_max=True), protocol=st.integers(2, 5))
 def test_a_pickle_cut_anywhere_is_refused(
     tmp_path_factory: pytest.TempPathFactory, share: float, protocol: int
@@ -178,7 +178,7 @@ def test_a_pickle_cut_anywhere_is_refused(
         load(tmp_path_factory.getbasetemp(), whole[: int(share * len(whole))])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_damaged_pickle_never_fails_otherwise(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     damaged = bytearray(pickle.dumps({"a": [np.arange(4.0), np.array(["x", None])], "b": {1, 2}}, 2))

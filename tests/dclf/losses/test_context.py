@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -27,7 +27,6 @@ def case(
     return normal(n, d), normal(n, p, d), normal(n, q, d), masks[0], masks[1]
 
 
-@settings(deadline=None)
 @given(
     shape=st.tuples(st.integers(0, 6), st.integers(0, 5), st.integers(0, 5), st.integers(1, 8)),
     seed=st.integers(0, 2**32),

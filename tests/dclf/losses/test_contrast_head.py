@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -39,7 +39,6 @@ def by_the_formula(
     return torch.tensor(rows, dtype=torch.float64).reshape(index.shape)
 
 
-@settings(deadline=None)
 @given(
     shape=st.tuples(*(st.integers(low, high) for low, high in ((0, 5), (1, 4), (1, 6), (1, 7), (1, 5)))),
     seed=st.integers(0, 2**32),

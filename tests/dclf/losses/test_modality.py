@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -20,7 +20,6 @@ def case(n: int, d: int, seed: int, share: float = 0.5, zeros: bool = False) -> 
     return features, torch.rand(n, generator=generator) < share
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 9),
     st.lists(st.integers(1, 6), min_size=1, max_size=3),
@@ -132,7 +131,6 @@ def test_one_pseudo_label_gives_a_zero_with_a_zero_gradient(share: float) -> Non
     assert not features.grad.any()
 
 
-@settings(deadline=None)
 @given(st.permutations(range(9)), st.integers(0, 100))
 def test_the_order_of_utterances_does_not_matter(order: list[int], seed: int) -> None:
     features, correct = case(9, 4, seed)
