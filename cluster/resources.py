@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from math import floor
 from typing import Any
 
-import ray
-
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
@@ -47,6 +45,8 @@ class ClusterResources:
 
 def cluster_resources() -> ClusterResources:
     """What the cluster this process is connected to has now."""
+    import ray  # noqa: PLC0415 - planning for this machine alone needs no Ray
+
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
     alive = [node["Resources"] for node in nodes if node["Alive"]]

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import ray
 
+from cluster.machine import machine_cpus
 from cluster.resources import ClusterResources, cluster_resources
 
 POLL_SECONDS = 0.1
@@ -63,7 +64,7 @@ def ray_session(
     """
     target = address or os.environ.get("RAY_ADDRESS")
     with ExitStack() as stack:
-        stack.enter_context(_environment(_EVERYWHERE if target else _EVERYWHERE | _LOCAL))
+        stack.enter_context(environment(_EVERYWHERE if target else _EVERYWHERE | _LOCAL))
         if not verbose:
             stack.enter_context(_quiet_loggers())
         if not ray.is_initialized():
@@ -74,11 +75,6 @@ def ray_session(
             else:
                 _start(num_cpus or machine_cpus() + READ_SLOTS, verbose=verbose, dashboard=dashboard)
         yield cluster_resources()
-
-
-def machine_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start(num_cpus: int, *, verbose: bool, dashboard: bool) -> None:
@@ -111,7 +107,7 @@ def _knock(address: str) -> None:
 
 
 @contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
     """Set what the user has not set, for the length of the block."""
     added = {key: value for key, value in settings.items() if key not in os.environ}
     os.environ.update(added)

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from cluster.machine import machine_cpus, machine_gpus
 from cluster.plan import READ_CPUS, PlanError
+from cluster.resources import ClusterResources, Node
 from cluster.trial_layout import Asked, Change, Layout, smaller
 from cluster.trial_room import room_for
 from dclf.config import Config
-
-if TYPE_CHECKING:  # the command line knows PlanError without importing Ray
-    from cluster.resources import ClusterResources
 
 SMALLEST_SHARE = 0.01
 """Of a GPU: a card holds no hundred trainings."""
@@ -135,6 +134,13 @@ def local_cpus_for_trials(config: Config, asked: Asked, cores: int) -> int:
     layout = Layout.of(config, asked)
     at_a_time = max(1, cores // layout.computing_cpus)
     return max(cores, at_a_time * layout.trial_cpus) + READ_CPUS
+
+
+def local_trial_resources(config: Config, asked: Asked) -> ClusterResources:
+    """What a Ray started for this sweep alone on this machine will have; Ray itself is not needed to tell."""
+    cpus = local_cpus_for_trials(config, asked, machine_cpus())
+    gpus = machine_gpus() if config.train.device != "cpu" else 0
+    return ClusterResources(nodes=(Node(cpus=cpus, gpus=gpus),))
 
 
 def _contradictions(layout: Layout) -> Iterator[tuple[str, Change]]:

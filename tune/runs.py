@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 
+from cluster.machine import machine_cpus
 from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
-from cluster.session import machine_cpus, ray_session
+from cluster.session import ray_session
 from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint
 from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
