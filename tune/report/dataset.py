@@ -1,0 +1,59 @@
+"""Which data a study ran on, in words that nobody can mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dclf.data.errors import DataError
+from dclf.data.manifest import Manifest, read_manifest
+from tune.study.folder import StudyDefinition
+
+GENERATED = "generated-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetNote:
+    """What is known of the data.
+
+    Attributes:
+        name: the manifest's name of it, or ``unknown``.
+        sentence: which data it is, whether generated, and how large.
+        warning: what is doubtful about that; empty where nothing is.
+        sha256: hash of the shards when the study was created.
+    """
+
+    name: str
+    sentence: str
+    warning: str
+    sha256: str
+
+
+def dataset_note(definition: StudyDefinition) -> DatasetNote:
+    """Read the manifest of the study's shards; where it cannot be read, say so."""
+    shards, known = definition.base.data.shards, definition.shards_sha256
+    try:
+        manifest = read_manifest(shards)
+    except (DataError, OSError, ValueError) as error:
+        sentence = f"The shards at {shards or 'no path'} could not be read when this report was written."
+        return DatasetNote(name="unknown", sentence=sentence, warning=str(error), sha256=known)
+    warning = ""
+    if known and manifest.sha256 != known:
+        warning = f"The shards at {shards} have changed since the study was created: they now have another hash."
+    name = manifest.info.dataset
+    return DatasetNote(name=name, sentence=f"{_kind(name)} {_size(manifest)}", warning=warning, sha256=known)
+
+
+def _kind(name: str) -> str:
+    if not name.startswith(GENERATED):
+        return f"Dataset {name}."
+    shaped = name.removeprefix(GENERATED).split("-")[0].upper()
+    return (
+        f"Generated dialogues ({name}), shaped like {shaped} but invented: the scores say nothing of {shaped} "
+        "and must not be reported as results on it."
+    )
+
+
+def _size(manifest: Manifest) -> str:
+    utterances = manifest.utterances
+    parts = [f"{split} {count:,} ({utterances[split]:,})" for split, count in manifest.splits.items()]
+    return f"Dialogues (utterances): {', '.join(parts)}."

@@ -1,0 +1,148 @@
+"""Everything a report says, gathered once; HTML, Markdown and LaTeX only differ in dress."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune.report.dataset import DatasetNote, dataset_note
+from tune.report.progress import Progress, progress_of
+from tune.report.ranking import base_trial, best_trial, pareto, top_trials
+from tune.report.scores import scores_of
+from tune.report.tables import (
+    Table,
+    budget_table,
+    comparison_table,
+    ended_early_table,
+    score_text,
+    searched_table,
+    trials_table,
+)
+from tune.search.settings import SweepSettings
+from tune.study.folder import StudyFolder
+
+TOP = 10
+STORAGE = SweepSettings().storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFacts:
+    """What a report says, in plain text that is not escaped yet.
+
+    Attributes:
+        title: of the report.
+        data: which data it ran on.
+        standing: one sentence on how far the study is.
+        result: sentences on the best trial, and its gain over the base configuration.
+        warnings: what a reader must know before quoting a number.
+        searched: base configuration, space, versions as a table.
+        budget: what was asked for and what happened.
+        comparison: best against base; without rows where no trial is complete.
+        top: the best trials.
+        front: the Pareto front; None with one objective.
+        ended_early: reasons of failed and pruned trials; None where there are none.
+        commands: how to go on: what for -> command line.
+    """
+
+    title: str
+    data: DatasetNote
+    standing: str
+    result: tuple[str, ...]
+    warnings: tuple[str, ...]
+    searched: Table
+    budget: Table
+    comparison: Table
+    top: Table
+    front: Table | None
+    ended_early: Table | None
+    commands: tuple[tuple[str, str], ...]
+
+
+def report_facts(folder: StudyFolder, best_file: str = "best.yaml") -> ReportFacts:
+    """Gather what the study came to.
+
+    Args:
+        folder: the study.
+        best_file: path of the best configuration, for the command that trains it.
+    """
+    progress, data = progress_of(folder), dataset_note(folder.definition)
+    name, several = folder.definition.name, len(scores_of(folder.definition)) > 1
+    front = trials_table(folder, pareto(folder), f"Pareto front of study {name}") if several else None
+    return ReportFacts(
+        title=f"Study {name} on {data.name}",
+        data=data,
+        standing=standing_text(progress),
+        result=tuple(_result(folder)),
+        warnings=tuple(_warnings(folder, data, progress)),
+        searched=searched_table(folder),
+        budget=budget_table(folder, progress),
+        comparison=comparison_table(folder),
+        top=trials_table(folder, top_trials(folder, TOP), f"Best trials of study {name}"),
+        front=front,
+        ended_early=ended_early_table(folder),
+        commands=tuple(next_commands(folder, progress, best_file)),
+    )
+
+
+def standing_text(progress: Progress) -> str:
+    """One sentence on how far the study is."""
+    others = [f"{count} {state}" for state, count in progress.counts.items() if count]
+    counts = f": {', '.join(others)}" if others else ""
+    worker = f", {progress.worker} works on it" if progress.worker else ""
+    why = f" ({progress.stopped})" if progress.standing == "finished" else ""
+    return f"{progress.standing.capitalize()}{why}{worker}; {progress.text} ended{counts}."
+
+
+def next_commands(folder: StudyFolder, progress: Progress, best_file: str) -> Iterator[tuple[str, str]]:
+    """What for -> command line."""
+    name, storage = shlex.quote(folder.definition.name), storage_option(folder)
+    if progress.standing in ("interrupted", "new"):
+        yield "go on with it", f"dclf resume {name}{storage}"
+    if best_trial(folder) is not None:
+        yield "train the best configuration and score it once on the test split", f"dclf train {shlex.quote(best_file)}"
+    yield "look at it again", f"dclf show {name}{storage}"
+    yield "renew this report", f"dclf report {name}{storage}"
+
+
+def storage_option(folder: StudyFolder) -> str:
+    """The option that finds the study; empty where its storage is the default."""
+    parent = folder.path.parent
+    return "" if parent == Path(STORAGE).absolute() else f" --storage {shlex.quote(str(parent))}"
+
+
+def _result(folder: StudyFolder) -> Iterator[str]:
+    best, base, first = best_trial(folder), base_trial(folder), scores_of(folder.definition)[0]
+    if best is None:
+        yield "No trial is complete yet."
+        return
+    percent = " %" if first.is_share else ""
+    yield f"Best is trial {best.number}: {first.label} {score_text(first, 0, best)}{percent}."
+    if base is None:
+        yield "The base configuration itself was not tried, so there is no gain to state."
+    elif base.number == best.number:
+        yield "This is the base configuration itself: no trial was better."
+    elif base.state != "complete":
+        yield f"The base configuration's own trial ({base.number}) is {base.state}, so there is no gain to state."
+    else:
+        unit = " points" if first.is_share else ""
+        gain = first.gain(best.values[0], base.values[0])
+        yield (
+            f"The base configuration (trial {base.number}) has {score_text(first, 0, base)}{percent}: a "
+            f"gain of {gain:.2f}{unit}."
+        )
+
+
+def _warnings(folder: StudyFolder, data: DatasetNote, progress: Progress) -> Iterator[str]:
+    if data.warning:
+        yield data.warning
+    if progress.standing != "finished":
+        yield "The study is not finished; the numbers below will change."
+    if progress.counts["complete"] > 1:
+        yield (
+            f"All scores are of the validation split, and the best of {progress.counts['complete']} complete trials is "
+            "optimistic there. The test split has not been looked at."
+        )
+    if folder.definition.sweep.seeds == 1:
+        yield "One seed per trial: differences of the size of the deviation over seeds mean nothing."

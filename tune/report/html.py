@@ -1,0 +1,47 @@
+"""The report as one HTML file that needs nothing else: style, figures and all are in it."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from tune.report.facts import ReportFacts
+from tune.report.figures import Drawings
+from tune.report.pyplot import borrowed_pyplot
+from tune.report.templates import environment
+
+_NAMED = re.compile(r'(\bid="|href="#|url\(#)')
+_PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+
+
+def html_report(facts: ReportFacts, drawings: Drawings, svgs: dict[str, str], yaml: str) -> str:
+    """The report.
+
+    Args:
+        facts: what it says.
+        drawings: its figures, for titles and captions.
+        svgs: name of a figure -> its SVG, as ``figure_svg`` gives it.
+        yaml: the best configuration, empty for none.
+    """
+    inline = {name: inline_svg(svg, name) for name, svg in svgs.items()}
+    template = environment(html=True).get_template("report.html.j2")
+    return template.render(facts=facts, drawings=drawings, svgs=inline, yaml=yaml)
+
+
+def figure_svg(figure: Figure, name: str) -> str:
+    """A figure as an SVG file: text as outlines, so that it looks the same everywhere; the same bytes every time."""
+    text = io.StringIO()
+    with borrowed_pyplot(), mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def inline_svg(svg: str, name: str) -> Markup:
+    """An SVG for the midst of a page: without its prologue, its ids told apart from those of other figures."""
+    body = _NAMED.sub(rf"\g<1>{name}-", _PROLOGUE.sub("", svg, count=1))
+    # Matplotlib has escaped all text in it.
+    return Markup(body)  # noqa: S704

@@ -1,0 +1,48 @@
+r"""Tables for papers: booktabs, escaped, with caption and label; needs ``\usepackage{booktabs}``."""
+
+from __future__ import annotations
+
+import re
+
+from tune.report.tables import Table
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "–": "--",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def latex_escape(text: str) -> str:
+    """Text as LaTeX prints it; the signs of our own tables become LaTeX's."""
+    return " ".join("".join(_SPECIAL.get(character, character) for character in text).split())
+
+
+def latex_table(table: Table, label: str) -> str:
+    """A ``table`` float.
+
+    Args:
+        table: what it shows; its title is the caption.
+        label: for references; what cannot stand in one becomes a dash.
+    """
+    # Imported here, as the report alone needs it.
+    import pandas as pd  # noqa: PLC0415
+
+    rows = [[latex_escape(cell) for cell in row] for row in table.rows]
+    frame = pd.DataFrame(rows, columns=[latex_escape(name) for name in table.head])
+    columns = "".join("l" if place < table.numeric else "r" for place in range(len(table.head)))
+    text: str = frame.to_latex(
+        index=False,
+        escape=False,
+        column_format=columns,
+        caption=f"{latex_escape(table.title)}.",
+        label=re.sub(r"[^A-Za-z0-9:.-]+", "-", label),
+        position="htbp",
+    )
+    return text.replace("\\begin{tabular}", "\\centering\n\\begin{tabular}", 1)

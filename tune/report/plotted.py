@@ -1,0 +1,83 @@
+"""A copy of a study for its plots: short parameter names, values in percent, chosen objectives and trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from tune.report.pyplot import borrowed_pyplot
+from tune.report.scores import Score, short_names, value_text
+
+
+def plotted(trials: Sequence[FrozenTrial], scores: Sequence[Score], *, curves: bool = False) -> optuna.Study:
+    """A study in memory with these trials, numbered anew from 0.
+
+    Args:
+        trials: of the study; those that have not ended count as failed, as Optuna's plots leave both out.
+        scores: their objectives, or the first ones of them.
+        curves: whether intermediate values come along.
+    """
+    names = short_names(list(dict.fromkeys(key for trial in trials for key in trial.params)))
+    with borrowed_pyplot():
+        study = optuna.create_study(directions=[StudyDirection[score.direction.upper()] for score in scores])
+        study.add_trials([_copied(trial, scores, names, curves=curves) for trial in trials])
+    return study
+
+
+def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that are complete and whose values are all finite."""
+    return [
+        trial for trial in trials if trial.state == TrialState.COMPLETE and all(map(math.isfinite, trial.values or ()))
+    ]
+
+
+def spread(trials: Sequence[FrozenTrial], limit: int) -> list[FrozenTrial]:
+    """At most so many trials, evenly over the study."""
+    if len(trials) <= limit:
+        return list(trials)
+    return [trials[place * len(trials) // limit] for place in range(limit)]
+
+
+def _copied(trial: FrozenTrial, scores: Sequence[Score], names: Mapping[str, str], *, curves: bool) -> FrozenTrial:
+    done = trial.state == TrialState.COMPLETE
+    if not (done or curves):
+        # It keeps its number only; copying more takes seconds in a large study.
+        return optuna.trial.create_trial(state=TrialState.FAIL)
+    return optuna.trial.create_trial(
+        state=trial.state if trial.state.is_finished() else TrialState.FAIL,
+        values=[value * score.scale for value, score in zip(trial.values, scores, strict=False)] if done else None,
+        params={names[key]: _shown_value(value, trial.distributions[key]) for key, value in trial.params.items()},
+        distributions={names[key]: _shown(kind) for key, kind in trial.distributions.items()},
+        intermediate_values=_curve(trial, scores[0].scale) if curves else None,
+    )
+
+
+def _curve(trial: FrozenTrial, scale: float) -> dict[int, float]:
+    return {epoch: value * scale for epoch, value in trial.intermediate_values.items() if math.isfinite(value)}
+
+
+def _shown(distribution: BaseDistribution) -> BaseDistribution:
+    """Choices as text: Optuna would print them with Python's quotation marks and brackets."""
+    if isinstance(distribution, CategoricalDistribution) and not _numeric(distribution):
+        return CategoricalDistribution(tuple(dict.fromkeys(map(_literal, distribution.choices))))
+    return distribution
+
+
+def _shown_value(value: Any, distribution: BaseDistribution) -> Any:
+    return _literal(value) if isinstance(_shown(distribution), CategoricalDistribution) else value
+
+
+def _numeric(distribution: CategoricalDistribution) -> bool:
+    """Whether all choices are numbers, which Optuna plots on an axis of numbers."""
+    return all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in distribution.choices)
+
+
+def _literal(value: Any) -> str:
+    """Text that matplotlib takes as it stands, without reading formulas into dollar signs."""
+    return value_text(value).replace("$", r"\$")

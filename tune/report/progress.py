@@ -1,0 +1,112 @@
+"""How far a study is: what its ledger and its lock say, without Optuna, MLflow or Ray."""
+
+from __future__ import annotations
+
+import fcntl
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from tune.search.stopping import StopRule
+from tune.study.folder import StudyFolder
+from tune.study.ledger import ENDED, State, TrialRecord
+
+Standing = Literal["new", "running", "interrupted", "finished"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a study stands.
+
+    Attributes:
+        standing: ``running`` while a process works on it, ``finished`` when there is nothing left to do.
+        counts: state -> trials, every state named.
+        planned: how many trials were asked for; 0 for as many as the time allows.
+        worker: the process that works on it, such as ``process 12 on gpu7``; empty for none.
+        stopped: why no further trial is created, such as the time being up; empty while there is no reason.
+    """
+
+    standing: Standing
+    counts: dict[State, int]
+    planned: int
+    worker: str
+    stopped: str
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended, whichever way."""
+        return sum(self.counts[state] for state in ENDED)
+
+    @property
+    def text(self) -> str:
+        """``37 of 50 trials``, or without a number planned ``37 trials``."""
+        return f"{self.ended} of {self.planned} trials" if self.planned else f"{self.ended} trials"
+
+
+def progress_of(folder: StudyFolder) -> Progress:
+    """Where the study stands now."""
+    found = Counter(trial.state for trial in folder.ledger.trials.values())
+    counts: dict[State, int] = {state: found[state] for state in get_args(State)}
+    worker, stopped = worker_of(folder), _stopped(folder)
+    if worker:
+        standing: Standing = "running"
+    elif stopped and not counts["waiting"] and not counts["running"]:
+        standing = "finished"
+    else:
+        standing = "interrupted" if folder.ledger.trials else "new"
+    planned = folder.definition.sweep.trials
+    return Progress(standing=standing, counts=counts, planned=planned, worker=worker, stopped=stopped)
+
+
+def _stopped(folder: StudyFolder) -> str:
+    """What the study's driver would say when asked for a further trial."""
+    settings, trials = folder.definition.sweep, folder.ledger.trials.values()
+    done = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.ended or 0.0)
+    rule = StopRule(settings, _combinations(folder) if settings.sampler == "grid" else None)
+    return rule.reason([trial.values[0] for trial in done], folder.ledger.worked_s, len(trials)) or ""
+
+
+def _combinations(folder: StudyFolder) -> int | None:
+    # Imported here: it brings Optuna, for which only grids should wait.
+    from tune.search.space import Space  # noqa: PLC0415
+
+    return Space.of(folder.definition.space, folder.definition.base).size
+
+
+def worker_of(folder: StudyFolder) -> str:
+    """The process that holds the study's lock, in words; empty where none does."""
+    try:
+        file = (folder.path / "lock").open(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read().strip() or "another process"
+        return ""
+
+
+def failures(folder: StudyFolder) -> dict[str, list[int]]:
+    """Reason -> numbers of the trials that failed for it, the most frequent first."""
+    return _by_reason(trial for trial in folder.ledger.trials.values() if trial.state == "failed")
+
+
+def pruned(folder: StudyFolder) -> dict[str, list[int]]:
+    """Reason -> numbers of the trials that were ended early for it, the most frequent first."""
+    return _by_reason(trial for trial in folder.ledger.trials.values() if trial.state == "pruned")
+
+
+def _by_reason(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
+    numbers: dict[str, list[int]] = {}
+    for trial in trials:
+        numbers.setdefault(trial.reason or "no reason was recorded", []).append(trial.number)
+    return dict(sorted(numbers.items(), key=lambda item: -len(item[1])))
+
+
+def numbers_text(numbers: list[int], limit: int = 5) -> str:
+    """``trials 3, 8, 9`` or, for many, ``trials 3, 8, 9, 12, 15 and 40 more``."""
+    shown = ", ".join(map(str, numbers[:limit]))
+    more = f" and {len(numbers) - limit} more" if len(numbers) > limit else ""
+    return f"trial{'s' if len(numbers) > 1 else ''} {shown}{more}"

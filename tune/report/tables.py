@@ -1,0 +1,148 @@
+"""The tables of a report: text cells, rounded as papers do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tune.report.durations import spoken
+from tune.report.progress import Progress, failures, numbers_text, pruned
+from tune.report.ranking import base_trial, best_trial, value_at
+from tune.report.scores import Score, scores_of, short_names, value_text
+from tune.report.table import param_keys, seed_values, trial_seconds
+from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
+
+MOST_REASONS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        title: what it shows, also its caption.
+        head: the columns.
+        rows: their cells.
+        numeric: columns from this one on hold numbers.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: int = 1
+
+
+def score_text(score: Score, place: int, trial: TrialRecord) -> str:
+    """A trial's value of the objective at this place, with the deviation over its seeds."""
+    if place >= len(trial.values):
+        return "–"
+    return score.text(list(seed_values(trial, place).values()), trial.values[place])
+
+
+def trials_table(folder: StudyFolder, trials: Sequence[TrialRecord], title: str) -> Table:
+    """Trials with their objectives and parameters."""
+    scores, names = scores_of(folder.definition), short_names(param_keys(folder))
+    rows = [
+        (
+            str(trial.number),
+            *(score_text(score, place, trial) for place, score in enumerate(scores)),
+            *(_param(trial, key) for key in names),
+            str(sum(run.epochs for run in trial.runs.values())),
+            spoken(trial_seconds(trial)),
+        )
+        for trial in trials
+    ]
+    labels = (score.unit_label for score in scores)
+    return Table(title=title, head=("trial", *labels, *names.values(), "epochs", "time"), rows=tuple(rows), numeric=0)
+
+
+def _param(trial: TrialRecord, key: str) -> str:
+    return value_text(trial.params[key]) if key in trial.params else "–"
+
+
+def searched_table(folder: StudyFolder) -> Table:
+    """Data, base model, versions, and every parameter with its domain and base value."""
+    definition = folder.definition
+    base = definition.base
+    rows = [
+        ("data", base.data.shards or "no path"),
+        ("data hash", definition.shards_sha256 or "not recorded"),
+        ("base model", f"{base.model.name} ({'causal' if base.model.causal else 'bidirectional'})"),
+        ("created", definition.created or "not recorded"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in definition.versions.items()) or "not recorded"),
+    ]
+    rows += [(key, _domain(definition.space.get(key), value_at(definition.config, key))) for key in param_keys(folder)]
+    return Table(title="What was searched", head=("what", "value"), rows=tuple(rows))
+
+
+def _domain(domain: Mapping[str, Any] | None, base: Any) -> str:
+    """A parameter's domain in words, and the base configuration's value."""
+    own = "its default" if base is None else value_text(base)
+    return f"{'not in the space' if domain is None else domain_text(domain)}; base {own}"
+
+
+def domain_text(domain: Mapping[str, Any]) -> str:
+    """``0.01 to 1, logarithmic`` or ``bank, batch``, and when it is asked for."""
+    if "choices" in domain:
+        parts = [", ".join(map(value_text, domain["choices"]))]
+    else:
+        parts = [f"{value_text(domain['low'])} to {value_text(domain['high'])}"]
+        parts += [f"in steps of {value_text(domain['step'])}"] if domain.get("step") else []
+        parts += ["logarithmic"] if domain.get("log") else []
+    conditions = " and ".join(f"{key} is {value_text(value)}" for key, value in domain.get("when", {}).items())
+    return ", ".join(parts) + (f"; only where {conditions}" if conditions else "")
+
+
+def budget_table(folder: StudyFolder, progress: Progress) -> Table:
+    """What was asked for, and what it came to."""
+    sweep, trials = folder.definition.sweep, folder.ledger.trials.values()
+    asked = [
+        ("trials planned", str(sweep.trials) if sweep.trials else "as many as the time allows"),
+        ("time", sweep.time or "no limit"),
+        ("sampler, scheduler", f"{sweep.sampler}, {sweep.scheduler}"),
+        ("seeds per trial", str(sweep.seeds)),
+    ]
+    counts = [(f"trials {state}", str(count)) for state, count in progress.counts.items() if count]
+    spent = math.fsum(seconds for seconds in map(trial_seconds, trials) if not math.isnan(seconds))
+    epochs = sum(run.epochs for trial in trials for run in trial.runs.values())
+    times = [("time of all trials together", spoken(spent)), ("time of the sweep", spoken(folder.ledger.worked_s))]
+    rows = (*asked, *counts, ("epochs", f"{epochs:,}"), *times)
+    return Table(title="Budget, and what happened", head=("what", "value"), rows=rows)
+
+
+def comparison_table(folder: StudyFolder) -> Table:
+    """The best trial beside the base configuration; without rows where no trial is complete."""
+    best, base, scores = best_trial(folder), base_trial(folder), scores_of(folder.definition)
+    title = f"Best and base configuration of study {folder.definition.name}"
+    if best is None:
+        return Table(title=title, head=("", "base", "best"), rows=())
+    base_number = "–" if base is None else str(base.number)
+    rows = [("trial", base_number, str(best.number))]
+    for place, score in enumerate(scores):
+        own = "–" if base is None else score_text(score, place, base)
+        rows.append((score.unit_label, own, score_text(score, place, best)))
+    sections = folder.definition.config
+    rows += [(key, _own(value_at(sections, key)), _param(best, key)) for key in param_keys(folder)]
+    return Table(title=title, head=("", "base", "best"), rows=tuple(rows))
+
+
+def _own(value: Any) -> str:
+    return "default" if value is None else value_text(value)
+
+
+def ended_early_table(folder: StudyFolder) -> Table | None:
+    """Failed and pruned trials by reason; None where there are none."""
+    reasons = [
+        (state, str(len(numbers)), reason, numbers_text(numbers))
+        for state, found in (("failed", failures(folder)), ("pruned", pruned(folder)))
+        for reason, numbers in found.items()
+    ]
+    rows = reasons[:MOST_REASONS]
+    if others := reasons[MOST_REASONS:]:
+        count = sum(int(row[1]) for row in others)
+        rows.append(("both", str(count), f"{len(others)} further reasons", "see trials.csv"))
+    head = ("state", "count", "reason", "which")
+    return Table(title="Trials that ended early", head=head, rows=tuple(rows), numeric=len(head)) if rows else None

@@ -1,0 +1,17 @@
+"""The reports' texts; what a user named is escaped when it is put in."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+def environment(*, html: bool) -> Environment:
+    """Where the templates are found; those of HTML escape everything."""
+    return Environment(  # noqa: S701 - Markdown has escapes of its own
+        loader=PackageLoader("tune.report"),
+        autoescape=html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
