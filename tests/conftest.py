@@ -1,6 +1,11 @@
 """How tests share two processes: those that start a cluster, a server or a browser never run at the same time."""
 
 import pytest
+from hypothesis import settings
+
+# A shared machine says nothing of an example's own time; a test that hangs meets pytest's limit.
+settings.register_profile("dclf", deadline=None)
+settings.load_profile("dclf")
 
 HEAVY = ("ray", "mlflow", "browser")
 

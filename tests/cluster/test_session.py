@@ -11,7 +11,7 @@ from cluster.resources import ClusterResources
 from cluster.session import ray_session
 
 # Ray warns of deprecations of its own.
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*")]
+pytestmark = pytest.mark.ray
 
 JOIN = """
 from cluster.session import ray_session

@@ -14,7 +14,7 @@ from dclf.data.reader import ShardSet
 from dclf.data.schema import columns_for
 
 # Ray warns of deprecations of its own.
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*")]
+pytestmark = pytest.mark.ray
 MODALITIES = ("text", "audio", "visual")
 
 

@@ -10,7 +10,6 @@ MIB = 2**20
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*")
 def test_memory_does_not_grow_with_the_data(local_ray: ClusterResources) -> None:
     size = 384 * MIB
     measured = measure(size, DataConfig(cache_mb=16, shuffle_mb=16))

@@ -25,7 +25,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),  # three starts of Ray Train on a busy machine
     pytest.mark.usefixtures("local_ray"),
-    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*"),
 ]
 Change = Callable[..., Config]
 

@@ -30,10 +30,6 @@ pytestmark = [
     pytest.mark.mlflow,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    # Ray and MLflow warn of deprecations of their own.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
 

@@ -9,14 +9,6 @@ from tests.tune.tracking.server import Server
 from tune.tracking.store import Store, connect
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """MLflow uses an SQLAlchemy option that SQLAlchemy means to drop."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"))
-
-
 @pytest.fixture(autouse=True)
 def no_tracking_uri(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
