@@ -19,6 +19,8 @@ from tune.commands.options import command_parser
 HOST = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 5000, 5099
 START_LIMIT_S = 60.0
+PAGE = "/#/experiments?workflowType=machine_learning"
+"""Where MLflow shows runs and models; by itself it opens on pages for language models."""
 EXAMPLES = """\
 examples:
   dclf ui
@@ -62,7 +64,7 @@ def serve(uri: str, port: int = 0) -> int:
     address = f"http://{HOST}:{claim_port(port)}"
     with tempfile.TemporaryFile() as log, _server(uri, address, log) as server:
         wait_until_up(server, address, log)
-        print(f"MLflow UI: {address} (Ctrl-C ends it)", flush=True)
+        print(f"MLflow UI: {address}{PAGE} (Ctrl-C ends it)", flush=True)
         try:
             server.wait()
         except KeyboardInterrupt:

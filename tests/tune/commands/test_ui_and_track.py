@@ -70,7 +70,7 @@ def test_the_ui_answers_and_ends_on_an_interrupt(tmp_path: Path) -> None:
         try:
             assert ui.stdout is not None
             line = ui.stdout.readline()
-            (address,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
+            (address,) = re.findall(r"(http://127\.0\.0\.1:\d+)/#/experiments\?workflowType=machine_learning ", line)
             with urlopen(address, timeout=10) as page:
                 assert b"<html" in page.read()
         finally:
