@@ -15,6 +15,12 @@ from tune.commands.dispatch import Command, dispatch
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
     "train": Command("train a model, or resume a run", "tune.commands.train:main"),
+    "plan": Command("what a sweep would run, on which slots, how long", "tune.commands.plan:main"),
+    "sweep": Command("search configurations for the best validation score", "tune.commands.sweep:main"),
+    "resume": Command("go on with a sweep that was cut short", "tune.commands.resume:main"),
+    "list": Command("the studies there are, and how far they are", "tune.commands.list_studies:main"),
+    "show": Command("one study: best trials, failures, how to go on", "tune.commands.show_study:main"),
+    "report": Command("write the report of a study", "tune.commands.report_study:main"),
     "evaluate": Command("score a finished run on a split", "tune.commands.evaluate:main"),
     "ui": Command("show the runs in the MLflow UI", "tune.commands.ui:main"),
     "track": Command("send metrics kept while the MLflow server was away", "tune.commands.track:main"),
@@ -79,7 +85,8 @@ def _explain(error: Exception) -> int:
     # Imported here, where the command that failed has paid for it already.
     from cluster.plan import PlanError  # noqa: PLC0415
     from tune.config_files import ConfigError  # noqa: PLC0415
+    from tune.study.folder import StudyError  # noqa: PLC0415
 
     problems = error.problems if isinstance(error, ConfigError) else [str(error) or type(error).__name__]
     print(*(f"dclf: error: {problem}" for problem in problems), sep="\n", file=sys.stderr)
-    return USAGE if isinstance(error, (ConfigError, PlanError)) else FAILED
+    return USAGE if isinstance(error, (ConfigError, PlanError, StudyError)) else FAILED

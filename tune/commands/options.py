@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,27 @@ def add_output_option(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output", choices=("text", "json"), default="text", help="how the result is printed on stdout"
     )
+
+
+LOGS = ("auto", "live", "plain", "jsonl", "quiet")
+
+
+def add_log_options(parser: ArgumentParser) -> None:
+    """Add ``--log``, ``--quiet`` and ``--verbose``."""
+    parser.add_argument(
+        "--log", choices=LOGS, default="auto", help="progress: live on a terminal, plain lines elsewhere"
+    )
+    parser.add_argument("--quiet", action="store_true", help="as --log quiet: the result only")
+    parser.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")
+
+
+def chosen_log(log: str, *, quiet: bool) -> str:
+    """``live``, ``plain``, ``jsonl`` or ``quiet``: on ``auto`` the one that stderr can show."""
+    if quiet:
+        return "quiet"
+    if log == "auto":
+        return "live" if sys.stderr.isatty() else "plain"
+    return log
 
 
 def add_overwrite_option(parser: ArgumentParser) -> None:

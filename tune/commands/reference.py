@@ -14,6 +14,7 @@ import yaml
 from docstring_parser import parse
 
 from dclf.config import Config
+from tune.search.settings import SweepSettings
 from tune.settings import config_types, describe
 
 HEAD = """\
@@ -57,6 +58,18 @@ def annotated_yaml(config: Config) -> str:
     return "\n".join(lines)
 
 
+def annotated_sweep(settings: SweepSettings) -> str:
+    """The ``sweep`` section as YAML with each key's meaning above it, the space a line per key."""
+    docs, lines = _attributes(SweepSettings), ["sweep:"]
+    for name, value in settings.to_dict().items():
+        lines.append(f"  # {docs[name]}")
+        if name == "space" and value:
+            lines += ["  space:", *(f"    {key}: {_flow(domain)}" for key, domain in value.items())]
+        else:
+            lines.append(f"  {name}: {_flow(value)}")
+    return "\n".join(lines) + "\n"
+
+
 def _flow(value: Any) -> str:
     """A value on one line, as YAML reads it back."""
     plain = list(value) if isinstance(value, tuple) else value
@@ -77,6 +90,7 @@ def configuration_page() -> str:
         lines.append(_row(key, kind, defaults[parent][name] if name else defaults[parent], docs[key]))
     for model in base_model_names():
         lines += _options_table(model)
+    lines += _sweep_table()
     return "\n".join(lines) + "\n"
 
 
@@ -93,14 +107,25 @@ def _options_table(model: str) -> list[str]:
     ]
 
 
+def _sweep_table() -> list[str]:
+    """The rows of the section that sweeps read beside a run's configuration."""
+    docs, defaults = _attributes(SweepSettings), asdict(SweepSettings())
+    text = "how `dclf sweep` searches, see [sweeps.md](sweeps.md); `dclf train` passes over it."
+    hints = get_type_hints(SweepSettings)
+    return [
+        *_table_head("sweep", text),
+        *(_row(f"sweep.{name}", hint, defaults[name], docs[name]) for name, hint in hints.items()),
+    ]
+
+
 def _table_head(title: str, text: str) -> list[str]:
     sentence = text[0].upper() + text[1:]
     return [f"\n## {title}\n", f"{sentence}\n", "| key | type | default | meaning |", "|---|---|---|---|"]
 
 
 def _row(key: str, kind: Any, default: Any, text: str) -> str:
-    shown = "empty" if default in ("", {}) else f"`{_flow(default)}`"
-    return f"| `{key}` | {describe(kind)} | {shown} | {text} |"
+    shown = "empty" if default in ("", {}, ()) else f"`{_flow(default)}`"
+    return f"| `{key}` | {describe(kind)} | {shown} | {text.replace('``', '`')} |"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from jsonargparse import ArgumentParser
 
 from dclf.config import Config
-from tune.commands.options import add_output_option, command_parser
+from tune.commands.options import add_log_options, add_output_option, chosen_log, command_parser
 from tune.commands.overrides import split_overrides
 from tune.commands.reference import annotated_yaml, field_docs
 from tune.commands.results import print_run
@@ -32,7 +32,6 @@ examples:
 
 Progress goes to stderr, the result to stdout; its last line is the test WF1, or with --output json one JSON object.
 """
-LOGS = ("auto", "live", "plain", "jsonl", "quiet")
 FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print_config")
 VALUED = ("--resume", "--log", "--output")
 RESUMABLE = ("track.uri",)
@@ -86,9 +85,7 @@ def parser(*, with_keys: bool) -> ArgumentParser:
     presets = ", ".join(preset_names())
     made.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
     made.add_argument("--resume", metavar="RUN", help="go on with a run that was cut short: its id or name")
-    made.add_argument("--log", choices=LOGS, default="auto", help="progress: live on a terminal, plain lines elsewhere")
-    made.add_argument("--quiet", action="store_true", help="as --log quiet: the result only")
-    made.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")
+    add_log_options(made)
     made.add_argument("--print_config", action="store_true", help="print the whole configuration as YAML and stop")
     add_output_option(made)
     if with_keys:
@@ -117,13 +114,10 @@ def _needless(config: str | None, overrides: dict[str, str]) -> list[str]:
 
 def choose_view(log: str, *, quiet: bool) -> QuietView:
     """The view that the options ask for, and on `auto` the one that stderr can show."""
-    if quiet or log == "quiet":
-        return QuietView()
-    if log == "jsonl":
-        return JsonLinesView()
-    if log == "live" or (log == "auto" and sys.stderr.isatty()):
+    chosen = chosen_log(log, quiet=quiet)
+    if chosen == "live":
         # rich is only needed on a terminal.
         from tune.commands.live import RichView  # noqa: PLC0415
 
         return RichView()
-    return PlainView()
+    return {"plain": PlainView, "jsonl": JsonLinesView, "quiet": QuietView}[chosen]()

@@ -1,0 +1,167 @@
+"""What a study shows while it goes on: plain lines, JSON lines, or nothing. ``study_views_live`` has the moving view.
+
+As with the views of a single run (``tune.commands.views``), results are printed by the command on stdout; these
+views write to stderr, save for JSON lines, which are made to be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from dclf.training.reports import EpochReport
+from tune.commands.options import chosen_log
+from tune.commands.study_views_state import (
+    StudyState,
+    budget_text,
+    counts_text,
+    params_text,
+    progress_text,
+    values_text,
+)
+from tune.commands.views import duration
+from tune.study.folder import StudyFolder
+from tune.study.ledger import ENDED, TrialRecord
+from tune.study.view import NoStudyView
+
+
+class QuietStudyView(NoStudyView):
+    """Says nothing; also the ground on which the other views stand.
+
+    Attributes:
+        folder: the study's, None until it has started.
+    """
+
+    folder: StudyFolder | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was found."""
+
+    def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:  # noqa: ARG002
+        """Remember the study."""
+        self.folder = folder
+
+
+class PlainStudyView(QuietStudyView):
+    """A line per trial that ends, for terminals that cannot redraw and for log files."""
+
+    def __init__(self, stream: TextIO | None = None, state: StudyState | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._state = state or StudyState()
+
+    def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:
+        """Name the study, print its plan, and what is done already."""
+        super().started(folder, plan_lines, run_id)
+        self._state.started(folder, run_id)
+        self._say(headline(folder, run_id), *plan_lines)
+        if folder.ledger.trials:
+            self._say(f"so far: {counts_text(self._state)}")
+
+    def trial(self, trial: TrialRecord) -> None:
+        """How the trial ended, the best so far, and the time left."""
+        self._state.trial(trial)
+        if trial.state in ENDED:
+            self._say("  ".join(self._parts(trial)))
+
+    def _parts(self, trial: TrialRecord) -> list[str]:
+        state = self._state
+        parts = [f"trial {trial.number} {trial.state}  {values_text(state.scores, trial.values)}"]
+        if trial.reason:
+            parts.append(f"({trial.reason})")
+        if state.best is not None:
+            parts.append(f"best {state.scores[0].number(state.best.values[0])} (trial {state.best.number})")
+        parts.append(progress_text(state))
+        if state.left is not None:
+            parts.append(f"left {duration(state.left)}")
+        return [*parts, params_text(trial.params)]
+
+    def epoch(self, number: int, seed: int, report: EpochReport) -> None:
+        """Reckon with it."""
+        self._state.epoch(number, seed, report)
+
+    def note(self, text: str) -> None:
+        """Print the note."""
+        self._say(text)
+
+    def finished(self, folder: StudyFolder) -> None:  # noqa: ARG002
+        """Print what the trials came to."""
+        self._say(f"{counts_text(self._state)}; took {duration(self._state.spent)}")
+
+    def _say(self, *lines: str) -> None:
+        print(*lines, sep="\n", file=self._stream, flush=True)
+
+
+class JsonLinesStudyView(QuietStudyView):
+    """One JSON object per event, each with the key ``event``: started, trial, epoch, note, finished or failed."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write ``failed`` where the study ended by an exception."""
+        if error is not None:
+            self._write("failed", error=str(error) or type(error).__name__)
+
+    def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:
+        """Write what was asked for, the plan, and how many trials there are already."""
+        super().started(folder, plan_lines, run_id)
+        definition = folder.definition
+        self._write(
+            "started",
+            study=definition.name,
+            run_id=run_id,
+            folder=str(folder.path),
+            plan=plan_lines,
+            settings=definition.settings,
+            space=definition.space,
+            trials=len(folder.ledger.trials),
+        )
+
+    def trial(self, trial: TrialRecord) -> None:
+        """Write the trial as it stands."""
+        self._write("trial", **asdict(trial))
+
+    def epoch(self, number: int, seed: int, report: EpochReport) -> None:
+        """Write the report."""
+        self._write("epoch", trial=number, seed=seed, **report.to_dict())
+
+    def note(self, text: str) -> None:
+        """Write the note."""
+        self._write("note", text=text)
+
+    def finished(self, folder: StudyFolder) -> None:
+        """Write the name; the command's result follows."""
+        self._write("finished", study=folder.definition.name)
+
+    def _write(self, event: str, **content: Any) -> None:
+        print(json.dumps({"event": event, **content}, default=str), file=self._stream, flush=True)
+
+
+def choose_study_view(log: str, *, quiet: bool) -> QuietStudyView:
+    """The view that the options ask for, and on `auto` the one that stderr can show."""
+    chosen = chosen_log(log, quiet=quiet)
+    if chosen == "live":
+        # rich is only needed on a terminal.
+        from tune.commands.study_views_live import RichStudyView  # noqa: PLC0415
+
+        return RichStudyView()
+    return {"plain": PlainStudyView, "jsonl": JsonLinesStudyView, "quiet": QuietStudyView}[chosen]()
+
+
+def headline(folder: StudyFolder, run_id: str) -> str:
+    """What is searched, how, on what, as which run."""
+    definition = folder.definition
+    settings, config = definition.sweep, definition.base
+    scheduler = "" if settings.scheduler == "none" else f" and {settings.scheduler}"
+    search = f"{budget_text(settings)} by {settings.sampler}{scheduler}".strip()
+    return f"study {definition.name}: {search}, {config.model.name} on {config.data.shards}, run {run_id}"

@@ -1,0 +1,187 @@
+"""The live view of a study on a terminal: one panel, redrawn in place, no higher than the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from dclf.training.reports import EpochReport
+from tune.commands.study_views import QuietStudyView, headline
+from tune.commands.study_views_state import (
+    RECENT,
+    Running,
+    StudyState,
+    budget_text,
+    counts_text,
+    params_text,
+    progress_text,
+    values_text,
+)
+from tune.commands.views import duration, percent
+from tune.study.folder import StudyFolder
+from tune.study.ledger import State, TrialRecord
+
+STYLES: dict[State, str] = {"complete": "green", "pruned": "yellow", "failed": "bold red"}
+FIXED_ROWS = 9 + RECENT
+"""Rows of the panel beside those of running trials: its frame, what all trials came to, and those that ended last."""
+WIDE = 76
+"""Columns from which on running trials have room for bars and parameters."""
+
+
+class RichStudyView(QuietStudyView):
+    """Progress, counts, the best trial, running ones epoch by epoch, and those that ended last; notes scroll above.
+
+    Args:
+        console: where to draw; stderr where None.
+        now: seconds, monotonic.
+    """
+
+    def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._console = console or Console(stderr=True)
+        self._state = StudyState(now)
+        self._waiting = "starting"
+        self._rows = 0
+        self._live = Live(get_renderable=self.render, console=self._console, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the panel away and leave a line of counts; what was printed above it stays."""
+        self._live.stop()
+        if self.folder is not None:
+            self._console.print(Text(f"{counts_text(self._state)}; {duration(self._state.spent)} spent"))
+
+    def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:
+        """Print the plan and head the panel with the study."""
+        super().started(folder, plan_lines, run_id)
+        self._state.started(folder, run_id)
+        self._waiting = "waiting for the first trial"
+        self._console.print(Text(headline(folder, run_id), style="bold"))
+        for line in plan_lines:
+            self._console.print(Text(line, style="dim"))
+
+    def trial(self, trial: TrialRecord) -> None:
+        """Show the trial."""
+        self._state.trial(trial)
+        self._waiting = "" if self._state.running or self._state.waiting else "writing the report"
+
+    def epoch(self, number: int, seed: int, report: EpochReport) -> None:
+        """Show the epoch with the next redraw."""
+        self._state.epoch(number, seed, report)
+
+    def note(self, text: str) -> None:
+        """Print the note."""
+        self._console.print(Text(text, style="cyan"))
+
+    def finished(self, folder: StudyFolder) -> None:  # noqa: ARG002
+        """Say that only the records are left to close."""
+        self._waiting = "closing the study"
+
+    def render(self) -> RenderableType:
+        """The panel as it stands."""
+        state = self._state
+        title = f"study {state.name} · {budget_text(state.settings)}" if state.name else "dclf sweep"
+        return Panel(Group(*self._parts()), title=Text(title, overflow="ellipsis", no_wrap=True), title_align="left")
+
+    def _parts(self) -> Iterator[RenderableType]:
+        state = self._state
+        if state.name:
+            yield self._progress()
+            yield _line(Text(counts_text(state)))
+            yield _line(self._best())
+        if state.running or self._rows:
+            yield Text()
+            yield self._trials()
+        if state.recent:
+            yield Text()
+            yield from (self._ended(trial) for trial in list(state.recent))
+        if self._waiting:
+            yield Spinner("dots", text=f"{self._waiting}, {duration(state.spent)}")
+
+    def _progress(self) -> RenderableType:
+        state = self._state
+        line = Table.grid(padding=(0, 1), expand=True)
+        for ratio in (None, 1, None):
+            line.add_column(ratio=ratio, no_wrap=True)
+        left = "" if state.left is None else f", {duration(state.left)} left"
+        bar = ProgressBar(total=state.planned or None, completed=state.ended, pulse=not state.planned)
+        line.add_row(progress_text(state), bar, f"{duration(state.spent)} spent{left}")
+        return line
+
+    def _best(self) -> Text:
+        state, trial = self._state, self._state.best
+        if trial is None:
+            return Text.assemble("best ", ("none yet", "dim"))
+        value = values_text(state.scores, trial.values)
+        where = f" by trial {trial.number} ({state.scores[0].label})  "
+        return Text.assemble("best ", (value, "bold green"), where, (params_text(trial.params), "dim"))
+
+    def _trials(self) -> RenderableType:
+        """Running trials; the table keeps the height that it once had, as far as the terminal allows."""
+        running = sorted(self._state.running.items())
+        room = max(self._console.size.height - FIXED_ROWS, 1)
+        self._rows = min(max(self._rows, len(running)), room)
+        shown = running if len(running) <= self._rows else running[: self._rows - 1]
+        wide = self._console.size.width >= WIDE
+        table = self._table(wide=wide)
+        for _, trial in shown:
+            table.add_row(*self._row(trial, wide=wide))
+        if hidden := len(running) - len(shown):
+            table.add_row("", Text(f"and {hidden} more", style="dim"))
+        for _ in range(self._rows - len(shown) - bool(hidden)):
+            table.add_row("")
+        return table
+
+    def _table(self, *, wide: bool) -> Table:
+        table = Table(box=None, padding=(0, 2, 0, 0), expand=True, header_style="dim", pad_edge=False)
+        table.add_column("trial", justify="right", no_wrap=True, min_width=5)
+        table.add_column("epoch", no_wrap=True, min_width=9)
+        if wide:
+            table.add_column("", width=12)
+        table.add_column("val WF1", justify="right", no_wrap=True, min_width=7)
+        table.add_column("best", justify="right", no_wrap=True, min_width=5)
+        if wide:
+            table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
+        return table
+
+    def _row(self, running: Running, *, wide: bool) -> list[RenderableType]:
+        report, trial = running.report, running.trial
+        done, total = (0, 1) if report is None else (report.epoch, report.epochs)
+        epoch: RenderableType = Text("starting", style="dim") if report is None else self._epoch(running, report)
+        now = "" if report is None else percent(report.validation["wf1"])
+        best = "" if report is None else percent(report.best_wf1)
+        cells: list[RenderableType] = [str(trial.number), epoch, now, Text(best, style="bold")]
+        if wide:
+            params = Text(params_text(trial.params), style="dim", no_wrap=True, overflow="ellipsis")
+            cells = [*cells[:2], ProgressBar(total=total, completed=done), *cells[2:], params]
+        return cells
+
+    def _epoch(self, running: Running, report: EpochReport) -> str:
+        seeds = f" seed {running.seed}" if self._state.settings.seeds > 1 else ""
+        return f"{report.epoch}/{report.epochs}{seeds}"
+
+    def _ended(self, trial: TrialRecord) -> RenderableType:
+        text = Text.assemble((f"{trial.number:>5}  ", ""), (f"{trial.state:<8}", STYLES.get(trial.state, "")), "  ")
+        text.append(f"{values_text(self._state.scores, trial.values):>5}")
+        text.append(f"  {trial.reason or params_text(trial.params)}", style="dim")
+        return _line(text)
+
+
+def _line(text: Text) -> Text:
+    """One row, cut with an ellipsis where the terminal is narrow."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text

@@ -1,0 +1,91 @@
+"""``dclf sweep``: search the configurations, and say which one is best on validation.
+
+dclf sweep CONFIG [--section.key VALUE ...] [--trials N --time T ...]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser
+
+from tune.commands.options import add_log_options
+from tune.commands.reference import annotated_sweep, annotated_yaml
+from tune.commands.study_views import QuietStudyView, choose_study_view
+from tune.commands.sweep_options import Asked, add_settings_help, read_command_line, require_local_room, sweep_parser
+from tune.commands.sweep_results import run_study
+from tune.config_files import ConfigError
+
+if TYPE_CHECKING:
+    from tune.sweeps import Study
+
+EXAMPLES = """\
+examples:
+  dclf sweep iemocap --data.shards shards/iemocap --trials 50 --name gammas
+  dclf sweep my.yaml --trials 0 --time 12h --sampler gp        the space is the section sweep.space of my.yaml
+  dclf sweep my.yaml --trials 40 --seeds-per-trial 3 --scheduler none
+  dclf sweep my.yaml --gpus-per-trial 0.25 --concurrency auto
+  dclf sweep my.yaml --print_config > mine.yaml                a file to start from
+  dclf plan sweep my.yaml --trials 50                          what would run, before it does
+
+The searched metric is always a validation one. Progress goes to stderr, the result to stdout; its last line is the
+best validation score, or with --output json one JSON object. Ctrl-C ends a sweep cleanly; dclf resume goes on with it.
+"""
+FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print_config")
+VALUED = ("--name", "--address", "--log", "--output")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Search as the command line says; the exit code."""
+    print_config = "--print_config" in argv
+    # jsonargparse takes this name for its own action, which stops at the first mistake.
+    words = [word for word in argv if word != "--print_config"]
+    asked = read_command_line(words, parser(), FLAGS, VALUED, values=not print_config)
+    if print_config:
+        if asked.problems:
+            raise ConfigError(asked.problems)
+        return _print_config(asked)
+    asked.require_sound()
+    require_local_room(asked)
+    return _sweep(asked)
+
+
+def _print_config(asked: Asked) -> int:
+    """The default space is spelt out: it is what one wants to change."""
+    from tune.search.checks import sweep_space  # noqa: PLC0415 - help does not wait for Optuna
+
+    settings = replace(asked.settings, space=sweep_space(asked.settings, asked.config).spec)
+    sys.stdout.write(f"{annotated_yaml(asked.config)}\n{annotated_sweep(settings)}")
+    return 0
+
+
+def _sweep(asked: Asked) -> int:
+    options = asked.options
+    as_json = options.output == "json" or options.log == "jsonl"
+
+    def work(view: QuietStudyView) -> Study:
+        # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
+        from tune.sweeps import sweep  # noqa: PLC0415
+
+        return sweep(
+            asked.config,
+            asked.settings,
+            name=options.name,
+            view=view,
+            verbose=options.verbose,
+            address=options.address,
+        )
+
+    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    made = sweep_parser("dclf sweep", "Search configurations for the best validation score.", EXAMPLES)
+    add_log_options(made)
+    made.add_argument("--print_config", action="store_true", help="print the whole configuration as YAML and stop")
+    add_settings_help(made)
+    return made

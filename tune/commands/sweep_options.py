@@ -1,0 +1,160 @@
+"""Options of ``dclf sweep`` and ``dclf plan sweep``: short names of the sweep's settings, and what both check."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jsonargparse import ArgumentParser, Namespace
+
+from cluster.trial_plan import local_trial_resources, plan_trials
+from dclf.config import Config
+from tune.commands.options import add_output_option, command_parser
+from tune.commands.overrides import split_overrides
+from tune.config_files import ConfigError, preset_names, suggestion
+from tune.search.settings import SweepSettings
+from tune.study.folder import StudyError, study_path
+
+ALIASES = {
+    "--trials": "sweep.trials",
+    "--time": "sweep.time",
+    "--sampler": "sweep.sampler",
+    "--scheduler": "sweep.scheduler",
+    "--concurrency": "sweep.concurrency",
+    "--workers-per-trial": "sweep.workers_per_trial",
+    "--gpus-per-trial": "sweep.gpus_per_trial",
+    "--seeds-per-trial": "sweep.seeds",
+    "--storage": "sweep.storage",
+}
+"""Short option -> the key that it sets."""
+HELP = {
+    "--trials": "how many trials; 0 for as many as --time allows",
+    "--time": "how long, such as 90min or 12h, over all resumptions",
+    "--sampler": "where trials come from: tpe, gp, cmaes, random, grid or nsga2",
+    "--scheduler": "which trials end early: asha, median, hyperband, pbt or none",
+    "--concurrency": "trials at a time: auto, or a number",
+    "--workers-per-trial": "0 trains in the trial's own process; more go through Ray Train",
+    "--gpus-per-trial": "GPUs of a trial; 0.25 puts four on a card",
+    "--seeds-per-trial": "trainings per trial; its value is their mean",
+    "--storage": "folder of studies",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command line that was understood.
+
+    Attributes:
+        options: the command's own options.
+        config: the base configuration.
+        settings: of the sweep.
+        problems: what is wrong with both, each one line.
+    """
+
+    options: Namespace
+    config: Config
+    settings: SweepSettings
+    problems: list[str] = field(default_factory=list)
+
+    def require_sound(self) -> None:
+        """Refuse what cannot be run.
+
+        Raises:
+            ConfigError: with every mistake at once, the study's name included.
+        """
+        if problems := [*self.problems, *_name_problems(self.options.name, self.settings.storage)]:
+            raise ConfigError(problems)
+
+
+def read_command_line(
+    argv: Sequence[str], parser: ArgumentParser, flags: Sequence[str], valued: Sequence[str], *, values: bool = True
+) -> Asked:
+    """Tell options from overrides and read the configuration.
+
+    Args:
+        argv: the command's arguments.
+        parser: of the command's own options; ``CONFIG`` and ``--name`` are among them.
+        flags: those without a value.
+        valued: those with a value.
+        values: whether impossible values count as mistakes.
+
+    Raises:
+        ConfigError: the configuration file cannot be read at all.
+        SystemExit: help was asked for, or an option of the command is wrong.
+    """
+    rest, overrides, mistakes = split_overrides(_spelt_out(argv), flags, valued)
+    options = parser.parse_args(rest)
+    mistakes += _mistyped(overrides, [*ALIASES, *flags, *valued])
+    if overrides.get("sweep.concurrency") == "auto":
+        overrides["sweep.concurrency"] = "0"
+    # Imported here, so that help does not wait for Optuna.
+    from tune.search.read import read_sweep  # noqa: PLC0415
+
+    config, settings, problems = read_sweep(options.config, overrides, values=values)
+    return Asked(options, config, settings, [*mistakes, *problems])
+
+
+def sweep_parser(prog: str, description: str, epilog: str) -> ArgumentParser:
+    """What both commands take."""
+    made = command_parser(prog, description, epilog)
+    made.usage = f"{prog} [CONFIG] [--section.key VALUE ...] [options]"
+    presets = ", ".join(preset_names())
+    made.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
+    made.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
+    made.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_output_option(made)
+    return made
+
+
+def add_settings_help(parser: ArgumentParser) -> None:
+    """List the short options in the help; they are taken out of the command line before the parser sees it."""
+    group = parser.add_argument_group("search (each is short for the key in brackets; --sweep.KEY sets any other)")
+    for option, key in ALIASES.items():
+        group.add_argument(option, dest=f"alias_{key}", metavar=option[2].upper(), help=f"{HELP[option]} [{key}]")
+
+
+def require_local_room(asked: Asked) -> None:
+    """Refuse at once what this machine has no room for; a cluster is asked when it is joined.
+
+    Raises:
+        TrialPlanError: the layout does not fit.
+    """
+    if is_local(asked.options.address):
+        resources = local_trial_resources(asked.config, asked.settings)
+        plan_trials(asked.config, asked.settings, resources)
+
+
+def is_local(address: str | None) -> bool:
+    """Whether Ray will be started on this machine."""
+    return not (address or os.environ.get("RAY_ADDRESS"))
+
+
+def _spelt_out(argv: Sequence[str]) -> list[str]:
+    """Short options as the keys they stand for."""
+    words = []
+    for word in argv:
+        option, equals, value = word.partition("=")
+        words.append(f"--{ALIASES[option]}{equals}{value}" if option in ALIASES else word)
+    return words
+
+
+def _mistyped(overrides: dict[str, str], known: Sequence[str]) -> list[str]:
+    """Takes options that look like one of the command's out of the overrides, and says what they may have meant."""
+    meant = {key: suggestion(f"--{key}", known) for key in overrides if "." not in key}
+    problems = [f"--{key}: unknown option{hint}" for key, hint in meant.items() if hint]
+    for key in [key for key, hint in meant.items() if hint]:
+        del overrides[key]
+    return problems
+
+
+def _name_problems(name: str, storage: str) -> list[str]:
+    """What keeps a new study of this name from being made; an empty name is made up later."""
+    if not name:
+        return []
+    try:
+        taken = (study_path(storage, name) / "study.yaml").exists()
+    except StudyError as error:
+        return [f"--name: {error}"]
+    advice = f"go on with it (dclf resume {name}) or choose another --name"
+    return [f"--name: study {name!r} exists already in {storage}; {advice}"] if taken else []

@@ -1,0 +1,94 @@
+"""Prints what a study came to, for people or as one line of JSON, and says how to go on with one that was cut short."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune.commands.options import print_json
+from tune.commands.study_views import QuietStudyView
+from tune.report.scores import scores_of, short_names, value_text
+from tune.search.settings import SweepSettings
+from tune.study.folder import StudyFolder
+
+if TYPE_CHECKING:
+    from tune.sweeps import Study
+
+NAME_WIDTH = 11
+
+
+def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, as_json: bool) -> int:
+    """Work on a study and print what it came to; the exit code, 1 where no trial is complete.
+
+    However it is cut short, once the study exists stderr says how to go on.
+    """
+    try:
+        with view:
+            study = work(view)
+    except BaseException:
+        if view.folder is not None:
+            print(f"dclf: cut short; go on with: {resume_command(view.folder)}", file=sys.stderr)
+        raise
+    print_study(study, as_json=as_json)
+    return 0 if study.best else 1
+
+
+def resume_command(folder: StudyFolder) -> str:
+    """What goes on with a study."""
+    storage = folder.path.parent
+    usual = Path(SweepSettings().storage).absolute()
+    elsewhere = "" if storage == usual else f" --storage {shlex.quote(str(storage))}"
+    return f"dclf resume {folder.definition.name}{elsewhere}"
+
+
+def study_result(study: Study) -> dict[str, Any]:
+    """A study as JSON has it: ids, places, counts, and the best trial with its values in [0, 1]."""
+    folder, best = study.folder, study.best
+    names = [score.name for score in scores_of(folder.definition)]
+    found = None
+    if best is not None:
+        values = dict(zip(names, best.values, strict=False))
+        found = {"trial": best.number, "values": values, "params": dict(best.params)}
+    return {
+        "study": folder.definition.name,
+        "folder": str(folder.path),
+        "trials": dict(_counts(folder)),
+        "best": found,
+        "report": str(study.report),
+        "run_id": study.run_id,
+        "tracking_uri": study.tracking_uri,
+    }
+
+
+def print_study(study: Study, *, as_json: bool) -> None:
+    """The best trial, its parameters, and where the rest is; the best value of the first objective comes last."""
+    if as_json:
+        print_json(study_result(study))
+        return
+    folder, best = study.folder, study.best
+    counts = ", ".join(f"{count} {state}" for state, count in _counts(folder).items())
+    _print("study", f"{folder.definition.name} ({counts or 'no trials'})")
+    _print("tracked at", f"{study.tracking_uri}, run {study.run_id}")
+    _print("report", str(study.report))
+    if best is None:
+        print("no trial is complete, so there is no best one", flush=True)
+        return
+    _print("best trial", str(best.number))
+    names = short_names(list(best.params))
+    for key, value in best.params.items():
+        _print("", f"{names[key]} {value_text(value)}")
+    scores = scores_of(folder.definition)
+    for score, value in list(zip(scores, best.values, strict=False))[::-1]:
+        print(f"best {score.label} {score.number(value)}", flush=True)
+
+
+def _print(name: str, text: str) -> None:
+    print(f"{name:<{NAME_WIDTH}} {text}")
+
+
+def _counts(folder: StudyFolder) -> Counter[str]:
+    return Counter(trial.state for trial in folder.ledger.trials.values())
