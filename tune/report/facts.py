@@ -60,7 +60,7 @@ class ReportFacts:
     commands: tuple[tuple[str, str], ...]
 
 
-def report_facts(folder: StudyFolder, best_file: str = "best.yaml") -> ReportFacts:
+def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
     """Gather what the study came to.
 
     Args:
@@ -74,7 +74,7 @@ def report_facts(folder: StudyFolder, best_file: str = "best.yaml") -> ReportFac
         title=f"Study {name} on {data.name}",
         data=data,
         standing=standing_text(progress),
-        result=tuple(_result(folder)),
+        result=tuple(result_lines(folder)),
         warnings=tuple(_warnings(folder, data, progress)),
         searched=searched_table(folder),
         budget=budget_table(folder, progress),
@@ -92,18 +92,27 @@ def standing_text(progress: Progress) -> str:
     counts = f": {', '.join(others)}" if others else ""
     worker = f", {progress.worker} works on it" if progress.worker else ""
     why = f" ({progress.stopped})" if progress.standing == "finished" else ""
-    return f"{progress.standing.capitalize()}{why}{worker}; {progress.text} ended{counts}."
+    begun = "not started" if progress.standing == "new" else progress.standing
+    return f"{begun.capitalize()}{why}{worker}; {progress.text} ended{counts}."
 
 
-def next_commands(folder: StudyFolder, progress: Progress, best_file: str) -> Iterator[tuple[str, str]]:
-    """What for -> command line."""
+def next_commands(folder: StudyFolder, progress: Progress, best_file: str = "") -> Iterator[tuple[str, str]]:
+    """What for -> command line.
+
+    Args:
+        folder: the study.
+        progress: where it stands.
+        best_file: path of the best configuration; empty where no report has written it yet.
+    """
     name, storage = shlex.quote(folder.definition.name), storage_option(folder)
     if progress.standing in ("interrupted", "new"):
         yield "go on with it", f"dclf resume {name}{storage}"
-    if best_trial(folder) is not None:
+    if best_file and best_trial(folder) is not None:
         yield "train the best configuration and score it once on the test split", f"dclf train {shlex.quote(best_file)}"
-    yield "look at it again", f"dclf show {name}{storage}"
-    yield "renew this report", f"dclf report {name}{storage}"
+    if best_file:
+        yield "look at it again", f"dclf show {name}{storage}"
+    verb = "renew this report" if best_file else "write its report and its best configuration"
+    yield verb, f"dclf report {name}{storage}"
 
 
 def storage_option(folder: StudyFolder) -> str:
@@ -112,7 +121,8 @@ def storage_option(folder: StudyFolder) -> str:
     return "" if parent == Path(STORAGE).absolute() else f" --storage {shlex.quote(str(parent))}"
 
 
-def _result(folder: StudyFolder) -> Iterator[str]:
+def result_lines(folder: StudyFolder) -> Iterator[str]:
+    """Sentences on the best trial, and its gain over the base configuration."""
     best, base, first = best_trial(folder), base_trial(folder), scores_of(folder.definition)[0]
     if best is None:
         yield "No trial is complete yet."

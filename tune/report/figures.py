@@ -130,9 +130,9 @@ class _Studio:
     def need(self, trials: int, params: int = 0) -> None:
         """Raise NothingToDraw unless there are so many complete trials and varied parameters."""
         if len(self.done) < trials:
-            raise NothingToDraw(f"needs {trials} complete trials, there are {len(self.done)}")
+            raise NothingToDraw(f"needs complete trials: at least {trials}, there are {len(self.done)}")
         if params and len(self.varied) < params:
-            raise NothingToDraw(f"needs {params} parameters that take several values, there are {len(self.varied)}")
+            raise NothingToDraw(f"needs parameters that take several values: at least {params}, has {len(self.varied)}")
 
 
 def _history(studio: _Studio) -> Drawing:

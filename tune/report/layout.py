@@ -27,8 +27,11 @@ def history(figure: Figure, score: Score, values: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(*_limits(values, score))
     _small_dots(axes)
-    where = "lower right" if score.direction == "maximize" else "upper right"
-    axes.legend(["complete trial", "best so far"], loc=where, fontsize=SMALL)
+    axes.legend(
+        ["complete trial", "best so far"],
+        loc="lower right" if score.direction == "maximize" else "upper right",
+        fontsize=SMALL,
+    )
 
 
 def curves(figure: Figure, label: str) -> None:
@@ -109,10 +112,8 @@ def _finish(figure: Figure, width: float, height: float) -> None:
 
 def _small_dots(axes: Axes, size: float = 14) -> None:
     for dots in axes.findobj(PathCollection):
-        count = len(dots.get_offsets())
-        dots.set(
-            sizes=[size if count <= MANY else 4], linewidths=[0.4 if count <= MANY else 0], rasterized=count > MANY
-        )
+        many = len(np.asarray(dots.get_offsets())) > MANY
+        dots.set(sizes=[4 if many else size], linewidths=[0 if many else 0.4], rasterized=many)
 
 
 def _readable(axes: Axes, *, x: int, y: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tune.report.scores import Score, scores_of
@@ -30,14 +30,19 @@ def pareto(folder: StudyFolder) -> list[TrialRecord]:
     Ordered by the first objective; with one objective, all trials that reach the best value.
     """
     scores = scores_of(folder.definition)
-    ranked = [(_ranks(scores, trial), trial) for trial in _complete(folder, len(scores))]
-    ranked.sort(key=lambda pair: (pair[0], pair[1].number))
-    front: list[tuple[tuple[float, ...], TrialRecord]] = []
-    for ranks, trial in ranked:
-        # A trial that beats this one stands before it, and the front's best of those beats it too.
-        if not any(_beats(other, ranks) for other, _ in front):
-            front.append((ranks, trial))
-    return [trial for _, trial in front]
+    trials = list(_complete(folder, len(scores)))
+    return [trials[place] for place in front([_ranks(scores, trial) for trial in trials])]
+
+
+def front(ranks: Sequence[tuple[float, ...]]) -> list[int]:
+    """Places of the tuples that no other dominates, smaller being better; in the order of the tuples, then places."""
+    order = sorted(range(len(ranks)), key=lambda place: (ranks[place], place))
+    found: list[int] = []
+    for place in order:
+        # What dominates this one stands before it, and so does something in the front that dominates both.
+        if not any(_beats(ranks[other], ranks[place]) for other in found):
+            found.append(place)
+    return found
 
 
 def base_trial(folder: StudyFolder) -> TrialRecord | None:

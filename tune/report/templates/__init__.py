@@ -7,9 +7,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 def environment(*, html: bool) -> Environment:
     """Where the templates are found; those of HTML escape everything."""
-    return Environment(  # noqa: S701 - Markdown has escapes of its own
+    return Environment(
         loader=PackageLoader("tune.report"),
-        autoescape=html,
+        autoescape=html,  # noqa: S701 - Markdown has escapes of its own
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

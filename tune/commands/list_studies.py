@@ -1,0 +1,53 @@
+"""``dclf list``: the studies of a storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tune.commands.options import add_output_option, command_parser, print_json
+from tune.commands.study_tables import aligned
+from tune.search.settings import SweepSettings
+
+EXAMPLES = """\
+examples:
+  dclf list
+  dclf list --storage /scratch/studies
+  dclf list --output json
+"""
+HEAD = ("name", "kind", "state", "complete", "pruned", "failed", "planned", "best", "created", "worked on by")
+STORAGE = SweepSettings().storage
+
+
+def main(argv: Sequence[str]) -> int:
+    """List as the command line says; the exit code."""
+    parser = command_parser("dclf list", "The studies of a storage, the latest first, and how far they are.", EXAMPLES)
+    parser.add_argument("--storage", default=STORAGE, help="folder of studies")
+    add_output_option(parser)
+    options = parser.parse_args(argv)
+    # Imported here, so that help does not wait.
+    from tune.report.summary import list_studies  # noqa: PLC0415
+
+    studies = list_studies(options.storage)
+    if options.output == "json":
+        print_json({"storage": options.storage, "studies": studies})
+    elif studies:
+        rows = [_row(study) for study in studies if "error" not in study]
+        print(*aligned([HEAD, *rows], right=range(3, 8)), sep="\n")
+        for study in studies:
+            if "error" in study:
+                print(f"{study['name']}: cannot be read: {study['error']}")
+    else:
+        print(f"no studies in {options.storage}; dclf sweep makes one")
+    return 0
+
+
+def _row(study: Mapping[str, Any]) -> tuple[str, ...]:
+    from tune.report.scores import Score  # noqa: PLC0415
+
+    score = Score(name=study["objective"], direction=study["direction"])
+    best = "–" if study["best_value"] is None else f"{study['objective']} {score.number(study['best_value'])}"
+    counts = [str(study["trials"][state]) for state in ("complete", "pruned", "failed")]
+    planned = str(study["planned"] or "any")
+    created = study["created"][:16].replace("T", " ")
+    return (study["name"], study["kind"], study["standing"], *counts, planned, best, created, study["worker"] or "–")

@@ -1,0 +1,76 @@
+"""``dclf report``: the report of a study as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune.commands.options import add_output_option, command_parser, print_json
+from tune.search.settings import SweepSettings
+
+if TYPE_CHECKING:
+    from tune.report.files import ReportFiles
+
+EXAMPLES = """\
+examples:
+  dclf report gammas
+  dclf report gammas --out paper/gammas
+  dclf report gammas --output json
+
+The HTML file holds everything and needs no other file; docs/reports.md says what is in a report.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the report as the command line says; the exit code."""
+    parser = command_parser(
+        "dclf report",
+        "Write the report of a study: HTML, Markdown, tables as CSV and LaTeX, figures as SVG, the best configuration.",
+        EXAMPLES,
+    )
+    parser.add_argument("name", help="name of the study; dclf list knows them")
+    parser.add_argument("--out", default="", help="folder for the files; report in the study's folder where absent")
+    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_output_option(parser)
+    options = parser.parse_args(argv)
+    files = _write(options.storage, options.name, Path(options.out) if options.out else None)
+    if options.output == "json":
+        print_json(_plain(files))
+    else:
+        _print(files)
+    return 0
+
+
+def _write(storage: str, name: str, out: Path | None) -> ReportFiles:
+    # Imported here, so that help does not wait for Optuna, pandas and matplotlib, nor a mistyped name.
+    from tune.study.folder import StudyFolder  # noqa: PLC0415
+
+    folder = StudyFolder.open(storage, name)
+    from tune.report.files import write_report  # noqa: PLC0415
+    from tune.study.optuna_state import load_study  # noqa: PLC0415
+
+    return write_report(folder, load_study(folder), out)
+
+
+def _plain(files: ReportFiles) -> dict[str, Any]:
+    return {
+        "folder": str(files.folder),
+        "html": str(files.html),
+        "markdown": str(files.markdown),
+        "config": None if files.config is None else str(files.config),
+        "tables": {name: str(path) for name, path in files.tables.items()},
+        "figures": {name: str(path) for name, path in files.figures.items()},
+        "missing": files.missing,
+    }
+
+
+def _print(files: ReportFiles) -> None:
+    print(f"report    {files.html}")
+    print(f"markdown  {files.markdown}")
+    for path in (*files.tables.values(), *files.figures.values()):
+        print(f"          {path}")
+    for name, reason in files.missing.items():
+        print(f"          no figure {name}: {reason}")
+    if files.config is not None:
+        print(f"best      {files.config}")

@@ -1,0 +1,82 @@
+"""``dclf show``: one study, from its definition and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tune.commands.options import add_output_option, command_parser, print_json
+from tune.commands.study_tables import aligned
+from tune.search.settings import SweepSettings
+
+if TYPE_CHECKING:
+    from tune.report.tables import Table
+    from tune.study.folder import StudyFolder
+
+EXAMPLES = """\
+examples:
+  dclf show gammas
+  dclf show gammas --storage /scratch/studies
+  dclf show gammas --output json
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show as the command line says; the exit code."""
+    parser = command_parser(
+        "dclf show", "What a study searches, how far it is, its best trials, its failures, and how to go on.", EXAMPLES
+    )
+    parser.add_argument("name", help="name of the study; dclf list knows them")
+    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_output_option(parser)
+    options = parser.parse_args(argv)
+    # Imported here, so that help does not wait.
+    from tune.report.summary import study_details  # noqa: PLC0415
+    from tune.study.folder import StudyFolder  # noqa: PLC0415
+
+    folder = StudyFolder.open(options.storage, options.name)
+    if options.output == "json":
+        print_json(study_details(folder))
+    else:
+        print(*study_lines(folder), sep="\n")
+    return 0
+
+
+def study_lines(folder: StudyFolder) -> Iterator[str]:
+    """The study for a terminal."""
+    from tune.report.facts import next_commands, result_lines, standing_text  # noqa: PLC0415
+    from tune.report.progress import progress_of  # noqa: PLC0415
+    from tune.report.ranking import pareto, top_trials  # noqa: PLC0415
+    from tune.report.tables import (  # noqa: PLC0415
+        budget_table,
+        comparison_table,
+        ended_early_table,
+        searched_table,
+        trials_table,
+    )
+
+    progress, name = progress_of(folder), folder.definition.name
+    yield f"{folder.definition.kind} {name}: {standing_text(progress)}"
+    yield from result_lines(folder)
+    several = len(folder.definition.sweep.objectives) > 1
+    tables = [
+        searched_table(folder),
+        budget_table(folder, progress),
+        comparison_table(folder),
+        trials_table(folder, top_trials(folder, 10), "Best trials"),
+        trials_table(folder, pareto(folder), "Pareto front") if several else None,
+        ended_early_table(folder),
+    ]
+    for table in tables:
+        if table is not None and table.rows:
+            yield from ("", *_table_lines(table))
+    yield from ("", "How to go on")
+    yield from aligned([(f"  {command}", purpose) for purpose, command in next_commands(folder, progress)])
+
+
+def _table_lines(table: Table) -> Iterator[str]:
+    yield table.title
+    prose = table.head == ("what", "value")
+    rows = table.rows if prose else (table.head, *table.rows)
+    right = () if prose else range(table.numeric, len(table.head))
+    yield from (f"  {line}" for line in aligned(rows, right=right))

@@ -1,0 +1,94 @@
+"""A study in a few facts, from its definition, ledger and lock alone: what ``dclf list`` and ``dclf show`` print."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from tune.report.progress import Progress, failures, progress_of
+from tune.report.ranking import base_trial, best_trial, pareto, top_trials
+from tune.report.scores import scores_of
+from tune.report.table import trial_seconds
+from tune.study.folder import StudyFolder, study_names
+from tune.study.ledger import TrialRecord
+
+
+def list_studies(storage: Path | str) -> list[dict[str, Any]]:
+    """One summary per study, the latest first; one that cannot be read has its ``error`` instead.
+
+    Args:
+        storage: folder of studies.
+    """
+    return [_summary_or_error(storage, name) for name in study_names(storage)]
+
+
+def _summary_or_error(storage: Path | str, name: str) -> dict[str, Any]:
+    try:
+        return study_summary(StudyFolder.open(storage, name))
+    except (ValueError, OSError, KeyError) as error:
+        # One damaged study must not hide the others.
+        return {"name": name, "error": str(error)}
+
+
+def study_summary(folder: StudyFolder) -> dict[str, Any]:
+    """Name, kind, standing, counts, best value and who works on the study; plain values for JSON."""
+    progress, best = progress_of(folder), best_trial(folder)
+    first = scores_of(folder.definition)[0]
+    return {
+        "name": folder.definition.name,
+        "kind": folder.definition.kind,
+        "created": folder.definition.created,
+        "path": str(folder.path),
+        **_standing(progress),
+        "objective": first.name,
+        "direction": first.direction,
+        "best_trial": None if best is None else best.number,
+        "best_value": None if best is None else best.values[0],
+    }
+
+
+def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
+    """As ``study_summary``, with the definition, the best and base trials, the top ones and failures by reason."""
+    best, base = best_trial(folder), base_trial(folder)
+    several = len(scores_of(folder.definition)) > 1
+    return {
+        **study_summary(folder),
+        "objectives": dict(folder.definition.sweep.objectives),
+        "space": dict(folder.definition.space),
+        "settings": dict(folder.definition.settings),
+        "shards": folder.definition.base.data.shards,
+        "shards_sha256": folder.definition.shards_sha256,
+        "best": None if best is None else trial_facts(best),
+        "base": None if base is None else trial_facts(base),
+        "top": [trial_facts(trial) for trial in top_trials(folder, top)],
+        "pareto": [trial.number for trial in pareto(folder)] if several else [],
+        "failures": failures(folder),
+    }
+
+
+def trial_facts(trial: TrialRecord) -> dict[str, Any]:
+    """A trial as plain values; numbers that are none become null."""
+    seconds = trial_seconds(trial)
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "values": [None if math.isnan(value) else value for value in trial.values],
+        "params": dict(trial.params),
+        "seeds": {str(seed): list(run.values) for seed, run in trial.runs.items()},
+        "run_ids": [run.run_id for run in trial.runs.values()],
+        "epochs": sum(run.epochs for run in trial.runs.values()),
+        "seconds": None if math.isnan(seconds) else round(seconds, 3),
+        "origin": trial.origin,
+        "reason": trial.reason,
+    }
+
+
+def _standing(progress: Progress) -> dict[str, Any]:
+    return {
+        "standing": progress.standing,
+        "trials": dict(progress.counts),
+        "ended": progress.ended,
+        "planned": progress.planned,
+        "worker": progress.worker,
+    }
