@@ -7,7 +7,7 @@ and overridden key by key; everything else is a section of ``dclf.config.Config`
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -38,11 +38,13 @@ class Entry:
         key: dotted, such as ``loss.gamma_ca``.
         value: as YAML or Python reads it, its type still unchecked.
         where: ``file:line`` or ``--option``, for messages.
+        inner: where the keys of a mapping stand that is the value.
     """
 
     key: str
     value: Any
     where: str
+    inner: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -139,10 +141,17 @@ class _Document:
     def _sections(self, loader: yaml.SafeLoader, root: yaml.Node) -> Iterator[Entry]:
         for section, node, where in self._pairs(loader, root, "", f"{self.name}:1"):
             if section not in self.sections:
-                yield Entry(section, loader.construct_object(node, deep=True), where)
+                yield self._entry(loader, section, node, where)
             elif node.tag != "tag:yaml.org,2002:null":
                 for key, value, at in self._pairs(loader, node, f"{section}.", where):
-                    yield Entry(key, loader.construct_object(value, deep=True), at)
+                    yield self._entry(loader, key, value, at)
+
+    def _entry(self, loader: yaml.SafeLoader, key: str, node: yaml.Node, where: str) -> Entry:
+        inner: dict[str, str] = {}
+        if isinstance(node, yaml.MappingNode):
+            pairs = self._pairs(loader, node, f"{key}.", where)
+            inner = {name.removeprefix(f"{key}."): at for name, _, at in pairs}
+        return Entry(key, loader.construct_object(node, deep=True), where, inner)
 
     def _pairs(
         self, loader: yaml.SafeLoader, node: yaml.Node, prefix: str, place: str
