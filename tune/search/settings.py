@@ -25,9 +25,9 @@ class SweepSettings:
         seed: of the sampler.
         startup_trials: random trials before the sampler and the scheduler start to learn.
         grace_epochs: epochs that every trial gets before it may be ended.
-        stop_at: end the sweep once a trial reaches this value of the first objective; None for never.
+        stop_at: end the sweep once a trial reaches this value of the first objective; null for never.
         stop_after: end the sweep after so many finished trials without a better one; 0 for never.
-        space: dotted key -> domain, see ``tune.search.space``; empty for the default space over gamma_ca, gamma_mc,
+        space: dotted key -> domain, see docs/sweeps.md; empty for the default space over gamma_ca, gamma_mc,
             W and tau.
         start_points: configurations to try first, dotted key -> value each, after the base configuration itself.
         warm_start: names of earlier studies of the same storage whose finished trials the sampler knows.

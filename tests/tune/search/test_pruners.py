@@ -1,0 +1,63 @@
+"""Which trials a pruner ends, given the best values so far of some trials."""
+
+import optuna
+import pytest
+
+from tune.search.pruners import make_pruner
+from tune.search.settings import Scheduler, SweepSettings
+
+EPOCHS = 30
+
+
+def ended_at(scheduler: Scheduler, finals: list[float], *, startup: int = 4, grace: int = 3) -> list[int | None]:
+    """The epoch at which each trial was ended; trial i is at finals[i] from its first epoch on."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    settings = SweepSettings(scheduler=scheduler, startup_trials=startup, grace_epochs=grace)
+    pruner = make_pruner(settings, EPOCHS)
+    assert pruner is not None
+    study = optuna.create_study(study_name="fixed", direction="maximize", pruner=pruner)
+    return [_train(study, final) for final in finals]
+
+
+def _train(study: optuna.Study, value: float) -> int | None:
+    trial = study.ask()
+    for epoch in range(1, EPOCHS + 1):
+        trial.report(value, epoch)
+        if trial.should_prune():
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return epoch
+    study.tell(trial, value)
+    return None
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "median", "hyperband"])
+def test_startup_trials_are_spared_and_judge_the_others(scheduler: Scheduler) -> None:
+    ended = ended_at(scheduler, [0.4, 0.5, 0.6, 0.3, *[0.1] * 8])
+    assert ended[:4] == [None] * 4
+    late = [epoch for epoch in ended[4:] if epoch is not None]
+    assert len(late) >= 4
+    assert min(late) == 3
+
+
+def test_rungs_of_successive_halving() -> None:
+    # Of the seven at the first rung, a third, which is two, go on.
+    assert ended_at("asha", [0.1] * 4 + [0.9, 0.5, 0.4])[4:] == [None, None, 3]
+    assert ended_at("asha", [0.1, 0.2, 0.9, 0.9, 0.9, 0.3])[5] == 3
+
+
+def test_the_median_of_finished_trials() -> None:
+    assert ended_at("median", [0.1, 0.2, 0.3, 0.4, 0.24, 0.26]) == [None] * 4 + [3, None]
+
+
+@pytest.mark.parametrize("scheduler", ["none", "pbt"])
+def test_no_pruner(scheduler: Scheduler) -> None:
+    assert make_pruner(SweepSettings(scheduler=scheduler), 60) is None
+
+
+def test_nobody_is_ended_before_the_last_epoch_of_short_trainings() -> None:
+    assert make_pruner(SweepSettings(grace_epochs=5), 5) is None
+    assert make_pruner(SweepSettings(grace_epochs=5), 6) is not None
+
+
+def test_a_trial_that_is_not_a_number_is_ended() -> None:
+    assert ended_at("asha", [0.1] * 4 + [float("nan")])[4] == 3

@@ -1,0 +1,188 @@
+"""A sweep is read from a file and overrides, with every mistake at its line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tune.config_files import ConfigError
+from tune.search.checks import objective_problems, sweep_space
+from tune.search.read import load_sweep, read_sweep
+from tune.search.settings import SweepSettings
+from tune.settings import load_config, read_config
+
+SHARDS = {"data.shards": "shards"}
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "sweep.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+FILE = """\
+extends: meld
+data:
+  shards: shards
+sweep:
+  trials: 20
+  time: 1h30min
+  objectives: {f1/joy: maximize}
+  warm_start: [earlier]
+  stop_at: null
+  start_points:
+    - {loss.gamma_ca: 0.5}
+  space:
+    loss.gamma_ca: {low: 0, high: 1}
+    loss.window: {low: 2, high: 8, int: true}
+"""
+
+
+def test_a_file_with_a_sweep(tmp_path: Path) -> None:
+    file = write(tmp_path, FILE)
+    config, settings = load_sweep(file, {"sweep.trials": "30", "loss.window": "5"})
+    assert (config.loss.window, config.train.batch_size) == (5, 8)
+    assert settings == SweepSettings(
+        trials=30,
+        time="1h30min",
+        objectives={"f1/joy": "maximize"},
+        warm_start=("earlier",),
+        start_points=({"loss.gamma_ca": 0.5},),
+        space={"loss.gamma_ca": {"low": 0, "high": 1}, "loss.window": {"low": 2, "high": 8, "int": True}},
+    )
+    assert SweepSettings.from_dict(settings.to_dict()) == settings
+
+
+def test_training_passes_over_the_section_but_not_over_its_options(tmp_path: Path) -> None:
+    file = write(tmp_path, FILE)
+    assert load_config(file) == load_config("meld", SHARDS)
+    assert read_config(file, {"sweep.trials": "5"})[1] == ["sweep.trials: unknown key"]
+    assert load_config(write(tmp_path, "sweep:\n  tryals: 3\n"), SHARDS).loss.window == 10
+
+
+def test_without_a_file_or_section() -> None:
+    config, settings = load_sweep("meld", SHARDS)
+    assert settings == SweepSettings()
+    assert sweep_space(settings, config).size is None
+    assert load_sweep(None, SHARDS)[1] == settings
+
+
+def test_overrides_reach_into_the_section(tmp_path: Path) -> None:
+    overrides = {
+        "sweep.space.loss.temperature": "{low: 0.05, high: 0.2}",
+        "sweep.objectives": "{wa: maximize}",
+        "sweep.warm_start": "one,two",
+        "sweep": {"seeds": 3, "start_points": "[{loss.window: 3}]"},
+        "sweep.gpus_per_trial": 1,
+    }
+    settings = load_sweep(write(tmp_path, FILE), overrides)[1]
+    assert list(settings.space) == ["loss.gamma_ca", "loss.window", "loss.temperature"]
+    assert settings.space["loss.temperature"] == {"low": 0.05, "high": 0.2}
+    assert (settings.objectives, settings.warm_start) == ({"wa": "maximize"}, ("one", "two"))
+    assert (settings.seeds, settings.start_points, settings.gpus_per_trial) == (3, ({"loss.window": 3},), 1.0)
+
+
+def test_all_mistakes_at_once_with_their_lines(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """\
+data: {shards: shards}
+loss:
+  window: 0
+sweep:
+  tryals: 3
+  trials: many
+  seeds: 0
+  time: soon
+  space:
+    loss.gamma_ca: {low: 1, high: 0}
+    loss.gamma_ca: {low: 2, high: 1}
+    loss.temperatur: {low: 0.1, high: 1}
+    train.lr:
+      choices: []
+  objectives:
+    wf2: maximize
+""",
+    )
+    _, settings, found = read_sweep(file, {"sweep.concurrency": "-1", "train.epoch": "3"})
+    at = dict(line.removeprefix(f"{file}:").split(": ", 1) for line in found)
+    assert at == {
+        "3": "loss.window: must be at least 1, is 0",
+        "5": "sweep.tryals: unknown key; did you mean sweep.trials?",
+        "6": "sweep.trials: must be a whole number, is 'many'",
+        "7": "sweep.seeds: must be at least 1, is 0",
+        "8": "sweep.time: must be a duration such as 90min, 12h or 1h30min, is 'soon'",
+        "11": f"sweep.space.loss.gamma_ca: must stand once, but stands at {file}:10 already",
+        "10": "sweep.space.loss.gamma_ca: low must be below high, is 2 and 1",
+        "12": "sweep.space.loss.temperatur: unknown key; did you mean loss.temperature?",
+        "13": "sweep.space.train.lr: choices must be a list with at least one value, is []",
+        "16": "sweep.objectives.wf2: must be one of wf1, wa, f1/CLASS, accuracy/CLASS",
+        "train.epoch": "unknown key; did you mean train.epochs?",
+        "sweep.concurrency": "must be 0 or more, is -1",
+    }
+    assert settings.trials == SweepSettings().trials
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(file, {"sweep.concurrency": "-1", "train.epoch": "3"})
+    assert list(caught.value.problems) == found
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        ({"sweep.trials": -1}, "sweep.trials: must be 0 or more, is -1"),
+        ({"sweep.trials": 0}, "sweep.trials: must be above 0, or sweep.time must say how long to search"),
+        ({"sweep.trials": 2.5}, "sweep.trials: must be a whole number, is 2.5"),
+        ({"sweep.time": "90"}, "sweep.time: must be a duration such as 90min, 12h or 1h30min, is '90'"),
+        ({"sweep.sampler": "tp"}, "sweep.sampler: must be one of tpe, gp, cmaes, random, grid, nsga2, is 'tp'"),
+        ({"sweep.scheduler": "fast"}, "sweep.scheduler: must be one of none, asha, median, hyperband, pbt, is 'fast'"),
+        ({"sweep.objectives": "{}"}, "sweep.objectives: must name at least one of wf1, wa, f1/CLASS, accuracy/CLASS"),
+        (
+            {"sweep.objectives": "{loss: minimize}"},
+            "sweep.objectives.loss: must be one of wf1, wa, f1/CLASS, accuracy/CLASS",
+        ),
+        (
+            {"sweep.objectives": "{f1/: maximize}"},
+            "sweep.objectives.f1/: must be one of wf1, wa, f1/CLASS, accuracy/CLASS",
+        ),
+        ({"sweep.objectives.wf1": "up"}, "sweep.objectives.wf1: must be maximize or minimize, is 'up'"),
+        ({"sweep.seeds": 0}, "sweep.seeds: must be at least 1, is 0"),
+        ({"sweep.seed": -1}, "sweep.seed: must be 0 or more, is -1"),
+        ({"sweep.startup_trials": -1}, "sweep.startup_trials: must be 0 or more, is -1"),
+        ({"sweep.grace_epochs": 0}, "sweep.grace_epochs: must be at least 1, is 0"),
+        ({"sweep.stop_at": 70}, "sweep.stop_at: must be a score between 0 and 1, is 70.0"),
+        ({"sweep.stop_after": -1}, "sweep.stop_after: must be 0 or more, is -1"),
+        ({"sweep.concurrency": -1}, "sweep.concurrency: must be 0 or more, is -1"),
+        ({"sweep.workers_per_trial": -1}, "sweep.workers_per_trial: must be 0 or more, is -1"),
+        ({"sweep.gpus_per_trial": -0.5}, "sweep.gpus_per_trial: must be 0 or more and finite, is -0.5"),
+        ({"sweep.gpus_per_trial": 1.5}, "sweep.gpus_per_trial: must be a whole number above 1, is 1.5"),
+        ({"sweep.cache_mb": -1}, "sweep.cache_mb: must be 0 or more, is -1"),
+        ({"sweep.storage": ""}, "sweep.storage: must name the folder of studies, is empty"),
+        (
+            {"sweep.optuna": "optuna.db"},
+            "sweep.optuna: must be the URL of a database such as postgresql://host/name, is",
+        ),
+        ({"sweep.warm_start": ["../a"]}, "sweep.warm_start: a study's name must be 1 to 100 letters"),
+        ({"sweep.start_points": [{"loss.window": 99}]}, "sweep.start_points: point 1: loss.window: must be a whole"),
+        ({"sweep.start_points": [3]}, "sweep.start_points: must be a list, each a mapping of keys to values, is [3]"),
+        ({"sweep.space": [3]}, "sweep.space: must be a mapping of keys to values, is [3]"),
+        ({"sweep.space.loss.window": 3}, "sweep.space.loss.window: must be {low, high} or {choices}, is 3"),
+        ({"sweep.sampler": "grid"}, "sweep.sampler: grid needs countable values: loss.temperature has no step"),
+        ({"sweep.trial": 3}, "sweep.trial: unknown key; did you mean sweep.trials?"),
+        ({"sweep.trials": None}, "sweep.trials: must be a whole number, is None"),
+    ],
+)
+def test_every_impossible_value(overrides: dict[str, Any], line: str) -> None:
+    found = read_sweep("meld", {**SHARDS, **overrides})[2]
+    found = [text.removeprefix("meld: ") for text in found]
+    assert len(found) == 1
+    assert found[0].startswith(line)
+
+
+def test_classes_of_objectives_are_those_of_the_data() -> None:
+    settings = SweepSettings(objectives={"wf1": "maximize", "f1/joy": "maximize", "accuracy/hope": "maximize"})
+    assert objective_problems(settings, ["joy", "fear"]) == [
+        (
+            "sweep.objectives: the data have no accuracy/hope; they have accuracy/fear, accuracy/joy, f1/fear, f1/joy, "
+            "wa, wf1"
+        )
+    ]

@@ -1,0 +1,110 @@
+"""Every impossible value of a sweep's settings, at once and before anything starts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from dclf.config import Config
+from tune.search.durations import parse_duration
+from tune.search.samplers import sampler_problems
+from tune.search.settings import SweepSettings
+from tune.search.space import Space, default_space
+from tune.search.start_points import start_point_problems
+from tune.study.folder import StudyError, study_path
+
+OBJECTIVES = ("wf1", "wa")
+PER_CLASS = ("f1/", "accuracy/")
+DIRECTIONS = ("maximize", "minimize")
+
+
+def sweep_space(settings: SweepSettings, config: Config) -> Space:
+    """The space of a sweep, the default one where the settings name none."""
+    return Space.of(settings.space, config) if settings.space else default_space().based_on(config)
+
+
+def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
+    """Every impossible value, as ``sweep.KEY: what must hold, what came instead``; empty when the sweep is sound.
+
+    Classes of objectives are checked where the shards are opened, see ``objective_problems``.
+
+    Args:
+        settings: what was asked for.
+        config: the base configuration.
+    """
+    space = sweep_space(settings, config)
+    space_lines = space.problems(config)
+    found = [*_range_problems(settings), *_text_problems(settings), *_objective_problems(settings), *space_lines]
+    if not space_lines:
+        found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
+    return found
+
+
+def objective_problems(settings: SweepSettings, class_names: Iterable[str]) -> list[str]:
+    """Objectives of classes that the data do not have.
+
+    Args:
+        settings: what was asked for.
+        class_names: classes of the shard set.
+    """
+    known = {*OBJECTIVES, *(f"{kind}{name}" for kind in PER_CLASS for name in class_names)}
+    return [
+        f"sweep.objectives: the data have no {name}; they have {', '.join(sorted(known))}"
+        for name in settings.objectives
+        if name not in known
+    ]
+
+
+_Rule = tuple[tuple[str, ...], str, Callable[[float], bool]]
+_RULES: tuple[_Rule, ...] = (
+    (
+        ("trials", "stop_after", "startup_trials", "concurrency", "workers_per_trial", "cache_mb", "seed"),
+        "0 or more",
+        lambda value: value >= 0,
+    ),
+    (("gpus_per_trial",), "0 or more and finite", lambda value: 0 <= value < math.inf),
+    (("seeds", "grace_epochs"), "at least 1", lambda value: value >= 1),
+)
+
+
+def _range_problems(settings: SweepSettings) -> Iterator[str]:
+    for keys, must, holds in _RULES:
+        for key in keys:
+            value: Any = getattr(settings, key)
+            if not holds(value):
+                yield f"sweep.{key}: must be {must}, is {value}"
+    if settings.trials == 0 and not settings.time and settings.sampler != "grid":
+        yield "sweep.trials: must be above 0, or sweep.time must say how long to search"
+    if settings.gpus_per_trial > 1 and settings.gpus_per_trial % 1:
+        yield f"sweep.gpus_per_trial: must be a whole number above 1, is {settings.gpus_per_trial}"
+    if settings.stop_at is not None and not 0 <= settings.stop_at <= 1:
+        yield f"sweep.stop_at: must be a score between 0 and 1, is {settings.stop_at}"
+
+
+def _text_problems(settings: SweepSettings) -> Iterator[str]:
+    if settings.time:
+        try:
+            parse_duration(settings.time)
+        except ValueError as error:
+            yield f"sweep.time: {error}"
+    for name in settings.warm_start:
+        try:
+            study_path(settings.storage, name)
+        except StudyError as error:
+            yield f"sweep.warm_start: {error}"
+    if not settings.storage:
+        yield "sweep.storage: must name the folder of studies, is empty"
+    if settings.optuna and not re.match(r"[a-z][\w+]*://", settings.optuna):
+        yield f"sweep.optuna: must be the URL of a database such as postgresql://host/name, is {settings.optuna!r}"
+
+
+def _objective_problems(settings: SweepSettings) -> Iterator[str]:
+    if not settings.objectives:
+        yield f"sweep.objectives: must name at least one of {', '.join(OBJECTIVES)}, f1/CLASS, accuracy/CLASS"
+    for name, direction in settings.objectives.items():
+        if name not in OBJECTIVES and not (name.startswith(PER_CLASS) and name.partition("/")[2]):
+            yield f"sweep.objectives.{name}: must be one of {', '.join(OBJECTIVES)}, f1/CLASS, accuracy/CLASS"
+        if direction not in DIRECTIONS:
+            yield f"sweep.objectives.{name}: must be {' or '.join(DIRECTIONS)}, is {direction!r}"

@@ -1,0 +1,23 @@
+"""Durations as people write them: ``90min``, ``12h``, ``1h30min``."""
+
+from __future__ import annotations
+
+import re
+
+SECONDS = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|min|m|s)\s*")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as ``1h30min`` or ``45s``.
+
+    Raises:
+        ValueError: it is none, or nothing at all.
+    """
+    parts = list(_PART.finditer(text.strip()))
+    if not parts or "".join(part[0] for part in parts) != text.strip():
+        raise ValueError(f"must be a duration such as 90min, 12h or 1h30min, is {text!r}")
+    total = sum(float(part[1]) * SECONDS[part[2]] for part in parts)
+    if total <= 0:
+        raise ValueError(f"must be longer than nothing, is {text!r}")
+    return total

@@ -1,0 +1,72 @@
+"""Dotted overrides of a configuration: reading single keys, and setting several with their types checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from dclf.config import Config
+from tune.checked import Checked
+from tune.config_files import ConfigError, Entry
+
+OPTIONS = "model.options"
+
+
+def apply(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """The configuration with some keys changed; the options of a base model one by one.
+
+    Args:
+        config: where all other keys come from.
+        overrides: dotted key -> value.
+
+    Raises:
+        ConfigError: a key is unknown or a value has the wrong type. Impossible values are left to ``Config.problems``.
+    """
+    checked = Checked(values={"model.name": config.model.name, OPTIONS: dict(config.model.options)})
+    for key, value in overrides.items():
+        checked.add(Entry(key, value, ""))
+    checked.check_options()
+    if checked.problems:
+        raise ConfigError(checked.problems)
+    sections = config.to_dict()
+    for section, content in checked.nested().items():
+        sections[section] = {**sections[section], **content}
+    return Config.from_dict(sections)
+
+
+def refusals(config: Config, overrides: Mapping[str, Any]) -> list[str]:
+    """Why these overrides cannot be trained with, as ``key: what must hold, what came``; empty where they can."""
+    try:
+        changed = apply(config, overrides)
+    except ConfigError as error:
+        return list(error.problems)
+    known = set(config.problems())
+    return [problem for problem in changed.problems() if problem not in known]
+
+
+def value_of(config: Config, key: str) -> Any:
+    """What a configuration says of a dotted key, as plain containers; None where there is no such key.
+
+    A base model's options that it does not name have the model's own defaults.
+    """
+    if key.startswith(f"{OPTIONS}."):
+        return plain(_options(config).get(key.removeprefix(f"{OPTIONS}.")))
+    section, _, name = key.partition(".")
+    return plain(config.to_dict().get(section, {}).get(name))
+
+
+def _options(config: Config) -> dict[str, Any]:
+    # Imported here, so that help and documentation need no torch.
+    from dclf.models.contract import base_model_class, base_model_names  # noqa: PLC0415
+
+    name = config.model.name
+    defaults = asdict(base_model_class(name).Config()) if name in base_model_names() else {}
+    return {**defaults, **config.model.options}
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists, the form in which YAML and JSON give a value back."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,146 @@
+"""Optuna's samplers: where the next configuration comes from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import Study
+
+from tune.search.domains import Choices, Numbers
+from tune.search.grid import UncountableError
+from tune.search.grid_sampler import GridSampler
+from tune.search.settings import SweepSettings
+from tune.search.space import Space
+
+
+def search_seed(settings: SweepSettings, known: int) -> int:
+    """The seed of a sampler that starts or resumes with so many known trials.
+
+    A resumed sweep must not draw again what its first trials drew, and must draw the same whenever it is resumed here.
+    """
+    return int(np.random.SeedSequence([settings.seed, known]).generate_state(1)[0])
+
+
+def make_sampler(settings: SweepSettings, space: Space, search_seed: int) -> BaseSampler:
+    """The sampler that the settings name.
+
+    Args:
+        settings: sampler, seed, trials, objectives, scheduler and startup_trials.
+        space: what is searched; without problems.
+        search_seed: see ``search_seed``.
+
+    Raises:
+        UncountableError: a grid over a parameter without a step.
+    """
+    with warnings.catch_warnings():
+        # Options that Optuna may still change: its version is pinned.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return _make(settings, space, search_seed)
+
+
+def _make(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
+    match settings.sampler:
+        case "tpe":
+            return _tpe(settings, space, seed)
+        case "gp":
+            return GPSampler(seed=seed, n_startup_trials=settings.startup_trials, warn_independent_sampling=False)
+        case "cmaes":
+            return _cmaes(settings, space, seed)
+        case "random":
+            return RandomSampler(seed)
+        case "nsga2":
+            return NSGAIISampler(seed=seed, population_size=population(settings))
+        case "grid":
+            # The order must not change with the number of known trials.
+            return GridSampler(space, settings.seed)
+
+
+def _tpe(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
+    conditional = bool(space.conditions)
+    return TPESampler(
+        seed=seed,
+        n_startup_trials=settings.startup_trials,
+        # Optuna models parameters apart where there are several objectives; conditions need groups, and groups need
+        # them together.
+        multivariate=conditional or len(settings.objectives) == 1,
+        group=conditional,
+        constant_liar=True,
+    )
+
+
+def _cmaes(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
+    numbers = [domain for domain in space.domains.values() if isinstance(domain, Numbers)]
+    return CmaEsSampler(
+        seed=seed,
+        n_startup_trials=max(settings.startup_trials, 1),
+        warn_independent_sampling=False,
+        # Without a margin the search freezes between two steps.
+        with_margin=any(domain.whole or domain.step is not None for domain in numbers),
+        # Where halving ends most trials, there would be little else to learn from.
+        consider_pruned_trials=settings.scheduler in ("asha", "hyperband"),
+    )
+
+
+def population(settings: SweepSettings) -> int:
+    """Size of NSGA-II's generations: a fifth of the trials, so that there are some generations, between 4 and 50."""
+    return min(max(settings.trials // 5, 4), 50) if settings.trials else 20
+
+
+def exhausted(study: Study) -> bool:
+    """Whether the study's sampler has nothing left to suggest, as only a grid can; ask before ``study.ask``."""
+    return isinstance(study.sampler, GridSampler) and not study.sampler.left(study)
+
+
+def sampler_problems(settings: SweepSettings, space: Space) -> list[str]:
+    """Combinations of sampler, scheduler, objectives and space that cannot work, as ``key: what must hold``."""
+    return [*_objective_problems(settings), *_space_problems(settings, space), *_population_problems(settings, space)]
+
+
+def _objective_problems(settings: SweepSettings) -> Iterator[str]:
+    several = len(settings.objectives) > 1
+    if several and settings.sampler == "cmaes":
+        yield "sweep.sampler: cmaes knows one objective only; use tpe, gp or nsga2, or leave one objective"
+    if several and settings.scheduler != "none":
+        yield (
+            f"sweep.scheduler: {settings.scheduler} compares trials by one objective, there are "
+            f"{len(settings.objectives)}; write scheduler: none"
+        )
+
+
+def _space_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
+    if settings.sampler == "cmaes":
+        always = [key for key in space.domains if key not in space.conditions]
+        numbers = [key for key in always if not isinstance(space.domains[key], Choices)]
+        if len(numbers) < 2:
+            found = ", ".join(numbers) or "none"
+            yield f"sweep.sampler: cmaes needs two numeric parameters without conditions, has {found}; use tpe"
+    if settings.sampler == "grid":
+        try:
+            len(space.grid)
+        except UncountableError as error:
+            yield f"sweep.sampler: grid needs countable values: {error}; give it step or choices"
+
+
+SHAPING = ("model.name", "model.options", "data.modalities", "loss.ica_width", "loss.ablate", "loss.projection")
+"""Keys that decide which weights a model has, and how many."""
+
+
+def _population_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
+    if settings.scheduler != "pbt":
+        return
+    if not settings.trials:
+        yield "sweep.trials: must be the size of the population with scheduler pbt, is 0"
+    if settings.seeds > 1:
+        yield f"sweep.seeds: must be 1 with scheduler pbt, whose trials take over weights, is {settings.seeds}"
+    shaping = [key for key in space.domains if key.startswith(SHAPING)]
+    if shaping:
+        yield (
+            f"sweep.space.{shaping[0]}: cannot be searched with scheduler pbt: a trial takes over another's weights, "
+            "which must have the same shapes"
+        )
+    for key in space.conditions:
+        yield f"sweep.space.{key}: must have no condition with scheduler pbt, which changes every parameter"

@@ -1,0 +1,117 @@
+"""What is wrong with a search space: keys that are none or cannot vary, conditions, and values the config refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from dclf.config import Config
+from tune.checked import advice, config_types
+from tune.search.conditions import Condition
+from tune.search.domains import Numbers
+from tune.search.overrides import OPTIONS, refusals, value_of
+
+if TYPE_CHECKING:
+    from tune.search.space import Space
+
+PLANNED = "all trials of a study have the same slots"
+CONSTANT: Mapping[str, str] = {
+    "data.shards": "the trials of a study see one data set",
+    "train.seed": "sweep.seeds trains each trial with several",
+    "train.storage": "a study keeps its own checkpoints",
+    "train.workers": f"{PLANNED}; see sweep.workers_per_trial",
+    "train.cpus_per_worker": PLANNED,
+    "train.device": PLANNED,
+    "published": "it changes no training",
+    "track": "it changes no training",
+}
+"""Keys, or sections, that must be the same in all trials, and why."""
+
+
+def space_problems(space: Space, config: Config) -> list[str]:
+    """Every mistake of a space, as ``sweep.space.KEY: what must hold, what came``.
+
+    Args:
+        space: with ``config`` as its base.
+        config: the base configuration.
+    """
+    found = [*space.form_problems, *_key_problems(space), *_condition_problems(space, config)]
+    wrong = {line.split(": ")[0].removeprefix("sweep.space.") for line in found}
+    usable = [key for key in space.domains if key not in wrong]
+    # Values are tried in the order of dependence, which a cycle does not have.
+    if not found or not any("lead back" in line for line in found):
+        found += [line for key in usable for line in _value_problems(space, config, key)]
+    if not found and not any(_contexts(space, key) for key in usable):
+        found.append("sweep.space: must ask for at least one parameter, but no condition holds")
+    return found
+
+
+def _key_problems(space: Space) -> Iterator[str]:
+    for key in {**space.domains, **space.mistakes}:
+        reason = CONSTANT.get(key) or CONSTANT.get(key.partition(".")[0])
+        if reason:
+            yield f"sweep.space.{key}: cannot be searched: {reason}"
+        elif not _is_key(key):
+            yield f"sweep.space.{key}: unknown key{advice(key, config_types())}"
+
+
+def _is_key(key: str) -> bool:
+    return key in config_types() or key.startswith(f"{OPTIONS}.")
+
+
+def _condition_problems(space: Space, config: Config) -> Iterator[str]:
+    for key, conditions in space.conditions.items():
+        for condition in conditions:
+            if condition.key not in space.domains:
+                yield from _outside_problems(key, condition, config)
+                continue
+            for value in condition.values:
+                try:
+                    space.domains[condition.key].value(value)
+                except ValueError as error:
+                    yield f"sweep.space.{key}: when {condition.key} can never hold, its value {error}"
+
+
+def _outside_problems(key: str, condition: Condition, config: Config) -> Iterator[str]:
+    """A condition on a key outside the space; that it does not hold is no mistake, only that it never could."""
+    if not _is_key(condition.key) or value_of(config, condition.key) is None:
+        hint = advice(condition.key, config_types())
+        yield f"sweep.space.{key}: when {condition.key}: neither in the space nor in the configuration{hint}"
+        return
+    for value in condition.values:
+        for problem in refusals(config, {condition.key: value}):
+            yield f"sweep.space.{key}: when {condition.key} can never hold: {problem}"
+
+
+def _value_problems(space: Space, config: Config, key: str) -> Iterator[str]:
+    contexts = _contexts(space, key)
+    if not contexts and all(condition.key in space.domains for condition in space.conditions.get(key, ())):
+        yield f"sweep.space.{key}: when can never hold, its conditions exclude each other"
+    numbers = isinstance(space.domains[key], Numbers)
+    seen: set[str] = set()
+    for context, value in product(contexts, space.domains[key].samples()):
+        for problem in refusals(config, {**context, key: value}):
+            # Numbers that break the same rule are one mistake, every choice that is refused is one.
+            rule = problem.rpartition(", is ")[0] if numbers else problem
+            if rule not in seen:
+                seen.add(rule)
+                advised = "; write int: true" if numbers and "must be a whole number" in problem else ""
+                yield f"sweep.space.{key}: allows {value!r}{_beside(context)}, but {problem}{advised}"
+
+
+def _beside(context: Mapping[str, Any]) -> str:
+    return f" with {', '.join(f'{key} {value}' for key, value in context.items())}" if context else ""
+
+
+def _contexts(space: Space, key: str) -> list[dict[str, Any]]:
+    """Values of the parameters a key depends on, each set of which lets the key be asked; one empty set where none."""
+    contexts: list[dict[str, Any]] = [{}]
+    for condition in space.conditions.get(key, ()):
+        if condition.key in space.domains:
+            above = _contexts(space, condition.key)[:1]
+            contexts = [
+                {**context, **outer, condition.key: value}
+                for context, outer, value in product(contexts, above, condition.values)
+            ]
+    return [context for context in contexts if all(space.active(name, context) for name in [*context, key])]

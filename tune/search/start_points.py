@@ -1,0 +1,68 @@
+"""What a sweep tries first: the base configuration, then the start points that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dclf.config import Config
+from tune.config_files import ConfigError
+from tune.search.overrides import apply
+from tune.search.settings import SweepSettings
+from tune.search.space import Space
+
+
+def start_points(settings: SweepSettings, space: Space, config: Config) -> list[dict[str, Any]]:
+    """Overrides of the first trials, none twice, each with a value for every active parameter.
+
+    The base configuration comes first unless the space cannot express it (``space.outside`` says why).
+
+    Args:
+        settings: its ``start_points`` change the base configuration.
+        space: what is searched.
+        config: the base configuration.
+
+    Raises:
+        ValueError: the space cannot express a start point.
+    """
+    base = space.point(config)
+    points = [] if base is None else [base]
+    for given in settings.start_points:
+        point = complete(given, space, config)
+        if point not in points:
+            points.append(point)
+    return points
+
+
+def complete(given: Mapping[str, Any], space: Space, config: Config) -> dict[str, Any]:
+    """A start point with the base configuration's values where it says nothing.
+
+    Raises:
+        ValueError: the space cannot express it; the message names key and domain.
+    """
+    try:
+        changed = apply(config, given)
+    except ConfigError as error:
+        raise ValueError("; ".join(error.problems)) from None
+    unknown = [key for key in given if key not in space.domains]
+    if unknown:
+        raise ValueError(f"{unknown[0]}: is not searched; the space has {', '.join(space.domains)}")
+    if reasons := space.outside(changed):
+        raise ValueError("; ".join(reasons))
+    point = space.point(changed) or {}
+    idle = [key for key in given if key not in point]
+    if idle:
+        # params_of says which condition does not hold.
+        space.params_of({**point, **given})
+    return point
+
+
+def start_point_problems(settings: SweepSettings, space: Space, config: Config) -> list[str]:
+    """Start points that the space cannot express, as ``sweep.start_points: what must hold``."""
+    problems = []
+    for place, given in enumerate(settings.start_points, start=1):
+        try:
+            complete(given, space, config)
+        except ValueError as error:
+            problems.append(f"sweep.start_points: point {place}: {error}")
+    return problems
