@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ NEEDED_BYTES = 256 << 20
 PROBE_BYTES = 1 << 20
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's list of a run's checkpoints, in the run's folder."""
+
+
+_FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class StorageError(OSError):
@@ -52,6 +56,30 @@ def checked_storage(storage: str, run_name: str, *, resuming: bool = False, need
             "another name or another train.storage"
         )
     return folder
+
+
+@contextmanager
+def lost_storage_named(storage: str, remedy: str) -> Iterator[None]:
+    """Say of a device that became full or read-only in mid-run that it is the one with the checkpoints.
+
+    Args:
+        storage: ``train.storage``.
+        remedy: how to go on once there is room.
+
+    Raises:
+        StorageError: the block met such a device; other errors pass as they are.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        if error.errno not in _FULL_OR_CLOSED:
+            raise
+        raise StorageError(
+            f"train.storage: a checkpoint could not be kept at {storage} ({error}); free space or make it writable, "
+            f"then {remedy}"
+        ) from error
 
 
 def latest_checkpoint(storage: str, run_name: str) -> str | None:

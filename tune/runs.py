@@ -21,7 +21,7 @@ import torch
 from cluster.machine import machine_cpus
 from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
 from cluster.session import ray_session
-from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint
+from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint, lost_storage_named
 from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
@@ -158,13 +158,15 @@ class _Tracked:
         resume_from = None
         if self.record is not None:
             resume_from = latest_checkpoint(self.config.train.storage, self.record.run_id)
-        return train_on_ray(
-            self.config,
-            run_name=tracker.run_id,
-            on_epoch=epoch,
-            on_restart=self.view.restarted,
-            resume_from=resume_from,
-        )
+        go_on = f"go on with: dclf train --resume {tracker.run_id}"
+        with lost_storage_named(self.config.train.storage, go_on):
+            return train_on_ray(
+                self.config,
+                run_name=tracker.run_id,
+                on_epoch=epoch,
+                on_restart=self.view.restarted,
+                resume_from=resume_from,
+            )
 
     def _finish(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
         with TemporaryDirectory(prefix="dclf-model-") as folder:

@@ -1,9 +1,10 @@
+import errno
 from pathlib import Path
 
 import pytest
 import torch
 
-from cluster.storage import SNAPSHOT, StorageError, checked_storage, load_checkpoint
+from cluster.storage import SNAPSHOT, StorageError, checked_storage, load_checkpoint, lost_storage_named
 from dclf.training.checkpoint import CheckpointError, save
 
 
@@ -45,6 +46,20 @@ def test_a_taken_name_is_refused_unless_resuming(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="another run named run"):
         checked_storage(str(tmp_path), "run")
     assert checked_storage(str(tmp_path), "run", resuming=True).root == str(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_device_lost_in_mid_run_is_named_with_how_to_go_on(number: int) -> None:
+    words = r"train\.storage: a checkpoint could not be kept at disk/here \(.*\); free space .*, then resume r1$"
+    with pytest.raises(StorageError, match=words), lost_storage_named("disk/here", "resume r1"):
+        raise OSError(number, "the device says so")
+
+
+@pytest.mark.parametrize("error", [StorageError("full"), ConnectionResetError(errno.ECONNRESET, "reset"), OSError("x")])
+def test_other_errors_are_not_blamed_on_the_storage(error: OSError) -> None:
+    with pytest.raises(type(error)) as told, lost_storage_named("disk", "resume"):
+        raise error
+    assert told.value is error
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "local://"])
