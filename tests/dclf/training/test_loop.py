@@ -19,6 +19,12 @@ from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from dclf.training.reports import EpochReport, FinalReport
 
+NARROW: dict[str, dict[str, int]] = {
+    "mmgcn": {"hidden": 12, "node_width": 16, "layers": 2},
+    "ddin": {"encoder_width": 12, "history_width": 12, "party_width": 12, "emotion_width": 8},
+}
+"""Sizes for tests in which the width of the model is of no account."""
+
 
 class Recorder:
     def __init__(self) -> None:
@@ -68,7 +74,7 @@ def test_a_run_learns_and_reports_both_splits(config: Config, shards: ShardSet) 
 
 @pytest.mark.parametrize("name", ["mmgcn", "ddin"])
 def test_a_seed_repeats_a_run_exactly(config: Config, shards: ShardSet, name: str) -> None:
-    config = with_(config, "model", name=name, options={})
+    config = with_(config, "model", name=name, options=NARROW[name])
     config = with_(config, "train", epochs=2)
     first, second = run(config, shards), run(config, shards)
     assert timeless(first) == timeless(second)
@@ -141,11 +147,12 @@ def test_any_subset_of_modalities_trains(
     config: Config, shards: ShardSet, modalities: tuple[str, ...], name: str
 ) -> None:
     config = with_(config, "data", modalities=modalities)
-    config = with_(config, "model", name=name, options={}, causal=False)
+    config = with_(config, "model", name=name, options=NARROW[name], causal=False)
     assert run(with_(config, "train", epochs=1), shards).splits["test"].utterances > 0
 
 
 def test_bf16_stays_near_full_precision(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "train", epochs=1)
     full = run(config, shards).history[0].losses["ce"]
     mixed = run(with_(config, "train", precision="bf16"), shards).history[0].losses["ce"]
     assert mixed == pytest.approx(full, rel=0.05)
@@ -210,7 +217,7 @@ def first_utterances(dialogue: Dialogue, count: int) -> Dialogue:
 def test_all_zero_feature_rows_train(config: Config, shards: ShardSet, tmp_path: Path, model: str) -> None:
     zero = (replace(d, features={**d.features, "audio": 0 * d.features["audio"]}) for d in shards)
     write_shards(zero, tmp_path / "zero", shards.info)
-    config = with_(with_(config, "model", name=model, options={}), "train", epochs=1)
+    config = with_(with_(config, "model", name=model, options=NARROW[model]), "train", epochs=1)
     losses = run(config, read_shards(tmp_path / "zero")).history[0].losses
     assert all(math.isfinite(value) for value in losses.values())
 
