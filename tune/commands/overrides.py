@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Sequence
-from itertools import islice
 
 
 def split_overrides(
@@ -25,20 +25,26 @@ def split_overrides(
     rest: list[str] = []
     overrides: dict[str, str] = {}
     problems: list[str] = []
-    words = iter(argv)
-    for word in words:
+    words = deque(argv)
+    while words:
+        word = words.popleft()
         option, equals, value = word.partition("=")
         if not word.startswith("--") or option in flags:
             rest.append(word)
             continue
         if option in valued:
-            rest += [word] if equals else [word, *islice(words, 1)]
+            rest += [word] if equals or not words else [word, words.popleft()]
             continue
-        key, given = option[2:], value if equals else next(words, None)
-        if given is None or (not equals and given.startswith("--")):
+        key, given = option[2:], value if equals else _next_value(words)
+        if given is None:
             problems.append(f"{key}: must have a value, as in {option} VALUE")
         elif key in overrides:
             problems.append(f"{key}: must be given once, is given as {overrides[key]!r} and {given!r}")
         else:
             overrides[key] = given
     return rest, overrides, problems
+
+
+def _next_value(words: deque[str]) -> str | None:
+    """The next word unless it is an option, which then stays for its turn."""
+    return None if not words or words[0].startswith("--") else words.popleft()

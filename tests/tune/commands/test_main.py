@@ -21,7 +21,7 @@ def dclf_command(*arguments: str, cwd: Path | None = None) -> subprocess.Complet
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["data", "--help"], ["data", "import", "--help"], ["track", "--help"]]
+    "arguments", [["--help"], ["data", "--help"], ["data", "import", "--help"], ["plan", "--help"], ["track", "--help"]]
 )
 def test_help_of_groups_shows_examples(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
@@ -38,6 +38,9 @@ def test_help_of_groups_shows_examples(arguments: list[str], capsys: pytest.Capt
         ["data", "inspect"],
         ["data", "validate"],
         ["train"],
+        ["plan", "sweep"],
+        ["sweep"],
+        ["resume"],
         ["evaluate"],
         ["ui"],
         ["track", "send"],

@@ -1,0 +1,92 @@
+"""``dclf plan sweep``: what a sweep would run, on which slots, how long it would take and what it would write.
+
+Nothing is started but a short training in this process; without ``--address`` not even Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from jsonargparse import ArgumentParser
+
+from cluster.machine import machine_gpus
+from cluster.trial_plan import TrialPlan, local_trial_resources, plan_trials
+from tune.commands.dispatch import Command, dispatch
+from tune.commands.plan_results import Planned, print_plan
+from tune.commands.sweep_options import Asked, add_settings_help, is_local, read_command_line, sweep_parser
+
+COMMANDS = {"sweep": Command("what a sweep would run", "tune.commands.plan:sweep")}
+EXAMPLES = """\
+examples:
+  dclf plan sweep iemocap --data.shards shards/iemocap --trials 50
+  dclf plan sweep my.yaml --workers-per-trial 2 --concurrency 4 --address 10.0.0.5:6379
+  dclf plan sweep my.yaml --no-probe --output json
+
+Takes the options of dclf sweep. A layout that would wait for ever is refused, with what to change and exit code 2.
+"""
+FLAGS = ("--help", "-h", "--no-probe")
+VALUED = ("--name", "--address", "--output")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the named command; the exit code."""
+    return dispatch("dclf plan", "Say what would run, before it does.", COMMANDS, argv, epilog=EXAMPLES)
+
+
+def sweep(argv: Sequence[str]) -> int:
+    """Plan as the command line says; the exit code."""
+    asked = read_command_line(argv, parser(), FLAGS, VALUED)
+    asked.require_sound()
+    layout = _layout(asked)
+    print_plan(_planned(asked, layout), as_json=asked.options.output == "json")
+    return 0
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    made = sweep_parser("dclf plan sweep", "Say what a sweep would run, before it does.", EXAMPLES)
+    made.add_argument("--no-probe", action="store_true", help="train nothing; leaves out time, bytes and memory")
+    add_settings_help(made)
+    return made
+
+
+def _layout(asked: Asked) -> TrialPlan:
+    """The layout on this machine or, where an address says so, on a cluster."""
+    with ExitStack() as stack:
+        if is_local(asked.options.address):
+            resources = local_trial_resources(asked.config, asked.settings)
+        else:
+            from cluster.session import ray_session  # noqa: PLC0415 - only those wait for Ray who have a cluster
+
+            resources = stack.enter_context(ray_session(asked.options.address))
+        return plan_trials(asked.config, asked.settings, resources)
+
+
+def _planned(asked: Asked, layout: TrialPlan) -> Planned:
+    # Imported here, so that a refused layout waits for neither the shards nor the training loop.
+    from dclf.data import read_shards  # noqa: PLC0415
+    from dclf.training.preflight import check_shards  # noqa: PLC0415
+    from tune.config_files import ConfigError  # noqa: PLC0415
+    from tune.estimate import estimate  # noqa: PLC0415
+    from tune.probe import probe  # noqa: PLC0415
+    from tune.search.checks import objective_problems, sweep_space  # noqa: PLC0415
+    from tune.search.start_points import start_points  # noqa: PLC0415
+
+    config, settings = asked.config, asked.settings
+    shards = read_shards(config.data.shards)
+    check_shards(shards, config.data.modalities)
+    if problems := objective_problems(settings, shards.info.class_names):
+        raise ConfigError(problems)
+    space = sweep_space(settings, config)
+    cost = None if asked.options.no_probe else probe(config, device=layout.device if machine_gpus() else "cpu")
+    return Planned(
+        name=asked.options.name,
+        config=config,
+        settings=settings,
+        space=space,
+        starts=start_points(settings, space, config),
+        layout=layout,
+        cost=cost,
+        estimate=None if cost is None else estimate(config, settings, layout, cost, space.size),
+    )

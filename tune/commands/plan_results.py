@@ -1,0 +1,140 @@
+"""Prints what a sweep would run, for people or as one line of JSON."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.trial_plan import TrialPlan
+from dclf.config import Config
+from tune.commands.options import print_json
+from tune.commands.study_views_state import budget_text, params_text
+from tune.commands.views import duration
+from tune.search.settings import SweepSettings
+
+if TYPE_CHECKING:
+    from tune.estimate import Estimate
+    from tune.probe import Probe
+    from tune.search.space import Space
+
+STARTS_SHOWN = 3
+SURE_SHARE = 0.999
+"""From this share of the utterances on, the probe has seen whole epochs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A sweep that would run.
+
+    Attributes:
+        name: of the study; empty for one that is made up.
+        config: the base configuration.
+        settings: of the sweep.
+        space: what is searched.
+        starts: overrides of the first trials.
+        layout: slots.
+        cost: what the probe measured; None without one.
+        estimate: time, bytes and memory; None without a probe.
+    """
+
+    name: str
+    config: Config
+    settings: SweepSettings
+    space: Space
+    starts: list[dict[str, Any]]
+    layout: TrialPlan
+    cost: Probe | None
+    estimate: Estimate | None
+
+
+def print_plan(planned: Planned, *, as_json: bool) -> None:
+    """Print the plan."""
+    if as_json:
+        print_json(plan_result(planned))
+        return
+    for name, text in _lines(planned):
+        print(f"{name:<9} {text}".rstrip())
+
+
+def plan_result(planned: Planned) -> dict[str, Any]:
+    """The plan as JSON has it; seconds and bytes."""
+    return {
+        "name": planned.name,
+        "settings": planned.settings.to_dict(),
+        "space": planned.space.spec,
+        "combinations": planned.space.size,
+        "start_points": planned.starts,
+        "layout": asdict(planned.layout),
+        "probe": None if planned.cost is None else asdict(planned.cost),
+        "estimate": None if planned.estimate is None else asdict(planned.estimate),
+    }
+
+
+def _lines(planned: Planned) -> Iterator[tuple[str, str]]:
+    settings, config = planned.settings, planned.config
+    objectives = ", ".join(f"{direction} validation {name}" for name, direction in settings.objectives.items())
+    scheduler = "" if settings.scheduler == "none" else f" and {settings.scheduler}"
+    seeds = f", {settings.seeds} seeds each" if settings.seeds > 1 else ""
+    yield "search", f"{budget_text(settings)}{seeds} by {settings.sampler}{scheduler}; {objectives}"
+    yield "training", f"{config.model.name} on {config.data.shards}, {config.train.epochs} epochs"
+    yield from _space_lines(planned)
+    for place, line in enumerate(planned.layout.describe()):
+        yield "" if place else "layout", line
+    if planned.cost is not None and planned.estimate is not None:
+        yield from _cost_lines(planned, planned.cost, planned.estimate)
+
+
+def _space_lines(planned: Planned) -> Iterator[tuple[str, str]]:
+    space = planned.space
+    width = max(map(len, space.domains), default=0)
+    for place, (key, domain) in enumerate(space.domains.items()):
+        when = " and ".join(
+            f"{one.key} is {' or '.join(map(str, one.values))}" for one in space.conditions.get(key, ())
+        )
+        words = [str(domain), *(["logarithmic"] if domain.spec.get("log") else []), *([f"when {when}"] if when else [])]
+        yield "" if place else "space", f"{key:<{width}}  {', '.join(words)}"
+    if space.size is not None:
+        yield "", f"{space.size:,} combinations"
+    for place, point in enumerate(planned.starts[:STARTS_SHOWN]):
+        yield "" if place else "first", params_text(point)
+    if len(planned.starts) > STARTS_SHOWN:
+        yield "", f"and {len(planned.starts) - STARTS_SHOWN} more start points"
+
+
+def _cost_lines(planned: Planned, cost: Probe, estimate: Estimate) -> Iterator[tuple[str, str]]:
+    part = "" if cost.share > SURE_SHARE else f", from {cost.share:.1%} of the utterances"
+    yield "probe", f"{cost.seconds_per_epoch:.2g} s an epoch of the base configuration{part}"
+    low, high = (duration(seconds) for seconds in estimate.seconds)
+    span = low if low == high else f"{low} to {high}, as the scheduler ends many trials early or none"
+    about = "" if planned.settings.trials else f" for {estimate.trials} trials or more"
+    yield "time", f"{span}{about}"
+    yield "disk", f"{size_text(estimate.checkpoint_bytes)} of checkpoints in {planned.settings.storage}{_free(planned)}"
+    yield "", f"up to {estimate.metric_rows:,} metric values in MLflow, {size_text(estimate.metric_bytes)}"
+    yield "memory", f"{size_text(estimate.memory_bytes)} for the trials that run at a time{_lacking(estimate)}"
+
+
+def _free(planned: Planned) -> str:
+    """A warning where the disk has less room than the checkpoints need."""
+    folder = Path(planned.settings.storage).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free, needed = shutil.disk_usage(there).free, planned.estimate.checkpoint_bytes if planned.estimate else 0
+    return f"; warning: only {size_text(free)} are free there" if needed > free else ""
+
+
+def _lacking(estimate: Estimate) -> str:
+    """A warning where this machine has less memory than all trials need."""
+    has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"; warning: this machine has {size_text(has)}" if estimate.memory_bytes > has else ""
+
+
+def size_text(count: float) -> str:
+    """``3.1 MB``; powers of 1000, as disks are sold."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

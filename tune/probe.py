@@ -1,0 +1,167 @@
+"""A short training of the base configuration in this process, which tells what a sweep's trainings will cost.
+
+Where an epoch takes long, only some dialogues are trained on, and its duration follows from their utterances.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import torch
+
+from dclf.config import Config
+from dclf.data.dialogue import Dialogue
+from dclf.data.reader import ShardSet, read_shards
+from dclf.training.checkpoint import STATE_FILE, save
+from dclf.training.local import LocalSource
+from dclf.training.loop import TrainingRun
+from dclf.training.preflight import check_shards
+from dclf.training.source import Source
+
+SECONDS = 15.0
+"""What the probe may take, about; reading and a first small part come on top."""
+FIRST_BATCHES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What was measured.
+
+    Attributes:
+        seconds_per_epoch: of training and validation, alone on its threads.
+        share: of the utterances that were trained on; 1 where the probe ran whole epochs.
+        memory_bytes: most memory that this process held.
+        checkpoint_bytes: of one training's checkpoint.
+        metrics_per_epoch: numbers that MLflow gets for each epoch.
+    """
+
+    seconds_per_epoch: float
+    share: float
+    memory_bytes: int
+    checkpoint_bytes: int
+    metrics_per_epoch: int
+
+
+def probe(config: Config, *, seconds: float = SECONDS, device: Literal["cpu", "gpu"] = "cpu") -> Probe:
+    """Train a little and measure.
+
+    Args:
+        config: the base configuration.
+        seconds: how long it may take, about.
+        device: ``cpu`` or ``gpu``.
+
+    Raises:
+        DataError: the shards lack a split or modality.
+        NonFiniteLossError: a loss term became NaN or infinite.
+    """
+    shards = read_shards(config.data.shards)
+    check_shards(shards, config.data.modalities)
+    config = replace(config, train=replace(config.train, device=device, compile=False))
+    with _threads(config.train.cpus_per_worker):
+        first = _measure(config, shards, FIRST_BATCHES * config.train.batch_size)
+        wanted = _affordable(first, seconds)
+        if wanted <= first.dialogues or first.share == 1:
+            return first.probe
+        return _measure(config, shards, wanted).probe
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A probe of so many training dialogues, and what it took in all."""
+
+    probe: Probe
+    dialogues: int
+    took: float
+
+    @property
+    def share(self) -> float:
+        return self.probe.share
+
+
+def _affordable(part: _Part, seconds: float) -> int:
+    """Training dialogues that a second measurement has time for."""
+    return int(part.dialogues * seconds / part.took)
+
+
+def _measure(config: Config, shards: ShardSet, dialogues: int) -> _Part:
+    """Prepare a run on the first dialogues, then train two epochs; the second one counts, the first warms up."""
+    begun = time.perf_counter()
+    sizes = {split: len(shards.index(split).lengths) for split in ("train", "val")}
+    part = min(1.0, dialogues / sizes["train"])
+    limits = {split: max(1, round(part * size)) for split, size in sizes.items()}
+    run = TrainingRun(config, FirstDialogues(LocalSource(shards, config.data.modalities), limits), shards)
+    _fill_bank(run)
+    run.prepare()
+    reports = [run.epoch(), run.epoch()]
+    share = _share(shards, limits)
+    last = reports[-1]
+    found = Probe(
+        seconds_per_epoch=last.seconds / share,
+        share=share,
+        memory_bytes=_most_memory(),
+        checkpoint_bytes=_checkpoint_bytes(run),
+        metrics_per_epoch=len(last.losses) + len(last.validation) + 1,
+    )
+    return _Part(found, limits["train"], time.perf_counter() - begun)
+
+
+class FirstDialogues:
+    """A ``dclf.training.source.Source`` that ends early.
+
+    Args:
+        source: the whole one.
+        limits: split -> dialogues.
+    """
+
+    def __init__(self, source: Source, limits: dict[str, int]) -> None:
+        self._source = source
+        self._limits = limits
+
+    def dialogues(self, split: str) -> Iterator[Dialogue]:
+        """The first dialogues of the split."""
+        return islice(self._source.dialogues(split), self._limits[split])
+
+
+def _fill_bank(run: TrainingRun) -> None:
+    """States for the utterances that are left out: pairs are drawn from the whole training split."""
+    if run.bank is not None:
+        run.bank.write(torch.arange(len(run.bank.filled)), torch.randn(run.bank.states.shape))
+
+
+def _share(shards: ShardSet, limits: dict[str, int]) -> float:
+    """Of the utterances of training and validation, those among the first dialogues."""
+    lengths = [(shards.index(split).lengths, limit) for split, limit in limits.items()]
+    return float(sum(each[:limit].sum() for each, limit in lengths) / sum(each.sum() for each, _ in lengths))
+
+
+def _checkpoint_bytes(run: TrainingRun) -> int:
+    with TemporaryDirectory(prefix="dclf-probe-") as folder:
+        save(Path(folder), run.state())
+        return (Path(folder) / STATE_FILE).stat().st_size
+
+
+def _most_memory() -> int:
+    """Most memory of this process so far, in bytes; Linux counts in KiB, macOS in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute on so many threads, as a trial does, and leave torch's generator as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(before)
