@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,19 @@ def trial_facts(trial: TrialRecord) -> dict[str, Any]:
     return {
         "number": trial.number,
         "state": trial.state,
-        "values": [None if math.isnan(value) else value for value in trial.values],
+        "values": _numbers(trial.values),
         "params": dict(trial.params),
-        "seeds": {str(seed): list(run.values) for seed, run in trial.runs.items()},
+        "seeds": {str(seed): _numbers(run.values) for seed, run in trial.runs.items()},
         "run_ids": [run.run_id for run in trial.runs.values()],
         "epochs": sum(run.epochs for run in trial.runs.values()),
         "seconds": None if math.isnan(seconds) else round(seconds, 3),
         "origin": trial.origin,
         "reason": trial.reason,
     }
+
+
+def _numbers(values: Sequence[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def _standing(progress: Progress) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_the_best_yaml_trains_the_best_config(folder: StudyFolder, tmp_path: Pat
 
 def test_without_a_complete_trial_there_is_no_best_config(folder: StudyFolder) -> None:
     add_trial(folder, base_params(), [], "failed")
-    with pytest.raises(StudyError, match="no complete trial yet.*dclf resume gammas"):
+    with pytest.raises(StudyError, match=r"no complete trial yet.*dclf resume gammas"):
         best_config(folder)
 
 

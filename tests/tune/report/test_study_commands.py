@@ -1,0 +1,134 @@
+"""``dclf list``, ``dclf show`` and ``dclf report``."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tune.report.samples import add_trial, fill, new_folder, optuna_study
+from tune.commands.main import main
+from tune.commands.study_tables import aligned
+from tune.study.folder import StudyFolder
+from tune.study.optuna_state import create_study
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    """Three studies: one well on its way, one of two objectives, one that cannot be read."""
+    fill(new_folder(tmp_path, "gammas"), 40)
+    fill(new_folder(tmp_path, "pair", objectives={"wf1": "maximize", "f1/sad": "maximize"}, trials=12), 12)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "study.yaml").write_text("name: broken\n")
+    return tmp_path
+
+
+def run(arguments: list[str], storage: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main([*arguments, "--storage", str(storage)]) == 0
+    return capsys.readouterr().out
+
+
+def test_list_shows_every_study(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run(["list"], storage, capsys).splitlines()
+    row = next(line.split() for line in lines if line.startswith("gammas"))
+    assert row[:9] == ["gammas", "sweep", "interrupted", "24", "9", "5", "50", "wf1", "68.67"]
+    assert any(line.startswith("broken: cannot be read: ") for line in lines)
+
+
+def test_list_as_json(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    studies = {
+        study["name"]: study for study in json.loads(run(["list", "--output", "json"], storage, capsys))["studies"]
+    }
+    assert set(studies) == {"gammas", "pair", "broken"}
+    assert studies["gammas"]["trials"] == {"waiting": 1, "running": 1, "complete": 24, "pruned": 9, "failed": 5}
+    assert studies["gammas"]["best_trial"] == 32
+    assert "error" in studies["broken"]
+
+
+def test_list_says_who_works_on_a_study(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with StudyFolder.open(storage, "pair").locked():
+        assert "running" in (line := run(["list"], storage, capsys).split("pair")[1].splitlines()[0])
+        assert "process" in line
+
+
+def test_list_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list"], tmp_path / "nowhere", capsys).startswith("no studies in ")
+
+
+def test_show_tells_what_matters(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run(["show", "gammas"], storage, capsys)
+    for words in (
+        "sweep gammas: Interrupted; 38 of 50 trials ended",
+        "Best is trial 32: validation WF1 68.67 %.",
+        "loss.temperature  0.01 to 1, logarithmic; base 0.07",
+        "failed  3      L_CA became NaN in epoch 3",
+        f"dclf resume gammas --storage {storage}",
+    ):
+        assert words in shown
+    assert len(shown.split("Best trials")[1].split("\n\n")[0].splitlines()) == 12
+
+
+def test_show_as_json(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = json.loads(run(["show", "pair", "--output", "json"], storage, capsys))
+    assert shown["best"]["number"] == shown["top"][0]["number"] == 9
+    assert shown["base"]["number"] == 0
+    assert shown["pareto"] == [9]
+    assert len(shown["top"]) == 6
+    assert shown["failures"] == {
+        "L_CA became NaN in epoch 3": [5],
+        "out of memory: 2.1 GiB asked for, 1.4 GiB free": [7],
+    }
+
+
+def test_numbers_that_are_none_are_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_trial(new_folder(tmp_path), {"loss.window": 10}, [[float("nan")]])
+    shown = json.loads(run(["show", "gammas", "--output", "json"], tmp_path, capsys))
+    assert shown["base"]["values"] == [None]
+    assert shown["base"]["seeds"] == {"0": [None]}
+
+
+def test_report_writes_the_files(storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = StudyFolder.open(storage, "gammas")
+    study = create_study(folder)
+    study.add_trials(optuna_study(folder).get_trials())
+    out = tmp_path / "out"
+    written = json.loads(run(["report", "gammas", "--out", str(out), "--output", "json"], storage, capsys))
+    assert Path(written["html"]) == out / "report.html"
+    assert set(written["figures"]) == {"history", "curves", "importance", "slice", "contour", "parallel"}
+    assert all(Path(path).stat().st_size for path in (*written["figures"].values(), *written["tables"].values()))
+    assert "Best is trial 32" in (out / "report.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["show", "report"])
+def test_an_unknown_study_lists_those_that_are_there(
+    command: str, storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "gamma", "--storage", str(storage)]) != 0
+    said = capsys.readouterr().err
+    assert said.startswith(f"dclf: error: no study 'gamma' in {storage}; it has: ")
+    assert "gammas" in said
+
+
+@pytest.mark.parametrize("command", ["list", "show", "report"])
+def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"\n  dclf {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_the_ledger_is_enough(command: str, storage: Path) -> None:
+    """These start fast: nothing heavy is imported, and Optuna's journal is not there at all."""
+    name = ["gammas"] if command == "show" else []
+    code = (
+        "import sys; from tune.commands.main import main\n"
+        "code = main(sys.argv[1:])\n"
+        "print([m for m in ('torch', 'ray', 'mlflow', 'optuna', 'pandas', 'matplotlib') if m in sys.modules], code)"
+    )
+    command_line = [sys.executable, "-c", code, command, *name, "--storage", str(storage)]
+    done = subprocess.run(command_line, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+def test_columns_are_in_line() -> None:
+    assert aligned([("a", "1"), ("bcd", "22")], right=(1,)) == ["a     1", "bcd  22"]
