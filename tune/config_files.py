@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 EXTENDS = "extends"
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class ConfigError(ValueError):
@@ -148,7 +149,8 @@ class _Document:
 
     def _entry(self, loader: yaml.SafeLoader, key: str, node: yaml.Node, where: str) -> Entry:
         inner: dict[str, str] = {}
-        if isinstance(node, yaml.MappingNode):
+        # Keys that YAML merges in (`<<`) have no place of their own, and may be overridden.
+        if isinstance(node, yaml.MappingNode) and not any(name.tag == _MERGE for name, _ in node.value):
             pairs = self._pairs(loader, node, f"{key}.", where)
             inner = {name.removeprefix(f"{key}."): at for name, _, at in pairs}
         return Entry(key, loader.construct_object(node, deep=True), where, inner)

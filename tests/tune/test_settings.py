@@ -236,3 +236,37 @@ def test_entries_know_where_they_stand(tmp_path: Path) -> None:
         ("loss.window", 3, f"{file}:2"),
         ("loss.temperature", 1, f"{file}:4"),
     ]
+
+
+def test_mistakes_inside_a_mapping_have_their_own_line(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """\
+data: {shards: shards}
+model:
+  options:
+    layers: two
+    depth: 3
+    layers: 4
+track:
+  tags: {by: me, by: you}
+""",
+    )
+    first, second, *others = problems_of(file)
+    assert first == f"{file}:6: model.options.layers: must stand once, but stands at {file}:4 already"
+    assert second == f"{file}:8: track.tags.by: must stand once, but stands at {file}:8 already"
+    assert [text.split(" mmgcn")[0] for text in others] == [f"{file}:5: model.options.depth:"]
+
+
+def test_merged_keys_of_yaml(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """\
+data: {shards: shards}
+model:
+  options:
+    <<: {layers: 2, alpha: 0.2}
+    layers: 3
+""",
+    )
+    assert load_config(file).model.options == {"layers": 3, "alpha": 0.2}

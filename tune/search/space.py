@@ -19,7 +19,7 @@ from tune.search.conditions import Condition, in_order, read_conditions
 from tune.search.domain_reading import read_domain
 from tune.search.domains import Domain
 from tune.search.grid import Grid, UncountableError
-from tune.search.overrides import apply, plain, value_of
+from tune.search.overrides import plain, value_of
 from tune.search.space_problems import space_problems
 
 DEFAULT: Mapping[str, Mapping[str, Any]] = {
@@ -96,7 +96,12 @@ class Space:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The space as a mapping for YAML, which ``Space.of`` reads back."""
+        """The space as a mapping for YAML, which ``Space.of`` reads back.
+
+        Raises:
+            ConfigError: the space itself has mistakes.
+        """
+        self._require_sound()
         return {key: {**domain.spec, **self._when(key)} for key, domain in self.domains.items()}
 
     @property
@@ -147,11 +152,6 @@ class Space:
             if self.active(key, overrides):
                 overrides[key] = domain.ask(trial, key)
         return overrides
-
-    @staticmethod
-    def apply(config: Config, overrides: Mapping[str, Any]) -> Config:
-        """``tune.search.overrides.apply``."""
-        return apply(config, overrides)
 
     def params_of(self, overrides: Mapping[str, Any]) -> dict[str, CategoricalChoiceType]:
         """The parameters to enqueue in Optuna for a set of overrides; those it does not name are left to the sampler.

@@ -178,6 +178,12 @@ def test_every_impossible_value(overrides: dict[str, Any], line: str) -> None:
     assert found[0].startswith(line)
 
 
+def test_impossible_values_can_be_left_for_later() -> None:
+    overrides = {"sweep.seeds": 0, "sweep.sampler": "tp", "loss.window": 0, "loss.windo": 1}
+    found = read_sweep("meld", overrides, values=False)[2]
+    assert [line.split(": ")[0] for line in found] == ["loss.windo", "sweep.sampler"]
+
+
 def test_classes_of_objectives_are_those_of_the_data() -> None:
     settings = SweepSettings(objectives={"wf1": "maximize", "f1/joy": "maximize", "accuracy/hope": "maximize"})
     assert objective_problems(settings, ["joy", "fear"]) == [

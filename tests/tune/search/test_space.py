@@ -49,7 +49,7 @@ def test_a_suggestion_lies_in_the_space_and_makes_a_sound_configuration(spec: di
         assert same(space.domains[key].value(value), value)
         if "low" in spec[key]:
             assert spec[key]["low"] <= value <= spec[key]["high"]
-    config = space.apply(BASE, overrides)
+    config = apply(BASE, overrides)
     assert config.problems() == []
     for key in space.domains:
         if key not in ("model.options.dropout",) or key in overrides:
@@ -192,9 +192,12 @@ def test_overrides_that_the_space_cannot_express(overrides: dict[str, Any], mess
     assert message in str(caught.value)
 
 
-def test_a_space_with_mistakes_suggests_nothing() -> None:
+def test_a_space_with_mistakes_suggests_nothing_and_is_not_written_down() -> None:
+    space = Space.of({"loss.window": {"low": 3, "high": 2, "int": True}})
     with pytest.raises(ConfigError, match=r"sweep\.space\.loss\.window: low must be below high, is 3 and 2"):
-        Space.of({"loss.window": {"low": 3, "high": 2, "int": True}}).suggest(ask())
+        space.suggest(ask())
+    with pytest.raises(ConfigError, match="low must be below high"):
+        _ = space.spec
 
 
 def test_a_wrong_type_is_no_configuration() -> None:
