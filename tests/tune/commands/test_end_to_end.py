@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from cluster.session import machine_cpus
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(600)]
 CODE = "import sys; from tune.commands.main import main; sys.exit(main())"
@@ -29,15 +32,16 @@ def test_from_nothing_to_a_score(tmp_path: Path) -> None:
     made = dclf(tmp_path, "data", "generate", "shards", "--preset", "iemocap-small", "--dialogues", "24")
     assert made.returncode == 0, made.stderr
     small = [word for key, value in SMALL.items() for word in (f"--{key}", value)]
-    trained = dclf(
-        tmp_path, "train", "iemocap", "--data.shards", "shards", *small, "--log", "plain", "--output", "json"
-    )
+    crowded = ["--train.cpus_per_worker", str(machine_cpus() + 1)]
+    run = ["train", "iemocap", "--data.shards", "shards", *small, *crowded]
+    trained = dclf(tmp_path, *run, "--log", "plain", "--output", "json")
     assert trained.returncode == 0, trained.stderr
     result = json.loads(trained.stdout.splitlines()[-1])
     epochs = [line for line in trained.stderr.splitlines() if line.startswith("epoch ")]
     assert len(epochs) == 3
     assert trained.stdout.count("\n") == 1, "Ray's and MLflow's own words stay out of the result"
     assert "raylet" not in trained.stderr
+    assert f"warning: {machine_cpus() + 1} threads " in trained.stderr
     again = dclf(tmp_path, "evaluate", result["run_id"], "--output", "json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["scores"] == pytest.approx(result["test"])
@@ -45,3 +49,12 @@ def test_from_nothing_to_a_score(tmp_path: Path) -> None:
     assert resumed.returncode == 1
     assert "is finished; there is nothing to resume" in resumed.stderr
     assert "Traceback" not in resumed.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has a GPU")
+def test_a_gpu_where_none_is_is_wrong_usage(tmp_path: Path) -> None:
+    assert dclf(tmp_path, "data", "generate", "shards", "--preset", "iemocap-small").returncode == 0
+    refused = dclf(tmp_path, "train", "iemocap", "--data.shards", "shards", "--train.device", "gpu")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("dclf: error: train.device: gpu needs a GPU for each worker, the cluster has none")
+    assert "Traceback" not in refused.stderr
