@@ -40,6 +40,7 @@ class GridSampler(BaseSampler):
         self._stride = next(s for s in iter(lambda: drawn.randrange(1, size + 1), 0) if gcd(s, size) == 1)
         self._first = drawn.randrange(size)
         self._next = 0
+        self._ended: dict[int, frozenset[tuple[str, Any]]] = {}
 
     def left(self, study: Study) -> bool:
         """Whether the study has a combination left to try."""
@@ -83,21 +84,29 @@ class GridSampler(BaseSampler):
 
     def _open_cell(self, study: Study) -> dict[str, Any] | None:
         """The parameters of the next combination that no trial has."""
-        taken = {_identity(trial.params) for trial in _trials(study)}
+        taken = self._taken(study)
         for params in self._cells():
             if _identity(params) not in taken:
                 return params
             self._next += 1
         return None
 
+    def _taken(self, study: Study) -> set[frozenset[tuple[str, Any]]]:
+        """Combinations of all trials; those of ended trials are kept, as there may be thousands."""
+        running = set()
+        for trial in study.get_trials(deepcopy=False):
+            if trial.number in self._ended or trial.user_attrs.get(FORGOTTEN):
+                continue
+            if trial.state.is_finished():
+                self._ended[trial.number] = _identity(trial.params)
+            else:
+                running.add(_identity(trial.params))
+        return running | set(self._ended.values())
+
     def _cells(self) -> Iterator[dict[str, Any]]:
         size = len(self._grid)
         for step in range(self._next, size):
             yield dict(self._space.params_of(self._grid[(self._first + step * self._stride) % size]))
-
-
-def _trials(study: Study) -> list[FrozenTrial]:
-    return [trial for trial in study.get_trials(deepcopy=False) if not trial.user_attrs.get(FORGOTTEN)]
 
 
 def _identity(params: dict[str, Any]) -> frozenset[tuple[str, Any]]:
