@@ -27,7 +27,8 @@ class Estimate:
 
     Attributes:
         trials: in all; where only time bounds the sweep, as many as it has time for if none ends early.
-        seconds: shortest and longest wall time: the scheduler ends as many trials as it can, or none.
+        seconds: shortest and longest wall time: the scheduler ends as many trials as it can, or none. Trials that run
+            when the time is up are finished.
         checkpoint_bytes: of all trials.
         metric_rows: most numbers that MLflow gets.
         metric_bytes: of those.
@@ -63,7 +64,7 @@ def estimate(
     rows = trials * settings.seeds * config.train.epochs * probe.metrics_per_epoch
     return Estimate(
         trials=trials,
-        seconds=(min(budget, max(shortest, shortest_trial)), min(budget, _waves(trials, plan) * longest)),
+        seconds=(min(budget, max(shortest, shortest_trial)), min(budget + longest, _waves(trials, plan) * longest)),
         checkpoint_bytes=trials * settings.seeds * probe.checkpoint_bytes,
         metric_rows=rows,
         metric_bytes=rows * ROW_BYTES,

@@ -102,7 +102,7 @@ def _space_lines(planned: Planned) -> Iterator[tuple[str, str]]:
     for place, point in enumerate(planned.starts[:STARTS_SHOWN]):
         yield "" if place else "first", params_text(point)
     if len(planned.starts) > STARTS_SHOWN:
-        yield "", f"and {len(planned.starts) - STARTS_SHOWN} more start points"
+        yield "", f"and {len(planned.starts) - STARTS_SHOWN} more"
 
 
 def _cost_lines(planned: Planned, cost: Probe, estimate: Estimate) -> Iterator[tuple[str, str]]:

@@ -155,7 +155,8 @@ def choose_study_view(log: str, *, quiet: bool) -> QuietStudyView:
         from tune.commands.study_views_live import RichStudyView  # noqa: PLC0415
 
         return RichStudyView()
-    return {"plain": PlainStudyView, "jsonl": JsonLinesStudyView, "quiet": QuietStudyView}[chosen]()
+    kinds: dict[str, type[QuietStudyView]] = {"plain": PlainStudyView, "jsonl": JsonLinesStudyView}
+    return kinds.get(chosen, QuietStudyView)()
 
 
 def headline(folder: StudyFolder, run_id: str) -> str:
