@@ -46,11 +46,12 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
     """The study for a terminal."""
     from tune.report.facts import next_commands, result_lines, standing_text  # noqa: PLC0415
     from tune.report.progress import progress_of  # noqa: PLC0415
-    from tune.report.ranking import pareto, top_trials  # noqa: PLC0415
+    from tune.report.ranking import top_trials  # noqa: PLC0415
     from tune.report.tables import (  # noqa: PLC0415
         budget_table,
         comparison_table,
         ended_early_table,
+        front_table,
         searched_table,
         trials_table,
     )
@@ -64,7 +65,7 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         budget_table(folder, progress),
         comparison_table(folder),
         trials_table(folder, top_trials(folder, 10), "Best trials"),
-        trials_table(folder, pareto(folder), "Pareto front") if several else None,
+        front_table(folder) if several else None,
         ended_early_table(folder),
     ]
     for table in tables:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from tune.report.dataset import DatasetNote, dataset_note
 from tune.report.progress import Progress, progress_of
-from tune.report.ranking import base_trial, best_trial, pareto, top_trials
+from tune.report.ranking import base_trial, best_trial, top_trials
 from tune.report.scores import scores_of
 from tune.report.tables import (
     Table,
     budget_table,
     comparison_table,
     ended_early_table,
+    front_table,
     score_text,
     searched_table,
     trials_table,
@@ -69,7 +70,7 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
     """
     progress, data = progress_of(folder), dataset_note(folder.definition)
     name, several = folder.definition.name, len(scores_of(folder.definition)) > 1
-    front = trials_table(folder, pareto(folder), f"Pareto front of study {name}") if several else None
+    front = front_table(folder) if several else None
     return ReportFacts(
         title=f"Study {name} on {data.name}",
         data=data,

@@ -58,7 +58,7 @@ def importances(figure: Figure, count: int) -> None:
 def slices(figure: Figure, count: int) -> None:
     """A row of panels beside a colour bar."""
     *panels, bar = figure.axes
-    _finish(figure, 2.2 + 2.0 * count, 3.4)
+    _finish(figure, 2.2 + 1.75 * count, 3.3)
     for axes in panels:
         _small_dots(axes)
         _readable(axes, x=4, y=6)

@@ -64,18 +64,19 @@ def _curve(trial: FrozenTrial, scale: float) -> dict[int, float]:
 
 def _shown(distribution: BaseDistribution) -> BaseDistribution:
     """Choices as text: Optuna would print them with Python's quotation marks and brackets."""
-    if isinstance(distribution, CategoricalDistribution) and not _numeric(distribution):
+    if isinstance(distribution, CategoricalDistribution) and _worded(distribution):
         return CategoricalDistribution(tuple(dict.fromkeys(map(_literal, distribution.choices))))
     return distribution
 
 
 def _shown_value(value: Any, distribution: BaseDistribution) -> Any:
-    return _literal(value) if isinstance(_shown(distribution), CategoricalDistribution) else value
+    return _literal(value) if _worded(distribution) else value
 
 
-def _numeric(distribution: CategoricalDistribution) -> bool:
-    """Whether all choices are numbers, which Optuna plots on an axis of numbers."""
-    return all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in distribution.choices)
+def _worded(distribution: BaseDistribution) -> bool:
+    """Whether the choices are words; numbers have an axis of numbers in Optuna's plots."""
+    choices = distribution.choices if isinstance(distribution, CategoricalDistribution) else ()
+    return any(isinstance(choice, bool) or not isinstance(choice, int | float) for choice in choices)
 
 
 def _literal(value: Any) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 
 from tune.report.durations import spoken
 from tune.report.progress import Progress, failures, numbers_text, pruned
-from tune.report.ranking import base_trial, best_trial, value_at
+from tune.report.ranking import base_trial, best_trial, pareto, value_at
 from tune.report.scores import Score, scores_of, short_names, value_text
 from tune.report.table import param_keys, seed_values, trial_seconds
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
-MOST_REASONS = 20
+MOST_REASONS, MOST_IN_FRONT = 20, 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,13 @@ def trials_table(folder: StudyFolder, trials: Sequence[TrialRecord], title: str)
     ]
     labels = (score.unit_label for score in scores)
     return Table(title=title, head=("trial", *labels, *names.values(), "epochs", "time"), rows=tuple(rows), numeric=0)
+
+
+def front_table(folder: StudyFolder) -> Table:
+    """The Pareto front, of a large one those with the best first objective."""
+    trials = pareto(folder)
+    cut = f", the first {MOST_IN_FRONT} of {len(trials)}" if len(trials) > MOST_IN_FRONT else ""
+    return trials_table(folder, trials[:MOST_IN_FRONT], f"Pareto front of study {folder.definition.name}{cut}")
 
 
 def _param(trial: TrialRecord, key: str) -> str:

@@ -107,6 +107,12 @@ def test_choices_are_shown_as_they_stand(choice: str) -> None:
         assert "<svg" in figure_svg(drawing.figure, name)
 
 
+@pytest.mark.parametrize("choices", [(60, 100, 150), (True, False), (None, 1, "a"), (0.5, 1)])
+def test_choices_of_any_kind_are_drawn(choices: tuple[object, ...]) -> None:
+    drawings = draw_study(flat_study([random.Random(n).random() for n in range(12)], choices), ["wf1"])
+    assert set(drawings.drawn) == ONE - {"curves"}
+
+
 def test_nothing_stays_behind(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     study = study_of(tmp_path, 40)
     optuna.logging.set_verbosity(optuna.logging.INFO)
