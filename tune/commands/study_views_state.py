@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from dclf.training.reports import EpochReport
 from tune.report.scores import Score, scores_of, short_names, value_text
+from tune.search.durations import parse_duration
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, State, TrialRecord
@@ -60,6 +62,7 @@ class StudyState:
         self._states: dict[int, State] = {}
         self._durations: deque[float] = deque(maxlen=REMEMBERED)
         self._most_running = 1
+        self._until = math.inf
         self.name = ""
         self.run_id = ""
         self.settings = SweepSettings()
@@ -73,6 +76,8 @@ class StudyState:
         """Take over what earlier drivers left; trials that ran with them wait to be taken up again."""
         self.name, self.run_id = folder.definition.name, run_id
         self.settings, self.scores = folder.definition.sweep, scores_of(folder.definition)
+        if self.settings.time:
+            self._until = self._now() + parse_duration(self.settings.time) - folder.ledger.worked_s
         for trial in sorted(folder.ledger.trials.values(), key=lambda trial: trial.ended or 0.0):
             self._note(trial, "waiting" if trial.state == "running" else trial.state)
             if trial.started is not None and trial.ended is not None:
@@ -104,7 +109,7 @@ class StudyState:
             self.best = trial
 
     def _better(self, trial: TrialRecord) -> bool:
-        if not trial.values or trial.values[0] != trial.values[0]:
+        if not trial.values or math.isnan(trial.values[0]):
             return False
         rank = self.scores[0].rank
         return self.best is None or rank(trial.values[0]) < rank(self.best.values[0])
@@ -131,12 +136,17 @@ class StudyState:
 
     @property
     def left(self) -> float | None:
-        """Seconds until the planned trials have ended; None while nothing tells."""
+        """Seconds until all trials have ended; None while nothing tells."""
         each = self._seconds_each()
-        if each is None or not self.planned:
+        if each is None:
             return None
         rest = [max(each - (self._now() - trial.since), 0.0) for trial in self.running.values()]
-        return max((self.waiting * each + sum(rest)) / self._most_running, max(rest, default=0.0))
+        last = max(rest, default=0.0)
+        # Trials that run when the time is up are finished.
+        by_time = max(self._until - self._now(), last)
+        by_trials = max((self.waiting * each + sum(rest)) / self._most_running, last) if self.planned else math.inf
+        left = min(by_time, by_trials)
+        return left if left < math.inf else None
 
     def _seconds_each(self) -> float | None:
         """A trial's duration: of those that ended, else as its epochs so far promise."""

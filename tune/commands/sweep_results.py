@@ -58,7 +58,7 @@ def study_result(study: Study) -> dict[str, Any]:
         "folder": str(folder.path),
         "trials": dict(_counts(folder)),
         "best": found,
-        "report": str(study.report),
+        "report": None if study.report is None else str(study.report),
         "run_id": study.run_id,
         "tracking_uri": study.tracking_uri,
     }
@@ -73,7 +73,8 @@ def print_study(study: Study, *, as_json: bool) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in _counts(folder).items())
     _print("study", f"{folder.definition.name} ({counts or 'no trials'})")
     _print("tracked at", f"{study.tracking_uri}, run {study.run_id}")
-    _print("report", str(study.report))
+    if study.report is not None:
+        _print("report", str(study.report))
     if best is None:
         print("no trial is complete, so there is no best one", flush=True)
         return

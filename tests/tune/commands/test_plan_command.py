@@ -77,7 +77,8 @@ def test_without_a_probe_nothing_is_trained(plan: list[str], capsys: Shown, monk
 
 
 def test_start_points_and_conditions_are_shown(plan: list[str], capsys: Shown) -> None:
-    space = "{loss.ablate: {choices: [none, no_ica]}, loss.window: {low: 2, high: 10, int: true, when: {loss.ablate: none}}}"
+    window = "{low: 2, high: 10, int: true, when: {loss.ablate: none}}"
+    space = f"{{loss.ablate: {{choices: [none, no_ica]}}, loss.window: {window}}}"
     points = "[{loss.window: 2}, {loss.window: 3}, {loss.window: 4}]"
     assert main([*plan, "--no-probe", "--sweep.space", space, "--sweep.start_points", points]) == 0
     lines = capsys.readouterr().out.splitlines()

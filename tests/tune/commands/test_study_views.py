@@ -109,6 +109,19 @@ def test_the_last_trial_s_own_rest_bounds_the_time_left(tmp_path: Path, watch: W
     assert state.left == pytest.approx(40.0)
 
 
+def test_time_bounds_what_is_left_but_running_trials_are_finished(tmp_path: Path, watch: Watch) -> None:
+    folder, state = study_folder(tmp_path, trials=0, time="2min"), StudyState(watch)
+    state.started(folder, "3f2a")
+    state.trial(start(folder))
+    watch.time += 50
+    state.trial(end(folder, 0, "complete", 0.5))
+    assert state.left == pytest.approx(70.0)
+    state.trial(start(folder))
+    watch.time += 65
+    state.trial(start(folder))
+    assert state.left == pytest.approx(50.0)
+
+
 def test_a_resumed_study_knows_what_was_done(folder: StudyFolder, watch: Watch) -> None:
     end(folder, start(folder).number, "complete", 0.625)
     start(folder)
@@ -128,7 +141,7 @@ def test_a_minimised_objective_s_best_is_the_least(tmp_path: Path, watch: Watch)
 
 
 def test_many_trials_leave_no_records_behind(tmp_path: Path, watch: Watch) -> None:
-    folder, state = study_folder(tmp_path, trials=0), StudyState(watch)
+    folder, state = study_folder(tmp_path, trials=0, time=""), StudyState(watch)
     state.started(folder, "3f2a")
     for _ in range(50):
         state.trial(end(folder, start(folder).number, "complete", 0.5))
