@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -65,16 +66,37 @@ class RaySource:
         self._verified.add(split)
 
 
+def read_blocks(shards: ShardSet, modalities: tuple[str, ...], split: str) -> list[Any]:
+    """References to Arrow tables with a whole split, in the shards' order, kept in the object store.
+
+    Raises:
+        ShardError: a shard is missing or damaged; names the file.
+    """
+    index = shards.index(split)
+    portions = portions_of(shards.manifest, index, range(len(index.lengths)), modalities)
+    source = ShardDatasource(shards.path, portions, columns_for(modalities), verify=True)
+    try:
+        return list(_dataset(source, len(portions)).materialize().to_arrow_refs())
+    except RayTaskError as error:
+        raise _cause_of(error) from None
+
+
 def _blocks(source: ShardDatasource, count: int) -> Iterator[pa.Table]:
+    try:
+        batches = _dataset(source, count, ahead=STREAM_BYTES)
+        yield from batches.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    except RayTaskError as error:
+        raise _cause_of(error) from None
+
+
+def _dataset(source: ShardDatasource, count: int, ahead: int | None = None) -> ray.data.Dataset:
+    """The stream, which may fill ``ahead`` bytes of shared memory before it is read."""
     _be_quiet()
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
-    context.execution_options.resource_limits = ExecutionResources(object_store_memory=STREAM_BYTES)
-    dataset = ray.data.read_datasource(source, num_cpus=READ_CPUS, override_num_blocks=count)
-    try:
-        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
-    except RayTaskError as error:
-        raise _cause_of(error) from None
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=ahead)
+    dataset: ray.data.Dataset = ray.data.read_datasource(source, num_cpus=READ_CPUS, override_num_blocks=count)
+    return dataset
 
 
 def _cause_of(error: RayTaskError) -> BaseException:

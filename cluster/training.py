@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def train_on_ray(
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_restart: Callable[[int], None] | None = None,
     resume_from: str | None = None,
+    score: Sequence[str] = ("val", "test"),
 ) -> TrainingOutcome:
     """Train on the cluster this process is connected to (see ``ray_session``).
 
@@ -61,6 +62,7 @@ def train_on_ray(
         on_restart: called in this thread with the number of restarts so far.
         resume_from: checkpoint to go on from, a path or URI; where the run's folder already holds checkpoints of its
             own, the latest of them is preferred.
+        score: the splits on which the best epoch's model is scored at the end.
 
     Raises:
         PlanError: the run does not fit the cluster.
@@ -76,6 +78,7 @@ def train_on_ray(
         folder=checked_storage(config.train.storage, run_name, resuming=resume_from is not None),
         name=run_name,
         resume_from=resume_from,
+        score=list(score),
     )
     driver = Driver(Hooks(on_epoch or _ignore, on_restart or _ignore))
     with sigterm_raises():
@@ -99,12 +102,17 @@ class _Run:
     folder: Folder
     name: str
     resume_from: str | None
+    score: list[str]
 
     def trainer(self, sender: Sender) -> TorchTrainer:
         slots = {"CPU": float(self.plan.cpus_per_worker), "GPU": float(self.plan.gpus_per_worker)}
         return TorchTrainer(
             work,
-            train_loop_config={"config": self._worker_config().to_dict(), "resume_from": self.resume_from},
+            train_loop_config={
+                "config": self._worker_config().to_dict(),
+                "resume_from": self.resume_from,
+                "score": self.score,
+            },
             scaling_config=ScalingConfig(
                 num_workers=self.plan.workers if self.plan.elastic else self.plan.workers[1],
                 use_gpu=self.plan.device == "gpu",

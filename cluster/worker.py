@@ -36,19 +36,20 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
     """Train as one of the workers.
 
     Args:
-        task: ``config`` as ``Config.to_dict`` gives it and ``resume_from``, a checkpoint's path or URI or None.
+        task: ``config`` as ``Config.to_dict`` gives it, ``resume_from``, a checkpoint's path or URI or None, and
+            ``score``, the splits to score at the end.
 
     Returns:
         The final report as plain data.
     """
     config = Config.from_dict(task["config"])
     try:
-        return _work(config, task["resume_from"])
+        return _work(config, task["resume_from"], task["score"])
     except Exception as error:  # noqa: BLE001 - goes on, fit for the way to the driver
         raise portable(error) from None
 
 
-def _work(config: Config, resume_from: str | None) -> dict[str, Any]:
+def _work(config: Config, resume_from: str | None, score: list[str]) -> dict[str, Any]:
     # The driver imports this module too and can do without the models and scikit-learn, two seconds.
     from dclf.training.loop import train  # noqa: PLC0415
 
@@ -58,7 +59,9 @@ def _work(config: Config, resume_from: str | None) -> dict[str, Any]:
     context = ray.train.get_context()
     shards = read_shards(config.data.shards)
     source = RaySource(shards, config.data.modalities, rank=context.get_world_rank(), size=context.get_world_size())
-    return train(config, source, shards, reporter=RayReporter(), state=_state(resume_from)).to_dict()
+    return train(
+        config, source, shards, reporter=RayReporter(), state=_state(resume_from), score=score
+    ).to_dict()
 
 
 def _state(resume_from: str | None) -> dict[str, Any] | None:

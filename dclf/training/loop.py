@@ -8,7 +8,7 @@ scored on validation and, once, on test.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +40,7 @@ def train(
     *,
     reporter: Reporter | None = None,
     state: dict[str, Any] | None = None,
+    score: Sequence[str] = ("val", "test"),
 ) -> FinalReport:
     """Train, validate and finally test one model.
 
@@ -51,6 +52,7 @@ def train(
         shards: the whole shard set, for its labels and description; features are read through ``source`` only.
         reporter: hears of every epoch and gets the state to checkpoint.
         state: a loaded checkpoint to go on from.
+        score: the splits on which the best epoch's model is scored at the end; a search leaves test sealed.
 
     Returns:
         The same report on every worker.
@@ -67,7 +69,7 @@ def train(
     while not run.progress.finished:
         report = run.epoch()
         listener.epoch(report, run.state())
-    return run.conclude()
+    return run.conclude(score)
 
 
 class TrainingRun:
@@ -249,11 +251,11 @@ class TrainingRun:
         if self.workers.rank < len(state["rng"]):
             set_rng_state(state["rng"][self.workers.rank], self.workers.device)
 
-    def conclude(self) -> FinalReport:
-        """Score the best epoch's model on validation and test."""
+    def conclude(self, score: Sequence[str] = ("val", "test")) -> FinalReport:
+        """Score the best epoch's model on these splits."""
         self.model.load_state_dict(self.progress.best_model)
         return FinalReport(
             class_names=list(self.info.class_names),
             history=self.progress.history,
-            splits={split: self._evaluate(split) for split in ("val", "test")},
+            splits={split: self._evaluate(split) for split in score},
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -73,20 +74,24 @@ class TrialRecord:
 
 
 class Ledger:
-    """The ledger in a file; one process writes it, any number may read.
+    """The ledger in a file; one process writes it, from any thread, and any number may read.
 
     Args:
         path: the file; created with the first line.
 
     Attributes:
         trials: number -> record, as the lines so far amount to.
-        notes: further events in order: sessions, plans, whatever a study wants to remember.
+        notes: further events in order; a note of kind ``begin`` opens each driver's session.
+        worked_s: seconds that drivers have worked on the study, from each session's first line to its last.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trials: dict[int, TrialRecord] = {}
         self.notes: list[dict[str, Any]] = []
+        self.worked_s = 0.0
+        self._last = 0.0
+        self._lock = threading.Lock()
         self._torn = _ends_torn(path)
         for line in _lines(path):
             self._take(line)
@@ -124,14 +129,17 @@ class Ledger:
     def _write(self, event: str, **content: Any) -> None:
         line = {"event": event, "time": round(time.time(), 3), **content}
         text = json.dumps(line, default=_plain) + "\n"
-        with self.path.open("ab") as file:
+        with self._lock, self.path.open("ab") as file:
             file.write(f"{chr(10) if self._torn else ''}{text}".encode())
             file.flush()
             os.fsync(file.fileno())
-        self._torn = False
-        self._take(json.loads(text))
+            self._torn = False
+            self._take(json.loads(text))
 
     def _take(self, line: Mapping[str, Any]) -> None:
+        if line.get("kind") != "begin" and self._last:
+            self.worked_s += max(0.0, line["time"] - self._last)
+        self._last = line["time"]
         if line["event"] == "note":
             self.notes.append({key: value for key, value in line.items() if key != "event"})
             return

@@ -73,6 +73,8 @@ def may_pass(error: BaseException) -> bool:
     A server that is down, overloaded, locked, or refuses the credentials may change its mind; a request that it calls
     wrong, a local file that cannot be read or written, and an error of our own will not.
     """
+    if isinstance(error, TrackingError) and error.__context__ is not None:
+        return may_pass(error.__context__)
     with manners() as mlflow:
         if isinstance(error, mlflow.exceptions.MlflowException):
             return error.error_code not in _NEVER

@@ -1,0 +1,70 @@
+"""Dialogues that many trials read: streamed once by Ray Data, then kept in the object store of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ray
+
+from cluster.shares import portions_of
+from cluster.stream import RaySource, read_blocks
+from dclf.data.dialogue import DatasetInfo, Dialogue
+from dclf.data.reader import ShardSet
+from dclf.data.rows import dialogues_from_table
+from dclf.training.source import Source
+
+SPLITS = ("train", "val")
+"""What a search reads; the test split stays sealed."""
+
+
+class SharedDialogues:
+    """A ``dclf.training.source.Source`` over blocks in the object store; processes of one machine share the memory.
+
+    Args:
+        info: of the shard set.
+        modalities: the features in the blocks.
+        blocks: split -> references to Arrow tables, in the shards' order.
+    """
+
+    def __init__(self, info: DatasetInfo, modalities: tuple[str, ...], blocks: dict[str, list[Any]]) -> None:
+        self._info = info
+        self._modalities = modalities
+        self._blocks = blocks
+
+    def dialogues(self, split: str) -> Iterator[Dialogue]:
+        """The split in the shards' order; the features are read-only views of shared memory.
+
+        Raises:
+            KeyError: the split is not among those that were shared.
+        """
+        for block in self._blocks[split]:
+            yield from dialogues_from_table(ray.get(block), self._info, self._modalities)
+
+
+def shared_source(shards: ShardSet, modalities: tuple[str, ...], budget: int, splits: Sequence[str] = SPLITS) -> Source:
+    """The splits for all trials of a study: kept in the object store where they fit, else streamed every epoch.
+
+    Args:
+        shards: the shard set.
+        modalities: the features that trials may use.
+        budget: bytes that may be kept.
+        splits: what trials read.
+
+    Raises:
+        ShardError: a shard is missing or damaged; names the file.
+    """
+    if shared_bytes(shards, modalities, splits) > budget:
+        return RaySource(shards, modalities)
+    blocks = {split: read_blocks(shards, modalities, split) for split in splits}
+    return SharedDialogues(shards.info, modalities, blocks)
+
+
+def shared_bytes(shards: ShardSet, modalities: tuple[str, ...], splits: Sequence[str] = SPLITS) -> int:
+    """Bytes of the features of these splits."""
+    indices = {split: shards.index(split) for split in splits}
+    return sum(
+        portion.bytes
+        for index in indices.values()
+        for portion in portions_of(shards.manifest, index, range(len(index.lengths)), modalities)
+    )

@@ -1,0 +1,181 @@
+"""Ray Tune as the engine of a study: its loop, actors and schedulers, with our session behind every decision.
+
+Ray Tune's own snapshots are not used: whatever must outlive a kill is in the ledger, Optuna's storage and the trials'
+checkpoints, and a resumed study is a new ``Tuner`` whose searcher hands out what is left.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from ray import tune
+from ray.exceptions import OutOfMemoryError
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+
+from cluster.session import environment
+from tune.study.adapters import Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.study.session import Session, Told, finished_seeds
+from tune.study.trainable import Job, StudyTrial, reports_of
+
+MAX_FAILURES = 3
+"""How often a trial may lose its worker before it is given up."""
+_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "31536000",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+class Engine:
+    """Runs a session's trials on the cluster this process is connected to.
+
+    Args:
+        session: hands out trials.
+        job: what they share.
+        slots: of one trial, as a placement group's bundles.
+        concurrency: trials at a time.
+        note: hears of lost workers and interrupts.
+
+    Attributes:
+        interrupted: Ctrl-C or SIGTERM ended the work before its time.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        job: Job,
+        *,
+        slots: list[dict[str, float]],
+        concurrency: int,
+        note: Callable[[str], None],
+    ) -> None:
+        self.interrupted: BaseException | None = None
+        self.last: dict[int, Told] = {}
+        self.pruned: set[int] = set()
+        self._session = session
+        self._folder = session.folder.path / "ray-tune"
+        self._job = job
+        self._slots = slots
+        self._concurrency = concurrency
+        self._note = note
+
+    def run(self) -> None:
+        """Run trials until the session hands out no more, or somebody interrupts.
+
+        Raises:
+            KeyboardInterrupt: the second Ctrl-C.
+        """
+        try:
+            with environment(_SETTINGS), self._signals():
+                self._tuner().fit()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _tuner(self) -> tune.Tuner:
+        trainable = tune.with_parameters(StudyTrial, job=self._job)
+        return tune.Tuner(
+            tune.with_resources(trainable, PlacementGroupFactory(self._slots)),
+            tune_config=tune.TuneConfig(
+                metric="objective",
+                mode="max",
+                search_alg=SessionSearcher(self),
+                scheduler=PruningScheduler(self),
+                num_samples=-1,
+                max_concurrent_trials=self._concurrency,
+                reuse_actors=self._job.workers == 0,
+                trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",
+            ),
+            run_config=tune.RunConfig(
+                name=self._folder.name,
+                storage_path=str(self._folder.parent),
+                verbose=0,
+                callbacks=[Listener(self)],
+                stop=Interrupt(self),
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                # The trials keep their own checkpoints; Ray Tune would save once more at a trial's end.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+
+    def next(self) -> dict[str, Any] | None:
+        """The next trial as Ray Tune's configuration of it; None when none shall follow."""
+        trial = self._session.next()
+        if trial is None:
+            return None
+        seeds = [seed for seed in self._session.seeds() if seed not in finished_seeds(trial)]
+        return {"number": trial.number, "params": dict(trial.params), "seeds": seeds}
+
+    def heard(self, number: int, result: dict[str, Any]) -> bool:
+        """Pass a step's result on; whether to end the trial early."""
+        if "error" in result:
+            return False
+        told = Told(
+            number=number,
+            seed=result["seed"],
+            reports=reports_of(result),
+            values=tuple(result["values"]),
+            seed_finished=result["seed_finished"],
+        )
+        self.last[number] = told
+        return self._session.heard(told)
+
+    def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
+        """A trial has ended without losing its worker."""
+        told = self.last.pop(number, None)
+        if "error" in result:
+            self._session.failed(number, result["error"])
+        elif pruned and told is not None:
+            self._session.pruned(number, told)
+        else:
+            self._session.completed(number)
+
+    def lost(self, number: int, error: BaseException | None) -> None:
+        """A trial lost its worker once too often."""
+        self.last.pop(number, None)
+        if isinstance(error, OutOfMemoryError):
+            why = "out of memory: Ray ended its worker; run fewer trials at a time or make them smaller"
+        else:
+            why = f"its worker was lost {MAX_FAILURES + 1} times ({_first_line(error)})"
+        self._session.failed(number, why)
+
+    def started(self, number: int, ray_id: str) -> None:
+        """A trial runs on a worker."""
+        self._session.started(number, ray_id)
+
+    def recovers(self, number: int) -> None:
+        """A trial's worker was lost; another one goes on."""
+        self._note(f"trial {number}: its worker was lost, another one goes on from the last epoch")
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM ends the study between epochs; the second at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number: int, _frame: FrameType | None) -> None:
+            if self.interrupted is not None:
+                raise KeyboardInterrupt
+            self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+            self._note("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,218 @@
+"""A study in MLflow: a parent run, and a child per trial and seed.
+
+Everything but opening the parent is sent in the background and in order, so that a slow or lost server costs no
+training. What was not sent when the driver died is made again from the ledger and the checkpoints, see
+``tune.study.mend``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dclf.config import Config
+from dclf.training.reports import EpochReport, SplitReport
+from tune.study.children import (
+    KIND_TAG,
+    PARENT_TAG,
+    SEED_TAG,
+    STATE_TAG,
+    STUDY_TAG,
+    TRIAL_TAG,
+    Children,
+    Key,
+    find_runs,
+)
+from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
+from tune.tracking import records, writes
+from tune.tracking.ending import DRIVER_TAG, STATUS_TAG, Guardian
+from tune.tracking.facts import surroundings
+from tune.tracking.outbox import Outbox
+from tune.tracking.redact import clean
+from tune.tracking.reopening import Reopened, create_run, reopen_run
+from tune.tracking.store import Store
+from tune.tracking.writes import Sender, Write
+
+FLUSH_S, INTERRUPTED_FLUSH_S = 60.0, 10.0
+
+
+@dataclass(frozen=True)
+class _Addressed(Write):
+    """A write to the run of one trial and seed; to the parent run where ``key`` is None."""
+
+    key: Key | None = None
+
+
+class StudyRecorder:
+    """Writes a study to MLflow.
+
+    Args:
+        store: an open store.
+        folder: the study.
+        tell: hears of a lost server and of refused records; from a thread as well.
+
+    Attributes:
+        run_id: the parent run; empty before ``open``.
+    """
+
+    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None]) -> None:
+        self.run_id = ""
+        self.store = store
+        self._folder = folder
+        self._tell = tell
+        self._token = uuid.uuid4().hex
+        self._children = Children(store, folder.definition.name, self._note_run)
+        self._opened: set[Key] = set()
+        self._files = tempfile.TemporaryDirectory(prefix="dclf-study-")
+        self._surroundings: dict[str, str] = {}
+
+    def open(self, card: Mapping[str, Any]) -> str:
+        """Create the parent run, or take up the one of an earlier driver; its id.
+
+        Raises:
+            TrackingError: the store does not answer.
+        """
+        definition = self._folder.definition
+        known = next((note["run_id"] for note in self._folder.ledger.notes if note["kind"] == "parent"), None)
+        tags = {DRIVER_TAG: self._token, STATUS_TAG: "running", STUDY_TAG: definition.name, KIND_TAG: definition.kind}
+        found = self._parent(known, tags)
+        self.run_id = found.run_id
+        if known is None:
+            self._folder.ledger.note("parent", run_id=self.run_id, store=self.store.name)
+        self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
+        self._outbox = Outbox(self._send, None, self._tell)
+        self._surroundings = surroundings()
+        self._describe(card, found)
+        return self.run_id
+
+    def _parent(self, known: str | None, tags: dict[str, str]) -> Reopened:
+        if known is not None:
+            return reopen_run(self.store, known, tags)
+        found = find_runs(self.store, self._folder.definition.name, {KIND_TAG: self._folder.definition.kind})
+        if found:
+            return reopen_run(self.store, found[0].info.run_id, tags)
+        return create_run(self.store, self._folder.definition.name, tags)
+
+    def _describe(self, card: Mapping[str, Any], found: Reopened) -> None:
+        definition = self._folder.definition
+        flat = {f"sweep.{key}": clean(value) for key, value in definition.settings.items()}
+        params = {**records.config_params(definition.base), **flat}
+        self._put(*writes.text_values("tags", {**self._surroundings, **clean(definition.base.track.tags)}))
+        self._put(*writes.text_values("params", {k: v for k, v in params.items() if k not in found.params}))
+        self._put(records.dataset_write(definition.base, card))
+        self.file("study.yaml", (self._folder.path / "study.yaml").read_text(encoding="utf-8"))
+        self.file(records.CARD_FILE, records.card_json(card))
+
+    def trial(self, trial: TrialRecord, seed: int, config: Config) -> None:
+        """A training of a trial begins or goes on; asked again it does nothing."""
+        key = trial.number, seed
+        if key in self._opened:
+            return
+        self._opened.add(key)
+        definition, run = self._folder.definition, trial.runs.get(seed)
+        name = f"{definition.name}-{trial.number}"
+        body = {
+            "name": name if definition.sweep.seeds == 1 else f"{name}-seed{seed}",
+            "run_id": run.run_id if run is not None else "",
+            "look": trial.started is not None,
+            "tags": self._child_tags(trial.number, seed),
+        }
+        self._put(_Addressed("open", body, key))
+        tags = {**self._surroundings, "seed": seed, "dclf.origin": trial.origin, **clean(config.track.tags)}
+        self._to(key, *writes.text_values("tags", tags), *writes.text_values("params", records.config_params(config)))
+
+    def _child_tags(self, number: int, seed: int) -> dict[str, str]:
+        return {
+            PARENT_TAG: self.run_id,
+            STUDY_TAG: self._folder.definition.name,
+            KIND_TAG: "trial",
+            TRIAL_TAG: str(number),
+            SEED_TAG: str(seed),
+            STATE_TAG: "running",
+            STATUS_TAG: "running",
+            DRIVER_TAG: self._token,
+        }
+
+    def epoch(self, number: int, seed: int, report: EpochReport) -> None:
+        """A training has finished an epoch."""
+        self._to((number, seed), writes.metrics(records.epoch_metrics(report), report.epoch))
+
+    def seed_finished(self, number: int, seed: int, values: tuple[float, ...], report: EpochReport) -> None:
+        """A training is over."""
+        objectives = dict(zip(self._folder.definition.sweep.objectives, values, strict=True))
+        scores = {**records.metric_names(objectives, "objective"), "val/best_wf1": report.best_wf1}
+        self._to((number, seed), writes.metrics({**scores, "best_epoch": float(report.best_epoch)}, report.best_epoch))
+
+    def tested(self, number: int, seed: int, report: SplitReport) -> None:
+        """The winner was scored on the test split."""
+        self._to((number, seed), writes.metrics(records.metric_names(report.scores, "test"), 0))
+
+    def ended(self, trial: TrialRecord) -> None:
+        """A trial has ended: its runs too, and the parent's figures of progress."""
+        for seed in trial.runs:
+            status = "FAILED" if trial.state == "failed" else "FINISHED"
+            said = {STATE_TAG: trial.state, STATUS_TAG: f"{trial.state}: {trial.reason}".rstrip(": ")}
+            self._to((trial.number, seed), *writes.text_values("tags", said), writes.status(status))
+
+    def progress(self, values: Mapping[str, float], step: int) -> None:
+        """Metrics of the parent run after ``step`` ended trials."""
+        self._put(writes.metrics(values, step))
+
+    def file(self, name: str, text: str, folder: str = "") -> None:
+        """A text file among the parent's artifacts."""
+        path = Path(self._files.name) / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        self._put(writes.artifact(path, folder))
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """A file that stays where it is, among the parent's artifacts."""
+        self._put(writes.artifact(path, folder))
+
+    def close(self, status: str, reason: str) -> None:
+        """End the parent run, and as KILLED the children of trials that have not ended.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            reason: for the status tag.
+        """
+        for number, seed in self._opened:
+            if self._folder.ledger.trials[number].ended is None:
+                said = writes.text_values("tags", {STATE_TAG: "waiting", STATUS_TAG: "killed: the study was cut short"})
+                self._to((number, seed), *said, writes.status("KILLED"))
+        self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
+        flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S
+        if not self._outbox.flush(flush_s):
+            name = self._folder.definition.name
+            self._tell(f"MLflow did not answer for {flush_s:g} s; send it the rest with: dclf doctor {name} --fix")
+        self._outbox.close(0)
+        self._guardian.close()
+        self._files.cleanup()
+
+    def _to(self, key: Key, *items: Write) -> None:
+        self._put(*(_Addressed(item.kind, item.body, key) for item in items))
+
+    def _put(self, *items: Write) -> None:
+        for item in items:
+            self._outbox.put(item)
+
+    def _send(self, write: Write) -> None:
+        """Called by the outbox's thread."""
+        key = write.key if isinstance(write, _Addressed) else None
+        if key is None:
+            Sender(self.store.client, self.run_id, self.store.experiment_id)(write)
+        elif write.kind == "open":
+            self._children.open(key, **write.body)
+        else:
+            self._children.send(key, write)
+
+    def _note_run(self, key: Key, run_id: str) -> None:
+        """Called by the outbox's thread."""
+        run = self._folder.ledger.trials[key[0]].runs.get(key[1])
+        if run is None or run.run_id != run_id:
+            self._folder.ledger.run(*key, run_id)

@@ -1,0 +1,56 @@
+"""The sealed test split: the winner of a search is scored on it once, after the search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from dclf.data import read_shards
+from dclf.inference import predictor_of
+from dclf.training import checkpoint
+from dclf.training.batches import batches
+from dclf.training.evaluation import evaluate_split
+from dclf.training.local import LocalSource
+from dclf.training.reports import SplitReport
+from dclf.training.workers import Workers
+from tune.report.ranking import best_trial
+from tune.study.folder import StudyFolder
+from tune.study.recorder import StudyRecorder
+
+KIND = "test"
+"""Kind of the ledger's notes with test scores."""
+
+
+def score_best(folder: StudyFolder, recorder: StudyRecorder) -> dict[int, SplitReport]:
+    """Score each training of the best trial on test, unless that was done before.
+
+    Returns:
+        seed -> report, of those scored now.
+    """
+    best = best_trial(folder)
+    if best is None:
+        return {}
+    known = {(note["number"], note["seed"]) for note in folder.ledger.notes if note["kind"] == KIND}
+    scored = {}
+    for seed in best.runs:
+        if (best.number, seed) not in known:
+            report = score_checkpoint(folder.checkpoint(best.number, seed))
+            folder.ledger.note(KIND, number=best.number, seed=seed, scores=dict(report.scores))
+            recorder.tested(best.number, seed, report)
+            scored[seed] = report
+    return scored
+
+
+def score_checkpoint(folder: Path) -> SplitReport:
+    """The best epoch's model of a checkpoint on the test split of its shards.
+
+    Raises:
+        CheckpointError: the checkpoint is gone.
+        DataError: the shards do not fit it.
+    """
+    predictor = predictor_of(checkpoint.load(folder))
+    shards = read_shards(predictor.config.data.shards)
+    dialogues = LocalSource(shards, predictor.modalities).dialogues("test")
+    collated = batches(dialogues, predictor.config.train.batch_size, predictor.modalities)
+    return evaluate_split(predictor.model, collated, Workers(torch.device("cpu")), "test", predictor.info.class_names)

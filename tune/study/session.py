@@ -1,0 +1,216 @@
+"""One driver's work on a study: what runs next, what came of it, and who is told.
+
+The session stands between whatever runs trials (``tune.study.engine``) and what remembers them: the ledger first,
+then Optuna, MLflow and the view. It knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from dclf.config import Config
+from dclf.training.reports import EpochReport
+from tune.report.best import best_yaml
+from tune.report.ranking import best_trial
+from tune.search.overrides import apply
+from tune.search.samplers import exhausted
+from tune.search.space import Space
+from tune.search.start_points import start_points
+from tune.search.stopping import StopRule
+from tune.study.folder import StudyFolder
+from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
+from tune.study.optuna_state import tell
+from tune.study.recorder import StudyRecorder
+from tune.study.view import StudyView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a trial says after an epoch.
+
+    Attributes:
+        number: the trial.
+        seed: ``train.seed`` of the training.
+        reports: the epochs that are new to the driver, the last one just finished; after a restart also those that
+            the checkpoint brought back.
+        values: objective values of the best epoch so far.
+        seed_finished: this training is over.
+    """
+
+    number: int
+    seed: int
+    reports: Sequence[EpochReport]
+    values: tuple[float, ...]
+    seed_finished: bool
+
+
+class Session:
+    """Hands out trials and takes in what they say.
+
+    Args:
+        folder: the study, locked by this process.
+        study: Optuna's study, with its sampler and pruner.
+        space: what trials vary.
+        recorder: writes to MLflow.
+        view: shows how it goes.
+    """
+
+    def __init__(
+        self, folder: StudyFolder, study: optuna.Study, space: Space, recorder: StudyRecorder, view: StudyView
+    ) -> None:
+        self.folder = folder
+        self.ledger = folder.ledger
+        self.settings = folder.definition.sweep
+        self.base: Config = folder.definition.base
+        self.stop_reason: str | None = None
+        self.changed: Callable[[], None] = _nothing
+        self._study = study
+        self._space = space
+        self._recorder = recorder
+        self._view = view
+        self._stop = StopRule(self.settings, space.size)
+        self._begun = time.monotonic()
+        self._spent = self.ledger.worked_s
+        self.ledger.note("begin")
+        self._unfinished = [trial for trial in self.ledger.trials.values() if trial.state not in ENDED]
+        self._optuna_trials: dict[int, optuna.Trial] = {}
+        self._start_points = start_points(self.settings, space, self.base)
+        self._enqueue_start_points()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that drivers have worked on the study, earlier ones included."""
+        return self._spent + time.monotonic() - self._begun
+
+    def next(self) -> TrialRecord | None:
+        """The next trial: first those that an earlier driver left, then new ones; None when none shall follow."""
+        if self._unfinished:
+            return self._unfinished.pop(0)
+        ended = [trial.values[0] for trial in self._ended_trials() if trial.values]
+        self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
+        if self.stop_reason is not None or exhausted(self._study):
+            return None
+        trial = self._study.ask()
+        params = self._space.suggest(trial)
+        self._optuna_trials[trial.number] = trial
+        record = self.ledger.create(params, optuna=trial.number, origin=self._origin(params))
+        self._view.trial(record)
+        return record
+
+    def config(self, trial: TrialRecord, seed: int) -> Config:
+        """What one training of a trial trains."""
+        return apply(self.base, {**trial.params, "train.seed": seed})
+
+    def seeds(self) -> range:
+        """Seeds of every trial."""
+        return range(self.base.train.seed, self.base.train.seed + self.settings.seeds)
+
+    def started(self, number: int, ray_id: str) -> None:
+        """A trial runs on a worker, for the first time or again."""
+        trial = self.ledger.trials[number]
+        first = next(seed for seed in self.seeds() if seed not in finished_seeds(trial))
+        self._recorder.trial(trial, first, self.config(trial, first))
+        self.ledger.start(number, ray_id)
+        self._view.trial(self.ledger.trials[number])
+
+    def heard(self, told: Told) -> bool:
+        """Take in what a trial says; whether it should be ended early."""
+        trial = self.ledger.trials[told.number]
+        self._recorder.trial(trial, told.seed, self.config(trial, told.seed))
+        for report in told.reports:
+            self._recorder.epoch(told.number, told.seed, report)
+        self._view.epoch(told.number, told.seed, told.reports[-1])
+        if told.seed_finished:
+            self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)
+            self._recorder.seed_finished(told.number, told.seed, told.values, told.reports[-1])
+        return not told.seed_finished and self._pruned(trial, told)
+
+    def completed(self, number: int) -> None:
+        """A trial has trained with all its seeds."""
+        runs = self.ledger.trials[number].runs.values()
+        values = tuple(sum(column) / len(column) for column in zip(*(run.values for run in runs), strict=True))
+        if all(map(math.isfinite, values)):
+            self._end(number, "complete", values)
+        else:
+            self._end(number, "failed", reason=f"its objective is not a number: {values}")
+
+    def pruned(self, number: int, told: Told) -> None:
+        """A trial was ended early."""
+        epoch = told.reports[-1].epoch
+        self.ledger.seed_done(number, told.seed, told.values, epoch)
+        self._end(number, "pruned", told.values, f"{self.settings.scheduler} after epoch {epoch}")
+
+    def failed(self, number: int, reason: str) -> None:
+        """A trial cannot go on; the others do."""
+        self._end(number, "failed", reason=reason)
+
+    def _end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
+        self.ledger.end(number, state, values, reason)
+        trial = self.ledger.trials[number]
+        if trial.optuna >= 0:
+            tell(self._study, trial)
+        self._optuna_trials.pop(trial.optuna, None)
+        self._recorder.ended(trial)
+        self._report_progress(trial)
+        self._view.trial(trial)
+        self.changed()
+
+    def _report_progress(self, trial: TrialRecord) -> None:
+        """The parent run's metrics, a step per ended trial; the best configuration with every better one."""
+        ended = self._ended_trials()
+        best = best_trial(self.folder)
+        counts = Counter(f"trials/{other.state}" for other in ended)
+        values = dict(zip(self.settings.objectives, best.values, strict=True)) if best is not None else {}
+        self._recorder.progress({**counts, **{f"best/{k}": v for k, v in values.items()}}, len(ended))
+        if best is not None and best.number == trial.number:
+            self._recorder.file("best.yaml", best_yaml(self.folder))
+
+    def _pruned(self, trial: TrialRecord, told: Told) -> bool:
+        """Report the first training of a trial to the pruner, which compares equal epochs."""
+        if trial.optuna < 0 or len(self.settings.objectives) > 1 or told.seed != self.seeds()[0]:
+            return False
+        asked = self._optuna_trials.get(trial.optuna)
+        if asked is None:
+            asked = self._optuna_trials[trial.optuna] = self._asked_before(trial.optuna)
+        asked.report(told.values[0], told.reports[-1].epoch)
+        return asked.should_prune()
+
+    def _asked_before(self, number: int) -> optuna.Trial:
+        """The trial object of a trial that an earlier driver asked for."""
+        frozen = self._study.get_trials(deepcopy=False)[number]
+        return optuna.Trial(self._study, frozen._trial_id)
+
+    def _ended_trials(self) -> list[TrialRecord]:
+        return sorted((t for t in self.ledger.trials.values() if t.state in ENDED), key=lambda trial: trial.ended or 0)
+
+    def _origin(self, params: Mapping[str, Any]) -> str:
+        return "start" if params in self._start_points else "search"
+
+    def _enqueue_start_points(self) -> None:
+        """Have Optuna begin with the start points that have not been tried."""
+        tried = [trial.params for trial in self.ledger.trials.values()]
+        waiting = [
+            frozen.system_attrs.get("fixed_params")
+            for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        ]
+        for point in self._start_points:
+            params = self._space.params_of(point)
+            if point not in tried and params not in waiting:
+                self._study.enqueue_trial(params)
+
+
+def finished_seeds(trial: TrialRecord) -> dict[int, SeedRun]:
+    """The trainings of a trial that need not be repeated."""
+    return {seed: run for seed, run in trial.runs.items() if run.values}
+
+
+def _nothing() -> None:
+    """The default of ``Session.changed``."""

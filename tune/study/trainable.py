@@ -1,0 +1,143 @@
+"""What Ray Tune runs for a trial: one step per epoch, in an actor that keeps its data from trial to trial."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from cluster.failures import is_lasting
+from dclf.config import Config
+from dclf.data import read_shards
+from dclf.training import checkpoint
+from dclf.training.reports import EpochReport
+from dclf.training.source import Source
+from tune.search.overrides import apply
+from tune.study.adapters import METRIC
+from tune.study.training import OwnTraining, RayTraining, Training, write_history
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What all trials of a study share.
+
+    Attributes:
+        config: base configuration.
+        folder: of the study.
+        objectives: validation scores whose values at the best epoch are a trial's result.
+        workers: Ray Train workers of a trial; 0 trains in the trial's own process.
+        source: the dialogues, for trials in their own process.
+    """
+
+    config: dict[str, Any]
+    folder: str
+    objectives: tuple[str, ...]
+    workers: int
+    source: Source | None
+
+
+class StudyTrial(tune.Trainable):
+    """A trial: its configuration is ``number``, ``params`` and ``seeds``, the trainings still to do.
+
+    A step's result has ``number``, ``seed``, ``reports`` (JSON), ``values``, ``seed_finished`` and ``finished``; or
+    ``number``, ``error`` and ``finished`` where going on would fail again.
+    """
+
+    def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
+        """Take up the first trial of this actor."""
+        self._training: Training | None = None
+        self._start: Path | None = None
+        assert job is not None, "tune.with_parameters brings it"
+        self._job = job
+        self._base = Config.from_dict(job.config)
+        self._shards = read_shards(job.config["data"]["shards"], verify=False)
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another trial; Ray Tune's name for it."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch."""
+        try:
+            return self._step()
+        except Exception as error:
+            text = reason_of(error)
+            if text is None:
+                raise
+            return {"number": self._number, "error": text, METRIC: math.nan, "finished": True, "done": True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Copy the training's state for another trial of the population."""
+        shutil.copy2(self._folder(self._seeds[0]) / checkpoint.STATE_FILE, checkpoint_dir)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+        """Start from another trial's state, under this trial's configuration."""
+        self._start = Path(checkpoint_dir)
+        self._training = self._new_training(self._seeds[0])
+        self._start = None
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._number: int = config["number"]
+        self._params: dict[str, Any] = config["params"]
+        self._seeds: list[int] = list(config["seeds"])
+        self._training, self._start = None, None
+        self._told = 0
+
+    def _step(self) -> dict[str, Any]:
+        seed = self._seeds[0]
+        if self._training is None:
+            self._training = self._new_training(seed)
+        training = self._training
+        if not training.finished:
+            training.epoch()
+        history = training.history
+        values = [history[history[-1].best_epoch - 1].validation[name] for name in self._job.objectives]
+        result = {
+            "number": self._number,
+            "seed": seed,
+            "reports": json.dumps([report.to_dict() for report in history[self._told :]]),
+            "values": values,
+            METRIC: values[0],
+            "seed_finished": training.finished,
+        }
+        self._told = len(history)
+        if training.finished:
+            self._close_seed(history)
+        return {**result, "finished": not self._seeds, "done": not self._seeds}
+
+    def _close_seed(self, history: Any) -> None:
+        write_history(self._folder(self._seeds[0]), history)
+        self._seeds = self._seeds[1:]
+        self._training = None
+        self._told = 0
+
+    def _folder(self, seed: int) -> Path:
+        return Path(self._job.folder) / "trials" / str(self._number) / f"s{seed}"
+
+    def _new_training(self, seed: int) -> Training:
+        config = apply(self._base, {**self._params, "train.seed": seed})
+        if self._job.source is None:
+            config = replace(config, train=replace(config.train, workers=self._job.workers))
+            return RayTraining(config, self._folder(seed))
+        return OwnTraining(config, self._job.source, self._shards, self._folder(seed), self._start)
+
+
+def reason_of(error: Exception) -> str | None:
+    """Why a trial cannot go on, in one line; None for what another attempt may cure, such as a lost worker."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = f"{type(error).__name__}: {line}".rstrip(": ")
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
+        return f"out of memory ({text}); give the trials a smaller batch or model, or fewer of them at a time"
+    return text if is_lasting(error) else None
+
+
+def reports_of(result: dict[str, Any]) -> list[EpochReport]:
+    """The epochs in a step's result."""
+    return [EpochReport(**report) for report in json.loads(result["reports"])]

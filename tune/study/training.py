@@ -1,0 +1,156 @@
+"""One training of a trial, epoch by epoch: in the trial's own process, or on Ray Train workers."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from cluster.storage import latest_checkpoint
+from cluster.training import TrainingOutcome, train_on_ray
+from dclf.config import Config
+from dclf.data.reader import ShardSet
+from dclf.training import checkpoint
+from dclf.training.loop import TrainingRun
+from dclf.training.reports import EpochReport
+from dclf.training.source import Source
+
+HISTORY_FILE = "history.json"
+
+
+class Training(Protocol):
+    """A training that stops between epochs and survives its process."""
+
+    @property
+    def history(self) -> Sequence[EpochReport]:
+        """The finished epochs, those of an earlier process included."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no epoch left."""
+
+    def epoch(self) -> None:
+        """Train one epoch; it is kept when this returns."""
+
+
+class OwnTraining:
+    """Trains in this process; goes on from the checkpoint in ``folder`` where there is one.
+
+    Args:
+        config: the training.
+        source: all dialogues.
+        shards: the shard set.
+        folder: of the checkpoint.
+        start: checkpoint of another training to start from: population based training.
+    """
+
+    def __init__(
+        self, config: Config, source: Source, shards: ShardSet, folder: Path, start: Path | None = None
+    ) -> None:
+        torch.set_num_threads(config.train.cpus_per_worker)
+        self._folder = folder
+        self._run = TrainingRun(config, source, shards)
+        found = start or (folder if (folder / checkpoint.STATE_FILE).exists() else None)
+        self._run.prepare() if found is None else self._run.restore(checkpoint.load(found))
+
+    @property
+    def history(self) -> Sequence[EpochReport]:
+        """The finished epochs, those of an earlier process included."""
+        return self._run.progress.history
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no epoch left."""
+        return self._run.progress.finished
+
+    def epoch(self) -> None:
+        """Train one epoch; it is kept when this returns."""
+        self._run.epoch()
+        checkpoint.save(self._folder, self._run.state())
+
+
+class RayTraining:
+    """Trains on Ray Train workers, while this process waits for their epochs.
+
+    Args:
+        config: the training.
+        folder: of its checkpoints.
+    """
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self._history: list[EpochReport] = read_history(folder)
+        self._events: queue.SimpleQueue[EpochReport | TrainingOutcome | BaseException] = queue.SimpleQueue()
+        self._finished = False
+        self._config = replace(config, train=replace(config.train, storage=str(folder.parent)))
+        self._folder = folder
+        threading.Thread(target=self._train, daemon=True, name="dclf-trial").start()
+
+    @property
+    def history(self) -> Sequence[EpochReport]:
+        """The finished epochs, those of an earlier process included."""
+        return self._history
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no epoch left."""
+        return self._finished
+
+    def epoch(self) -> None:
+        """Wait for the next epoch of the workers; after the last one, for their end."""
+        event = self._events.get()
+        if isinstance(event, BaseException):
+            raise event
+        if isinstance(event, TrainingOutcome):
+            self._history = list(event.final.history)
+            self._finished = True
+            return
+        self._history = [*self._history[: event.epoch - 1], event]
+        write_history(self._folder, self._history)
+        if event.epoch == event.epochs:
+            self.epoch()
+
+    def _train(self) -> None:
+        try:
+            self._events.put(
+                train_on_ray(
+                    self._config,
+                    run_name=self._folder.name,
+                    on_epoch=self._events.put,
+                    resume_from=latest_checkpoint(str(self._folder.parent), self._folder.name),
+                    score=("val",),
+                )
+            )
+        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits
+            self._events.put(error)
+
+
+def write_history(folder: Path, history: Sequence[EpochReport]) -> None:
+    """Keep the reports of all epochs beside the checkpoint, which may go before them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f"{HISTORY_FILE}.part"
+    unfinished.write_text(json.dumps([report.to_dict() for report in history]), encoding="utf-8")
+    unfinished.replace(folder / HISTORY_FILE)
+
+
+def read_history(folder: Path) -> list[EpochReport]:
+    """What ``write_history`` kept; empty where nothing was."""
+    try:
+        text = (folder / HISTORY_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    return [EpochReport(**report) for report in json.loads(text)]
+
+
+def saved_history(folder: Path) -> list[EpochReport]:
+    """The epochs of a training that was cut short, from its history or its checkpoint."""
+    kept = read_history(folder)
+    if kept or not (folder / checkpoint.STATE_FILE).exists():
+        return kept
+    state: dict[str, Any] = checkpoint.load(folder)
+    return [EpochReport(**report) for report in state["progress"]["history"]]

@@ -1,0 +1,346 @@
+"""Sweeps, for notebooks and the command line: start one, resume one, look at what came of it.
+
+>>> from tune.search.read import load_sweep
+>>> from tune.sweeps import sweep
+>>> config, settings = load_sweep("iemocap", {"data.shards": "shards/iemocap", "sweep.trials": 20})  # doctest: +SKIP
+>>> study = sweep(config, settings, name="first")  # doctest: +SKIP
+>>> study.best_config.loss.gamma_ca, study.trials.head()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.machine import machine_cpus
+from cluster.session import ray_session
+from cluster.shared_data import shared_source
+from cluster.storage import checked_storage
+from cluster.trial_plan import TrialPlan, local_cpus_for_trials, plan_trials
+from dclf.config import Config
+from dclf.data import feature_card, read_shards
+from dclf.training.batches import MIB
+from dclf.training.preflight import check_shards
+from tune.report.best import best_config, best_yaml
+from tune.report.ranking import best_trial
+from tune.search.checks import sweep_problems
+from tune.search.pruners import make_pruner
+from tune.search.samplers import make_sampler, search_seed
+from tune.search.settings import SweepSettings
+from tune.search.space import Space, default_space
+from tune.settings import ConfigError
+from tune.study.engine import Engine
+from tune.study.folder import StudyDefinition, StudyError, StudyFolder, study_path
+from tune.study.illustrator import Illustrator
+from tune.study.ledger import TrialRecord
+from tune.study.optuna_state import create_study, load_study, reconcile
+from tune.study.recorder import StudyRecorder
+from tune.study.sealed import score_best
+from tune.study.session import Session
+from tune.study.trainable import Job
+from tune.study.view import NoStudyView, StudyView
+from tune.tracking.redact import clean
+from tune.tracking.store import Store, connect, resolve_tracking_uri
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PACKAGES = ("dclf", "torch", "ray", "optuna", "mlflow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What came of a sweep.
+
+    Attributes:
+        folder: its definition and ledger.
+        run_id: MLflow's id of the parent run.
+        tracking_uri: the store, without secrets.
+        report: the HTML report; None while the study is unfinished.
+    """
+
+    folder: StudyFolder
+    run_id: str
+    tracking_uri: str
+    report: Path | None
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.folder.definition.name
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best complete trial by the first objective; None where there is none."""
+        return best_trial(self.folder)
+
+    @property
+    def best_config(self) -> Config:
+        """The base configuration with the best trial's values.
+
+        Raises:
+            StudyError: no trial is complete.
+        """
+        return best_config(self.folder)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row per trial."""
+        from tune.report.table import trials_frame  # noqa: PLC0415 - pandas is slow to import
+
+        return trials_frame(self.folder)
+
+    def figures(self) -> dict[str, Any]:
+        """Optuna's figures by name, as matplotlib figures."""
+        from tune.report.figures import study_figures  # noqa: PLC0415 - matplotlib is slow to import
+
+        return study_figures(load_study(self.folder), list(self.folder.definition.sweep.objectives))
+
+
+def sweep(
+    config: Config,
+    settings: SweepSettings,
+    *,
+    name: str = "",
+    view: StudyView | None = None,
+    verbose: bool = False,
+    address: str | None = None,
+) -> Study:
+    """Search for the best configuration.
+
+    Args:
+        config: the base configuration.
+        settings: what to search, how and how long.
+        name: of the study; made of dataset and model where empty.
+        view: shows how it goes.
+        verbose: let Ray and MLflow speak.
+        address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
+
+    Raises:
+        ConfigError: a value or the space is impossible.
+        StudyError: the name is taken.
+        DataError: the shards lack a split or modality.
+        PlanError: the trials do not fit the cluster.
+        TrackingError: the MLflow store does not answer.
+        KeyboardInterrupt: Ctrl-C; the study can be resumed.
+    """
+    problems = [*config.problems(), *sweep_problems(settings, config)]
+    if problems:
+        raise ConfigError(problems)
+    config = _absolute(config)
+    card = _card(config)
+    definition = _definition(config, settings, name, card)
+    if (study_path(settings.storage, definition.name) / "study.yaml").exists():
+        raise StudyError(_taken(definition.name, settings.storage))
+    checked_storage(str(study_path(settings.storage, definition.name)), "", resuming=True)
+    work = _Work(definition.base, settings, card, view or NoStudyView())
+    return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
+
+
+def resume(
+    name: str,
+    *,
+    storage: str = "dclf-runs/studies",
+    trials: int | None = None,
+    time: str | None = None,
+    view: StudyView | None = None,
+    verbose: bool = False,
+    address: str | None = None,
+) -> Study:
+    """Go on with a study after whatever ended it: the plan minus what is done.
+
+    Args:
+        name: of the study.
+        storage: folder of studies.
+        trials: another number of trials than was planned.
+        time: another time budget than was planned.
+        view: shows how it goes.
+        verbose: let Ray and MLflow speak.
+        address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
+
+    Raises:
+        StudyError: there is no such study, or another process works on it.
+        Exception: as ``sweep``.
+    """
+    folder = StudyFolder.open(storage, name)
+    settings = _extended(folder, trials, time)
+    config = folder.definition.base
+    card = _card(config)
+    if card["sha256"] != folder.definition.shards_sha256:
+        raise StudyError(
+            f"study {name!r} began on other shards than {config.data.shards} holds now; bring the first ones back or "
+            "start a new study"
+        )
+    work = _Work(config, settings, card, view or NoStudyView())
+    return work.on_ray(lambda: folder, verbose=verbose, address=address)
+
+
+class _Work:
+    """A driver's work on a study, from joining Ray to the report."""
+
+    def __init__(self, config: Config, settings: SweepSettings, card: dict[str, Any], view: StudyView) -> None:
+        self.config = config
+        self.settings = settings
+        self.card = card
+        self.view = view
+
+    def on_ray(self, folder: Callable[[], StudyFolder], *, verbose: bool, address: str | None) -> Study:
+        """Join Ray, plan, and only then create the study's folder, so that a refused one leaves nothing."""
+        cpus = local_cpus_for_trials(self.config, self.settings, machine_cpus())
+        uri = resolve_tracking_uri(self.config.track.uri)
+        with (
+            _connecting(uri, self.config.track.experiment) as store,
+            ray_session(address, verbose=verbose, num_cpus=cpus) as resources,
+        ):
+            plan = plan_trials(self.config, self.settings, resources)
+            opened = store.result()
+            made = folder()
+            with made.locked():
+                return self._locked(made, plan, opened)
+
+    def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
+        space = Space.of(folder.definition.space, self.config)
+        known = len(folder.ledger.trials)
+        study = load_study(
+            folder,
+            sampler=make_sampler(self.settings, space, search_seed(self.settings, known)),
+            pruner=make_pruner(self.settings, self.config.train.epochs),
+        )
+        for line in reconcile(folder, study):
+            self.view.note(line)
+        recorder = StudyRecorder(store, folder, self.view.note)
+        run_id = recorder.open(self.card)
+        try:
+            self.view.started(folder, plan.describe(), run_id)
+            recorder.file("plan.txt", "\n".join(plan.describe()) + "\n")
+            interrupted = self._trials(folder, plan, Session(folder, study, space, recorder, self.view), recorder)
+            report = None if interrupted else self._conclude(folder, recorder)
+        except BaseException as error:
+            recorder.close(*_ending(error))
+            raise
+        if interrupted is not None:
+            recorder.close(*_ending(interrupted))
+            raise interrupted
+        recorder.close("FINISHED", "finished")
+        self.view.finished(folder)
+        return Study(folder=folder, run_id=run_id, tracking_uri=store.name, report=report)
+
+    def _trials(
+        self, folder: StudyFolder, plan: TrialPlan, session: Session, recorder: StudyRecorder
+    ) -> BaseException | None:
+        shards = read_shards(self.config.data.shards)
+        own = not plan.workers_per_trial
+        job = Job(
+            config=replace(self.config, train=replace(self.config.train, device=plan.device)).to_dict(),
+            folder=str(folder.path),
+            objectives=tuple(self.settings.objectives),
+            workers=plan.workers_per_trial,
+            source=shared_source(shards, self._modalities(folder), plan.cache_mb * MIB) if own else None,
+        )
+        illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
+        session.changed = illustrator.poke
+        engine = Engine(session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, note=self.view.note)
+        try:
+            engine.run()
+        finally:
+            illustrator.close()
+        return engine.interrupted
+
+    def _modalities(self, folder: StudyFolder) -> tuple[str, ...]:
+        """Those that any trial may use."""
+        domain = folder.definition.space.get("data.modalities", {})
+        named = {modality for choice in domain.get("choices", ()) for modality in choice}
+        return tuple(
+            m
+            for m in read_shards(self.config.data.shards).info.modalities
+            if m in {*named, *self.config.data.modalities}
+        )
+
+    def _conclude(self, folder: StudyFolder, recorder: StudyRecorder) -> Path:
+        """Score the winner once on test, and write the report."""
+        if best_trial(folder) is not None:
+            score_best(folder, recorder)
+            recorder.file("best.yaml", best_yaml(folder))
+        # Imported late: trials are on their way before matplotlib is.
+        from tune.report.files import write_report  # noqa: PLC0415
+
+        files = write_report(folder, load_study(folder))
+        for file in (files.html, *files.tables.values(), *files.figures.values()):
+            recorder.artifact(file, "report")
+        return files.html
+
+
+def _created(settings: SweepSettings, definition: StudyDefinition) -> StudyFolder:
+    folder = StudyFolder.create(settings.storage, definition)
+    create_study(folder)
+    return folder
+
+
+def _definition(config: Config, settings: SweepSettings, name: str, card: dict[str, Any]) -> StudyDefinition:
+    return StudyDefinition(
+        name=name or _free_name(settings.storage, f"{card['dataset']}-{config.model.name}"),
+        config=clean(config.to_dict()),
+        settings=settings.to_dict(),
+        space=Space.of(settings.space).spec if settings.space else default_space().spec,
+        shards_sha256=card["sha256"],
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={package: metadata.version(package) for package in _PACKAGES},
+    )
+
+
+def _free_name(storage: str, stem: str) -> str:
+    stem = "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).strip("-._") or "sweep"
+    return next(
+        candidate
+        for candidate in (stem, *(f"{stem}-{number}" for number in range(2, 10_000)))
+        if not (study_path(storage, candidate) / "study.yaml").exists()
+    )
+
+
+def _taken(name: str, storage: str) -> str:
+    return f"study {name!r} exists already in {storage}; go on with it (dclf resume {name}) or choose another --name"
+
+
+def _extended(folder: StudyFolder, trials: int | None, time: str | None) -> SweepSettings:
+    """The study's settings with the budget that this session asks for."""
+    settings = folder.definition.sweep
+    return replace(
+        settings, trials=settings.trials if trials is None else trials, time=settings.time if time is None else time
+    )
+
+
+def _absolute(config: Config) -> Config:
+    """Trials run in other folders than this process."""
+    data = config.data
+    shards = data.shards if "://" in data.shards else str(Path(data.shards).expanduser().absolute())
+    return replace(config, data=replace(data, shards=shards))
+
+
+def _card(config: Config) -> dict[str, Any]:
+    shards = read_shards(config.data.shards)
+    check_shards(shards, config.data.modalities)
+    return feature_card(config.data.shards).to_dict()
+
+
+def _ending(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "KILLED", f"killed: {error or type(error).__name__}"
+    return "FAILED", f"failed: {type(error).__name__}: {error}"
+
+
+def _send_folder(recorder: StudyRecorder, folder: Path) -> None:
+    for file in sorted(folder.iterdir()):
+        recorder.artifact(file, "figures" if file.suffix == ".png" else "")
+
+
+@contextmanager
+def _connecting(uri: str, experiment: str) -> Iterator[Future[Store]]:
+    """Open the store while Ray starts: a fresh SQLite file takes two seconds."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(connect, uri, experiment)
