@@ -14,7 +14,7 @@ from optuna.visualization import matplotlib as plots
 from tune.report import layout
 from tune.report.plotted import complete, plotted, spread
 from tune.report.pyplot import borrowed_pyplot, taken
-from tune.report.scores import Score
+from tune.report.scores import Score, short_names
 
 MOST_CURVES, MOST_IN_CONTOUR, MOST_LINES = 60, 200, 400
 """Trials in the busy figures; more would take long and show no more."""
@@ -69,9 +69,16 @@ def study_figures(study: optuna.Study, objectives: Sequence[str] = ()) -> dict[s
     return draw_study(study, objectives).figures
 
 
-def draw_study(study: optuna.Study, objectives: Sequence[str] = ()) -> Drawings:
-    """As ``study_figures``, with titles and captions, and why others are missing."""
-    drawings, studio = Drawings(), _Studio(study, objectives)
+def draw_study(study: optuna.Study, objectives: Sequence[str] = (), numbers: Sequence[int] | None = None) -> Drawings:
+    """As ``study_figures``, with titles and captions, and why others are missing.
+
+    Args:
+        study: Optuna's study.
+        objectives: names of its objectives; Optuna's metric names where empty.
+        numbers: Optuna's numbers of the trials to draw, which are numbered anew in this order: the ledger's, where
+            Optuna knows further trials, such as those of an earlier study; all of them where None.
+    """
+    drawings, studio = Drawings(), _Studio(study, objectives, numbers)
     plots_of_one = {name: draw for name, draw in _PLOTS.items() if name != "pareto"}
     for name, draw in (_PLOTS if len(studio.scores) > 1 else plots_of_one).items():
         try:
@@ -84,12 +91,14 @@ def draw_study(study: optuna.Study, objectives: Sequence[str] = ()) -> Drawings:
 class _Studio:
     """The trials in the forms that the plots need."""
 
-    def __init__(self, study: optuna.Study, objectives: Sequence[str]) -> None:
+    def __init__(self, study: optuna.Study, objectives: Sequence[str], numbers: Sequence[int] | None) -> None:
         directions = [direction.name.lower() for direction in study.directions]
         names = list(objectives) or study.metric_names or ["objective", *(f"objective {n}" for n in range(2, 9))]
         self.scores = [Score(name=name, direction=way) for name, way in zip(names, directions, strict=False)]
-        self.trials = study.get_trials(deepcopy=False)
+        known = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+        self.trials = [known[number] for number in (known if numbers is None else numbers) if number in known]
         self.done = complete(self.trials)
+        self.names = short_names(list(dict.fromkeys(key for trial in self.trials for key in trial.params)))
 
     @property
     def words(self) -> str:
@@ -102,11 +111,11 @@ class _Studio:
     @cached_property
     def whole(self) -> optuna.Study:
         """All trials with their numbers, by the first objective."""
-        return plotted(self.trials, self.scores[:1])
+        return self.part(self.trials)
 
-    def part(self, trials: Sequence[FrozenTrial]) -> optuna.Study:
+    def part(self, trials: Sequence[FrozenTrial], *, curves: bool = False) -> optuna.Study:
         """Some trials, by the first objective."""
-        return plotted(trials, self.scores[:1])
+        return plotted(trials, self.scores[:1], self.names, curves=curves)
 
     @cached_property
     def varied(self) -> list[str]:
@@ -149,7 +158,7 @@ def _curves(studio: _Studio) -> Drawing:
     if not curves:
         raise NothingToDraw("no complete or pruned trial has reported two epochs")
     shown = spread(curves, MOST_CURVES)
-    figure = taken(plots.plot_intermediate_values, plotted(shown, studio.scores[:1], curves=True))
+    figure = taken(plots.plot_intermediate_values, studio.part(shown, curves=True))
     layout.curves(figure, studio.label)
     caption = f"The {studio.words} after each epoch; short curves are trials that were ended early."
     return Drawing(title="Learning curves", caption=caption + _of(shown, curves), figure=figure)
@@ -207,7 +216,7 @@ def _pareto(studio: _Studio) -> Drawing:
     studio.need(1)
     if len(studio.scores) > 3:
         raise NothingToDraw(f"shows three objectives at most, the study has {len(studio.scores)}")
-    study = plotted(studio.done, studio.scores)
+    study = plotted(studio.done, studio.scores, studio.names)
     figure = taken(plots.plot_pareto_front, study, target_names=[score.unit_label for score in studio.scores])
     layout.pareto(figure)
     caption = "The red trials are the front: none beats them in one objective without losing in another."

@@ -16,7 +16,6 @@ from tune.report.html import figure_svg, html_report
 from tune.report.latex import latex_table
 from tune.report.markdown import markdown_report
 from tune.report.ranking import best_trial
-from tune.report.scores import scores_of
 from tune.report.table import trials_frame
 from tune.report.tables import Table
 from tune.study.folder import StudyFolder
@@ -60,7 +59,7 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
     (out / "figures").mkdir(parents=True, exist_ok=True)
     yaml = "" if best_trial(folder) is None else best_yaml(folder)
     facts = report_facts(folder, str(out / "best.yaml"))
-    drawings = draw_study(study, [score.name for score in scores_of(folder.definition)])
+    drawings = draw_study(study, list(folder.definition.sweep.objectives), optuna_numbers(folder))
     svgs = {name: figure_svg(drawing.figure, name) for name, drawing in drawings.drawn.items()}
     figures = {name: _write(out / "figures" / f"{name}.svg", svg) for name, svg in svgs.items()}
     links = {name: f"figures/{name}.svg" for name in figures}
@@ -74,6 +73,11 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
         figures=figures,
         missing=dict(drawings.missing),
     )
+
+
+def optuna_numbers(folder: StudyFolder) -> list[int]:
+    """Optuna's numbers of the study's own trials, in the order of the ledger."""
+    return [trial.optuna for trial in folder.ledger.trials.values() if trial.optuna >= 0]
 
 
 def _write_tables(folder: StudyFolder, facts: ReportFacts, out: Path) -> Iterator[tuple[str, Path]]:

@@ -12,18 +12,20 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tune.report.pyplot import borrowed_pyplot
-from tune.report.scores import Score, short_names, value_text
+from tune.report.scores import Score, value_text
 
 
-def plotted(trials: Sequence[FrozenTrial], scores: Sequence[Score], *, curves: bool = False) -> optuna.Study:
+def plotted(
+    trials: Sequence[FrozenTrial], scores: Sequence[Score], names: Mapping[str, str], *, curves: bool = False
+) -> optuna.Study:
     """A study in memory with these trials, numbered anew from 0.
 
     Args:
         trials: of the study; those that have not ended count as failed, as Optuna's plots leave both out.
         scores: their objectives, or the first ones of them.
+        names: dotted key -> what the plots call it.
         curves: whether intermediate values come along.
     """
-    names = short_names(list(dict.fromkeys(key for trial in trials for key in trial.params)))
     with borrowed_pyplot():
         study = optuna.create_study(directions=[StudyDirection[score.direction.upper()] for score in scores])
         study.add_trials([_copied(trial, scores, names, curves=curves) for trial in trials])

@@ -8,14 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import optuna
 import pytest
 from matplotlib import pyplot as plt
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
-from tests.tune.report.samples import fill, new_folder, optuna_study
-from tune.report.figures import MOST_CURVES, Drawings, draw_study, study_figures
+from tests.tune.report.samples import SPACE, fill, new_folder, optuna_study
+from tune.report.figures import MOST_CURVES, MOST_IN_CONTOUR, Drawings, draw_study, study_figures
 from tune.report.html import figure_svg
 from tune.report.plotted import complete, plotted, spread
 from tune.report.scores import Score
@@ -138,11 +139,31 @@ def test_numbers_are_percent_and_names_short(drawings: Drawings) -> None:
 def test_trials_keep_their_numbers(tmp_path: Path) -> None:
     folder = fill(new_folder(tmp_path), 40)
     study = optuna_study(folder)
-    copy = plotted(study.trials, [Score(name="wf1")])
+    copy = plotted(study.trials, [Score(name="wf1")], {key: key for key in SPACE})
     values = {trial.number: trial.values[0] / 100 for trial in complete(copy.trials)}
     assert values == pytest.approx(
         {t.number: t.values[0] for t in folder.ledger.trials.values() if t.state == "complete"}
     )
+
+
+def test_trials_of_an_earlier_study_are_left_out(tmp_path: Path) -> None:
+    study = study_of(tmp_path, 40)
+    shown = draw_study(study, ["wf1"], numbers=[4, 0, 99]).drawn["history"].figure.axes[0].collections[0]
+    wanted = [[place, 100 * study.trials[number].values[0]] for place, number in enumerate((4, 0))]
+    assert shown.get_offsets().tolist() == pytest.approx(np.array(wanted))
+
+
+def test_names_stay_the_same_where_trials_are_left_out() -> None:
+    study = optuna.create_study(direction="maximize")
+    draw = random.Random(1)
+    for place in range(2 * MOST_IN_CONTOUR + 1):
+        keys = ["model.options.dropout", "loss.gamma_ca", *(["train.dropout"] if place == 1 else [])]
+        params = {key: draw.random() for key in keys}
+        kinds = {key: FloatDistribution(0, 1) for key in keys}
+        study.add_trial(create_trial(params=params, distributions=kinds, value=draw.random()))
+    drawings = draw_study(study, ["wf1"])
+    axes = drawings.drawn["contour"].figure.axes[0]
+    assert {axes.get_xlabel(), axes.get_ylabel()} == {"options.dropout", "gamma_ca"}
 
 
 def test_large_studies_are_thinned_out_and_say_so(tmp_path: Path) -> None:
