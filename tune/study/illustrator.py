@@ -78,6 +78,7 @@ def main(study: str, out: str) -> None:
     os.nice(19)
     # Imported here: the driver, which imports this module too, draws nothing.
     from tune.report.figures import draw_study  # noqa: PLC0415
+    from tune.report.files import optuna_numbers  # noqa: PLC0415
     from tune.report.table import trials_frame  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
@@ -87,7 +88,7 @@ def main(study: str, out: str) -> None:
     target = Path(out)
     target.mkdir(parents=True, exist_ok=True)
     trials_frame(folder).to_csv(target / "trials.csv", index=False)
-    drawings = draw_study(load_study(folder), list(folder.definition.sweep.objectives))
+    drawings = draw_study(load_study(folder), list(folder.definition.sweep.objectives), optuna_numbers(folder))
     for name, drawing in drawings.drawn.items():
         drawing.figure.savefig(target / f"{name}.png", dpi=120)
 
