@@ -43,7 +43,12 @@ _LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 
 @contextmanager
 def ray_session(
-    address: str | None = None, *, verbose: bool = False, num_cpus: int | None = None, dashboard: bool = False
+    address: str | None = None,
+    *,
+    verbose: bool = False,
+    num_cpus: int | None = None,
+    dashboard: bool = False,
+    kept_bytes: int = 0,
 ) -> Iterator[ClusterResources]:
     """Be connected to Ray: to the cluster at ``address`` or RAY_ADDRESS, else to a local Ray that ends with the block.
 
@@ -54,6 +59,7 @@ def ray_session(
         address: of a cluster, as ``ray.init`` takes it; RAY_ADDRESS, then a local Ray where None.
         verbose: let Ray speak: its log lines and what the workers print.
         num_cpus: CPU slots of a local Ray; one more than this machine's CPUs where None.
+        kept_bytes: what will be kept in a local Ray's shared memory beside its streams.
         dashboard: start Ray's dashboard on loopback with a local Ray; costs two seconds and 300 MB.
 
     Yields:
@@ -73,15 +79,21 @@ def ray_session(
             if target:
                 _join(target, verbose=verbose)
             else:
-                _start(num_cpus or machine_cpus() + READ_SLOTS, verbose=verbose, dashboard=dashboard)
+                slots = num_cpus or machine_cpus() + READ_SLOTS
+                _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose, dashboard=dashboard)
         yield cluster_resources()
 
 
-def _start(num_cpus: int, *, verbose: bool, dashboard: bool) -> None:
+def reaches_cluster(address: str | None = None) -> bool:
+    """Whether ``ray_session`` would join a cluster rather than start a Ray of its own."""
+    return bool(address or os.environ.get("RAY_ADDRESS")) or ray.is_initialized()
+
+
+def _start(num_cpus: int, shared_bytes: int, *, verbose: bool, dashboard: bool) -> None:
     ray.init(
         address="local",
         num_cpus=num_cpus,
-        object_store_memory=OBJECT_STORE_BYTES,
+        object_store_memory=shared_bytes,
         include_dashboard=dashboard,
         log_to_driver=verbose,
         logging_level=logging.INFO if verbose else logging.ERROR,

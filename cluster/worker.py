@@ -59,9 +59,7 @@ def _work(config: Config, resume_from: str | None, score: list[str]) -> dict[str
     context = ray.train.get_context()
     shards = read_shards(config.data.shards)
     source = RaySource(shards, config.data.modalities, rank=context.get_world_rank(), size=context.get_world_size())
-    return train(
-        config, source, shards, reporter=RayReporter(), state=_state(resume_from), score=score
-    ).to_dict()
+    return train(config, source, shards, reporter=RayReporter(), state=_state(resume_from), score=score).to_dict()
 
 
 def _state(resume_from: str | None) -> dict[str, Any] | None:

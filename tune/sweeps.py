@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.machine import machine_cpus
-from cluster.session import ray_session
-from cluster.shared_data import shared_source
+from cluster.session import ray_session, reaches_cluster
+from cluster.shared_data import shared_bytes, shared_source
 from cluster.storage import checked_storage
-from cluster.trial_plan import TrialPlan, local_cpus_for_trials, plan_trials
+from cluster.trial_plan import TrialPlan, local_cpus_for_trials, local_trial_resources, plan_trials
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
-from dclf.training.batches import MIB
 from dclf.training.preflight import check_shards
 from tune.report.best import best_config, best_yaml
 from tune.report.ranking import best_trial
@@ -43,7 +42,7 @@ from tune.study.optuna_state import create_study, load_study, reconcile
 from tune.study.recorder import StudyRecorder
 from tune.study.sealed import score_best
 from tune.study.session import Session
-from tune.study.trainable import Job
+from tune.study.trainable import Job, warm_up
 from tune.study.view import NoStudyView, StudyView
 from tune.tracking.redact import clean
 from tune.tracking.store import Store, connect, resolve_tracking_uri
@@ -169,7 +168,10 @@ def resume(
         Exception: as ``sweep``.
     """
     folder = StudyFolder.open(storage, name)
-    settings = _extended(folder, trials, time)
+    changed: dict[str, Any] = {key: value for key, value in (("trials", trials), ("time", time)) if value is not None}
+    settings = replace(folder.definition.sweep, **changed)
+    if problems := sweep_problems(settings, folder.definition.base):
+        raise ConfigError(problems)
     config = folder.definition.base
     card = _card(config)
     if card["sha256"] != folder.definition.shards_sha256:
@@ -178,7 +180,7 @@ def resume(
             "start a new study"
         )
     work = _Work(config, settings, card, view or NoStudyView())
-    return work.on_ray(lambda: folder, verbose=verbose, address=address)
+    return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 
 
 class _Work:
@@ -189,19 +191,36 @@ class _Work:
         self.settings = settings
         self.card = card
         self.view = view
+        self.shards = read_shards(config.data.shards)
 
-    def on_ray(self, folder: Callable[[], StudyFolder], *, verbose: bool, address: str | None) -> Study:
+    def on_ray(
+        self,
+        folder: Callable[[], StudyFolder],
+        changed: Mapping[str, Any] | None = None,
+        *,
+        verbose: bool,
+        address: str | None,
+    ) -> Study:
         """Join Ray, plan, and only then create the study's folder, so that a refused one leaves nothing."""
-        cpus = local_cpus_for_trials(self.config, self.settings, machine_cpus())
         uri = resolve_tracking_uri(self.config.track.uri)
+        if not reaches_cluster(address):
+            plan_trials(self.config, self.settings, local_trial_resources(self.config, self.settings))
         with (
             _connecting(uri, self.config.track.experiment) as store,
-            ray_session(address, verbose=verbose, num_cpus=cpus) as resources,
+            ray_session(
+                address,
+                verbose=verbose,
+                num_cpus=local_cpus_for_trials(self.config, self.settings, machine_cpus()),
+                kept_bytes=min(self.settings.cache_mb << 20, shared_bytes(self.shards, self.shards.info.modalities)),
+            ) as resources,
         ):
             plan = plan_trials(self.config, self.settings, resources)
+            warm_up(plan.concurrency, plan.trial_resources)
             opened = store.result()
             made = folder()
             with made.locked():
+                if changed:
+                    made.extend(**changed)
                 return self._locked(made, plan, opened)
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
@@ -234,14 +253,13 @@ class _Work:
     def _trials(
         self, folder: StudyFolder, plan: TrialPlan, session: Session, recorder: StudyRecorder
     ) -> BaseException | None:
-        shards = read_shards(self.config.data.shards)
         own = not plan.workers_per_trial
         job = Job(
             config=replace(self.config, train=replace(self.config.train, device=plan.device)).to_dict(),
             folder=str(folder.path),
             objectives=tuple(self.settings.objectives),
             workers=plan.workers_per_trial,
-            source=shared_source(shards, self._modalities(folder), plan.cache_mb * MIB) if own else None,
+            source=shared_source(self.shards, self._modalities(folder), plan.cache_mb << 20) if own else None,
         )
         illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
         session.changed = illustrator.poke
@@ -305,14 +323,6 @@ def _free_name(storage: str, stem: str) -> str:
 
 def _taken(name: str, storage: str) -> str:
     return f"study {name!r} exists already in {storage}; go on with it (dclf resume {name}) or choose another --name"
-
-
-def _extended(folder: StudyFolder, trials: int | None, time: str | None) -> SweepSettings:
-    """The study's settings with the budget that this session asks for."""
-    settings = folder.definition.sweep
-    return replace(
-        settings, trials=settings.trials if trials is None else trials, time=settings.time if time is None else time
-    )
 
 
 def _absolute(config: Config) -> Config:

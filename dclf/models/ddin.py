@@ -71,9 +71,8 @@ class DDIN(BaseModel):
         self.cells = nn.ModuleList(DDINCell(len(self.modalities), config) for _ in range(1 if causal else 2))
         self.speaker_count = speaker_count
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
-        """See ``BaseModel.forward``; torch.compile leaves it alone: the walk differs with every batch."""
+        """See ``BaseModel.forward``."""
         dtype = next(self.parameters()).dtype
         rows = torch.stack([encoded[modality].to(dtype) for modality in self.modalities], 1)
         keys = layout.dialogue_of * self.speaker_count + speakers

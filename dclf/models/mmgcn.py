@@ -92,9 +92,8 @@ class MMGCN(BaseModel):
             dropout=config.dropout,
         )
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
-        """See ``BaseModel.forward``; torch.compile leaves it alone: the graph differs with every batch."""
+        """See ``BaseModel.forward``."""
         nodes = self._nodes(encoded, speakers, layout)
         with torch.autocast(nodes.device.type, enabled=False):
             # In the parameters' precision throughout: near 1, acos has no digits to lose.

@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 STATE_FILE = "state.pt"
 FORMAT = 1
 
@@ -24,6 +22,8 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
+    import torch  # noqa: PLC0415 - who only asks for a checkpoint's place need not wait for it
+
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{STATE_FILE}.part"
     torch.save({"format": FORMAT, **state}, unfinished)
@@ -36,6 +36,8 @@ def load(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is absent, broken, or of another format.
     """
+    import torch  # noqa: PLC0415
+
     path = folder / STATE_FILE
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +24,8 @@ from dclf.config import Config
 from tune.search.settings import SweepSettings
 from tune.study.ledger import Ledger
 
+_BUDGET = "budget"
+"""Kind of the ledger's notes on a changed budget."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -71,14 +73,15 @@ class StudyFolder:
 
     Attributes:
         path: its folder.
-        definition: what it was asked to do.
+        definition: what it was asked to do, with the budget that it was last resumed with.
         ledger: what its trials came to.
     """
 
     def __init__(self, path: Path, definition: StudyDefinition) -> None:
         self.path = path
-        self.definition = definition
         self.ledger = Ledger(path / "ledger.jsonl")
+        budgets = [note["settings"] for note in self.ledger.notes if note["kind"] == _BUDGET]
+        self.definition = _with_budget(definition, budgets[-1]) if budgets else definition
 
     @classmethod
     def create(cls, storage: Path | str, definition: StudyDefinition) -> StudyFolder:
@@ -118,6 +121,11 @@ class StudyFolder:
         except (yaml.YAMLError, TypeError) as error:
             raise StudyError(f"{path / 'study.yaml'}: must be a study's definition, cannot be read ({error})") from None
 
+    def extend(self, **settings: Any) -> None:
+        """Go on with another budget than was planned: settings such as ``trials`` and ``time``."""
+        self.ledger.note(_BUDGET, settings=settings)
+        self.definition = _with_budget(self.definition, settings)
+
     def checkpoint(self, number: int, seed: int) -> Path:
         """Folder of the checkpoint of one training of a trial."""
         return self.path / "trials" / str(number) / f"s{seed}"
@@ -135,12 +143,16 @@ class StudyFolder:
                 raise StudyError(
                     f"study {self.definition.name!r} is being worked on by {file.read().strip() or 'another process'}; "
                     "wait for it or stop it"
-                ) from None
+                )
             file.seek(0)
             file.truncate()
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
             yield
+
+
+def _with_budget(definition: StudyDefinition, settings: Mapping[str, Any]) -> StudyDefinition:
+    return replace(definition, settings={**definition.settings, **settings})
 
 
 def _taken(file: TextIO) -> bool:

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
-from dclf.data import read_shards
-from dclf.inference import predictor_of
-from dclf.training import checkpoint
-from dclf.training.batches import batches
-from dclf.training.evaluation import evaluate_split
-from dclf.training.local import LocalSource
 from dclf.training.reports import SplitReport
-from dclf.training.workers import Workers
 from tune.report.ranking import best_trial
 from tune.study.folder import StudyFolder
 from tune.study.recorder import StudyRecorder
@@ -49,6 +40,17 @@ def score_checkpoint(folder: Path) -> SplitReport:
         CheckpointError: the checkpoint is gone.
         DataError: the shards do not fit it.
     """
+    # Imported here: a driver that only looks on needs no models.
+    import torch  # noqa: PLC0415
+
+    from dclf.data import read_shards  # noqa: PLC0415
+    from dclf.inference import predictor_of  # noqa: PLC0415
+    from dclf.training import checkpoint  # noqa: PLC0415
+    from dclf.training.batches import batches  # noqa: PLC0415
+    from dclf.training.evaluation import evaluate_split  # noqa: PLC0415
+    from dclf.training.local import LocalSource  # noqa: PLC0415
+    from dclf.training.workers import Workers  # noqa: PLC0415
+
     predictor = predictor_of(checkpoint.load(folder))
     shards = read_shards(predictor.config.data.shards)
     dialogues = LocalSource(shards, predictor.modalities).dialogues("test")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -20,8 +19,7 @@ from dclf.training import checkpoint
 from dclf.training.loop import TrainingRun
 from dclf.training.reports import EpochReport
 from dclf.training.source import Source
-
-HISTORY_FILE = "history.json"
+from tune.study.history import read_history, write_history
 
 
 class Training(Protocol):
@@ -128,29 +126,3 @@ class RayTraining:
             )
         except BaseException as error:  # noqa: BLE001 - raised again where somebody waits
             self._events.put(error)
-
-
-def write_history(folder: Path, history: Sequence[EpochReport]) -> None:
-    """Keep the reports of all epochs beside the checkpoint, which may go before them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{HISTORY_FILE}.part"
-    unfinished.write_text(json.dumps([report.to_dict() for report in history]), encoding="utf-8")
-    unfinished.replace(folder / HISTORY_FILE)
-
-
-def read_history(folder: Path) -> list[EpochReport]:
-    """What ``write_history`` kept; empty where nothing was."""
-    try:
-        text = (folder / HISTORY_FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    return [EpochReport(**report) for report in json.loads(text)]
-
-
-def saved_history(folder: Path) -> list[EpochReport]:
-    """The epochs of a training that was cut short, from its history or its checkpoint."""
-    kept = read_history(folder)
-    if kept or not (folder / checkpoint.STATE_FILE).exists():
-        return kept
-    state: dict[str, Any] = checkpoint.load(folder)
-    return [EpochReport(**report) for report in state["progress"]["history"]]

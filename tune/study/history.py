@@ -1,0 +1,39 @@
+"""The epochs of one training of a trial, kept beside its checkpoint, which may go before them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dclf.training import checkpoint
+from dclf.training.reports import EpochReport
+
+HISTORY_FILE = "history.json"
+
+
+def write_history(folder: Path, history: Sequence[EpochReport]) -> None:
+    """Keep the reports of all epochs beside the checkpoint, which may go before them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f"{HISTORY_FILE}.part"
+    unfinished.write_text(json.dumps([report.to_dict() for report in history]), encoding="utf-8")
+    unfinished.replace(folder / HISTORY_FILE)
+
+
+def read_history(folder: Path) -> list[EpochReport]:
+    """What ``write_history`` kept; empty where nothing was."""
+    try:
+        text = (folder / HISTORY_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    return [EpochReport(**report) for report in json.loads(text)]
+
+
+def saved_history(folder: Path) -> list[EpochReport]:
+    """The epochs of a training that was cut short, from its history or its checkpoint."""
+    kept = read_history(folder)
+    if kept or not (folder / checkpoint.STATE_FILE).exists():
+        return kept
+    state: dict[str, Any] = checkpoint.load(folder)
+    return [EpochReport(**report) for report in state["progress"]["history"]]
