@@ -19,10 +19,21 @@ Key = tuple[int, int]
 """Trial number and seed."""
 
 
-def find_runs(store: Store, study: str, tags: Mapping[str, str] | None = None) -> list[Any]:
-    """The study's runs with these tags, the oldest first, as MLflow's ``Run`` objects; deleted ones are left out."""
+def find_runs(
+    store: Store, study: str, tags: Mapping[str, str] | None = None, *, unfinished: bool = False
+) -> list[Any]:
+    """The study's runs with these tags, the oldest first, as MLflow's ``Run`` objects; deleted ones are left out.
+
+    Args:
+        store: an open store.
+        study: its name.
+        tags: further tags.
+        unfinished: only runs that are not FINISHED.
+    """
     wanted = {STUDY_TAG: study, **(tags or {})}
     condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items())
+    if unfinished:
+        condition += " AND attributes.status != 'FINISHED'"
     found: list[Any] = []
     token: str | None = None
     with manners():
@@ -80,11 +91,16 @@ class Children:
         look = look or key in self._tried
         self._tried.add(key)
         if not run_id and look:
-            found = find_runs(self._store, self._study, {TRIAL_TAG: str(key[0]), SEED_TAG: str(key[1])})
+            found = find_runs(self._store, self._study, {tag: tags[tag] for tag in (PARENT_TAG, TRIAL_TAG, SEED_TAG)})
             run_id = found[0].info.run_id if found else ""
         known = reopen_run(self._store, run_id, tags) if run_id else create_run(self._store, name, tags)
         self._known[key] = _Child(known.run_id, set(known.metrics))
         self._opened(key, known.run_id)
+
+    def adopt(self, key: Key, run_id: str) -> None:
+        """Send to an ended run that stays as it is."""
+        if run_id:
+            self._known[key] = _Child(run_id)
 
     def send(self, key: Key, write: Write) -> None:
         """Send a write to the run of a trial and seed; metrics that it has already are left out.

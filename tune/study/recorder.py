@@ -16,19 +16,11 @@ from typing import Any
 
 from dclf.config import Config
 from dclf.training.reports import EpochReport, SplitReport
-from tune.study.children import (
-    KIND_TAG,
-    PARENT_TAG,
-    SEED_TAG,
-    STATE_TAG,
-    STUDY_TAG,
-    TRIAL_TAG,
-    Children,
-    Key,
-    find_runs,
-)
+from tune.study import child_writes
+from tune.study.children import KIND_TAG, STUDY_TAG, Children, Key, find_runs
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
+from tune.study.parent import PARENT_NOTE, created_ms, parent_id
 from tune.tracking import records, writes
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG, Guardian
 from tune.tracking.facts import surroundings
@@ -78,12 +70,12 @@ class StudyRecorder:
             TrackingError: the store does not answer.
         """
         definition = self._folder.definition
-        known = next((note["run_id"] for note in self._folder.ledger.notes if note["kind"] == "parent"), None)
+        known = parent_id(self._folder)
         tags = {DRIVER_TAG: self._token, STATUS_TAG: "running", STUDY_TAG: definition.name, KIND_TAG: definition.kind}
         found = self._parent(known, tags)
         self.run_id = found.run_id
         if known is None:
-            self._folder.ledger.note("parent", run_id=self.run_id, store=self.store.name)
+            self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
         self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
         self._outbox = Outbox(self._send, None, self._tell)
         self._surroundings = surroundings()
@@ -93,7 +85,9 @@ class StudyRecorder:
     def _parent(self, known: str | None, tags: dict[str, str]) -> Reopened:
         if known is not None:
             return reopen_run(self.store, known, tags)
-        found = find_runs(self.store, self._folder.definition.name, {KIND_TAG: self._folder.definition.kind})
+        definition = self._folder.definition
+        made = find_runs(self.store, definition.name, {KIND_TAG: definition.kind})
+        found = [run for run in made if run.info.start_time >= created_ms(definition)]
         if found:
             return reopen_run(self.store, found[0].info.run_id, tags)
         return create_run(self.store, self._folder.definition.name, tags)
@@ -115,49 +109,39 @@ class StudyRecorder:
             return
         self._opened.add(key)
         definition, run = self._folder.definition, trial.runs.get(seed)
-        name = f"{definition.name}-{trial.number}"
         body = {
-            "name": name if definition.sweep.seeds == 1 else f"{name}-seed{seed}",
+            "name": child_writes.child_name(definition, *key),
             "run_id": run.run_id if run is not None else "",
             "look": trial.started is not None,
-            "tags": self._child_tags(trial.number, seed),
+            "tags": {**child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
         }
         self._put(_Addressed("open", body, key))
-        tags = {**self._surroundings, "seed": seed, "dclf.origin": trial.origin, **clean(config.track.tags)}
-        self._to(key, *writes.text_values("tags", tags), *writes.text_values("params", records.config_params(config)))
-
-    def _child_tags(self, number: int, seed: int) -> dict[str, str]:
-        return {
-            PARENT_TAG: self.run_id,
-            STUDY_TAG: self._folder.definition.name,
-            KIND_TAG: "trial",
-            TRIAL_TAG: str(number),
-            SEED_TAG: str(seed),
-            STATE_TAG: "running",
-            STATUS_TAG: "running",
-            DRIVER_TAG: self._token,
-        }
+        self._to(key, *child_writes.begun(trial, seed, config, self._surroundings))
 
     def epoch(self, number: int, seed: int, report: EpochReport) -> None:
         """A training has finished an epoch."""
-        self._to((number, seed), writes.metrics(records.epoch_metrics(report), report.epoch))
+        self._to((number, seed), child_writes.epoch_write(report))
 
     def seed_finished(self, number: int, seed: int, values: tuple[float, ...], report: EpochReport) -> None:
         """A training is over."""
-        objectives = dict(zip(self._folder.definition.sweep.objectives, values, strict=True))
-        scores = {**records.metric_names(objectives, "objective"), "val/best_wf1": report.best_wf1}
-        self._to((number, seed), writes.metrics({**scores, "best_epoch": float(report.best_epoch)}, report.best_epoch))
+        objectives = self._folder.definition.sweep.objectives
+        self._to((number, seed), child_writes.seed_write(objectives, values, report))
 
     def tested(self, number: int, seed: int, report: SplitReport) -> None:
         """The winner was scored on the test split."""
-        self._to((number, seed), writes.metrics(records.metric_names(report.scores, "test"), 0))
+        key = number, seed
+        if key not in self._opened:
+            # An earlier driver ran this trial, and ended its run.
+            self._put(_Addressed("adopt", {"run_id": self._folder.ledger.trials[number].runs[seed].run_id}, key))
+        self._to(key, child_writes.test_write(report.scores))
 
     def ended(self, trial: TrialRecord) -> None:
         """A trial has ended: its runs too, and the parent's figures of progress."""
-        for seed in trial.runs:
-            status = "FAILED" if trial.state == "failed" else "FINISHED"
-            said = {STATE_TAG: trial.state, STATUS_TAG: f"{trial.state}: {trial.reason}".rstrip(": ")}
-            self._to((trial.number, seed), *writes.text_values("tags", said), writes.status(status))
+        base = self._folder.definition.base.train.seed
+        begun = range(base, base + self._folder.definition.sweep.seeds)
+        # The ledger learns of a run when the server has made it, which may be later.
+        for seed in {*trial.runs, *(seed for seed in begun if (trial.number, seed) in self._opened)}:
+            self._to((trial.number, seed), *child_writes.ended(trial))
 
     def progress(self, values: Mapping[str, float], step: int) -> None:
         """Metrics of the parent run after ``step`` ended trials."""
@@ -183,8 +167,7 @@ class StudyRecorder:
         """
         for number, seed in self._opened:
             if self._folder.ledger.trials[number].ended is None:
-                said = writes.text_values("tags", {STATE_TAG: "waiting", STATUS_TAG: "killed: the study was cut short"})
-                self._to((number, seed), *said, writes.status("KILLED"))
+                self._to((number, seed), *child_writes.cut_short())
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
         flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S
         if not self._outbox.flush(flush_s):
@@ -208,6 +191,8 @@ class StudyRecorder:
             Sender(self.store.client, self.run_id, self.store.experiment_id)(write)
         elif write.kind == "open":
             self._children.open(key, **write.body)
+        elif write.kind == "adopt":
+            self._children.adopt(key, **write.body)
         else:
             self._children.send(key, write)
 

@@ -1,0 +1,28 @@
+"""Which MLflow run is a study's parent, as far as the study itself knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tune.study.folder import StudyDefinition, StudyFolder
+
+PARENT_NOTE = "parent"
+"""Kind of the ledger's notes with the parent run's id."""
+
+
+def parent_ids(folder: StudyFolder) -> list[str]:
+    """All parent runs the study ever had, the present one last; empty before the first."""
+    return [note["run_id"] for note in folder.ledger.notes if note["kind"] == PARENT_NOTE]
+
+
+def parent_id(folder: StudyFolder) -> str | None:
+    """The present parent run; None before the first."""
+    return next(reversed(parent_ids(folder)), None)
+
+
+def created_ms(definition: StudyDefinition) -> int:
+    """When the study was created, as MLflow counts; its runs are not older.
+
+    An earlier study of the same name may have been deleted from the disk only, and left its runs.
+    """
+    return int(datetime.fromisoformat(definition.created).timestamp() * 1000) if definition.created else 0
