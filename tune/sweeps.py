@@ -38,7 +38,7 @@ from tune.study.engine import Engine
 from tune.study.folder import StudyDefinition, StudyError, StudyFolder, study_path
 from tune.study.illustrator import Illustrator
 from tune.study.ledger import TrialRecord
-from tune.study.optuna_state import create_study, load_study, reconcile
+from tune.study.optuna_state import create_study, load_study, open_study, reconcile
 from tune.study.recorder import StudyRecorder
 from tune.study.sealed import score_best
 from tune.study.session import Session
@@ -226,10 +226,10 @@ class _Work:
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
         space = Space.of(folder.definition.space, self.config)
         known = len(folder.ledger.trials)
-        study = load_study(
+        study = open_study(
             folder,
-            sampler=make_sampler(self.settings, space, search_seed(self.settings, known)),
-            pruner=make_pruner(self.settings, self.config.train.epochs),
+            make_sampler(self.settings, space, search_seed(self.settings, known)),
+            make_pruner(self.settings, self.config.train.epochs),
         )
         for line in reconcile(folder, study):
             self.view.note(line)
@@ -289,8 +289,10 @@ class _Work:
         from tune.report.files import write_report  # noqa: PLC0415
 
         files = write_report(folder, load_study(folder))
-        for file in (files.html, *files.tables.values(), *files.figures.values()):
-            recorder.artifact(file, "report")
+        recorder.artifact(files.html)
+        for folder_name, made in (("tables", files.tables), ("figures", files.figures)):
+            for file in made.values():
+                recorder.artifact(file, folder_name)
         return files.html
 
 
@@ -346,7 +348,7 @@ def _ending(error: BaseException) -> tuple[str, str]:
 
 def _send_folder(recorder: StudyRecorder, folder: Path) -> None:
     for file in sorted(folder.iterdir()):
-        recorder.artifact(file, "figures" if file.suffix == ".png" else "")
+        recorder.artifact(file, "figures" if file.suffix == ".svg" else "tables")
 
 
 @contextmanager

@@ -18,12 +18,16 @@ class Hears(Protocol):
 
     interrupted: BaseException | None
     pruned: set[int]
+    population: bool
 
     def next(self) -> dict[str, Any] | None:
         """The next trial's configuration."""
 
     def heard(self, number: int, result: dict[str, Any]) -> bool:
         """A trial finished a step; whether to end it early."""
+
+    def changed(self, number: int, params: dict[str, Any]) -> None:
+        """A trial's present values."""
 
     def started(self, number: int, ray_id: str) -> None:
         """A trial runs."""
@@ -102,9 +106,12 @@ class Listener(_Live, Callback):
         result: dict[str, Any],
         **info: Any,  # noqa: ARG002
     ) -> None:
-        """A step is done; Ray Tune does not ask the scheduler about a trial's last one."""
-        if result["finished"]:
-            self._engine.heard(trial.config["number"], result)
+        """A step is done; Ray Tune does not ask our scheduler about a trial's last one, and of a population none."""
+        number = trial.config["number"]
+        if self._engine.population:
+            self._engine.changed(number, trial.config["params"])
+        if self._engine.population or result["finished"]:
+            self._engine.heard(number, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial has ended, by itself or early."""

@@ -17,9 +17,11 @@ from typing import Any
 from ray import tune
 from ray.exceptions import OutOfMemoryError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
+from ray.tune.schedulers import TrialScheduler
 
 from cluster.session import environment
-from tune.study.adapters import Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.study.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.study.population import population_scheduler
 from tune.study.session import Session, Told, finished_seeds
 from tune.study.trainable import Job, StudyTrial, reports_of
 
@@ -61,6 +63,7 @@ class Engine:
         self.interrupted: BaseException | None = None
         self.last: dict[int, Told] = {}
         self.pruned: set[int] = set()
+        self.population = session.settings.scheduler == "pbt"
         self._session = session
         self._folder = session.folder.path / "ray-tune"
         self._job = job
@@ -85,12 +88,13 @@ class Engine:
         return tune.Tuner(
             tune.with_resources(trainable, PlacementGroupFactory(self._slots)),
             tune_config=tune.TuneConfig(
-                metric="objective",
-                mode="max",
+                metric=METRIC,
+                mode="min" if next(iter(self._session.settings.objectives.values())) == "minimize" else "max",
                 search_alg=SessionSearcher(self),
-                scheduler=PruningScheduler(self),
+                scheduler=self._scheduler(),
                 num_samples=-1,
-                max_concurrent_trials=self._concurrency,
+                # A population must be there as a whole; its trials then take turns on the slots.
+                max_concurrent_trials=self._session.settings.trials if self.population else self._concurrency,
                 reuse_actors=self._job.workers == 0,
                 trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",
             ),
@@ -106,6 +110,11 @@ class Engine:
             ),
         )
 
+    def _scheduler(self) -> TrialScheduler:
+        if self.population:
+            return population_scheduler(self._session.settings, self._session.space)
+        return PruningScheduler(self)
+
     def next(self) -> dict[str, Any] | None:
         """The next trial as Ray Tune's configuration of it; None when none shall follow."""
         trial = self._session.next()
@@ -113,6 +122,10 @@ class Engine:
             return None
         seeds = [seed for seed in self._session.seeds() if seed not in finished_seeds(trial)]
         return {"number": trial.number, "params": dict(trial.params), "seeds": seeds}
+
+    def changed(self, number: int, params: dict[str, Any]) -> None:
+        """Population based training goes on with other values."""
+        self._session.changed_params(number, params)
 
     def heard(self, number: int, result: dict[str, Any]) -> bool:
         """Pass a step's result on; whether to end the trial early."""

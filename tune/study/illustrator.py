@@ -90,7 +90,7 @@ def main(study: str, out: str) -> None:
     trials_frame(folder).to_csv(target / "trials.csv", index=False)
     drawings = draw_study(load_study(folder), list(folder.definition.sweep.objectives), optuna_numbers(folder))
     for name, drawing in drawings.drawn.items():
-        drawing.figure.savefig(target / f"{name}.png", dpi=120)
+        drawing.figure.savefig(target / f"{name}.svg")
 
 
 if __name__ == "__main__":

@@ -86,6 +86,8 @@ class StudyTrial(tune.Trainable):
         self._start = Path(checkpoint_dir)
         self._training = self._new_training(self._seeds[0])
         self._start = None
+        # The other trial's epochs are its own; where it had as many as this one, nothing is lost by that.
+        self._told = len(self._training.history)
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._number: int = config["number"]
@@ -106,7 +108,7 @@ class StudyTrial(tune.Trainable):
         result = {
             "number": self._number,
             "seed": seed,
-            "reports": json.dumps([report.to_dict() for report in history[self._told :]]),
+            "reports": json.dumps([report.to_dict() for report in history[min(self._told, len(history) - 1) :]]),
             "values": values,
             METRIC: values[0],
             "seed_finished": training.finished,
