@@ -148,6 +148,8 @@ class StudyFolder:
             file.truncate()
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
+            # Another driver may have worked on the study since it was opened.
+            self.ledger = Ledger(self.path / "ledger.jsonl")
             yield
 
 

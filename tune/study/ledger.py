@@ -1,7 +1,8 @@
 """The ledger of a study: one JSON line for everything that must outlive a kill.
 
-Lines are only ever appended, each in one write that reaches the disk before it is relied on; a last line that a kill
-cut off is passed over. What the ledger says of a trial holds, whatever Ray, Optuna or MLflow say.
+Lines are only ever appended, each in one write that reaches the disk before it is relied on. A last line that a kill or
+a full disk cut off was not relied on: it is passed over, and the next writer marks it with a cancel character. What the
+ledger says of a trial holds, whatever Ray, Optuna or MLflow say.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, Literal
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
+_CANCEL = b"\x18"
+"""Ends a line that was cut off; JSON text never holds this character."""
 
 
 class LedgerError(ValueError):
@@ -91,16 +94,17 @@ class Ledger:
         self.notes: list[dict[str, Any]] = []
         self.worked_s = 0.0
         self._last = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._torn = _ends_torn(path)
         for line in _lines(path):
             self._take(line)
 
     def create(self, params: Mapping[str, Any], *, optuna: int = -1, origin: str = "search") -> TrialRecord:
         """A new trial, waiting."""
-        number = len(self.trials)
-        self._write("trial", number=number, params=dict(params), optuna=optuna, origin=origin)
-        return self.trials[number]
+        with self._lock:
+            number = len(self.trials)
+            self._write("trial", number=number, params=dict(params), optuna=optuna, origin=origin)
+            return self.trials[number]
 
     def start(self, number: int, ray_id: str) -> None:
         """The trial runs, as this trial of Ray Tune."""
@@ -129,12 +133,19 @@ class Ledger:
     def _write(self, event: str, **content: Any) -> None:
         line = {"event": event, "time": round(time.time(), 3), **content}
         text = json.dumps(line, default=_plain) + "\n"
-        with self._lock, self.path.open("ab") as file:
-            file.write(f"{chr(10) if self._torn else ''}{text}".encode())
-            file.flush()
-            os.fsync(file.fileno())
-            self._torn = False
+        with self._lock:
+            self._append((_CANCEL + b"\n" if self._torn else b"") + text.encode())
             self._take(json.loads(text))
+
+    def _append(self, text: bytes) -> None:
+        try:
+            with self.path.open("ab") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            # A full disk may have taken a part of it.
+            self._torn = _ends_torn(self.path)
 
     def _take(self, line: Mapping[str, Any]) -> None:
         if line.get("kind") != "begin" and self._last:
@@ -179,13 +190,14 @@ def _changed(trial: TrialRecord, line: Mapping[str, Any]) -> TrialRecord:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
-    for place, text in enumerate(path.read_bytes().split(b"\n"), start=1):
+    *ended, last = path.read_bytes().split(b"\n")
+    for place, text in enumerate([*ended, last], start=1):
+        cut_off = place > len(ended) or text.endswith(_CANCEL)
         try:
             if text:
-                yield json.loads(text)
+                yield json.loads(text.rstrip(_CANCEL))
         except ValueError:
-            # A line that a kill cut off was not relied on yet; the next writer went on below it.
-            if text.endswith(b"}"):
+            if not cut_off:
                 raise LedgerError(f"{path}:{place}: must be a JSON line, is damaged; restore it from a copy") from None
 
 

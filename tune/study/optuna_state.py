@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from tune.search.grid_sampler import FORGOTTEN
 from tune.study.folder import StudyError, StudyFolder
@@ -31,10 +33,19 @@ def create_study(folder: StudyFolder) -> optuna.Study:
     Raises:
         StudyError: the database does not answer, or has a study of that name already.
     """
+    return _create(folder, load_if_exists=False)
+
+
+def _create(folder: StudyFolder, *, load_if_exists: bool) -> optuna.Study:
     definition = folder.definition
     directions = [StudyDirection[direction.upper()] for direction in definition.sweep.objectives.values()]
     with _quiet(), _explained(folder):
-        return optuna.create_study(storage=_storage(folder), study_name=definition.name, directions=directions)
+        return optuna.create_study(
+            storage=_storage(folder),
+            study_name=definition.name,
+            directions=directions,
+            load_if_exists=load_if_exists,
+        )
 
 
 def load_study(
@@ -54,21 +65,58 @@ def load_study(
         )
 
 
+def open_study(folder: StudyFolder, sampler: BaseSampler, pruner: BasePruner | None) -> optuna.Study:
+    """Optuna's study for the driver, which holds the study's lock, after whatever ended the driver before.
+
+    Raises:
+        StudyError: the database does not answer, or the journal is gone.
+    """
+    if not folder.definition.sweep.optuna:
+        _mend_journal(folder.path / JOURNAL)
+    if not folder.ledger.trials:
+        # A driver that was killed at the very start may not have come to it.
+        _create(folder, load_if_exists=True)
+    return load_study(folder, sampler=sampler, pruner=pruner)
+
+
+def _mend_journal(journal: Path) -> None:
+    """Cut off a line that a kill or a full disk left unfinished, and open the lock of a writer that was killed.
+
+    Optuna would join the next line to the unfinished one and read neither, and wait half a minute for the lock.
+    """
+    for lock in journal.parent.glob(f"{journal.name}.lock*"):
+        lock.unlink()
+    if journal.exists():
+        with journal.open("r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
 def reconcile(folder: StudyFolder, study: optuna.Study) -> list[str]:
     """Make Optuna know what the ledger knows, which holds where they differ; what was done, one line each."""
+    done = []
+    for problem, remedy, mend in differences(folder, study):
+        mend()
+        done.append(f"{problem}: {remedy}")
+    return done
+
+
+def differences(folder: StudyFolder, study: optuna.Study) -> Iterator[tuple[str, str, Callable[[], None]]]:
+    """Where Optuna and the ledger differ after a kill: what is wrong, what is done about it, and the doing."""
     known = {trial.optuna: trial for trial in folder.ledger.trials.values() if trial.optuna >= 0}
-    done: list[str] = []
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         trial = known.get(frozen.number)
         if trial is None:
-            # A grid must try its combination after all.
-            optuna.Trial(study, frozen._trial_id).set_user_attr(FORGOTTEN, True)
-            study.tell(frozen.number, state=TrialState.FAIL)
-            done.append(f"Optuna's trial {frozen.number} was asked for and never run: marked failed")
+            problem = f"Optuna's trial {frozen.number} was asked for and never run"
+            yield problem, "marked failed", partial(_forget, study, frozen)
         elif trial.state in ENDED:
-            tell(study, trial)
-            done.append(f"trial {trial.number}: Optuna did not know yet that it is {trial.state}")
-    return done
+            problem = f"trial {trial.number}: Optuna did not know yet that it is {trial.state}"
+            yield problem, "told", partial(tell, study, trial)
+
+
+def _forget(study: optuna.Study, frozen: FrozenTrial) -> None:
+    # A grid must try its combination after all.
+    optuna.Trial(study, frozen._trial_id).set_user_attr(FORGOTTEN, True)
+    study.tell(frozen.number, state=TrialState.FAIL)
 
 
 def tell(study: optuna.Study, trial: TrialRecord) -> None:

@@ -73,7 +73,7 @@ class Session:
         self.stop_reason: str | None = None
         self.changed: Callable[[], None] = _nothing
         self._study = study
-        self._space = space
+        self.space = space
         self._recorder = recorder
         self._view = view
         self._stop = StopRule(self.settings, space.size)
@@ -92,14 +92,18 @@ class Session:
 
     def next(self) -> TrialRecord | None:
         """The next trial: first those that an earlier driver left, then new ones; None when none shall follow."""
-        if self._unfinished:
-            return self._unfinished.pop(0)
+        while self._unfinished:
+            left = self._unfinished.pop(0)
+            if any(seed not in finished_seeds(left) for seed in self.seeds()):
+                return left
+            # The driver was killed before it could say that all trainings are over.
+            self.completed(left.number)
         ended = [trial.values[0] for trial in self._ended_trials() if trial.values]
         self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
         if self.stop_reason is not None or exhausted(self._study):
             return None
         trial = self._study.ask()
-        params = self._space.suggest(trial)
+        params = self.space.suggest(trial)
         self._optuna_trials[trial.number] = trial
         record = self.ledger.create(params, optuna=trial.number, origin=self._origin(params))
         self._view.trial(record)
@@ -117,9 +121,16 @@ class Session:
         """A trial runs on a worker, for the first time or again."""
         trial = self.ledger.trials[number]
         first = next(seed for seed in self.seeds() if seed not in finished_seeds(trial))
-        self._recorder.trial(trial, first, self.config(trial, first))
+        # Said before MLflow hears of it: an unfinished trial that was started may have a run, any other has none.
         self.ledger.start(number, ray_id)
+        self._recorder.trial(trial, first, self.config(trial, first))
         self._view.trial(self.ledger.trials[number])
+
+    def changed_params(self, number: int, params: Mapping[str, Any]) -> None:
+        """Population based training gave a trial other values; nothing happens where they are the same."""
+        if dict(params) != dict(self.ledger.trials[number].params):
+            self.ledger.change(number, params)
+            self._view.trial(self.ledger.trials[number])
 
     def heard(self, told: Told) -> bool:
         """Take in what a trial says; whether it should be ended early."""
@@ -145,8 +156,9 @@ class Session:
     def pruned(self, number: int, told: Told) -> None:
         """A trial was ended early."""
         epoch = told.reports[-1].epoch
-        self.ledger.seed_done(number, told.seed, told.values, epoch)
         self._end(number, "pruned", told.values, f"{self.settings.scheduler} after epoch {epoch}")
+        # Said afterwards: a trial whose trainings are all over and that has not ended is complete.
+        self.ledger.seed_done(number, told.seed, told.values, epoch)
 
     def failed(self, number: int, reason: str) -> None:
         """A trial cannot go on; the others do."""
@@ -202,7 +214,7 @@ class Session:
             for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         ]
         for point in self._start_points:
-            params = self._space.params_of(point)
+            params = self.space.params_of(point)
             if point not in tried and params not in waiting:
                 self._study.enqueue_trial(params)
 
