@@ -38,6 +38,7 @@ from tune.study.engine import Engine
 from tune.study.folder import StudyDefinition, StudyError, StudyFolder, study_path
 from tune.study.illustrator import Illustrator
 from tune.study.ledger import TrialRecord
+from tune.study.mend import mend
 from tune.study.optuna_state import create_study, load_study, open_study, reconcile
 from tune.study.recorder import StudyRecorder
 from tune.study.sealed import score_best
@@ -231,7 +232,7 @@ class _Work:
             make_sampler(self.settings, space, search_seed(self.settings, known)),
             make_pruner(self.settings, self.config.train.epochs),
         )
-        for line in reconcile(folder, study):
+        for line in [*reconcile(folder, study), *mend(folder, store)]:
             self.view.note(line)
         recorder = StudyRecorder(store, folder, self.view.note)
         run_id = recorder.open(self.card)

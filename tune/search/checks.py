@@ -65,7 +65,7 @@ _RULES: tuple[_Rule, ...] = (
         lambda value: value >= 0,
     ),
     (("gpus_per_trial",), "0 or more and finite", lambda value: 0 <= value < math.inf),
-    (("seeds", "grace_epochs"), "at least 1", lambda value: value >= 1),
+    (("seeds", "grace_epochs", "keep"), "at least 1", lambda value: value >= 1),
 )
 
 

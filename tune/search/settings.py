@@ -35,6 +35,8 @@ class SweepSettings:
         workers_per_trial: 0 trains in the trial's own process; more go through Ray Train.
         gpus_per_trial: GPUs of a trial, a fraction shares one.
         cache_mb: MiB of dialogues that are read once and kept for all trials of a machine.
+        keep: how many of the best trials keep their checkpoints, by the first objective; those of the Pareto front do
+            with several objectives.
         storage: folder of studies.
         optuna: URL of a database for Optuna's state; empty keeps a journal in the study's folder.
     """
@@ -57,6 +59,7 @@ class SweepSettings:
     workers_per_trial: int = 0
     gpus_per_trial: float = 0.0
     cache_mb: int = 1024
+    keep: int = 5
     storage: str = "dclf-runs/studies"
     optuna: str = ""
 

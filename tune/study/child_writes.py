@@ -72,6 +72,10 @@ def test_write(scores: Mapping[str, float]) -> Write:
     return writes.metrics(records.metric_names(scores, "test"), 0)
 
 
+TEST_METRIC = "test/wf1"
+"""A metric of every run that was scored on the test split."""
+
+
 def final_status(trial: TrialRecord) -> str:
     """MLflow's word for how a trial ended."""
     return "FAILED" if trial.state == "failed" else "FINISHED"
@@ -80,7 +84,9 @@ def final_status(trial: TrialRecord) -> str:
 def ended(trial: TrialRecord) -> list[Write]:
     """A trial has ended."""
     said = {STATE_TAG: trial.state, STATUS_TAG: f"{trial.state}: {trial.reason}".rstrip(": ")}
-    return [*writes.text_values("tags", said), writes.status(final_status(trial))]
+    when = writes.now_ms() if trial.ended is None else int(trial.ended * 1000)
+    status = Write("status", {"status": final_status(trial), "end_time": when})
+    return [*writes.text_values("tags", said), status]
 
 
 def cut_short() -> list[Write]:

@@ -29,6 +29,7 @@ from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
 from tune.study.optuna_state import tell
 from tune.study.recorder import StudyRecorder
+from tune.study.tidy import Tidier
 from tune.study.view import StudyView
 
 
@@ -76,6 +77,7 @@ class Session:
         self.space = space
         self._recorder = recorder
         self._view = view
+        self._tidier = Tidier(folder, self.settings.keep, view.note)
         self._stop = StopRule(self.settings, space.size)
         self._begun = time.monotonic()
         self._spent = self.ledger.worked_s
@@ -171,6 +173,7 @@ class Session:
             tell(self._study, trial)
         self._optuna_trials.pop(trial.optuna, None)
         self._recorder.ended(trial)
+        self._tidier.ended(trial)
         self._report_progress(trial)
         self._view.trial(trial)
         self.changed()

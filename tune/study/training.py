@@ -71,6 +71,8 @@ class OwnTraining:
         """Train one epoch; it is kept when this returns."""
         self._run.epoch()
         checkpoint.save(self._folder, self._run.state())
+        # The driver deletes checkpoints that nobody needs, and cannot read them without torch.
+        write_history(self._folder, self.history)
 
 
 class RayTraining:

@@ -1,0 +1,133 @@
+"""Deletes checkpoints that nobody needs any more, so that a study does not fill the disk.
+
+Needed are those of trials that resuming goes on with, and of the best complete trials. The epochs of every trial
+(``history.json``) stay.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from tune.report.ranking import pareto, top_trials
+from tune.study.folder import StudyFolder
+from tune.study.history import HISTORY_FILE, saved_history, write_history
+from tune.study.ledger import ENDED, TrialRecord
+
+KEPT_NOTE = "kept"
+"""Kind of the ledger's notes that say how many of the best trials kept their checkpoints."""
+
+
+def needed(folder: StudyFolder, keep: int) -> set[int]:
+    """Ended trials whose checkpoints stay: the best ``keep`` by the first objective, and the whole Pareto front."""
+    best = {trial.number for trial in top_trials(folder, keep)}
+    several = len(folder.definition.sweep.objectives) > 1
+    return best | ({trial.number for trial in pareto(folder)} if several else set())
+
+
+def kept_so_far(folder: StudyFolder) -> int:
+    """How many of the best trials must still have checkpoints: the smallest number that anybody kept."""
+    noted = [int(note["keep"]) for note in folder.ledger.notes if note["kind"] == KEPT_NOTE]
+    return min([folder.definition.sweep.keep, *noted])
+
+
+def superfluous(folder: StudyFolder, keep: int) -> Iterator[Path]:
+    """Folders of trainings whose checkpoints nobody needs, of ended trials that have any on disk."""
+    wanted = needed(folder, keep)
+    for trial in folder.ledger.trials.values():
+        if trial.state in ENDED and trial.number not in wanted:
+            yield from (place for place in _trainings(folder, trial) if _dispensable(place))
+
+
+def tidy(folder: StudyFolder, keep: int) -> int:
+    """Delete all superfluous checkpoints; the bytes freed.
+
+    Raises:
+        OSError: one cannot be deleted, or its epochs cannot be kept.
+    """
+    return sum(delete_checkpoint(place) for place in list(superfluous(folder, keep)))
+
+
+class Tidier:
+    """Keeps the disk tidy while a study goes on.
+
+    Args:
+        folder: the study, locked by this process.
+        keep: as ``sweep.keep``.
+        tell: hears of a checkpoint that cannot be deleted.
+    """
+
+    def __init__(self, folder: StudyFolder, keep: int, tell: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._keep = keep
+        self._tell = tell
+        # A population's trials start from one another's checkpoints.
+        self._idle = folder.definition.sweep.scheduler == "pbt"
+        complete = (trial.number for trial in folder.ledger.trials.values() if trial.state == "complete")
+        self._kept = set(complete)
+
+    def ended(self, trial: TrialRecord) -> None:
+        """A trial has ended: its checkpoint goes, or that of one which it has outdone."""
+        if self._idle:
+            return
+        self._kept.add(trial.number)
+        gone = self._kept - needed(self._folder, self._keep)
+        self._kept -= gone
+        self._delete(sorted(gone))
+
+    def _delete(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            try:
+                for place in _trainings(self._folder, self._folder.ledger.trials[number]):
+                    delete_checkpoint(place)
+            except OSError as error:
+                self._tell(f"trial {number}: its checkpoint cannot be deleted ({error}); dclf gc will try again")
+
+
+def has_checkpoint(training: Path) -> bool:
+    """Whether a training's folder holds anything that it could go on from."""
+    return any(True for _ in _dispensable(training))
+
+
+def bytes_of(training: Path) -> int:
+    """Size of a training's checkpoint."""
+    return sum(_size(path) for path in _dispensable(training))
+
+
+def delete_checkpoint(training: Path) -> int:
+    """Delete a training's checkpoint and keep its epochs; the bytes freed.
+
+    Raises:
+        OSError: it cannot be deleted, or its epochs cannot be kept.
+    """
+    found = _dispensable(training)
+    if not found:
+        return 0
+    if not (training / HISTORY_FILE).exists() and (history := saved_history(training)):
+        write_history(training, history)
+    freed = sum(_size(path) for path in found)
+    for path in found:
+        _remove(path)
+    return freed
+
+
+def _trainings(folder: StudyFolder, trial: TrialRecord) -> list[Path]:
+    """Folders of the trainings of a trial that has left any."""
+    place = folder.path / "trials" / str(trial.number)
+    return sorted(place.glob("s*")) if place.exists() else []
+
+
+def _dispensable(training: Path) -> list[Path]:
+    """All that lies in a training's folder but its epochs."""
+    return [path for path in training.iterdir() if path.name != HISTORY_FILE] if training.exists() else []
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(inner.lstat().st_size for inner in path.rglob("*") if not inner.is_dir())
+    return path.lstat().st_size
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
