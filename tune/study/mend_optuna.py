@@ -24,21 +24,20 @@ _STATES = {
 }
 
 
-def has_record(folder: StudyFolder) -> bool:
-    """Whether Optuna's storage has the study.
+def existing_record(folder: StudyFolder) -> optuna.Study | None:
+    """Optuna's study; None where its storage has none.
 
     Raises:
         StudyError: the database does not answer.
     """
     if not folder.definition.sweep.optuna and not (folder.path / JOURNAL).exists():
-        return False
+        return None
     try:
-        load_study(folder)
+        return load_study(folder)
     except StudyError as error:
         if isinstance(error.__context__, KeyError):
-            return False
+            return None
         raise
-    return True
 
 
 def restore_record(folder: StudyFolder) -> None:
@@ -56,11 +55,11 @@ def optuna_findings(folder: StudyFolder) -> Iterator[Finding]:
     Raises:
         StudyError: the database does not answer.
     """
-    if not has_record(folder):
+    study = existing_record(folder)
+    if study is None:
         problem, fix = "its record of the study is gone", partial(restore_record, folder)
         yield Finding(subject="Optuna", problem=problem, remedy="it is made again from the ledger", fix=fix)
         return
-    study = load_study(folder)
     if lacking := _lacking(folder, study):
         numbers = f"{lacking[0]} to {lacking[-1]}" if len(lacking) > 1 else str(lacking[0])
         problem, mend = f"its record ends before trial {numbers}", partial(add_missing, folder, study)

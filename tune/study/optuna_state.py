@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
@@ -71,19 +70,21 @@ def open_study(folder: StudyFolder, sampler: BaseSampler, pruner: BasePruner | N
     Raises:
         StudyError: the database does not answer, or the journal is gone.
     """
-    if not folder.definition.sweep.optuna:
-        _mend_journal(folder.path / JOURNAL)
+    mend_journal(folder)
     if not folder.ledger.trials:
         # A driver that was killed at the very start may not have come to it.
         _create(folder, load_if_exists=True)
     return load_study(folder, sampler=sampler, pruner=pruner)
 
 
-def _mend_journal(journal: Path) -> None:
+def mend_journal(folder: StudyFolder) -> None:
     """Cut off a line that a kill or a full disk left unfinished, and open the lock of a writer that was killed.
 
     Optuna would join the next line to the unfinished one and read neither, and wait half a minute for the lock.
     """
+    if folder.definition.sweep.optuna:
+        return
+    journal = folder.path / JOURNAL
     for lock in journal.parent.glob(f"{journal.name}.lock*"):
         lock.unlink()
     if journal.exists():
