@@ -45,6 +45,7 @@ from tune.study.sealed import score_best
 from tune.study.session import Session
 from tune.study.trainable import Job, warm_up
 from tune.study.view import NoStudyView, StudyView
+from tune.study.warm_start import warm_start, warm_start_problems
 from tune.tracking.redact import clean
 from tune.tracking.store import Store, connect, resolve_tracking_uri
 
@@ -130,7 +131,7 @@ def sweep(
         TrackingError: the MLflow store does not answer.
         KeyboardInterrupt: Ctrl-C; the study can be resumed.
     """
-    problems = [*config.problems(), *sweep_problems(settings, config)]
+    problems = [*config.problems(), *sweep_problems(settings, config), *warm_start_problems(settings)]
     if problems:
         raise ConfigError(problems)
     config = _absolute(config)
@@ -232,7 +233,8 @@ class _Work:
             make_sampler(self.settings, space, search_seed(self.settings, known)),
             make_pruner(self.settings, self.config.train.epochs),
         )
-        for line in [*reconcile(folder, study), *mend(folder, store)]:
+        told = [] if folder.ledger.trials else warm_start(folder, study)
+        for line in [*told, *reconcile(folder, study), *mend(folder, store)]:
             self.view.note(line)
         recorder = StudyRecorder(store, folder, self.view.note)
         run_id = recorder.open(self.card)

@@ -21,6 +21,8 @@ COMMANDS = {
     "list": Command("the studies there are, and how far they are", "tune.commands.list_studies:main"),
     "show": Command("one study: best trials, failures, how to go on", "tune.commands.show_study:main"),
     "report": Command("write the report of a study", "tune.commands.report_study:main"),
+    "doctor": Command("find and mend what a kill left behind", "tune.commands.doctor:main"),
+    "gc": Command("delete checkpoints that nobody needs any more", "tune.commands.gc:main"),
     "evaluate": Command("score a finished run on a split", "tune.commands.evaluate:main"),
     "ui": Command("show the runs in the MLflow UI", "tune.commands.ui:main"),
     "track": Command("send metrics kept while the MLflow server was away", "tune.commands.track:main"),

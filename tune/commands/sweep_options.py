@@ -63,7 +63,11 @@ class Asked:
         Raises:
             ConfigError: with every mistake at once, the study's name included.
         """
-        if problems := [*self.problems, *_name_problems(self.options.name, self.settings.storage)]:
+        # Imported here: it brings Optuna, for which help should not wait.
+        from tune.study.warm_start import warm_start_problems  # noqa: PLC0415
+
+        named = _name_problems(self.options.name, self.settings.storage)
+        if problems := [*self.problems, *named, *warm_start_problems(self.settings)]:
             raise ConfigError(problems)
 
 

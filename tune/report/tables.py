@@ -111,6 +111,7 @@ def budget_table(folder: StudyFolder, progress: Progress) -> Table:
         ("time", sweep.time or "no limit"),
         ("sampler, scheduler", f"{sweep.sampler}, {sweep.scheduler}"),
         ("seeds per trial", str(sweep.seeds)),
+        *([("knew the trials of", ", ".join(sweep.warm_start))] if sweep.warm_start else []),
     ]
     counts = [(f"trials {state}", str(count)) for state, count in progress.counts.items() if count]
     spent = math.fsum(seconds for seconds in map(trial_seconds, trials) if not math.isnan(seconds))

@@ -1,0 +1,106 @@
+"""``dclf doctor``: find and mend what a kill left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tune.commands.options import add_output_option, command_parser, counted, print_json
+from tune.search.settings import SweepSettings
+
+if TYPE_CHECKING:
+    from tune.study.doctor import Diagnosis
+    from tune.study.mend_finding import Finding
+
+DESCRIPTION = """\
+Compare what remembers a study: its ledger, Optuna's storage, MLflow's runs and the checkpoints. The ledger holds where
+they differ. Nothing is changed without --fix, nor while a driver works on the study.
+"""
+EXAMPLES = """\
+examples:
+  dclf doctor                            all studies
+  dclf doctor gammas
+  dclf doctor gammas --fix
+  dclf doctor gammas --storage /scratch/studies --output json
+
+The exit code is 0 when all agrees, after --fix too, and 1 when something is left.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Look, or mend, as the command line says; the exit code."""
+    parser = command_parser("dclf doctor", DESCRIPTION, EXAMPLES)
+    parser.add_argument("name", nargs="?", help="of the study; all studies where absent")
+    parser.add_argument("--fix", action="store_true", help="mend what can be mended")
+    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_output_option(parser)
+    options = parser.parse_args(argv)
+    found = list(_diagnoses(options.storage, options.name, fix=options.fix))
+    if options.output == "json":
+        print_json({"storage": options.storage, "studies": [_plain(diagnosis) for diagnosis in found]})
+    elif found:
+        print(*(line for diagnosis in found for line in lines(diagnosis, options.storage)), sep="\n")
+    else:
+        print(f"no studies in {options.storage}")
+    return 0 if all(diagnosis.agrees for diagnosis in found) else 1
+
+
+def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
+    """One study for a terminal."""
+    name, left = diagnosis.name, len(diagnosis.findings)
+    yield f"study {name}: {_verdict(diagnosis)}"
+    yield from (f"  mended: {finding.line}" for finding in diagnosis.mended)
+    yield from (f"  {finding.line}" for finding in diagnosis.findings)
+    yield from (f"  not checked: {reason}" for reason in diagnosis.unchecked)
+    yield from (f"  {note}" for note in diagnosis.notes)
+    if diagnosis.worker:
+        yield f"  {diagnosis.worker} works on it: nothing is changed, and what is listed may be on its way"
+    elif left and not diagnosis.mended and any(finding.fix for finding in diagnosis.findings):
+        place = "" if storage == SweepSettings().storage else f" --storage {storage}"
+        yield f"  mend it with: dclf doctor {name} --fix{place}"
+
+
+def _verdict(diagnosis: Diagnosis) -> str:
+    left = len(diagnosis.findings)
+    mended = f"{counted(len(diagnosis.mended), 'disagreement')} mended, " if diagnosis.mended else ""
+    if left:
+        return f"{mended}{counted(left, 'disagreement')}{' left' if mended else ''}"
+    return f"{mended}all that was checked agrees" if diagnosis.unchecked else f"{mended}all agrees"
+
+
+def _diagnoses(storage: str, name: str | None, *, fix: bool) -> Iterator[Diagnosis]:
+    # Imported here, so that help does not wait for Optuna; a mistyped name neither.
+    from tune.study.folder import StudyFolder  # noqa: PLC0415
+
+    if name is not None:
+        StudyFolder.open(storage, name)
+    from tune.study.doctor import Diagnosis, Doctor  # noqa: PLC0415
+
+    doctor = Doctor(storage)
+    treat = doctor.mend if fix else doctor.look
+    for one in [name] if name is not None else doctor.names():
+        try:
+            yield treat(one)
+        except ValueError as error:  # a study that cannot be read keeps no other from being looked at
+            yield Diagnosis(name=one, unchecked=[str(error)])
+
+
+def _plain(diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "name": diagnosis.name,
+        "agrees": diagnosis.agrees,
+        "worker": diagnosis.worker,
+        "mended": [_finding(finding) for finding in diagnosis.mended],
+        "findings": [_finding(finding) for finding in diagnosis.findings],
+        "notes": diagnosis.notes,
+        "unchecked": diagnosis.unchecked,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "subject": finding.subject,
+        "problem": finding.problem,
+        "remedy": finding.remedy,
+        "mendable": finding.fix is not None,
+    }

@@ -1,0 +1,74 @@
+"""``dclf gc``: delete checkpoints that nobody needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tune.commands.options import add_output_option, command_parser, counted, print_json
+from tune.config_files import ConfigError
+from tune.search.settings import SweepSettings
+
+if TYPE_CHECKING:
+    from tune.study.tidy_all import Cleaning
+
+DESCRIPTION = """\
+Delete the checkpoints of pruned and failed trials and of complete ones outside the best --keep, and what a killed Ray
+left. Several objectives keep their whole Pareto front. Checkpoints that dclf resume goes on from stay, and so do the
+epochs of all trials.
+"""
+EXAMPLES = """\
+examples:
+  dclf gc gammas --dry-run
+  dclf gc gammas --keep 1
+  dclf gc gammas --storage /scratch/studies --output json
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Clean up as the command line says; the exit code."""
+    parser = command_parser("dclf gc", DESCRIPTION, EXAMPLES)
+    parser.add_argument("name", help="of the study; dclf list knows them")
+    parser.add_argument("--keep", type=int, help="how many of the best trials keep theirs; the study's sweep.keep else")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
+    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_output_option(parser)
+    options = parser.parse_args(argv)
+    if options.keep is not None and options.keep < 1:
+        raise ConfigError([f"--keep: must be at least 1, is {options.keep}"])
+    done = _clean(options.storage, options.name, options.keep, dry_run=options.dry_run)
+    if options.output == "json":
+        content = {"keep": done.keep, "checkpoints": done.checkpoints, "bytes": done.freed}
+        print_json({"study": options.name, "dry_run": options.dry_run, **content})
+    else:
+        print(_text(done, dry_run=options.dry_run))
+    return 0
+
+
+def _clean(storage: str, name: str, keep: int | None, *, dry_run: bool) -> Cleaning:
+    # Imported here, so that help does not wait.
+    from tune.study.folder import StudyFolder  # noqa: PLC0415
+    from tune.study.tidy_all import clean, survey_waste  # noqa: PLC0415
+
+    folder = StudyFolder.open(storage, name)
+    wanted = folder.definition.sweep.keep if keep is None else keep
+    if dry_run:
+        return survey_waste(folder, wanted)
+    with folder.locked():
+        # Read again: a driver may have ended a trial just before the lock was ours.
+        return clean(StudyFolder.open(storage, name), wanted)
+
+
+def _text(done: Cleaning, *, dry_run: bool) -> str:
+    verb = "would free" if dry_run else "freed"
+    kept = "the best trial keeps its" if done.keep == 1 else f"the best {done.keep} trials keep theirs"
+    return f"{verb} {size_text(done.freed)}: {counted(done.checkpoints, 'checkpoint')}; {kept}"
+
+
+def size_text(count: float) -> str:
+    """Bytes in words, such as ``3.4 MiB``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
