@@ -6,7 +6,8 @@ goes on with that one's values, some of them changed. What Ray Tune changes is b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from optuna.distributions import FloatDistribution
@@ -18,13 +19,35 @@ from tune.search.settings import SweepSettings
 from tune.search.space import Space
 
 
+class _Population(PopulationBasedTraining):
+    """Takes its first values from our searcher.
+
+    Ray Tune's own form refuses any: it might go on to suggest values after the population is complete. Ours hands out
+    as many trials as the population has.
+    """
+
+    def __init__(self, space: Space, **options: Any) -> None:
+        super().__init__(**options)
+        self._space = space
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002 - Ray Tune's interface
+        """A member joins."""
+        no_searcher: Any = SimpleNamespace(search_alg=None)
+        super().on_trial_add(no_searcher, trial)
+
+    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a member goes on with: the values of another one, changed a little, and its own identity."""
+        config, operations = super()._get_new_config(trial, trial_to_clone)
+        return {**trial.config, "params": nearest(self._space, config["params"])}, operations
+
+
 def population_scheduler(settings: SweepSettings, space: Space) -> PopulationBasedTraining:
     """The scheduler of a sweep with ``scheduler: pbt``; its space has no conditions."""
-    return PopulationBasedTraining(
+    return _Population(
+        space,
         time_attr="training_iteration",
         perturbation_interval=max(settings.grace_epochs, 1),
         hyperparam_mutations={"params": {key: _sampler(domain) for key, domain in space.domains.items()}},
-        custom_explore_fn=_within(space),
         log_config=False,
     )
 
@@ -37,13 +60,6 @@ def _sampler(domain: Domain) -> Any:
         return cells
     assert isinstance(domain.distribution, FloatDistribution)
     return tune.loguniform(domain.low, domain.high) if domain.log else tune.uniform(domain.low, domain.high)
-
-
-def _within(space: Space) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    def explore(config: dict[str, Any]) -> dict[str, Any]:
-        return {**config, "params": nearest(space, config["params"])}
-
-    return explore
 
 
 def nearest(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:

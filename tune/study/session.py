@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -195,7 +196,10 @@ class Session:
         asked = self._optuna_trials.get(trial.optuna)
         if asked is None:
             asked = self._optuna_trials[trial.optuna] = self._asked_before(trial.optuna)
-        asked.report(told.values[0], told.reports[-1].epoch)
+        with warnings.catch_warnings():
+            # An epoch that a kill or a population repeats.
+            warnings.filterwarnings("ignore", message=".*is already reported", category=UserWarning)
+            asked.report(told.values[0], told.reports[-1].epoch)
         return asked.should_prune()
 
     def _asked_before(self, number: int) -> optuna.Trial:

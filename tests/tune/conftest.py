@@ -1,0 +1,28 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tune.tracking.server import Server
+from tune.tracking.store import connect
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with MLflow's tables, which take seconds to make, and no experiment of ours."""
+    file = tmp_path_factory.mktemp("empty-store") / "mlflow.db"
+    connect(f"sqlite:///{file}", "Default")
+    return file
+
+
+@pytest.fixture(scope="module")
+def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    running = Server(folder)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()

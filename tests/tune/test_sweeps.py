@@ -1,0 +1,230 @@
+"""Whole sweeps: trials on Ray Tune, a study on disk, MLflow's page of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.session import ray_session
+from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
+from dclf.data import generate, read_shards, write_shards
+from dclf.training.local import LocalSource
+from dclf.training.loop import train
+from tests.tune.tracking.server import Server
+from tests.tune.tracking.test_ui import Browser
+from tune.search.overrides import apply
+from tune.search.settings import SweepSettings
+from tune.search.space import Space
+from tune.settings import ConfigError, load_config
+from tune.study.folder import StudyError, StudyFolder
+from tune.study.population import nearest
+from tune.sweeps import Study, resume, sweep
+from tune.tracking.store import open_client
+
+pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow, pytest.mark.timeout(600)]
+
+SPACE = {
+    "loss.gamma_ca": {"low": 0.0, "high": 1.0, "step": 0.1},
+    "loss.pairs": {"choices": ["bank", "batch"]},
+    "loss.projection": {"choices": ["none", "linear"], "when": {"loss.pairs": "bank"}},
+}
+TRIALS = 5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("sweeps")
+    info, dialogues = generate("iemocap-small", seed=3)
+    write_shards(dialogues, made / "shards", info)
+    return made
+
+
+@pytest.fixture(scope="module")
+def config(folder: Path) -> Config:
+    return Config(
+        data=DataConfig(shards=str(folder / "shards")),
+        model=ModelConfig(options={"hidden": 12, "node_width": 16, "layers": 2}),
+        loss=LossConfig(window=4, ica_width=8, gamma_ca=0.5),
+        train=TrainConfig(epochs=4, batch_size=8, lr=3e-3, device="cpu"),
+        track=TrackConfig(uri=f"sqlite:///{folder}/mlflow.db", experiment="sweeps"),
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(folder: Path) -> SweepSettings:
+    return SweepSettings(
+        trials=TRIALS,
+        scheduler="median",
+        startup_trials=2,
+        grace_epochs=2,
+        space=SPACE,
+        concurrency=2,
+        storage=str(folder / "studies"),
+    )
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    with ray_session(num_cpus=3):
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(local_ray: None, config: Config, settings: SweepSettings) -> Study:
+    return sweep(config, settings, name="finished")
+
+
+def children(study: Study) -> list[Any]:
+    client = open_client(study.tracking_uri)
+    experiment = client.get_experiment_by_name("sweeps")
+    return list(client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{study.run_id}'"))
+
+
+def test_every_trial_has_ended_and_the_base_configuration_was_first(finished: Study, config: Config) -> None:
+    trials = finished.folder.ledger.trials
+    assert sorted(trials) == list(range(TRIALS))
+    assert {trial.state for trial in trials.values()} <= {"complete", "pruned"}
+    assert trials[0].origin == "start"
+    assert trials[0].params == {"loss.gamma_ca": 0.5, "loss.pairs": "bank", "loss.projection": "none"}
+    assert all(("loss.projection" in t.params) == (t.params["loss.pairs"] == "bank") for t in trials.values())
+    assert list(finished.trials["number"]) == list(range(TRIALS))
+    assert finished.best is not None
+    assert finished.best.values[0] == max(t.values[0] for t in trials.values() if t.state == "complete")
+    assert finished.best_config == replace(
+        apply(config, finished.best.params), published=finished.best_config.published, track=config.track
+    )
+
+
+def test_a_trial_is_the_training_that_the_loop_does_by_itself(finished: Study, config: Config) -> None:
+    best = finished.best
+    assert best is not None
+    shards = read_shards(config.data.shards)
+    alone = train(apply(config, best.params), LocalSource(shards, config.data.modalities), shards)
+    assert best.values[0] == alone.history[-1].best_wf1
+    tests = [note for note in finished.folder.ledger.notes if note["kind"] == "test"]
+    assert [note["number"] for note in tests] == [best.number], "the winner alone is scored on test, once"
+    assert tests[0]["scores"]["wf1"] == pytest.approx(alone.splits["test"].scores["wf1"], abs=1e-6)
+
+
+def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:
+    client = open_client(finished.tracking_uri)
+    parent = client.get_run(finished.run_id)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["dclf.study"] == "finished"
+    assert parent.data.metrics["best/wf1"] == finished.best.values[0]  # type: ignore[union-attr]
+    assert parent.data.params["sweep.scheduler"] == "median"
+    runs = children(finished)
+    assert Counter(run.data.tags["dclf.trial"] for run in runs) == Counter(map(str, range(TRIALS)))
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for run in runs:
+        trial = finished.folder.ledger.trials[int(run.data.tags["dclf.trial"])]
+        assert run.data.tags["dclf.state"] == trial.state
+        assert trial.runs[0].run_id == run.info.run_id
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "val/wf1")]
+        assert sorted(steps) == list(range(1, trial.runs[0].epochs + 1))
+        assert ("test/wf1" in run.data.metrics) == (trial == finished.best)
+    names = {item.path for item in client.list_artifacts(finished.run_id)}
+    assert {"best.yaml", "plan.txt", "study.yaml", "feature_card.json", "report.html", "figures", "tables"} <= names
+    figures = {item.path for item in client.list_artifacts(finished.run_id, "figures")}
+    assert "figures/history.svg" in figures
+
+
+def test_the_best_configuration_is_a_file_for_training(finished: Study) -> None:
+    assert finished.report is not None
+    written = finished.report.parent / "best.yaml"
+    assert load_config(written).loss == finished.best_config.loss
+    assert "finished" in written.read_text().splitlines()[0]
+    assert finished.figures()
+
+
+def test_a_finished_study_goes_on_with_more_trials(
+    local_ray: None, config: Config, settings: SweepSettings, folder: Path
+) -> None:
+    first = sweep(config, replace(settings, trials=2, scheduler="none"), name="more")
+    before = {number: trial.runs[0].run_id for number, trial in first.folder.ledger.trials.items()}
+    again = resume("more", storage=settings.storage, trials=3)
+    assert again.run_id == first.run_id
+    assert len(again.folder.ledger.trials) == 3
+    assert {number: again.folder.ledger.trials[number].runs[0].run_id for number in before} == before
+    assert StudyFolder.open(settings.storage, "more").definition.sweep.trials == 3
+    with pytest.raises(StudyError, match="exists already"):
+        sweep(config, settings, name="more")
+
+
+def test_a_trial_of_two_seeds_is_their_mean(local_ray: None, config: Config, settings: SweepSettings) -> None:
+    study = sweep(config, replace(settings, trials=1, seeds=2), name="seeds")
+    (trial,) = study.folder.ledger.trials.values()
+    assert sorted(trial.runs) == [0, 1]
+    assert trial.values[0] == sum(run.values[0] for run in trial.runs.values()) / 2
+    assert {run.data.tags["dclf.seed"] for run in children(study)} == {"0", "1"}
+    shards = read_shards(config.data.shards)
+    second = apply(config, {**trial.params, "train.seed": 1})
+    alone = train(second, LocalSource(shards, config.data.modalities), shards, score=())
+    assert trial.runs[1].values[0] == alone.history[-1].best_wf1
+
+
+def test_a_population_takes_over_weights_and_values(local_ray: None, config: Config, settings: SweepSettings) -> None:
+    space = {"train.lr": {"low": 1e-6, "high": 3e-3, "log": True}, "loss.gamma_ca": SPACE["loss.gamma_ca"]}
+    asked = replace(settings, trials=4, scheduler="pbt", grace_epochs=1, space=space, sampler="random")
+    study = sweep(replace(config, train=replace(config.train, epochs=6)), asked, name="population")
+    assert {trial.state for trial in study.folder.ledger.trials.values()} == {"complete"}
+    lines = (study.folder.path / "ledger.jsonl").read_text().splitlines()
+    changes = [yaml.safe_load(line) for line in lines if '"event": "params"' in line]
+    assert changes, "in six epochs of four trials the worst takes over from the best"
+    for change in changes:
+        assert change["params"] == nearest(Space.of(space), change["params"])
+
+
+def test_shards_that_changed_are_refused(
+    local_ray: None, config: Config, settings: SweepSettings, folder: Path
+) -> None:
+    moved = replace(config, data=replace(config.data, shards=str(folder / "others")))
+    info, dialogues = generate("iemocap-small", seed=4)
+    write_shards(dialogues, folder / "others", info)
+    sweep(moved, replace(settings, trials=1), name="moved")
+    info, dialogues = generate("iemocap-small", seed=5)
+    write_shards(dialogues, folder / "others", info, overwrite=True)
+    with pytest.raises(StudyError, match="began on other shards"):
+        resume("moved", storage=settings.storage, trials=2)
+
+
+def test_mistakes_come_together_and_leave_nothing(config: Config, settings: SweepSettings) -> None:
+    wrong = replace(settings, trials=-1, space={"loss.gamma": {"low": 1, "high": 0}})
+    with pytest.raises(ConfigError) as error:
+        sweep(replace(config, train=replace(config.train, lr=-1.0)), wrong, name="wrong")
+    assert len(error.value.problems) >= 3
+    assert not (Path(settings.storage) / "wrong").exists()
+
+
+@pytest.mark.browser
+def test_the_page_shows_parent_children_metrics_and_figures(
+    local_ray: None, server: Server, config: Config, settings: SweepSettings, tmp_path: Path
+) -> None:
+    tracked = replace(config, track=TrackConfig(uri=server.uri, experiment="seen"))
+    study = sweep(tracked, replace(settings, trials=3, scheduler="none", storage=str(tmp_path)), name="shown")
+    client = open_client(server.uri)
+    experiment = client.get_experiment_by_name("seen").experiment_id
+    browser = Browser(tmp_path / "profile")
+    listed = browser.show(f"{server.uri}/#/experiments/{experiment}/runs?searchFilter=&viewStateShareKey=")
+    assert "shown" in listed
+    parent = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{study.run_id}")
+    for text in ("shown", "Finished", "best/wf1", "sweep.sampler", "dclf.study"):
+        assert text in parent
+    figure = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{study.run_id}/artifacts/figures/history.svg")
+    assert "figures/history.svg" in figure
+    child = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{children_of(client, study)[0]}")
+    for text in ("shown-", "objective/wf1", "Parent run", "loss.gamma_ca"):
+        assert text in child
+
+
+def children_of(client: Any, study: Study) -> list[str]:
+    experiment = client.get_run(study.run_id).info.experiment_id
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{study.run_id}'")
+    assert len(runs) == 3
+    return [run.info.run_id for run in runs]
