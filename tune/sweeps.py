@@ -167,6 +167,7 @@ def resume(
 
     Raises:
         StudyError: there is no such study, or another process works on it.
+        StorageError: its folder cannot be written.
         Exception: as ``sweep``.
     """
     folder = StudyFolder.open(storage, name)
@@ -181,6 +182,7 @@ def resume(
             f"study {name!r} began on other shards than {config.data.shards} holds now; bring the first ones back or "
             "start a new study"
         )
+    checked_storage(str(folder.path), "", resuming=True)
     work = _Work(config, settings, card, view or NoStudyView())
     return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 

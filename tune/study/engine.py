@@ -20,7 +20,9 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.schedulers import TrialScheduler
 
 from cluster.session import environment
+from cluster.storage import StorageError
 from tune.study.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.study.disk import disk_trouble, full_disk, says_full
 from tune.study.population import population_scheduler
 from tune.study.session import Session, Told, finished_seeds
 from tune.study.trainable import Job, StudyTrial, reports_of
@@ -48,7 +50,7 @@ class Engine:
         note: hears of lost workers and interrupts.
 
     Attributes:
-        interrupted: Ctrl-C or SIGTERM ended the work before its time.
+        interrupted: Ctrl-C, SIGTERM or a full disk ended the work before its time.
     """
 
     def __init__(
@@ -76,10 +78,15 @@ class Engine:
 
         Raises:
             KeyboardInterrupt: the second Ctrl-C.
+            StorageError: the study's folder can no longer be written.
         """
         try:
             with environment(_SETTINGS), self._signals():
                 self._tuner().fit()
+        except Exception as error:  # noqa: BLE001 - raised again where nobody interrupted
+            # What Ray Tune makes of a study that is cut short does not matter.
+            if self.interrupted is None:
+                raise self._disk_trouble(error) or error from None
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -144,7 +151,9 @@ class Engine:
     def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
         """A trial has ended without losing its worker."""
         told = self.last.pop(number, None)
-        if "error" in result:
+        if result.get("disk_full"):
+            self._cut_short(full_disk(self._session.folder.path, result["error"]))
+        elif "error" in result:
             self._session.failed(number, result["error"])
         elif pruned and told is not None:
             self._session.pruned(number, told)
@@ -154,6 +163,9 @@ class Engine:
     def lost(self, number: int, error: BaseException | None) -> None:
         """A trial lost its worker once too often."""
         self.last.pop(number, None)
+        if trouble := self._disk_trouble(error):
+            self._cut_short(trouble)
+            return
         if isinstance(error, OutOfMemoryError):
             why = "out of memory: Ray ended its worker; run fewer trials at a time or make them smaller"
         else:
@@ -166,7 +178,20 @@ class Engine:
 
     def recovers(self, number: int) -> None:
         """A trial's worker was lost; another one goes on."""
+        if trouble := self._disk_trouble():
+            self._cut_short(trouble)
+            return
         self._note(f"trial {number}: its worker was lost, another one goes on from the last epoch")
+
+    def _disk_trouble(self, error: BaseException | None = None) -> StorageError | None:
+        """What the study's folder has to do with an error, which may say nothing of it."""
+        folder = self._session.folder.path
+        return full_disk(folder, error) if says_full(error) else disk_trouble(folder)
+
+    def _cut_short(self, error: StorageError) -> None:
+        """End the study between epochs; trials that run stay unfinished."""
+        if self.interrupted is None:
+            self.interrupted = error
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from dclf.training.reports import EpochReport
 from dclf.training.source import Source
 from tune.search.overrides import apply
 from tune.study.adapters import METRIC
+from tune.study.disk import says_full
 from tune.study.history import write_history
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class StudyTrial(tune.Trainable):
     """A trial: its configuration is ``number``, ``params`` and ``seeds``, the trainings still to do.
 
     A step's result has ``number``, ``seed``, ``reports`` (JSON), ``values``, ``seed_finished`` and ``finished``; or
-    ``number``, ``error`` and ``finished`` where going on would fail again.
+    ``number``, ``error``, ``disk_full`` and ``finished`` where going on would fail again.
     """
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
@@ -75,7 +76,8 @@ class StudyTrial(tune.Trainable):
             text = reason_of(error)
             if text is None:
                 raise
-            return {"number": self._number, "error": text, METRIC: math.nan, "finished": True, "done": True}
+            told = {"error": text, "disk_full": says_full(error)}
+            return {"number": self._number, **told, METRIC: math.nan, "finished": True, "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Copy the training's state for another trial of the population."""

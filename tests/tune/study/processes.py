@@ -1,0 +1,117 @@
+"""Processes of a test: started in sessions of their own, ended by their ids, and all found again by a mark."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+
+from tests.tune.tracking.server import wait_until
+
+CODE = "import sys; from tune.commands.main import main; sys.exit(main())"
+MARK = "DCLF_TEST_PROCESSES"
+UNWANTED = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
+
+
+class Processes:
+    """What a test started, with all that those processes started in turn: they inherit a mark in their environment.
+
+    Args:
+        environment: of every process, beside this process's own.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._mark = uuid4().hex
+        inherited = {key: value for key, value in os.environ.items() if key not in UNWANTED}
+        own = {MARK: self._mark, "OMP_NUM_THREADS": "1"}
+        self.environment = {**inherited, **own, **(environment or {})}
+
+    def dclf(self, folder: Path, *words: str) -> "Driver":
+        """The command in its own session, working in a folder, with its words in ``output``."""
+        return Driver([sys.executable, "-c", CODE, *words], folder, self.environment)
+
+    def left(self) -> list[psutil.Process]:
+        """Those that are there now; a process that has ended and waits to be reaped is not."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def all_gone(self) -> bool:
+        return not self.left()
+
+    def end(self) -> None:
+        """SIGKILL to whatever is left, by id."""
+        while left := self.left():
+            for process in left:
+                kill(process)
+            psutil.wait_procs(left, timeout=5)
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == self._mark
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+
+class Driver:
+    """A ``dclf`` command on its way."""
+
+    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self._log = folder / f"driver-{uuid4().hex[:8]}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=folder, env=dict(environment), stdout=log, stderr=log, start_new_session=True
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def process(self) -> psutil.Process:
+        return psutil.Process(self._process.pid)
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL to the driver alone."""
+        assert self.running, self.output
+        self._process.kill()
+        self._process.wait()
+
+    def end(self, limit_s: float = 180.0) -> int:
+        """Wait for its end; the exit code."""
+        try:
+            return self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise AssertionError(f"did not end within {limit_s:.0f} s; it said:\n{self.output}") from None
+
+    def wait_for(self, words: str, limit_s: float = 120.0) -> None:
+        """Until it has said so."""
+        wait_until(lambda: words in self.output or not self.running, limit_s)
+        assert words in self.output, self.output
+
+
+def kill(process: psutil.Process) -> None:
+    """SIGKILL, unless it is gone."""
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def kill_tree(process: psutil.Process) -> None:
+    """SIGKILL to a process and all below it, the parents first, so that nobody replaces a child."""
+    below = process.children(recursive=True)
+    kill(process)
+    for child in below:
+        kill(child)
+    psutil.wait_procs([process, *below], timeout=10)
