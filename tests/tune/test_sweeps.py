@@ -119,6 +119,7 @@ def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:
     assert parent.data.tags["dclf.study"] == "finished"
     assert parent.data.metrics["best/wf1"] == finished.best.values[0]  # type: ignore[union-attr]
     assert parent.data.params["sweep.scheduler"] == "median"
+    assert f"Best is trial {finished.best.number}" in parent.data.tags["mlflow.note.content"]  # type: ignore[union-attr]
     runs = children(finished)
     assert Counter(run.data.tags["dclf.trial"] for run in runs) == Counter(map(str, range(TRIALS)))
     assert {run.info.status for run in runs} == {"FINISHED"}

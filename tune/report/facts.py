@@ -10,7 +10,7 @@ from pathlib import Path
 from tune.report.dataset import DatasetNote, dataset_note
 from tune.report.progress import Progress, progress_of
 from tune.report.ranking import base_trial, best_trial, top_trials
-from tune.report.scores import scores_of
+from tune.report.scores import scores_of, value_text
 from tune.report.tables import (
     Table,
     budget_table,
@@ -143,6 +143,14 @@ def result_lines(folder: StudyFolder) -> Iterator[str]:
             f"The base configuration (trial {base.number}) has {score_text(first, 0, base)}{percent}: a "
             f"gain of {gain:.2f}{unit}."
         )
+
+
+def best_note(folder: StudyFolder) -> str:
+    """The best trial so far as Markdown, for the page of the study's run."""
+    best = best_trial(folder)
+    rows = [] if best is None else [f"| {key} | {value_text(value)} |" for key, value in best.params.items()]
+    head = ["| key | best value |", "|---|---|"] if rows else []
+    return "\n".join([" ".join(result_lines(folder)), "", *head, *rows])
 
 
 def _warnings(folder: StudyFolder, data: DatasetNote, progress: Progress) -> Iterator[str]:

@@ -147,6 +147,10 @@ class StudyRecorder:
         """Metrics of the parent run after ``step`` ended trials."""
         self._put(writes.metrics(values, step))
 
+    def describe(self, markdown: str) -> None:
+        """The text at the top of the parent's page."""
+        self._put(*writes.text_values("tags", {"mlflow.note.content": markdown}))
+
     def file(self, name: str, text: str, folder: str = "") -> None:
         """A text file among the parent's artifacts."""
         path = Path(self._files.name) / folder / name

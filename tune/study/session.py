@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.report.best import best_yaml
+from tune.report.facts import best_note
 from tune.report.ranking import best_trial
 from tune.search.overrides import apply
 from tune.search.samplers import exhausted
@@ -188,6 +189,7 @@ class Session:
         self._recorder.progress({**counts, **{f"best/{k}": v for k, v in values.items()}}, len(ended))
         if best is not None and best.number == trial.number:
             self._recorder.file("best.yaml", best_yaml(self.folder))
+            self._recorder.describe(best_note(self.folder))
 
     def _pruned(self, trial: TrialRecord, told: Told) -> bool:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
