@@ -129,11 +129,8 @@ class StudyRecorder:
 
     def tested(self, number: int, seed: int, report: SplitReport) -> None:
         """The winner was scored on the test split."""
-        key = number, seed
-        if key not in self._opened:
-            # An earlier driver ran this trial, and ended its run.
-            self._put(_Addressed("adopt", {"run_id": self._folder.ledger.trials[number].runs[seed].run_id}, key))
-        self._to(key, child_writes.test_write(report.scores))
+        self._adopt(self._folder.ledger.trials[number], seed)
+        self._to((number, seed), child_writes.test_write(report.scores))
 
     def ended(self, trial: TrialRecord) -> None:
         """A trial has ended: its runs too, and the parent's figures of progress."""
@@ -141,7 +138,14 @@ class StudyRecorder:
         begun = range(base, base + self._folder.definition.sweep.seeds)
         # The ledger learns of a run when the server has made it, which may be later.
         for seed in {*trial.runs, *(seed for seed in begun if (trial.number, seed) in self._opened)}:
+            self._adopt(trial, seed)
             self._to((trial.number, seed), *child_writes.ended(trial))
+
+    def _adopt(self, trial: TrialRecord, seed: int) -> None:
+        """Write to the run of a training that an earlier driver finished."""
+        key = trial.number, seed
+        if key not in self._opened:
+            self._put(_Addressed("adopt", {"run_id": trial.runs[seed].run_id}, key))
 
     def progress(self, values: Mapping[str, float], step: int) -> None:
         """Metrics of the parent run after ``step`` ended trials."""
