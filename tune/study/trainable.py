@@ -20,7 +20,7 @@ from dclf.training.reports import EpochReport
 from dclf.training.source import Source
 from tune.search.overrides import apply
 from tune.study.adapters import METRIC
-from tune.study.disk import says_full
+from tune.study.disk import disk_trouble, says_full
 from tune.study.history import write_history
 
 if TYPE_CHECKING:
@@ -73,10 +73,12 @@ class StudyTrial(tune.Trainable):
         try:
             return self._step()
         except Exception as error:
-            text = reason_of(error)
+            # torch does not say that it was the disk.
+            full = says_full(error) or disk_trouble(Path(self._job.folder)) is not None
+            text = "no space left on device" if full else reason_of(error)
             if text is None:
                 raise
-            told = {"error": text, "disk_full": says_full(error)}
+            told = {"error": text, "disk_full": full}
             return {"number": self._number, **told, METRIC: math.nan, "finished": True, "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
