@@ -110,18 +110,19 @@ class Doctor:
         return Diagnosis(name=name, worker=worker, findings=findings, notes=notes, unchecked=unchecked)
 
     def _mlflow(self, folder: StudyFolder, *, alive: bool) -> list[Finding]:
-        if not any(note["kind"] == PARENT_NOTE for note in folder.ledger.notes) and not folder.ledger.trials:
-            return []
+        recorded = _store_of(folder)
+        if not recorded and _no_file(resolve_tracking_uri(folder.definition.base.track.uri)):
+            return []  # nothing was ever recorded
         store = self._store(folder)
         scribe = Scribe(folder, store)
-        if _store_of(folder) != store.name:
+        if recorded != store.name:
             require_parent(folder, store, scribe)
         seen = survey(store, folder.definition.name, asked_metrics(folder))
         if alive:
             # A driver at work writes to its ledger first, so it is read last.
             folder = StudyFolder.open(self._storage, folder.definition.name)
         children = ChildFindings(folder, scribe, alive=alive)
-        return [*parent_findings(folder, store, scribe, seen, alive=alive), *children.among(seen)]
+        return [*parent_findings(folder, scribe, seen, alive=alive), *children.among(seen)]
 
     def _store(self, folder: StudyFolder) -> Store:
         track = folder.definition.base.track
@@ -151,9 +152,15 @@ def _store_of(folder: StudyFolder) -> str:
 
 def _require_file(uri: str, folder: StudyFolder) -> None:
     """Refuse to create an SQLite store where none is, unless the study was recorded there."""
-    path, recorded = sqlite_path(uri), _store_of(folder)
-    if path is not None and not path.exists() and recorded not in ("", without_secrets(uri)):
+    recorded = _store_of(folder)
+    if _no_file(uri) and recorded != without_secrets(uri):
         raise TrackingError(
             f"no MLflow store at {without_secrets(uri)}; the study was recorded at {recorded}: name that store in "
             "MLFLOW_TRACKING_URI"
         )
+
+
+def _no_file(uri: str) -> bool:
+    """Whether the URI is that of an SQLite store that is not there."""
+    path = sqlite_path(uri)
+    return path is not None and not path.exists()

@@ -16,14 +16,11 @@ from tune.tracking.store import Store, TrackingError
 _SUBJECT = "the study"
 
 
-def parent_findings(
-    folder: StudyFolder, store: Store, scribe: Scribe, seen: Sequence[SeenRun], *, alive: bool
-) -> Iterator[Finding]:
+def parent_findings(folder: StudyFolder, scribe: Scribe, seen: Sequence[SeenRun], *, alive: bool) -> Iterator[Finding]:
     """Every disagreement on the parent run.
 
     Args:
         folder: the study.
-        store: where ``seen`` comes from.
         scribe: mends.
         seen: all runs of the study.
         alive: a driver works on it.
@@ -31,7 +28,7 @@ def parent_findings(
     known = parent_id(folder)
     own = next((run for run in seen if run.run_id == known), None)
     if known is None:
-        yield from _unnamed(folder, store, seen)
+        yield from () if alive else _unnamed(folder, scribe, seen)
     elif own is None:
         fix = partial(scribe.bring_back_parent, known)
         problem = f"its parent run {known} is gone from MLflow"
@@ -60,11 +57,11 @@ def require_parent(folder: StudyFolder, store: Store, scribe: Scribe) -> None:
     raise TrackingError(f"MLflow at {store.name} has no parent run {known} of study {name!r}; {advice}")
 
 
-def _unnamed(folder: StudyFolder, store: Store, seen: Sequence[SeenRun]) -> Iterator[Finding]:
+def _unnamed(folder: StudyFolder, scribe: Scribe, seen: Sequence[SeenRun]) -> Iterator[Finding]:
     definition = folder.definition
     for run in seen:
         if run.tags.get(KIND_TAG) == definition.kind and run.started >= created_ms(definition):
-            fix = partial(folder.ledger.note, PARENT_NOTE, run_id=run.run_id, store=store.name)
+            fix = partial(scribe.adopt_parent, run.run_id)
             problem = f"the ledger does not name its parent run {run.run_id}"
             yield Finding(subject=_SUBJECT, problem=problem, remedy="it will", fix=fix)
             return

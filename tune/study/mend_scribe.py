@@ -77,14 +77,18 @@ class Scribe:
         if not self.revived(run_id):
             self.name(key, "")
 
+    def adopt_parent(self, run_id: str) -> None:
+        """Have the ledger name the parent run, on which nobody works."""
+        self._folder.ledger.note(PARENT_NOTE, run_id=run_id, store=self._store.name)
+        self.kill_parent(run_id)
+
     def bring_back_parent(self, run_id: str) -> None:
         """Bring back the deleted parent run, or make another one where it is gone."""
         if self.revived(run_id):
             return self.kill_parent(run_id)
         definition = self._folder.definition
         made = create_run(self._store, definition.name, {STUDY_TAG: definition.name, KIND_TAG: definition.kind})
-        self._folder.ledger.note(PARENT_NOTE, run_id=made.run_id, store=self._store.name)
-        return self.kill_parent(made.run_id)
+        return self.adopt_parent(made.run_id)
 
     def has(self, run_id: str) -> bool:
         """Whether the store has the run, and it is not deleted."""
