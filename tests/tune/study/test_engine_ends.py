@@ -1,0 +1,92 @@
+"""How the engine sorts what ends a trial, and what ends the study."""
+
+import errno
+from pathlib import Path
+
+import pytest
+from ray.exceptions import OutOfMemoryError
+
+from cluster.storage import StorageError
+from dclf.objective import NonFiniteLossError
+from tests.tune.study.disks import SmallDisk
+from tests.tune.study.sessions import Driver, new_study
+from tune.study.disk import disk_trouble, says_full
+from tune.study.engine import Engine
+from tune.study.trainable import Job, reason_of
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    session = Driver(new_study(tmp_path, trials=2)).session
+    job = Job(config={}, folder=str(session.folder.path), objectives=("wf1",), workers=0, source=None)
+    made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, note=lambda _text: None)
+    config = made.next()
+    assert config is not None
+    made.started(config["number"], "ray")
+    return made
+
+
+def state(engine: Engine) -> tuple[str, str]:
+    trial = engine._session.ledger.trials[0]
+    return trial.state, trial.reason
+
+
+def test_a_worker_that_ray_ended_for_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
+    engine.lost(0, OutOfMemoryError("Task was killed due to the node running low on memory."))
+    assert state(engine)[0] == "failed"
+    assert state(engine)[1].startswith("out of memory: Ray ended its worker")
+
+
+def test_a_worker_that_was_lost_for_another_reason_is_said_to_be_lost(engine: Engine) -> None:
+    engine.lost(0, RuntimeError("\n\nthe actor died\nmore"))
+    assert state(engine) == ("failed", "its worker was lost 4 times (the actor died)")
+    assert engine.interrupted is None
+
+
+def test_an_error_of_a_trial_fails_it(engine: Engine) -> None:
+    engine.ended(0, {"error": "NonFiniteLossError: ce"}, pruned=False)
+    assert state(engine) == ("failed", "NonFiniteLossError: ce")
+
+
+def test_a_trial_that_could_not_be_kept_ends_the_study_and_stays_unfinished(engine: Engine) -> None:
+    engine.ended(0, {"error": "no space left on device", "disk_full": True}, pruned=False)
+    assert state(engine) == ("running", "")
+    assert isinstance(engine.interrupted, StorageError)
+    assert "then resume" in str(engine.interrupted)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "out of memory (MemoryError)"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), "out of memory ("),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20 GiB"), "out of memory ("),
+        (NonFiniteLossError("epoch 1: ce is nan"), "NonFiniteLossError: epoch 1: ce is nan"),
+        (ValueError("window must be at least 1\nmore"), "ValueError: window must be at least 1"),
+        (RuntimeError("connection reset"), None),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), None),
+    ],
+)
+def test_what_would_come_again_is_named_and_the_rest_is_tried_again(error: Exception, reason: str | None) -> None:
+    found = reason_of(error)
+    assert (found is None) == (reason is None)
+    assert reason is None or (found or "").startswith(reason)
+
+
+def test_a_full_disk_is_found_behind_other_errors() -> None:
+    wrapped = RuntimeError("torch could not write")
+    wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert says_full(wrapped)
+    assert not says_full(RuntimeError("connection reset"))
+    assert not says_full(None)
+
+
+def test_a_folder_is_asked_whether_it_can_be_written(tmp_path: Path) -> None:
+    assert disk_trouble(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    with SmallDisk(tmp_path / "small", mib=2) as disk:
+        assert disk_trouble(tmp_path / "small") is None
+        disk.fill()
+        trouble = disk_trouble(tmp_path / "small")
+        assert str(tmp_path / "small") in str(trouble)
+        assert "No space left on device" in str(trouble)
