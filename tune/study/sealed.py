@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cluster.storage import latest_checkpoint
 from dclf.training.reports import SplitReport
 from tune.report.ranking import best_trial
 from tune.study.folder import StudyFolder
@@ -26,11 +27,17 @@ def score_best(folder: StudyFolder, recorder: StudyRecorder) -> dict[int, SplitR
     scored = {}
     for seed in best.runs:
         if (best.number, seed) not in known:
-            report = score_checkpoint(folder.checkpoint(best.number, seed))
+            report = score_checkpoint(_latest(folder.checkpoint(best.number, seed)))
             folder.ledger.note(KIND, number=best.number, seed=seed, scores=dict(report.scores))
             recorder.tested(best.number, seed, report)
             scored[seed] = report
     return scored
+
+
+def _latest(place: Path) -> Path:
+    """A training's last checkpoint; of several workers Ray Train keeps several, each in a folder of its own."""
+    found = latest_checkpoint(str(place.parent), place.name)
+    return place if found is None else Path(found)
 
 
 def score_checkpoint(folder: Path) -> SplitReport:
