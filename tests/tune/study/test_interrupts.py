@@ -1,0 +1,62 @@
+"""Ctrl-C at a real sweep: SIGINT to the driver and all processes of its group, as a terminal sends it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tune.study.outcome import find_all
+from tests.tune.study.processes import Driver, Processes
+from tests.tune.study.victims import EPOCHS, Victim
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
+LIMIT_S = 60.0
+"""To end the current epoch, record what is waiting and end Ray; a few seconds on a quiet machine."""
+
+
+@pytest.fixture
+def victim(tmp_path: Path, shards: Path, sqlite_uri: str, processes: Processes) -> Iterator[Victim]:
+    made = Victim(tmp_path, shards, sqlite_uri, processes, trials=4)
+    yield made
+    made.saves.close()
+
+
+def ctrl_c(driver: Driver) -> None:
+    os.killpg(driver.process.pid, signal.SIGINT)
+
+
+def cut_short(victim: Victim, interrupt: Callable[[Driver], None]) -> float:
+    """Interrupt a sweep in the midst of its first trials; seconds until it ended."""
+    driver = victim.go_on()
+    victim.wait_for_epochs(2, driver)
+    begun = time.monotonic()
+    interrupt(driver)
+    assert driver.end(LIMIT_S) == 130, driver.output
+    took = time.monotonic() - begun
+    assert "dclf: cut short; go on with: dclf resume victim" in driver.output
+    assert "Traceback" not in driver.output
+    return took
+
+
+def test_ctrl_c_ends_between_epochs_and_resuming_finishes(victim: Victim) -> None:
+    cut_short(victim, ctrl_c)
+    statuses = {run.info.status for run in find_all(victim.study, victim.uri)}
+    assert statuses <= {"KILLED", "FINISHED"}
+    assert "KILLED" in statuses
+    assert max(victim.saves.counts().values()) <= EPOCHS
+    victim.finish()
+    victim.check()
+
+
+def test_a_second_ctrl_c_ends_at_once_and_resuming_finishes(victim: Victim) -> None:
+    def twice(driver: Driver) -> None:
+        ctrl_c(driver)
+        driver.wait_for("Ctrl-C again ends at once")
+        ctrl_c(driver)
+
+    cut_short(victim, twice)
+    victim.finish()
+    victim.check()
