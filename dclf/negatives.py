@@ -18,6 +18,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dclf.random_bits import below, uniform_bits
+
 IntArray = NDArray[np.int64]
 
 _CHUNK_COMPARISONS = 1 << 22
@@ -78,7 +80,7 @@ class EmotionIndex:
             )
         draws = self._prepared(window)
         length = draws.length[anchors]
-        start = draws.draw(anchors, _uniform_bits(seed, epoch, anchors))
+        start = draws.draw(anchors, uniform_bits(seed, epoch, anchors))
         steps = np.arange(1, window + 1)
         mask = steps <= length[:, None]
         return np.where(mask, (start + length)[:, None] - steps, 0), mask
@@ -184,7 +186,7 @@ class _Draws:
         """First position of one run per anchor [N] from 32 random bits each; 0 for anchors without a history."""
         if not len(self.runs):
             return np.zeros(len(anchors), dtype=np.int64)
-        k = ((bits * self.size[anchors].astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
+        k = below(bits, self.size[anchors])
         k += np.where(k >= self.own[anchors], self.own_size[anchors], 0)
         return np.where(self.length[anchors] > 0, self.runs[self.low[anchors] + k], 0)
 
@@ -223,22 +225,6 @@ def _bounds(numbers: IntArray) -> tuple[IntArray, IntArray]:
     """First and past-the-last place of each number of ``_numbered``."""
     edges = np.flatnonzero(np.diff(numbers, prepend=-1, append=numbers[-1] + 1))
     return edges[:-1], edges[1:]
-
-
-def _uniform_bits(seed: int, epoch: int, positions: IntArray) -> NDArray[np.uint64]:
-    """32 random bits per position, a function of the three numbers alone."""
-    state = np.full(len(positions), seed % 2**64, dtype=np.uint64)
-    for number in (np.uint64(epoch), positions.astype(np.uint64)):
-        state = _mixed(state ^ _mixed(number + np.uint64(1)))
-    return state >> np.uint64(32)
-
-
-def _mixed(state: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
-    """The output function of the SplitMix64 generator: every input bit reaches every output bit."""
-    z = np.asarray(state, dtype=np.uint64).reshape(-1) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 def _check(labels: IntArray, lengths: IntArray) -> None:
