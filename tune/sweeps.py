@@ -9,9 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.machine import machine_cpus
+from cluster.resources import ClusterResources
 from cluster.session import ray_session, reaches_cluster
 from cluster.shared_data import shared_bytes, shared_source
 from cluster.storage import checked_storage
@@ -206,26 +207,33 @@ class _Work:
         address: str | None,
     ) -> Study:
         """Join Ray, plan, and only then create the study's folder, so that a refused one leaves nothing."""
-        uri = resolve_tracking_uri(self.config.track.uri)
-        if not reaches_cluster(address):
+        joins = reaches_cluster(address)
+        if not joins:
             plan_trials(self.config, self.settings, local_trial_resources(self.config, self.settings))
-        with (
-            _connecting(uri, self.config.track.experiment) as store,
-            ray_session(
-                address,
-                verbose=verbose,
-                num_cpus=local_cpus_for_trials(self.config, self.settings, machine_cpus()),
-                kept_bytes=min(self.settings.cache_mb << 20, shared_bytes(self.shards, self.shards.info.modalities)),
-            ) as resources,
-        ):
-            plan = plan_trials(self.config, self.settings, resources)
-            warm_up(plan.concurrency, plan.trial_resources)
-            opened = store.result()
-            made = folder()
-            with made.locked():
-                if changed:
-                    made.extend(**changed)
-                return self._locked(made, plan, opened)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # A fresh SQLite file takes two seconds, and so does starting Ray; a cluster first says whether it has room.
+            store = None if joins else pool.submit(self._connect)
+            with self._ray(verbose=verbose, address=address) as resources:
+                plan = plan_trials(self.config, self.settings, resources)
+                store = store or pool.submit(self._connect)
+                warm_up(plan.concurrency, plan.trial_resources)
+                opened = store.result()
+                made = folder()
+                with made.locked():
+                    if changed:
+                        made.extend(**changed)
+                    return self._locked(made, plan, opened)
+
+    def _connect(self) -> Store:
+        return connect(resolve_tracking_uri(self.config.track.uri), self.config.track.experiment)
+
+    def _ray(self, *, verbose: bool, address: str | None) -> AbstractContextManager[ClusterResources]:
+        return ray_session(
+            address,
+            verbose=verbose,
+            num_cpus=local_cpus_for_trials(self.config, self.settings, machine_cpus()),
+            kept_bytes=min(self.settings.cache_mb << 20, shared_bytes(self.shards, self.shards.info.modalities)),
+        )
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
         space = Space.of(folder.definition.space, self.config)
@@ -354,10 +362,3 @@ def _ending(error: BaseException) -> tuple[str, str]:
 def _send_folder(recorder: StudyRecorder, folder: Path) -> None:
     for file in sorted(folder.iterdir()):
         recorder.artifact(file, "figures" if file.suffix == ".svg" else "tables")
-
-
-@contextmanager
-def _connecting(uri: str, experiment: str) -> Iterator[Future[Store]]:
-    """Open the store while Ray starts: a fresh SQLite file takes two seconds."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool.submit(connect, uri, experiment)
