@@ -43,14 +43,14 @@ def processes() -> Iterator[Processes]:
         own.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nodes, Processes]]:
-    """A node of three slots that outlives the drivers, and the processes that may join it."""
+    """A node of four slots that outlives the drivers, and the processes that may join it."""
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     own = Processes(secret)
     nodes = Nodes(tmp_path_factory.mktemp("nodes"), own)
     try:
-        nodes.head(cpus=3)
+        nodes.head(cpus=4)
         yield nodes, own
     finally:
         nodes.end()

@@ -30,9 +30,10 @@ class Processes:
         own = {MARK: self._mark, "OMP_NUM_THREADS": "1"}
         self.environment = {**inherited, **own, **(environment or {})}
 
-    def dclf(self, folder: Path, *words: str) -> "Driver":
-        """The command in its own session, working in a folder, with its words in ``output``."""
-        return Driver([sys.executable, "-c", CODE, *words], folder, self.environment)
+    def dclf(self, folder: Path, *words: str, address: str = "") -> "Driver":
+        """The command in its own session, working in a folder, on a Ray cluster or one of its own."""
+        ray = {"RAY_ADDRESS": address} if address else {}
+        return Driver([sys.executable, "-c", CODE, *words], folder, {**self.environment, **ray})
 
     def left(self) -> list[psutil.Process]:
         """Those that are there now; a process that has ended and waits to be reaped is not."""

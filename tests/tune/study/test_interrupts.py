@@ -10,6 +10,7 @@ import pytest
 
 from tests.tune.study.outcome import find_all
 from tests.tune.study.processes import Driver, Processes
+from tests.tune.study.ray_nodes import Nodes
 from tests.tune.study.victims import EPOCHS, Victim
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
@@ -19,7 +20,17 @@ LIMIT_S = 60.0
 
 @pytest.fixture
 def victim(tmp_path: Path, shards: Path, sqlite_uri: str, processes: Processes) -> Iterator[Victim]:
+    """With a Ray of its own, whose processes hear Ctrl-C too."""
     made = Victim(tmp_path, shards, sqlite_uri, processes, trials=4)
+    yield made
+    made.saves.close()
+
+
+@pytest.fixture
+def guest(tmp_path: Path, shards: Path, sqlite_uri: str, cluster: tuple[Nodes, Processes]) -> Iterator[Victim]:
+    """On a cluster that goes on."""
+    nodes, processes = cluster
+    made = Victim(tmp_path, shards, sqlite_uri, processes, 4, nodes.address)
     yield made
     made.saves.close()
 
@@ -51,12 +62,12 @@ def test_ctrl_c_ends_between_epochs_and_resuming_finishes(victim: Victim) -> Non
     victim.check()
 
 
-def test_a_second_ctrl_c_ends_at_once_and_resuming_finishes(victim: Victim) -> None:
+def test_a_second_ctrl_c_ends_at_once_and_resuming_finishes(guest: Victim) -> None:
     def twice(driver: Driver) -> None:
         ctrl_c(driver)
         driver.wait_for("Ctrl-C again ends at once")
         ctrl_c(driver)
 
-    cut_short(victim, twice)
-    victim.finish()
-    victim.check()
+    cut_short(guest, twice)
+    guest.finish()
+    guest.check()

@@ -63,7 +63,7 @@ def test_a_killed_worker_is_replaced_and_goes_on_from_its_last_epoch(
 def test_a_killed_node_costs_no_trial(victim: Make, cluster: tuple[Nodes, Processes]) -> None:
     nodes, processes = cluster
     second = nodes.add(cpus=2)
-    sweep = victim(trials=6, **{"sweep.concurrency": "4"})
+    sweep = victim(trials=6, **{"sweep.concurrency": "5"})
     driver = sweep.go_on()
 
     def trains() -> bool:

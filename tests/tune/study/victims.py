@@ -59,14 +59,13 @@ class Victim:
 
     def go_on(self) -> Driver:
         """Start the sweep, or resume it where it has begun."""
-        address = ["--address", self.address] if self.address else []
-        common = ["--storage", "studies", "--log", "plain", *address]
+        common = ["--storage", "studies", "--log", "plain"]
         if (self.path / "study.yaml").exists():
-            return self.processes.dclf(self.folder, "resume", NAME, *common)
+            return self.processes.dclf(self.folder, "resume", NAME, *common, address=self.address)
         settings = {**SMALL, "data.shards": str(self.shards), "track.uri": self.uri, **self.options}
-        words = [word for key, value in settings.items() for word in (f"--{key}", value)]
+        words = ["--trials", str(self.trials), *(word for key in settings for word in (f"--{key}", settings[key]))]
         return self.processes.dclf(
-            self.folder, "sweep", "iemocap", "--name", NAME, "--trials", str(self.trials), *words, *common
+            self.folder, "sweep", "iemocap", "--name", NAME, *words, *common, address=self.address
         )
 
     def events(self) -> int:
