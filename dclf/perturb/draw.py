@@ -131,4 +131,5 @@ class _Wanted:
             emotion += k >= ends[labels]
         k -= (self._ends - self._available)[labels, emotion]
         k += np.where(k >= self._own[emotion], self._own_size[emotion], 0)
-        return self._candidates.order[self._candidates.low[emotion] + k].astype(np.int32)
+        rows: NDArray[np.int64] = self._candidates.order[self._candidates.low[emotion] + k]
+        return rows.astype(np.int32)

@@ -123,7 +123,7 @@ def score_substituted(
         ValueError: targets or pool are not those of the draw, or (``DataError``) do not fit the model.
     """
     batches = perturbed_batches(_fitting(predictor, targets), _fitting(predictor, pool), substitutions, rows)
-    condition = {"kind": substitutions.kind, "seed": substitutions.seed, "draw": substitutions.draw}
+    condition: Condition = {"kind": substitutions.kind, "seed": substitutions.seed, "draw": substitutions.draw}
     return _outcome(predictor, targets, batches, condition, device)
 
 
