@@ -81,7 +81,7 @@ def _diagnoses(storage: str, name: str | None, *, fix: bool) -> Iterator[Diagnos
     for one in [name] if name is not None else doctor.names():
         try:
             yield treat(one)
-        except ValueError as error:  # a study that cannot be read keeps no other from being looked at
+        except (ValueError, OSError) as error:  # a study that cannot be read keeps no other from being looked at
             yield Diagnosis(name=one, unchecked=[str(error)])
 
 

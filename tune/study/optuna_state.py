@@ -145,7 +145,7 @@ def _explained(folder: StudyFolder) -> Iterator[None]:
     except KeyError:
         raise StudyError(
             f"{place} must hold Optuna's record of study {folder.definition.name!r} and does not; bring it back, or "
-            "start the sweep under another --name"
+            f"make it again from the ledger: dclf doctor {folder.definition.name} --fix"
         ) from None
     except Exception as error:
         raise StudyError(f"sweep.optuna: {place} cannot be used ({error}); check address and access") from error
