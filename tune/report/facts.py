@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune.report.dataset import DatasetNote, dataset_note
 from tune.report.progress import Progress, progress_of
-from tune.report.ranking import base_trial, best_trial, top_trials
+from tune.report.ranking import base_trial, best_trial, sealed_values, top_trials
 from tune.report.scores import scores_of, value_text
 from tune.report.tables import (
     Table,
@@ -130,6 +130,9 @@ def result_lines(folder: StudyFolder) -> Iterator[str]:
         return
     percent = " %" if first.is_share else ""
     yield f"Best is trial {best.number}: {first.label} {score_text(first, 0, best)}{percent}."
+    if values := sealed_values(folder, best, first.name):
+        label = first.label.replace("validation", "test")
+        yield f"The sealed test split, scored once: {label} {first.text(values, sum(values) / len(values))}{percent}."
     if base is None:
         yield "The base configuration itself was not tried, so there is no gain to state."
     elif base.number == best.number:
@@ -161,7 +164,7 @@ def _warnings(folder: StudyFolder, data: DatasetNote, progress: Progress) -> Ite
     if progress.counts["complete"] > 1:
         yield (
             f"All scores are of the validation split, and the best of {progress.counts['complete']} complete trials is "
-            "optimistic there. The test split has not been looked at."
+            "optimistic there. No choice was made on the test split."
         )
     if folder.definition.sweep.seeds == 1:
         yield "One seed per trial: differences of the size of the deviation over seeds mean nothing."

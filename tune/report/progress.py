@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from tune.search.stopping import StopRule
-from tune.study.folder import StudyFolder
+from tune.study.folder import StudyFolder, this_process
 from tune.study.ledger import ENDED, State, TrialRecord
 
 Standing = Literal["new", "running", "interrupted", "finished"]
@@ -75,7 +75,7 @@ def _combinations(folder: StudyFolder) -> int | None:
 
 
 def worker_of(folder: StudyFolder) -> str:
-    """The process that holds the study's lock, in words; empty where none does."""
+    """The other process that holds the study's lock, in words; empty where none does."""
     try:
         file = (folder.path / "lock").open(encoding="utf-8")
     except FileNotFoundError:
@@ -84,7 +84,8 @@ def worker_of(folder: StudyFolder) -> str:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return file.read().strip() or "another process"
+            holder = file.read().strip() or "another process"
+            return "" if holder == this_process() else holder
         return ""
 
 

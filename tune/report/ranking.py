@@ -45,6 +45,12 @@ def front(ranks: Sequence[tuple[float, ...]]) -> list[int]:
     return found
 
 
+def sealed_values(folder: StudyFolder, trial: TrialRecord, score: str) -> list[float]:
+    """A score of a trial on the sealed test split, one per training; empty where it was not scored there."""
+    notes = [note for note in folder.ledger.notes if note["kind"] == "test" and note["number"] == trial.number]
+    return [note["scores"][score] for note in notes if score in note["scores"]]
+
+
 def base_trial(folder: StudyFolder) -> TrialRecord | None:
     """The first trial that ran the base configuration itself; None where none did."""
     sections = folder.definition.config

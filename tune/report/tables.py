@@ -9,7 +9,7 @@ from typing import Any
 
 from tune.report.durations import spoken
 from tune.report.progress import Progress, failures, numbers_text, pruned
-from tune.report.ranking import base_trial, best_trial, pareto, value_at
+from tune.report.ranking import base_trial, best_trial, pareto, sealed_values, value_at
 from tune.report.scores import Score, scores_of, short_names, value_text
 from tune.report.table import param_keys, seed_values, trial_seconds
 from tune.study.folder import StudyFolder
@@ -132,6 +132,10 @@ def comparison_table(folder: StudyFolder) -> Table:
     for place, score in enumerate(scores):
         own = "–" if base is None else score_text(score, place, base)
         rows.append((score.unit_label, own, score_text(score, place, best)))
+    for score in scores:
+        if values := sealed_values(folder, best, score.name):
+            label = score.unit_label.replace("validation", "test")
+            rows.append((label, "–", score.text(values, sum(values) / len(values))))
     sections = folder.definition.config
     rows += [(key, _own(value_at(sections, key)), _param(best, key)) for key in param_keys(folder)]
     return Table(title=title, head=("", "base", "best"), rows=tuple(rows))

@@ -146,11 +146,16 @@ class StudyFolder:
                 )
             file.seek(0)
             file.truncate()
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.write(this_process())
             file.flush()
             # Another driver may have worked on the study since it was opened.
             self.ledger = Ledger(self.path / "ledger.jsonl")
             yield
+
+
+def this_process() -> str:
+    """This process in words, as a study's lock names it."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def _with_budget(definition: StudyDefinition, settings: Mapping[str, Any]) -> StudyDefinition:

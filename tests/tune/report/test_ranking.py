@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tune.report.samples import add_trial, base_params, new_folder
-from tune.report.ranking import base_trial, best_trial, front, pareto, top_trials
+from tune.report.facts import result_lines
+from tune.report.ranking import base_trial, best_trial, front, pareto, sealed_values, top_trials
+from tune.report.tables import comparison_table
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
@@ -88,3 +90,14 @@ def test_lists_of_the_base_are_known_again(folder: StudyFolder) -> None:
 def test_an_option_that_the_base_leaves_out_is_its_default(folder: StudyFolder) -> None:
     add_trial(folder, {"loss.window": 10, "model.options.hidden": 100}, [[0.5]])
     assert base_trial(folder) is folder.ledger.trials[0]
+
+
+def test_the_sealed_score_of_the_winner_is_told(folder: StudyFolder) -> None:
+    add_trial(folder, {}, [[0.5, 0.7]])
+    (trial,) = folder.ledger.trials.values()
+    assert sealed_values(folder, trial, "wf1") == []
+    assert "test" not in " ".join(result_lines(folder))
+    folder.ledger.note("test", number=trial.number, seed=0, scores={"wf1": 0.4, "wa": 0.3})
+    assert sealed_values(folder, trial, "wf1") == [0.4]
+    assert "The sealed test split, scored once: test WF1 40.00 %." in list(result_lines(folder))
+    assert ("test WF1 (%)", "–", "40.00") in comparison_table(folder).rows

@@ -47,9 +47,18 @@ def test_list_as_json(storage: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_list_says_who_works_on_a_study(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with StudyFolder.open(storage, "pair").locked():
+    code = (
+        "import sys; from tune.study.folder import StudyFolder\n"
+        "with StudyFolder.open(sys.argv[1], 'pair').locked(): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(storage)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "held\n"
         assert "running" in (line := run(["list"], storage, capsys).split("pair")[1].splitlines()[0])
-        assert "process" in line
+        assert f"process {driver.pid}" in line
+        driver.communicate()
 
 
 def test_list_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
