@@ -140,7 +140,7 @@ def sweep(
     definition = _definition(config, settings, name, card)
     if (study_path(settings.storage, definition.name) / "study.yaml").exists():
         raise StudyError(_taken(definition.name, settings.storage))
-    checked_storage(str(study_path(settings.storage, definition.name)), "", resuming=True)
+    checked_storage(str(study_path(settings.storage, definition.name).parent), "", resuming=True)
     work = _Work(definition.base, settings, card, view or NoStudyView())
     return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
