@@ -45,13 +45,15 @@ def processes() -> Iterator[Processes]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nodes, Processes]]:
-    """A node of four slots that outlives the drivers, and the processes that may join it."""
+    """A node of four slots that outlives the drivers, and the processes that may join it; all are gone with it."""
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     own = Processes(secret)
     nodes = Nodes(tmp_path_factory.mktemp("nodes"), own)
     try:
         nodes.head(cpus=4)
         yield nodes, own
+        nodes.end()
+        wait_until(own.all_gone, 60)
     finally:
         nodes.end()
         own.end()
