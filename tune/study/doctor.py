@@ -84,7 +84,7 @@ class Doctor:
             try:
                 stack.enter_context(folder.locked())
             except StudyError:
-                return self.look(name)
+                return self._look(name, worker_of(folder) or "this process")
             mend_journal(folder)
             before = self._look(name, "")
             done, left = apply_fixes(before.findings)
