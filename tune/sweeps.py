@@ -218,8 +218,10 @@ class _Work:
                 store = store or pool.submit(self._connect)
                 warm_up(plan.concurrency, plan.trial_resources)
                 opened = store.result()
-                made = folder()
-                with made.locked():
+                found = folder()
+                with found.locked():
+                    # Another driver may have ended its work while Ray started.
+                    made = StudyFolder.open(found.path.parent, found.definition.name)
                     if changed:
                         made.extend(**changed)
                     return self._locked(made, plan, opened)
