@@ -40,6 +40,11 @@ class ShardDatasource(Datasource):
         self._columns = tuple(columns)
         self._verify = verify
 
+    @property
+    def tasks(self) -> int:
+        """How many read tasks there are."""
+        return len(self._portions)
+
     def estimate_inmemory_data_size(self) -> int:
         """Bytes of all features."""
         return sum(portion.bytes for portion in self._portions)

@@ -72,13 +72,18 @@ def read_blocks(shards: ShardSet, modalities: tuple[str, ...], split: str) -> li
     Raises:
         ShardError: a shard is missing or damaged; names the file.
     """
-    index = shards.index(split)
-    portions = portions_of(shards.manifest, index, range(len(index.lengths)), modalities)
-    source = ShardDatasource(shards.path, portions, columns_for(modalities), verify=True)
+    source = shard_source(shards, modalities, split)
     try:
-        return list(_dataset(source, len(portions)).materialize().to_arrow_refs())
+        return list(_dataset(source, source.tasks).materialize().to_arrow_refs())
     except RayTaskError as error:
         raise _cause_of(error) from None
+
+
+def shard_source(shards: ShardSet, modalities: tuple[str, ...], split: str) -> ShardDatasource:
+    """A whole split, with checksums verified."""
+    index = shards.index(split)
+    portions = portions_of(shards.manifest, index, range(len(index.lengths)), modalities)
+    return ShardDatasource(shards.path, portions, columns_for(modalities), verify=True)
 
 
 def _blocks(source: ShardDatasource, count: int) -> Iterator[pa.Table]:

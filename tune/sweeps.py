@@ -44,7 +44,7 @@ from tune.study.optuna_state import create_study, load_study, open_study, reconc
 from tune.study.recorder import StudyRecorder
 from tune.study.sealed import score_best
 from tune.study.session import Session
-from tune.study.trainable import Job, warm_up
+from tune.study.trainable import Job
 from tune.study.view import NoStudyView, StudyView
 from tune.study.warm_start import warm_start, warm_start_problems
 from tune.tracking.redact import clean
@@ -216,7 +216,6 @@ class _Work:
             with self._ray(verbose=verbose, address=address) as resources:
                 plan = plan_trials(self.config, self.settings, resources)
                 store = store or pool.submit(self._connect)
-                warm_up(plan.concurrency, plan.trial_resources)
                 opened = store.result()
                 found = folder()
                 with found.locked():

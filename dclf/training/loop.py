@@ -229,15 +229,19 @@ class TrainingRun:
         rng = self.workers.gather(rng_state(self.workers.device))
         if self.workers.rank != 0:
             return {}
+        model, progress = self.model.state_dict(), self.progress.state()
+        if self.progress.best_epoch == self.progress.epoch:
+            # The same tensors: the file holds them once.
+            progress["best_model"] = model
         return {
             # Where it is tracked is no part of the training, and its URI may hold a password.
             "config": {**self.config.to_dict(), "track": {}},
             "info": self.info.to_dict(),
-            "model": self.model.state_dict(),
+            "model": model,
             "optimiser": self.optimiser.state_dict(),
             "rng": rng,
             "bank": None if self.bank is None else self.bank.state_dict(),
-            "progress": self.progress.state(),
+            "progress": progress,
         }
 
     def restore(self, state: dict[str, Any]) -> None:

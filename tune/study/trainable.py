@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ray
 from ray import tune
 
 from cluster.failures import is_lasting
@@ -140,20 +139,6 @@ class StudyTrial(tune.Trainable):
             config = replace(config, train=replace(config.train, workers=self._job.workers))
             return RayTraining(config, self._folder(seed))
         return OwnTraining(config, self._job.source, self._shards, self._folder(seed), self._start)
-
-
-def warm_up(trials: int, slots: dict[str, float]) -> None:
-    """Have as many idle workers import what trials need, while the driver opens its stores; returns at once.
-
-    An actor starts in such a worker in a tenth of the time.
-    """
-    task = ray.remote(_import).options(num_cpus=slots.get("CPU", 0), num_gpus=slots.get("GPU", 0))
-    for _ in range(trials):
-        task.remote()
-
-
-def _import() -> None:
-    import tune.study.training  # noqa: F401, PLC0415
 
 
 def reason_of(error: Exception) -> str | None:
