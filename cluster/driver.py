@@ -93,8 +93,11 @@ class Driver:
         """End the workers if the run still goes on."""
         if self._controller is None or not thread.is_alive():
             return
-        with suppress(RayError):
-            ray.get(self._controller.abort.remote(), timeout=ABORT_SECONDS)
-        with suppress(RayError):
-            ray.kill(self._controller)
+        try:
+            with suppress(RayError):
+                ray.get(self._controller.abort.remote(), timeout=ABORT_SECONDS)
+        finally:
+            # Also when a second interrupt does not wait for the first one's end.
+            with suppress(RayError):
+                ray.kill(self._controller)
         thread.join(ABORT_SECONDS)

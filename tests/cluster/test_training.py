@@ -104,8 +104,9 @@ def test_an_interrupt_ends_the_workers(
     before = signal.getsignal(number)
 
     def interrupt(report: EpochReport) -> None:
-        # From another thread, so that it comes while the driver waits for the next epoch.
-        threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+        # From another thread, so that it comes while the driver waits for the next epoch; and once.
+        if report.epoch == 1:
+            threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
 
     with pytest.raises(expected):
         train_on_ray(changed(config, epochs=10_000), run_name="interrupted", on_epoch=interrupt)
