@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,5 +35,9 @@ def saved_history(folder: Path) -> list[EpochReport]:
     kept = read_history(folder)
     if kept or not (folder / checkpoint.STATE_FILE).exists():
         return kept
-    state: dict[str, Any] = checkpoint.load(folder)
+    return history_in(checkpoint.load(folder))
+
+
+def history_in(state: Mapping[str, Any]) -> list[EpochReport]:
+    """The finished epochs in a loaded checkpoint."""
     return [EpochReport(**report) for report in state["progress"]["history"]]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from cluster.storage import latest_checkpoint
+from cluster.storage import latest_checkpoint, load_checkpoint
 from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data.reader import ShardSet
@@ -19,7 +19,7 @@ from dclf.training import checkpoint
 from dclf.training.loop import TrainingRun
 from dclf.training.reports import EpochReport
 from dclf.training.source import Source
-from tune.study.history import read_history, write_history
+from tune.study.history import history_in, write_history
 
 
 class Training(Protocol):
@@ -84,7 +84,9 @@ class RayTraining:
     """
 
     def __init__(self, config: Config, folder: Path) -> None:
-        self._history: list[EpochReport] = read_history(folder)
+        # The workers' checkpoint knows every epoch; our own file may lack one that a kill came right behind.
+        self._resume_from = latest_checkpoint(str(folder.parent), folder.name)
+        self._history = [] if self._resume_from is None else history_in(load_checkpoint(self._resume_from))
         self._events: queue.SimpleQueue[EpochReport | TrainingOutcome | BaseException] = queue.SimpleQueue()
         self._finished = False
         self._config = replace(config, train=replace(config.train, storage=str(folder.parent)))
@@ -122,7 +124,7 @@ class RayTraining:
                     self._config,
                     run_name=self._folder.name,
                     on_epoch=self._events.put,
-                    resume_from=latest_checkpoint(str(self._folder.parent), self._folder.name),
+                    resume_from=self._resume_from,
                     score=("val",),
                 )
             )
