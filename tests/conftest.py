@@ -1,7 +1,13 @@
 """How tests share two processes: those that start a cluster, a server or a browser never run at the same time."""
 
+import signal
+
 import pytest
 from hypothesis import settings
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine says nothing of an example's own time; a test that hangs meets pytest's limit.
 settings.register_profile("dclf", deadline=None)
