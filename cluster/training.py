@@ -19,7 +19,7 @@ from cluster.signals import Terminated, sigterm_raises
 from cluster.storage import checked_storage
 from cluster.worker import work
 from dclf.config import Config
-from dclf.data.storage import Folder
+from dclf.data.storage import Folder, absolute
 from dclf.training.reports import EpochReport, FinalReport
 
 __all__ = ["Terminated", "TrainingOutcome", "train_on_ray"]
@@ -136,8 +136,8 @@ class _Run:
     def _worker_config(self) -> Config:
         """The configuration as workers need it: they run in another folder, and the device is settled."""
         data, train = self.config.data, self.config.train
-        shards = data.shards if "://" in data.shards else str(Path(data.shards).expanduser().absolute())
-        return replace(self.config, data=replace(data, shards=shards), train=replace(train, device=self.plan.device))
+        data = replace(data, shards=absolute(data.shards))
+        return replace(self.config, data=data, train=replace(train, device=self.plan.device))
 
     def place_of(self, checkpoint: Any) -> str:
         """Path or URI of a checkpoint of this run; where it made none, the one it went on from."""

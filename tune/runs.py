@@ -16,8 +16,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
 from cluster.machine import machine_cpus
 from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
 from cluster.session import ray_session
@@ -26,12 +24,9 @@ from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.inference import predictor_of, save_model
-from dclf.training.batches import batches
-from dclf.training.evaluation import evaluate_split
-from dclf.training.local import LocalSource
-from dclf.training.preflight import CheckedSource, check_shards
+from dclf.training.evaluation import score_predictor
+from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
-from dclf.training.workers import Workers
 from tune.settings import ConfigError
 from tune.tracking.find import RunRecord, find_run
 from tune.tracking.run import RunTracker
@@ -118,13 +113,7 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
     """
     record = find_run(resolve_tracking_uri(uri), run)
     predictor = predictor_of(load_checkpoint(_checkpoint(record)))
-    data = read_shards(shards or predictor.config.data.shards)
-    check_shards(data, predictor.modalities)
-    predictor.check(data.info)
-    source = CheckedSource(LocalSource(data, predictor.modalities), data.info, predictor.modalities)
-    collated = batches(source.dialogues(split), predictor.config.train.batch_size, predictor.modalities)
-    workers = Workers(torch.device("cpu"))
-    return evaluate_split(predictor.model, collated, workers, split, predictor.info.class_names)
+    return score_predictor(predictor, read_shards(shards or predictor.config.data.shards), split)
 
 
 class _Tracked:

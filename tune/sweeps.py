@@ -26,6 +26,7 @@ from cluster.storage import checked_storage
 from cluster.trial_plan import TrialPlan, local_cpus_for_trials, local_trial_resources, plan_trials
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
+from dclf.data.storage import absolute
 from dclf.training.preflight import check_shards
 from tune.report.best import best_config, best_yaml
 from tune.report.ranking import best_trial
@@ -36,7 +37,7 @@ from tune.search.settings import SweepSettings
 from tune.search.space import Space, default_space
 from tune.settings import ConfigError
 from tune.study.engine import Engine
-from tune.study.folder import StudyDefinition, StudyError, StudyFolder, study_path
+from tune.study.folder import StudyDefinition, StudyError, StudyFolder, require_new, study_exists
 from tune.study.illustrator import Illustrator
 from tune.study.ledger import TrialRecord
 from tune.study.mend import mend
@@ -135,12 +136,12 @@ def sweep(
     problems = [*config.problems(), *sweep_problems(settings, config), *warm_start_problems(settings)]
     if problems:
         raise ConfigError(problems)
-    config = _absolute(config)
+    # Trials run in other folders than this process.
+    config = replace(config, data=replace(config.data, shards=absolute(config.data.shards)))
     card = _card(config)
     definition = _definition(config, settings, name, card)
-    if (study_path(settings.storage, definition.name) / "study.yaml").exists():
-        raise StudyError(_taken(definition.name, settings.storage))
-    checked_storage(str(study_path(settings.storage, definition.name).parent), "", resuming=True)
+    require_new(settings.storage, definition.name)
+    checked_storage(str(Path(settings.storage).absolute()), "", resuming=True)
     work = _Work(definition.base, settings, card, view or NoStudyView())
     return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
@@ -288,11 +289,7 @@ class _Work:
         """Those that any trial may use."""
         domain = folder.definition.space.get("data.modalities", {})
         named = {modality for choice in domain.get("choices", ()) for modality in choice}
-        return tuple(
-            m
-            for m in read_shards(self.config.data.shards).info.modalities
-            if m in {*named, *self.config.data.modalities}
-        )
+        return tuple(m for m in self.shards.info.modalities if m in {*named, *self.config.data.modalities})
 
     def _conclude(self, folder: StudyFolder, recorder: StudyRecorder) -> Path:
         """Score the winner once on test, and write the report."""
@@ -333,19 +330,8 @@ def _free_name(storage: str, stem: str) -> str:
     return next(
         candidate
         for candidate in (stem, *(f"{stem}-{number}" for number in range(2, 10_000)))
-        if not (study_path(storage, candidate) / "study.yaml").exists()
+        if not study_exists(storage, candidate)
     )
-
-
-def _taken(name: str, storage: str) -> str:
-    return f"study {name!r} exists already in {storage}; go on with it (dclf resume {name}) or choose another --name"
-
-
-def _absolute(config: Config) -> Config:
-    """Trials run in other folders than this process."""
-    data = config.data
-    shards = data.shards if "://" in data.shards else str(Path(data.shards).expanduser().absolute())
-    return replace(config, data=replace(data, shards=shards))
 
 
 def _card(config: Config) -> dict[str, Any]:

@@ -15,6 +15,11 @@ CHUNK = 1 << 20
 """Bytes read at a time when a file is hashed."""
 
 
+def absolute(place: str) -> str:
+    """A local path from the root on, for processes that run in other folders; a URI as it is."""
+    return place if "://" in place else str(Path(place).expanduser().absolute())
+
+
 @dataclass(frozen=True)
 class Folder:
     """An opened folder: a filesystem and the folder's path on it.
@@ -34,7 +39,7 @@ class Folder:
         """Resolve a local path or a URI such as s3://bucket/shards; ValueError on a scheme nobody serves."""
         shown = os.fspath(path)
         if "://" not in shown:
-            return cls(pafs.LocalFileSystem(), str(Path(shown).expanduser().absolute()), shown)
+            return cls(pafs.LocalFileSystem(), absolute(shown), shown)
         filesystem, root = _resolve_uri(shown)
         return cls(filesystem, root.rstrip("/"), shown)
 

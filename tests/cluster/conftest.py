@@ -13,9 +13,9 @@ from dclf.data.generator import generate
 from dclf.data.reader import ShardSet
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_ray() -> Iterator[ClusterResources]:
-    """One Ray for all tests of this folder: four slots, so that two workers and a read fit."""
+    """One Ray for all tests of this folder, and no other's: four slots, so that two workers and a read fit."""
     with ray_session(num_cpus=4) as resources:
         yield resources
 

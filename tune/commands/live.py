@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.panel import Panel
+from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -17,10 +13,11 @@ from rich.text import Text
 
 from dclf.config import Config
 from dclf.training.reports import EpochReport, FinalReport
+from tune.commands.view_panel import LivePanel, panel
 from tune.commands.views import Clock, QuietView, duration, headline, percent, restart_text, score_lines
 
 
-class RichView(QuietView):
+class RichView(LivePanel, QuietView):
     """Epoch, loss terms, validation WF1, best, time spent and left; notes scroll above the panel.
 
     Args:
@@ -29,33 +26,18 @@ class RichView(QuietView):
     """
 
     def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or Console(stderr=True)
         self._now = now
         self._begun = now()
         self._clock = Clock()
         self._title = "dclf"
         self._report: EpochReport | None = None
-        self._waiting = "starting"
-        self._live = Live(get_renderable=self.render, console=self._console, transient=True, refresh_per_second=4)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the panel away; what was printed above it stays."""
-        self._live.stop()
+        super().__init__(console)
 
     def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
         """Print the plan and head the panel with the run."""
         super().started(config, plan_lines, run_name, run_id)
         self._title = headline(config, run_name, run_id)
-        self._waiting = "waiting for the first epoch"
-        self._console.print(Text(self._title, style="bold"))
-        for line in plan_lines:
-            self._console.print(Text(line, style="dim"))
+        self._head(self._title, plan_lines, "waiting for the first epoch")
 
     def epoch(self, report: EpochReport) -> None:
         """Show the epoch."""
@@ -74,16 +56,12 @@ class RichView(QuietView):
         for line in score_lines(final):
             self._console.print(Text(line))
 
-    def note(self, text: str) -> None:
-        """Print the note."""
-        self._console.print(Text(text, style="cyan"))
-
     def render(self) -> RenderableType:
         """The panel as it stands."""
         parts: list[RenderableType] = [] if self._report is None else [*self._rows(self._report)]
         if self._waiting:
             parts.append(Spinner("dots", text=f"{self._waiting}, {self._elapsed()}"))
-        return Panel(Group(*parts), title=Text(self._title, overflow="ellipsis", no_wrap=True), title_align="left")
+        return panel(self._title, parts)
 
     def _rows(self, report: EpochReport) -> list[RenderableType]:
         progress = Table.grid(padding=(0, 1), expand=True)

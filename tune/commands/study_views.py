@@ -6,11 +6,8 @@ views write to stderr, save for JSON lines, which are made to be piped.
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TextIO
 
 from dclf.training.reports import EpochReport
 from tune.commands.options import chosen_log
@@ -22,13 +19,14 @@ from tune.commands.study_views_state import (
     progress_text,
     values_text,
 )
+from tune.commands.view_forms import JsonLines, Lines, Quiet
 from tune.commands.views import duration
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, TrialRecord
 from tune.study.view import NoStudyView
 
 
-class QuietStudyView(NoStudyView):
+class QuietStudyView(Quiet, NoStudyView):
     """Says nothing; also the ground on which the other views stand.
 
     Attributes:
@@ -37,24 +35,16 @@ class QuietStudyView(NoStudyView):
 
     folder: StudyFolder | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the terminal as it was found."""
-
     def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:  # noqa: ARG002
         """Remember the study."""
         self.folder = folder
 
 
-class PlainStudyView(QuietStudyView):
+class PlainStudyView(Lines, QuietStudyView):
     """A line per trial that ends, for terminals that cannot redraw and for log files."""
 
     def __init__(self, stream: TextIO | None = None, state: StudyState | None = None) -> None:
-        self._stream = stream or sys.stderr
+        super().__init__(stream)
         self._state = state or StudyState()
 
     def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:
@@ -87,30 +77,13 @@ class PlainStudyView(QuietStudyView):
         """Reckon with it."""
         self._state.epoch(number, seed, report)
 
-    def note(self, text: str) -> None:
-        """Print the note."""
-        self._say(text)
-
     def finished(self, folder: StudyFolder) -> None:  # noqa: ARG002
         """Print what the trials came to."""
         self._say(f"{counts_text(self._state)}; took {duration(self._state.spent)}")
 
-    def _say(self, *lines: str) -> None:
-        print(*lines, sep="\n", file=self._stream, flush=True)
 
-
-class JsonLinesStudyView(QuietStudyView):
+class JsonLinesStudyView(JsonLines, QuietStudyView):
     """One JSON object per event, each with the key ``event``: started, trial, epoch, note, finished or failed."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Write ``failed`` where the study ended by an exception."""
-        if error is not None:
-            self._write("failed", error=str(error) or type(error).__name__)
 
     def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:
         """Write what was asked for, the plan, and how many trials there are already."""
@@ -135,16 +108,9 @@ class JsonLinesStudyView(QuietStudyView):
         """Write the report."""
         self._write("epoch", trial=number, seed=seed, **report.to_dict())
 
-    def note(self, text: str) -> None:
-        """Write the note."""
-        self._write("note", text=text)
-
     def finished(self, folder: StudyFolder) -> None:
         """Write the name; the command's result follows."""
         self._write("finished", study=folder.definition.name)
-
-    def _write(self, event: str, **content: Any) -> None:
-        print(json.dumps({"event": event, **content}, default=str), file=self._stream, flush=True)
 
 
 def choose_study_view(log: str, *, quiet: bool) -> QuietStudyView:

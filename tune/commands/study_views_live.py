@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.panel import Panel
+from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -27,6 +24,7 @@ from tune.commands.study_views_state import (
     progress_text,
     values_text,
 )
+from tune.commands.view_panel import LivePanel, panel
 from tune.commands.views import duration, percent
 from tune.study.folder import StudyFolder
 from tune.study.ledger import State, TrialRecord
@@ -38,7 +36,7 @@ WIDE = 76
 """Columns from which on running trials have room for bars and parameters."""
 
 
-class RichStudyView(QuietStudyView):
+class RichStudyView(LivePanel, QuietStudyView):
     """Progress, counts, the best trial, running ones epoch by epoch, and those that ended last; notes scroll above.
 
     Args:
@@ -47,21 +45,15 @@ class RichStudyView(QuietStudyView):
     """
 
     def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or Console(stderr=True)
         self._state = StudyState(now)
-        self._waiting = "starting"
         self._rows = 0
-        self._live = Live(get_renderable=self.render, console=self._console, transient=True, refresh_per_second=4)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
+        super().__init__(console)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the panel away and leave a line of counts; what was printed above it stays."""
-        self._live.stop()
+        """Take the panel away and leave a line of counts."""
+        super().__exit__(kind, error, trace)
         if self.folder is not None:
             self._console.print(Text(f"{counts_text(self._state)}; {duration(self._state.spent)} spent"))
 
@@ -69,10 +61,7 @@ class RichStudyView(QuietStudyView):
         """Print the plan and head the panel with the study."""
         super().started(folder, plan_lines, run_id)
         self._state.started(folder, run_id)
-        self._waiting = "waiting for the first trial"
-        self._console.print(Text(headline(folder, run_id), style="bold"))
-        for line in plan_lines:
-            self._console.print(Text(line, style="dim"))
+        self._head(headline(folder, run_id), plan_lines, "waiting for the first trial")
 
     def trial(self, trial: TrialRecord) -> None:
         """Show the trial."""
@@ -83,10 +72,6 @@ class RichStudyView(QuietStudyView):
         """Show the epoch with the next redraw."""
         self._state.epoch(number, seed, report)
 
-    def note(self, text: str) -> None:
-        """Print the note."""
-        self._console.print(Text(text, style="cyan"))
-
     def finished(self, folder: StudyFolder) -> None:  # noqa: ARG002
         """Say that only the records are left to close."""
         self._waiting = "closing the study"
@@ -95,7 +80,7 @@ class RichStudyView(QuietStudyView):
         """The panel as it stands."""
         state = self._state
         title = f"study {state.name} · {budget_text(state.settings)}" if state.name else "dclf sweep"
-        return Panel(Group(*self._parts()), title=Text(title, overflow="ellipsis", no_wrap=True), title_align="left")
+        return panel(title, self._parts())
 
     def _parts(self) -> Iterator[RenderableType]:
         state = self._state

@@ -14,7 +14,7 @@ from tune.commands.options import add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.config_files import ConfigError, preset_names, suggestion
 from tune.search.settings import SweepSettings
-from tune.study.folder import StudyError, study_path
+from tune.study.folder import StudyError, require_new
 
 ALIASES = {
     "--trials": "sweep.trials",
@@ -157,8 +157,7 @@ def _name_problems(name: str, storage: str) -> list[str]:
     if not name:
         return []
     try:
-        taken = (study_path(storage, name) / "study.yaml").exists()
+        require_new(storage, name)
     except StudyError as error:
         return [f"--name: {error}"]
-    advice = f"go on with it (dclf resume {name}) or choose another --name"
-    return [f"--name: study {name!r} exists already in {storage}; {advice}"] if taken else []
+    return []

@@ -6,19 +6,16 @@ the views write to stderr, save for JSON lines, which are made to be piped.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TextIO
 
 from dclf.config import Config
 from dclf.training.reports import EpochReport, FinalReport
+from tune.commands.view_forms import JsonLines, Lines, Quiet
 from tune.view import NoView
 
 
-class QuietView(NoView):
+class QuietView(Quiet, NoView):
     """Says nothing; also the ground on which the other views stand.
 
     Attributes:
@@ -29,24 +26,16 @@ class QuietView(NoView):
     run_id = ""
     config = Config()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the terminal as it was found."""
-
     def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:  # noqa: ARG002
         """Remember the run."""
         self.config, self.run_id = config, run_id
 
 
-class PlainView(QuietView):
+class PlainView(Lines, QuietView):
     """One line per event, for terminals that cannot redraw and for log files."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        super().__init__(stream)
         self._clock = Clock()
 
     def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
@@ -70,26 +59,9 @@ class PlainView(QuietView):
         """Scores per class."""
         self._say(*score_lines(final))
 
-    def note(self, text: str) -> None:
-        """Print the note."""
-        self._say(text)
 
-    def _say(self, *lines: str) -> None:
-        print(*lines, sep="\n", file=self._stream, flush=True)
-
-
-class JsonLinesView(QuietView):
+class JsonLinesView(JsonLines, QuietView):
     """One JSON object per event, each with the key ``event``: started, epoch, restarted, note, finished or failed."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Write ``failed`` where the run ended by an exception."""
-        if error is not None:
-            self._write("failed", error=str(error) or type(error).__name__)
 
     def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
         """Write the run's id, plan and whole configuration."""
@@ -107,13 +79,6 @@ class JsonLinesView(QuietView):
     def finished(self, final: FinalReport) -> None:
         """Write the scores, without the history that was written already."""
         self._write("finished", class_names=final.class_names, splits=final.to_dict()["splits"])
-
-    def note(self, text: str) -> None:
-        """Write the note."""
-        self._write("note", text=text)
-
-    def _write(self, event: str, **content: Any) -> None:
-        print(json.dumps({"event": event, **content}, default=_plain), file=self._stream, flush=True)
 
 
 class Clock:
@@ -181,7 +146,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else float(value)

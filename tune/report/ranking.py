@@ -47,8 +47,8 @@ def front(ranks: Sequence[tuple[float, ...]]) -> list[int]:
 
 def sealed_values(folder: StudyFolder, trial: TrialRecord, score: str) -> list[float]:
     """A score of a trial on the sealed test split, one per training; empty where it was not scored there."""
-    notes = [note for note in folder.ledger.notes if note["kind"] == "test" and note["number"] == trial.number]
-    return [note["scores"][score] for note in notes if score in note["scores"]]
+    tested = folder.ledger.tested.items()
+    return [scores[score] for (number, _), scores in tested if number == trial.number and score in scores]
 
 
 def base_trial(folder: StudyFolder) -> TrialRecord | None:

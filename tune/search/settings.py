@@ -63,6 +63,11 @@ class SweepSettings:
     storage: str = "dclf-runs/studies"
     optuna: str = ""
 
+    @property
+    def minimizes(self) -> bool:
+        """Whether the first objective, which prunes and ranks, is better when it is smaller."""
+        return next(iter(self.objectives.values())) == "minimize"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, as they stand in a YAML file."""
         return asdict(self)

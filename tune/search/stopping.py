@@ -24,7 +24,7 @@ class StopRule:
         self._settings = settings
         self._seconds = parse_duration(settings.time) if settings.time else math.inf
         self._size = size if settings.sampler == "grid" else None
-        self._sign = -1.0 if next(iter(settings.objectives.values())) == "minimize" else 1.0
+        self._sign = -1.0 if settings.minimizes else 1.0
 
     def reason(self, finished_values: Sequence[float], elapsed_s: float, created: int) -> str | None:
         """Why to stop, in words, or None to go on.

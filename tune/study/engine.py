@@ -96,7 +96,7 @@ class Engine:
             tune.with_resources(trainable, PlacementGroupFactory(self._slots)),
             tune_config=tune.TuneConfig(
                 metric=METRIC,
-                mode="min" if next(iter(self._session.settings.objectives.values())) == "minimize" else "max",
+                mode="min" if self._session.settings.minimizes else "max",
                 search_alg=SessionSearcher(self),
                 scheduler=self._scheduler(),
                 num_samples=-1,

@@ -91,12 +91,8 @@ class StudyFolder:
             StudyError: the name is taken or cannot be a folder's.
             OSError: the folder cannot be written.
         """
+        require_new(storage, definition.name)
         path = study_path(storage, definition.name)
-        if (path / "study.yaml").exists():
-            raise StudyError(
-                f"study {definition.name!r} exists already in {storage}; go on with it (dclf resume "
-                f"{definition.name}) or choose another --name"
-            )
         path.mkdir(parents=True, exist_ok=True)
         unfinished = path / "study.yaml.part"
         unfinished.write_text(yaml.safe_dump(_plain(asdict(definition)), sort_keys=False), encoding="utf-8")
@@ -186,6 +182,23 @@ def study_path(storage: Path | str, name: str) -> Path:
             f"or digit, is {name!r}"
         )
     return Path(storage).absolute() / name
+
+
+def study_exists(storage: Path | str, name: str) -> bool:
+    """Whether a folder of studies has this one; StudyError for a name that none can have."""
+    return (study_path(storage, name) / "study.yaml").exists()
+
+
+def require_new(storage: Path | str, name: str) -> None:
+    """Refuse the name of a study that is there already.
+
+    Raises:
+        StudyError: it is, or the name cannot be a folder's.
+    """
+    if study_exists(storage, name):
+        raise StudyError(
+            f"study {name!r} exists already in {storage}; go on with it (dclf resume {name}) or choose another --name"
+        )
 
 
 def study_names(storage: Path | str) -> list[str]:

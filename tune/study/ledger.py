@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
+_TESTED = "test"
+"""Kind of the notes with scores on the test split."""
 _CANCEL = b"\x18"
 """Ends a line that was cut off; JSON text never holds this character."""
 
@@ -125,6 +127,15 @@ class Ledger:
     def end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
         """The trial has ended."""
         self._write("ended", number=number, state=state, values=list(values), reason=reason)
+
+    def test(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
+        """A training of the winner was scored on the sealed test split."""
+        self.note(_TESTED, number=number, seed=seed, scores=dict(scores))
+
+    @property
+    def tested(self) -> dict[tuple[int, int], Mapping[str, float]]:
+        """(trial, seed) -> scores on the test split."""
+        return {(note["number"], note["seed"]): note["scores"] for note in self.notes if note["kind"] == _TESTED}
 
     def note(self, kind: str, **content: Any) -> None:
         """Remember an event of the study itself."""

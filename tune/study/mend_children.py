@@ -15,7 +15,6 @@ from tune.study.mend_finding import Finding
 from tune.study.mend_scribe import Scribe
 from tune.study.mend_survey import SeenRun
 from tune.study.parent import parent_id, parent_ids
-from tune.study.sealed import KIND as TEST_NOTE
 
 
 def asked_metrics(folder: StudyFolder) -> list[str]:
@@ -43,8 +42,7 @@ class ChildFindings:
         self._several = folder.definition.sweep.seeds > 1
         self._first_seed = folder.definition.base.train.seed
         self._parent = parent_id(folder)
-        notes = folder.ledger.notes
-        self._tested = {(note["number"], note["seed"]) for note in notes if note["kind"] == TEST_NOTE}
+        self._tested = folder.ledger.tested
 
     def among(self, seen: Sequence[SeenRun]) -> Iterator[Finding]:
         """Every disagreement."""

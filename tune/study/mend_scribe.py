@@ -13,7 +13,6 @@ from tune.study.folder import StudyFolder
 from tune.study.history import saved_history
 from tune.study.ledger import TrialRecord
 from tune.study.parent import PARENT_NOTE, parent_id
-from tune.study.sealed import KIND as TEST_NOTE
 from tune.tracking import writes
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG
 from tune.tracking.manners import manners
@@ -119,11 +118,8 @@ class Scribe:
     def _results(self, trial: TrialRecord, seed: int) -> list[Write]:
         """Epochs, objective values and test scores."""
         history = saved_history(self._folder.checkpoint(trial.number, seed))
-        tested = [
-            child_writes.test_write(note["scores"])
-            for note in self._folder.ledger.notes
-            if note["kind"] == TEST_NOTE and (note["number"], note["seed"]) == (trial.number, seed)
-        ]
+        scores = self._folder.ledger.tested.get((trial.number, seed))
+        tested = [] if scores is None else [child_writes.test_write(scores)]
         return [*map(child_writes.epoch_write, history), *self._objectives(trial, seed, history), *tested]
 
     def _objectives(self, trial: TrialRecord, seed: int, history: Sequence[EpochReport]) -> list[Write]:

@@ -102,11 +102,13 @@ class StudyRecorder:
         self.file("study.yaml", (self._folder.path / "study.yaml").read_text(encoding="utf-8"))
         self.file(records.CARD_FILE, records.card_json(card))
 
+    def knows(self, number: int, seed: int) -> bool:
+        """Whether this driver has said that a training begins or goes on."""
+        return (number, seed) in self._opened
+
     def trial(self, trial: TrialRecord, seed: int, config: Config) -> None:
-        """A training of a trial begins or goes on; asked again it does nothing."""
+        """A training of a trial begins or goes on; said once, see ``knows``."""
         key = trial.number, seed
-        if key in self._opened:
-            return
         self._opened.add(key)
         definition, run = self._folder.definition, trial.runs.get(seed)
         body = {

@@ -10,9 +10,6 @@ from tune.report.ranking import best_trial
 from tune.study.folder import StudyFolder
 from tune.study.recorder import StudyRecorder
 
-KIND = "test"
-"""Kind of the ledger's notes with test scores."""
-
 
 def score_best(folder: StudyFolder, recorder: StudyRecorder) -> dict[int, SplitReport]:
     """Score each training of the best trial on test, unless that was done before.
@@ -23,12 +20,12 @@ def score_best(folder: StudyFolder, recorder: StudyRecorder) -> dict[int, SplitR
     best = best_trial(folder)
     if best is None:
         return {}
-    known = {(note["number"], note["seed"]) for note in folder.ledger.notes if note["kind"] == KIND}
+    known = folder.ledger.tested
     scored = {}
     for seed in best.runs:
         if (best.number, seed) not in known:
             report = score_checkpoint(_latest(folder.checkpoint(best.number, seed)))
-            folder.ledger.note(KIND, number=best.number, seed=seed, scores=dict(report.scores))
+            folder.ledger.test(best.number, seed, report.scores)
             recorder.tested(best.number, seed, report)
             scored[seed] = report
     return scored
@@ -48,18 +45,10 @@ def score_checkpoint(folder: Path) -> SplitReport:
         DataError: the shards do not fit it.
     """
     # Imported here: a driver that only looks on needs no models.
-    import torch  # noqa: PLC0415
-
     from dclf.data import read_shards  # noqa: PLC0415
     from dclf.inference import predictor_of  # noqa: PLC0415
     from dclf.training import checkpoint  # noqa: PLC0415
-    from dclf.training.batches import batches  # noqa: PLC0415
-    from dclf.training.evaluation import evaluate_split  # noqa: PLC0415
-    from dclf.training.local import LocalSource  # noqa: PLC0415
-    from dclf.training.workers import Workers  # noqa: PLC0415
+    from dclf.training.evaluation import score_predictor  # noqa: PLC0415
 
     predictor = predictor_of(checkpoint.load(folder))
-    shards = read_shards(predictor.config.data.shards)
-    dialogues = LocalSource(shards, predictor.modalities).dialogues("test")
-    collated = batches(dialogues, predictor.config.train.batch_size, predictor.modalities)
-    return evaluate_split(predictor.model, collated, Workers(torch.device("cpu")), "test", predictor.info.class_names)
+    return score_predictor(predictor, read_shards(predictor.config.data.shards), "test")

@@ -127,7 +127,7 @@ class Session:
         first = next(seed for seed in self.seeds() if seed not in finished_seeds(trial))
         # Said before MLflow hears of it: an unfinished trial that was started may have a run, any other has none.
         self.ledger.start(number, ray_id)
-        self._recorder.trial(trial, first, self.config(trial, first))
+        self._record(trial, first)
         self._view.trial(self.ledger.trials[number])
 
     def changed_params(self, number: int, params: Mapping[str, Any]) -> None:
@@ -139,7 +139,7 @@ class Session:
     def heard(self, told: Told) -> bool:
         """Take in what a trial says; whether it should be ended early."""
         trial = self.ledger.trials[told.number]
-        self._recorder.trial(trial, told.seed, self.config(trial, told.seed))
+        self._record(trial, told.seed)
         for report in told.reports:
             self._recorder.epoch(told.number, told.seed, report)
         self._view.epoch(told.number, told.seed, told.reports[-1])
@@ -147,6 +147,11 @@ class Session:
             self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)
             self._recorder.seed_finished(told.number, told.seed, told.values, told.reports[-1])
         return not told.seed_finished and self._pruned(trial, told)
+
+    def _record(self, trial: TrialRecord, seed: int) -> None:
+        """Tell MLflow of a training once; its configuration takes longer to make than all else of an epoch."""
+        if not self._recorder.knows(trial.number, seed):
+            self._recorder.trial(trial, seed, self.config(trial, seed))
 
     def completed(self, number: int) -> None:
         """A trial has trained with all its seeds."""

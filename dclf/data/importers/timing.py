@@ -49,7 +49,8 @@ def timing_features(starts: ArrayLike, ends: ArrayLike, transcripts: Sequence[st
     begin, end = np.asarray(starts, dtype=np.float64), np.asarray(ends, dtype=np.float64)
     words = np.array([len(transcript.split()) for transcript in transcripts], dtype=np.float64)
     duration = np.clip(end - begin, 0.0, LONGEST_UTTERANCE)
-    speed = np.divide(words, duration, out=np.zeros_like(words), where=duration > 0)
+    with np.errstate(over="ignore"):  # a duration next to nothing, and the quotient is cut to bounds below
+        speed = np.divide(words, duration, out=np.zeros_like(words), where=duration > 0)
     gap = np.concatenate([[0.0], np.clip(begin[1:] - end[:-1], -LONGEST_GAP, LONGEST_GAP)])
     columns = (
         np.log1p(duration),
