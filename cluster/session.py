@@ -35,6 +35,8 @@ _EVERYWHERE = {
     "RAY_TRAIN_METRICS_ENABLED": "0",  # Prometheus gauges that nobody scrapes
 }
 _LOCAL = {
+    # A local Ray is there for its trials, which Ray would otherwise put behind every other process of the machine.
+    "RAY_worker_niceness": "0",
     # Watches for nodes that a cloud takes back. Here there is one node, and the watcher is a process more to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }

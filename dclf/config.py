@@ -83,8 +83,8 @@ class LossConfig:
 
     @property
     def uses_context_contrast(self) -> bool:
-        """Whether L_CA is part of the loss."""
-        return self.ablate not in ("base", "no_cacl") and self.gamma_ca > 0
+        """Whether L_CA is part of the loss; with ``gamma_ca`` 0 it is too, so that the same weights exist."""
+        return self.ablate not in ("base", "no_cacl")
 
     @property
     def uses_modality_contrast(self) -> bool:

@@ -245,10 +245,16 @@ class TrainingRun:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint; other workers than before is fine, their dropout then differs."""
+        """Go on from a checkpoint; other workers than before is fine, their dropout then differs.
+
+        The checkpoint may be another configuration's where the shapes are the same: population based training goes on
+        with its own learning rate and weight decay.
+        """
         self.splits["train"].fill()
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group.update(lr=self.config.train.lr, weight_decay=self.config.train.weight_decay)
         if self.bank is not None:
             self.bank.load_state_dict(state["bank"])
         self.progress.restore(state["progress"])

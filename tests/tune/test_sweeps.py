@@ -172,9 +172,11 @@ def test_a_trial_of_two_seeds_is_their_mean(local_ray: None, config: Config, set
 
 def test_a_population_takes_over_weights_and_values(local_ray: None, config: Config, settings: SweepSettings) -> None:
     space = {"train.lr": {"low": 1e-6, "high": 3e-3, "log": True}, "loss.gamma_ca": SPACE["loss.gamma_ca"]}
+    # From here on a member with gamma_ca 0 takes over weights, and others take over its weights.
+    config = replace(config, loss=replace(config.loss, gamma_ca=0.0))
     asked = replace(settings, trials=4, scheduler="pbt", grace_epochs=1, space=space, sampler="random")
     study = sweep(replace(config, train=replace(config.train, epochs=6)), asked, name="population")
-    assert {trial.state for trial in study.folder.ledger.trials.values()} == {"complete"}
+    assert {(trial.state, trial.reason) for trial in study.folder.ledger.trials.values()} == {("complete", "")}
     lines = (study.folder.path / "ledger.jsonl").read_text().splitlines()
     changes = [yaml.safe_load(line) for line in lines if '"event": "params"' in line]
     assert changes, "in six epochs of four trials the worst takes over from the best"

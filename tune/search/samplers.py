@@ -125,8 +125,16 @@ def _space_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
             yield f"sweep.sampler: grid needs countable values: {error}; give it step or choices"
 
 
-SHAPING = ("model.name", "model.options", "data.modalities", "loss.ica_width", "loss.ablate", "loss.projection")
-"""Keys that decide which weights a model has, and how many."""
+SHAPING = (
+    "model.name",
+    "model.options",
+    "data.modalities",
+    "loss.ica_width",
+    "loss.ablate",
+    "loss.projection",
+    "loss.pairs",
+)
+"""Keys that decide which weights and which memory bank a training has, and of what shape."""
 
 
 def _population_problems(settings: SweepSettings, space: Space) -> Iterator[str]:

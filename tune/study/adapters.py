@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, Protocol
 
+from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -11,6 +14,8 @@ from ray.tune.stopper import Stopper
 
 METRIC = "objective"
 """Key of a step's result that Ray Tune looks at."""
+_FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)
+"""What Ray Tune writes above the text of each of a trial's errors."""
 
 
 class Hears(Protocol):
@@ -124,7 +129,23 @@ class Listener(_Live, Callback):
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost once too often."""
-        self._engine.lost(trial.config["number"], trial.get_pickled_error() or trial.get_error())
+        self._engine.lost(trial.config["number"], last_error(trial.error_file, trial.pickled_error_file))
+
+
+def last_error(text_file: str | None, pickle_file: str | None) -> BaseException | None:
+    """The latest of a trial's errors, from the files that Ray Tune writes beside this process.
+
+    Every failure adds its text to the one; what a task raised or an actor died of is in the other as it was, until the
+    next such failure.
+    """
+    if text_file is None or not Path(text_file).exists():
+        return None
+    text = _FAILURE.split(Path(text_file).read_text(encoding="utf-8", errors="replace"))[-1].strip()
+    if pickle_file is not None and Path(pickle_file).exists():
+        raised: BaseException = cloudpickle.loads(Path(pickle_file).read_bytes())
+        if str(raised).strip() == text:
+            return raised
+    return RuntimeError(text)
 
 
 class Interrupt(_Live, Stopper):

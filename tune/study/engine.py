@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from ray import tune
-from ray.exceptions import OutOfMemoryError
+from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.schedulers import TrialScheduler
 
@@ -166,11 +166,7 @@ class Engine:
         if trouble := self._disk_trouble(error):
             self._cut_short(trouble)
             return
-        if isinstance(error, OutOfMemoryError):
-            why = "out of memory: Ray ended its worker; run fewer trials at a time or make them smaller"
-        else:
-            why = f"its worker was lost {MAX_FAILURES + 1} times ({_first_line(error)})"
-        self._session.failed(number, why)
+        self._session.failed(number, _why_lost(error))
 
     def started(self, number: int, ray_id: str) -> None:
         """A trial runs on a worker."""
@@ -212,6 +208,15 @@ class Engine:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _why_lost(error: BaseException | None) -> str:
+    if isinstance(error, OutOfMemoryError) or "running low on memory" in str(error):
+        return "out of memory: Ray ended its worker; run fewer trials at a time or make them smaller"
+    if isinstance(error, RayTaskError):
+        cause = error.cause or error
+        return f"failed {MAX_FAILURES + 1} times, at last with {type(cause).__name__}: {_first_line(cause)}"
+    return f"its worker was lost {MAX_FAILURES + 1} times ({_first_line(error)})"
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -92,6 +92,17 @@ def test_resuming_equals_never_having_stopped(config: Config, shards: ShardSet, 
     assert timeless(resumed) == timeless(final)
 
 
+def test_another_trainings_checkpoint_goes_on_with_this_ones_values(config: Config, shards: ShardSet) -> None:
+    whole = Recorder()
+    run(with_(config, "train", epochs=2), shards, reporter=whole)
+    other = with_(with_(config, "train", lr=0.0, weight_decay=0.0, epochs=2), "loss", gamma_ca=0.0)
+    state = deepcopy(whole.states[0])
+    goes_on = Recorder()
+    run(other, shards, reporter=goes_on, state=state)
+    before, after = state["model"], goes_on.states[-1]["model"]
+    assert all(torch.equal(before[name], after[name]) for name in before), "nothing moves at a learning rate of 0"
+
+
 def test_no_password_travels_with_a_checkpoint(config: Config, shards: ShardSet) -> None:
     recorder = Recorder()
     tracked = with_(config, "track", uri="https://user:hunter2@host")

@@ -18,7 +18,7 @@ SMALL = Space.of(
     {
         "loss.gamma_ca": {"low": 0, "high": 1, "step": 0.25},
         "loss.window": {"low": 2, "high": 4, "int": True},
-        "loss.pairs": {"choices": ["bank", "batch"]},
+        "loss.denominator": {"choices": ["negatives", "all"]},
     }
 )
 CONDITIONAL = Space.of(

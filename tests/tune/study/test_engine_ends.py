@@ -4,12 +4,14 @@ import errno
 from pathlib import Path
 
 import pytest
-from ray.exceptions import OutOfMemoryError
+from ray import cloudpickle
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
 
 from cluster.storage import StorageError
 from dclf.objective import NonFiniteLossError
 from tests.tune.study.disks import SmallDisk
 from tests.tune.study.sessions import Driver, new_study
+from tune.study.adapters import last_error
 from tune.study.disk import disk_trouble, says_full
 from tune.study.engine import Engine
 from tune.study.trainable import Job, reason_of
@@ -41,6 +43,29 @@ def test_a_worker_that_was_lost_for_another_reason_is_said_to_be_lost(engine: En
     engine.lost(0, RuntimeError("\n\nthe actor died\nmore"))
     assert state(engine) == ("failed", "its worker was lost 4 times (the actor died)")
     assert engine.interrupted is None
+
+
+def test_a_worker_that_died_of_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
+    engine.lost(0, RuntimeError("2 worker(s) were killed due to the node running low on memory."))
+    assert state(engine)[1].startswith("out of memory: Ray ended its worker")
+
+
+def test_an_error_that_came_with_every_worker_is_told(engine: Engine) -> None:
+    engine.lost(0, RayTaskError("restore", "Traceback\nmore", ValueError("shapes differ\nmore")))
+    assert state(engine) == ("failed", "failed 4 times, at last with ValueError: shapes differ")
+
+
+def test_the_latest_error_is_read_from_what_ray_tune_wrote(tmp_path: Path) -> None:
+    text, pickled = tmp_path / "error.txt", tmp_path / "error.pkl"
+    assert last_error(None, None) is None
+    assert last_error(str(text), None) is None
+    raised = ActorDiedError()
+    pickled.write_bytes(cloudpickle.dumps(raised))
+    text.write_text(f"Failure # 1 (occurred at 2026-11-23_10-00-00)\n{raised}\n")
+    assert isinstance(last_error(str(text), str(pickled)), ActorDiedError)
+    with text.open("a") as file:
+        file.write("Failure # 2 (occurred at 2026-11-23_10-00-09)\nthe node running low on memory\n")
+    assert str(last_error(str(text), str(pickled))) == "the node running low on memory"
 
 
 def test_an_error_of_a_trial_fails_it(engine: Engine) -> None:
