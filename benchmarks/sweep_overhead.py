@@ -76,7 +76,7 @@ def trial_params(studies: Path) -> list[dict[str, object]]:
 
 def fixed_cost(studies: Path) -> float:
     from tune.study.folder import StudyFolder  # noqa: PLC0415
-    from tune.study.training import read_history  # noqa: PLC0415
+    from tune.study.history import read_history  # noqa: PLC0415
 
     study = StudyFolder.open(studies, "overhead")
     costs = []

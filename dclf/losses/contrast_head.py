@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, embedding_bag, linear
+from torch.nn.functional import embedding_bag, linear
 
 from dclf.losses.cosine import SHORTEST, full_precision, unit, without_autocast
 
@@ -84,7 +84,31 @@ def _in_blocks(candidates: Tensor, weight: Tensor) -> Tensor:
     """candidates [U, s], weight [s, s] -> their product [U, s]; a CPU multiplies a tall matrix faster in blocks."""
     if candidates.device.type != "cpu" or len(candidates) <= _BLOCK_ROWS:
         return linear(candidates, weight)
-    return torch.cat([linear(block, weight) for block in candidates.split(_BLOCK_ROWS)])
+    result: Tensor = _Blocks.apply(candidates, weight)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Blocks(torch.autograd.Function):
+    """candidates @ weight.T with every block written in place."""
+
+    @staticmethod
+    def forward(ctx: Any, candidates: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(candidates, weight)
+        product = candidates.new_empty(len(candidates), len(weight))
+        for block, rows in zip(product.split(_BLOCK_ROWS), candidates.split(_BLOCK_ROWS), strict=True):
+            torch.mm(rows, weight.T, out=block)
+        return product
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        candidates, weight = ctx.saved_tensors
+        to_weight = None
+        if ctx.needs_input_grad[1]:
+            to_weight = torch.zeros_like(weight)
+            for block, rows in zip(grad.split(_BLOCK_ROWS), candidates.split(_BLOCK_ROWS), strict=True):
+                to_weight.addmm_(block.T, rows)
+        return grad @ weight if ctx.needs_input_grad[0] else None, to_weight
 
 
 def _pair_cosine(anchor: Tensor, offset: Tensor, projected: Tensor, pair_index: Tensor) -> Tensor:
@@ -104,10 +128,14 @@ class _PairCosine(torch.autograd.Function):
     def forward(ctx: Any, anchor: Tensor, offset: Tensor, projected: Tensor, pair_index: Tensor) -> Tensor:
         cosine = anchor.new_empty(pair_index.shape)
         inverse_norm = torch.empty_like(cosine)
-        step = max(1, _CHUNK_NUMBERS // max(1, pair_index.shape[1] * anchor.shape[1]))
+        count, width = pair_index.shape[1], anchor.shape[1]
+        step = max(1, _CHUNK_NUMBERS // max(1, count * width))
+        gathered = anchor.new_empty(min(step, len(anchor)) * count, width)
         for start in range(0, len(anchor), step):
             part = slice(start, start + step)
-            pairs = embedding(pair_index[part], projected).add_(offset[part, None, :])
+            rows = pair_index[part].flatten()
+            pairs = torch.index_select(projected, 0, rows, out=gathered[: len(rows)])
+            pairs = pairs.view(len(anchor[part]), count, width).add_(offset[part, None, :])
             norm = torch.linalg.vector_norm(pairs, dim=2)
             inverse_norm[part] = torch.where(norm < SHORTEST, 0.0, norm.reciprocal())
             cosine[part] = torch.linalg.vecdot(pairs, anchor[part, None, :])

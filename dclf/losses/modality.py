@@ -8,12 +8,13 @@
 Per modality and anchor, with l+ the sum of F over the n other utterances of the same pseudo-label and l- the sum over
 those of the other one: -log( (1/n) l+ / l- ). An anchor with an empty side does not count.
 
-The N x N matrix of F is symmetric, so one row of scores serves an anchor both as itself and as a partner of the
-others. Rows are sorted by pseudo-label: positives and negatives are then two blocks of columns, without masks.
+The N x N matrix of F is symmetric: a score serves both of its utterances, as anchor and as partner. Rows are sorted by
+pseudo-label: positives and negatives are then blocks of the matrix, without masks.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from dclf.losses.cosine import full_precision, unit, without_autocast
 from dclf.losses.terms import AnchorTerms, check_temperature
 
 _CHUNK_SCORES = 1 << 22
-"""Most scores that are held at once; batches with more are worked through in groups of rows, twice."""
+"""Most scores that are held at once; batches with more are worked through in groups of rows."""
 
 
 def modality_contribution_loss(
@@ -89,15 +90,66 @@ def _positive_counts(correct: Tensor, right: int) -> Tensor:
 
 def _log_ratio(rows: Tensor, right: int, temperature: float) -> Tensor:
     """log(l+ / l-) of unit rows [N, d] of which the first ``right`` share one pseudo-label and the rest the other."""
-    result: Tensor = _LogRatio.apply(rows, right, temperature)  # type: ignore[no-untyped-call]
+    # exp(s - 1 / tau) is between exp(-2 / tau) and 1, and must not underflow.
+    whole = len(rows) ** 2 <= _CHUNK_SCORES and 2 / temperature < -math.log(torch.finfo(rows.dtype).tiny)
+    form = _LogRatio if whole else _LogRatioInParts
+    result: Tensor = form.apply(rows, right, temperature)  # type: ignore[no-untyped-call]
     return result
 
 
 class _LogRatio(torch.autograd.Function):
-    """log(l+ / l-) with the gradient written out.
+    """log(l+ / l-) with the gradient written out, from the exponentials of all scores.
 
-    With s_ij = cos_ij / tau, a_i = log l+ and b_i = log l-, the gradient at s_ij of anchor i's output is
-    exp(s_ij - a_i) for a positive and -exp(s_ij - b_i) for a negative. s_ij enters the outputs of both i and j.
+    With s_ij = cos_ij / tau and incoming gradients e_i, the gradient at the symmetric s_ij is
+    (e_i / l+_i + e_j / l+_j) exp s_ij for a positive and -(e_i / l-_i + e_j / l-_j) exp s_ij for a negative. One factor
+    exp(-1 / tau) in all exponentials keeps them finite and leaves every ratio as it is. For rows a of the one
+    pseudo-label and b of the other, three blocks are enough: a with a, b with b, and a with b.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, right: int, temperature: float) -> Tensor:
+        a, b = rows[:right], rows[right:]
+        aa, bb, ab = (_exponentials(x, y, temperature) for x, y in ((a, a), (b, b), (a, b)))
+        aa.fill_diagonal_(0)
+        bb.fill_diagonal_(0)
+        plus = torch.cat([aa.sum(1), bb.sum(1)])
+        minus = torch.cat([ab.sum(1), ab.sum(0)])
+        counted = (plus > 0) & (minus > 0)
+        ctx.save_for_backward(rows, aa, bb, ab, plus, minus, counted)
+        ctx.right, ctx.temperature = right, temperature
+        return torch.where(counted, plus.log() - minus.log(), 0.0)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        rows, aa, bb, ab, plus, minus, counted = ctx.saved_tensors
+        sizes = [ctx.right, len(rows) - ctx.right]
+        grad = torch.where(counted, grad, 0.0) / ctx.temperature
+        of_plus = torch.where(counted, grad / plus, 0.0).split(sizes)
+        of_minus = torch.where(counted, -grad / minus, 0.0).split(sizes)
+        with without_autocast(rows):
+            a, b = rows.split(sizes)
+            between = _outer_sum(*of_minus).mul_(ab)
+            of_a = _outer_sum(of_plus[0], of_plus[0]).mul_(aa) @ a
+            of_b = _outer_sum(of_plus[1], of_plus[1]).mul_(bb) @ b
+            return torch.cat([of_a.addmm_(between, b), of_b.addmm_(between.T, a)]), None, None
+
+
+def _exponentials(x: Tensor, y: Tensor, temperature: float) -> Tensor:
+    """exp((cos - 1) / tau) of unit rows x [n, d] and y [m, d], [n, m]."""
+    return torch.mm(x / temperature, y.T).sub_(1 / temperature).exp_()
+
+
+def _outer_sum(x: Tensor, y: Tensor) -> Tensor:
+    """x [n], y [m] -> x_i + y_j [n, m]."""
+    return x[:, None] + y[None, :]
+
+
+class _LogRatioInParts(torch.autograd.Function):
+    """The same for any number of rows and any temperature: scores in groups of rows, made twice, under logarithms.
+
+    With a_i = log l+ and b_i = log l-, the gradient at s_ij of anchor i's output is exp(s_ij - a_i) for a positive and
+    -exp(s_ij - b_i) for a negative. s_ij enters the outputs of both i and j.
     """
 
     @staticmethod
@@ -106,17 +158,13 @@ class _LogRatio(torch.autograd.Function):
         # Infinity marks an anchor that does not count: exp(s - inf) = 0 keeps it out of every gradient.
         plus = rows.new_full((total,), float("inf"))
         minus = plus.clone()
-        kept: list[Tensor] = []
         for part, same, other in _parts(total, right):
-            scores = _scores(rows, part, temperature)
-            kept.append(scores)
-            if total * total > _CHUNK_SCORES:
-                kept.clear()
             if same.stop - same.start > 1 and other.stop > other.start:
+                scores = _scores(rows, part, temperature)
                 plus[part] = scores[:, same].logsumexp(1)
                 minus[part] = scores[:, other].logsumexp(1)
         ctx.save_for_backward(rows, plus, minus)
-        ctx.kept, ctx.right, ctx.temperature = kept, right, temperature
+        ctx.right, ctx.temperature = right, temperature
         return torch.where(plus.isinf(), 0.0, plus - minus)
 
     @staticmethod
@@ -125,8 +173,8 @@ class _LogRatio(torch.autograd.Function):
         rows, plus, minus = ctx.saved_tensors
         result = torch.empty_like(rows)
         with without_autocast(rows):
-            for number, (part, same, other) in enumerate(_parts(len(rows), ctx.right)):
-                scores = ctx.kept[number] if ctx.kept else _scores(rows, part, ctx.temperature)
+            for part, same, other in _parts(len(rows), ctx.right):
+                scores = _scores(rows, part, ctx.temperature)
                 weights = torch.empty_like(scores)
                 weights[:, same] = _weights(scores[:, same], plus, grad, part, same)
                 weights[:, other] = _weights(scores[:, other], minus, -grad, part, other)

@@ -7,7 +7,7 @@ the rate is met to within 1 / 65536.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 _LEVELS = 1 << 16
@@ -20,6 +20,22 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
     if values.is_cuda:
         return functional.dropout(values, rate)
     return values * keep_mask(values.shape, rate, values)
+
+
+class Dropout(nn.Module):
+    """``dropout`` as a layer.
+
+    Args:
+        rate: share of zeroed elements.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, values: Tensor) -> Tensor:
+        """``values`` with each element zeroed at the rate, the rest scaled up; unchanged in evaluation."""
+        return dropout(values, self.rate, self.training)
 
 
 def keep_mask(shape: torch.Size | tuple[int, ...], rate: float, like: Tensor) -> Tensor:

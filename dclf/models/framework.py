@@ -22,6 +22,7 @@ from dclf.data.statistics import Standardiser
 from dclf.layout import Layout
 from dclf.losses.contrast_head import ContextContrast
 from dclf.models.contract import base_model_class
+from dclf.models.dropout import Dropout
 from dclf.models.encoders import ModalityEncoders
 
 
@@ -75,7 +76,7 @@ class DCLF(nn.Module):
             if loss.uses_ica:
                 self.projections[modality] = nn.Linear(self.base.encoder_width, loss.ica_width)
         decoded = self.base.hidden_width + len(self.projections) * loss.ica_width
-        self.decoder = nn.Sequential(nn.ReLU(), nn.Dropout(options.dropout), nn.Linear(decoded, classes))
+        self.decoder = nn.Sequential(nn.ReLU(), Dropout(options.dropout), nn.Linear(decoded, classes))
         self.contrast: ContextContrast | None = None
         if loss.uses_context_contrast:
             self.contrast = ContextContrast(
