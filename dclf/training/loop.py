@@ -26,6 +26,7 @@ from dclf.pairs import PairSampler
 from dclf.training.batches import MIB, CachedSplit, batches, lockstep, shuffled, worker_batch_size
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
+from dclf.training.optimiser import make_optimiser
 from dclf.training.preflight import CheckedSource, check_shards
 from dclf.training.progress import Progress
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
@@ -96,9 +97,7 @@ class TrainingRun:
         self.model = DCLF(self.info, config.data.modalities, config.model, config.loss).to(self.workers.device)
         if config.train.compile:
             self.model.compile_layers()
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=config.train.lr, weight_decay=config.train.weight_decay, fused=True
-        )
+        self.optimiser = make_optimiser(self.model.parameters(), config.train)
         self.bank, self.pairs = self._context_pairs()
         self.objective = Objective(config.loss, self.model.modalities, self._class_weights())
         self.progress = Progress(epochs=config.train.epochs, patience=config.train.patience)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import precision_recall_fscore_support
 
 from dclf.metrics import classification_scores, confusion
 
@@ -47,6 +48,16 @@ def test_scores_follow_from_the_confusion_matrix(answers: list[tuple[int, int]])
         wf1 += f1 * true / len(answers)
     assert scores["wf1"] == pytest.approx(wf1)
     assert scores["wa"] == pytest.approx(np.mean(np.equal(targets, predictions)))
+
+
+@given(pairs)
+def test_scores_are_those_of_scikit_learn(answers: list[tuple[int, int]]) -> None:
+    targets, predictions = zip(*answers, strict=True)
+    scores = classification_scores(targets, predictions, NAMES)
+    _, recall, f1, support = precision_recall_fscore_support(targets, predictions, labels=range(4), zero_division=0)
+    assert [scores[f"accuracy/{name}"] for name in NAMES] == pytest.approx(list(recall), abs=1e-12)
+    assert [scores[f"f1/{name}"] for name in NAMES] == pytest.approx(list(f1), abs=1e-12)
+    assert scores["wf1"] == pytest.approx(np.average(f1, weights=support), abs=1e-12)
 
 
 @pytest.mark.parametrize(
