@@ -41,7 +41,7 @@ class ModelConfig:
     Attributes:
         name: registered name of the base model.
         causal: real-time recognition: no prediction depends on a later utterance. False gives the bidirectional
-            original.
+            original, where there is one.
         options: the base model's own hyperparameters (see its Config class); the paper's values where absent.
     """
 
@@ -235,6 +235,8 @@ def _model_problems(model: ModelConfig) -> Iterator[str]:
     if model.name not in base_model_names():
         yield f"model.name: must be one of {', '.join(base_model_names())}, is {model.name!r}"
         return
+    if not model.causal and not base_model_class(model.name).bidirectional:
+        yield f"model.causal: must be true for {model.name}, which reads forwards only, is false"
     config_class = base_model_class(model.name).Config
     known = {f.name for f in fields(config_class)}
     unknown = sorted(set(model.options) - known)

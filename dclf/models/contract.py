@@ -47,6 +47,9 @@ class BaseModel(nn.Module, ABC):
     Config: ClassVar[type[Any]]
     """The dataclass of the model's own hyperparameters; ``dropout``, which the decoder shares, is one of them."""
 
+    bidirectional: ClassVar[bool] = True
+    """Whether there is a form that hears later utterances; without one ``causal`` false is a ValueError."""
+
     encoder_width: int
     hidden_width: int
     state_width: int
@@ -55,6 +58,8 @@ class BaseModel(nn.Module, ABC):
     @abstractmethod
     def __init__(self, modalities: Sequence[str], speaker_count: int, causal: bool, config: Any) -> None:
         super().__init__()
+        if not causal and not self.bidirectional:
+            raise ValueError(f"causal must be true for {type(self).__name__}, which reads forwards only, is false")
 
     @abstractmethod
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:

@@ -18,7 +18,7 @@ from dclf.layout import Layout
 from dclf.models.contract import BaseModel, BaseOutput, register
 from dclf.models.ddin_cell import CellInputs, CellPlan, DDINWalk, turns
 from dclf.models.dropout import keep_mask
-from dclf.models.gru import GRUWalk, StackedGRU
+from dclf.models.gru import StackedGRU
 from dclf.models.options import require, require_rate, require_size
 from dclf.models.steps import Steps
 
@@ -119,10 +119,7 @@ class DDINCell(nn.Module):
         rows = steps.arrange(rows).transpose(0, 1)
         plan, given = self._plan(rows, keys, steps), self._inputs(rows)
         party, context = DDINWalk.apply(plan, *given.tensors)  # type: ignore[no-untyped-call]
-        inputs = torch.baddbmm(self.emotion.input_bias, party, self.emotion.input_weight)
-        keep = self._keep(inputs, self.emotion.state_weight.shape[1])
-        gru = self.emotion.state_weight, self.emotion.state_bias
-        emotion = GRUWalk.apply(inputs, *gru, keep, steps)  # type: ignore[no-untyped-call]
+        emotion = self.emotion.walk(party, steps, self._keep(party, self.emotion.state_weight.shape[1]))
         emotion, context = (steps.restore(t.transpose(0, 1).flatten(1)) for t in (emotion, context))
         return emotion, context
 

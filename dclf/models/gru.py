@@ -31,6 +31,12 @@ class StackedGRU(nn.Module):
         self.state_weight = nn.Parameter(torch.empty(cells, width, 3 * width).uniform_(-bound, bound))
         self.state_bias = nn.Parameter(torch.empty(cells, 1, 3 * width).uniform_(-bound, bound))
 
+    def walk(self, rows: Tensor, steps: Steps, keep: Tensor | None = None) -> Tensor:
+        """Rows [K, N, inputs] in the order of the walk -> states [K, N, H]; ``keep`` as in ``GRUWalk``."""
+        inputs = torch.baddbmm(self.input_bias, rows, self.input_weight)
+        gru = self.state_weight, self.state_bias
+        return GRUWalk.apply(inputs, *gru, keep, steps)  # type: ignore[no-any-return, no-untyped-call]
+
 
 @dataclass(frozen=True, eq=False)
 class GRUTrace:

@@ -19,6 +19,8 @@ from dclf.models.framework import DCLF
 SMALL = {
     "mmgcn": {"hidden": 6, "node_width": 8, "layers": 3},
     "ddin": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5},
+    "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5},
+    "aghmn": {"encoder_width": 6, "width": 5, "window": 3},
 }
 WIDTHS = {"text": 9, "audio": 5, "visual": 7}
 SUBSETS = [("text",), ("audio",), ("text", "visual"), ("audio", "visual"), ("text", "audio", "visual")]
@@ -55,7 +57,7 @@ class Encoded(nn.Module):
 
 def cases() -> Iterator[tuple[str, tuple[str, ...], bool, bool]]:
     for name in base_model_names():
-        for causal in (True, False):
+        for causal in (True, False) if base_model_class(name).bidirectional else (True,):
             for modalities in SUBSETS:
                 yield name, modalities, causal, False
             yield name, SUBSETS[-1], causal, True
@@ -230,5 +232,5 @@ def test_impossible_sizes_are_named(name: str, value: int) -> None:
 def test_a_name_is_registered_once_and_an_unknown_one_is_explained() -> None:
     with pytest.raises(ValueError, match=r"'mmgcn' is taken by MMGCN"):
         register("mmgcn")(base_model_class("ddin"))
-    with pytest.raises(ValueError, match=r"unknown base model 'gcn': choose one of ddin, mmgcn"):
+    with pytest.raises(ValueError, match=r"unknown base model 'gcn': choose one of aghmn, ddin, dialogue_rnn, mmgcn"):
         base_model_class("gcn")
