@@ -112,8 +112,20 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
         DataError: the shards do not fit the model.
     """
     record = find_run(resolve_tracking_uri(uri), run)
-    predictor = predictor_of(load_checkpoint(_checkpoint(record)))
+    predictor = predictor_of(load_checkpoint(checkpoint_of(record)))
     return score_predictor(predictor, read_shards(shards or predictor.config.data.shards), split)
+
+
+def checkpoint_of(record: RunRecord) -> str:
+    """Path or URI of a run's last checkpoint; TrackingError where it left none."""
+    storage, _, run_id = record.checkpoint.rpartition("/")
+    found = latest_checkpoint(storage, run_id) if record.checkpoint else None
+    if found is None:
+        raise TrackingError(
+            f"run {record.name} ({record.run_id}) has no checkpoint at {record.checkpoint or 'any known place'}; "
+            "it ended before its first epoch, or the folder was moved"
+        )
+    return found
 
 
 class _Tracked:
@@ -187,17 +199,6 @@ def _resumable(uri: str, ref: str) -> RunRecord:
 
 def _run_folder(config: Config, run_id: str) -> str:
     return f"{config.train.storage.rstrip('/')}/{run_id}"
-
-
-def _checkpoint(record: RunRecord) -> str:
-    storage, _, run_id = record.checkpoint.rpartition("/")
-    found = latest_checkpoint(storage, run_id) if record.checkpoint else None
-    if found is None:
-        raise TrackingError(
-            f"run {record.name} ({record.run_id}) has no checkpoint at {record.checkpoint or 'any known place'}; "
-            "it ended before its first epoch, or the folder was moved"
-        )
-    return found
 
 
 def _spool_folder(config: Config) -> Path:

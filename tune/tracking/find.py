@@ -17,7 +17,7 @@ from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
 from tune.tracking.run import CHECKPOINT_TAG
 from tune.tracking.store import open_client
-from tune.tracking.trouble import TrackingError, cause_of, explained
+from tune.tracking.trouble import TrackingError, UnknownRunError, cause_of, explained
 
 _SHOWN = 5
 _SEARCHED = 1000
@@ -59,7 +59,8 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
         experiment: look in this experiment only.
 
     Raises:
-        TrackingError: no run or several of them match, the store does not answer, or the run left no configuration.
+        UnknownRunError: no run or several of them match.
+        TrackingError: the store does not answer, or the run left no configuration.
     """
     client = open_client(uri)
     with explained(uri), manners():
@@ -94,8 +95,8 @@ def _the_one(client: Any, uri: str, ref: str, experiments: list[str]) -> Any:
         if len(found) == 1:
             return found[0]
         if found:
-            raise TrackingError(f"{ref!r} means several runs; give an id:\n{_lines(found)}")
-    raise TrackingError(_missing(client, uri, ref, experiments))
+            raise UnknownRunError(f"{ref!r} means several runs; give an id:\n{_lines(found)}")
+    raise UnknownRunError(_missing(client, uri, ref, experiments))
 
 
 def _named(client: Any, name: str, experiments: list[str]) -> list[Any]:

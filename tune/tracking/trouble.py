@@ -28,6 +28,10 @@ class TrackingError(OSError):
     """The tracking store cannot be used; the message names it, the cause and the remedy."""
 
 
+class UnknownRunError(TrackingError):
+    """No run, or several, match what was asked for; the message lists those that come near."""
+
+
 def cause_of(error: BaseException) -> str:
     """Why it failed in one line, without passwords: the operating system's own words where they are at the root."""
     chain = [error]

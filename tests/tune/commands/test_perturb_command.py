@@ -1,0 +1,217 @@
+"""``dclf perturb`` on a real run: table, JSON, mistakes, progress and interrupts."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.tune.perturbed_runs import RunStore
+from tune.commands.main import main
+from tune.commands.perturb_live import RichPerturbationView
+from tune.commands.perturb_options import read_corruptions
+from tune.commands.perturb_views import (
+    JsonLinesPerturbationView,
+    PlainPerturbationView,
+    QuietPerturbationView,
+    choose_perturbation_view,
+)
+
+pytestmark = pytest.mark.slow  # torch, MLflow and a training, ten seconds in all
+
+Shown = pytest.CaptureFixture[str]
+CODE = "import sys; from tune.commands.main import main; sys.exit(main())"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> RunStore:
+    made = RunStore(tmp_path_factory.mktemp("perturb-command"), empty_store)
+    made.train("mmgcn", "graph")
+    return made
+
+
+def words(runs: RunStore, *more: str, run: str = "graph") -> list[str]:
+    return ["perturb", run, "--uri", runs.uri, "--out", str(runs.folder / "perturbations"), *more]
+
+
+def test_the_table_has_the_papers_form(runs: RunStore, capsys: Shown) -> None:
+    corrupt = ["--corrupt", "text:noise,audio:missing:50"]
+    assert main(words(runs, "--draws", "2", *corrupt, "--log", "plain")) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert lines[0].startswith("WF1 in percent on the test split of generated-iemocap-small (")
+    assert lines[0].endswith("substituted contexts, 2 draws with seed 0")
+    assert lines[1].split() == ["model", "raw", "ECCS", "EICS"]
+    assert lines[2].startswith("mmgcn")
+    assert lines[2].count("±") == 2
+    assert lines[5].split("  ")[0] == "utterances hit"
+    hit = [line.split()[0] for line in lines[6:15]]
+    assert hit == ["10", "20", "30", "40", "50", "60", "70", "80", "90"]
+    assert [line.endswith("–") for line in lines[6:15]] == [hit[i] != "50" for i in range(9)]
+    place = next(line.split()[1] for line in lines if line.startswith("results"))
+    assert {file.name for file in Path(place).iterdir()} == {
+        "results.arrow", "summary.json", "scores.csv", "table.md", "table.tex",
+    }  # fmt: skip
+    assert "eics, draw 2 of 2  WF1 " in shown.err
+    assert len([line for line in shown.err.splitlines() if "  WF1 " in line]) == 1 + 2 * 2 + 9 + 1
+
+
+def test_latex_has_no_sign_that_it_lacks(runs: RunStore, capsys: Shown) -> None:
+    assert main(words(runs, "--draws", "1", "--quiet", "--output", "json")) == 0
+    folder = Path(json.loads(capsys.readouterr().out)["results"]).parent
+    text = (folder / "table.tex").read_text(encoding="utf-8")
+    assert r"\downarrow$" in text or r"\uparrow$" in text
+    assert text.isascii()
+
+
+def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
+    asked = words(runs, "--draws", "2", "--kinds", "eics", "--seed", "3", "--output", "json", "--quiet")
+    assert main(asked) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    result = json.loads(shown.out)
+    summary = json.loads(Path(result["results"]).with_name("summary.json").read_text())
+    assert {**summary, "results": result["results"], "substitutions": result["substitutions"]} == result
+    (score,) = result["conditions"]
+    assert (score["kind"], score["draws"], len(score["wf1_by_draw"]), result["seed"]) == ("eics", 2, 2, 3)
+    assert main(asked) == 0
+    assert json.loads(capsys.readouterr().out) == result
+
+
+def test_json_lines_hold_every_event_and_the_result(runs: RunStore, capsys: Shown) -> None:
+    assert main(words(runs, "--draws", "1", "--kinds", "eccs", "--log", "jsonl")) == 0
+    lines: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("event") for line in lines] == ["started", "scored", "scored", None]
+    assert lines[0]["conditions"] == 2
+    assert lines[2]["condition"] == "eccs, draw 1 of 1"
+    assert lines[2]["wf1"] == lines[3]["conditions"][0]["wf1"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--kinds", "eccs,eiks"], "--kinds: must be some of eccs, eics, 'eiks' is none"),
+        (["--kinds", "none"], "--kinds: must be some of eccs, eics where no modality is corrupted, are none"),
+        (["--split", "train"], "invalid choice: 'train'"),
+        (["--draws", "0"], "--draws: must be 1 or more, is 0"),
+        (["--seed", "-1"], "--seed: must be 0 or more, is -1"),
+        (["--corrupt", "smell:noise"], "the modality must be one of text, audio, visual, is 'smell'"),
+        (["--corrupt", "text"], "the damage must be one of missing, noise, is absent; write MODALITY:missing"),
+        (["--corrupt", "text:lost"], "the damage must be one of missing, noise, is lost"),
+        (["--corrupt", "text:noise:0"], "the percent must be a whole number from 1 to 100, is 0"),
+        (["--corrupt", "text:noise:5:5"], "must have two or three parts, has 4"),
+        (["--corrupt", "text:noise,text:noise:50"], "--corrupt: must be named once each"),
+        (["--corrupt", "visual:noise"], "must damage what the model reads (text, audio), name visual"),
+        (["--out", "s3://bucket/there"], "--out: must be a folder on this machine, is s3://bucket/there"),
+    ],
+)
+def test_wrong_usage_is_code_2(runs: RunStore, capsys: Shown, more: list[str], message: str) -> None:
+    assert main(words(runs, *more)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_mistakes_come_together(runs: RunStore, capsys: Shown) -> None:
+    assert main(words(runs, "--kinds", "x", "--draws", "0", "--corrupt", "text:x,smell:noise")) == 2
+    assert capsys.readouterr().err.count("dclf: error: ") == 4
+
+
+def test_an_unknown_run_is_code_2_and_the_near_ones_are_named(runs: RunStore, capsys: Shown) -> None:
+    assert main(words(runs, run="grap")) == 2
+    shown = capsys.readouterr().err
+    assert "has no run with the id or name 'grap'; near matches:" in shown
+    assert "graph  FINISHED" in shown
+    assert main(["evaluate", "grap", "--uri", runs.uri]) == 2
+
+
+def test_shards_that_are_not_there_are_code_1(runs: RunStore, capsys: Shown) -> None:
+    assert main(words(runs, "--shards", "nowhere")) == 1
+    assert "dclf: error: nowhere" in capsys.readouterr().err
+
+
+def test_a_list_of_damages() -> None:
+    found, problems = read_corruptions(" text:noise , audio:missing:5", seed=7)
+    assert problems == []
+    assert [c.share for c in found if c.damage == "noise"] == pytest.approx([n / 10 for n in range(1, 10)])
+    assert [(c.modalities, c.share, c.seed) for c in found if c.damage == "missing"] == [(("audio",), 0.05, 7)]
+    assert read_corruptions("none", seed=0) == ([], [])
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from tune.commands.main import main\nmain(['perturb', '--help'])\n"
+        "print([m for m in ('torch', 'ray', 'mlflow', 'sklearn', 'pyarrow', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "\n  dclf perturb 3f2a91c0\n" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_leaves_the_run_as_it_was(runs: RunStore) -> None:
+    folder = runs.folder / "interrupted"
+    command = [*words(runs, "--draws", "100000", "--log", "plain"), "--out", str(folder)]
+    test = subprocess.Popen(
+        [sys.executable, "-c", CODE, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert test.stderr is not None
+    try:
+        assert any("draw 3 of" in line for line in test.stderr)
+    finally:
+        os.kill(test.pid, signal.SIGINT)
+        out, err = test.communicate(timeout=60)
+    assert (test.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "dclf: interrupted"
+    assert "Traceback" not in err
+    [run] = runs.client.search_runs([runs.client.get_experiment_by_name("tests").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert "perturb/eccs/draws" not in run.data.metrics or run.data.metrics["perturb/eccs/draws"] < 100000
+    assert not list(folder.rglob("results.arrow"))
+    assert not list(folder.rglob("*.tmp"))
+
+
+class Watch:
+    """A clock that stands still until it is told."""
+
+    time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_the_panel_shows_progress_and_takes_itself_away() -> None:
+    text, watch = io.StringIO(), Watch()
+    console = Console(file=text, force_terminal=True, width=100, color_system=None)
+    with RichPerturbationView(console, watch) as view:
+        watch.time += 2
+        view.started("mmgcn on the test split", ["replacements from 40 training dialogues"], 3)
+        watch.time += 10
+        view.scored("raw", 0.5)
+        with console.capture() as drawn:
+            console.print(view.render())
+        view.scored("eccs, draw 1 of 1", 0.4321)
+        view.scored("eics, draw 1 of 1", 0.25)
+        with console.capture() as last:
+            console.print(view.render())
+    assert "1/3 conditions" in drawn.get()
+    assert "0:12 spent, 0:20 left" in drawn.get()
+    assert "raw  WF1 50.00" in drawn.get()
+    assert "writing the results" in last.get()
+    assert "replacements from 40 training dialogues" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("log", "quiet", "kind"),
+    [
+        ("live", False, RichPerturbationView),
+        ("plain", False, PlainPerturbationView),
+        ("jsonl", False, JsonLinesPerturbationView),
+        ("auto", True, QuietPerturbationView),
+    ],
+)
+def test_the_view_suits_the_options(log: str, quiet: bool, kind: type[QuietPerturbationView]) -> None:
+    assert type(choose_perturbation_view(log, quiet=quiet)) is kind

@@ -1,0 +1,58 @@
+"""Reads the lists on the command line of ``dclf perturb``: kinds of substitution, and damaged modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast, get_args
+
+from dclf.data.dialogue import MODALITIES
+from dclf.perturb import SHARES, Corruption, Kind
+from dclf.perturb.corruption import Damage
+
+NONE = "none"
+DAMAGES: tuple[str, ...] = get_args(Damage)
+FORM = "MODALITY:missing or MODALITY:noise, with :PERCENT for one share alone, as in text:noise,audio:missing:50"
+
+
+def read_kinds(text: str) -> tuple[Kind, ...]:
+    """``eccs,eics``; ``none`` is no kind. What the words mean is checked with the other settings."""
+    return () if text.strip() == NONE else tuple(cast("Kind", word) for word in _words(text))
+
+
+def read_corruptions(text: str, seed: int) -> tuple[list[Corruption], list[str]]:
+    """``text:noise,audio:missing:50`` as corruptions, and what is wrong with the words.
+
+    Args:
+        text: parts with a comma between them; a part without percent stands for 10, 20 .. 90 %.
+        seed: of masks and noise.
+    """
+    found: list[Corruption] = []
+    problems: list[str] = []
+    for word in () if text.strip() == NONE else _words(text):
+        modality, _, damage = word.partition(":")
+        damage, *rest = damage.split(":")
+        wrong = list(_problems(modality, damage, rest))
+        problems += [f"--corrupt {word}: {problem}; write {FORM}" for problem in wrong]
+        if not wrong:
+            found += _corruptions(modality, cast("Damage", damage), rest, seed)
+    return found, problems
+
+
+def _corruptions(modality: str, damage: Damage, rest: list[str], seed: int) -> Iterator[Corruption]:
+    for share in [int(percent) / 100 for percent in rest] or SHARES:
+        yield Corruption(damage=damage, modalities=(modality,), share=share, seed=seed)
+
+
+def _problems(modality: str, damage: str, rest: list[str]) -> Iterator[str]:
+    if modality not in MODALITIES:
+        yield f"the modality must be one of {', '.join(MODALITIES)}, is {modality!r}"
+    if damage not in DAMAGES:
+        yield f"the damage must be one of {', '.join(DAMAGES)}, is {damage or 'absent'}"
+    if len(rest) > 1:
+        yield f"must have two or three parts, has {2 + len(rest)}"
+    elif rest and not (rest[0].isdecimal() and 1 <= int(rest[0]) <= 100):
+        yield f"the percent must be a whole number from 1 to 100, is {rest[0] or 'absent'}"
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]

@@ -1,0 +1,70 @@
+"""Substituted contexts kept as files, so that every model meets the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dclf.perturb import (
+    Conversations,
+    Kind,
+    Substitutions,
+    fingerprint,
+    read_substitutions,
+    substitute_context,
+    write_substitutions,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Substitutes:
+    """The draws of one split and seed, a file each, drawn once.
+
+    Attributes:
+        folder: of the files.
+        split: whose dialogues they are for.
+        seed: of the suite.
+    """
+
+    folder: Path
+    split: str
+    seed: int
+
+    def file(self, kind: str, draw: int) -> Path:
+        """Where a draw is kept."""
+        return self.folder / f"{self.split}-{kind}-seed{self.seed}-draw{draw}.arrow"
+
+    def draw(self, targets: Conversations, pool: Conversations, kind: Kind, draw: int) -> Substitutions:
+        """The stored draw; drawn and stored where it is not there yet.
+
+        Args:
+            targets: all dialogues of the split.
+            pool: those of the training split.
+            kind: of substitution.
+            draw: its number.
+
+        Raises:
+            ValueError: the file is damaged or speaks of other dialogues, or an emotion has no replacement.
+            OSError: it cannot be written.
+        """
+        file = self.file(kind, draw)
+        if file.exists():
+            found = read_substitutions(file)
+            if _identity(found) != (kind, self.seed, draw, fingerprint(pool), *_dialogues(targets)):
+                raise ValueError(
+                    f"{file}: must hold draw {draw} of {kind} with seed {self.seed} for the {self.split} split of "
+                    "these shards, holds another; delete it and it is drawn again"
+                )
+            return found
+        drawn = substitute_context(targets, pool, kind, seed=self.seed, draw=draw)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_substitutions(drawn, file)
+        return drawn
+
+
+def _identity(found: Substitutions) -> tuple[object, ...]:
+    return (found.kind, found.seed, found.draw, found.pool, *_dialogues(found))
+
+
+def _dialogues(of: Substitutions | Conversations) -> tuple[object, ...]:
+    return of.dialogue_ids, of.lengths.tolist()
