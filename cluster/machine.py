@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
+
+_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""One of these is there on Linux where a driver of NVIDIA or AMD cards is loaded, or Windows lends its cards."""
 
 
 def machine_cpus() -> int:
@@ -12,6 +17,8 @@ def machine_cpus() -> int:
 
 def machine_gpus() -> int:
     """GPUs that this process may use."""
-    import torch  # noqa: PLC0415 - a second that only those pay who ask for GPUs
+    if sys.platform == "linux" and not any(Path(driver).exists() for driver in _DRIVERS):
+        return 0
+    import torch  # noqa: PLC0415 - more than a second, which only those pay who may have a GPU
 
     return torch.cuda.device_count()
