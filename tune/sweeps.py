@@ -43,7 +43,7 @@ from tune.study.ledger import TrialRecord
 from tune.study.mend import mend
 from tune.study.optuna_state import create_study, load_study, open_study, reconcile
 from tune.study.recorder import StudyRecorder
-from tune.study.sealed import score_best
+from tune.study.sealed import score_sealed
 from tune.study.session import Session
 from tune.study.trainable import Job
 from tune.study.view import NoStudyView, StudyView
@@ -114,6 +114,7 @@ def sweep(
     view: StudyView | None = None,
     verbose: bool = False,
     address: str | None = None,
+    kind: str = "sweep",
 ) -> Study:
     """Search for the best configuration.
 
@@ -124,6 +125,7 @@ def sweep(
         view: shows how it goes.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
+        kind: what the study is called in lists and in MLflow's tags.
 
     Raises:
         ConfigError: a value or the space is impossible.
@@ -139,7 +141,7 @@ def sweep(
     # Trials run in other folders than this process.
     config = replace(config, data=replace(config.data, shards=absolute(config.data.shards)))
     card = _card(config)
-    definition = _definition(config, settings, name, card)
+    definition = _definition(config, settings, name, card, kind)
     require_new(settings.storage, definition.name)
     checked_storage(str(Path(settings.storage).absolute()), "", resuming=True)
     work = _Work(definition.base, settings, card, view or NoStudyView())
@@ -175,7 +177,8 @@ def resume(
     folder = StudyFolder.open(storage, name)
     changed: dict[str, Any] = {key: value for key, value in (("trials", trials), ("time", time)) if value is not None}
     settings = replace(folder.definition.sweep, **changed)
-    if problems := sweep_problems(settings, folder.definition.base):
+    # What was sound when the study began is not checked again: that takes torch, which the driver can do without.
+    if changed and (problems := sweep_problems(settings, folder.definition.base)):
         raise ConfigError(problems)
     config = folder.definition.base
     card = _card(config)
@@ -294,7 +297,7 @@ class _Work:
     def _conclude(self, folder: StudyFolder, recorder: StudyRecorder) -> Path:
         """Score the winner once on test, and write the report."""
         if best_trial(folder) is not None:
-            score_best(folder, recorder)
+            score_sealed(folder, recorder, self.view.note)
             recorder.file("best.yaml", best_yaml(folder))
         # Imported late: trials are on their way before matplotlib is.
         from tune.report.files import write_report  # noqa: PLC0415
@@ -313,9 +316,11 @@ def _created(settings: SweepSettings, definition: StudyDefinition) -> StudyFolde
     return folder
 
 
-def _definition(config: Config, settings: SweepSettings, name: str, card: dict[str, Any]) -> StudyDefinition:
+def _definition(config: Config, settings: SweepSettings, name: str, card: dict[str, Any], kind: str) -> StudyDefinition:
+    stem = [card["dataset"], config.model.name, *([] if kind == "sweep" else [kind])]
     return StudyDefinition(
-        name=name or _free_name(settings.storage, f"{card['dataset']}-{config.model.name}"),
+        name=name or _free_name(settings.storage, "-".join(stem)),
+        kind=kind,
         config=clean(config.to_dict()),
         settings=settings.to_dict(),
         space=Space.of(settings.space).spec if settings.space else default_space().spec,

@@ -18,6 +18,7 @@ from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from tests.tune.tracking.server import Server
 from tests.tune.tracking.test_ui import Browser
+from tune.comparisons import ablation
 from tune.search.overrides import apply
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
@@ -168,6 +169,45 @@ def test_a_trial_of_two_seeds_is_their_mean(local_ray: None, config: Config, set
     second = apply(config, {**trial.params, "train.seed": 1})
     alone = train(second, LocalSource(shards, config.data.modalities), shards, score=())
     assert trial.runs[1].values[0] == alone.history[-1].best_wf1
+
+
+def test_a_comparison_scores_every_variant_once_on_test(
+    local_ray: None, config: Config, settings: SweepSettings
+) -> None:
+    asked = ablation(parts=["base"], seeds=2, settings=replace(settings, space={}))
+    study = sweep(config, asked, name="parts", kind="ablation")
+    ledger = study.folder.ledger
+    assert [trial.params["loss.ablate"] for trial in ledger.trials.values()].count("none") == 1
+    assert sorted(ledger.tested) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    shards = read_shards(config.data.shards)
+    for (number, seed), scores in ledger.tested.items():
+        alone = apply(config, {**ledger.trials[number].params, "train.seed": seed})
+        report = train(alone, LocalSource(shards, config.data.modalities), shards, score=["test"])
+        assert scores["wf1"] == pytest.approx(report.splits["test"].scores["wf1"], abs=1e-6)
+    client = open_client(study.tracking_uri)
+    assert client.get_run(study.run_id).data.tags["dclf.kind"] == "ablation"
+    for run in children(study):
+        key = int(run.data.tags["dclf.trial"]), int(run.data.tags["dclf.seed"])
+        assert run.data.metrics["test/wf1"] == pytest.approx(ledger.tested[key]["wf1"])
+    assert study.report is not None
+    written = (study.report.parent / "variants.csv").read_text().splitlines()
+    assert len(written) == 1 + 4
+    notes = len([note for note in ledger.notes if note["kind"] == "test"])
+    again = resume("parts", storage=settings.storage)
+    assert len([note for note in again.folder.ledger.notes if note["kind"] == "test"]) == notes == 4
+
+
+def test_what_a_kill_left_unscored_is_scored_by_resuming(
+    local_ray: None, config: Config, settings: SweepSettings
+) -> None:
+    asked = ablation(parts=["base"], seeds=1, settings=replace(settings, space={}, keep=1))
+    study = sweep(config, asked, name="unscored")
+    before = dict(study.folder.ledger.tested)
+    ledger = study.folder.path / "ledger.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    last = max(place for place, line in enumerate(lines) if '"kind": "test"' in line)
+    ledger.write_text("".join(lines[:last]))
+    assert dict(resume("unscored", storage=settings.storage).folder.ledger.tested) == before
 
 
 def test_a_population_takes_over_weights_and_values(local_ray: None, config: Config, settings: SweepSettings) -> None:

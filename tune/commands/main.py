@@ -17,6 +17,10 @@ COMMANDS = {
     "train": Command("train a model, or resume a run", "tune.commands.train:main"),
     "plan": Command("what a sweep would run, on which slots, how long", "tune.commands.plan:main"),
     "sweep": Command("search configurations for the best validation score", "tune.commands.sweep:main"),
+    "ablate": Command(
+        "train without parts of the framework, and test what they are worth", "tune.commands.ablate:main"
+    ),
+    "grid": Command("train every combination of values, and compare them on test", "tune.commands.grid:main"),
     "resume": Command("go on with a sweep that was cut short", "tune.commands.resume:main"),
     "list": Command("the studies there are, and how far they are", "tune.commands.list_studies:main"),
     "show": Command("one study: best trials, failures, how to go on", "tune.commands.show_study:main"),
@@ -24,6 +28,7 @@ COMMANDS = {
     "doctor": Command("find and mend what a kill left behind", "tune.commands.doctor:main"),
     "gc": Command("delete checkpoints that nobody needs any more", "tune.commands.gc:main"),
     "evaluate": Command("score a finished run on a split", "tune.commands.evaluate:main"),
+    "perturb": Command("score a finished run under perturbed conversations", "tune.commands.perturb:main"),
     "ui": Command("show the runs in the MLflow UI", "tune.commands.ui:main"),
     "track": Command("send metrics kept while the MLflow server was away", "tune.commands.track:main"),
     "version": Command("print the version", "tune.commands.main:version"),
@@ -88,7 +93,8 @@ def _explain(error: Exception) -> int:
     from cluster.plan import PlanError  # noqa: PLC0415
     from tune.config_files import ConfigError  # noqa: PLC0415
     from tune.study.folder import StudyError  # noqa: PLC0415
+    from tune.tracking.trouble import UnknownRunError  # noqa: PLC0415
 
     problems = error.problems if isinstance(error, ConfigError) else [str(error) or type(error).__name__]
     print(*(f"dclf: error: {problem}" for problem in problems), sep="\n", file=sys.stderr)
-    return USAGE if isinstance(error, (ConfigError, PlanError, StudyError)) else FAILED
+    return USAGE if isinstance(error, (ConfigError, PlanError, StudyError, UnknownRunError)) else FAILED

@@ -55,14 +55,16 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         searched_table,
         trials_table,
     )
+    from tune.report.variants import variants_table, verdicts  # noqa: PLC0415
 
     progress, name = progress_of(folder), folder.definition.name
     yield f"{folder.definition.kind} {name}: {standing_text(progress)}"
-    yield from result_lines(folder)
+    yield from (*verdicts(folder), *result_lines(folder))
     several = len(folder.definition.sweep.objectives) > 1
     tables = [
         searched_table(folder),
         budget_table(folder, progress),
+        variants_table(folder),
         comparison_table(folder),
         trials_table(folder, top_trials(folder, 10), "Best trials"),
         front_table(folder) if several else None,
@@ -70,12 +72,13 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
     ]
     for table in tables:
         if table is not None and table.rows:
-            yield from ("", *_table_lines(table))
+            yield from ("", *table_lines(table))
     yield from ("", "How to go on")
     yield from aligned([(f"  {command}", purpose) for purpose, command in next_commands(folder, progress)])
 
 
-def _table_lines(table: Table) -> Iterator[str]:
+def table_lines(table: Table) -> Iterator[str]:
+    """A table of a report for a terminal, under its title."""
     yield table.title
     prose = table.head == ("what", "value")
     rows = table.rows if prose else (table.head, *table.rows)

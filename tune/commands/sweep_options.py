@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from jsonargparse import ArgumentParser, Namespace
@@ -111,10 +111,15 @@ def sweep_parser(prog: str, description: str, epilog: str) -> ArgumentParser:
     return made
 
 
-def add_settings_help(parser: ArgumentParser) -> None:
-    """List the short options in the help; they are taken out of the command line before the parser sees it."""
+def add_settings_help(parser: ArgumentParser, without: Collection[str] = ()) -> None:
+    """List the short options in the help; they are taken out of the command line before the parser sees it.
+
+    Args:
+        parser: of the command.
+        without: keys that the command sets itself.
+    """
     group = parser.add_argument_group("search (each is short for the key in brackets; --sweep.KEY sets any other)")
-    for option, key in ALIASES.items():
+    for option, key in ((option, key) for option, key in ALIASES.items() if key not in without):
         group.add_argument(option, dest=f"alias_{key}", metavar=option[2].upper(), help=f"{HELP[option]} [{key}]")
 
 

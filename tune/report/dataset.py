@@ -27,6 +27,11 @@ class DatasetNote:
     warning: str
     sha256: str
 
+    @property
+    def generated(self) -> bool:
+        """Whether the dialogues are invented."""
+        return self.name.startswith(GENERATED)
+
 
 def dataset_note(definition: StudyDefinition) -> DatasetNote:
     """Read the manifest of the study's shards; where it cannot be read, say so."""

@@ -21,6 +21,7 @@ from tune.report.tables import (
     searched_table,
     trials_table,
 )
+from tune.report.variants import variants_table, verdicts
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 
@@ -40,6 +41,7 @@ class ReportFacts:
         warnings: what a reader must know before quoting a number.
         searched: base configuration, space, versions as a table.
         budget: what was asked for and what happened.
+        variants: every variant of a comparison on the test split; None for a search.
         comparison: best against base; without rows where no trial is complete.
         top: the best trials.
         front: the Pareto front; None with one objective.
@@ -54,6 +56,7 @@ class ReportFacts:
     warnings: tuple[str, ...]
     searched: Table
     budget: Table
+    variants: Table | None
     comparison: Table
     top: Table
     front: Table | None
@@ -75,10 +78,11 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
         title=f"Study {name} on {data.name}",
         data=data,
         standing=standing_text(progress),
-        result=tuple(result_lines(folder)),
+        result=(*verdicts(folder), *result_lines(folder)),
         warnings=tuple(_warnings(folder, data, progress)),
         searched=searched_table(folder),
         budget=budget_table(folder, progress),
+        variants=variants_table(folder),
         comparison=comparison_table(folder),
         top=trials_table(folder, top_trials(folder, TOP), f"Best trials of study {name}"),
         front=front,
@@ -162,8 +166,9 @@ def _warnings(folder: StudyFolder, data: DatasetNote, progress: Progress) -> Ite
     if progress.standing != "finished":
         yield "The study is not finished; the numbers below will change."
     if progress.counts["complete"] > 1:
+        scores = "All scores but the variants'" if folder.definition.sweep.test == "all" else "All scores"
         yield (
-            f"All scores are of the validation split, and the best of {progress.counts['complete']} complete trials is "
+            f"{scores} are of the validation split, and the best of {progress.counts['complete']} complete trials is "
             "optimistic there. No choice was made on the test split."
         )
     if folder.definition.sweep.seeds == 1:

@@ -18,6 +18,7 @@ from tune.report.markdown import markdown_report
 from tune.report.ranking import best_trial
 from tune.report.table import trials_frame
 from tune.report.tables import Table
+from tune.report.variants import variants_csv
 from tune.study.folder import StudyFolder
 
 
@@ -82,7 +83,14 @@ def optuna_numbers(folder: StudyFolder) -> list[int]:
 
 def _write_tables(folder: StudyFolder, facts: ReportFacts, out: Path) -> Iterator[tuple[str, Path]]:
     yield "trials.csv", _write(out / "trials.csv", trials_frame(folder).to_csv(index=False))
-    tables: dict[str, Table | None] = {"top": facts.top, "comparison": facts.comparison, "front": facts.front}
+    if facts.variants is not None:
+        yield "variants.csv", _write(out / "variants.csv", variants_csv(folder))
+    tables: dict[str, Table | None] = {
+        "variants": facts.variants,
+        "top": facts.top,
+        "comparison": facts.comparison,
+        "front": facts.front,
+    }
     for name, table in tables.items():
         if table is not None and table.rows:
             label = f"tab:{folder.definition.name}-{name}"

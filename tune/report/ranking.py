@@ -51,6 +51,16 @@ def sealed_values(folder: StudyFolder, trial: TrialRecord, score: str) -> list[f
     return [scores[score] for (number, _), scores in tested if number == trial.number and score in scores]
 
 
+def untested(folder: StudyFolder) -> list[tuple[int, int]]:
+    """(trial, seed) of every training that will be scored on the sealed test split and has not been.
+
+    With ``sweep.test`` best the winner is known when all trials have ended; until then this names the best so far.
+    """
+    ranked = _complete(folder, 1) if folder.definition.sweep.test == "all" else top_trials(folder, 1)
+    known = folder.ledger.tested
+    return [(trial.number, seed) for trial in ranked for seed in trial.runs if (trial.number, seed) not in known]
+
+
 def base_trial(folder: StudyFolder) -> TrialRecord | None:
     """The first trial that ran the base configuration itself; None where none did."""
     sections = folder.definition.config

@@ -36,7 +36,8 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
     """
     space = sweep_space(settings, config)
     space_lines = space.problems(config)
-    found = [*_range_problems(settings), *_text_problems(settings), *_objective_problems(settings), *space_lines]
+    found = [*_range_problems(settings), *_test_problems(settings), *_text_problems(settings)]
+    found += [*_objective_problems(settings), *space_lines]
     if not space_lines:
         found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
     return found
@@ -81,6 +82,16 @@ def _range_problems(settings: SweepSettings) -> Iterator[str]:
         yield f"sweep.gpus_per_trial: must be a whole number above 1, is {settings.gpus_per_trial}"
     if settings.stop_at is not None and not 0 <= settings.stop_at <= 1:
         yield f"sweep.stop_at: must be a score between 0 and 1, is {settings.stop_at}"
+
+
+def _test_problems(settings: SweepSettings) -> Iterator[str]:
+    if settings.test not in ("best", "all"):
+        yield f"sweep.test: must be best or all, is {settings.test!r}"
+    elif settings.test == "all" and settings.scheduler != "none":
+        yield (
+            f"sweep.test: all compares finished trainings, scheduler {settings.scheduler} ends some early; write "
+            "scheduler: none"
+        )
 
 
 def _text_problems(settings: SweepSettings) -> Iterator[str]:

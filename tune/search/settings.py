@@ -35,6 +35,8 @@ class SweepSettings:
         workers_per_trial: 0 trains in the trial's own process; more go through Ray Train.
         gpus_per_trial: GPUs of a trial, a fraction shares one.
         cache_mb: MiB of dialogues that are read once and kept for all trials of a machine.
+        test: which complete trials are scored on the sealed test split, once, when all have ended: the ``best``, or
+            ``all`` where every configuration is reported and none is chosen.
         keep: how many of the best trials keep their checkpoints, by the first objective; those of the Pareto front do
             with several objectives.
         storage: folder of studies.
@@ -59,6 +61,7 @@ class SweepSettings:
     workers_per_trial: int = 0
     gpus_per_trial: float = 0.0
     cache_mb: int = 1024
+    test: Literal["best", "all"] = "best"
     keep: int = 5
     storage: str = "dclf-runs/studies"
     optuna: str = ""

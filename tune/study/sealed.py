@@ -1,33 +1,39 @@
-"""The sealed test split: the winner of a search is scored on it once, after the search."""
+"""The sealed test split: the winner of a search, or every variant of a comparison, is scored on it once, at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cluster.storage import latest_checkpoint
 from dclf.training.reports import SplitReport
-from tune.report.ranking import best_trial
+from tune.report.ranking import untested
 from tune.study.folder import StudyFolder
 from tune.study.recorder import StudyRecorder
 
 
-def score_best(folder: StudyFolder, recorder: StudyRecorder) -> dict[int, SplitReport]:
-    """Score each training of the best trial on test, unless that was done before.
+def score_sealed(
+    folder: StudyFolder, recorder: StudyRecorder, note: Callable[[str], None]
+) -> dict[tuple[int, int], SplitReport]:
+    """Score on test what ``sweep.test`` names, each training once in the study's life.
+
+    Args:
+        folder: the study; all of its trials have ended.
+        recorder: writes to MLflow.
+        note: hears when there is more than a winner to score.
 
     Returns:
-        seed -> report, of those scored now.
+        (trial, seed) -> report, of those scored now.
     """
-    best = best_trial(folder)
-    if best is None:
-        return {}
-    known = folder.ledger.tested
+    waiting = untested(folder)
+    if folder.definition.sweep.test == "all" and waiting:
+        note(f"scoring {len(waiting)} trained models on the test split, each once")
     scored = {}
-    for seed in best.runs:
-        if (best.number, seed) not in known:
-            report = score_checkpoint(_latest(folder.checkpoint(best.number, seed)))
-            folder.ledger.test(best.number, seed, report.scores)
-            recorder.tested(best.number, seed, report)
-            scored[seed] = report
+    for number, seed in waiting:
+        report = score_checkpoint(_latest(folder.checkpoint(number, seed)))
+        folder.ledger.test(number, seed, report.scores)
+        recorder.tested(number, seed, report)
+        scored[number, seed] = report
     return scored
 
 

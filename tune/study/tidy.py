@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tune.report.ranking import pareto, top_trials
+from tune.report.ranking import pareto, top_trials, untested
 from tune.study.folder import StudyFolder
 from tune.study.history import HISTORY_FILE, saved_history, write_history
 from tune.study.ledger import ENDED, TrialRecord
@@ -20,10 +20,14 @@ KEPT_NOTE = "kept"
 
 
 def needed(folder: StudyFolder, keep: int) -> set[int]:
-    """Ended trials whose checkpoints stay: the best ``keep`` by the first objective, and the whole Pareto front."""
+    """Ended trials whose checkpoints stay.
+
+    The best ``keep`` by the first objective, the whole Pareto front, and those that the test split still waits for.
+    """
     best = {trial.number for trial in top_trials(folder, keep)}
     several = len(folder.definition.sweep.objectives) > 1
-    return best | ({trial.number for trial in pareto(folder)} if several else set())
+    front = {trial.number for trial in pareto(folder)} if several else set()
+    return best | front | {number for number, _ in untested(folder)}
 
 
 def kept_so_far(folder: StudyFolder) -> int:

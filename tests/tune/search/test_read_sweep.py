@@ -149,6 +149,8 @@ sweep:
         ({"sweep.seed": -1}, "sweep.seed: must be 0 or more, is -1"),
         ({"sweep.startup_trials": -1}, "sweep.startup_trials: must be 0 or more, is -1"),
         ({"sweep.grace_epochs": 0}, "sweep.grace_epochs: must be at least 1, is 0"),
+        ({"sweep.test": "some"}, "sweep.test"),
+        ({"sweep.test": "all"}, "sweep.test: all compares finished trainings, scheduler asha ends some early"),
         ({"sweep.stop_at": 70}, "sweep.stop_at: must be a score between 0 and 1, is 70.0"),
         ({"sweep.stop_after": -1}, "sweep.stop_after: must be 0 or more, is -1"),
         ({"sweep.concurrency": -1}, "sweep.concurrency: must be 0 or more, is -1"),

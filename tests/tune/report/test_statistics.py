@@ -1,0 +1,72 @@
+"""Paired tests against scipy and against cases by hand; Holm's correction by its definition."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tune.report.statistics import holm, paired
+
+scores = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=12)
+
+
+@given(scores)
+def test_a_paired_test_is_scipys(pairs: list[tuple[float, float]]) -> None:
+    ours, theirs = ({seed: pair[side] for seed, pair in enumerate(pairs)} for side in (0, 1))
+    found = paired(ours, theirs)
+    differences = np.array([a - b for a, b in pairs])
+    assert found.count == len(pairs)
+    assert found.difference == pytest.approx(differences.mean(), abs=1e-12)
+    if np.ptp(differences) == 0:
+        assert math.isnan(found.p)
+        return
+    alone = stats.ttest_1samp(differences, 0.0)
+    assert found.p == pytest.approx(alone.pvalue, abs=1e-12, nan_ok=True)
+    spread = differences.std(ddof=1)
+    if spread > 1e-9:
+        margin = stats.t.ppf(0.975, len(pairs) - 1) * spread / math.sqrt(len(pairs))
+        assert (found.low, found.high) == pytest.approx(
+            (differences.mean() - margin, differences.mean() + margin), abs=1e-12
+        )
+        assert found.effect == pytest.approx(differences.mean() / spread, rel=1e-9)
+
+
+def test_seeds_are_paired_by_number_and_not_by_place() -> None:
+    found = paired({3: 0.5, 1: 0.7, 9: 0.1}, {1: 0.6, 3: 0.4, 2: 0.9})
+    assert found.count == 2
+    assert found.difference == pytest.approx(0.1)
+
+
+def test_one_seed_has_a_difference_and_no_test() -> None:
+    found = paired({0: 0.5}, {0: 0.4})
+    assert found.difference == pytest.approx(0.1)
+    assert math.isnan(found.p)
+    assert math.isnan(found.low)
+
+
+def test_without_a_shared_seed_there_is_nothing_to_compare() -> None:
+    with pytest.raises(ValueError, match=r"must share a seed, have \[0\] and \[1\]"):
+        paired({0: 0.5}, {1: 0.4})
+
+
+def test_holms_correction_by_hand() -> None:
+    # Sorted: 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.04 x 1, none below one before it.
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_what_was_not_tested_does_not_count() -> None:
+    found = holm([math.nan, 0.02, 0.01])
+    assert math.isnan(found[0])
+    assert found[1:] == pytest.approx([0.02, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_a_corrected_value_is_never_smaller_and_keeps_the_order(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(after >= before for before, after in zip(p_values, corrected, strict=True))
+    assert [corrected[k] for k in np.argsort(p_values, kind="stable")] == sorted(corrected)

@@ -1,0 +1,94 @@
+"""What ``dclf ablate`` and ``dclf grid`` share: the options of a sweep without its search, and running the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser
+
+from tune.commands.options import add_log_options
+from tune.commands.study_views import QuietStudyView, choose_study_view
+from tune.commands.sweep_options import ALIASES, Asked, add_settings_help, require_local_room, sweep_parser
+from tune.commands.sweep_results import run_study
+from tune.comparisons import SEEDS
+from tune.search.settings import SweepSettings
+
+if TYPE_CHECKING:
+    from tune.sweeps import Study
+
+FLAGS = ("--help", "-h", "--quiet", "--verbose")
+VALUED = ("--name", "--address", "--log", "--output", "--seeds")
+_SET = ("trials", "time", "sampler", "scheduler", "seeds", "space", "test", "start_points", "warm_start")
+SET_KEYS = tuple(f"sweep.{name}" for name in _SET)
+"""Keys of a sweep that a comparison decides: every variant is trained to its end, with every seed."""
+
+
+def comparison_parser(prog: str, description: str, epilog: str) -> ArgumentParser:
+    """The options that both commands take."""
+    made = sweep_parser(prog, description, epilog)
+    made.add_argument("--seeds", type=int, default=SEEDS, help="trainings per variant, the same for all")
+    add_log_options(made)
+    add_settings_help(made, without=SET_KEYS)
+    return made
+
+
+def set_by_comparison(argv: Sequence[str]) -> list[str]:
+    """What is wrong with options of a search, which a comparison is not."""
+    options = [word.partition("=")[0] for word in argv if word.startswith("--")]
+    return [
+        f"{option}: is for searches; a comparison trains every variant to its end with --seeds seeds, leave it out"
+        for option in options
+        if ALIASES.get(option, option[2:]) in SET_KEYS
+    ]
+
+
+def compare(asked: Asked, settings: SweepSettings, kind: str, problems: Sequence[str] = ()) -> int:
+    """Refuse what cannot be run, else run it and print what it came to; the exit code.
+
+    Args:
+        asked: the command line.
+        settings: of the comparison.
+        kind: of the study.
+        problems: further mistakes.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        TrialPlanError: this machine has no room for it.
+    """
+    # Imported here: help does not wait for Optuna.
+    from tune.search.checks import sweep_problems  # noqa: PLC0415
+
+    known = list(dict.fromkeys([*asked.problems, *problems]))
+    if not known:
+        known = [*asked.config.problems(), *sweep_problems(settings, asked.config)]
+    asked = replace(asked, settings=settings, problems=known)
+    asked.require_sound()
+    require_local_room(asked)
+    return run_study(partial(_start, asked, kind), _view(asked), as_json=_as_json(asked))
+
+
+def _start(asked: Asked, kind: str, view: QuietStudyView) -> Study:
+    # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
+    from tune.sweeps import sweep  # noqa: PLC0415
+
+    options = asked.options
+    return sweep(
+        asked.config,
+        asked.settings,
+        name=options.name,
+        view=view,
+        verbose=options.verbose,
+        address=options.address,
+        kind=kind,
+    )
+
+
+def _view(asked: Asked) -> QuietStudyView:
+    return choose_study_view(asked.options.log, quiet=asked.options.quiet)
+
+
+def _as_json(asked: Asked) -> bool:
+    return bool(asked.options.output == "json" or asked.options.log == "jsonl")

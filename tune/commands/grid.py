@@ -1,0 +1,61 @@
+"""``dclf grid``: every combination of some values, as the paper's Table 5 and Figure 4 ask.
+
+dclf grid CONFIG --section.key A,B,... [--section.key A,B,...] [--seeds 5] [--section.key VALUE ...]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tune.checked import from_text
+from tune.commands.comparison import FLAGS, VALUED, compare, comparison_parser, set_by_comparison
+from tune.commands.sweep_options import read_command_line
+from tune.comparisons import grid
+
+EXAMPLES = """\
+examples:
+  dclf grid iemocap --data.shards shards/iemocap --loss.window 2,4,8,16
+  dclf grid my.yaml --loss.gamma_ca 0.1,0.2,0.4,0.8 --loss.gamma_mc 0.1,0.2,0.4,0.8 --seeds 3 --name gammas
+
+A key with several values, parted by commas, is varied; one with a single value is set for all. Every combination is
+trained with the same seeds, chosen on validation and scored once on test. Combinations are compared with the
+configuration itself where it is one of them. Ctrl-C ends the work cleanly; dclf resume goes on with it.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the grid as the command line says; the exit code."""
+    made = comparison_parser("dclf grid", "Train every combination of values.", EXAMPLES)
+    words, varied = varied_values(argv)
+    asked = read_command_line(words, made, FLAGS, VALUED, values=False)
+    settings = grid(
+        {key: {"choices": values} for key, values in varied.items()},
+        seeds=asked.options.seeds,
+        settings=asked.settings,
+    )
+    nothing = [] if varied else ["grid: must vary a key, as in --loss.window 2,4,8,16; every key has one value"]
+    return compare(asked, settings, "grid", [*set_by_comparison(argv), *nothing])
+
+
+def varied_values(argv: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:
+    """Take ``--section.key A,B`` and ``--section.key=A,B`` out of a command line.
+
+    Returns:
+        The other words; dotted key -> its values.
+    """
+    rest: list[str] = []
+    varied: dict[str, list[Any]] = {}
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        option, equals, value = word.partition("=")
+        own = option.startswith("--") and "." in option
+        if own and not equals and words:
+            value = words[0]
+        if own and "," in value and not value.startswith(("[", "{")):
+            varied[option[2:]] = [from_text(part) for part in value.split(",")]
+            words = words if equals else words[1:]
+        else:
+            rest.append(word)
+    return rest, varied
