@@ -297,3 +297,11 @@ def test_what_the_run_cannot_do_is_refused(runs: RunStore, graph: str) -> None:
 def test_published_scores_follow_model_and_ablation(preset: str, ablate: str, expected: dict[str, object]) -> None:
     assert published_scores(load_config(preset, {"data.shards": "x", "loss.ablate": ablate})) == expected
     assert published_scores(Config()) == {}
+
+
+def test_the_older_models_were_published_with_one_modality_and_without_dclf() -> None:
+    alone = {"data.shards": "x", "model.name": "aghmn", "loss.ablate": "base", "data.modalities": ["text"]}
+    expected = {"raw": 59.1, "eccs": 54.0, "eics": 25.7, "dataset": "iemocap"}
+    assert published_scores(load_config("iemocap", alone)) == expected
+    for change in ({"loss.ablate": "none"}, {"data.modalities": ["text", "audio"]}):
+        assert published_scores(load_config("iemocap", {**alone, **change})) == {}

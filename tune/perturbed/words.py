@@ -31,10 +31,15 @@ def condition_text(condition: Condition, settings: PerturbationSettings) -> str:
 
 
 def published_scores(config: Config) -> Mapping[str, Any]:
-    """The paper's Table 6 for this model, WF1 in percent, and the dataset; empty where the run's preset has none."""
+    """The paper's Table 6 for this model, WF1 in percent, and the dataset; empty where the run's preset has none.
+
+    DialogueRNN and AGHMN are in its Table 1 alone, without DCLF and with one modality.
+    """
     method = {"none": "dclf", "base": "base"}.get(config.loss.ablate, "")
     try:
-        row = config.published[config.model.name]["table6"][method]
+        tables = config.published[config.model.name]
+        alone = method == "base" and len(config.data.modalities) == 1
+        row = tables["table1"] if alone and "table1" in tables else tables["table6"][method]
         values = {name: float(row[name]) for name in ("raw", "eccs", "eics")}
     except (KeyError, TypeError, ValueError):  # users' own files may say nothing, or other things
         return {}
