@@ -40,6 +40,34 @@ def classification_scores(targets: ArrayLike, predictions: ArrayLike, class_name
     return scores
 
 
+def shift_scores(
+    targets: ArrayLike, predictions: ArrayLike, shifts: ArrayLike, class_names: Sequence[str]
+) -> dict[str, float]:
+    """WF1 of the utterances with and without emotion shift (Table 7).
+
+    Args:
+        targets: as for ``classification_scores``, and so are the others.
+        predictions: likewise.
+        shifts: bool [N], which utterances shift, see ``dclf.data.emotion_shifts``.
+        class_names: likewise.
+
+    Returns:
+        ``shift/wf1`` and ``no_shift/wf1``; a side without utterances has none.
+
+    Raises:
+        ValueError: as ``classification_scores``, or ``shifts`` has another length.
+    """
+    true, predicted = _checked(targets, predictions, len(class_names))
+    shifting = np.asarray(shifts, dtype=np.bool_)
+    if shifting.shape != true.shape:
+        raise ValueError(f"shifts must be [{len(true)}] like the targets, has shape {shifting.shape}")
+    return {
+        f"{side}/wf1": classification_scores(true[chosen], predicted[chosen], class_names)["wf1"]
+        for side, chosen in (("shift", shifting), ("no_shift", ~shifting))
+        if chosen.any()
+    }
+
+
 def confusion(targets: ArrayLike, predictions: ArrayLike, class_names: Sequence[str]) -> NDArray[np.int64]:
     """Counts int64 [C, C]: row true class, column predicted class. Arguments and errors as above."""
     classes = len(class_names)

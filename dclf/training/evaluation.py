@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from dclf.data.batch import Batch
 from dclf.data.reader import ShardSet
+from dclf.data.shifts import emotion_shifts
 from dclf.inference import Predictor
-from dclf.metrics import classification_scores, confusion
+from dclf.metrics import classification_scores, confusion, shift_scores
 from dclf.models.framework import DCLF
 from dclf.training.batches import batches
 from dclf.training.local import LocalSource
@@ -20,33 +22,58 @@ from dclf.training.reports import SplitReport
 from dclf.training.workers import Workers
 
 
-def predictions(
-    model: DCLF, collated: Iterable[Batch], workers: Workers
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Targets and predicted classes, int64 [T] each, of all workers' utterances."""
-    targets: list[NDArray[np.int64]] = []
-    classes: list[NDArray[np.int64]] = []
-    for batch in _on_device(collated, workers.device):
-        targets.append(batch.labels.cpu().numpy())
-        classes.append(model.predict(batch).argmax(dim=-1).cpu().numpy())
-    shares = workers.gather((_joined(targets), _joined(classes)))
-    return _joined([share[0] for share in shares]), _joined([share[1] for share in shares])
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of N utterances.
+
+    Attributes:
+        targets: int64 [N].
+        classes: int64 [N], the predicted ones.
+        shifts: bool [N], which utterances shift in emotion.
+    """
+
+    targets: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    shifts: NDArray[np.bool_]
+
+
+def predictions(model: DCLF, collated: Iterable[Batch], workers: Workers) -> Predictions:
+    """Predict every worker's utterances; the same result on all of them."""
+    parts = [_predicted(model, batch) for batch in _on_device(collated, workers.device)]
+    shares = workers.gather(_joined(parts))
+    return _joined(shares)
 
 
 def evaluate_split(
-    model: DCLF, collated: Iterable[Batch], workers: Workers, split: str, class_names: tuple[str, ...]
+    model: DCLF,
+    collated: Iterable[Batch],
+    workers: Workers,
+    split: str,
+    class_names: tuple[str, ...],
+    *,
+    shifts: bool = True,
 ) -> SplitReport:
     """Score a split; the same report on every worker.
+
+    Args:
+        model: the model.
+        collated: this worker's share of the split.
+        workers: all of them.
+        split: its name.
+        class_names: emotion of each class index.
+        shifts: whether utterances with and without emotion shift are scored apart too.
 
     Raises:
         ValueError: the split has no utterance.
     """
-    targets, classes = predictions(model, collated, workers)
+    found = predictions(model, collated, workers)
+    targets, classes = found.targets, found.classes
     if not len(targets):
         raise ValueError(f"split {split!r} must have utterances to score, has none; check it with `dclf data inspect`")
+    apart = shift_scores(targets, classes, found.shifts, class_names) if shifts else {}
     return SplitReport(
         split=split,
-        scores=classification_scores(targets, classes, class_names),
+        scores={**classification_scores(targets, classes, class_names), **apart},
         confusion=confusion(targets, classes, class_names).tolist(),
         utterances=len(targets),
     )
@@ -66,8 +93,20 @@ def score_predictor(predictor: Predictor, shards: ShardSet, split: str) -> Split
     return evaluate_split(predictor.model, collated, workers, split, predictor.info.class_names)
 
 
-def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+def _predicted(model: DCLF, batch: Batch) -> Predictions:
+    labels, speakers = batch.labels.cpu().numpy(), batch.speakers.cpu().numpy()
+    ends = np.cumsum(batch.layout.lengths)[:-1]
+    dialogues = zip(np.split(labels, ends), np.split(speakers, ends), strict=True)
+    shifts = np.concatenate([emotion_shifts(emotions, voices) for emotions, voices in dialogues])
+    return Predictions(labels, model.predict(batch).argmax(dim=-1).cpu().numpy(), shifts)
+
+
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    return Predictions(
+        targets=np.concatenate([np.zeros(0, dtype=np.int64), *(part.targets for part in parts)]),
+        classes=np.concatenate([np.zeros(0, dtype=np.int64), *(part.classes for part in parts)]),
+        shifts=np.concatenate([np.zeros(0, dtype=np.bool_), *(part.shifts for part in parts)]),
+    )
 
 
 def _on_device(collated: Iterable[Batch], device: torch.device) -> Iterator[Batch]:

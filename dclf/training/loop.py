@@ -159,7 +159,7 @@ class TrainingRun:
         started = time.perf_counter()
         epoch = self.progress.epoch + 1
         losses = self.train_epoch(epoch)
-        validation = self._evaluate("val")
+        validation = self._evaluate("val", shifts=False)
         improved = self.progress.record(epoch, validation.scores["wf1"])
         if improved:
             self.progress.best_model = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
@@ -218,10 +218,10 @@ class TrainingRun:
         sums = self.workers.sum(torch.tensor([[float(t), float(c)] for t, c in pairs], dtype=torch.float64)).tolist()
         return {n: s[0] for n, s in zip(names, sums, strict=True)}, {n: s[1] for n, s in zip(names, sums, strict=True)}
 
-    def _evaluate(self, split: str) -> SplitReport:
+    def _evaluate(self, split: str, *, shifts: bool) -> SplitReport:
         collated = batches(iter(self.splits[split]), self.batch_size, self.model.modalities)
         with autocast(self.config.train.precision, self.workers.device):
-            return evaluate_split(self.model, collated, self.workers, split, self.info.class_names)
+            return evaluate_split(self.model, collated, self.workers, split, self.info.class_names, shifts=shifts)
 
     def state(self) -> dict[str, Any]:
         """Everything a later process needs to go on as if nothing had happened; complete on rank 0."""
@@ -266,5 +266,5 @@ class TrainingRun:
         return FinalReport(
             class_names=list(self.info.class_names),
             history=self.progress.history,
-            splits={split: self._evaluate(split) for split in score},
+            splits={split: self._evaluate(split, shifts=True) for split in score},
         )

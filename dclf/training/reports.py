@@ -41,7 +41,7 @@ class SplitReport:
 
     Attributes:
         split: ``val`` or ``test``.
-        scores: as ``dclf.metrics.classification_scores`` gives them, in [0, 1].
+        scores: as ``dclf.metrics.classification_scores`` and ``shift_scores`` give them, in [0, 1].
         confusion: [C][C] counts, rows are true classes.
         utterances: how many were scored.
     """

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
-from dclf.metrics import classification_scores, confusion
+from dclf.metrics import classification_scores, confusion, shift_scores
 
 NAMES = ("neutral", "joy", "anger", "fear")
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
@@ -76,3 +76,16 @@ def test_scores_are_those_of_scikit_learn(answers: list[tuple[int, int]]) -> Non
 def test_impossible_input_is_refused(function: object, targets: object, predictions: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         function(targets, predictions, NAMES)  # type: ignore[operator]
+
+
+def test_wf1_with_and_without_shift_is_that_of_the_two_parts() -> None:
+    targets, predictions = [0, 0, 1, 1, 2], [0, 1, 1, 1, 0]
+    shifts = [False, True, True, False, False]
+    found = shift_scores(targets, predictions, shifts, NAMES)
+    assert found == {
+        "shift/wf1": classification_scores([0, 1], [1, 1], NAMES)["wf1"],
+        "no_shift/wf1": classification_scores([0, 1, 2], [0, 1, 0], NAMES)["wf1"],
+    }
+    assert shift_scores([0], [0], [False], NAMES) == {"no_shift/wf1": 1.0}
+    with pytest.raises(ValueError, match=r"shifts must be \[2\] like the targets, has shape \(1,\)"):
+        shift_scores([0, 1], [0, 1], [True], NAMES)

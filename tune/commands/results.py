@@ -75,5 +75,8 @@ def print_split(report: SplitReport, class_names: list[str], *, as_json: bool) -
     for name, row in zip(class_names, report.confusion, strict=True):
         counts = "".join(f"{count:7d}" for count in row)
         print(f"{name:>{width}}{counts}   F1 {percent(report.scores[f'f1/{name}'])}")
+    for side, words in (("no_shift", "without emotion shift"), ("shift", "with emotion shift")):
+        if (key := f"{side}/wf1") in report.scores:
+            print(f"{report.split} WF1 {words} {percent(report.scores[key])}")
     print(f"{report.split} WA {percent(report.scores['wa'])}")
     print(f"{report.split} WF1 {percent(report.scores['wf1'])}", flush=True)

@@ -55,7 +55,7 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         searched_table,
         trials_table,
     )
-    from tune.report.variants import variants_table, verdicts  # noqa: PLC0415
+    from tune.report.variants import shifts_table, variants_table, verdicts  # noqa: PLC0415
 
     progress, name = progress_of(folder), folder.definition.name
     yield f"{folder.definition.kind} {name}: {standing_text(progress)}"
@@ -65,6 +65,7 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         searched_table(folder),
         budget_table(folder, progress),
         variants_table(folder),
+        shifts_table(folder),
         comparison_table(folder),
         trials_table(folder, top_trials(folder, 10), "Best trials"),
         front_table(folder) if several else None,

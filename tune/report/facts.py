@@ -21,7 +21,7 @@ from tune.report.tables import (
     searched_table,
     trials_table,
 )
-from tune.report.variants import variants_table, verdicts
+from tune.report.variants import shifts_table, variants_table, verdicts
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 
@@ -42,6 +42,7 @@ class ReportFacts:
         searched: base configuration, space, versions as a table.
         budget: what was asked for and what happened.
         variants: every variant of a comparison on the test split; None for a search.
+        shifts: the same with and without emotion shift.
         comparison: best against base; without rows where no trial is complete.
         top: the best trials.
         front: the Pareto front; None with one objective.
@@ -57,6 +58,7 @@ class ReportFacts:
     searched: Table
     budget: Table
     variants: Table | None
+    shifts: Table | None
     comparison: Table
     top: Table
     front: Table | None
@@ -83,6 +85,7 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
         searched=searched_table(folder),
         budget=budget_table(folder, progress),
         variants=variants_table(folder),
+        shifts=shifts_table(folder),
         comparison=comparison_table(folder),
         top=trials_table(folder, top_trials(folder, TOP), f"Best trials of study {name}"),
         front=front,

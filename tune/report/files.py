@@ -87,6 +87,7 @@ def _write_tables(folder: StudyFolder, facts: ReportFacts, out: Path) -> Iterato
         yield "variants.csv", _write(out / "variants.csv", variants_csv(folder))
     tables: dict[str, Table | None] = {
         "variants": facts.variants,
+        "shifts": facts.shifts,
         "top": facts.top,
         "comparison": facts.comparison,
         "front": facts.front,

@@ -116,6 +116,42 @@ def variants_table(folder: StudyFolder) -> Table | None:
     )
 
 
+def shifts_table(folder: StudyFolder) -> Table | None:
+    """WF1 of utterances without and with emotion shift, as the paper's Table 7 has it; None without test scores."""
+    found = [one.variant for one in compared_variants(folder)]
+    if not found:
+        return None
+    sides = {"whole": "wf1", "w/o shift": "no_shift/wf1", "w/ shift": "shift/wf1"}
+    papers = [_published_shifts(folder.definition.base.published, variant) for variant in found]
+    rows = [
+        (variant.model, variant.name, *(_over_seeds(variant, key) for key in sides.values()), *paper)
+        for variant, paper in zip(found, papers, strict=True)
+    ]
+    published = any(cell != "–" for paper in papers for cell in paper)
+    width = 5 + 3 * published
+    head = ("model", "variant", *sides, *(f"paper {side}" for side in sides))
+    return Table(
+        title=f"Test WF1 (%) of study {folder.definition.name} on emotion shift",
+        head=head[:width],
+        rows=tuple(row[:width] for row in rows),
+        numeric=2,
+    )
+
+
+def _over_seeds(variant: Variant, key: str) -> str:
+    values = [scores[key] for scores in variant.test.values() if key in scores]
+    return _mean(WF1, values) if values else "–"
+
+
+def _published_shifts(published: Mapping[str, Any], variant: Variant) -> list[str]:
+    """The paper's row where nothing but the base model and the framework are chosen."""
+    method = {"none": "dclf", "base": "base"}.get(variant.params.get(ABLATE, ""), "")
+    row = published.get(variant.model, {}).get("table7", {}).get(method, {})
+    alone = variant.params.keys() <= {MODEL, ABLATE}
+    keys = ("whole", "without_shift", "with_shift")
+    return [WF1.number(row[key] / 100) if alone and key in row else "–" for key in keys]
+
+
 def verdicts(folder: StudyFolder) -> Iterator[str]:
     """A sentence for every variant with a reference: what was measured, and whether it confirms the paper."""
     found = compared_variants(folder)

@@ -10,7 +10,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from dclf.config import ABLATIONS, Config
-from dclf.data import read_shards, write_shards
+from dclf.data import emotion_shifts, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
@@ -253,3 +253,16 @@ def test_an_empty_split_is_refused_before_work(config: Config, shards: ShardSet,
 def test_a_gpu_where_none_is_is_refused(config: Config, shards: ShardSet) -> None:
     with pytest.raises(ValueError, match=r"train\.device"):
         run(with_(config, "train", device="gpu"), shards)
+
+
+def test_utterances_with_emotion_shift_are_scored_apart(config: Config, shards: ShardSet) -> None:
+    final = run(config, shards)
+    dialogues = list(LocalSource(shards, config.data.modalities).dialogues("test"))
+    count = sum(int(emotion_shifts(d.labels, d.speakers).sum()) for d in dialogues)
+    scores, total = final.splits["test"].scores, final.splits["test"].utterances
+    assert 0 < count < total
+    assert {"shift/wf1", "no_shift/wf1"} <= scores.keys()
+    # WF1 of the whole lies between those of its parts, but for how classes mix.
+    low, high = sorted((scores["shift/wf1"], scores["no_shift/wf1"]))
+    assert low - 0.1 < scores["wf1"] < high + 0.1
+    assert not any("shift" in name for report in final.history for name in report.validation)

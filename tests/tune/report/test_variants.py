@@ -14,7 +14,7 @@ from dclf.data import generate, write_shards
 from tests.tune.report.samples import BASE, add_trial
 from tune.comparisons import ablation, grid
 from tune.report.facts import report_facts
-from tune.report.variants import compared_variants, variants_csv, variants_table, verdicts
+from tune.report.variants import compared_variants, shifts_table, variants_csv, variants_table, verdicts
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyDefinition, StudyFolder
 
@@ -23,8 +23,11 @@ PAPER = {
         "table3": {"base": {"wf1": 67.4}},
         "table4": {"none": 72.07, "no_cacl": 69.95, "no_mccl": 68.02},
         "table5_window": {"2": 70.29, "4": 71.05},
+        "table7": {"dclf": {"whole": 72.07, "without_shift": 75.86, "with_shift": 65.47}},
     }
 }
+
+SHIFT = {"shift/wf1": 0.4, "no_shift/wf1": 0.8, "f1/sad": 0.5}
 
 
 def study(storage: Path, settings: SweepSettings, base: Config = BASE) -> StudyFolder:
@@ -37,7 +40,7 @@ def study(storage: Path, settings: SweepSettings, base: Config = BASE) -> StudyF
 def add_tested(folder: StudyFolder, params: dict[str, Any], wf1: list[float]) -> None:
     trial = add_trial(folder, params, [[value + 0.01] for value in wf1])
     for seed, value in enumerate(wf1):
-        folder.ledger.test(trial.number, seed, {"wf1": value, "wa": value - 0.02, "f1/sad": 0.5})
+        folder.ledger.test(trial.number, seed, {**SHIFT, "wf1": value, "wa": value - 0.02})
 
 
 @pytest.fixture
@@ -151,3 +154,22 @@ def test_generated_data_confirm_nothing_of_the_papers(tmp_path: Path) -> None:
     add_tested(folder, {"loss.ablate": "none"}, [0.7, 0.72])
     add_tested(folder, {"loss.ablate": "base"}, [0.6, 0.61])
     assert list(verdicts(folder))[-1].startswith("The data are generated")
+
+
+def test_emotion_shift_has_a_table_of_its_own(ablations: StudyFolder) -> None:
+    table = shifts_table(ablations)
+    assert table is not None
+    assert table.head[:5] == ("model", "variant", "whole", "w/o shift", "w/ shift")
+    assert table.head[5:] == ("paper whole", "paper w/o shift", "paper w/ shift")
+    rows = {row[1]: row[2:] for row in table.rows}
+    assert rows["DCLF"] == ("71.00 ± 1.00", "80.00 ± 0.00", "40.00 ± 0.00", "72.07", "75.86", "65.47")
+    assert rows["base model"][3:] == ("–", "–", "–")
+
+
+def test_scores_of_before_know_no_shift(tmp_path: Path) -> None:
+    folder = study(tmp_path, ablation(parts=["base"], seeds=1))
+    trial = add_trial(folder, {"loss.ablate": "none"}, [[0.7]])
+    folder.ledger.test(trial.number, 0, {"wf1": 0.7, "wa": 0.7})
+    table = shifts_table(folder)
+    assert table is not None
+    assert table.rows == (("mmgcn", "DCLF", "70.00", "–", "–"),)
