@@ -55,7 +55,7 @@ def grid(space: Mapping[str, Any], *, seeds: int = SEEDS, settings: SweepSetting
         settings or SweepSettings(),
         space=dict(space),
         seeds=seeds,
-        trials=0,
+        trials=_combinations(space),
         time="",
         sampler="grid",
         scheduler="none",
@@ -65,3 +65,14 @@ def grid(space: Mapping[str, Any], *, seeds: int = SEEDS, settings: SweepSetting
         stop_at=None,
         stop_after=0,
     )
+
+
+def _combinations(space: Mapping[str, Any]) -> int:
+    """How many there are; 0 for a space that cannot be counted or is none, which the sweep's checks will say."""
+    # Imported here: help does not wait for Optuna.
+    from tune.search.space import Space  # noqa: PLC0415
+
+    try:
+        return len(Space.of(dict(space)).grid)
+    except ValueError:
+        return 0

@@ -41,6 +41,7 @@ def test_ablations_leave_out_every_part_by_default(asked: list[Any]) -> None:
     assert made.space["loss.ablate"]["choices"][0] == "none"
     assert set(made.space["loss.ablate"]["choices"]) == {"none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"}
     assert (made.seeds, made.sampler, made.scheduler, made.test, made.concurrency) == (3, "grid", "none", "all", 1)
+    assert made.trials == 2 * 6
 
 
 def test_some_parts_are_compared_with_the_whole(asked: list[Any]) -> None:
