@@ -48,9 +48,10 @@ def main() -> None:
         if {(model, "none"), (model, "base")} <= drops.keys():
             test = paired(drops[model, "none"], drops[model, "base"])
             smaller = 1 - mean(drops[model, "none"]) / mean(drops[model, "base"])
+            interval = f"[{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
             print(
-                f"\n{model}: the EICS drop is {100 * smaller:.0f} % smaller with DCLF, "
-                f"{100 * test.difference:+.2f} points [{100 * test.low:+.2f}, {100 * test.high:+.2f}], p {test.p:.4f}, {test.count} seeds"
+                f"\n{model}: the EICS drop is {100 * smaller:.0f} % smaller with DCLF, {100 * test.difference:+.2f} "
+                f"points {interval}, p {test.p:.4f}, {test.count} seeds"
             )
 
 
