@@ -11,13 +11,13 @@ by a paired t-test over seeds.
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
+from statistics import fmean
 
 from dclf.inference import predictor_of
 from dclf.training import checkpoint
 from tune.perturbations import PerturbationSettings, RunName, perturb_model
-from tune.report.scores import deviation
+from tune.report.scores import WF1
 from tune.report.statistics import paired
 from tune.study.folder import StudyFolder
 
@@ -41,13 +41,13 @@ def main() -> None:
             seed: scored(study, trial.number, seed, Path(arguments.out), arguments.draws) for seed in sorted(trial.runs)
         }
         drops[model, part] = {seed: found["raw"] - found["eics"] for seed, found in scores.items()}
-        cells = [text([found[name] for found in scores.values()]) for name in ("raw", *KINDS)]
+        cells = [WF1.mean_text([found[name] for found in scores.values()]) for name in ("raw", *KINDS)]
         name = {"none": f"{model} + dclf", "base": model}.get(part, f"{model} + dclf ({part})")
-        print(f"| {name} | {' | '.join(cells)} | {text(list(drops[model, part].values()))} |", flush=True)
+        print(f"| {name} | {' | '.join(cells)} | {WF1.mean_text(list(drops[model, part].values()))} |", flush=True)
     for model in sorted({model for model, _ in drops}):
         if {(model, "none"), (model, "base")} <= drops.keys():
             test = paired(drops[model, "none"], drops[model, "base"])
-            smaller = 1 - mean(drops[model, "none"]) / mean(drops[model, "base"])
+            smaller = 1 - fmean(drops[model, "none"].values()) / fmean(drops[model, "base"].values())
             interval = f"[{100 * test.low:+.2f}, {100 * test.high:+.2f}]"
             print(
                 f"\n{model}: the EICS drop is {100 * smaller:.0f} % smaller with DCLF, {100 * test.difference:+.2f} "
@@ -61,17 +61,6 @@ def scored(study: StudyFolder, number: int, seed: int, out: Path, draws: int) ->
     run = RunName(id=f"{study.definition.name}-{number}-s{seed}", name=f"trial {number}, seed {seed}")
     report = perturb_model(predictor, run, PerturbationSettings(draws=draws), out=out).report
     return {"raw": report.raw, **{kind: report.score(kind).wf1 for kind in KINDS}}
-
-
-def mean(values: dict[int, float]) -> float:
-    return math.fsum(values.values()) / len(values)
-
-
-def text(values: list[float]) -> str:
-    """Percent, with the deviation over seeds."""
-    spread = deviation(values)
-    shown = f"{100 * math.fsum(values) / len(values):.2f}"
-    return shown if math.isnan(spread) else f"{shown} ± {100 * spread:.2f}"
 
 
 if __name__ == "__main__":

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
 from tune.commands.options import add_log_options
-from tune.commands.study_views import QuietStudyView, choose_study_view
 from tune.commands.sweep_options import ALIASES, Asked, add_settings_help, require_local_room, sweep_parser
-from tune.commands.sweep_results import run_study
+from tune.commands.sweep_results import run_asked
 from tune.comparisons import SEEDS
 from tune.search.settings import SweepSettings
-
-if TYPE_CHECKING:
-    from tune.sweeps import Study
 
 FLAGS = ("--help", "-h", "--quiet", "--verbose")
 VALUED = ("--name", "--address", "--log", "--output", "--seeds")
@@ -67,28 +61,4 @@ def compare(asked: Asked, settings: SweepSettings, kind: str, problems: Sequence
     asked = replace(asked, settings=settings, problems=known)
     asked.require_sound()
     require_local_room(asked)
-    return run_study(partial(_start, asked, kind), _view(asked), as_json=_as_json(asked))
-
-
-def _start(asked: Asked, kind: str, view: QuietStudyView) -> Study:
-    # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
-    from tune.sweeps import sweep  # noqa: PLC0415
-
-    options = asked.options
-    return sweep(
-        asked.config,
-        asked.settings,
-        name=options.name,
-        view=view,
-        verbose=options.verbose,
-        address=options.address,
-        kind=kind,
-    )
-
-
-def _view(asked: Asked) -> QuietStudyView:
-    return choose_study_view(asked.options.log, quiet=asked.options.quiet)
-
-
-def _as_json(asked: Asked) -> bool:
-    return bool(asked.options.output == "json" or asked.options.log == "jsonl")
+    return run_asked(asked, kind=kind)

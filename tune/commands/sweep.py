@@ -8,19 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
 from tune.commands.options import add_log_options
 from tune.commands.reference import annotated_sweep, annotated_yaml
-from tune.commands.study_views import QuietStudyView, choose_study_view
 from tune.commands.sweep_options import Asked, add_settings_help, read_command_line, require_local_room, sweep_parser
-from tune.commands.sweep_results import run_study
+from tune.commands.sweep_results import run_asked
 from tune.config_files import ConfigError
-
-if TYPE_CHECKING:
-    from tune.sweeps import Study
 
 EXAMPLES = """\
 examples:
@@ -50,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         return _print_config(asked)
     asked.require_sound()
     require_local_room(asked)
-    return _sweep(asked)
+    return run_asked(asked)
 
 
 def _print_config(asked: Asked) -> int:
@@ -60,26 +55,6 @@ def _print_config(asked: Asked) -> int:
     settings = replace(asked.settings, space=sweep_space(asked.settings, asked.config).spec)
     sys.stdout.write(f"{annotated_yaml(asked.config)}\n{annotated_sweep(settings)}")
     return 0
-
-
-def _sweep(asked: Asked) -> int:
-    options = asked.options
-    as_json = options.output == "json" or options.log == "jsonl"
-
-    def work(view: QuietStudyView) -> Study:
-        # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
-        from tune.sweeps import sweep  # noqa: PLC0415
-
-        return sweep(
-            asked.config,
-            asked.settings,
-            name=options.name,
-            view=view,
-            verbose=options.verbose,
-            address=options.address,
-        )
-
-    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
 
 
 def parser() -> ArgumentParser:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
-from tune.commands.study_views import QuietStudyView
+from tune.commands.study_views import QuietStudyView, choose_study_view
 from tune.report.dataset import dataset_note
 from tune.report.scores import scores_of, short_names, value_text
 from tune.report.variants import Compared, compared_variants, variants_table, verdicts
@@ -21,9 +21,37 @@ from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
+    from tune.commands.sweep_options import Asked
     from tune.sweeps import Study
 
 NAME_WIDTH = 11
+
+
+def run_asked(asked: Asked, **study: str) -> int:
+    """Run the study of a sound command line, and print what it came to; the exit code.
+
+    Args:
+        asked: the command line.
+        study: what else ``tune.sweeps.sweep`` shall know of it, such as its ``kind``.
+    """
+    options = asked.options
+
+    def work(view: QuietStudyView) -> Study:
+        # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
+        from tune.sweeps import sweep  # noqa: PLC0415
+
+        return sweep(
+            asked.config,
+            asked.settings,
+            name=options.name,
+            view=view,
+            verbose=options.verbose,
+            address=options.address,
+            **study,
+        )
+
+    as_json = options.output == "json" or options.log == "jsonl"
+    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
 
 
 def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, as_json: bool) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from tune.perturbed.report import ConditionScore, PerturbationReport
+from tune.report.scores import WF1
 from tune.report.tables import Table
 
 LABELS = {"cut": "up to the target", "eccs": "ECCS", "eics": "EICS"}
@@ -23,7 +23,7 @@ def tables(report: PerturbationReport) -> Iterator[Table]:
 
 def _substitutions(report: PerturbationReport, scores: list[ConditionScore]) -> Table:
     """Table 6: a row for the model, and one for what the paper has."""
-    rows = [(report.model, _percent(report.raw), *(_cell(score) for score in scores))]
+    rows = [(report.model, WF1.number(report.raw), *(_cell(score) for score in scores))]
     if report.published:
         rows.append((f"published, {report.published['dataset']}", *_published(report, scores)))
     draws = max(len(score.values) for score in scores)
@@ -49,7 +49,7 @@ def _damage(report: PerturbationReport, scores: list[ConditionScore]) -> Table:
     shares = sorted({score.share for score in scores if score.share is not None})
     rows = [(f"{100 * share:g} %", *(found.get((*column, share), "–") for column in columns)) for share in shares]
     return Table(
-        title=f"{_title(report)}, damaged modalities, masks of seed {report.seed}; raw {_percent(report.raw)}",
+        title=f"{_title(report)}, damaged modalities, masks of seed {report.seed}; raw {WF1.number(report.raw)}",
         head=("utterances hit", *(f"{modality}, {kind}" for modality, kind in columns)),
         rows=tuple(rows),
     )
@@ -61,14 +61,9 @@ def _title(report: PerturbationReport) -> str:
 
 def _cell(score: ConditionScore) -> str:
     """``63.70 ± 0.42 (↓3.70)``."""
-    spread = "" if math.isnan(score.deviation) else f" ± {_percent(score.deviation)}"
-    return f"{_percent(score.wf1)}{spread} {_change(100 * score.drop)}"
+    return f"{WF1.mean_text(score.values)} {_change(100 * score.drop)}"
 
 
 def _change(points: float) -> str:
     """What is lost, in points, as the paper marks it."""
     return f"({'↑' if points < 0 else '↓'}{abs(points):.2f})"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"

@@ -139,7 +139,7 @@ def result_lines(folder: StudyFolder) -> Iterator[str]:
     yield f"Best is trial {best.number}: {first.label} {score_text(first, 0, best)}{percent}."
     if values := sealed_values(folder, best, first.name):
         label = first.label.replace("validation", "test")
-        yield f"The sealed test split, scored once: {label} {first.text(values, sum(values) / len(values))}{percent}."
+        yield f"The sealed test split, scored once: {label} {first.mean_text(values)}{percent}."
     if base is None:
         yield "The base configuration itself was not tried, so there is no gain to state."
     elif base.number == best.number:

@@ -68,11 +68,18 @@ class Score:
         spread = deviation(values)
         return shown if math.isnan(spread) else f"{shown} ± {self.number(spread)}"
 
+    def mean_text(self, values: Sequence[float]) -> str:
+        """``text`` of values that are all known: their own mean."""
+        return self.text(values, math.fsum(values) / len(values))
+
     def number(self, value: float) -> str:
         """Percent with two decimals, or four significant digits of what is no share."""
         if math.isnan(value):
             return "–"
         return f"{value * self.scale:.2f}" if self.is_share else f"{value:.4g}"
+
+
+WF1, WA = Score(name="wf1"), Score(name="wa")
 
 
 def scores_of(definition: StudyDefinition) -> tuple[Score, ...]:

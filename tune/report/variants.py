@@ -15,7 +15,7 @@ from typing import Any
 
 from tune.report.dataset import dataset_note
 from tune.report.ranking import value_at
-from tune.report.scores import Score, deviation, short_names, value_text
+from tune.report.scores import WA, WF1, short_names, value_text
 from tune.report.statistics import Paired, holm, paired
 from tune.report.table import param_keys, seed_values
 from tune.report.tables import Table
@@ -33,7 +33,6 @@ NAMES = {
 }
 """``loss.ablate`` -> the row's name in the paper's Table 4."""
 SIGNIFICANT = 0.05
-WF1, WA = Score(name="wf1"), Score(name="wa")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +139,7 @@ def shifts_table(folder: StudyFolder) -> Table | None:
 
 def _over_seeds(variant: Variant, key: str) -> str:
     values = [scores[key] for scores in variant.test.values() if key in scores]
-    return _mean(WF1, values) if values else "–"
+    return WF1.mean_text(values) if values else "–"
 
 
 def _published_shifts(published: Mapping[str, Any], variant: Variant) -> list[str]:
@@ -253,7 +252,7 @@ def _against(variant: Variant, reference: Variant | None) -> Paired | None:
 def _row(one: Compared, *, published: bool) -> tuple[str, ...]:
     variant, test = one.variant, one.paired
     wa = [scores["wa"] for scores in variant.test.values()]
-    measured = [_mean(WF1, list(variant.wf1.values())), _mean(WA, wa)]
+    measured = [WF1.mean_text(list(variant.wf1.values())), WA.mean_text(wa)]
     row = [variant.model, variant.name, str(len(variant.test)), *measured]
     row += _tested(test, one.p)
     if published:
@@ -268,12 +267,6 @@ def _tested(test: Paired | None, p: float) -> list[str]:
     interval = "–" if math.isnan(test.low) else f"[{_points(test.low)}, {_points(test.high)}]"
     effect = "–" if math.isnan(test.effect) else f"{test.effect:.2f}"
     return [_points(test.difference), interval, _p(p), effect]
-
-
-def _mean(score: Score, values: list[float]) -> str:
-    shown = score.number(math.fsum(values) / len(values))
-    spread = deviation(values)
-    return shown if math.isnan(spread) else f"{shown} ± {score.number(spread)}"
 
 
 def _points(difference: float) -> str:

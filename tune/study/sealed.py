@@ -12,29 +12,21 @@ from tune.study.folder import StudyFolder
 from tune.study.recorder import StudyRecorder
 
 
-def score_sealed(
-    folder: StudyFolder, recorder: StudyRecorder, note: Callable[[str], None]
-) -> dict[tuple[int, int], SplitReport]:
+def score_sealed(folder: StudyFolder, recorder: StudyRecorder, note: Callable[[str], None]) -> None:
     """Score on test what ``sweep.test`` names, each training once in the study's life.
 
     Args:
         folder: the study; all of its trials have ended.
         recorder: writes to MLflow.
         note: hears when there is more than a winner to score.
-
-    Returns:
-        (trial, seed) -> report, of those scored now.
     """
     waiting = untested(folder)
     if folder.definition.sweep.test == "all" and waiting:
         note(f"scoring {len(waiting)} trained models on the test split, each once")
-    scored = {}
     for number, seed in waiting:
         report = score_checkpoint(_latest(folder.checkpoint(number, seed)))
         folder.ledger.test(number, seed, report.scores)
         recorder.tested(number, seed, report)
-        scored[number, seed] = report
-    return scored
 
 
 def _latest(place: Path) -> Path:

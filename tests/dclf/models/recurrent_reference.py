@@ -91,3 +91,14 @@ def gradients(model: BaseModel, output: tuple[Tensor, ...]) -> dict[str, Tensor]
     probe = sum((rows * torch.randn(rows.shape, generator=generator, dtype=rows.dtype)).sum() for rows in output)
     names, parameters = zip(*model.named_parameters(), strict=True)
     return dict(zip(names, torch.autograd.grad(probe, parameters), strict=True))
+
+
+def check_dropout(model: BaseModel, batch: Conversation) -> None:
+    """Dropout is part of training alone, and its gradients are numbers."""
+    still = batch.run(model).hidden
+    assert torch.equal(batch.run(model).hidden, still)
+    model.train()
+    torch.manual_seed(0)
+    output = batch.run(model)
+    assert not torch.allclose(output.hidden, still)
+    assert all(grad.isfinite().all() for grad in gradients(model, (output.hidden, output.context)).values())

@@ -11,7 +11,15 @@ from torch.testing import assert_close
 
 from dclf.config import Config, DataConfig, ModelConfig
 from dclf.models.aghmn import AGHMN, AGHMNConfig
-from tests.dclf.models.recurrent_reference import SPEAKERS, WIDTH, Conversation, GRUWeights, conversations, gradients
+from tests.dclf.models.recurrent_reference import (
+    SPEAKERS,
+    WIDTH,
+    Conversation,
+    GRUWeights,
+    check_dropout,
+    conversations,
+    gradients,
+)
 
 D = 5
 EXAMPLE = Conversation(speakers=((0,) * 5, (0,), (1,) * 8, (0, 2, 0)), seed=4)
@@ -99,14 +107,7 @@ def test_first_utterances_alone_leave_every_parameter_a_gradient() -> None:
 
 
 def test_dropout_is_part_of_training_alone() -> None:
-    model = made(EXAMPLE.modalities)
-    still = EXAMPLE.run(model).hidden
-    assert torch.equal(EXAMPLE.run(model).hidden, still)
-    model.train()
-    torch.manual_seed(0)
-    output = EXAMPLE.run(model)
-    assert not torch.allclose(output.hidden, still)
-    assert all(grad.isfinite().all() for grad in gradients(model, (output.hidden, output.context)).values())
+    check_dropout(made(EXAMPLE.modalities), EXAMPLE)
 
 
 def test_a_bidirectional_form_is_refused() -> None:

@@ -11,7 +11,15 @@ from torch.testing import assert_close
 
 from dclf.config import Config, DataConfig, ModelConfig
 from dclf.models.dialogue_rnn import DialogueRNN, DialogueRNNCell, DialogueRNNConfig
-from tests.dclf.models.recurrent_reference import SPEAKERS, WIDTH, Conversation, GRUWeights, conversations, gradients
+from tests.dclf.models.recurrent_reference import (
+    SPEAKERS,
+    WIDTH,
+    Conversation,
+    GRUWeights,
+    check_dropout,
+    conversations,
+    gradients,
+)
 
 EXAMPLE = Conversation(speakers=((0, 1, 1, 2, 0), (2,), (1, 0, 1, 0, 0, 1, 2), (0, 2, 0)), seed=4)
 
@@ -112,14 +120,7 @@ def test_a_listener_is_updated_on_request() -> None:
 
 
 def test_dropout_is_part_of_training_alone() -> None:
-    model = made(EXAMPLE.modalities, listener=True)
-    still = EXAMPLE.run(model).hidden
-    assert torch.equal(EXAMPLE.run(model).hidden, still)
-    model.train()
-    torch.manual_seed(0)
-    output = EXAMPLE.run(model)
-    assert not torch.allclose(output.hidden, still)
-    assert all(grad.isfinite().all() for grad in gradients(model, (output.hidden, output.context)).values())
+    check_dropout(made(EXAMPLE.modalities, listener=True), EXAMPLE)
 
 
 def test_a_wrong_option_is_told() -> None:

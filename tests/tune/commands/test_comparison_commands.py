@@ -1,6 +1,5 @@
 """The command lines of ``dclf ablate`` and ``dclf grid``: what they ask for, and what they refuse."""
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -19,11 +18,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What reaches the study, instead of running it."""
     found: list[Any] = []
 
-    def keep(work: partial[Any], view: Any, *, as_json: bool) -> int:
-        found.extend(work.args)
+    def keep(sound: Any, *, kind: str) -> int:
+        found.extend([sound, kind])
         return 0
 
-    monkeypatch.setattr(comparison, "run_study", keep)
+    monkeypatch.setattr(comparison, "run_asked", keep)
     return found
 
 
@@ -82,6 +81,8 @@ def test_lists_in_brackets_are_one_value() -> None:
         (["grid", "iemocap"], "grid: must vary a key, as in --loss.window 2,4,8,16"),
         (["grid", "iemocap", *DATA, "--loss.window", "2,x"], "loss.window"),
         (["grid", "iemocap", "--loss.windw", "2,4"], "loss.windw"),
+        (["grid", "iemocap", *DATA, "--loss.window", "2,4", "--loss.window", "8"], "loss.window: must be given once"),
+        (["grid", "iemocap", *DATA, "--loss.window", "2,4", "--loss.window=8,16"], "loss.window: must be given once"),
         (["grid", "nowhere.yaml", "--loss.window", "2,4"], "nowhere.yaml"),
     ],
 )
