@@ -35,7 +35,9 @@ def main(argv: Sequence[str]) -> int:
         settings=asked.settings,
     )
     nothing = [] if varied else ["grid: must vary a key, as in --loss.window 2,4,8,16; every key has one value"]
-    return compare(asked, settings, "grid", [*set_by_comparison(argv), *nothing])
+    given = {word.partition("=")[0].removeprefix("--") for word in words}
+    twice = [f"{key}: must be given once, has several values and more beside them" for key in varied if key in given]
+    return compare(asked, settings, "grid", [*set_by_comparison(argv), *nothing, *twice])
 
 
 def varied_values(argv: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:
@@ -53,7 +55,7 @@ def varied_values(argv: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]
         own = option.startswith("--") and "." in option
         if own and not equals and words:
             value = words[0]
-        if own and "," in value and not value.startswith(("[", "{")):
+        if own and option[2:] not in varied and "," in value and not value.startswith(("[", "{")):
             varied[option[2:]] = [from_text(part) for part in value.split(",")]
             words = words if equals else words[1:]
         else:
