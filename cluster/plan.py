@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # the command line knows PlanError without importing Ray
 
 READ_CPUS = 1
 """Whole CPU slots that must stay free of workers: one read task takes one."""
+CHECKPOINTS_KEPT = 2
+"""Of each training on Ray Train, the latest."""
 
 
 class PlanError(ValueError):

@@ -21,7 +21,7 @@ from dclf.training.source import Source
 READ_HERE_BYTES = 256 << 20
 """Features that this process reads itself, at about 1 GiB/s from a local disk."""
 SPLITS = ("train", "val")
-"""What a search reads; the test split stays sealed."""
+"""What trainings read between start and end; the test split stays sealed."""
 
 
 class SharedDialogues:

@@ -20,6 +20,8 @@ from dclf.training import checkpoint as checkpoints
 NEEDED_BYTES = 256 << 20
 """Space a run must find on a local disk: three checkpoints of the larger models."""
 PROBE_BYTES = 1 << 20
+TRAIN_STORAGE = "train.storage"
+"""The key that names a run's storage; a study's is another."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's list of a run's checkpoints, in the run's folder."""
 
@@ -28,22 +30,25 @@ _FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 
 
 class StorageError(OSError):
-    """Checkpoints cannot be kept at ``train.storage``; the message says why and what to do."""
+    """Checkpoints cannot be kept where the configuration says; the message says why and what to do."""
 
 
-def checked_storage(storage: str, run_name: str, *, resuming: bool = False, needed: int = NEEDED_BYTES) -> Folder:
+def checked_storage(
+    storage: str, run_name: str, *, resuming: bool = False, needed: int = NEEDED_BYTES, key: str = TRAIN_STORAGE
+) -> Folder:
     """The folder for checkpoints, proven writable, with room, and without another run of this name.
 
     Args:
-        storage: ``train.storage``, a folder or any URI that pyarrow or fsspec opens.
+        storage: a folder or any URI that pyarrow or fsspec opens.
         run_name: folder of the run in it.
         resuming: the run may be there already.
         needed: bytes that must be free on a local disk.
+        key: of the configuration, which names the storage.
 
     Raises:
         StorageError: it is unwritable, full, absent, seen by one process only, or the name is taken.
     """
-    with _explained(storage):
+    with _explained(storage, key):
         folder = Folder.of(storage)
         if "memory" in storage.split("://")[:-1]:
             raise OSError("a memory:// store is seen by one process only, workers and driver are several")
@@ -52,8 +57,8 @@ def checked_storage(storage: str, run_name: str, *, resuming: bool = False, need
             raise OSError(f"{needed >> 20} MiB must be free, {free >> 20} MiB are")
     if not resuming and folder.exists(f"{run_name}/{SNAPSHOT}"):
         raise StorageError(
-            f"train.storage: {storage} holds checkpoints of another run named {run_name}; resume that run, or choose "
-            "another name or another train.storage"
+            f"{key}: {storage} holds checkpoints of another run named {run_name}; resume that run, or choose "
+            f"another name or another {key}"
         )
     return folder
 
@@ -135,11 +140,11 @@ def _probe(folder: Folder) -> None:
 
 
 @contextmanager
-def _explained(storage: str) -> Iterator[None]:
+def _explained(storage: str, key: str = TRAIN_STORAGE) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StorageError(
-            f"train.storage: cannot keep checkpoints at {storage} ({error}); free space, make it writable, create the "
+            f"{key}: cannot keep checkpoints at {storage} ({error}); free space, make it writable, create the "
             "bucket, or choose another folder or URI"
         ) from error

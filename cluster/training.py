@@ -13,7 +13,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from cluster.controller import Announcer, HandleSender
 from cluster.driver import Driver, Hooks
 from cluster.events import Sender
-from cluster.plan import TrainingPlan, plan_training
+from cluster.plan import CHECKPOINTS_KEPT, TrainingPlan, plan_training
 from cluster.resources import cluster_resources
 from cluster.signals import Terminated, sigterm_raises
 from cluster.storage import checked_storage
@@ -24,7 +24,6 @@ from dclf.training.reports import EpochReport, FinalReport
 
 __all__ = ["Terminated", "TrainingOutcome", "train_on_ray"]
 
-CHECKPOINTS_KEPT = 2
 START_ATTEMPTS = 3
 """How often Ray Train may fail to start the workers, a minute each, before the run is given up."""
 

@@ -110,6 +110,8 @@ class TrainConfig:
         cpus_per_worker: CPU slots, and threads, of each worker.
         seed: of initialisation, shuffling, dropout and negatives.
         patience: epochs without a better validation WF1 before stopping; 0 never stops early.
+        protocol: sealed scores test once, at the end; paper also looks at it after every epoch, to tell how much
+            better selecting on test would look. The epoch is chosen on validation either way.
         clip_norm: upper bound of the gradient's L2 norm; 0 does not clip.
         precision: fp32, or bf16 for mixed precision.
         compile: run encoders, heads and decoder through torch.compile.
@@ -126,6 +128,7 @@ class TrainConfig:
     cpus_per_worker: int = 1
     seed: int = 0
     patience: int = 0
+    protocol: Literal["sealed", "paper"] = "sealed"
     clip_norm: float = 0.0
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
@@ -137,6 +140,16 @@ class TrainConfig:
     def worker_range(self) -> tuple[int, int]:
         """Fewest and most workers; equal unless training is elastic."""
         return self.workers if isinstance(self.workers, tuple) else (self.workers, self.workers)
+
+    @property
+    def looks_at_test(self) -> bool:
+        """Whether the test split is scored after every epoch."""
+        return self.protocol == "paper"
+
+    @property
+    def epoch_splits(self) -> tuple[str, ...]:
+        """The splits that an epoch reads; a sealed test split is not among them."""
+        return ("train", "val", "test") if self.looks_at_test else ("train", "val")
 
 
 @dataclass(frozen=True, kw_only=True)

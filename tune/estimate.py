@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from cluster.plan import CHECKPOINTS_KEPT
 from cluster.trial_plan import TrialPlan
 from dclf.config import Config
 from tune.probe import Probe
@@ -29,7 +30,7 @@ class Estimate:
         trials: in all; where only time bounds the sweep, as many as it has time for if none ends early.
         seconds: shortest and longest wall time: the scheduler ends as many trials as it can, or none. Trials that run
             when the time is up are finished.
-        checkpoint_bytes: of all trials.
+        checkpoint_bytes: on disk at a time, at most: a search deletes what it needs no more, see ``tune.study.tidy``.
         metric_rows: most numbers that MLflow gets.
         metric_bytes: of those.
         memory_bytes: of all trials that run at a time; for the machines together.
@@ -65,7 +66,7 @@ def estimate(
     return Estimate(
         trials=trials,
         seconds=(min(budget, max(shortest, shortest_trial)), min(budget + longest, _waves(trials, plan) * longest)),
-        checkpoint_bytes=trials * settings.seeds * probe.checkpoint_bytes,
+        checkpoint_bytes=_checkpoints(settings, trials, plan) * probe.checkpoint_bytes,
         metric_rows=rows,
         metric_bytes=rows * ROW_BYTES,
         memory_bytes=plan.concurrency * max(1, plan.workers_per_trial) * probe.memory_bytes,
@@ -96,6 +97,16 @@ def _trial_seconds(config: Config, settings: SweepSettings, plan: TrialPlan, pro
     start = NESTED_START_SECONDS if plan.workers_per_trial else START_SECONDS
     epochs = share * config.train.epochs * probe.seconds_per_epoch / workers
     return settings.seeds * (start + epochs)
+
+
+def _checkpoints(settings: SweepSettings, trials: int, plan: TrialPlan) -> int:
+    """Most checkpoints on disk at a time: of the trials that keep theirs or run, and one being written by each."""
+    each = settings.seeds * (CHECKPOINTS_KEPT if plan.workers_per_trial else 1)
+    running = min(trials, plan.concurrency)
+    # A comparison scores every trial at its end, a population starts from one another's, a front may hold them all.
+    all_stay = settings.test == "all" or settings.scheduler == "pbt" or len(settings.objectives) > 1
+    kept = trials if all_stay else min(trials, settings.keep + running)
+    return kept * each + running
 
 
 def _trials(settings: SweepSettings, combinations: int | None) -> int:

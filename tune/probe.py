@@ -37,7 +37,7 @@ class Probe:
     """What was measured.
 
     Attributes:
-        seconds_per_epoch: of training and validation, alone on its threads.
+        seconds_per_epoch: of training and scoring, alone on its threads.
         share: of the utterances that were trained on; 1 where the probe ran whole epochs.
         memory_bytes: most memory that this process held.
         checkpoint_bytes: of one training's checkpoint.
@@ -95,7 +95,7 @@ def _affordable(part: _Part, seconds: float) -> int:
 def _measure(config: Config, shards: ShardSet, dialogues: int) -> _Part:
     """Prepare a run on the first dialogues, then train two epochs; the second one counts, the first warms up."""
     begun = time.perf_counter()
-    sizes = {split: len(shards.index(split).lengths) for split in ("train", "val")}
+    sizes = {split: len(shards.index(split).lengths) for split in config.train.epoch_splits}
     part = min(1.0, dialogues / sizes["train"])
     limits = {split: max(1, round(part * size)) for split, size in sizes.items()}
     run = TrainingRun(config, FirstDialogues(LocalSource(shards, config.data.modalities), limits), shards)
@@ -109,7 +109,7 @@ def _measure(config: Config, shards: ShardSet, dialogues: int) -> _Part:
         share=share,
         memory_bytes=_most_memory(),
         checkpoint_bytes=_checkpoint_bytes(run),
-        metrics_per_epoch=len(last.losses) + len(last.validation) + 1,
+        metrics_per_epoch=len(last.losses) + len(last.validation) + len(last.peeked) + 1,
     )
     return _Part(found, limits["train"], time.perf_counter() - begun)
 
@@ -138,7 +138,7 @@ def _fill_bank(run: TrainingRun) -> None:
 
 
 def _share(shards: ShardSet, limits: dict[str, int]) -> float:
-    """Of the utterances of training and validation, those among the first dialogues."""
+    """Of the utterances of the splits that an epoch reads, those among the first dialogues."""
     lengths = [(shards.index(split).lengths, limit) for split, limit in limits.items()]
     return float(sum(each[:limit].sum() for each, limit in lengths) / sum(each.sum() for each, _ in lengths))
 

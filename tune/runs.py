@@ -31,7 +31,7 @@ from tune.settings import ConfigError
 from tune.tracking.find import RunRecord, find_run
 from tune.tracking.run import RunTracker
 from tune.tracking.store import Store, TrackingError, connect, resolve_tracking_uri
-from tune.view import NoView, View
+from tune.view import TEST_IS_WATCHED, NoView, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +141,8 @@ class _Tracked:
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
             tracker.checkpoint(_run_folder(self.config, tracker.run_id))
             self.view.started(self.config, plan_lines, tracker.run_name, tracker.run_id)
+            if self.config.train.looks_at_test:
+                self.view.note(TEST_IS_WATCHED)
             outcome = self._train(tracker)
             self._finish(tracker, outcome)
             return TrainedRun(

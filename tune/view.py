@@ -7,6 +7,11 @@ from typing import Protocol
 from dclf.config import Config
 from dclf.training.reports import EpochReport, FinalReport
 
+TEST_IS_WATCHED = (
+    "warning: train.protocol paper looks at the test split after every epoch; epochs are still chosen on validation, "
+    "and the sealed test scores are the ones to report"
+)
+
 
 class View(Protocol):
     """Hears of the stages of a run, in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ class EpochReport:
         validation: scores on the validation split as ``dclf.metrics.classification_scores`` gives them, in [0, 1].
         best_epoch: the epoch with the best validation WF1 so far.
         best_wf1: that WF1.
-        seconds: wall-clock time of the epoch, validation included.
+        seconds: wall-clock time of the epoch, scoring included.
+        peeked: scores on the test split after this epoch, under ``train.protocol: paper`` only; not for reporting.
     """
 
     epoch: int
@@ -29,6 +30,7 @@ class EpochReport:
     best_epoch: int
     best_wf1: float
     seconds: float
+    peeked: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and numbers, ready for JSON."""
@@ -53,6 +55,40 @@ class SplitReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Optimism:
+    """What selecting the epoch on the test split would have pretended (``train.protocol: paper``).
+
+    Attributes:
+        epoch: the one with the best test WF1; of equal ones the first.
+        scores: its model's on test, in [0, 1].
+        sealed_wf1: test WF1 of the epoch that was selected on validation, the one to report.
+    """
+
+    epoch: int
+    scores: Mapping[str, float]
+    sealed_wf1: float
+
+    @property
+    def gap(self) -> float:
+        """How much better the test-selected WF1 looks than the sealed one, in percentage points."""
+        return 100 * (self.scores["wf1"] - self.sealed_wf1)
+
+
+def optimism(history: Sequence[EpochReport], sealed_wf1: float) -> Optimism | None:
+    """What selecting on test would have pretended; None where no epoch looked at test.
+
+    Args:
+        history: one report per epoch.
+        sealed_wf1: test WF1 of the epoch selected on validation, in [0, 1].
+    """
+    looked = [report for report in history if report.peeked]
+    if not looked:
+        return None
+    best = max(looked, key=lambda report: report.peeked["wf1"])
+    return Optimism(epoch=best.epoch, scores=best.peeked, sealed_wf1=sealed_wf1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinalReport:
     """A finished run: its history and the best model's scores, test scored once.
 
@@ -65,6 +101,12 @@ class FinalReport:
     class_names: list[str]
     history: list[EpochReport]
     splits: dict[str, SplitReport] = field(default_factory=dict)
+
+    @property
+    def optimism(self) -> Optimism | None:
+        """What selecting on test would have pretended; None where no epoch looked at test, or test was not scored."""
+        sealed = self.splits.get("test")
+        return None if sealed is None else optimism(self.history, sealed.scores["wf1"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and numbers, ready for JSON."""

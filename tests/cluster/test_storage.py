@@ -20,6 +20,12 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
         checked_storage(str(tmp_path / "file" / "store"), "run")
 
 
+def test_a_study_s_storage_has_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match=r"^sweep\.storage: cannot keep checkpoints"):
+        checked_storage(str(tmp_path / "file" / "store"), "", resuming=True, key="sweep.storage")
+
+
 def test_a_read_only_file_system_is_refused() -> None:
     with pytest.raises(StorageError, match=r"train\.storage"):
         checked_storage("/proc/dclf-store", "run")

@@ -89,6 +89,21 @@ def test_a_killed_worker_is_replaced_and_changes_nothing(config: Config, changed
     assert kept[-1] == Path(killed.checkpoint).name
 
 
+def test_looking_at_test_changes_nothing_of_what_two_workers_do(config: Config, changed: Change) -> None:
+    sealed = train_on_ray(changed(config, workers=2), run_name="sealed")
+    heard: list[EpochReport] = []
+    paper = train_on_ray(changed(config, workers=2, protocol="paper"), run_name="paper", on_epoch=heard.append)
+    assert heard == paper.final.history
+    looked = [report.peeked["wf1"] for report in heard]
+    blind = replace(paper, final=replace(paper.final, history=[replace(report, peeked={}) for report in heard]))
+    assert metrics(blind) == metrics(sealed)
+    found = paper.final.optimism
+    assert found is not None
+    assert (found.epoch, found.scores["wf1"]) == (looked.index(max(looked)) + 1, max(looked))
+    assert found.sealed_wf1 == looked[heard[-1].best_epoch - 1]
+    assert sealed.final.optimism is None
+
+
 def test_an_error_of_the_run_itself_is_raised_as_it_was_and_not_tried_again(config: Config, changed: Change) -> None:
     restarts: list[int] = []
     with pytest.raises(NonFiniteLossError, match="epoch 1"):

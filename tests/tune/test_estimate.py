@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,9 +28,30 @@ def test_without_a_scheduler_trials_times_epochs() -> None:
     trial = 2 * (START_SECONDS + 45 * 2.0)
     assert found.seconds == pytest.approx((10 * trial / 4, 3 * trial))
     assert found.trials == 10
-    assert found.checkpoint_bytes == 10 * 2 * 3_000_000
+    assert found.checkpoint_bytes == ((5 + 4) * 2 + 4) * 3_000_000, "of the best five and of four that run, which write"
     assert found.metric_rows == 10 * 2 * 45 * 20
     assert found.memory_bytes == 4 * 500_000_000
+
+
+@pytest.mark.parametrize(
+    ("change", "checkpoints"),
+    [
+        ({}, 7 + 4 + 4),
+        ({"trials": 8}, 8 + 4),
+        ({"trials": 2}, 2 + 2),
+        ({"seeds": 3}, 3 * (7 + 4) + 4),
+        ({"test": "all"}, 20 + 4),
+        ({"scheduler": "pbt"}, 20 + 4),
+        ({"objectives": {"wf1": "maximize", "wa": "maximize"}}, 20 + 4),
+        ({"workers_per_trial": 2}, 2 * (7 + 1) + 1),
+    ],
+)
+def test_the_disk_holds_what_is_kept_what_runs_and_what_is_being_written(
+    change: dict[str, Any], checkpoints: int
+) -> None:
+    settings = replace(SweepSettings(trials=20, scheduler="none", keep=7), **change)
+    found = estimate(CONFIG, settings, layout(settings), PROBE)
+    assert found.checkpoint_bytes == checkpoints * PROBE.checkpoint_bytes
 
 
 def test_asha_s_rungs_by_hand() -> None:

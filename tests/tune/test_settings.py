@@ -10,6 +10,8 @@ from tune.config_files import ConfigError, read_config_file
 from tune.settings import config_types, describe, load_config, preset_names, read_config
 
 SOUND = {"data.shards": "shards"}
+TABLE1_PRESETS = ("iemocap-aghmn", "iemocap-dialogue-rnn", "meld-aghmn", "meld-dialogue-rnn")
+DCLF_PRESETS = tuple(name for name in preset_names() if name not in TABLE1_PRESETS)
 
 
 def write(folder: Path, text: str, name: str = "run.yaml") -> Path:
@@ -175,7 +177,7 @@ def test_a_mistyped_preset_is_named(tmp_path: Path) -> None:
     assert "is 'imocap'; did you mean iemocap?" in problem
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", [*DCLF_PRESETS])
 def test_presets_are_sound_and_carry_their_published_results(name: str) -> None:
     config = load_config(name, SOUND)
     results = config.published[config.model.name]
@@ -186,7 +188,7 @@ def test_presets_are_sound_and_carry_their_published_results(name: str) -> None:
 
 
 def test_presets_hold_the_paper_s_values() -> None:
-    values = {name: load_config(name, SOUND) for name in preset_names()}
+    values = {name: load_config(name, SOUND) for name in DCLF_PRESETS}
     assert {
         name: (c.model.name, c.loss.window, c.loss.gamma_ca, c.loss.gamma_mc, c.loss.temperature, c.train.batch_size)
         for name, c in values.items()
@@ -202,6 +204,31 @@ def test_presets_hold_the_paper_s_values() -> None:
         "meld": (1e-3, 0.0, "none"),
         "meld-ddin": (1e-4, 1e-5, "none"),
     }
+
+
+@pytest.mark.parametrize("name", TABLE1_PRESETS)
+def test_the_older_models_presets_are_the_setting_of_table_1(name: str) -> None:
+    config = load_config(name, SOUND)
+    dataset, _, model = name.partition("-")
+    assert config.model.name == model.replace("-", "_")
+    assert (config.data.modalities, config.loss.ablate, config.model.causal) == (("text",), "base", True)
+    assert config.published["dataset"] == dataset
+    assert ("table1" in config.published.get(config.model.name, {})) == (dataset == "iemocap")
+
+
+def test_the_older_models_presets_hold_their_authors_values() -> None:
+    values = {name: load_config(name, SOUND) for name in TABLE1_PRESETS}
+    assert {
+        name: (c.train.lr, c.train.weight_decay, c.train.batch_size, c.train.epochs, c.train.clip_norm)
+        for name, c in values.items()
+    } == {
+        "iemocap-aghmn": (5e-4, 0.0, 1, 60, 5.0),
+        "iemocap-dialogue-rnn": (1e-4, 1e-5, 30, 60, 0.0),
+        "meld-aghmn": (5e-4, 0.0, 1, 20, 5.0),
+        "meld-dialogue-rnn": (5e-4, 1e-5, 30, 100, 0.0),
+    }
+    weighted = {name for name, c in values.items() if c.loss.class_weights == "balanced"}
+    assert weighted == {"iemocap-dialogue-rnn"}
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -77,6 +77,8 @@ class RichView(LivePanel, QuietView):
             f"[bold green]{percent(report.validation['wf1'])}[/]  "
             f"best [bold]{percent(report.best_wf1)}[/] (epoch {report.best_epoch})"
         )
+        if report.peeked:
+            validation += f"  peeked test WF1 {percent(report.peeked['wf1'])}"
         return [progress, Text.from_markup(f"loss     {losses}"), Text.from_markup(f"val WF1  {validation}")]
 
     def _elapsed(self) -> str:

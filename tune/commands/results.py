@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from dclf.config import Config
 from dclf.training.reports import FinalReport, SplitReport
 from tune.commands.options import print_json
-from tune.commands.views import percent
+from tune.commands.views import optimism_text, paper_result, percent
 
 if TYPE_CHECKING:
     from tune.runs import TrainedRun
 
 
 def run_result(run: TrainedRun) -> dict[str, Any]:
-    """A finished run as JSON has it: ids, checkpoint, and the scores of ``val`` and ``test`` in [0, 1]."""
+    """A finished run as JSON has it: ids, checkpoint, the scores of ``val`` and ``test`` in [0, 1], and ``paper``."""
     best = best_epoch(run.final)
     splits = {name: dict(split.scores) for name, split in run.final.splits.items()}
     return {
@@ -24,6 +24,7 @@ def run_result(run: TrainedRun) -> dict[str, Any]:
         "tracking_uri": run.tracking_uri,
         "best_epoch": best,
         **splits,
+        **paper_result(run.final),
     }
 
 
@@ -33,11 +34,16 @@ def best_epoch(final: FinalReport) -> int | None:
 
 
 def published_wf1(config: Config) -> float | None:
-    """The test WF1, in percent, that ``published`` gives for this model and ablation (Tables 3 and 4)."""
+    """The test WF1, in percent, that ``published`` gives for this model and ablation.
+
+    Those of Tables 3 and 4; of a base model on one modality that of Table 1, where it is in there.
+    """
     try:
         tables = config.published[config.model.name]
-        wf1 = tables["table3"]["base"]["wf1"] if config.loss.ablate == "base" else tables["table4"][config.loss.ablate]
-        return float(wf1)
+        if config.loss.ablate != "base":
+            return float(tables["table4"][config.loss.ablate])
+        alone = len(config.data.modalities) == 1 and "table1" in tables
+        return float(tables["table1"]["raw"] if alone else tables["table3"]["base"]["wf1"])
     except (KeyError, TypeError, ValueError):  # users' own files may say nothing, or other things
         return None
 
@@ -52,6 +58,8 @@ def print_run(run: TrainedRun, config: Config, *, as_json: bool) -> None:
     print(f"tracked at  {run.tracking_uri}")
     if (published := published_wf1(config)) is not None:
         print(f"published   test WF1 {published:.2f} on {config.published.get('dataset', 'another dataset')}")
+    if (optimism := run.final.optimism) is not None:
+        print(f"not sealed  {optimism_text(optimism)}")
     for name in ("val", "test"):
         if name in run.final.splits:
             print(f"{name} WF1 {percent(run.final.splits[name].scores['wf1'])}", flush=True)

@@ -7,10 +7,10 @@ the views write to stderr, save for JSON lines, which are made to be piped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from dclf.config import Config
-from dclf.training.reports import EpochReport, FinalReport
+from dclf.training.reports import EpochReport, FinalReport, Optimism
 from tune.commands.view_forms import JsonLines, Lines, Quiet
 from tune.view import NoView
 
@@ -78,7 +78,8 @@ class JsonLinesView(JsonLines, QuietView):
 
     def finished(self, final: FinalReport) -> None:
         """Write the scores, without the history that was written already."""
-        self._write("finished", class_names=final.class_names, splits=final.to_dict()["splits"])
+        paper = paper_result(final)
+        self._write("finished", class_names=final.class_names, splits=final.to_dict()["splits"], **paper)
 
 
 class Clock:
@@ -115,9 +116,10 @@ def losses_text(losses: Mapping[str, float]) -> str:
 
 
 def validation_text(report: EpochReport) -> str:
-    """Validation WF1 and the best so far, in percent."""
+    """Validation WF1 and the best so far, in percent; the test WF1 where the epoch looked at it."""
     wf1 = percent(report.validation["wf1"])
-    return f"val WF1 {wf1}  best {percent(report.best_wf1)} (epoch {report.best_epoch})"
+    peeked = f"  peeked test WF1 {percent(report.peeked['wf1'])}" if report.peeked else ""
+    return f"val WF1 {wf1}  best {percent(report.best_wf1)} (epoch {report.best_epoch}){peeked}"
 
 
 def score_lines(final: FinalReport) -> Sequence[str]:
@@ -129,6 +131,21 @@ def score_lines(final: FinalReport) -> Sequence[str]:
     ]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
+
+
+def paper_result(final: FinalReport) -> dict[str, Any]:
+    """Key ``paper`` as JSON has it: the epoch selected on test, its scores and the gap in percentage points."""
+    found = final.optimism
+    if found is None:
+        return {}
+    return {"paper": {"epoch": found.epoch, "test": dict(found.scores), "optimism_gap": found.gap}}
+
+
+def optimism_text(found: Optimism) -> str:
+    """``test WF1 73.10 where test chose epoch 17, optimism gap +1.03``."""
+    return (
+        f"test WF1 {percent(found.scores['wf1'])} where test chose epoch {found.epoch}, optimism gap {found.gap:+.2f}"
+    )
 
 
 def restart_text(count: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dclf.config import Config
-from dclf.training.reports import EpochReport, FinalReport
+from dclf.training.reports import EpochReport, FinalReport, Optimism
 from tune.tracking.redact import clean, without_secrets
 from tune.tracking.writes import Write
 
@@ -85,10 +85,11 @@ def metric_names(values: Mapping[str, float], prefix: str) -> dict[str, float]:
 
 
 def epoch_metrics(report: EpochReport) -> dict[str, float]:
-    """``loss/<term>``, ``val/<score>`` and the epoch's duration."""
+    """``loss/<term>``, ``val/<score>``, the epoch's duration, and ``peeked_test/<score>`` where it looked at test."""
     return {
         **metric_names(report.losses, "loss"),
         **metric_names(report.validation, "val"),
+        **metric_names(report.peeked, "peeked_test"),
         "epoch_seconds": report.seconds,
     }
 
@@ -100,6 +101,12 @@ def final_metrics(final: FinalReport) -> dict[str, float]:
         last = final.history[-1]
         found |= {"val/best_wf1": last.best_wf1, "best_epoch": float(last.best_epoch)}
     return found
+
+
+def paper_metrics(found: Optimism) -> dict[str, float]:
+    """Scores of the epoch that test chose, in [0, 1], that epoch, and the optimism gap in percentage points."""
+    scores = {f"paper/test_{name}": found.scores[name] for name in ("wf1", "wa")}
+    return {**scores, "paper/epoch": float(found.epoch), "paper/optimism_gap": found.gap}
 
 
 def best_epoch(final: FinalReport) -> int:

@@ -135,6 +135,9 @@ class RunTracker:
         scores, step = records.final_metrics(final), records.best_epoch(final)
         write = writes.metrics(scores, step)
         self._put(write)
+        if final.optimism is not None:
+            # Apart from the scores, which the logged model gets too: they are another epoch's.
+            self._put(writes.metrics(records.paper_metrics(final.optimism), final.optimism.epoch))
         self._put_results(final)
         if model_folder is not None:
             packed = self._spool.new_file("model")

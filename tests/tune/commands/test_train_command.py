@@ -1,11 +1,13 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dclf.config import Config
+from dclf.training.reports import FinalReport
 from tests.tune.commands.conftest import Runs
 from tune.commands import train as train_module
 from tune.commands.main import main
@@ -37,6 +39,11 @@ def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys:
         ("iemocap", {}, 72.07),
         ("iemocap", {"loss.ablate": "no_ica"}, 70.11),
         ("iemocap", {"model.name": "ddin", "loss.ablate": "base"}, 66.70),
+        ("iemocap-dialogue-rnn", {}, 62.2),
+        ("iemocap-aghmn", {"data.modalities": "audio"}, 59.1),
+        ("iemocap-aghmn", {"data.modalities": "text,audio"}, None),
+        ("iemocap-aghmn", {"loss.ablate": "none"}, None),
+        ("meld-aghmn", {}, None),
         (None, {}, None),
         (None, {"published": {"mmgcn": 5}}, None),
     ],
@@ -56,6 +63,44 @@ def test_json_is_the_last_line(runs: Runs, capsys: Shown) -> None:
     assert result["val"]["wf1"] == 0.625
     assert (result["run_id"], result["checkpoint"], result["best_epoch"]) == ("3f2a", "store/bold", 2)
     assert runs.trained[0][2] is True
+
+
+def looked_at_test(final: FinalReport) -> FinalReport:
+    """The same run under the paper's protocol."""
+    seen = [{"wf1": wf1, "wa": wf1} for wf1 in (0.5, 0.7, 0.7307)]
+    history = [replace(report, peeked=scores) for report, scores in zip(final.history, seen, strict=True)]
+    return replace(final, history=history)
+
+
+def test_what_test_would_have_chosen_stands_apart_from_the_sealed_score(runs: Runs, capsys: Shown) -> None:
+    runs.final = looked_at_test(runs.final)
+    assert main(["train", "iemocap", *SHARDS, "--train.protocol", "paper", "--quiet"]) == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "not sealed  test WF1 73.07 where test chose epoch 3, optimism gap +1.00",
+        "val WF1 62.50",
+        "test WF1 72.07",
+    ]
+    assert main(["train", "iemocap", *SHARDS, "--output", "json", "--quiet"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["test"]["wf1"] == 0.7207
+    assert result["paper"] == {
+        "epoch": 3,
+        "test": {"wf1": 0.7307, "wa": 0.7307},
+        "optimism_gap": pytest.approx(1.0),
+    }
+
+
+def test_a_sealed_run_says_nothing_of_optimism(runs: Runs, capsys: Shown) -> None:
+    assert main(["train", "iemocap", *SHARDS, "--output", "json", "--quiet"]) == 0
+    assert "paper" not in json.loads(capsys.readouterr().out)
+    assert main(["train", "iemocap", *SHARDS, "--quiet"]) == 0
+    assert "sealed" not in capsys.readouterr().out
+
+
+def test_an_unknown_protocol_is_a_mistake(runs: Runs, capsys: Shown) -> None:
+    assert main(["train", "iemocap", *SHARDS, "--train.protocol", "open"]) == 2
+    assert "train.protocol: must be" in capsys.readouterr().err
+    assert not runs.trained
 
 
 def test_json_lines_hold_every_event_and_the_result(runs: Runs, capsys: Shown) -> None:

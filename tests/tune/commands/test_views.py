@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -56,6 +57,24 @@ def test_json_lines_are_one_object_per_event(history: list[EpochReport], final: 
     assert events[0]["config"]["data"]["shards"] == "shards/demo"
     assert {key: value for key, value in events[1].items() if key != "event"} == history[0].to_dict()
     assert events[4]["splits"]["test"]["confusion"] == [[3, 1], [1, 3]]
+
+
+def test_what_an_epoch_saw_on_test_is_named_as_such(history: list[EpochReport], final: FinalReport) -> None:
+    looked = [replace(report, peeked={"wf1": 0.7}) for report in history]
+    plain, lines = io.StringIO(), io.StringIO()
+    with PlainView(plain) as view:
+        view.epoch(looked[0])
+    assert "val WF1 50.00  best 50.00 (epoch 1)  peeked test WF1 70.00  2.0 s" in plain.getvalue()
+    moving, console = live([0.0])
+    with moving:
+        moving.epoch(looked[0])
+        assert "peeked test WF1 70.00" in frame(moving, console)
+    with JsonLinesView(lines) as told:
+        told.epoch(looked[0])
+        told.finished(replace(final, history=looked))
+    epoch, finished = (json.loads(line) for line in lines.getvalue().splitlines())
+    assert epoch["peeked"] == {"wf1": 0.7}
+    assert finished["paper"]["optimism_gap"] == pytest.approx(-2.07)
 
 
 def test_json_lines_say_that_a_run_failed() -> None:

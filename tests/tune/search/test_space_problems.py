@@ -63,6 +63,7 @@ def test_one_mistake_one_line(spec: Any, text: str) -> None:
         ("data.shards", {"choices": ["a", "b"]}, "cannot be searched: the trials of a study see one data set"),
         ("train.seed", {"low": 0, "high": 5, "int": True}, "cannot be searched: sweep.seeds trains each trial"),
         ("train.workers", {"choices": [1, 2]}, "cannot be searched: all trials of a study have the same slots"),
+        ("train.protocol", {"choices": ["sealed", "paper"]}, "cannot be searched: it changes no training"),
         ("track.name", {"choices": ["a"]}, "cannot be searched: it changes no training"),
         ("loss.window", {"low": 2, "high": 20}, "loss.window: must be a whole number, is 2.0; write int: true"),
         ("train.lr", {"low": 0, "high": 1}, "allows 0.0, but train.lr: must be above 0 and finite, is 0.0"),

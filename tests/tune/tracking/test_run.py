@@ -1,6 +1,7 @@
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from cluster.signals import Terminated
 from dclf.config import Config
+from dclf.training.reports import EpochReport
 from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, cut_short, epoch, fall, final
 from tune.tracking.run import NoTracker, RunTracker, Tracker
 from tune.tracking.store import Store, TrackingError, connect
@@ -37,6 +39,39 @@ def finished(keeper: Store, home: Path, trained_model: Path) -> Any:
             tracker.checkpoint(f"/checkpoints/{number}")
         tracker.finish(final(), trained_model)
     return keeper.client.get_run(tracker.run_id)
+
+
+def looked(report: EpochReport) -> EpochReport:
+    """An epoch under the paper's protocol: best on test in the second."""
+    wf1 = {1: 0.2, 2: 0.375, 3: 0.25}[report.epoch]
+    return replace(report, peeked={"wf1": wf1, "wa": 0.5, "f1/joy!": 0.1})
+
+
+def test_what_was_seen_on_test_is_never_under_the_sealed_names(keeper: Store, home: Path, trained_model: Path) -> None:
+    with RunTracker(keeper, home / "unsent", tell=pytest.fail) as tracker:
+        tracker.start(CONFIG, CARD)
+        for number in (1, 2, 3):
+            tracker.epoch(looked(epoch(number)))
+        tracker.finish(replace(final(), history=[looked(report) for report in final().history]), trained_model)
+    run = keeper.client.get_run(tracker.run_id)
+    history = keeper.client.get_metric_history(tracker.run_id, "peeked_test/wf1")
+    assert [(point.step, point.value) for point in history] == [(1, 0.2), (2, 0.375), (3, 0.25)]
+    metrics = run.data.metrics
+    assert metrics["peeked_test/f1/joy_"] == 0.1
+    assert len(keeper.client.get_metric_history(tracker.run_id, "test/wf1")) == 1
+    assert metrics["test/wf1"] == 0.25
+    assert {key: value for key, value in metrics.items() if key.startswith("paper/")} == {
+        "paper/test_wf1": 0.375,
+        "paper/test_wa": 0.5,
+        "paper/epoch": 2.0,
+        "paper/optimism_gap": 12.5,
+    }
+    model = keeper.client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    assert not any(metric.key.startswith("paper/") for metric in model.metrics), "they are another epoch's"
+
+
+def test_a_sealed_run_has_no_such_metrics(finished: Any) -> None:
+    assert not any(key.startswith(("paper/", "peeked_test/")) for key in finished.data.metrics)
 
 
 def artifact(store: Store, run: Any, path: str) -> Path:
