@@ -46,7 +46,7 @@ class CheckedSource:
     Args:
         source: where the dialogues come from.
         info: what the shards declare.
-        modalities: the features that the source gives.
+        modalities: the features that the run reads; what else the source gives, for other runs, is left out.
     """
 
     def __init__(self, source: Source, info: DatasetInfo, modalities: Sequence[str]) -> None:
@@ -55,12 +55,13 @@ class CheckedSource:
         self._sound: set[str] = set()
 
     def dialogues(self, split: str) -> Iterator[Dialogue]:
-        """The source's own.
+        """The source's own, with the features that the run reads.
 
         Raises:
             DataError: a dialogue breaks a rule of the shard format.
         """
-        for dialogue in self._source.dialogues(split):
+        for given in self._source.dialogues(split):
+            dialogue = replace(given, features={m: given.features[m] for m in self._info.widths if m in given.features})
             if split not in self._sound and (problems := validate_dialogue(dialogue, self._info)):
                 raise DataError(problems, f"the {split} split is not valid (`dclf data validate` looks at all of it)")
             yield dialogue

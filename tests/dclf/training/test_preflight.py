@@ -115,3 +115,12 @@ def test_later_passes_are_not_looked_at_again(shards: ShardSet) -> None:
     first = len(list(source.dialogues("val")))
     inner.sound = False
     assert len(list(source.dialogues("val"))) == first
+
+
+def test_features_that_other_runs_read_are_left_out(shards: ShardSet) -> None:
+    """Trials of a study share one source, which has what any of them reads."""
+    source = CheckedSource(LocalSource(shards, shards.info.modalities), shards.info, ("text",))
+    alone = CheckedSource(LocalSource(shards, ("text",)), shards.info, ("text",))
+    for shared, own in zip(source.dialogues("train"), alone.dialogues("train"), strict=True):
+        assert list(shared.features) == list(own.features) == ["text"]
+        assert np.array_equal(shared.features["text"], own.features["text"])
