@@ -11,47 +11,38 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dclf.data import ShardSet, read_shards
+from dclf.data import read_shards
 from dclf.inference import Predictor
 from dclf.perturb import Outcome
-from tune.config_files import ConfigError
-from tune.perturbed.data import conditions, read_data, score_condition
+from tune.perturbed.data import read_data
 from tune.perturbed.files import SuiteFolder, write_results
+from tune.perturbed.kept import StudyPerturbations, load_study_perturbations
+from tune.perturbed.one_model import ModelTest, RunName, require_modalities, require_possible
+from tune.perturbed.published import model_label
 from tune.perturbed.record import record_test
 from tune.perturbed.report import ConditionScore, PerturbationReport
 from tune.perturbed.settings import PerturbationSettings
+from tune.perturbed.study import OUT, perturb_study
 from tune.perturbed.substitutes import Substitutes
 from tune.perturbed.view import NoPerturbationView, PerturbationView
-from tune.perturbed.words import condition_text, model_label, published_scores
+from tune.perturbed.words import condition_text
 from tune.tracking.redact import without_secrets
-from tune.tracking.store import RUNS_FOLDER, resolve_tracking_uri
+from tune.tracking.store import resolve_tracking_uri
 from tune.trained import trained_model
 
 __all__ = [
+    "OUT",
     "ConditionScore",
     "PerturbationReport",
     "PerturbationSettings",
     "PerturbationTest",
     "RunName",
+    "StudyPerturbations",
+    "load_study_perturbations",
     "perturb",
     "perturb_model",
+    "perturb_study",
 ]
-
-OUT = f"{RUNS_FOLDER}/perturbations"
-"""Where substitutions and results go unless told otherwise."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunName:
-    """Whose model is tested.
-
-    Attributes:
-        id: MLflow's, or another that can name a folder.
-        name: for people.
-    """
-
-    id: str
-    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +100,7 @@ def perturb(
         ValueError: the training split has no replacement for an emotion, or a stored draw is damaged.
         OSError: the files cannot be written.
     """
-    _require_possible(settings := settings or PerturbationSettings())
+    require_possible(settings := settings or PerturbationSettings())
     uri = resolve_tracking_uri(uri)
     record, predictor = trained_model(uri, run)
     names = RunName(id=record.run_id, name=record.name)
@@ -143,64 +134,27 @@ def perturb_model(
         ValueError: the training split has no replacement for an emotion, or a stored draw is damaged.
         OSError: the files cannot be written.
     """
-    _require_possible(settings := settings or PerturbationSettings())
-    _require_modalities(settings, predictor)
+    require_possible(settings := settings or PerturbationSettings())
+    require_modalities(settings, predictor.modalities)
     shard_set = read_shards(shards or predictor.config.data.shards)
     place = SuiteFolder.make(out, shard_set.manifest.sha256)
     substitutes = Substitutes(folder=place.substitutions, split=settings.split, seed=settings.seed)
-    test = _Test(run, predictor, shard_set, settings)
-    report = test.report(tuple(test.outcomes(substitutes, view or NoPerturbationView())))
+    test = ModelTest(run, predictor, shard_set, settings)
+    report = test.report(tuple(_outcomes(test, substitutes, view or NoPerturbationView())))
     files = write_results(report, place.results(run.id, settings.split))
     return PerturbationTest(report=report, files=tuple(files), substitutions=place.substitutions)
 
 
-@dataclass(frozen=True)
-class _Test:
-    """One model before one shard set."""
-
-    run: RunName
-    predictor: Predictor
-    shards: ShardSet
-    settings: PerturbationSettings
-
-    def outcomes(self, substitutes: Substitutes, view: PerturbationView) -> Iterator[Outcome]:
-        """Score condition after condition, the raw one first."""
-        data = read_data(self.predictor, self.shards, self.settings)
-        wanted = list(conditions(self.settings, causal=self.predictor.config.model.causal))
-        pool = f"replacements from {len(data.pool)} training dialogues, kept in {substitutes.folder}"
-        view.started(self._title(), [pool], len(wanted))
-        for condition in wanted:
-            outcome = score_condition(self.predictor, data, substitutes, condition)
-            view.scored(condition_text(condition, self.settings), outcome.scores["wf1"])
-            yield outcome
-
-    def report(self, outcomes: tuple[Outcome, ...]) -> PerturbationReport:
-        """What came of it."""
-        config, test = self.predictor.config, self.settings.split == "test"
-        return PerturbationReport(
-            run_id=self.run.id,
-            run_name=self.run.name,
-            model=model_label(config),
-            dataset=self.shards.info.dataset,
-            shards_sha256=self.shards.manifest.sha256,
-            split=self.settings.split,
-            seed=self.settings.seed,
-            outcomes=outcomes,
-            published=published_scores(config) if test else {},
-        )
-
-    def _title(self) -> str:
-        model, run = model_label(self.predictor.config), f"{self.run.name} ({self.run.id})"
-        return f"{model} on the {self.settings.split} split of {without_secrets(self.shards.path)}, run {run}"
+def _outcomes(test: ModelTest, substitutes: Substitutes, view: PerturbationView) -> Iterator[Outcome]:
+    """Score condition after condition, the raw one first."""
+    data = read_data(test.predictor, test.shards, test.settings)
+    pool = f"replacements from {len(data.pool)} training dialogues, kept in {substitutes.folder}"
+    view.started(_title(test), [pool], len(test.conditions()))
+    for condition, outcome in test.outcomes(data, substitutes):
+        view.scored(condition_text(condition, test.settings), outcome.scores["wf1"])
+        yield outcome
 
 
-def _require_possible(settings: PerturbationSettings) -> None:
-    if problems := settings.problems():
-        raise ConfigError(problems)
-
-
-def _require_modalities(settings: PerturbationSettings, predictor: Predictor) -> None:
-    asked = dict.fromkeys(m for corruption in settings.corruptions for m in corruption.modalities)
-    if lacking := [m for m in asked if m not in predictor.modalities]:
-        known = ", ".join(predictor.modalities)
-        raise ConfigError([f"corruptions: must damage what the model reads ({known}), name {', '.join(lacking)}"])
+def _title(test: ModelTest) -> str:
+    model, run = model_label(test.predictor.config), f"{test.run.name} ({test.run.id})"
+    return f"{model} on the {test.settings.split} split of {without_secrets(test.shards.path)}, run {run}"

@@ -32,8 +32,8 @@ from tune.config_files import ConfigError
 from tune.perturbations import PerturbationSettings, PerturbationTest, RunName, perturb, perturb_model
 from tune.perturbed.data import Cut, Draw, Raw, conditions
 from tune.perturbed.files import SuiteFolder
+from tune.perturbed.published import published_scores
 from tune.perturbed.tables import tables
-from tune.perturbed.words import published_scores
 from tune.settings import load_config
 from tune.tracking.run import RunTracker
 from tune.tracking.store import TrackingError, connect

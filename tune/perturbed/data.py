@@ -100,21 +100,34 @@ def read_data(predictor: Predictor, shards: ShardSet, settings: PerturbationSett
 
 
 def score_condition(
-    predictor: Predictor, data: PerturbationData, substitutes: Substitutes, condition: Condition
+    predictor: Predictor,
+    data: PerturbationData,
+    substitutes: Substitutes,
+    condition: Condition,
+    *,
+    device: str = "cpu",
 ) -> Outcome:
     """What the model says of every utterance of the targets under one condition.
+
+    Args:
+        predictor: the model.
+        data: what the condition is made from.
+        substitutes: the stored draws.
+        condition: one of ``conditions``.
+        device: where the model is.
 
     Raises:
         ValueError: the training split has no replacement for an emotion, or the stored draw is another one.
     """
     match condition:
         case Raw():
-            return score_raw(predictor, data.targets)
+            return score_raw(predictor, data.targets, device=device)
         case Cut():
-            return score_substituted(predictor, data.targets, data.targets, own_context(data.targets))
+            drawn = own_context(data.targets)
+            return score_substituted(predictor, data.targets, data.targets, drawn, device=device)
         case Draw(kind, number):
             drawn = substitutes.draw(data.targets, data.pool, kind, number)
-            return score_substituted(predictor, data.targets, data.pool, drawn)
+            return score_substituted(predictor, data.targets, data.pool, drawn, device=device)
         case Corruption():
             assert data.moments is not None
-            return score_corrupted(predictor, data.targets, condition, data.moments)
+            return score_corrupted(predictor, data.targets, condition, data.moments, device=device)

@@ -10,16 +10,19 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from dclf.perturb import Outcome
+from tune.perturbed.kept import RESULTS, SUMMARY
 from tune.perturbed.report import PerturbationReport
 from tune.perturbed.tables import tables
+from tune.report.tables import Table
 
 _DIGITS = 16
 _COLUMNS = ("name", "kind", "modality", "share", "draws", "wf1", "wf1_std", "drop")
@@ -70,9 +73,27 @@ def write_results(report: PerturbationReport, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [
-        _arrow(results_table(report), folder / "results.arrow"),
-        *(_text(folder / name, text) for name, text in _texts(report)),
+        _arrow(results_table(report), folder / RESULTS),
+        *(write_text(folder / name, text) for name, text in _texts(report)),
     ]
+
+
+def write_training(report: PerturbationReport, folder: Path, facts: Mapping[str, Any]) -> None:
+    """Keep the test of one training of a study: results, then the summary, which says that they are whole.
+
+    Args:
+        report: what the test found.
+        folder: from ``tune.perturbed.kept.training_folder``.
+        facts: further entries of the summary.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # An older summary would vouch for the newer results.
+    (folder / SUMMARY).unlink(missing_ok=True)
+    _arrow(results_table(report), folder / RESULTS)
+    write_text(folder / SUMMARY, json.dumps({**report.to_dict(), **facts}, indent=1) + "\n")
 
 
 def results_table(report: PerturbationReport) -> pa.Table:
@@ -114,15 +135,24 @@ def _repeated(value: object, kind: pa.DataType, count: int) -> pa.Array:
 
 
 def _texts(report: PerturbationReport) -> Iterator[tuple[str, str]]:
+    yield SUMMARY, json.dumps(report.to_dict(), indent=1) + "\n"
+    yield "scores.csv", _csv(report)
+    yield from table_texts(list(tables(report)), report.run_name)
+
+
+def table_texts(made: Sequence[Table], name: str) -> Iterator[tuple[str, str]]:
+    """``table.md`` and ``table.tex`` with some tables.
+
+    Args:
+        made: the tables.
+        name: whose they are, for LaTeX's labels.
+    """
     # Imported here: templates and pandas, for the files alone.
     from tune.report.latex import latex_table  # noqa: PLC0415
     from tune.report.markdown import markdown_escape, markdown_table  # noqa: PLC0415
 
-    made = list(tables(report))
-    yield "summary.json", json.dumps(report.to_dict(), indent=1) + "\n"
-    yield "scores.csv", _csv(report)
     yield "table.md", "\n\n".join(f"{markdown_escape(t.title)}.\n\n{markdown_table(t)}" for t in made) + "\n"
-    latex = [latex_table(t, f"tab:perturbation-{report.run_name}-{number}") for number, t in enumerate(made, 1)]
+    latex = [latex_table(t, f"tab:perturbation-{name}-{number}") for number, t in enumerate(made, 1)]
     yield "table.tex", "\n".join(latex).replace("↓", r"$\downarrow$").replace("↑", r"$\uparrow$")
 
 
@@ -142,7 +172,8 @@ def _arrow(table: pa.Table, path: Path) -> Path:
     return path
 
 
-def _text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file, whole or not at all; its path."""
     with _whole(path) as file:
         file.write_text(text, encoding="utf-8")
     return path

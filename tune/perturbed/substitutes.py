@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dclf.perturb import (
-    Conversations,
     Kind,
+    Labelled,
     Substitutions,
     fingerprint,
     read_substitutions,
@@ -34,12 +34,12 @@ class Substitutes:
         """Where a draw is kept."""
         return self.folder / f"{self.split}-{kind}-seed{self.seed}-draw{draw}.arrow"
 
-    def draw(self, targets: Conversations, pool: Conversations, kind: Kind, draw: int) -> Substitutions:
+    def draw(self, targets: Labelled, pool: Labelled, kind: Kind, draw: int) -> Substitutions:
         """The stored draw; drawn and stored where it is not there yet.
 
         Args:
-            targets: all dialogues of the split.
-            pool: those of the training split.
+            targets: all dialogues of the split, or their index.
+            pool: those of the training split, or their index.
             kind: of substitution.
             draw: its number.
 
@@ -66,5 +66,5 @@ def _identity(found: Substitutions) -> tuple[object, ...]:
     return (found.kind, found.seed, found.draw, found.pool, *_dialogues(found))
 
 
-def _dialogues(of: Substitutions | Conversations) -> tuple[object, ...]:
+def _dialogues(of: Substitutions | Labelled) -> tuple[object, ...]:
     return of.dialogue_ids, of.lengths.tolist()

@@ -24,12 +24,12 @@ def score_sealed(folder: StudyFolder, recorder: StudyRecorder, note: Callable[[s
     if folder.definition.sweep.test == "all" and waiting:
         note(f"scoring {len(waiting)} trained models on the test split, each once")
     for number, seed in waiting:
-        report = score_checkpoint(_latest(folder.checkpoint(number, seed)))
+        report = score_checkpoint(last_checkpoint(folder.checkpoint(number, seed)))
         folder.ledger.test(number, seed, report.scores)
-        recorder.tested(number, seed, report)
+        recorder.tested(number, seed, report.scores)
 
 
-def _latest(place: Path) -> Path:
+def last_checkpoint(place: Path) -> Path:
     """A training's last checkpoint; of several workers Ray Train keeps several, each in a folder of its own."""
     found = latest_checkpoint(str(place.parent), place.name)
     return place if found is None else Path(found)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.tune.commands.studies import sweeps_double
+from tests.tune.perturbed.studies import new_study, trained_study
 from tests.tune.perturbed_runs import RunStore
 from tune.commands.main import main
 from tune.commands.perturb_live import RichPerturbationView
@@ -142,13 +144,124 @@ def test_a_list_of_damages() -> None:
     assert read_corruptions("none", seed=0) == ([], [])
 
 
+@pytest.fixture(scope="module")
+def storage(runs: RunStore) -> Path:
+    """A folder of studies with a trained one, parts, and two that have names of other things."""
+    trained = trained_study(runs)
+    for name in ("graph", "iemocap"):
+        new_study(trained.path.parent, name, dict(trained.definition.config), trained.definition.sweep)
+    return trained.path.parent
+
+
+@pytest.fixture
+def study_words(runs: RunStore, storage: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Options with which names are looked up in this store and storage."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", runs.uri)
+    return ["--storage", str(storage), "--out", str(runs.folder / "perturbations"), "--draws", "1"]
+
+
+def test_a_study_is_tested_training_by_training(study_words: list[str], capsys: Shown) -> None:
+    words = ["perturb", "parts", *study_words, "--at-a-time", "1", "--corrupt", "text:missing:50"]
+    assert main([*words, "--log", "plain"]) == 0
+    shown = capsys.readouterr()
+    assert "4 of 4 trained models to score" in shown.err
+    assert "16/16  trial 1, seed 2: text, missing, 50 %  WF1 " in shown.err
+    lines = shown.out.splitlines()
+    assert lines[0].startswith("WF1 (%) of study parts on the test split, raw and substituted contexts (1 draw ")
+    assert [line.split("  ")[1:3] for line in lines[2:4]] == [["mmgcn", "DCLF"], ["mmgcn", "base model"]]
+    assert lines[5].startswith("WF1 (%) of study parts on the test split, raw and damaged modalities")
+    assert any(line.startswith("mmgcn: with DCLF the EICS drop ") for line in lines)
+    assert any(line.startswith("Generated dialogues (generated-iemocap-small)") for line in lines)
+    assert lines[-2].startswith("results ")
+    assert lines[-1] == f"report         written with these tables by: dclf report parts --storage {study_words[1]}"
+    assert main([*words, "--output", "json"]) == 0
+    again = capsys.readouterr()
+    assert again.err == "", "nothing is scored, nothing is shown"
+    found = json.loads(again.out)["perturbations"]
+    assert [(one["trial"], one["seed"]) for one in found["trainings"]] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert set(found["trainings"][0]["conditions"]) == {"eccs", "eics", "text-missing-50"}
+    assert found["sentences"][0].startswith("mmgcn: with DCLF")
+
+
+def test_a_name_that_means_two_things_is_refused_until_one_is_chosen(
+    runs: RunStore, study_words: list[str], capsys: Shown
+) -> None:
+    assert main(["perturb", "graph", *study_words]) == 2
+    said = capsys.readouterr().err
+    assert "'graph' names several things, a study and a run; say which one with --as study or --as run" in said
+    assert main(["perturb", "graph", "--as", "run", *study_words, "--quiet"]) == 0
+    assert capsys.readouterr().out.startswith("WF1 in percent on the test split")
+    assert main(["perturb", "graph", "--as", "study", *study_words]) == 2
+    assert "study 'graph' has no complete training yet; finish it: dclf resume graph" in capsys.readouterr().err
+    assert main(["perturb", "iemocap", *study_words]) == 2
+    assert "'iemocap' names several things, a config and a study" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["parts", "--models", "ddin"], "--models: is for a config, 'parts' is a study; leave it out"),
+        (["parts", "--uri", "sqlite:///x"], "--uri: is for a run, 'parts' is a study"),
+        (["elsewhere", "--at-a-time", "2"], "--at-a-time: is for a study or config, 'elsewhere' is a run"),
+        (["parts", "--train.epochs", "3"], "--train.epochs: unknown option; keys of a configuration are for a CONFIG"),
+        (["parts", "--drawss", "3"], "--drawss: unknown option; did you mean --draws?"),
+        (["parts", "--gpus-per-model", "2"], "--gpus-per-model: must be 0, or 0.01 to 1 of a card, is 2"),
+        (["parts", "--at-a-time", "-2"], "--at-a-time: must be 0 or more, is -2"),
+        (["nowhere", "--as", "study"], "no study 'nowhere' in"),
+        (["part"], "nor is it a study in"),
+        (["meld", "--models", "mmgnc", "--data.shards", "x"], "mmgnc"),
+        (["meld", "--name", "parts", "--data.shards", "x"], "--name: study 'parts' exists already"),
+        (["meld", "--seeds", "0", "--loss.windw", "2", "--data.shards", "x"], "loss.windw"),
+        (["nowhere.yaml"], "must be a YAML file or a preset"),
+    ],
+)
+def test_mistakes_with_studies_are_code_2(
+    study_words: list[str], capsys: Shown, words: list[str], message: str
+) -> None:
+    assert main(["perturb", *words, *study_words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_configuration_is_trained_first_and_can_be_gone_on_with(
+    study_words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    def interrupt(_folder: object, _view: object) -> None:
+        raise KeyboardInterrupt
+
+    sweeps = sweeps_double(tmp_path, monkeypatch)
+    sweeps.behaviour = interrupt
+    words = [
+        "meld",
+        "--data.shards",
+        "x",
+        "--models",
+        "mmgcn,ddin",
+        "--seeds",
+        "3",
+        "--name",
+        "t6",
+        "--train.epochs",
+        "2",
+    ]
+    assert main(["perturb", *words, *study_words]) == 130
+    assert f"go on with: dclf resume t6 --storage {tmp_path} && dclf perturb t6 --storage" in capsys.readouterr().err
+    ((config, settings, options),) = sweeps.swept
+    assert (config.train.epochs, settings.seeds, settings.trials, settings.test) == (2, 3, 4, "all")
+    assert settings.space == {
+        "model.name": {"choices": ["mmgcn", "ddin"]},
+        "loss.ablate": {"choices": ["none", "base"]},
+    }
+    assert (options["name"], options["kind"]) == ("t6", "ablation")
+    assert settings.storage == study_words[1]
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from tune.commands.main import main\nmain(['perturb', '--help'])\n"
-        "print([m for m in ('torch', 'ray', 'mlflow', 'sklearn', 'pyarrow', 'numpy') if m in sys.modules])"
+        "print([m for m in ('torch', 'ray', 'mlflow', 'optuna', 'sklearn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "\n  dclf perturb 3f2a91c0\n" in done.stdout
+    assert "\n  dclf perturb 3f2a91c0   " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -167,7 +280,8 @@ def test_ctrl_c_leaves_the_run_as_it_was(runs: RunStore) -> None:
     assert (test.returncode, out) == (130, "")
     assert err.splitlines()[-1] == "dclf: interrupted"
     assert "Traceback" not in err
-    [run] = runs.client.search_runs([runs.client.get_experiment_by_name("tests").experiment_id])
+    experiment = runs.client.get_experiment_by_name("tests").experiment_id
+    [run] = runs.client.search_runs([experiment], "attributes.run_name = 'graph'")
     assert run.info.status == "FINISHED"
     assert "perturb/eccs/draws" not in run.data.metrics or run.data.metrics["perturb/eccs/draws"] < 100000
     assert not list(folder.rglob("results.arrow"))

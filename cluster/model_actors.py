@@ -1,0 +1,222 @@
+"""Work on many saved models, spread over actors by Ray Data, or one after the other in this process.
+
+Every model is one row of a dataset and one task of ``map_batches``; what is said of it while it goes on comes back as
+blocks of its own, so that the caller hears of it at once, from any machine. Nothing is tried again: what would kill an
+actor once, such as too little memory, would again, and a lost actor is told with the model that it worked on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from cluster.model_plan import ActorSettings, ModelPlan, local_model_resources, plan_models
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import ray.data
+
+Message = Mapping[str, Any]
+"""JSON-ready, what is said of a model."""
+Work = Callable[[Mapping[str, Any]], Iterator[Message]]
+"""Works on the model that a job's body describes; sent to every actor once, and called there model after model."""
+
+_BEGUN, _SAID, _ENDED, _FAILED = "begun", "said", "ended", "failed"
+_SHOWN = 8
+
+
+class ModelError(RuntimeError):
+    """The work on a model failed, or its actor was lost; the message names the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelJob:
+    """One model to work on.
+
+    Attributes:
+        name: what errors call it.
+        body: JSON-ready, what the work needs to know of it.
+    """
+
+    name: str
+    body: Mapping[str, Any]
+
+
+def work_on_models(
+    made: Callable[[str], Work], jobs: Sequence[ModelJob], asked: ActorSettings, started: Callable[[list[str]], None]
+) -> Generator[tuple[ModelJob, Message], None, None]:
+    """Work on models where they are asked to be worked on; one at a time in this process, without Ray.
+
+    Args:
+        made: the work for a device, as torch calls it.
+        jobs: at least one, taken in this order.
+        asked: where, and how many at a time.
+        started: hears how they are laid out, before the first begins.
+
+    Yields:
+        What is said of a model, in the order of arrival.
+
+    Raises:
+        PlanError: not one fits.
+        ConnectionError: there is no cluster at the address.
+        ModelError: the work on a model failed, or an actor was lost; the others have been ended.
+    """
+    count = len(jobs)
+    if count == 1 or asked.at_a_time == 1:
+        plan = plan_models(1, asked, local_model_resources(1, asked))
+        started(["one model at a time, in this process"])
+        yield from work_here(made(plan.device), jobs)
+        return
+    from cluster.session import ray_session, reaches_cluster  # noqa: PLC0415 - one at a time needs no Ray
+
+    local = local_model_resources(count, asked)
+    if not reaches_cluster(asked.address):
+        plan_models(count, asked, local)
+    with ray_session(asked.address, verbose=asked.verbose, num_cpus=local.cpus) as resources:
+        plan = plan_models(count, asked, resources)
+        started(plan.describe())
+        yield from work_on_actors(made(plan.device), jobs, plan)
+
+
+def work_here(work: Work, jobs: Sequence[ModelJob]) -> Iterator[tuple[ModelJob, Message]]:
+    """Work on one model after the other in this process.
+
+    Raises:
+        ModelError: the work on one failed.
+    """
+    for job in jobs:
+        try:
+            yield from ((job, message) for message in work(job.body))
+        except Exception as error:
+            raise ModelError(_failed(job, _line(error))) from error
+
+
+def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> Iterator[tuple[ModelJob, Message]]:
+    """Work on several models at a time; this process is connected to Ray, and the plan fits the cluster.
+
+    Args:
+        work: can be pickled.
+        jobs: taken in this order.
+        plan: from ``plan_models``.
+
+    Yields:
+        What is said of a model, in the order of arrival.
+
+    Raises:
+        ModelError: the work on a model failed, or an actor was lost; the others have been ended.
+    """
+    from ray.exceptions import RayActorError, RayError  # noqa: PLC0415 - the work in this process needs no Ray
+
+    heard = _Heard(jobs)
+    stream = _spread(work, jobs, plan).iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    try:
+        # Closed whatever ends it, so that no actor goes on with a model that nobody asks for.
+        with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as blocks:
+            for block in blocks:
+                for row in block.to_pylist():
+                    yield from heard.row(row)
+    except RayActorError as error:
+        raise ModelError(heard.lost(error.actor_id, _line(error))) from None
+    except RayError as error:
+        raise ModelError(heard.lost(None, _line(error))) from None
+
+
+class _Heard:
+    """What the actors have said so far."""
+
+    def __init__(self, jobs: Sequence[ModelJob]) -> None:
+        self._jobs = jobs
+        self._begun: dict[int, str] = {}
+        self._ended: set[int] = set()
+
+    def row(self, row: Mapping[str, Any]) -> Iterator[tuple[ModelJob, Message]]:
+        """A row of a block; ModelError where it tells of a failure."""
+        job = self._jobs[row["place"]]
+        if row["kind"] == _FAILED:
+            raise ModelError(_failed(job, row["text"]))
+        if row["kind"] == _BEGUN:
+            self._begun[row["place"]] = row["text"]
+        elif row["kind"] == _ENDED:
+            self._ended.add(row["place"])
+        else:
+            yield job, json.loads(row["text"])
+
+    def lost(self, actor: str | None, reason: str) -> str:
+        """An error's text for the end of an actor, known by Ray's id or unknown, as where its machine is lost."""
+        under_way = {place: worker for place, worker in self._begun.items() if place not in self._ended}
+        found = [place for place, worker in under_way.items() if worker == actor] or list(under_way)
+        found = found or [place for place in range(len(self._jobs)) if place not in self._begun]
+        names = "; ".join(self._jobs[place].name for place in found[:_SHOWN]) + "; ..." * (len(found) > _SHOWN)
+        process = "the process that worked on it" if len(found) == 1 else "a process that worked on one of them"
+        return (
+            f"{names}: {process} was lost ({reason}); it may have run out of memory: ask for fewer at a time, and go on"
+        )
+
+
+class _Worker:
+    """What an actor holds: the work, for one model after the other."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        import ray  # noqa: PLC0415 - see above
+
+        (row,) = batch.to_pylist()
+        yield _block(row["place"], _BEGUN, str(ray.get_runtime_context().get_actor_id()))
+        try:
+            for message in self._work(json.loads(row["body"])):
+                yield _block(row["place"], _SAID, json.dumps(message))
+            yield _block(row["place"], _ENDED, "")
+        except Exception as error:  # noqa: BLE001 - raised by the driver under the model's name
+            yield _block(row["place"], _FAILED, _line(error))
+
+
+def _spread(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> ray.data.Dataset:
+    """The stream of what is said: an actor takes a job when it is done with the last one."""
+    import ray.data  # noqa: PLC0415 - see above
+    from ray.util.annotations import RayDeprecationWarning  # noqa: PLC0415
+
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    rows = [{"place": place, "body": json.dumps(dict(job.body))} for place, job in enumerate(jobs)]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    context = dataset.context
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # Every yielded table is a block of its own, on its way at once.
+    context.target_max_block_size = 1
+    with warnings.catch_warnings():
+        # Ray 2.60 has no other way to say that actors are not restarted; by default they are, for ever.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        return dataset.map_batches(
+            _Worker,
+            fn_constructor_args=(work,),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=plan.actors, max_tasks_in_flight_per_actor=1),
+            num_cpus=1,
+            num_gpus=plan.gpus or None,
+            max_restarts=0,
+            max_task_retries=0,
+        )
+
+
+def _block(place: int, kind: str, text: str) -> pa.Table:
+    import pyarrow as pa  # noqa: PLC0415 - planning does not need it
+
+    return pa.table({"place": [place], "kind": [kind], "text": [text]})
+
+
+def _failed(job: ModelJob, reason: str) -> str:
+    return f"{job.name}: {reason}"
+
+
+def _line(error: BaseException) -> str:
+    """An error in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__

@@ -1,0 +1,104 @@
+"""How many saved models are worked on at a time, decided before any actor starts.
+
+An actor holds one CPU slot and a share of one GPU. One CPU slot stays free for reading, as beside trials, so that
+whoever shares the cluster is not kept waiting; where not even one actor fits, the plan says so instead of waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cluster.machine import machine_cpus, machine_gpus
+from cluster.plan import READ_CPUS, PlanError
+from cluster.resources import ClusterResources, Node
+from cluster.trial_layout import Layout
+from cluster.trial_room import room_for
+
+SMALLEST_SHARE = 0.01
+"""Of a GPU: a card holds no hundred models."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorSettings:
+    """Where models are worked on.
+
+    Attributes:
+        address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
+        at_a_time: models at a time; 0 for as many as fit, 1 works in this process.
+        gpus: share of a GPU for each; 0 works on CPUs.
+        verbose: let Ray speak.
+    """
+
+    address: str | None = None
+    at_a_time: int = 0
+    gpus: float = 0.0
+    verbose: bool = False
+
+    def problems(self) -> list[str]:
+        """Every impossible value, each one line."""
+        found = [] if self.at_a_time >= 0 else [f"at_a_time: must be 0 or more, is {self.at_a_time}"]
+        if self.gpus and not SMALLEST_SHARE <= self.gpus <= 1:
+            found.append(f"gpus: must be 0, or {SMALLEST_SHARE:g} to 1 of a card, is {self.gpus:g}")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPlan:
+    """How models are spread.
+
+    Attributes:
+        actors: models at a time.
+        gpus: share of a GPU of each.
+        notes: what the user should know, one sentence each.
+    """
+
+    actors: int
+    gpus: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """What the models compute on, as torch calls it."""
+        return "cuda" if self.gpus else "cpu"
+
+    def describe(self) -> list[str]:
+        """Lines for the terminal."""
+        slots = "1 CPU slot" + (f" and {self.gpus:g} GPU" if self.gpus else "")
+        return [f"{self.actors} model{'s' if self.actors > 1 else ''} at a time, each with {slots}", *self.notes]
+
+
+def plan_models(models: int, asked: ActorSettings, resources: ClusterResources) -> ModelPlan:
+    """Lay out the work on so many models.
+
+    Args:
+        models: at least 1.
+        asked: how many at a time, and on what.
+        resources: what the cluster has.
+
+    Raises:
+        PlanError: the actors would wait for ever.
+    """
+    room = room_for(Layout(gpus=asked.gpus), resources)
+    wanted = min(models, asked.at_a_time)
+    if asked.gpus and not resources.gpus:
+        raise PlanError("each model is to have a share of a GPU, the cluster has none; leave the share out")
+    if room < max(1, wanted):
+        raise PlanError(
+            f"{max(1, wanted)} models at a time need a CPU slot each and {READ_CPUS} for reading"
+            f"{f', and {asked.gpus:g} GPU each' if asked.gpus else ''}; the cluster has {resources.cpus} CPU slots and "
+            f"{resources.gpus} GPUs, room for {room}; ask for fewer at a time, or use a larger cluster"
+        )
+    actors = wanted or min(models, room)
+    return ModelPlan(actors=actors, gpus=asked.gpus, notes=tuple(_notes(actors, resources)))
+
+
+def local_model_resources(models: int, asked: ActorSettings) -> ClusterResources:
+    """What a Ray started for this work alone on this machine will have; Ray itself is not needed to tell."""
+    actors = min(models, asked.at_a_time or machine_cpus())
+    return ClusterResources(nodes=(Node(cpus=actors + READ_CPUS, gpus=machine_gpus() if asked.gpus else 0),))
+
+
+def _notes(actors: int, resources: ClusterResources) -> Iterator[str]:
+    if resources.busy_cpus > resources.cpus - actors - READ_CPUS:
+        yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: models wait until some are free"

@@ -1,0 +1,43 @@
+"""What the paper says of a model under perturbed contexts: its Tables 1 and 6."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dclf.config import Config
+
+_METHODS = {"none": "dclf", "base": "base"}
+
+
+def model_label(config: Config) -> str:
+    """Base model and what stands around it: ``mmgcn``, ``mmgcn + dclf``, ``mmgcn + dclf (no_cacl)``."""
+    around = {"none": " + dclf", "base": ""}.get(config.loss.ablate, f" + dclf ({config.loss.ablate})")
+    return f"{config.model.name}{around}"
+
+
+def published_scores(config: Config) -> dict[str, Any]:
+    """The paper's WF1 in percent for this model, and the dataset; empty where the run's preset has none."""
+    row = published_row(config.published, config.model.name, config.loss.ablate, config.data.modalities)
+    return {**row, "dataset": config.published.get("dataset", "another dataset")} if row else {}
+
+
+def published_row(published: Mapping[str, Any], model: str, ablate: str, modalities: Sequence[str]) -> dict[str, float]:
+    """``raw``, ``eccs`` and ``eics`` in percent; empty where the paper has no such row.
+
+    DialogueRNN and AGHMN are in Table 1 alone, without DCLF and with one modality; the others are in Table 6.
+
+    Args:
+        published: of a configuration.
+        model: the base model.
+        ablate: as ``loss.ablate``.
+        modalities: that the model reads.
+    """
+    method = _METHODS.get(ablate, "")
+    try:
+        tables = published[model]
+        alone = method == "base" and len(modalities) == 1
+        row = tables["table1"] if alone and "table1" in tables else tables["table6"][method]
+        return {name: float(row[name]) for name in ("raw", "eccs", "eics")}
+    except (KeyError, TypeError, ValueError):  # users' own files may say nothing, or other things
+        return {}
