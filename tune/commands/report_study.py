@@ -26,7 +26,8 @@ def main(argv: Sequence[str]) -> int:
     """Write the report as the command line says; the exit code."""
     parser = command_parser(
         "dclf report",
-        "Write the report of a study: HTML, Markdown, tables as CSV and LaTeX, figures as SVG, the best configuration.",
+        "Write the report of a study: HTML, Markdown, tables as CSV and LaTeX, figures as SVG and PNG, the best "
+        "configuration.",
         EXAMPLES,
     )
     parser.add_argument("name", help="name of the study; dclf list knows them")
@@ -61,6 +62,7 @@ def _plain(files: ReportFiles) -> dict[str, Any]:
         "config": None if files.config is None else str(files.config),
         "tables": {name: str(path) for name, path in files.tables.items()},
         "figures": {name: str(path) for name, path in files.figures.items()},
+        "pictures": {name: str(path) for name, path in files.pictures.items()},
         "missing": files.missing,
     }
 
@@ -68,7 +70,7 @@ def _plain(files: ReportFiles) -> dict[str, Any]:
 def _print(files: ReportFiles) -> None:
     print(f"report    {files.html}")
     print(f"markdown  {files.markdown}")
-    for path in (*files.tables.values(), *files.figures.values()):
+    for path in (*files.tables.values(), *files.figures.values(), *files.pictures.values()):
         print(f"          {path}")
     for name, reason in files.missing.items():
         print(f"          no figure {name}: {reason}")

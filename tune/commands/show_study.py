@@ -44,6 +44,8 @@ def main(argv: Sequence[str]) -> int:
 
 def study_lines(folder: StudyFolder) -> Iterator[str]:
     """The study for a terminal."""
+    from tune.report.comparison.study import study_tables  # noqa: PLC0415
+    from tune.report.comparison.variants import is_comparison  # noqa: PLC0415
     from tune.report.facts import next_commands, result_lines, standing_text  # noqa: PLC0415
     from tune.report.progress import progress_of  # noqa: PLC0415
     from tune.report.ranking import top_trials  # noqa: PLC0415
@@ -55,22 +57,22 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         searched_table,
         trials_table,
     )
-    from tune.report.variants import shifts_table, variants_table, verdicts  # noqa: PLC0415
 
     progress, name = progress_of(folder), folder.definition.name
     yield f"{folder.definition.kind} {name}: {standing_text(progress)}"
-    yield from (*verdicts(folder), *result_lines(folder))
+    yield from result_lines(folder)
     several = len(folder.definition.sweep.objectives) > 1
-    tables = [
-        searched_table(folder),
-        budget_table(folder, progress),
-        variants_table(folder),
-        shifts_table(folder),
-        comparison_table(folder),
-        trials_table(folder, top_trials(folder, 10), "Best trials"),
-        front_table(folder) if several else None,
-        ended_early_table(folder),
-    ]
+    facts = [searched_table(folder), budget_table(folder, progress)]
+    if is_comparison(folder.definition):
+        tables = [*study_tables(folder).values(), *facts, ended_early_table(folder)]
+    else:
+        tables = [
+            *facts,
+            comparison_table(folder),
+            trials_table(folder, top_trials(folder, 10), "Best trials"),
+            front_table(folder) if several else None,
+            ended_early_table(folder),
+        ]
     for table in tables:
         if table is not None and table.rows:
             yield from ("", *table_lines(table))

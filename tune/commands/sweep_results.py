@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
 from tune.commands.study_views import QuietStudyView, choose_study_view
+from tune.report.comparison.study import comparison_facts, comparison_lines, study_tables
+from tune.report.comparison.variants import is_comparison
 from tune.report.dataset import dataset_note
 from tune.report.scores import scores_of, short_names, value_text
-from tune.report.variants import Compared, compared_variants, variants_table, verdicts
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 NAME_WIDTH = 11
 
 
-def run_asked(asked: Asked, **study: str) -> int:
+def run_asked(asked: Asked, **study: Any) -> int:
     """Run the study of a sound command line, and print what it came to; the exit code.
 
     Args:
@@ -91,7 +90,7 @@ def study_result(study: Study) -> dict[str, Any]:
         "folder": str(folder.path),
         "trials": dict(_counts(folder)),
         "best": found,
-        **_variants_result(folder),
+        **comparison_facts(folder),
         "report": None if study.report is None else str(study.report),
         "run_id": study.run_id,
         "tracking_uri": study.tracking_uri,
@@ -112,7 +111,9 @@ def print_study(study: Study, *, as_json: bool) -> None:
     if best is None:
         print("no trial is complete, so there is no best one", flush=True)
         return
-    _print_variants(folder)
+    if is_comparison(folder.definition):
+        _print_variants(folder)
+        return
     _print("best trial", str(best.number))
     names = short_names(list(best.params))
     for key, value in best.params.items():
@@ -123,32 +124,12 @@ def print_study(study: Study, *, as_json: bool) -> None:
 
 
 def _print_variants(folder: StudyFolder) -> None:
-    """The variants of a comparison, and what is to be said of them; nothing for a search."""
-    table = variants_table(folder)
-    if table is not None:
-        data = dataset_note(folder.definition)
-        print("", *table_lines(table), data.sentence, *([data.warning] if data.warning else []), sep="\n")
-        print("", *verdicts(folder), "", sep="\n")
-
-
-def _variants_result(folder: StudyFolder) -> dict[str, Any]:
-    """The variants of a comparison with their test scores by seed; no key for a search."""
-    found = compared_variants(folder)
-    return {"variants": [_variant_result(one) for one in found]} if found else {}
-
-
-def _variant_result(one: Compared) -> dict[str, Any]:
-    variant, test = one.variant, one.paired
-    numbers = {} if test is None else {**asdict(test), "p_holm": one.p}
-    return {
-        "trial": variant.trial,
-        "model": variant.model,
-        "variant": variant.name,
-        "params": dict(variant.params),
-        "test": {str(seed): dict(scores) for seed, scores in variant.test.items()},
-        "published_wf1": variant.published,
-        "against_reference": {key: None if math.isnan(value) else value for key, value in numbers.items()} or None,
-    }
+    """The tables of a comparison, the data, and what is to be said of the variants."""
+    for table in study_tables(folder).values():
+        print("", *table_lines(table), sep="\n")
+    data = dataset_note(folder.definition)
+    print("", data.sentence, *([data.warning] if data.warning else []), sep="\n")
+    print("", *comparison_lines(folder), sep="\n", flush=True)
 
 
 def _print(name: str, text: str) -> None:

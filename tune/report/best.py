@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from dclf.config import Config
-from tune.report.ranking import best_trial
+from tune.report.ranking import best_trial, listed
 from tune.report.scores import scores_of
 from tune.study.folder import StudyError, StudyFolder
 from tune.study.ledger import TrialRecord
@@ -37,7 +37,7 @@ def best_yaml(folder: StudyFolder) -> str:
         f"# Best configuration of study {name}: trial {trial.number}, "
         f"{first.unit_label} {first.text(runs, trial.values[0])}.\n"
     )
-    return head + yaml.safe_dump(_listed(best_config(folder).to_dict()), sort_keys=False, width=110)
+    return head + yaml.safe_dump(listed(best_config(folder).to_dict()), sort_keys=False, width=110)
 
 
 def trial_config(sections: Mapping[str, Any], params: Mapping[str, Any]) -> Config:
@@ -46,7 +46,7 @@ def trial_config(sections: Mapping[str, Any], params: Mapping[str, Any]) -> Conf
     As ``tune.search.overrides.apply``, for values that a trial has had already: nothing is checked, so that a report
     need not wait for torch and the base models.
     """
-    changed: dict[str, Any] = deepcopy(_listed(sections))
+    changed: dict[str, Any] = deepcopy(listed(sections))
     for key, value in params.items():
         *path, name = key.split(".")
         inner = changed
@@ -64,10 +64,3 @@ def _best(folder: StudyFolder) -> TrialRecord:
             f"go on with it: dclf resume {folder.definition.name}"
         )
     return trial
-
-
-def _listed(value: Any) -> Any:
-    """Tuples as lists, as YAML has them."""
-    if isinstance(value, Mapping):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune.report.comparison.study import comparison_lines, comparison_note, study_tables
+from tune.report.comparison.variants import is_comparison
 from tune.report.dataset import DatasetNote, dataset_note
 from tune.report.progress import Progress, progress_of
 from tune.report.ranking import base_trial, best_trial, sealed_values, top_trials
@@ -21,7 +23,6 @@ from tune.report.tables import (
     searched_table,
     trials_table,
 )
-from tune.report.variants import shifts_table, variants_table, verdicts
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 
@@ -37,14 +38,15 @@ class ReportFacts:
         title: of the report.
         data: which data it ran on.
         standing: one sentence on how far the study is.
-        result: sentences on the best trial, and its gain over the base configuration.
+        result: sentences on the best trial, and its gain over the base configuration; of a comparison, on every
+            variant.
         warnings: what a reader must know before quoting a number.
         searched: base configuration, space, versions as a table.
         budget: what was asked for and what happened.
-        variants: every variant of a comparison on the test split; None for a search.
-        shifts: the same with and without emotion shift.
-        comparison: best against base; without rows where no trial is complete.
-        top: the best trials.
+        compares: whether every configuration is reported and none is chosen.
+        tables: name of a file -> table with test scores of a comparison; empty for a search.
+        comparison: best against base; without rows where no trial is complete, None for a comparison.
+        top: the best trials; None for a comparison.
         front: the Pareto front; None with one objective.
         ended_early: reasons of failed and pruned trials; None where there are none.
         commands: how to go on: what for -> command line.
@@ -57,10 +59,10 @@ class ReportFacts:
     warnings: tuple[str, ...]
     searched: Table
     budget: Table
-    variants: Table | None
-    shifts: Table | None
-    comparison: Table
-    top: Table
+    compares: bool
+    tables: Mapping[str, Table]
+    comparison: Table | None
+    top: Table | None
     front: Table | None
     ended_early: Table | None
     commands: tuple[tuple[str, str], ...]
@@ -75,23 +77,31 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
     """
     progress, data = progress_of(folder), dataset_note(folder.definition)
     name, several = folder.definition.name, len(scores_of(folder.definition)) > 1
-    front = front_table(folder) if several else None
+    compares = is_comparison(folder.definition)
     return ReportFacts(
-        title=f"Study {name} on {data.name}",
+        title=_title(folder, data),
         data=data,
         standing=standing_text(progress),
-        result=(*verdicts(folder), *result_lines(folder)),
+        result=tuple(result_lines(folder)),
         warnings=tuple(_warnings(folder, data, progress)),
         searched=searched_table(folder),
         budget=budget_table(folder, progress),
-        variants=variants_table(folder),
-        shifts=shifts_table(folder),
-        comparison=comparison_table(folder),
-        top=trials_table(folder, top_trials(folder, TOP), f"Best trials of study {name}"),
-        front=front,
+        compares=compares,
+        tables=study_tables(folder),
+        comparison=None if compares else comparison_table(folder),
+        top=None if compares else trials_table(folder, top_trials(folder, TOP), f"Best trials of study {name}"),
+        front=front_table(folder) if several and not compares else None,
         ended_early=ended_early_table(folder),
         commands=tuple(next_commands(folder, progress, best_file)),
     )
+
+
+def _title(folder: StudyFolder, data: DatasetNote) -> str:
+    """With the table of the paper, and the question, where a study file names them."""
+    plan = folder.definition.plan
+    asked = ": ".join(str(plan[key]) for key in ("paper", "title") if plan.get(key))
+    study = f"study {folder.definition.name} on {data.name}"
+    return f"{asked}, {study}" if asked else f"S{study[1:]}"
 
 
 def standing_text(progress: Progress) -> str:
@@ -115,11 +125,12 @@ def next_commands(folder: StudyFolder, progress: Progress, best_file: str = "") 
     name, storage = shlex.quote(folder.definition.name), storage_option(folder)
     if progress.standing in ("interrupted", "new"):
         yield "go on with it", f"dclf resume {name}{storage}"
-    if best_file and best_trial(folder) is not None:
+    if best_file and best_trial(folder) is not None and not is_comparison(folder.definition):
         yield "train the best configuration and score it once on the test split", f"dclf train {shlex.quote(best_file)}"
     if best_file:
         yield "look at it again", f"dclf show {name}{storage}"
-    verb = "renew this report" if best_file else "write its report and its best configuration"
+    what = "its report" if is_comparison(folder.definition) else "its report and its best configuration"
+    verb = "renew this report" if best_file else f"write {what}"
     yield verb, f"dclf report {name}{storage}"
 
 
@@ -130,7 +141,10 @@ def storage_option(folder: StudyFolder) -> str:
 
 
 def result_lines(folder: StudyFolder) -> Iterator[str]:
-    """Sentences on the best trial, and its gain over the base configuration."""
+    """Sentences on the best trial, and its gain over the base configuration; of a comparison, on every variant."""
+    if is_comparison(folder.definition):
+        yield from comparison_lines(folder)
+        return
     best, base, first = best_trial(folder), base_trial(folder), scores_of(folder.definition)[0]
     if best is None:
         yield "No trial is complete yet."
@@ -156,7 +170,9 @@ def result_lines(folder: StudyFolder) -> Iterator[str]:
 
 
 def best_note(folder: StudyFolder) -> str:
-    """The best trial so far as Markdown, for the page of the study's run."""
+    """The best trial so far, or a comparison's variants, as Markdown for the page of the study's run."""
+    if is_comparison(folder.definition):
+        return comparison_note(folder)
     best = best_trial(folder)
     rows = [] if best is None else [f"| {key} | {value_text(value)} |" for key, value in best.params.items()]
     head = ["| key | best value |", "|---|---|"] if rows else []
@@ -168,10 +184,14 @@ def _warnings(folder: StudyFolder, data: DatasetNote, progress: Progress) -> Ite
         yield data.warning
     if progress.standing != "finished":
         yield "The study is not finished; the numbers below will change."
-    if progress.counts["complete"] > 1:
-        scores = "All scores but the variants'" if folder.definition.sweep.test == "all" else "All scores"
+    if is_comparison(folder.definition):
         yield (
-            f"{scores} are of the validation split, and the best of {progress.counts['complete']} complete trials is "
+            "Every variant is scored once on the test split, at its best epoch on validation; none is chosen by its "
+            "test score."
+        )
+    elif progress.counts["complete"] > 1:
+        yield (
+            f"All scores are of the validation split, and the best of {progress.counts['complete']} complete trials is "
             "optimistic there. No choice was made on the test split."
         )
     if folder.definition.sweep.seeds == 1:

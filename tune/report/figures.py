@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -69,7 +69,12 @@ def study_figures(study: optuna.Study, objectives: Sequence[str] = ()) -> dict[s
     return draw_study(study, objectives).figures
 
 
-def draw_study(study: optuna.Study, objectives: Sequence[str] = (), numbers: Sequence[int] | None = None) -> Drawings:
+def draw_study(
+    study: optuna.Study,
+    objectives: Sequence[str] = (),
+    numbers: Sequence[int] | None = None,
+    names: Collection[str] | None = None,
+) -> Drawings:
     """As ``study_figures``, with titles and captions, and why others are missing.
 
     Args:
@@ -77,10 +82,12 @@ def draw_study(study: optuna.Study, objectives: Sequence[str] = (), numbers: Seq
         objectives: names of its objectives; Optuna's metric names where empty.
         numbers: Optuna's numbers of the trials to draw, which are numbered anew in this order: the ledger's, where
             Optuna knows further trials, such as those of an earlier study; all of them where None.
+        names: figures to draw; all where None.
     """
     drawings, studio = Drawings(), _Studio(study, objectives, numbers)
-    plots_of_one = {name: draw for name, draw in _PLOTS.items() if name != "pareto"}
-    for name, draw in (_PLOTS if len(studio.scores) > 1 else plots_of_one).items():
+    for name, draw in _PLOTS.items():
+        if (name == "pareto" and len(studio.scores) == 1) or (names is not None and name not in names):
+            continue
         try:
             drawings.drawn[name] = draw(studio)
         except NothingToDraw as reason:

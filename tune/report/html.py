@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -14,6 +15,7 @@ from tune.report.figures import Drawings
 from tune.report.pyplot import borrowed_pyplot
 from tune.report.templates import environment
 
+PNG_DPI = 200
 _NAMED = re.compile(r'(\bid="|href="#|url\(#)')
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 
@@ -27,9 +29,19 @@ def html_report(facts: ReportFacts, drawings: Drawings, svgs: dict[str, str], ya
         svgs: name of a figure -> its SVG, as ``figure_svg`` gives it.
         yaml: the best configuration, empty for none.
     """
+    return html_page("report.html.j2", svgs, facts=facts, drawings=drawings, yaml=yaml)
+
+
+def html_page(template: str, svgs: dict[str, str], **content: Any) -> str:
+    """A page that needs nothing else; everything in it is escaped.
+
+    Args:
+        template: its file.
+        svgs: name of a figure -> its SVG, as ``figure_svg`` gives it.
+        content: what the template asks for.
+    """
     inline = {name: inline_svg(svg, name) for name, svg in svgs.items()}
-    template = environment(html=True).get_template("report.html.j2")
-    return template.render(facts=facts, drawings=drawings, svgs=inline, yaml=yaml)
+    return environment(html=True).get_template(template).render(svgs=inline, **content)
 
 
 def figure_svg(figure: Figure, name: str) -> str:
@@ -38,6 +50,14 @@ def figure_svg(figure: Figure, name: str) -> str:
     with borrowed_pyplot(), mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as a PNG file of ``PNG_DPI`` dots per inch; the same bytes every time."""
+    content = io.BytesIO()
+    with borrowed_pyplot():
+        figure.savefig(content, format="png", dpi=PNG_DPI)
+    return content.getvalue()
 
 
 def inline_svg(svg: str, name: str) -> Markup:

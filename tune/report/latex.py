@@ -15,8 +15,14 @@ _SPECIAL = {
     "|": r"\textbar{}",
     "±": r"$\pm$",
     "–": "--",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
+
+
+WIDE = 8
+"""A table with more columns takes the width of the page."""
 
 
 def latex_escape(text: str) -> str:
@@ -25,7 +31,7 @@ def latex_escape(text: str) -> str:
 
 
 def latex_table(table: Table, label: str) -> str:
-    """A ``table`` float.
+    """A ``table`` float; a wide one in small type over both columns.
 
     Args:
         table: what it shows; its title is the caption.
@@ -45,4 +51,7 @@ def latex_table(table: Table, label: str) -> str:
         label=re.sub(r"[^A-Za-z0-9:.-]+", "-", label),
         position="htbp",
     )
-    return text.replace("\\begin{tabular}", "\\centering\n\\begin{tabular}", 1)
+    if len(table.head) <= WIDE:
+        return text.replace("\\begin{tabular}", "\\centering\n\\begin{tabular}", 1)
+    spread = "\\centering\n\\footnotesize\n\\setlength{\\tabcolsep}{3pt}\n\\begin{tabular}"
+    return text.replace("{table}", "{table*}").replace("\\begin{tabular}", spread, 1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from tune.report.facts import ReportFacts
-from tune.report.figures import Drawings
 from tune.report.tables import Table
-from tune.report.templates import environment
+
+if TYPE_CHECKING:
+    from tune.report.facts import ReportFacts
+    from tune.report.figures import Drawings
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 
@@ -34,6 +36,14 @@ def markdown_report(facts: ReportFacts, drawings: Drawings, files: Mapping[str, 
         drawings: its figures.
         files: name of a figure -> its path from the report.
     """
-    template = environment(html=False)
-    template.filters |= {"text": markdown_escape, "table": markdown_table}
-    return template.get_template("report.md.j2").render(facts=facts, drawings=drawings, files=files)
+    return rendered("report.md.j2", facts=facts, drawings=drawings, files=files)
+
+
+def rendered(template: str, **content: Any) -> str:
+    """A template of Markdown, filled in; its filters ``text`` and ``table`` escape."""
+    # Imported here: tables alone are wanted where nobody should wait for Jinja.
+    from tune.report.templates import environment  # noqa: PLC0415
+
+    made = environment(html=False)
+    made.filters |= {"text": markdown_escape, "table": markdown_table}
+    return made.get_template(template).render(**content)

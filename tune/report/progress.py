@@ -63,15 +63,17 @@ def _stopped(folder: StudyFolder) -> str:
     """What the study's driver would say when asked for a further trial."""
     settings, trials = folder.definition.sweep, folder.ledger.trials.values()
     done = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.ended or 0.0)
-    rule = StopRule(settings, _combinations(folder) if settings.sampler == "grid" else None)
+    rule = StopRule(settings, _combinations(folder) if settings.sampler in ("grid", "listed") else None)
     return rule.reason([trial.values[0] for trial in done], folder.ledger.worked_s, len(trials)) or ""
 
 
 def _combinations(folder: StudyFolder) -> int | None:
     # Imported here: it brings Optuna, for which only grids should wait.
     from tune.search.space import Space  # noqa: PLC0415
+    from tune.search.start_points import countable_size  # noqa: PLC0415
 
-    return Space.of(folder.definition.space, folder.definition.base).size
+    base = folder.definition.base
+    return countable_size(folder.definition.sweep, Space.of(folder.definition.space, base), base)
 
 
 def worker_of(folder: StudyFolder) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from dclf.config import Config
 from tune.report.scores import Score, scores_of
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
@@ -77,14 +79,37 @@ def value_at(sections: Mapping[str, Any], key: str, default: Any = None) -> Any:
     return found
 
 
+def configured(sections: Mapping[str, Any], key: str, model: str = "") -> Any:
+    """What a configuration says of a dotted key, with lists for tuples; None where there is no such key.
+
+    Args:
+        sections: the configuration as nested dictionaries.
+        key: an option of the base model that the configuration leaves out has the model's own default.
+        model: whose default it is, where that is not the configuration's base model.
+    """
+    found = value_at(sections, key, _ABSENT)
+    if found is not _ABSENT:
+        return listed(found)
+    if not key.startswith("model.options."):
+        return None
+    # Imported here: only the base model itself, which brings torch, knows its defaults.
+    from tune.search.overrides import value_of  # noqa: PLC0415
+
+    config = Config.from_dict(sections)
+    return value_of(replace(config, model=replace(config.model, name=model or config.model.name)), key)
+
+
+def listed(value: Any) -> Any:
+    """Tuples as lists, as JSON and YAML give them back."""
+    if isinstance(value, Mapping):
+        return {key: listed(item) for key, item in value.items()}
+    return [listed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _is_base(params: Mapping[str, Any], sections: Mapping[str, Any]) -> bool:
-    """Whether nothing is changed; a base model's option that the base leaves out stands for its default."""
-    wanted = {key: value_at(sections, key, _ABSENT) for key in params}
-    return all(value is _ABSENT or _plain(value) == _plain(params[key]) for key, value in wanted.items())
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    """Whether nothing is changed."""
+    model = str(params.get("model.name", ""))
+    return all(configured(sections, key, model) == listed(value) for key, value in params.items())
 
 
 def _complete(folder: StudyFolder, count: int) -> Iterable[TrialRecord]:

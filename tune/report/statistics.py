@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tune.report.scores import deviation
+
 LEVEL = 0.95
 """Of the confidence interval."""
 
@@ -64,6 +66,19 @@ def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Paire
         p=float(test.pvalue),
         effect=float(test.statistic) / math.sqrt(len(seeds)),
     )
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % confidence interval of a mean, by Student's t; NaN for fewer than two values or where all are equal."""
+    # Imported here, as above.
+    from scipy import stats  # noqa: PLC0415
+
+    spread = deviation(values)
+    if math.isnan(spread) or spread == 0:
+        return math.nan, math.nan
+    mean, error = math.fsum(values) / len(values), spread / math.sqrt(len(values))
+    low, high = stats.t.interval(LEVEL, len(values) - 1, loc=mean, scale=error)
+    return float(low), float(high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tune.report.comparison.study import comparison_facts
 from tune.report.progress import Progress, failures, progress_of
 from tune.report.ranking import base_trial, best_trial, pareto, top_trials
 from tune.report.scores import scores_of
@@ -50,7 +51,7 @@ def study_summary(folder: StudyFolder) -> dict[str, Any]:
 
 
 def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
-    """As ``study_summary``, with the definition, the best and base trials, the top ones and failures by reason."""
+    """As ``study_summary``, with definition, best, base and top trials, failures; a comparison's variants, verdicts."""
     best, base = best_trial(folder), base_trial(folder)
     several = len(scores_of(folder.definition)) > 1
     return {
@@ -65,6 +66,7 @@ def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
         "top": [trial_facts(trial) for trial in top_trials(folder, top)],
         "pareto": [trial.number for trial in pareto(folder)] if several else [],
         "failures": failures(folder),
+        **comparison_facts(folder),
     }
 
 

@@ -82,7 +82,8 @@ def searched_table(folder: StudyFolder) -> Table:
         ("versions", ", ".join(f"{name} {version}" for name, version in definition.versions.items()) or "not recorded"),
     ]
     rows += [(key, _domain(definition.space.get(key), value_at(definition.config, key))) for key in param_keys(folder)]
-    return Table(title="What was searched", head=("what", "value"), rows=tuple(rows))
+    title = "What was compared" if definition.sweep.test == "all" else "What was searched"
+    return Table(title=title, head=("what", "value"), rows=tuple(rows))
 
 
 def _domain(domain: Mapping[str, Any] | None, base: Any) -> str:

@@ -77,8 +77,7 @@ def main(study: str, out: str) -> None:
     """Draw one study's figures and table into a folder."""
     os.nice(19)
     # Imported here: the driver, which imports this module too, draws nothing.
-    from tune.report.figures import draw_study  # noqa: PLC0415
-    from tune.report.files import optuna_numbers  # noqa: PLC0415
+    from tune.report.drawn import study_drawings  # noqa: PLC0415
     from tune.report.table import trials_frame  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
@@ -88,8 +87,7 @@ def main(study: str, out: str) -> None:
     target = Path(out)
     target.mkdir(parents=True, exist_ok=True)
     trials_frame(folder).to_csv(target / "trials.csv", index=False)
-    drawings = draw_study(load_study(folder), list(folder.definition.sweep.objectives), optuna_numbers(folder))
-    for name, drawing in drawings.drawn.items():
+    for name, drawing in study_drawings(folder, load_study(folder)).drawn.items():
         drawing.figure.savefig(target / f"{name}.svg")
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from dclf.config import Config
 from dclf.data import read_shards
@@ -60,7 +61,8 @@ def test_everything_is_written(written: tuple[StudyFolder, ReportFiles]) -> None
     assert set(files.tables) == {"trials.csv", "top.tex", "comparison.tex"}
     assert len(files.figures) == 6
     found = {path for path in files.folder.rglob("*") if path.is_file()}
-    assert found == {files.html, files.markdown, files.config, *files.tables.values(), *files.figures.values()}
+    made = (*files.tables.values(), *files.figures.values(), *files.pictures.values())
+    assert found == {files.html, files.markdown, files.config, *made}
 
 
 def test_the_page_needs_nothing_else(written: tuple[StudyFolder, ReportFiles]) -> None:
@@ -112,6 +114,14 @@ def test_figures_are_svg_files(written: tuple[StudyFolder, ReportFiles]) -> None
         assert ET.parse(path).getroot().tag.endswith("svg")
 
 
+def test_every_figure_is_a_png_for_print_too(written: tuple[StudyFolder, ReportFiles]) -> None:
+    files = written[1]
+    assert set(files.pictures) == set(files.figures)
+    with Image.open(files.pictures["history"]) as image:
+        assert image.format == "PNG"
+        assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+
+
 def test_a_report_is_renewed_the_same(written: tuple[StudyFolder, ReportFiles]) -> None:
     folder, files = written
     before = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
@@ -123,6 +133,7 @@ def test_what_is_no_longer_drawn_is_taken_away(folder: StudyFolder, tmp_path: Pa
     out = tmp_path / "out"
     (out / "figures").mkdir(parents=True)
     (out / "figures" / "pareto.svg").write_text("old")
+    (out / "figures" / "pareto.png").write_text("old")
     (out / "best.yaml").write_text("old")
     files = write_report(folder, optuna_study(folder), out)
     assert files.config is None
@@ -236,7 +247,5 @@ def test_a_browser_shows_the_figures(written: tuple[StudyFolder, ReportFiles], t
 
 
 def plt_image_colours(path: Path) -> set[tuple[int, ...]]:
-    from PIL import Image  # noqa: PLC0415
-
     with Image.open(path) as image:
         return {colour for _, colour in image.convert("RGB").getcolors(1 << 24) or []}  # type: ignore[misc]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tune.report.statistics import holm, paired
+from tune.report.statistics import LEVEL, holm, mean_interval, paired
 
 scores = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=12)
 
@@ -70,3 +70,14 @@ def test_a_corrected_value_is_never_smaller_and_keeps_the_order(p_values: list[f
     corrected = holm(p_values)
     assert all(after >= before for before, after in zip(p_values, corrected, strict=True))
     assert [corrected[k] for k in np.argsort(p_values, kind="stable")] == sorted(corrected)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=8).filter(lambda values: max(values) - min(values) > 1e-3))
+def test_the_interval_of_a_mean_is_scipys(values: list[float]) -> None:
+    wanted = stats.ttest_1samp(values, 0).confidence_interval(LEVEL)
+    assert mean_interval(values) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [0.5, 0.5]])
+def test_without_a_spread_there_is_no_interval(values: list[float]) -> None:
+    assert all(map(math.isnan, mean_interval(values)))

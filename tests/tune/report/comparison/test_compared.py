@@ -1,0 +1,144 @@
+"""Which variant meets which reference, with numbers worked out by hand and by scipy."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from tests.tune.report.comparison.studies import (
+    add_tested,
+    comparison,
+    planned_main,
+    preset,
+    window_study,
+    with_paper,
+)
+from tests.tune.report.samples import BASE
+from tune.comparisons import ablation, grid
+from tune.report.comparison.compared import against_base, compared_variants
+from tune.report.comparison.export import variants_csv
+from tune.report.comparison.study import comparison_lines, study_tables
+from tune.report.comparison.variants import variants_of
+from tune.report.facts import report_facts
+from tune.search.settings import SweepSettings
+from tune.study.folder import StudyFolder
+
+
+def test_parts_are_compared_with_the_whole_framework(ablations: StudyFolder) -> None:
+    found = {one.variant.name: one for one in compared_variants(ablations)}
+    assert list(found) == ["DCLF", "w/o CACL", "w/o MCCL", "base model"], "as the space has them"
+    assert found["DCLF"].paired is None
+    cacl, base = found["w/o CACL"], found["base model"]
+    assert cacl.paired is not None
+    assert base.paired is not None
+    assert cacl.paired.difference == pytest.approx(-0.03)
+    first = stats.ttest_rel([0.66, 0.68, 0.70], [0.70, 0.71, 0.72]).pvalue
+    second = stats.ttest_rel([0.60, 0.62, 0.61], [0.70, 0.71, 0.72]).pvalue
+    # Two tests: without MCCL every seed differs by the same, and there is nothing to test.
+    assert base.p == pytest.approx(2 * second, abs=1e-12)
+    assert cacl.p == pytest.approx(max(first, 2 * second), abs=1e-12)
+    assert cacl.published == pytest.approx(-0.0212)
+
+
+def test_table_3_turns_it_round(ablations: StudyFolder) -> None:
+    found = {one.variant.name: one for one in against_base(ablations)}
+    assert next(iter(found)) == "base model", "the paper has it first"
+    assert found["base model"].paired is None
+    whole = found["DCLF"]
+    assert whole.paired is not None
+    assert whole.paired.difference == pytest.approx(0.1)
+    ps = [
+        stats.ttest_rel(values, [0.60, 0.62, 0.61]).pvalue
+        for values in ([0.70, 0.71, 0.72], [0.66, 0.68, 0.70], [0.71, 0.72, 0.73])
+    ]
+    smallest, middle, largest = sorted(ps)
+    holm = {smallest: 3 * smallest, middle: max(3 * smallest, 2 * middle)}
+    holm[largest] = max(holm[middle], largest)
+    assert whole.p == pytest.approx(holm[ps[0]], abs=1e-12)
+    assert found["w/o CACL"].p == pytest.approx(holm[ps[1]], abs=1e-12)
+    assert whole.published == pytest.approx(0.0467)
+
+
+def test_every_base_model_has_its_own_reference(tmp_path: Path) -> None:
+    folder = comparison(tmp_path, ablation(models=["mmgcn", "ddin"], parts=["base"], seeds=2))
+    for model, gain in (("mmgcn", 0.1), ("ddin", 0.2)):
+        add_tested(folder, {"model.name": model, "loss.ablate": "base"}, [0.5, 0.51])
+        add_tested(folder, {"model.name": model, "loss.ablate": "none"}, [0.5 + gain, 0.52 + gain])
+    found = [(one.variant.model, one.variant.name, one.paired) for one in compared_variants(folder)]
+    assert [(model, name) for model, name, _ in found] == [
+        ("mmgcn", "DCLF"),
+        ("mmgcn", "base model"),
+        ("ddin", "DCLF"),
+        ("ddin", "base model"),
+    ]
+    assert [round(test.difference, 6) for *_, test in found if test is not None] == [-0.105, -0.205]
+
+
+def test_a_grid_is_compared_with_the_configuration_where_it_is_one_of_them(tmp_path: Path) -> None:
+    folder = window_study(tmp_path, with_paper(), (2, 4, BASE.loss.window))
+    found = compared_variants(folder)
+    assert [one.variant.name for one in found] == ["window 2", "window 4", "window 10"]
+    assert [one.variant.reference for one in found] == [False, False, True]
+    assert [one.variant.published.get("wf1") for one in found] == [70.29 / 100, 71.05 / 100, None]
+
+
+@pytest.mark.parametrize(("model", "default"), [("mmgcn", 4), ("ddin", None)])
+def test_an_option_at_its_default_is_the_configuration_itself(tmp_path: Path, model: str, default: int | None) -> None:
+    """MMGCN has four layers unless told otherwise; DDIN has no such option, and so no reference."""
+    space = {"model.name": {"choices": [model]}, "model.options.layers": {"choices": [2, 4]}}
+    folder = comparison(tmp_path, grid(space, seeds=2))
+    for layers in (2, 4):
+        add_tested(folder, {"model.name": model, "model.options.layers": layers}, [0.6, 0.6 + layers / 100])
+    references = [one.params["model.options.layers"] for one in variants_of(folder) if one.reference]
+    assert references == ([] if default is None else [default])
+
+
+def test_a_study_file_names_its_variants(tmp_path: Path, shards: Path) -> None:
+    wanted: list[dict[str, Any]] = [
+        {"name": "long", "model": "mmgcn", "params": {"loss.window": 8}, "reference": False, "published": {"wf1": 70}},
+        {"name": "short", "model": "mmgcn", "params": {"loss.window": 2}, "reference": True, "published": {"wf1": 68}},
+        {"name": "failed", "model": "mmgcn", "params": {"loss.window": 3}, "reference": False, "published": {}},
+    ]
+    settings = grid({"loss.window": {"choices": [2, 3, 8]}}, seeds=2)
+    folder = comparison(tmp_path, settings, with_paper(shards), kind="study", variants=wanted)
+    add_tested(folder, {"loss.window": 2}, [0.5, 0.6])
+    add_tested(folder, {"loss.window": 8}, [0.6, 0.72])
+    found = compared_variants(folder)
+    assert [(one.variant.name, one.variant.published) for one in found] == [
+        ("long", {"wf1": 0.7}),
+        ("short", {"wf1": 0.68}),
+    ]
+    assert found[0].paired is not None
+    assert found[0].paired.difference == pytest.approx(0.11)
+    assert found[0].published == pytest.approx(0.02)
+    reopened = StudyFolder.open(tmp_path, folder.definition.name)
+    assert compared_variants(reopened) == found
+
+
+def test_the_layout_of_table_3_takes_the_rest_of_the_papers_row(tmp_path: Path, shards: Path) -> None:
+    folder = planned_main(tmp_path, preset("iemocap", shards))
+    published = {(one.model, one.name): one.published for one in variants_of(folder)}
+    assert published["ddin", "DCLF"]["f1/happy"] == pytest.approx(0.5467)
+    assert published["mmgcn", "base"]["accuracy/sad"] == pytest.approx(0.6916)
+    assert published["mmgcn", "base"]["shift/wf1"] == pytest.approx(0.5835)
+    assert [one.variant.name for one in compared_variants(folder) if one.paired] == ["DCLF", "DCLF"]
+
+
+def test_a_search_has_no_variants(tmp_path: Path) -> None:
+    folder = comparison(tmp_path, SweepSettings(space={"loss.window": {"choices": [2, 4]}}))
+    add_tested(folder, {"loss.window": 2}, [0.7])
+    assert compared_variants(folder) == []
+    assert study_tables(folder) == {}
+    assert list(comparison_lines(folder)) == []
+    assert report_facts(folder, "best.yaml").tables == {}
+
+
+def test_the_csv_has_every_variant_and_seed(ablations: StudyFolder) -> None:
+    lines = list(csv.DictReader(io.StringIO(variants_csv(ablations))))
+    assert len(lines) == 12
+    assert {line["seed"] for line in lines} == {"0", "1", "2"}
+    (one,) = [line for line in lines if line["loss.ablate"] == "no_cacl" and line["seed"] == "1"]
+    assert (float(one["test/wf1"]), float(one["val/wf1"]), one["variant"]) == (0.68, 0.68 + 0.01, "w/o CACL")

@@ -1,0 +1,135 @@
+"""The figures in the paper's form: bars, error bars, markers, annotated cells and frames."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.patches import Rectangle
+
+from tests.tune.report.comparison.studies import (
+    ablation_study,
+    add_tested,
+    comparison,
+    gamma_study,
+    planned_main,
+    preset,
+    window_study,
+    with_paper,
+)
+from tests.tune.report.samples import fill, new_folder, optuna_study
+from tune.comparisons import ablation
+from tune.report.comparison.figures import comparison_figures, gamma_figure, label_figure, window_figure
+from tune.report.drawn import study_drawings
+from tune.report.figures import Drawing
+from tune.report.files import write_report
+from tune.study.folder import StudyFolder
+
+
+def axes_of(drawing: Drawing | None) -> list[Axes]:
+    assert drawing is not None
+    return drawing.figure.axes
+
+
+def bars_of(axes: Axes) -> list[BarContainer]:
+    return [one for one in axes.containers if isinstance(one, BarContainer)]
+
+
+@pytest.fixture
+def main(tmp_path: Path, shards: Path) -> StudyFolder:
+    return planned_main(tmp_path, preset("iemocap", shards))
+
+
+def test_figure_3_has_a_bar_per_label_model_and_method(main: StudyFolder) -> None:
+    (axes,) = axes_of(label_figure(main))
+    bars = bars_of(axes)
+    assert [one.get_label() for one in bars] == ["ddin", "ddin + DCLF", "mmgcn", "mmgcn + DCLF"]
+    assert [len(one.patches) for one in bars] == [6] * 4
+    assert all(one.errorbar is not None for one in bars)
+    labels = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert labels == ["happy", "sad", "neutral", "angry", "excited", "frustrated"]
+    edges = [bar.get_x() for label in zip(*(one.patches for one in bars), strict=True) for bar in label]
+    assert all(left < right for left, right in pairwise(edges)), "beside each other"
+
+
+def test_figure_3_shows_means_deviations_and_what_is_published(ablations: StudyFolder) -> None:
+    drawing = label_figure(ablations)
+    (axes,) = axes_of(drawing)
+    base, whole = bars_of(axes)
+    assert [bar.get_height() for bar in base.patches] == pytest.approx([50, 70])
+    assert [bar.get_height() for bar in whole.patches] == pytest.approx([60, 80])
+    assert base.errorbar is not None
+    (segments,) = base.errorbar.lines[2]
+    ends = [segment[:, 1].tolist() for segment in segments.get_segments()]
+    assert ends == [pytest.approx([40, 60]), pytest.approx([70, 70])]
+    markers = [one.get_offsets() for one in axes.collections if isinstance(one, PathCollection)]
+    assert [y for _, y in markers[0]] == pytest.approx([47.41, 75.47])
+    assert [y for _, y in markers[1]] == pytest.approx([48.01, 84.93])
+    assert [x for x, _ in markers[0]] == pytest.approx([bar.get_x() + bar.get_width() / 2 for bar in base.patches])
+    assert drawing is not None
+    assert drawing.caption.endswith("Diamonds: published.")
+    assert "means over 3 seeds" in drawing.caption
+
+
+def test_figure_4_writes_every_cell_and_marks_two(tmp_path: Path, shards: Path) -> None:
+    base = with_paper(shards)
+    drawing = gamma_figure(gamma_study(tmp_path, base, ("ddin", "mmgcn")))
+    *panels, bar = axes_of(drawing)
+    assert [axes.get_title() for axes in panels] == ["ddin + DCLF", "mmgcn + DCLF"]
+    assert bar.get_ylabel() == "test WF1 (%)"
+    for axes in panels:
+        texts = [text.get_text() for text in axes.texts]
+        assert len(texts) == 2 * 12
+        assert texts[:2] == ["65.00", "± 1.41"]
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == ["0.1", "0.2", "0.5", "0.8"]
+        frames = {one.get_linestyle(): one.get_xy() for one in axes.patches if isinstance(one, Rectangle)}
+        assert frames["-"] == pytest.approx((1 - 0.47, 2 - 0.47)), "gamma_mc 0.2, gamma_ca 0.5"
+        assert frames["--"] == pytest.approx((2 - 0.47, 2 - 0.47)), "the configuration's own"
+    assert drawing is not None
+    assert "own weights (0.5, 0.4)" in drawing.caption
+    assert "optimum on IEMOCAP is at gamma_ca 0.8 (of iemocap, not of these data)" in drawing.caption
+
+
+def test_table_5_is_a_curve_beside_the_published_one(tmp_path: Path, own_data: Path) -> None:
+    drawing = window_figure(window_study(tmp_path, with_paper(own_data), (2, 4, 16)))
+    (axes,) = axes_of(drawing)
+    (curve,) = [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
+    assert list(curve.lines[0].get_ydata()) == pytest.approx([60.5, 62.5, 64.5])
+    dotted = [line for line in axes.get_lines() if line.get_linestyle() == ":"]
+    assert [list(line.get_ydata()) for line in dotted] == [pytest.approx([70.29, 71.05])]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["2", "4", "16"]
+    assert drawing is not None
+    assert drawing.caption.endswith("Dotted: published.")
+
+
+def test_figures_are_drawn_only_where_they_say_something(tmp_path: Path, ablations: StudyFolder) -> None:
+    assert set(comparison_figures(ablations)) == {"labels"}
+    assert set(comparison_figures(gamma_study(tmp_path, with_paper()))) == {"gammas"}
+    assert set(comparison_figures(window_study(tmp_path, with_paper()))) == {"window"}
+    assert comparison_figures(fill(new_folder(tmp_path, "search"), 5)) == {}
+
+
+def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
+    folder = comparison(tmp_path, ablation(parts=["base"], seeds=1))
+    for part, wf1 in (("none", 0.7), ("base", 0.6)):
+        add_tested(folder, {"loss.ablate": part}, [wf1], f1__sad=[wf1], **{"f1__costs $": [wf1]})
+    drawing = label_figure(folder)
+    (axes,) = axes_of(drawing)
+    assert all(one.errorbar is None for one in bars_of(axes))
+    assert drawing is not None
+    assert "one seed" in drawing.caption
+
+
+def test_a_comparison_has_its_own_figures_first_and_none_of_a_search(tmp_path: Path, shards: Path) -> None:
+    folder = ablation_study(tmp_path, with_paper(shards))
+    study = optuna_study(fill(new_folder(tmp_path, "search"), 12))
+    drawings = study_drawings(folder, study)
+    assert next(iter(drawings.drawn)) == "labels"
+    assert {*drawings.drawn, *drawings.missing} <= {"labels", "curves"}
+    files = write_report(folder, study)
+    assert set(files.pictures) == set(files.figures) == set(drawings.drawn)
+    text = files.html.read_text(encoding="utf-8")
+    assert text.index("On the test split") < text.index("<h2>Figures") < text.index("Budget, and what happened")
+    assert "Best configuration<" not in text

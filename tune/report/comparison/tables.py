@@ -1,0 +1,142 @@
+"""A comparison's tables, laid out as the paper's Tables 3, 4 and 7, measured beside published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from tune.report.comparison.claims import on_papers_data
+from tune.report.comparison.compared import Compared, against_base, compared_variants
+from tune.report.comparison.variants import Variant, layout_of, variants_of
+from tune.report.comparison.words import points, tested
+from tune.report.scores import WF1
+from tune.report.statistics import mean_interval
+from tune.report.tables import Table
+from tune.study.folder import StudyFolder
+
+CORRECTION = "p by paired t-tests with Holm's correction"
+TESTED = ("difference", "95 % interval", "p", "d_z")
+SHIFTS = {"whole": "wf1", "w/o shift": "no_shift/wf1", "w/ shift": "shift/wf1"}
+CLASS_SCORES = {"f1": "F1", "accuracy": "Accuracy"}
+"""Score of a class -> its name."""
+
+
+def variants_table(folder: StudyFolder) -> Table | None:
+    """Mean and deviation over seeds, the difference to the reference with its interval, and the paper's numbers."""
+    found = compared_variants(folder)
+    if not found:
+        return None
+    title = f"Variants of study {folder.definition.name} on the test split"
+    return _scores(found, title, "variant", scores=("wf1", "wa"), paper=("wf1",))
+
+
+def main_table(folder: StudyFolder) -> Table | None:
+    """Table 3: WA and WF1 of every base model without and with DCLF, tested against the base model.
+
+    None where no base model was trained without DCLF.
+    """
+    found = against_base(folder)
+    if not any(one.paired for one in found):
+        return None
+    title = f"Test scores of study {folder.definition.name}, differences in WF1 to the base model"
+    return _scores(found, title, "method", scores=("wa", "wf1"), paper=("wa", "wf1"))
+
+
+def class_tables(folder: StudyFolder) -> dict[str, Table]:
+    """``f1`` and ``accuracy``: the classes of Table 3, the paper's row under the measured one where it has numbers."""
+    found = [one.variant for one in against_base(folder)]
+    tables = {}
+    for kind, name in CLASS_SCORES.items():
+        labels = class_names(found, kind)
+        rows = [row for variant in found for row in _class_rows(variant, kind, labels)]
+        if labels and rows:
+            title = f"{name} (%) per class on the test split of study {folder.definition.name}"
+            tables[kind] = Table(title=title, head=("model", "method", *labels), rows=tuple(rows), numeric=2)
+    return tables
+
+
+def shifts_table(folder: StudyFolder) -> Table | None:
+    """WF1 of utterances without and with emotion shift, as the paper's Table 7 has it; None without test scores."""
+    found = [one.variant for one in against_base(folder)] if layout_of(folder.definition) == "main" else []
+    found = found or variants_of(folder)
+    if not found:
+        return None
+    sides = SHIFTS.values()
+    published = any(has_published(variant, list(sides)[1:]) for variant in found)
+    head = ("model", "variant", *SHIFTS, *((f"paper {side}" for side in SHIFTS) if published else ()))
+    rows = []
+    for variant in found:
+        papers = [published_text(variant, side) for side in sides] if published else []
+        rows.append((variant.model, variant.name, *(mean_text(variant, side) for side in sides), *papers))
+    title = f"Test WF1 (%) of study {folder.definition.name} on emotion shift"
+    return Table(title=title, head=head, rows=tuple(rows), numeric=2)
+
+
+def distance_table(folder: StudyFolder) -> Table | None:
+    """Measured WF1 minus the published one, with the interval of the measured mean.
+
+    None but on the paper's own data set: from any other the distance says nothing.
+    """
+    found = [variant for variant in variants_of(folder) if "wf1" in variant.published and variant.wf1]
+    if not found or not on_papers_data(folder.definition):
+        return None
+    rows = []
+    for variant in found:
+        paper, ends = variant.published["wf1"], mean_interval(list(variant.wf1.values()))
+        low, high = (points(end - paper) for end in ends)
+        span = "–" if math.isnan(ends[0]) else f"[{low}, {high}]"
+        measured = [mean_text(variant, "wf1"), published_text(variant, "wf1")]
+        rows.append((variant.model, variant.name, *measured, points(variant.mean("wf1") - paper), span))
+    head = ("model", "variant", "measured", "paper", "measured - paper", "95 % interval")
+    title = f"How far test WF1 (%) of study {folder.definition.name} is from the published"
+    return Table(title=title, head=head, rows=tuple(rows), numeric=2)
+
+
+def class_names(variants: Sequence[Variant], kind: str = "f1") -> list[str]:
+    """The classes that any variant has a score of this kind for, in the data's order."""
+    names = (name for variant in variants for scores in variant.test.values() for name in scores)
+    found = (name.removeprefix(f"{kind}/") for name in names if name.startswith(f"{kind}/"))
+    return list(dict.fromkeys(found))
+
+
+def mean_text(variant: Variant, score: str) -> str:
+    """``71.00 ± 1.00`` over the seeds, in percent; a dash where no seed has the score."""
+    values = list(variant.score(score).values())
+    return WF1.mean_text(values) if values else "–"
+
+
+def published_text(variant: Variant, score: str) -> str:
+    """The paper's value in percent, or a dash."""
+    return WF1.number(variant.published[score]) if score in variant.published else "–"
+
+
+def has_published(variant: Variant, scores: Iterable[str]) -> bool:
+    """Whether the paper has any of these scores."""
+    return any(score in variant.published for score in scores)
+
+
+def _scores(found: Sequence[Compared], title: str, name: str, *, scores: Sequence[str], paper: Sequence[str]) -> Table:
+    """Scores, the test of WF1 where there is one, and the paper's numbers where it has any."""
+    testing = any(one.paired for one in found)
+    known = any(has_published(one.variant, paper) for one in found)
+    rows = []
+    for one in found:
+        variant = one.variant
+        cells = [mean_text(variant, score) for score in scores]
+        cells += tested(one.paired, one.p) if testing else []
+        cells += [published_text(variant, score) for score in paper] if known else []
+        cells += ["–" if one.published is None else points(one.published)] if known and testing else []
+        rows.append((variant.model, variant.name, str(len(variant.test)), *cells))
+    columns = [f"{score.upper()} (%)" for score in scores]
+    columns += TESTED if testing else ()
+    columns += [f"paper {score.upper()}" for score in paper] if known else []
+    columns += ["paper's diff."] if known and testing else []
+    title += f", {CORRECTION}" if testing else ""
+    return Table(title=title, head=("model", name, "seeds", *columns), rows=tuple(rows), numeric=2)
+
+
+def _class_rows(variant: Variant, kind: str, labels: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    names = [f"{kind}/{label}" for label in labels]
+    yield (variant.model, variant.name, *(mean_text(variant, name) for name in names))
+    if has_published(variant, names):
+        yield ("", "paper", *(published_text(variant, name) for name in names))

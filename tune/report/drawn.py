@@ -1,0 +1,34 @@
+"""Which figures a study's report has: a search Optuna's, a comparison its own."""
+
+from __future__ import annotations
+
+import optuna
+
+from tune.report.comparison.figures import comparison_figures
+from tune.report.comparison.variants import is_comparison
+from tune.report.figures import Drawings, draw_study
+from tune.study.folder import StudyFolder
+
+OF_COMPARISONS = ("curves",)
+"""The only figure of Optuna's that says something of a comparison: the others ask which values make a good trial, or
+how the search for them went, and a comparison has all combinations and no search."""
+
+
+def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
+    """The figures with their words, a comparison's own ones first.
+
+    Args:
+        folder: the study.
+        study: what Optuna knows of it.
+    """
+    objectives = list(folder.definition.sweep.objectives)
+    numbers = optuna_numbers(folder)
+    if not is_comparison(folder.definition):
+        return draw_study(study, objectives, numbers)
+    found = draw_study(study, objectives, numbers, OF_COMPARISONS)
+    return Drawings(drawn={**comparison_figures(folder), **found.drawn}, missing=found.missing)
+
+
+def optuna_numbers(folder: StudyFolder) -> list[int]:
+    """Optuna's numbers of the study's own trials, in the order of the ledger."""
+    return [trial.optuna for trial in folder.ledger.trials.values() if trial.optuna >= 0]

@@ -1,0 +1,222 @@
+"""What a page of several studies says: each laid out as the paper does, what agrees with it, and what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tune.perturbed.study_tables import perturbation_sentences
+from tune.report.comparison.claims import as_in_paper, caveats
+from tune.report.comparison.figures import GAMMAS, LABELS, WINDOWS, comparison_figures
+from tune.report.comparison.study import study_tables, study_verdicts
+from tune.report.comparison.variants import layout_of, variants_of
+from tune.report.comparison.verdicts import OUTCOMES, Verdict, verdicts
+from tune.report.dataset import dataset_note
+from tune.report.facts import standing_text
+from tune.report.figures import Drawing
+from tune.report.progress import progress_of
+from tune.report.tables import Table
+from tune.study.folder import StudyFolder
+
+CONFIRMED, AGREES = "What is confirmed and what is not", "What agrees in sign with the paper and what does not"
+LAYOUTS: Mapping[str, Sequence[tuple[str, Sequence[str], Sequence[str]]]] = {
+    "main": (
+        ("Table 3", ("main", "distance", "f1", "accuracy"), ()),
+        ("Figure 3", (), (LABELS,)),
+        ("Table 6", ("perturbation", "damage"), ()),
+        ("Table 7", ("shifts",), ()),
+    ),
+    "variants": (("", ("variants", "distance"), ()),),
+    "window": (("", ("window", "variants", "distance"), (WINDOWS,)),),
+    "gammas": (("", ("gammas",), (GAMMAS,)),),
+    "perturbation": (("", ("perturbation", "damage"), ()),),
+}
+"""Layout of a study file -> parts: heading, tables and figures, as far as the study has them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A table or figure of the paper.
+
+    Attributes:
+        heading: which one; empty where the section's says it.
+        tables: name of a file -> table.
+        drawings: name of a file -> figure.
+    """
+
+    heading: str
+    tables: Mapping[str, Table]
+    drawings: Mapping[str, Drawing]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One study.
+
+    Attributes:
+        slug: first part of its files' names, and its anchor.
+        heading: the paper's table, and what is asked.
+        standing: how far an unfinished study is; empty for a finished one.
+        sentences: what was measured beside what the paper has.
+        parts: its tables and figures.
+        findings: table of the paper and outcome -> what came to it.
+    """
+
+    slug: str
+    heading: str
+    standing: str
+    sentences: tuple[str, ...]
+    parts: tuple[Part, ...]
+    findings: Mapping[tuple[str, str], Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """What the page says, in plain text that is not escaped yet.
+
+    Attributes:
+        title: with the data that the studies ran on.
+        data: sentences on the data.
+        warnings: what a reader must know before quoting a number.
+        ran: the studies, their seeds and epochs.
+        versions: of the packages.
+        findings: the paper's findings by what they came to, one line per table and outcome.
+        judged: what the findings are called: confirmed or not on the paper's own data alone.
+        sections: the studies.
+        missing: what was not run, and why.
+    """
+
+    title: str
+    data: tuple[str, ...]
+    warnings: tuple[str, ...]
+    ran: Table
+    versions: tuple[str, ...]
+    findings: tuple[str, ...]
+    judged: str
+    sections: tuple[Section, ...]
+    missing: tuple[str, ...]
+
+
+def reproduction_facts(
+    folders: Sequence[StudyFolder], title: str, missing: Mapping[str, str], notes: Sequence[str]
+) -> Reproduction:
+    """Gather what the studies came to.
+
+    Args:
+        folders: in the order of the page.
+        title: of the page.
+        missing: table or figure -> why no study is here for it.
+        notes: what else is not as in the paper, one sentence each.
+    """
+    data = {folder.definition.name: dataset_note(folder.definition) for folder in folders}
+    names = ", ".join(dict.fromkeys(note.name for note in data.values()))
+    sections = tuple(_sections(folders))
+    return Reproduction(
+        title=f"{title} on {names}" if names else title,
+        data=tuple(dict.fromkeys(note.sentence for note in data.values())),
+        warnings=tuple(
+            dict.fromkeys([*notes, *_warnings(folders), *(one.warning for one in data.values() if one.warning)])
+        ),
+        ran=_ran(folders),
+        versions=tuple(_versions(folders)),
+        findings=tuple(line for section in sections for line in _findings(section)),
+        judged=CONFIRMED if any(as_in_paper(folder.definition) for folder in folders) else AGREES,
+        sections=sections,
+        missing=tuple(f"{paper}: {reason}." for paper, reason in missing.items()),
+    )
+
+
+def _sections(folders: Sequence[StudyFolder]) -> Iterator[Section]:
+    taken: set[str] = set()
+    for folder in folders:
+        plan, name = folder.definition.plan, folder.definition.name
+        paper = str(plan.get("paper") or f"Study {name}")
+        slug = _slug(paper) if _slug(paper) not in taken else _slug(name)
+        taken.add(slug)
+        progress = progress_of(folder)
+        found = study_verdicts(folder)
+        yield Section(
+            slug=slug,
+            heading=": ".join(part for part in (paper, str(plan.get("title", ""))) if part),
+            standing="" if progress.standing == "finished" else standing_text(progress),
+            sentences=(*(one.sentence for one in verdicts(folder)), *_perturbed(folder)),
+            parts=tuple(_parts(folder, slug)),
+            findings=_grouped(found, paper),
+        )
+
+
+def _perturbed(folder: StudyFolder) -> Iterator[str]:
+    """The sentences on the models; the page says of the data once what each study says."""
+    return (line for line in perturbation_sentences(folder) if not line.startswith("The data are generated"))
+
+
+def _parts(folder: StudyFolder, slug: str) -> Iterator[Part]:
+    tables, drawings = study_tables(folder), comparison_figures(folder)
+    layout = LAYOUTS.get(layout_of(folder.definition), (("", tuple(tables), tuple(drawings)),))
+    for heading, wanted, figures in layout:
+        found = {f"{slug}-{name}": tables[name] for name in wanted if name in tables}
+        drawn = {f"{slug}-{name}": drawings[name] for name in figures if name in drawings}
+        if found or drawn:
+            yield Part(heading=heading, tables=found, drawings=drawn)
+
+
+def _warnings(folders: Sequence[StudyFolder]) -> Iterator[str]:
+    for folder in folders:
+        yield from caveats(folder.definition)
+    if any(folder.definition.sweep.seeds == 1 for folder in folders):
+        yield "One seed per variant: nothing can be tested, and differences of a point or two mean nothing."
+
+
+def _ran(folders: Sequence[StudyFolder]) -> Table:
+    rows = [
+        (
+            str(folder.definition.plan.get("paper") or "–"),
+            folder.definition.name,
+            _seeds(folder),
+            str(folder.definition.base.train.epochs),
+            f"{len(variants_of(folder))} of {folder.definition.sweep.trials}",
+            folder.definition.shards_sha256[:12] or "–",
+        )
+        for folder in folders
+    ]
+    head = ("paper", "study", "seeds", "epochs at most", "variants scored", "data hash")
+    return Table(title="What was run", head=head, rows=tuple(rows), numeric=len(head))
+
+
+def _seeds(folder: StudyFolder) -> str:
+    """``0 to 4`` as far as they are scored."""
+    seeds = sorted({seed for variant in variants_of(folder) for seed in variant.test})
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds)) or "–"
+
+
+def _versions(folders: Sequence[StudyFolder]) -> Iterator[str]:
+    """One line, or where studies differ one for each combination."""
+    found: dict[str, list[str]] = {}
+    for folder in folders:
+        text = ", ".join(f"{name} {version}" for name, version in folder.definition.versions.items())
+        found.setdefault(text or "not recorded", []).append(folder.definition.name)
+    for text, names in found.items():
+        yield f"Versions: {text}." if len(found) == 1 else f"Versions of {', '.join(names)}: {text}."
+
+
+def _grouped(found: Sequence[Verdict], paper: str) -> dict[tuple[str, str], list[str]]:
+    """By table in the order of the verdicts, in each from what agrees to what does not."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for table in dict.fromkeys(one.table or paper for one in found):
+        for outcome in OUTCOMES:
+            about = [one.about for one in found if (one.table or paper, one.outcome) == (table, outcome)]
+            if about:
+                grouped[table, outcome] = about
+    return grouped
+
+
+def _findings(section: Section) -> Iterator[str]:
+    for (table, outcome), about in section.findings.items():
+        yield f"{table}, {outcome} ({len(about)}): {'; '.join(about)}."
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "study"

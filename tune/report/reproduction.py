@@ -1,0 +1,95 @@
+"""One page of several studies, the paper's tables and figures measured beside the published numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tune.report.comparison.export import variants_csv
+from tune.report.html import html_page
+from tune.report.latex import latex_table
+from tune.report.markdown import rendered
+from tune.report.reproduced import Reproduction, reproduction_facts
+from tune.report.saved import save_figures, save_text
+from tune.report.tables import Table
+from tune.study.folder import StudyFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproductionFiles:
+    """Where the parts of the page lie.
+
+    Attributes:
+        folder: of all of them.
+        html: the whole page in one file.
+        markdown: the same, with the figures beside it.
+        tables: name -> CSV or LaTeX file.
+        figures: name -> SVG file.
+        pictures: name -> the same figure as PNG file.
+        sentences: which data the page is about, and what of the paper is confirmed there.
+        missing: table or figure of the paper -> why it is not on the page.
+    """
+
+    folder: Path
+    html: Path
+    markdown: Path
+    tables: dict[str, Path] = field(default_factory=dict)
+    figures: dict[str, Path] = field(default_factory=dict)
+    pictures: dict[str, Path] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def write_reproduction(
+    folders: Sequence[StudyFolder],
+    missing: Mapping[str, str],
+    out: Path | str,
+    title: str,
+    notes: Sequence[str] = (),
+) -> ReproductionFiles:
+    """Write the page, over an earlier one.
+
+    Args:
+        folders: the studies in the order of the page; their definition's ``plan`` says how each is laid out.
+        missing: table or figure of the paper -> why there is no study for it.
+        out: folder for the files.
+        title: of the page; the data that the studies ran on are added to it.
+        notes: what is not as in the paper, one sentence each.
+
+    Raises:
+        OSError: the files cannot be written.
+    """
+    out = Path(out)
+    facts = reproduction_facts(folders, title, missing, notes)
+    parts = [part for section in facts.sections for part in section.parts]
+    saved = save_figures({name: one for part in parts for name, one in part.drawings.items()}, out / "figures")
+    links = {name: f"figures/{path.name}" for name, path in saved.vector.items()}
+    return ReproductionFiles(
+        folder=out,
+        html=save_text(out / "reproduction.html", html_page("reproduction.html.j2", saved.svgs, facts=facts)),
+        markdown=save_text(out / "reproduction.md", rendered("reproduction.md.j2", facts=facts, files=links)),
+        tables={file.name: file for file in _tables(folders, facts, out)},
+        figures=saved.vector,
+        pictures=saved.pixels,
+        sentences=(*facts.data, *facts.warnings, *facts.findings),
+        missing=dict(missing),
+    )
+
+
+def _tables(folders: Sequence[StudyFolder], facts: Reproduction, out: Path) -> Iterator[Path]:
+    for folder, section in zip(folders, facts.sections, strict=True):
+        yield save_text(out / f"{section.slug}-scores.csv", variants_csv(folder))
+        for part in section.parts:
+            for name, table in part.tables.items():
+                yield save_text(out / f"{name}.csv", table_csv(table))
+                yield save_text(out / f"{name}.tex", latex_table(table, f"tab:{name}"))
+
+
+def table_csv(table: Table) -> str:
+    """A table as it is printed, rounded; ``SLUG-scores.csv`` has all digits of every seed."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([table.head, *table.rows])
+    return text.getvalue()

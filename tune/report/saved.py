@@ -1,0 +1,57 @@
+"""Files of a report: written whole, figures as SVG and PNG."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune.report.figures import Drawing
+from tune.report.html import figure_png, figure_svg
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedFigures:
+    """Where figures lie.
+
+    Attributes:
+        svgs: name -> the SVG itself.
+        vector: name -> SVG file.
+        pixels: name -> PNG file.
+    """
+
+    svgs: dict[str, str]
+    vector: dict[str, Path]
+    pixels: dict[str, Path]
+
+
+def save_figures(drawn: Mapping[str, Drawing], folder: Path) -> SavedFigures:
+    """Write figures as ``NAME.svg`` and ``NAME.png``, and take others in the folder away.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (*folder.glob("*.svg"), *folder.glob("*.png")):
+        if path.stem not in drawn:
+            path.unlink()
+    svgs = {name: figure_svg(drawing.figure, name) for name, drawing in drawn.items()}
+    return SavedFigures(
+        svgs=svgs,
+        vector={name: save_text(folder / f"{name}.svg", svg) for name, svg in svgs.items()},
+        pixels={name: save_bytes(folder / f"{name}.png", figure_png(one.figure)) for name, one in drawn.items()},
+    )
+
+
+def save_text(path: Path, text: str) -> Path:
+    """A text file in UTF-8; its path."""
+    return save_bytes(path, text.encode())
+
+
+def save_bytes(path: Path, content: bytes) -> Path:
+    """Write whole files only: a report may be renewed while somebody reads it."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+    return path
