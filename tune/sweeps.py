@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.machine import machine_cpus
+from cluster.model_plan import ActorSettings
 from cluster.resources import ClusterResources
 from cluster.session import ray_session, reaches_cluster
 from cluster.shared_data import shared_bytes, shared_source
@@ -29,6 +30,7 @@ from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute
 from dclf.training.preflight import check_shards
 from tune.report.best import best_config, best_yaml
+from tune.report.facts import best_note
 from tune.report.ranking import best_trial
 from tune.search.checks import sweep_problems
 from tune.search.pruners import make_pruner
@@ -37,6 +39,7 @@ from tune.search.settings import SweepSettings
 from tune.search.space import Space, default_space
 from tune.settings import ConfigError
 from tune.study.engine import Engine
+from tune.study.evaluations import evaluate_models
 from tune.study.folder import StudyDefinition, StudyError, StudyFolder, require_new, study_exists
 from tune.study.illustrator import Illustrator
 from tune.study.ledger import TrialRecord
@@ -50,6 +53,7 @@ from tune.study.view import NoStudyView, StudyView
 from tune.study.warm_start import warm_start, warm_start_problems
 from tune.tracking.redact import clean
 from tune.tracking.store import Store, connect, resolve_tracking_uri
+from tune.view import TEST_IS_WATCHED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,10 +104,10 @@ class Study:
         return trials_frame(self.folder)
 
     def figures(self) -> dict[str, Any]:
-        """Optuna's figures by name, as matplotlib figures."""
-        from tune.report.figures import study_figures  # noqa: PLC0415 - matplotlib is slow to import
+        """The report's figures by name, as matplotlib figures: a search's are Optuna's."""
+        from tune.report.drawn import study_drawings  # noqa: PLC0415 - matplotlib is slow to import
 
-        return study_figures(load_study(self.folder), list(self.folder.definition.sweep.objectives))
+        return dict(study_drawings(self.folder, load_study(self.folder)).figures)
 
 
 def sweep(
@@ -115,6 +119,7 @@ def sweep(
     verbose: bool = False,
     address: str | None = None,
     kind: str = "sweep",
+    described: Mapping[str, Any] | None = None,
 ) -> Study:
     """Search for the best configuration.
 
@@ -126,6 +131,7 @@ def sweep(
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
         kind: what the study is called in lists and in MLflow's tags.
+        described: what a study file says beyond settings: ``variants`` and ``plan`` of the ``StudyDefinition``.
 
     Raises:
         ConfigError: a value or the space is impossible.
@@ -142,8 +148,9 @@ def sweep(
     config = replace(config, data=replace(config.data, shards=absolute(config.data.shards)))
     card = _card(config)
     definition = _definition(config, settings, name, card, kind)
+    definition = replace(definition, **(described or {}))
     require_new(settings.storage, definition.name)
-    checked_storage(str(Path(settings.storage).absolute()), "", resuming=True)
+    checked_storage(str(Path(settings.storage).absolute()), "", resuming=True, key="sweep.storage")
     work = _Work(definition.base, settings, card, view or NoStudyView())
     return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
@@ -187,7 +194,7 @@ def resume(
             f"study {name!r} began on other shards than {config.data.shards} holds now; bring the first ones back or "
             "start a new study"
         )
-    checked_storage(str(folder.path), "", resuming=True)
+    checked_storage(str(folder.path), "", resuming=True, key="sweep.storage")
     work = _Work(config, settings, card, view or NoStudyView())
     return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 
@@ -237,7 +244,10 @@ class _Work:
             address,
             verbose=verbose,
             num_cpus=local_cpus_for_trials(self.config, self.settings, machine_cpus()),
-            kept_bytes=min(self.settings.cache_mb << 20, shared_bytes(self.shards, self.shards.info.modalities)),
+            kept_bytes=min(
+                self.settings.cache_mb << 20,
+                shared_bytes(self.shards, self.shards.info.modalities, self.config.train.epoch_splits),
+            ),
         )
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
@@ -255,6 +265,8 @@ class _Work:
         run_id = recorder.open(self.card)
         try:
             self.view.started(folder, plan.describe(), run_id)
+            if self.config.train.looks_at_test:
+                self.view.note(TEST_IS_WATCHED)
             recorder.file("plan.txt", "\n".join(plan.describe()) + "\n")
             interrupted = self._trials(folder, plan, Session(folder, study, space, recorder, self.view), recorder)
             report = None if interrupted else self._conclude(folder, recorder)
@@ -277,7 +289,11 @@ class _Work:
             folder=str(folder.path),
             objectives=tuple(self.settings.objectives),
             workers=plan.workers_per_trial,
-            source=shared_source(self.shards, self._modalities(folder), plan.cache_mb << 20) if own else None,
+            source=shared_source(
+                self.shards, self._modalities(folder), plan.cache_mb << 20, self.config.train.epoch_splits
+            )
+            if own
+            else None,
         )
         illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
         session.changed = illustrator.poke
@@ -295,17 +311,20 @@ class _Work:
         return tuple(m for m in self.shards.info.modalities if m in {*named, *self.config.data.modalities})
 
     def _conclude(self, folder: StudyFolder, recorder: StudyRecorder) -> Path:
-        """Score the winner once on test, and write the report."""
+        """Score on test once, measure what else was asked for, and write the report."""
         if best_trial(folder) is not None:
             score_sealed(folder, recorder, self.view.note)
+            evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)), self.view.note)
             recorder.file("best.yaml", best_yaml(folder))
+            recorder.describe(best_note(folder))
         # Imported late: trials are on their way before matplotlib is.
         from tune.report.files import write_report  # noqa: PLC0415
 
         files = write_report(folder, load_study(folder))
         recorder.artifact(files.html)
-        for folder_name, made in (("tables", files.tables), ("figures", files.figures)):
-            for file in made.values():
+        sent = {"tables": [*files.tables.values()], "figures": [*files.figures.values(), *files.pictures.values()]}
+        for folder_name, made in sent.items():
+            for file in made:
                 recorder.artifact(file, folder_name)
         return files.html
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
@@ -39,7 +40,7 @@ def set_by_comparison(argv: Sequence[str]) -> list[str]:
     ]
 
 
-def compare(asked: Asked, settings: SweepSettings, kind: str, problems: Sequence[str] = ()) -> int:
+def compare(asked: Asked, settings: SweepSettings, kind: str, problems: Sequence[str] = (), **study: Any) -> int:
     """Refuse what cannot be run, else run it and print what it came to; the exit code.
 
     Args:
@@ -47,6 +48,7 @@ def compare(asked: Asked, settings: SweepSettings, kind: str, problems: Sequence
         settings: of the comparison.
         kind: of the study.
         problems: further mistakes.
+        study: what else ``tune.sweeps.sweep`` shall know of it.
 
     Raises:
         ConfigError: with every mistake at once.
@@ -61,4 +63,4 @@ def compare(asked: Asked, settings: SweepSettings, kind: str, problems: Sequence
     asked = replace(asked, settings=settings, problems=known)
     asked.require_sound()
     require_local_room(asked)
-    return run_asked(asked, kind=kind)
+    return run_asked(asked, kind=kind, **study)

@@ -21,6 +21,8 @@ COMMANDS = {
         "train without parts of the framework, and test what they are worth", "tune.commands.ablate:main"
     ),
     "grid": Command("train every combination of values, and compare them on test", "tune.commands.grid:main"),
+    "study": Command("run a study file: variants, seeds and evaluations as YAML", "tune.commands.study:main"),
+    "reproduce": Command("the paper's tables and figures, measured, on one page", "tune.commands.reproduce:main"),
     "resume": Command("go on with a sweep that was cut short", "tune.commands.resume:main"),
     "list": Command("the studies there are, and how far they are", "tune.commands.list_studies:main"),
     "show": Command("one study: best trials, failures, how to go on", "tune.commands.show_study:main"),
@@ -28,7 +30,7 @@ COMMANDS = {
     "doctor": Command("find and mend what a kill left behind", "tune.commands.doctor:main"),
     "gc": Command("delete checkpoints that nobody needs any more", "tune.commands.gc:main"),
     "evaluate": Command("score a finished run on a split", "tune.commands.evaluate:main"),
-    "perturb": Command("score a finished run under perturbed conversations", "tune.commands.perturb:main"),
+    "perturb": Command("score trained models under perturbed conversations", "tune.commands.perturb:main"),
     "ui": Command("show the runs in the MLflow UI", "tune.commands.ui:main"),
     "track": Command("send metrics kept while the MLflow server was away", "tune.commands.track:main"),
     "version": Command("print the version", "tune.commands.main:version"),

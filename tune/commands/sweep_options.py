@@ -31,7 +31,7 @@ ALIASES = {
 HELP = {
     "--trials": "how many trials; 0 for as many as --time allows",
     "--time": "how long, such as 90min or 12h, over all resumptions",
-    "--sampler": "where trials come from: tpe, gp, cmaes, random, grid or nsga2",
+    "--sampler": "where trials come from: tpe, gp, cmaes, random, grid, nsga2 or listed",
     "--scheduler": "which trials end early: asha, median, hyperband, pbt or none",
     "--concurrency": "trials at a time: auto, or a number",
     "--workers-per-trial": "0 trains in the trial's own process; more go through Ray Train",
@@ -87,16 +87,34 @@ def read_command_line(
         ConfigError: the configuration file cannot be read at all.
         SystemExit: help was asked for, or an option of the command is wrong.
     """
-    rest, overrides, mistakes = split_overrides(_spelt_out(argv), flags, valued)
-    options = parser.parse_args(rest)
-    mistakes += _mistyped(overrides, [*ALIASES, *flags, *valued])
-    if overrides.get("sweep.concurrency") == "auto":
-        overrides["sweep.concurrency"] = "0"
+    options, overrides, mistakes = options_and_overrides(argv, parser, flags, valued)
     # Imported here, so that help does not wait for Optuna.
     from tune.search.read import read_sweep  # noqa: PLC0415
 
     config, settings, problems = read_sweep(options.config, overrides, values=values)
     return Asked(options, config, settings, [*mistakes, *problems])
+
+
+def options_and_overrides(
+    argv: Sequence[str], parser: ArgumentParser, flags: Sequence[str], valued: Sequence[str]
+) -> tuple[Namespace, dict[str, str], list[str]]:
+    """The command's own options, the dotted keys that are overridden, and what is wrong with those.
+
+    Args:
+        argv: the command's arguments.
+        parser: of its own options.
+        flags: those without a value.
+        valued: those with a value.
+
+    Raises:
+        SystemExit: help was asked for, or an option of the command is wrong.
+    """
+    rest, overrides, mistakes = split_overrides(_spelt_out(argv), flags, valued)
+    options = parser.parse_args(rest)
+    mistakes += _mistyped(overrides, [*ALIASES, *flags, *valued])
+    if overrides.get("sweep.concurrency") == "auto":
+        overrides["sweep.concurrency"] = "0"
+    return options, overrides, mistakes
 
 
 def sweep_parser(prog: str, description: str, epilog: str) -> ArgumentParser:

@@ -76,7 +76,9 @@ def _range_problems(settings: SweepSettings) -> Iterator[str]:
             value: Any = getattr(settings, key)
             if not holds(value):
                 yield f"sweep.{key}: must be {must}, is {value}"
-    if settings.trials == 0 and not settings.time and settings.sampler != "grid":
+    if settings.sampler == "listed" and not settings.start_points:
+        yield "sweep.start_points: must name at least one configuration for sampler listed, is empty"
+    if settings.trials == 0 and not settings.time and settings.sampler not in ("grid", "listed"):
         yield "sweep.trials: must be above 0, or sweep.time must say how long to search"
     if settings.gpus_per_trial > 1 and settings.gpus_per_trial % 1:
         yield f"sweep.gpus_per_trial: must be a whole number above 1, is {settings.gpus_per_trial}"

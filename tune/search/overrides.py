@@ -53,7 +53,7 @@ def value_of(config: Config, key: str) -> Any:
     if key.startswith(f"{OPTIONS}."):
         return plain(_options(config).get(key.removeprefix(f"{OPTIONS}.")))
     section, _, name = key.partition(".")
-    return plain(config.to_dict().get(section, {}).get(name))
+    return plain(getattr(getattr(config, section, None), name, None))
 
 
 def _options(config: Config) -> dict[str, Any]:

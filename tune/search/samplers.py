@@ -50,7 +50,8 @@ def _make(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
             return GPSampler(seed=seed, n_startup_trials=settings.startup_trials, warn_independent_sampling=False)
         case "cmaes":
             return _cmaes(settings, space, seed)
-        case "random":
+        case "random" | "listed":
+            # A list is enqueued as a whole; the session stops when it is through.
             return RandomSampler(seed)
         case "nsga2":
             return NSGAIISampler(seed=seed, population_size=population(settings))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Sampler = Literal["tpe", "gp", "cmaes", "random", "grid", "nsga2"]
+Sampler = Literal["tpe", "gp", "cmaes", "random", "grid", "nsga2", "listed"]
 Scheduler = Literal["none", "asha", "median", "hyperband", "pbt"]
 
 
@@ -18,7 +18,7 @@ class SweepSettings:
         trials: how many trials to run; 0 for as many as ``time`` allows.
         time: wall-clock budget such as ``90min`` or ``12h``, over all resumptions; empty for none. Trials that run
             when it ends are finished.
-        sampler: where new trials come from.
+        sampler: where new trials come from; ``listed`` tries the start points and nothing else.
         scheduler: which trials are ended early; ``pbt`` trains a population instead.
         objectives: validation score -> ``maximize`` or ``minimize``; the first one prunes and ranks.
         seeds: trainings per trial, with seeds ``train.seed``, ``train.seed`` + 1, ...; the trial's value is their mean.
@@ -29,7 +29,8 @@ class SweepSettings:
         stop_after: end the sweep after so many finished trials without a better one; 0 for never.
         space: dotted key -> domain, see docs/sweeps.md; empty for the default space over gamma_ca, gamma_mc,
             W and tau.
-        start_points: configurations to try first, dotted key -> value each, after the base configuration itself.
+        start_points: configurations to try first, dotted key -> value each, after the base configuration itself,
+            which ``listed`` leaves out.
         warm_start: names of earlier studies of the same storage whose finished trials the sampler knows.
         concurrency: trials at a time; 0 for as many as the plan finds room for.
         workers_per_trial: 0 trains in the trial's own process; more go through Ray Train.

@@ -15,7 +15,8 @@ from tune.search.space import Space
 def start_points(settings: SweepSettings, space: Space, config: Config) -> list[dict[str, Any]]:
     """Overrides of the first trials, none twice, each with a value for every active parameter.
 
-    The base configuration comes first unless the space cannot express it (``space.outside`` says why).
+    The base configuration comes first unless the space cannot express it (``space.outside`` says why), or sampler
+    ``listed`` asks for the start points alone.
 
     Args:
         settings: its ``start_points`` change the base configuration.
@@ -25,13 +26,26 @@ def start_points(settings: SweepSettings, space: Space, config: Config) -> list[
     Raises:
         ValueError: the space cannot express a start point.
     """
-    base = space.point(config)
+    base = None if settings.sampler == "listed" else space.point(config)
     points = [] if base is None else [base]
     for given in settings.start_points:
         point = complete(given, space, config)
         if point not in points:
             points.append(point)
     return points
+
+
+def countable_size(settings: SweepSettings, space: Space, config: Config) -> int | None:
+    """How many trials there can be at most: combinations of a grid, points of a list; None for a search.
+
+    Args:
+        settings: its sampler decides.
+        space: what is searched.
+        config: the base configuration.
+    """
+    if settings.sampler == "listed":
+        return len(start_points(settings, space, config))
+    return space.size if settings.sampler == "grid" else None
 
 
 def complete(given: Mapping[str, Any], space: Space, config: Config) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class StopRule:
 
     Args:
         settings: the budget and the goals.
-        size: number of combinations of the space, which bounds a grid; None where they cannot be counted.
+        size: how many trials there can be at most; None for no bound.
 
     Raises:
         ValueError: the time cannot be read.
@@ -23,7 +23,7 @@ class StopRule:
     def __init__(self, settings: SweepSettings, size: int | None = None) -> None:
         self._settings = settings
         self._seconds = parse_duration(settings.time) if settings.time else math.inf
-        self._size = size if settings.sampler == "grid" else None
+        self._size = size
         self._sign = -1.0 if settings.minimizes else 1.0
 
     def reason(self, finished_values: Sequence[float], elapsed_s: float, created: int) -> str | None:
@@ -38,7 +38,7 @@ class StopRule:
         if settings.trials and created >= settings.trials:
             return f"all {settings.trials} trials are created"
         if self._size is not None and created >= self._size:
-            return f"all {self._size} combinations of the grid are created"
+            return f"all {self._size} combinations are created"
         if elapsed_s >= self._seconds:
             return f"the time of {settings.time} is up"
         return self._goal(finished_values)

@@ -12,7 +12,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -39,13 +39,17 @@ class StudyDefinition:
 
     Attributes:
         name: folder of the study, name of its MLflow parent run and of its Optuna study.
-        kind: ``sweep``.
+        kind: ``sweep``, ``ablation``, ``grid``, or ``study`` for one that a study file describes.
         config: base configuration as nested dictionaries, without passwords.
         settings: the ``sweep`` section as nested dictionaries.
         space: dotted key -> domain, the default space spelt out.
         shards_sha256: hash of the shard set's manifest; the trials of one study see one data set.
         created: ISO 8601 time.
         versions: package -> version at creation.
+        variants: of a study file, in the order to report: mappings with ``name``, ``model`` (the base model),
+            ``params`` (as the trial's), ``reference`` (whether the model's others are compared with it) and
+            ``published`` (the paper's scores in percent); empty for anything else.
+        plan: of a study file: ``title``, ``paper`` (such as Table 4), ``layout``, ``evaluations``, ``source``.
     """
 
     name: str
@@ -56,6 +60,8 @@ class StudyDefinition:
     shards_sha256: str = ""
     created: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    variants: Sequence[Mapping[str, Any]] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def base(self) -> Config:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dclf.config import Config
-from dclf.training.reports import EpochReport, SplitReport
+from dclf.training.reports import EpochReport
 from tune.study import child_writes
 from tune.study.children import KIND_TAG, STUDY_TAG, Children, Key, find_runs
 from tune.study.folder import StudyFolder
@@ -31,6 +31,7 @@ from tune.tracking.store import Store
 from tune.tracking.writes import Sender, Write
 
 FLUSH_S, INTERRUPTED_FLUSH_S = 60.0, 10.0
+REUSED_TAG = "dclf.reused_from"
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,14 @@ class StudyRecorder:
         objectives = self._folder.definition.sweep.objectives
         self._to((number, seed), child_writes.seed_write(objectives, values, report))
 
-    def tested(self, number: int, seed: int, report: SplitReport) -> None:
-        """The winner was scored on the test split."""
+    def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
+        """A training was scored on the test split."""
         self._adopt(self._folder.ledger.trials[number], seed)
-        self._to((number, seed), child_writes.test_write(report.scores))
+        self._to((number, seed), child_writes.test_write(scores))
+
+    def reused(self, number: int, seed: int, study: str, run_id: str) -> None:
+        """A training was not run but taken over from a run of another study."""
+        self._to((number, seed), *writes.text_values("tags", {REUSED_TAG: f"{study}, run {run_id}"}))
 
     def ended(self, trial: TrialRecord) -> None:
         """A trial has ended: its runs too, and the parent's figures of progress."""

@@ -25,12 +25,13 @@ from tune.report.ranking import best_trial
 from tune.search.overrides import apply
 from tune.search.samplers import exhausted
 from tune.search.space import Space
-from tune.search.start_points import start_points
+from tune.search.start_points import countable_size, start_points
 from tune.search.stopping import StopRule
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
 from tune.study.optuna_state import tell
 from tune.study.recorder import StudyRecorder
+from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
 from tune.study.tidy import Tidier
 from tune.study.view import StudyView
 
@@ -79,8 +80,9 @@ class Session:
         self.space = space
         self._recorder = recorder
         self._view = view
+        self._finished = FinishedTrainings.for_study(folder)
         self._tidier = Tidier(folder, self.settings.keep, view.note)
-        self._stop = StopRule(self.settings, space.size)
+        self._stop = StopRule(self.settings, countable_size(self.settings, space, self.base))
         self._begun = time.monotonic()
         self._spent = self.ledger.worked_s
         self.ledger.note("begin")
@@ -95,7 +97,15 @@ class Session:
         return self._spent + time.monotonic() - self._begun
 
     def next(self) -> TrialRecord | None:
-        """The next trial: first those that an earlier driver left, then new ones; None when none shall follow."""
+        """The next trial: first those that an earlier driver left, then new ones; None when none shall follow.
+
+        Trials of a comparison that other studies have trained already are taken over from there and not handed out.
+        """
+        while (trial := self._next()) is not None and self._taken_over(trial):
+            self.completed(trial.number)
+        return None if trial is None else self.ledger.trials[trial.number]
+
+    def _next(self) -> TrialRecord | None:
         while self._unfinished:
             left = self._unfinished.pop(0)
             if any(seed not in finished_seeds(left) for seed in self.seeds()):
@@ -112,6 +122,37 @@ class Session:
         record = self.ledger.create(params, optuna=trial.number, origin=self._origin(params))
         self._view.trial(record)
         return record
+
+    def _taken_over(self, trial: TrialRecord) -> bool:
+        """Take what other studies have trained; whether that is all of the trial."""
+        if self.settings.test != "all":
+            return False
+        for seed in self.seeds():
+            own = seed in trial.runs
+            found = None if own else self._finished.find(trial_hash(self.folder.definition, trial.params, seed))
+            if found is not None:
+                self._take_over(trial.number, seed, found)
+        return all(seed in finished_seeds(self.ledger.trials[trial.number]) for seed in self.seeds())
+
+    def _take_over(self, number: int, seed: int, found: Finished) -> None:
+        try:
+            history = take_over(found, self.folder.checkpoint(number, seed))
+        except OSError:
+            # Somebody deletes that study just now: the training is repeated.
+            return
+        if self.ledger.trials[number].started is None:
+            self.ledger.start(number, "")
+        self.ledger.note(REUSED_NOTE, number=number, seed=seed, study=found.study, trial=found.number)
+        if found.test is not None:
+            # Before the training counts as done: where its model is gone, it could not be scored again.
+            self.ledger.test(number, seed, found.test)
+        best = history[history[-1].best_epoch - 1].validation
+        values = tuple(best[name] for name in self.settings.objectives)
+        self.heard(Told(number=number, seed=seed, reports=history, values=values, seed_finished=True))
+        self._recorder.reused(number, seed, found.study, found.run_id)
+        if found.test is not None:
+            self._recorder.tested(number, seed, found.test)
+        self._view.note(f"trial {number}: seed {seed} was trained by study {found.study}, trial {found.number}")
 
     def config(self, trial: TrialRecord, seed: int) -> Config:
         """What one training of a trial trains."""

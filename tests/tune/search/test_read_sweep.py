@@ -133,7 +133,7 @@ sweep:
         ({"sweep.trials": 0}, "sweep.trials: must be above 0, or sweep.time must say how long to search"),
         ({"sweep.trials": 2.5}, "sweep.trials: must be a whole number, is 2.5"),
         ({"sweep.time": "90"}, "sweep.time: must be a duration such as 90min, 12h or 1h30min, is '90'"),
-        ({"sweep.sampler": "tp"}, "sweep.sampler: must be one of tpe, gp, cmaes, random, grid, nsga2, is 'tp'"),
+        ({"sweep.sampler": "tp"}, "sweep.sampler: must be one of tpe, gp, cmaes, random, grid, nsga2, listed, is 'tp'"),
         ({"sweep.scheduler": "fast"}, "sweep.scheduler: must be one of none, asha, median, hyperband, pbt, is 'fast'"),
         ({"sweep.objectives": "{}"}, "sweep.objectives: must name at least one of wf1, wa, f1/CLASS, accuracy/CLASS"),
         (

@@ -1,14 +1,16 @@
 """What is tried first."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.tune.search.samples import BASE
+from tune.search.checks import sweep_problems
 from tune.search.overrides import apply
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
-from tune.search.start_points import start_point_problems, start_points
+from tune.search.start_points import countable_size, start_point_problems, start_points
 
 SPACE = Space.of(
     {
@@ -29,6 +31,20 @@ def test_the_base_comes_first_and_fills_what_a_start_point_leaves_out() -> None:
     own = {"loss.gamma_ca": 0.6, "loss.window": 4, "model.name": "mmgcn", "model.options.layers": 4}
     assert points({"loss.gamma_ca": 0.2}) == [own, {**own, "loss.gamma_ca": 0.2}]
     assert points({"model.name": "ddin"})[1] == {"loss.gamma_ca": 0.6, "loss.window": 4, "model.name": "ddin"}
+
+
+def test_a_list_is_tried_as_it_stands_and_nothing_else() -> None:
+    listed = SweepSettings(sampler="listed", start_points=({"loss.window": 5}, {"loss.window": 3}, {"loss.window": 5}))
+    assert [point["loss.window"] for point in start_points(listed, SPACE, BASE)] == [5, 3]
+    assert countable_size(listed, SPACE, BASE) == 2
+    assert countable_size(replace(listed, sampler="random"), SPACE, BASE) is None
+    grid = replace(listed, sampler="grid")
+    assert countable_size(grid, SPACE, BASE) == SPACE.size == 6 * 7 * 3
+
+
+def test_a_list_must_have_something_on_it() -> None:
+    wanted = "sweep.start_points: must name at least one configuration for sampler listed, is empty"
+    assert wanted in sweep_problems(SweepSettings(sampler="listed", trials=0), BASE)
 
 
 def test_none_is_tried_twice() -> None:

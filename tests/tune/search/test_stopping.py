@@ -47,8 +47,7 @@ def test_both_budgets_and_a_grid() -> None:
     assert StopRule(SweepSettings(trials=5, time="1h")).reason([], 3600, 4) == "the time of 1h is up"
     grid = StopRule(SweepSettings(trials=0, sampler="grid"), size=12)
     assert grid.reason([], 1e9, 11) is None
-    assert grid.reason([], 0, 12) == "all 12 combinations of the grid are created"
-    assert StopRule(SweepSettings(trials=20), size=12).reason([], 0, 12) is None
+    assert grid.reason([], 0, 12) == "all 12 combinations are created"
 
 
 @pytest.mark.parametrize(("direction", "short", "reached"), [("maximize", 0.69, 0.7), ("minimize", 0.71, 0.7)])

@@ -1,0 +1,137 @@
+"""``dclf reproduce``: the paper's tables and figures, measured beside the published ones, on one page.
+
+dclf reproduce iemocap|meld --shards SHARDS [--only table4,figure4] [--seeds 5] [--section.key VALUE ...]
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison
+from tune.commands.options import add_log_options, add_output_option, chosen_log, command_parser, counted, print_json
+from tune.commands.study_views import QuietStudyView, choose_study_view
+from tune.commands.sweep_options import add_settings_help, options_and_overrides
+from tune.config_files import ConfigError
+
+if TYPE_CHECKING:
+    from tune.report.reproduction import ReproductionFiles
+    from tune.reproduction import NamedStudy, ReproductionPlan
+
+EXAMPLES = """\
+examples:
+  dclf reproduce iemocap --shards shards/iemocap
+  dclf reproduce meld --shards shards/meld --only table3,table4 --seeds 3
+  dclf reproduce iemocap --shards shards/iemocap --dry-run         what would be trained
+  dclf reproduce iemocap --shards shards/generated --train.epochs 20
+
+Every table is a study of its own, which dclf list, show and report know. Models that several tables need are trained
+once. After Ctrl-C or any kill the same command goes on; when all is there, it only writes the page. Figures measured on
+generated dialogues are never presented as results on the data set.
+"""
+OWN_FLAGS = (*FLAGS, "--dry-run")
+OWN_VALUED = tuple(option for option in (*VALUED, "--only", "--out") if option != "--name")
+SHARDS, SHARDS_KEY = "--shards", "data.shards"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Reproduce as the command line says; the exit code, 1 where a table is missing."""
+    words = [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if _is_shards(word) else word for word in argv]
+    options, overrides, mistakes = options_and_overrides(words, parser(), OWN_FLAGS, OWN_VALUED)
+    if mistakes := [*mistakes, *set_by_comparison(words)]:
+        raise ConfigError(mistakes)
+    # Imported here, so that help does not wait for Optuna.
+    from tune.reproduction import plan_reproduction  # noqa: PLC0415
+
+    only = [item.strip() for item in options.only.split(",") if item.strip()]
+    plan = plan_reproduction(options.dataset, overrides, only=only, seeds=options.seeds, out=options.out)
+    if options.dry_run:
+        print("\n".join(_plan_lines(plan)))
+        return 0
+    files = _reproduced(plan, options, f"dclf reproduce {shlex.join(argv)}")
+    if options.output == "json" or options.log == "jsonl":
+        print_json(_result(plan, files))
+    else:
+        print("", *files.sentences, "", f"page        {files.html}", f"markdown    {files.markdown}", sep="\n")
+        for item, reason in files.missing.items():
+            print(f"missing     {item}: {reason}")
+    wanted = {study.planned.plan["paper"] for study in plan.studies if study.wanted}
+    return 1 if wanted & files.missing.keys() else 0
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    # Imported here: other commands need not wait for it.
+    from tune.reproduction import datasets, items  # noqa: PLC0415
+
+    made = command_parser("dclf reproduce", "The paper's tables and figures, measured, on one page.", EXAMPLES)
+    known = datasets()
+    made.usage = f"dclf reproduce {'|'.join(known)} --shards SHARDS [--section.key VALUE ...] [options]"
+    made.add_argument("dataset", help=f"whose tables: {' or '.join(known)}")
+    made.add_argument(SHARDS, dest=f"alias_{SHARDS_KEY}", metavar="DIR", help=f"folder or URI of shards [{SHARDS_KEY}]")
+    both = "; ".join(f"{dataset}: {', '.join(items(dataset))}" for dataset in known)
+    made.add_argument("--only", metavar="A,B", default="", help=f"tables and figures to run ({both}); all where absent")
+    made.add_argument("--seeds", type=int, help="trainings per variant; five where absent")
+    made.add_argument("--out", default="", help="folder of the page; one in dclf-runs/reproductions where absent")
+    made.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
+    made.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_output_option(made)
+    add_log_options(made)
+    add_settings_help(made, without=SET_KEYS)
+    return made
+
+
+def _is_shards(word: str) -> bool:
+    return word.partition("=")[0] == SHARDS
+
+
+def _reproduced(plan: ReproductionPlan, options: Namespace, command: str) -> ReproductionFiles:
+    """Run it; however it is cut short, stderr says how to go on."""
+    from tune.reproduction import reproduce  # noqa: PLC0415 - as above
+
+    shows = chosen_log(options.log, quiet=options.quiet) in ("live", "plain")
+
+    def tell(*lines: str) -> None:
+        if shows:
+            print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def view(study: NamedStudy) -> Iterator[QuietStudyView]:
+        tell("", f"{study.planned.plan['paper']}: {study.planned.plan['title']}")
+        with choose_study_view(options.log, quiet=options.quiet) as shown:
+            yield shown
+
+    tell(*_plan_lines(plan))
+    try:
+        return reproduce(plan, view=view, tell=tell, verbose=options.verbose, address=options.address)
+    except BaseException:
+        print(f"dclf: cut short; go on with: {command}", file=sys.stderr)
+        raise
+
+
+def _plan_lines(plan: ReproductionPlan) -> Iterator[str]:
+    """What is run, and how much of it is there."""
+    yield f"{plan.title}: {plan.trainings} trainings, {plan.finished} of them finished"
+    yield from plan.notes
+    for study in plan.studies:
+        if study.wanted:
+            settings, paper = study.planned.settings, study.planned.plan
+            count = f"{settings.trials} variants with {counted(settings.seeds, 'seed')}"
+            yield f"  {paper['paper']:<9} {paper['title']}: {count}, study {study.name}"
+    yield f"page: {plan.out}"
+
+
+def _result(plan: ReproductionPlan, files: ReproductionFiles) -> dict[str, Any]:
+    return {
+        "dataset": plan.dataset,
+        "studies": {study.item: study.name for study in plan.studies if study.wanted},
+        "html": str(files.html),
+        "markdown": str(files.markdown),
+        "sentences": list(files.sentences),
+        "missing": dict(files.missing),
+    }

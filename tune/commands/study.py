@@ -1,0 +1,61 @@
+"""``dclf study``: run a study file, one of the paper's or one's own.
+
+dclf study FILE|DATASET/STUDY --data.shards SHARDS [--seeds 5 --models ddin,mmgcn] [--section.key VALUE ...]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, compare, set_by_comparison
+from tune.commands.options import add_log_options, add_output_option, command_parser
+from tune.commands.sweep_options import Asked, add_settings_help, options_and_overrides
+
+EXAMPLES = """\
+examples:
+  dclf study iemocap/table4 --data.shards shards/iemocap
+  dclf study iemocap/table5 --data.shards shards/iemocap --models mmgcn --seeds 3 --train.epochs 30
+  dclf study mine.yaml --data.shards shards/iemocap --name mine
+
+A study file says which configurations are compared, with how many seeds, and what else is measured on them;
+docs/comparisons.md describes it. Trainings that another study of the same storage has finished on these shards are
+taken over and not repeated. Ctrl-C ends it cleanly; dclf resume goes on with it.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a study file as the command line says; the exit code."""
+    options, overrides, mistakes = options_and_overrides(argv, parser(), FLAGS, (*VALUED, "--models"))
+    # Imported here, so that help does not wait for Optuna.
+    from tune.plans.file import read_study_file  # noqa: PLC0415
+    from tune.plans.variants import plan_study  # noqa: PLC0415
+
+    models = [model.strip() for model in options.models.split(",") if model.strip()]
+    if options.seeds is not None and options.seeds < 1:
+        mistakes.append(f"--seeds: must be at least 1, is {options.seeds}")
+    planned = plan_study(
+        read_study_file(options.study), overrides, seeds=options.seeds, models=models, beside=Path(options.study)
+    )
+    asked = Asked(options, planned.config, planned.settings, [*mistakes, *set_by_comparison(argv), *planned.problems])
+    return compare(asked, planned.settings, "study", described=planned.described)
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    # Imported here: so that other commands need not.
+    from tune.plans.file import shipped_studies  # noqa: PLC0415
+
+    made = command_parser("dclf study", "Run a study file: variants compared over shared seeds.", EXAMPLES)
+    made.usage = "dclf study FILE --data.shards SHARDS [--section.key VALUE ...] [options]"
+    made.add_argument("study", help=f"YAML file, or one of the paper's: {', '.join(shipped_studies())}")
+    made.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
+    made.add_argument("--seeds", type=int, help="trainings per variant; as the file says where absent")
+    made.add_argument("--models", metavar="A,B", default="", help="base models of the file to run; all where absent")
+    made.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_output_option(made)
+    add_log_options(made)
+    add_settings_help(made, without=SET_KEYS)
+    return made
