@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tune.plans.record import record_page
 from tune.plans.reproduction import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
 from tune.report.progress import progress_of
+from tune.report.ranking import untested
 from tune.report.saved import save_text
 from tune.study.evaluations import evaluated
 from tune.study.folder import StudyFolder
@@ -146,4 +147,4 @@ def _concluded(folder: StudyFolder | None) -> bool:
     """Whether there is nothing left to do for a study."""
     if folder is None or progress_of(folder).standing != "finished":
         return False
-    return evaluated(folder) and (folder.path / "report" / "report.html").exists()
+    return not untested(folder) and evaluated(folder) and (folder.path / "report" / "report.html").exists()

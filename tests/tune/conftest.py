@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.tracking.server import Server
+from tests.tune.study.processes import Processes
+from tests.tune.tracking.server import Server, wait_until
 from tune.tracking.store import connect
 
 
@@ -14,6 +15,17 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("empty-store") / "mlflow.db"
     connect(f"sqlite:///{file}", "Default")
     return file
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """Those of one test; none may be left at its end."""
+    own = Processes()
+    try:
+        yield own
+        wait_until(own.all_gone, 60)
+    finally:
+        own.end()
 
 
 @pytest.fixture(scope="module")

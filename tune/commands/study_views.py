@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TextIO
 
 from dclf.training.reports import EpochReport
-from tune.commands.options import chosen_log
+from tune.commands.options import chosen_log, counted
 from tune.commands.study_views_state import (
     StudyState,
     budget_text,
@@ -129,6 +129,11 @@ def headline(folder: StudyFolder, run_id: str) -> str:
     """What is searched, how, on what, as which run."""
     definition = folder.definition
     settings, config = definition.sweep, definition.base
+    models = ", ".join(dict.fromkeys(variant["model"] for variant in definition.variants)) or config.model.name
+    end = f"{models} on {config.data.shards}, run {run_id}"
+    if settings.test == "all":
+        seeds = f" with {counted(settings.seeds, 'seed')} each" if settings.seeds > 1 else ""
+        return f"study {definition.name}: {counted(settings.trials, 'variant')}{seeds}, {end}"
     scheduler = "" if settings.scheduler == "none" else f" and {settings.scheduler}"
     search = f"{budget_text(settings)} by {settings.sampler}{scheduler}".strip()
-    return f"study {definition.name}: {search}, {config.model.name} on {config.data.shards}, run {run_id}"
+    return f"study {definition.name}: {search}, {end}"

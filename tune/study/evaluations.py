@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from cluster.model_plan import ActorSettings
 from tune.perturbed.kept import load_study_perturbations
-from tune.report.ranking import untested
 from tune.study.folder import StudyFolder
 
 PERTURBATION = "perturbation"
@@ -36,9 +35,7 @@ def evaluate_models(folder: StudyFolder, actors: ActorSettings, note: Callable[[
 
 
 def evaluated(folder: StudyFolder) -> bool:
-    """Whether everything is measured, the test scores included."""
-    if untested(folder):
-        return False
+    """Whether everything that the study file asks for is measured; test scores are another matter."""
     if PERTURBATION not in evaluations_of(folder):
         return True
     found = load_study_perturbations(folder)

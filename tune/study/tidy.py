@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tune.report.ranking import pareto, top_trials, untested
+from tune.study.evaluations import evaluated
 from tune.study.folder import StudyFolder
 from tune.study.history import HISTORY_FILE, saved_history, write_history
 from tune.study.ledger import ENDED, TrialRecord
@@ -22,14 +23,22 @@ KEPT_NOTE = "kept"
 def needed(folder: StudyFolder, keep: int) -> set[int]:
     """Ended trials whose checkpoints stay.
 
-    The best ``keep`` by the first objective, the whole Pareto front, and those that the test split still waits for.
+    The best ``keep`` by the first objective, the whole Pareto front, and those that the test split or another evaluation
+    still waits for.
     """
     best = {trial.number for trial in top_trials(folder, keep)}
     several = len(folder.definition.sweep.objectives) > 1
     front = {trial.number for trial in pareto(folder)} if several else set()
     # The winner of a search, which is scored on test too, is the first of the best.
     waiting = untested(folder) if folder.definition.sweep.test == "all" else []
-    return best | front | {number for number, _ in waiting}
+    return best | front | {number for number, _ in waiting} | _still_measured(folder)
+
+
+def _still_measured(folder: StudyFolder) -> set[int]:
+    """All complete trials of a study file whose models are not all measured yet."""
+    if evaluated(folder):
+        return set()
+    return {trial.number for trial in folder.ledger.trials.values() if trial.state == "complete"}
 
 
 def kept_so_far(folder: StudyFolder) -> int:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tune.config_files import ConfigError
-from tune.plans.file import VariantsSpec, read_study_file, shipped_studies
+from tune.plans.file import read_study_file, shipped_studies
 from tune.plans.variants import plan_study
 from tune.settings import load_config
 
@@ -113,5 +113,13 @@ def test_every_published_row_belongs_to_a_variant() -> None:
         assert all(bool(variant["published"]) == bool(file.published) for variant in planned.variants)
 
 
-def test_defaults() -> None:
-    assert VariantsSpec() == VariantsSpec(leave_one_out=(), grid={}, listed=())
+def test_the_example_in_the_documentation_runs(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "comparisons.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "mine.yaml").write_text(example)
+    planned = plan_study(read_study_file(tmp_path / "mine.yaml"), {"data.shards": "shards"})
+    assert not planned.problems
+    names = [variant["name"] for variant in planned.variants if variant["model"] == "mmgcn"]
+    # MMGCN's preset has window 10, so that the grid's second cell is the whole framework.
+    assert names == ["DCLF", "w/o CACL", "base model", "window 4", "text alone", "no weights"]
+    assert planned.config.train.epochs == 40

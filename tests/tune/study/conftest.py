@@ -32,17 +32,6 @@ def sqlite_uri(empty_store: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
 
 
-@pytest.fixture
-def processes() -> Iterator[Processes]:
-    """Those of one test; none may be left at its end."""
-    own = Processes()
-    try:
-        yield own
-        wait_until(own.all_gone, 60)
-    finally:
-        own.end()
-
-
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nodes, Processes]]:
     """A node of four slots that outlives the drivers, and the processes that may join it; all are gone with it."""

@@ -1,5 +1,6 @@
 """Checkpoints that nobody needs go; what resuming and the winner need stays, and so does every epoch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,16 @@ def test_the_doctor_knows_how_few_were_kept(tmp_path: Path) -> None:
     clean(folder, 1)
     assert kept(folder) == {2}
     assert kept_so_far(StudyFolder.open(tmp_path, "gammas")) == 1
+
+
+def test_models_that_are_still_to_be_measured_keep_their_checkpoints(tmp_path: Path) -> None:
+    asked = replace(definition("", keep=1, test="all"), plan={"evaluations": ["perturbation"]})
+    folder = StudyFolder.create(tmp_path, asked)
+    numbers = [add(folder, "complete", value / 10) for value in range(1, 5)]
+    for number in numbers:
+        folder.ledger.test(number, 4, {"wf1": 0.5})
+    assert needed(folder, 1) == set(numbers)
+    assert tidy(folder, 1) == 0
+    plain = replace(asked, plan={})
+    folder.definition = plain
+    assert needed(folder, 1) == {numbers[-1]}

@@ -1,0 +1,200 @@
+"""The paper's tables on one page: what is planned, what is run once, and what a kill costs."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dclf.data import generate, write_shards
+from tests.tune.study.processes import Processes
+from tests.tune.tracking.server import wait_until
+from tune.config_files import ConfigError
+from tune.plans.record import KIND
+from tune.reproduction import ReproductionPlan, items, plan_reproduction, reproduce
+from tune.study.children import KIND_TAG
+from tune.study.folder import StudyFolder
+from tune.study.reuse import REUSED_NOTE
+from tune.tracking.store import open_client
+
+SMALL = {"train.epochs": 2, "train.batch_size": 8, "train.device": "cpu"}
+
+
+@dataclass(frozen=True)
+class Place:
+    folder: Path
+
+    def keys(self, **changed: Any) -> dict[str, Any]:
+        return {
+            "data.shards": str(self.folder / "shards"),
+            "sweep.storage": str(self.folder / "dclf-runs" / "studies"),
+            "sweep.concurrency": 2,
+            "track.uri": f"sqlite:///{self.folder}/mlflow.db",
+            **SMALL,
+            **changed,
+        }
+
+    def plan(self, *only: str, seeds: int = 1, **changed: Any) -> ReproductionPlan:
+        return plan_reproduction("iemocap", self.keys(**changed), only=only, seeds=seeds)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("reproduction")
+    info, dialogues = generate("iemocap-small", seed=3)
+    write_shards(dialogues, folder / "shards", info)
+    return Place(folder)
+
+
+def folders(plan: ReproductionPlan) -> Iterator[StudyFolder]:
+    for study in plan.studies:
+        folder = study.found()
+        if folder is not None:
+            yield folder
+
+
+def test_tables_share_trainings(place: Place) -> None:
+    everything = place.plan(seeds=2)
+    assert [study.item for study in everything.studies] == ["table1", "table3", "table4", "table5", "figure4"]
+    # Tables 1, 3, 4, 5 and Figure 4 have 4 + 4 + 10 + 10 + 32 variants; the base models of Table 1 are those of Table
+    # 3, and DCLF as configured is in four of them.
+    assert everything.trainings == 2 * (60 - 2 - 2 * 3)
+    assert sum(len(study.trainings) for study in everything.studies) == 2 * 60
+    assert everything.finished == 0
+
+
+def test_tables_without_models_of_their_own_come_from_table_3(place: Place) -> None:
+    assert items("iemocap") == ("table1", "table3", "table4", "table5", "table6", "table7", "figure3", "figure4")
+    assert items("meld") == ("table3", "table4", "table5", "table6", "table7", "figure3", "figure4")
+    wanted = [study.item for study in place.plan("table6", "figure3").studies if study.wanted]
+    assert wanted == ["table3"]
+
+
+def test_the_same_call_names_the_same_studies_and_another_one_others(place: Place) -> None:
+    def names(plan: ReproductionPlan) -> set[str]:
+        return {study.name for study in plan.studies}
+
+    assert names(place.plan()) == names(place.plan("table4"))
+    assert place.plan().out == place.plan("table4").out
+    for other in (place.plan(seeds=2), place.plan(**{"train.epochs": 3}), place.plan(**{"train.seed": 1})):
+        assert not names(other) & names(place.plan())
+
+
+def test_an_unknown_data_set_is_told(place: Place) -> None:
+    with pytest.raises(ConfigError, match=r"^dataset: must be iemocap or meld, is 'iemocp'; did you mean iemocap\?$"):
+        plan_reproduction("iemocp", place.keys())
+
+
+def test_mistakes_are_told_at_once(place: Place) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_reproduction("meld", place.keys(), only=("table1", "tabel3"), seeds=0)
+    known = "--only: must be among table3, table4, table5, table6, table7, figure3, figure4, has"
+    assert list(caught.value.problems) == [
+        f"{known} 'table1'; did you mean table7?",
+        f"{known} 'tabel3'; did you mean table3?",
+        "--seeds: must be at least 1, is 0",
+    ]
+
+
+def test_impossible_values_are_told_once_for_all_studies(place: Place) -> None:
+    with pytest.raises(ConfigError) as caught:
+        place.plan(**{"train.epochs": 0, "loss.tau": 1})
+    assert sorted(problem.split(":")[0] for problem in caught.value.problems) == ["loss.tau"]
+    with pytest.raises(ConfigError, match=r"^train.epochs: must be at least 1, is 0$"):
+        place.plan(**{"train.epochs": 0})
+
+
+def test_a_modality_that_the_shards_lack_is_left_out_and_told(place: Place, tmp_path: Path) -> None:
+    info, dialogues = generate("iemocap-small", seed=3)
+    widths = {modality: width for modality, width in info.widths.items() if modality != "visual"}
+    lacking = [
+        replace(one, features={m: values for m, values in one.features.items() if m != "visual"}) for one in dialogues
+    ]
+    write_shards(lacking, tmp_path / "shards", replace(info, widths=widths))
+    plan = plan_reproduction("iemocap", {**place.keys(), "data.shards": str(tmp_path / "shards")}, seeds=1)
+    assert plan.notes == (
+        "The shards have no visual: all models read text and audio alone, where the paper's read all.",
+    )
+    points = [point for study in plan.studies for point in study.planned.settings.start_points]
+    assert {tuple(point["data.modalities"]) for point in points if "data.modalities" in point} == {
+        ("text",),
+        ("text", "audio"),
+    }
+
+
+@pytest.mark.ray
+@pytest.mark.mlflow
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_tables_are_run_once_and_laid_out_on_one_page(place: Place) -> None:
+    plan = place.plan("table3", "table4")
+    files = reproduce(plan)
+    trained: Counter[str] = Counter()
+    for folder in folders(plan):
+        reused = sum(note["kind"] == REUSED_NOTE for note in folder.ledger.notes)
+        trained[folder.definition.plan["paper"]] = len(folder.ledger.tested) - reused
+    assert trained == {"Table 3": 4, "Table 4": 8}
+    page = files.html.read_text()
+    for heading in ("Table 3", "Table 4", "Table 6", "Table 7", "Figure 3"):
+        assert heading in page
+    assert "invented" in page
+    assert set(files.missing) == {"Table 1", "Table 5", "Figure 4"}
+    client = open_client(f"sqlite:///{place.folder}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("dclf").experiment_id], f"tags.`{KIND_TAG}` = '{KIND}'")
+    assert run.info.status == "FINISHED"
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"reproduction.html", "tables", "figures"}
+
+    before = {folder.path: folder.ledger.path.read_bytes() for folder in folders(plan)}
+    told: list[str] = []
+    again = reproduce(place.plan("table3", "table4"), tell=told.append)
+    assert [line.partition(":")[0] for line in told] == ["table3", "table4"]
+    assert again.html.read_text() == page
+    assert {path: (path / "ledger.jsonl").read_bytes() for path in before} == before, "nothing was worked on"
+    assert place.plan("table3", "table4").finished == 12
+
+
+@pytest.mark.ray
+@pytest.mark.mlflow
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_after_a_kill_the_same_command_repeats_nothing_that_was_finished(place: Place, processes: Processes) -> None:
+    words = ["reproduce", "iemocap", "--only", "table5", "--seeds", "1", "--log", "quiet", "--output", "json"]
+    words += [f"--{key}={value}" for key, value in place.keys(**{"train.epochs": 3, "train.seed": 7}).items()]
+    plan = place.plan("table5", **{"train.epochs": 3, "train.seed": 7})
+    (study,) = [one for one in plan.studies if one.wanted]
+
+    def ended() -> list[int]:
+        folder = study.found()
+        trials = folder.ledger.trials.values() if folder is not None else ()
+        return [trial.number for trial in trials if trial.state == "complete"]
+
+    first = processes.dclf(place.folder, *words)
+    wait_until(lambda: len(ended()) >= 3, 120)
+    first.kill()
+    wait_until(processes.all_gone, 60)
+    done = ended()
+    assert 3 <= len(done) < 10
+    folder = study.found()
+    assert folder is not None
+    runs = {number: _runs(folder, number) for number in done}
+
+    second = processes.dclf(place.folder, *words)
+    assert second.end(300) == 0, second.output
+    assert json.loads(second.output.splitlines()[-1])["missing"].keys() == {"Table 1", "Table 3", "Table 4", "Figure 4"}
+    after = study.found()
+    assert after is not None
+    assert [trial.state for trial in after.ledger.trials.values()] == ["complete"] * 10
+    assert {number: _runs(after, number) for number in done} == runs
+    starts = Counter(line["number"] for line in _lines(after) if line["event"] == "started")
+    assert all(starts[number] == 1 for number in done)
+
+
+def _runs(folder: StudyFolder, number: int) -> Mapping[int, str]:
+    return {seed: run.run_id for seed, run in folder.ledger.trials[number].runs.items()}
+
+
+def _lines(folder: StudyFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder.ledger.path.read_text().splitlines()]
