@@ -22,14 +22,14 @@ from tune.study.folder import StudyFolder
 CONFIRMED, AGREES = "What is confirmed and what is not", "What agrees in sign with the paper and what does not"
 LAYOUTS: Mapping[str, Sequence[tuple[str, Sequence[str], Sequence[str]]]] = {
     "main": (
-        ("Table 3", ("main", "distance", "f1", "accuracy"), ()),
+        ("Table 3", ("main", "distance", "f1", "accuracy", "optimism"), ()),
         ("Figure 3", (), (LABELS,)),
         ("Table 6", ("perturbation", "damage"), ()),
         ("Table 7", ("shifts",), ()),
     ),
-    "variants": (("", ("variants", "distance"), ()),),
-    "window": (("", ("window", "variants", "distance"), (WINDOWS,)),),
-    "gammas": (("", ("gammas",), (GAMMAS,)),),
+    "variants": (("", ("variants", "distance", "optimism"), ()),),
+    "window": (("", ("window", "variants", "distance", "optimism"), (WINDOWS,)),),
+    "gammas": (("", ("gammas", "optimism"), (GAMMAS,)),),
     "perturbation": (("", ("perturbation", "damage"), ()),),
 }
 """Layout of a study file -> parts: heading, tables and figures, as far as the study has them."""

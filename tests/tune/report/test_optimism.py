@@ -4,11 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dclf.training.reports import EpochReport
 from tests.tune.report.samples import BASE, add_trial
 from tune.comparisons import ablation
 from tune.report.comparison.variants import variants_of
 from tune.report.optimism import HEAD, optimism_of, optimism_table
+from tune.report.reproduction import write_reproduction
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyDefinition, StudyFolder
 from tune.study.history import write_history
@@ -62,6 +65,17 @@ def test_sealed_peeked_and_gap_are_means_over_the_seeds(tmp_path: Path) -> None:
     assert "parts" in table.title
     first = variants_of(folder)[0]
     assert {seed: one.epoch for seed, one in optimism_of(folder, first).items()} == {0: 2, 1: 3}
+
+
+@pytest.mark.parametrize("layout", ["main", "variants", "window", "gammas"])
+def test_the_page_of_several_studies_has_it(tmp_path: Path, layout: str) -> None:
+    folder = study(tmp_path / "studies", ablation(parts=["base"], seeds=1))
+    add(folder, {"loss.ablate": "none"}, [[0.70, 0.72]])
+    folder.definition = replace(folder.definition, plan={"paper": "Table 4", "layout": layout})
+    files = write_reproduction([folder], {}, tmp_path / "page", "Measured")
+    rows = files.tables["table-4-optimism.csv"].read_text(encoding="utf-8").splitlines()
+    assert rows[1:] == ["mmgcn,DCLF,1,70.00,72.00,+2.00"]
+    assert "+2.00" in files.html.read_text(encoding="utf-8")
 
 
 def test_only_seeds_that_looked_count(tmp_path: Path) -> None:
