@@ -54,7 +54,7 @@ def estimate(
         settings: of the sweep.
         plan: how many trials run at a time.
         probe: the cost of an epoch of the base configuration.
-        combinations: of the space, which bounds a grid; None where they cannot be counted.
+        combinations: how many trials there can be at most, as of a grid or list; None for no bound.
     """
     budget = parse_duration(settings.time) if settings.time else float("inf")
     longest = _trial_seconds(config, settings, plan, probe, 1.0)
@@ -111,7 +111,7 @@ def _checkpoints(settings: SweepSettings, trials: int, plan: TrialPlan) -> int:
 
 def _trials(settings: SweepSettings, combinations: int | None) -> int:
     """How many there are; 0 where only time bounds them."""
-    if settings.sampler == "grid" and combinations is not None:
+    if combinations is not None:
         return min(settings.trials or combinations, combinations)
     return settings.trials
 

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tune.commands.comparison import FLAGS, VALUED, compare, comparison_parser, set_by_comparison
-from tune.commands.sweep_options import read_command_line
+from jsonargparse import ArgumentParser
+
+from tune.commands.comparison import (
+    FLAGS,
+    VALUED,
+    compare,
+    comparison_parser,
+    set_by_comparison,
+    sound_comparison,
+)
+from tune.commands.options import add_log_options
+from tune.commands.sweep_options import Asked, read_command_line
 from tune.comparisons import PARTS, ablation
 
 EXAMPLES = """\
@@ -24,15 +34,31 @@ paper's numbers where the configuration has them. Ctrl-C ends it cleanly; dclf r
 
 def main(argv: Sequence[str]) -> int:
     """Run the ablations as the command line says; the exit code."""
-    made = comparison_parser("dclf ablate", "Train without parts of the framework, one at a time.", EXAMPLES)
+    made = parser("dclf ablate")
+    add_log_options(made)
+    return compare(read(argv, made, FLAGS), "ablation")
+
+
+def parser(prog: str) -> ArgumentParser:
+    """The options of the command but for those on its output."""
+    made = comparison_parser(prog, "Train without parts of the framework, one at a time.", EXAMPLES)
     made.add_argument("--models", metavar="A,B", default="", help="base models; the configuration's where absent")
     made.add_argument(
         "--parts", metavar="A,B", default=",".join(PARTS), help="what to leave out, values of loss.ablate"
     )
-    asked = read_command_line(argv, made, FLAGS, (*VALUED, "--models", "--parts"), values=False)
+    return made
+
+
+def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Asked:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    asked = read_command_line(argv, made, flags, (*VALUED, "--models", "--parts"), values=False)
     models, parts = _listed(asked.options.models), _listed(asked.options.parts)
     settings = ablation(models=models, parts=parts, seeds=asked.options.seeds, settings=asked.settings)
-    return compare(asked, settings, "ablation", [*set_by_comparison(argv), *_unknown(parts)])
+    return sound_comparison(asked, settings, [*set_by_comparison(argv), *_unknown(parts)])
 
 
 def _listed(text: str) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.options import add_log_options
 from tune.commands.sweep_options import ALIASES, Asked, add_settings_help, require_local_room, sweep_parser
 from tune.commands.sweep_results import run_asked
 from tune.comparisons import SEEDS
@@ -22,10 +21,9 @@ SET_KEYS = tuple(f"sweep.{name}" for name in _SET)
 
 
 def comparison_parser(prog: str, description: str, epilog: str) -> ArgumentParser:
-    """The options that both commands take."""
+    """The options that both commands take, and ``dclf plan`` for them."""
     made = sweep_parser(prog, description, epilog)
     made.add_argument("--seeds", type=int, default=SEEDS, help="trainings per variant, the same for all")
-    add_log_options(made)
     add_settings_help(made, without=SET_KEYS)
     return made
 
@@ -40,19 +38,31 @@ def set_by_comparison(argv: Sequence[str]) -> list[str]:
     ]
 
 
-def compare(asked: Asked, settings: SweepSettings, kind: str, problems: Sequence[str] = (), **study: Any) -> int:
-    """Refuse what cannot be run, else run it and print what it came to; the exit code.
+def compare(asked: Asked, kind: str, **study: Any) -> int:
+    """Run a sound comparison and print what it came to; the exit code.
+
+    Args:
+        asked: from ``sound_comparison``.
+        kind: of the study.
+        study: what else ``tune.sweeps.sweep`` shall know of it.
+
+    Raises:
+        TrialPlanError: this machine has no room for it.
+    """
+    require_local_room(asked)
+    return run_asked(asked, kind=kind, **study)
+
+
+def sound_comparison(asked: Asked, settings: SweepSettings, problems: Sequence[str] = ()) -> Asked:
+    """The command line with the comparison's settings; what cannot be run is refused.
 
     Args:
         asked: the command line.
         settings: of the comparison.
-        kind: of the study.
         problems: further mistakes.
-        study: what else ``tune.sweeps.sweep`` shall know of it.
 
     Raises:
         ConfigError: with every mistake at once.
-        TrialPlanError: this machine has no room for it.
     """
     # Imported here: help does not wait for Optuna.
     from tune.search.checks import sweep_problems  # noqa: PLC0415
@@ -62,5 +72,4 @@ def compare(asked: Asked, settings: SweepSettings, kind: str, problems: Sequence
         known = [*asked.config.problems(), *sweep_problems(settings, asked.config)]
     asked = replace(asked, settings=settings, problems=known)
     asked.require_sound()
-    require_local_room(asked)
-    return run_asked(asked, kind=kind, **study)
+    return asked

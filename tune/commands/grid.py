@@ -8,9 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jsonargparse import ArgumentParser
+
 from tune.checked import from_text
-from tune.commands.comparison import FLAGS, VALUED, compare, comparison_parser, set_by_comparison
-from tune.commands.sweep_options import read_command_line
+from tune.commands.comparison import (
+    FLAGS,
+    VALUED,
+    compare,
+    comparison_parser,
+    set_by_comparison,
+    sound_comparison,
+)
+from tune.commands.options import add_log_options
+from tune.commands.sweep_options import Asked, read_command_line
 from tune.comparisons import grid
 
 EXAMPLES = """\
@@ -26,9 +36,24 @@ configuration itself where it is one of them. Ctrl-C ends the work cleanly; dclf
 
 def main(argv: Sequence[str]) -> int:
     """Run the grid as the command line says; the exit code."""
-    made = comparison_parser("dclf grid", "Train every combination of values.", EXAMPLES)
+    made = parser("dclf grid")
+    add_log_options(made)
+    return compare(read(argv, made, FLAGS), "grid")
+
+
+def parser(prog: str) -> ArgumentParser:
+    """The options of the command but for those on its output."""
+    return comparison_parser(prog, "Train every combination of values.", EXAMPLES)
+
+
+def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Asked:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
     words, varied = varied_values(argv)
-    asked = read_command_line(words, made, FLAGS, VALUED, values=False)
+    asked = read_command_line(words, made, flags, VALUED, values=False)
     settings = grid(
         {key: {"choices": values} for key, values in varied.items()},
         seeds=asked.options.seeds,
@@ -37,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     nothing = [] if varied else ["grid: must vary a key, as in --loss.window 2,4,8,16; every key has one value"]
     given = {word.partition("=")[0].removeprefix("--") for word in words}
     twice = [f"{key}: must be given once, has several values and more beside them" for key in varied if key in given]
-    return compare(asked, settings, "grid", [*set_by_comparison(argv), *nothing, *twice])
+    return sound_comparison(asked, settings, [*set_by_comparison(argv), *nothing, *twice])
 
 
 def varied_values(argv: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:

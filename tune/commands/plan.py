@@ -1,4 +1,4 @@
-"""``dclf plan sweep``: what a sweep would run, on which slots, how long it would take and what it would write.
+"""``dclf plan``: what a study would run, on which slots, how long it would take and what it would write.
 
 Nothing is started but a short training in this process; without ``--address`` not even Ray.
 """
@@ -16,14 +16,21 @@ from tune.commands.dispatch import Command, dispatch
 from tune.commands.plan_results import Planned, print_plan
 from tune.commands.sweep_options import Asked, add_settings_help, is_local, read_command_line, sweep_parser
 
-COMMANDS = {"sweep": Command("what a sweep would run", "tune.commands.plan:sweep")}
+COMMANDS = {
+    "sweep": Command("what a sweep would run", "tune.commands.plan:sweep"),
+    "study": Command("what a study file would run", "tune.commands.plan:study"),
+    "ablate": Command("what ablations would run", "tune.commands.plan:ablate"),
+    "grid": Command("what a grid would run", "tune.commands.plan:grid"),
+}
 EXAMPLES = """\
 examples:
   dclf plan sweep iemocap --data.shards shards/iemocap --trials 50
   dclf plan sweep my.yaml --workers-per-trial 2 --concurrency 4 --address 10.0.0.5:6379
   dclf plan sweep my.yaml --no-probe --output json
+  dclf plan study iemocap/table4 --data.shards shards/iemocap
 
-Takes the options of dclf sweep. A layout that would wait for ever is refused, with what to change and exit code 2.
+Takes the options of dclf sweep, study, ablate or grid. A layout that would wait for ever is refused, with what to
+change and exit code 2.
 """
 FLAGS = ("--help", "-h", "--no-probe")
 VALUED = ("--name", "--address", "--output")
@@ -38,17 +45,47 @@ def sweep(argv: Sequence[str]) -> int:
     """Plan as the command line says; the exit code."""
     asked = read_command_line(argv, parser(), FLAGS, VALUED)
     asked.require_sound()
-    layout = _layout(asked)
-    print_plan(_planned(asked, layout), as_json=asked.options.output == "json")
-    return 0
+    return _print(asked)
 
 
 def parser() -> ArgumentParser:
-    """The options of the command."""
+    """The options of ``dclf plan sweep``."""
     made = sweep_parser("dclf plan sweep", "Say what a sweep would run, before it does.", EXAMPLES)
-    made.add_argument("--no-probe", action="store_true", help="train nothing; leaves out time, bytes and memory")
     add_settings_help(made)
+    return _with_probe(made)
+
+
+def study(argv: Sequence[str]) -> int:
+    """Plan a study file as the command line says; the exit code."""
+    from tune.commands import study as command  # noqa: PLC0415 - nobody else waits for it
+
+    asked, _ = command.read(argv, _with_probe(command.parser("dclf plan study")), FLAGS)
+    return _print(asked)
+
+
+def ablate(argv: Sequence[str]) -> int:
+    """Plan ablations as the command line says; the exit code."""
+    from tune.commands import ablate as command  # noqa: PLC0415 - as above
+
+    return _print(command.read(argv, _with_probe(command.parser("dclf plan ablate")), FLAGS))
+
+
+def grid(argv: Sequence[str]) -> int:
+    """Plan a grid as the command line says; the exit code."""
+    from tune.commands import grid as command  # noqa: PLC0415 - as above
+
+    return _print(command.read(argv, _with_probe(command.parser("dclf plan grid")), FLAGS))
+
+
+def _with_probe(made: ArgumentParser) -> ArgumentParser:
+    made.add_argument("--no-probe", action="store_true", help="train nothing; leaves out time, bytes and memory")
     return made
+
+
+def _print(asked: Asked) -> int:
+    layout = _layout(asked)
+    print_plan(_planned(asked, layout), as_json=asked.options.output == "json")
+    return 0
 
 
 def _layout(asked: Asked) -> TrialPlan:
@@ -71,7 +108,7 @@ def _planned(asked: Asked, layout: TrialPlan) -> Planned:
     from tune.estimate import estimate  # noqa: PLC0415
     from tune.probe import probe  # noqa: PLC0415
     from tune.search.checks import objective_problems, sweep_space  # noqa: PLC0415
-    from tune.search.start_points import start_points  # noqa: PLC0415
+    from tune.search.start_points import countable_size, start_points  # noqa: PLC0415
 
     config, settings = asked.config, asked.settings
     shards = read_shards(config.data.shards)
@@ -79,14 +116,16 @@ def _planned(asked: Asked, layout: TrialPlan) -> Planned:
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
     space = sweep_space(settings, config)
+    size = countable_size(settings, space, config)
     cost = None if asked.options.no_probe else probe(config, device=layout.device if machine_gpus() else "cpu")
     return Planned(
         name=asked.options.name,
         config=config,
         settings=settings,
         space=space,
+        combinations=space.size if size is None else size,
         starts=start_points(settings, space, config),
         layout=layout,
         cost=cost,
-        estimate=None if cost is None else estimate(config, settings, layout, cost, space.size),
+        estimate=None if cost is None else estimate(config, settings, layout, cost, size),
     )

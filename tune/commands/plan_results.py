@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.trial_plan import TrialPlan
 from dclf.config import Config
-from tune.commands.options import print_json
+from tune.commands.options import counted, print_json
 from tune.commands.study_views_state import budget_text, params_text
 from tune.commands.views import duration
 from tune.search.settings import SweepSettings
@@ -35,6 +35,7 @@ class Planned:
         config: the base configuration.
         settings: of the sweep.
         space: what is searched.
+        combinations: how many configurations there are; None where they cannot be counted.
         starts: overrides of the first trials.
         layout: slots.
         cost: what the probe measured; None without one.
@@ -45,6 +46,7 @@ class Planned:
     config: Config
     settings: SweepSettings
     space: Space
+    combinations: int | None
     starts: list[dict[str, Any]]
     layout: TrialPlan
     cost: Probe | None
@@ -66,7 +68,7 @@ def plan_result(planned: Planned) -> dict[str, Any]:
         "name": planned.name,
         "settings": planned.settings.to_dict(),
         "space": planned.space.spec,
-        "combinations": planned.space.size,
+        "combinations": planned.combinations,
         "start_points": planned.starts,
         "layout": asdict(planned.layout),
         "probe": None if planned.cost is None else asdict(planned.cost),
@@ -79,7 +81,10 @@ def _lines(planned: Planned) -> Iterator[tuple[str, str]]:
     objectives = ", ".join(f"{direction} validation {name}" for name, direction in settings.objectives.items())
     scheduler = "" if settings.scheduler == "none" else f" and {settings.scheduler}"
     seeds = f", {settings.seeds} seeds each" if settings.seeds > 1 else ""
-    yield "search", f"{budget_text(settings)}{seeds} by {settings.sampler}{scheduler}; {objectives}"
+    if settings.test == "all":
+        yield "compares", f"{counted(settings.trials, 'variant')}{seeds}; {objectives}"
+    else:
+        yield "search", f"{budget_text(settings)}{seeds} by {settings.sampler}{scheduler}; {objectives}"
     yield "training", f"{config.model.name} on {config.data.shards}, {config.train.epochs} epochs"
     yield from _space_lines(planned)
     for place, line in enumerate(planned.layout.describe()):
@@ -97,8 +102,8 @@ def _space_lines(planned: Planned) -> Iterator[tuple[str, str]]:
         )
         words = [str(domain), *(["logarithmic"] if domain.spec.get("log") else []), *([f"when {when}"] if when else [])]
         yield "" if place else "space", f"{key:<{width}}  {', '.join(words)}"
-    if space.size is not None:
-        yield "", f"{space.size:,} combinations"
+    if planned.combinations is not None:
+        yield "", f"{planned.combinations:,} combinations"
     for place, point in enumerate(planned.starts[:STARTS_SHOWN]):
         yield "" if place else "first", params_text(point)
     if len(planned.starts) > STARTS_SHOWN:

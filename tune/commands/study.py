@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, compare, set_by_comparison
+from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, compare, set_by_comparison, sound_comparison
 from tune.commands.options import add_log_options, add_output_option, command_parser
 from tune.commands.sweep_options import Asked, add_settings_help, options_and_overrides
 
@@ -28,7 +29,19 @@ taken over and not repeated. Ctrl-C ends it cleanly; dclf resume goes on with it
 
 def main(argv: Sequence[str]) -> int:
     """Run a study file as the command line says; the exit code."""
-    options, overrides, mistakes = options_and_overrides(argv, parser(), FLAGS, (*VALUED, "--models"))
+    made = parser("dclf study")
+    add_log_options(made)
+    asked, described = read(argv, made, FLAGS)
+    return compare(asked, "study", described=described)
+
+
+def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> tuple[Asked, dict[str, Any]]:
+    """What the command line asks for, and what a study keeps of the study file.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    options, overrides, mistakes = options_and_overrides(argv, made, flags, (*VALUED, "--models"))
     # Imported here, so that help does not wait for Optuna.
     from tune.plans.file import read_study_file  # noqa: PLC0415
     from tune.plans.variants import plan_study  # noqa: PLC0415
@@ -40,22 +53,21 @@ def main(argv: Sequence[str]) -> int:
         read_study_file(options.study), overrides, seeds=options.seeds, models=models, beside=Path(options.study)
     )
     asked = Asked(options, planned.config, planned.settings, [*mistakes, *set_by_comparison(argv), *planned.problems])
-    return compare(asked, planned.settings, "study", described=planned.described)
+    return sound_comparison(asked, planned.settings), planned.described
 
 
-def parser() -> ArgumentParser:
-    """The options of the command."""
+def parser(prog: str) -> ArgumentParser:
+    """The options of the command but for those on its output."""
     # Imported here: so that other commands need not.
     from tune.plans.file import shipped_studies  # noqa: PLC0415
 
-    made = command_parser("dclf study", "Run a study file: variants compared over shared seeds.", EXAMPLES)
-    made.usage = "dclf study FILE --data.shards SHARDS [--section.key VALUE ...] [options]"
+    made = command_parser(prog, "Run a study file: variants compared over shared seeds.", EXAMPLES)
+    made.usage = f"{prog} FILE --data.shards SHARDS [--section.key VALUE ...] [options]"
     made.add_argument("study", help=f"YAML file, or one of the paper's: {', '.join(shipped_studies())}")
     made.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
     made.add_argument("--seeds", type=int, help="trainings per variant; as the file says where absent")
     made.add_argument("--models", metavar="A,B", default="", help="base models of the file to run; all where absent")
     made.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
     add_output_option(made)
-    add_log_options(made)
     add_settings_help(made, without=SET_KEYS)
     return made

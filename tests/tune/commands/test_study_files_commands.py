@@ -1,5 +1,6 @@
 """``dclf study`` and ``dclf reproduce``: what they say before anything is trained."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,27 @@ def test_mistakes_of_a_reproduction_are_told(
 def test_what_the_data_set_must_be(shards: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "melt", "--shards", shards]) == 2
     assert errors(capsys) == ["dataset: must be iemocap or meld, is 'melt'; did you mean meld?"]
+
+
+@pytest.mark.parametrize(
+    ("words", "variants", "space"),
+    [
+        (["study", "iemocap/table4", "--models", "ddin", "--seeds", "2"], 5, ["loss.ablate"]),
+        (["ablate", "iemocap", "--parts", "base", "--seeds", "3"], 2, ["loss.ablate"]),
+        (["grid", "iemocap", "--loss.window", "2,4,8"], 3, ["loss.window"]),
+    ],
+)
+def test_comparisons_can_be_planned(
+    words: list[str], variants: int, space: list[str], shards: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", *words, "--data.shards", shards, "--no-probe", "--output", "json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["settings"]["trials"] == planned["combinations"] == variants
+    assert list(planned["space"]) == space
+    assert planned["settings"]["test"] == "all"
+    assert not Path("dclf-runs").exists()
+
+
+def test_mistakes_of_a_planned_study_are_told(shards: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "study", "iemocap/table4", "--data.shards", shards, "--loss.windw", "3"]) == 2
+    assert errors(capsys) == ["loss.windw: unknown key; did you mean loss.window?"]
