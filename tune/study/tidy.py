@@ -23,8 +23,8 @@ KEPT_NOTE = "kept"
 def needed(folder: StudyFolder, keep: int) -> set[int]:
     """Ended trials whose checkpoints stay.
 
-    The best ``keep`` by the first objective, the whole Pareto front, and those that the test split or another evaluation
-    still waits for.
+    The best ``keep`` by the first objective, the whole Pareto front, and those that the test split or another
+    evaluation still waits for.
     """
     best = {trial.number for trial in top_trials(folder, keep)}
     several = len(folder.definition.sweep.objectives) > 1
