@@ -26,6 +26,8 @@ examples:
   dclf ui
   dclf ui --port 8080
   dclf ui --uri sqlite:///elsewhere/mlflow.db
+  dclf ui --cluster
+  dclf ui --address http://127.0.0.1:5000
 
 Ctrl-C ends it. On a machine reached by ssh, forward the port: ssh -L 5000:127.0.0.1:5000 HOST
 """
@@ -36,11 +38,44 @@ def main(argv: Sequence[str]) -> int:
     parser = command_parser("dclf ui", "Show runs in the MLflow UI, on this machine only.", EXAMPLES)
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument("--port", type=int, default=0, help="0 takes the first free port from 5000 on")
+    parser.add_argument("--cluster", action="store_true", help="say where the local cluster's MLflow server is")
+    parser.add_argument("--folder", default="dclf-runs/cluster", help="of the local cluster, with --cluster")
+    parser.add_argument("--address", default="", help="of an MLflow server, or of the local cluster's dashboard")
     options = parser.parse_args(argv)
+    if options.cluster or options.address:
+        return show_server(options.address, options.folder)
     # Imported here, so that help does not wait.
     from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
 
     return serve(resolve_tracking_uri(options.uri), options.port)
+
+
+def show_server(address: str, folder: str) -> int:
+    """Print where a cluster's MLflow server has its UI; the exit code.
+
+    Args:
+        address: of the server, or of the local cluster's dashboard; the local cluster's server where empty.
+        folder: of the local cluster.
+
+    Raises:
+        OSError: no local cluster runs, or nothing answers at the address as an MLflow server does.
+    """
+    from cluster.local.endpoints import answers  # noqa: PLC0415
+    from cluster.local.state import ADMIN, PASSWORD, load_cluster, running_cluster  # noqa: PLC0415
+
+    cluster = load_cluster(folder) if address else running_cluster(folder)
+    if address and cluster and address.rstrip("/") not in (cluster.jobs_address, cluster.mlflow_uri):
+        cluster = None
+    uri = cluster.mlflow_uri if cluster else address.rstrip("/")
+    if not answers(f"{uri}/health"):
+        raise ConnectionError(
+            f"{uri}: must be the address of an MLflow server, does not answer as one; check that it runs, and that the "
+            "address is MLflow's and not that of Ray's dashboard"
+        )
+    print(f"MLflow UI: {uri}{PAGE}")
+    if cluster:
+        print(f"user {ADMIN}, password in {cluster.folder / PASSWORD}")
+    return 0
 
 
 def serve(uri: str, port: int = 0) -> int:

@@ -1,0 +1,166 @@
+"""What a local cluster is to be, and the proof that it can be started, before anything is."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
+from cluster.local.state import LOOPBACK, ClusterError
+
+PORTS = {"ray_port": 6379, "dashboard_port": 8265, "mlflow_port": 5000}
+"""Where the servers listen by default, and from where on a free port is looked for."""
+TRIED_PORTS = 100
+DRIVERS = {"postgresql": "psycopg", "postgres": "psycopg"}
+"""Database -> the package that MLflow's server reaches it with; others are left to MLflow to check."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``dclf cluster up`` was asked for.
+
+    Attributes:
+        nodes: Ray nodes, the head among them.
+        cpus: CPU slots of each node; more in all than the machine has is allowed.
+        host: IP address of this machine to listen on.
+        ray_port: 0 for the first free one from Ray's own default on; so are the others.
+        dashboard_port: of the dashboard with the Jobs API.
+        mlflow_port: of the MLflow server.
+        mlflow_backend: database of the runs, such as postgresql://me@host/runs; an SQLite file in the folder where
+            empty. May hold a password.
+        artifacts: folder or URI that the MLflow server keeps artifacts in; a folder of the cluster's where empty.
+    """
+
+    nodes: int = 2
+    cpus: int = 2
+    host: str = LOOPBACK
+    ray_port: int = 0
+    dashboard_port: int = 0
+    mlflow_port: int = 0
+    mlflow_backend: str = ""
+    artifacts: str = ""
+
+    def problems(self) -> list[str]:
+        """Everything that is impossible in itself, one sentence each."""
+        counts = {"nodes": self.nodes, "cpus": self.cpus}
+        found = [f"--{name}: must be at least 1, is {value}" for name, value in counts.items() if value < 1]
+        ports = {"ray-port": self.ray_port, "dashboard-port": self.dashboard_port, "mlflow-port": self.mlflow_port}
+        found += [
+            f"--{name}: must be between 1024 and 65535, or 0 for any, is {port}"
+            for name, port in ports.items()
+            if port and not 1024 <= port <= 65535
+        ]
+        given = [port for port in ports.values() if port]
+        if len(set(given)) < len(given):
+            found.append("--ray-port, --dashboard-port and --mlflow-port: must differ")
+        return [*found, *_host_problems(self.host), *_backend_problems(self.mlflow_backend)]
+
+
+def claim_ports(options: Options) -> dict[str, int]:
+    """The port of each server: the one asked for, or the first free one from its default on.
+
+    Raises:
+        ClusterError: a port is in use.
+    """
+    wanted = {name: getattr(options, name) for name in PORTS}
+    claimed: dict[str, int] = {}
+    for name, port in wanted.items():
+        others = {*claimed.values(), *(other for key, other in wanted.items() if key != name)}
+        candidates = [port] if port else range(PORTS[name], PORTS[name] + TRIED_PORTS)
+        claimed[name] = _first_free(name, options.host, [number for number in candidates if number not in others])
+    return claimed
+
+
+def free_port(host: str) -> int:
+    """Any free port."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def backend_uri(url: str) -> str:
+    """The URL with the driver named, whichever SQLAlchemy would take by itself."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg{separator}{rest}" if scheme in DRIVERS else url
+
+
+def require_database(url: str) -> None:
+    """See that PostgreSQL lets MLflow in, which itself would try for minutes; other databases are left to MLflow.
+
+    Raises:
+        ClusterError: it does not answer, or refuses user, password or database.
+    """
+    if url.partition("://")[0] not in DRIVERS:
+        return
+    import psycopg  # noqa: PLC0415 - an optional package
+
+    try:
+        psycopg.connect(url, connect_timeout=10).close()
+    except psycopg.Error as error:
+        raise ClusterError(
+            f"--mlflow-backend: the database cannot be used ({' '.join(str(error).split())}); check that it runs, the "
+            "URL, and the password in MLFLOW_BACKEND_STORE_URI, PGPASSWORD or ~/.pgpass"
+        ) from error
+
+
+def without_password(url: str, environment: Mapping[str, str] = os.environ) -> str:
+    """The URL as it came from a command line; ``MLFLOW_BACKEND_STORE_URI`` where that is empty.
+
+    Raises:
+        ClusterError: it holds a password, which every user of this machine could read in the list of processes.
+    """
+    if urlsplit(url).password:
+        raise ClusterError(
+            "--mlflow-backend: must not hold a password, as a command line can be read by every user of this machine; "
+            "put the whole URL into MLFLOW_BACKEND_STORE_URI, or the password into PGPASSWORD or ~/.pgpass"
+        )
+    return url or environment.get("MLFLOW_BACKEND_STORE_URI", "")
+
+
+def _first_free(name: str, host: str, candidates: list[int]) -> int:
+    found = next((port for port in candidates if is_free(host, port)), None)
+    if found is None:
+        which = f"port {candidates[0]} is" if len(candidates) == 1 else f"ports {candidates[0]} .. are all"
+        raise ClusterError(
+            f"--{name.replace('_', '-')}: {which} in use on {host}; give another, or 0 for the first free one"
+        )
+    return found
+
+
+def _host_problems(host: str) -> list[str]:
+    try:
+        address = ipaddress.IPv4Address(host)
+    except ValueError:
+        return [f"--host: must be an IPv4 address of this machine, is {host!r}"]
+    if address.is_unspecified:
+        return [f"--host: must be the address that the other machines reach this one by, is {host}"]
+    if address.is_loopback and host != LOOPBACK:
+        return [f"--host: must be {LOOPBACK} or an address on a network, is {host}"]
+    return [] if is_free(host, 0) else [f"--host: must be an address of this machine, {host} is not"]
+
+
+def _backend_problems(url: str) -> list[str]:
+    if not url:
+        return []
+    scheme = url.partition("://")[0]
+    if "://" not in url or scheme in ("file", "http", "https"):
+        return ["--mlflow-backend: must be the URL of a database, as sqlite:///FILE or postgresql://USER@HOST/NAME"]
+    driver = DRIVERS.get(scheme.partition("+")[0])
+    if driver and scheme in DRIVERS and find_spec(driver) is None:
+        return [f"--mlflow-backend: {scheme} needs the package {driver}; pip install 'dclf[postgres]'"]
+    return []

@@ -1,0 +1,65 @@
+"""The folder of a cluster that is not there any more, or is being changed by somebody else."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cluster.local.folder import exclusive
+from cluster.local.options import Options
+from cluster.local.start import up
+from cluster.local.state import ClusterError, load_cluster
+from cluster.local.stop import down
+from tests.cluster.local.support import assert_nothing_is_left, ended_cluster, small
+from tune.commands.main import main
+
+Shown = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cluster"
+
+
+def test_a_state_from_before_a_reboot_is_cleared_away(folder: Path) -> None:
+    ended_cluster(folder)
+    told: list[str] = []
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with pytest.raises(ClusterError, match="in use"):  # further than this it need not go
+            up(Options(mlflow_port=listener.getsockname()[1]), folder, told.append)
+    assert told == ["the local cluster of yesterday has ended without `dclf cluster down`; clearing its state away"]
+    assert load_cluster(folder) is None
+
+
+def test_a_dead_cluster_is_reported_and_taken_down(folder: Path, capsys: Shown) -> None:
+    cluster = ended_cluster(folder)
+    assert main(["cluster", "status", "--folder", str(folder)]) == 1
+    shown = capsys.readouterr()
+    assert "head       1 CPUs, lost" in shown.out
+    assert "DOES NOT ANSWER" in shown.out
+    assert "`dclf cluster down`, then `dclf cluster up`" in shown.err
+    assert down(folder) == cluster
+    assert_nothing_is_left(cluster)
+
+
+def test_no_cluster_is_no_trouble_for_down_and_one_for_status(folder: Path, capsys: Shown) -> None:
+    assert main(["cluster", "down", "--folder", str(folder)]) == 0
+    assert main(["cluster", "status", "--folder", str(folder)]) == 1
+    assert "start one with `dclf cluster up`" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_one_command_at_a_time(folder: Path) -> None:
+    ended_cluster(folder)
+    with exclusive(folder):
+        for command in (lambda: up(small(), folder), lambda: down(folder)):
+            with pytest.raises(ClusterError, match="another `dclf cluster up` or `down` is at work there"):
+                command()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ClusterError, match="--folder: must be a folder that can be written to"):
+        up(small(), tmp_path / "file" / "cluster")

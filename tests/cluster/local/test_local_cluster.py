@@ -1,0 +1,248 @@
+"""One cluster of two real nodes with its MLflow server, which none of these tests ends."""
+
+import json
+import shlex
+import subprocess
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import grpc
+import pytest
+
+from cluster.local.endpoints import fetch_json, status_of
+from cluster.local.nodes import has_agent, known_nodes
+from cluster.local.processes import marked
+from cluster.local.start import up
+from cluster.local.state import ADMIN, LocalCluster, load_cluster
+from cluster.local.status import status_of_cluster
+from tests.cluster.local.support import joining, listening, small
+from tune.commands.main import main
+
+pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]
+Shown = pytest.CaptureFixture[str]
+
+DOORS = (
+    "NodeInfoGcsService/GetAllNodeInfo",
+    "NodeManagerService/GetNodeStats",
+    "ObjectManagerService/Push",
+    "RayletDriver/ClusterInfo",
+    "ReporterService/GetTraceback",
+)
+"""A method of each of Ray's gRPC servers: control store, node, its objects, remote clients, a node's agent."""
+
+JOB = """
+import mlflow, ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+ray.init(log_to_driver=False)
+node = ray.remote(lambda: ray.get_runtime_context().get_node_id())
+nodes = [entry["NodeID"] for entry in ray.nodes()]
+print("nodes", len(set(ray.get([node.options(scheduling_strategy=On(name, soft=False)).remote() for name in nodes]))))
+mlflow.set_experiment("from a job")
+with mlflow.start_run() as run:
+    mlflow.log_metric("wf1", 0.5)
+    mlflow.log_text("kept by the server", "note.txt")
+print("recorded as", run.info.run_id)
+"""
+SUBMIT = """
+import sys, time
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+jobs = JobSubmissionClient(sys.argv[1])
+name = jobs.submit_job(entrypoint="python job.py", runtime_env={"working_dir": sys.argv[2]})
+while not jobs.get_job_status(name).is_terminal():
+    time.sleep(0.2)
+print(jobs.get_job_logs(name))
+sys.exit(jobs.get_job_status(name) != JobStatus.SUCCEEDED)
+"""
+JOIN = """
+import sys, ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+print("cpus", ray.cluster_resources()["CPU"])
+"""
+
+
+def call(port: int, method: str, token: str = "") -> grpc.StatusCode:
+    """What a server says to an empty request."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            metadata = [("authorization", f"Bearer {token}")] if token else []
+            channel.unary_unary(f"/ray.rpc.{method}")(b"", timeout=10, metadata=metadata)
+        except grpc.RpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
+
+
+REFUSALS = (
+    {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED},
+    {HTTPStatus.UNAUTHORIZED},
+    {HTTPStatus.FORBIDDEN},
+)
+
+
+def speak(port: int, token: str) -> set[object]:
+    """What a server says to gRPC and, where that is not its language, to HTTP."""
+    said: set[object] = {call(port, method, token) for method in DOORS}
+    if said != {grpc.StatusCode.UNAVAILABLE}:
+        return said
+    request = Request(f"http://127.0.0.1:{port}/", headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urlopen(request, timeout=10) as answer:
+            return {HTTPStatus(answer.status)}
+    except HTTPError as refused:
+        with refused:
+            return {HTTPStatus(refused.code)}
+
+
+def test_the_nodes_are_real_and_known(cluster: LocalCluster) -> None:
+    status = status_of_cluster(cluster)
+    assert [(node.name, node.state, node.cpus) for node in status.nodes] == [
+        ("head", "alive", 1),
+        ("node-1", "alive", 1),
+    ]
+    assert status.whole
+    assert len({node.pid for node in status.nodes}) == 2
+
+
+def test_every_node_takes_jobs(cluster: LocalCluster) -> None:
+    known = known_nodes(cluster)
+    assert all(has_agent(cluster, known[name]) for name in ("head", "node-1"))
+    assert not has_agent(cluster, {"node_id": "f" * 56})
+
+
+def test_everything_listens_on_loopback_alone(cluster: LocalCluster) -> None:
+    found = {(address.removeprefix("::ffff:"), port) for _process, address, port in listening(cluster.mark)}
+    assert {address for address, _port in found} == {"127.0.0.1"}
+    assert {cluster.ray_port, cluster.dashboard_port, cluster.mlflow_port} <= {port for _address, port in found}
+
+
+@pytest.mark.parametrize("token", ["", "f" * 64], ids=["no token", "a wrong token"])
+def test_every_port_refuses_strangers(cluster: LocalCluster, token: str) -> None:
+    web = {cluster.dashboard_port, cluster.mlflow_port}
+    ports = {port for _process, _address, port in listening(cluster.mark)} - web
+    open_ports = {port: said for port in ports if (said := speak(port, token)) not in REFUSALS}
+    assert open_ports == {}
+    assert len(ports) >= 10  # control store, client server, and of each node raylet, objects and the agents
+
+
+def test_the_control_store_lets_the_token_in(cluster: LocalCluster) -> None:
+    assert call(cluster.ray_port, DOORS[0], cluster.token) == grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/", "/api/v0/nodes", "/nodes?view=summary", "/api/cluster_status", "/logs"])
+def test_dashboard_and_jobs_refuse_strangers(cluster: LocalCluster, path: str) -> None:
+    assert status_of(cluster.jobs_address + path) == HTTPStatus.UNAUTHORIZED
+    with pytest.raises(OSError, match="403"):
+        fetch_json(cluster.jobs_address + path, bearer="f" * 64)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api/2.0/mlflow/experiments/get?experiment_id=0",
+        "/ajax-api/2.0/mlflow/experiments/get?experiment_id=0",
+        "/api/2.0/mlflow-artifacts/artifacts",
+        "/graphql",
+        "/version",
+    ],
+)
+def test_mlflow_refuses_strangers(cluster: LocalCluster, path: str) -> None:
+    assert status_of(cluster.mlflow_uri + path) == HTTPStatus.UNAUTHORIZED
+    with pytest.raises(OSError, match="401"):
+        fetch_json(cluster.mlflow_uri + path, user=ADMIN, password="password1234")
+
+
+def test_mlflow_is_healthy_and_lets_its_user_in(cluster: LocalCluster) -> None:
+    with urlopen(f"{cluster.mlflow_uri}/health", timeout=10) as answer:
+        assert answer.read() == b"OK"
+    url = f"{cluster.mlflow_uri}/api/2.0/mlflow/experiments/get?experiment_id=0"
+    found = fetch_json(url, user=ADMIN, password=cluster.mlflow_password)
+    assert found["experiment"]["artifact_location"].startswith("mlflow-artifacts:/")
+
+
+def test_no_secret_is_in_a_command_line(cluster: LocalCluster) -> None:
+    lines = [word for process in marked(cluster.mark) for word in process.cmdline()]
+    assert len(lines) > 50
+    assert not [word for word in lines if cluster.token in word or cluster.mlflow_password in word]
+
+
+def test_a_job_runs_on_every_node_and_records_on_the_server(cluster: LocalCluster, tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(JOB)
+    command = [sys.executable, "-c", SUBMIT, cluster.jobs_address, str(tmp_path)]
+    done = subprocess.run(command, check=False, env=joining(cluster), capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nodes 2" in done.stdout
+    run = done.stdout.partition("recorded as ")[2].split()[0]
+    url = f"{cluster.mlflow_uri}/api/2.0/mlflow/runs/get?run_id={run}"
+    found = fetch_json(url, user=ADMIN, password=cluster.mlflow_password)["run"]
+    assert found["info"]["status"] == "FINISHED"
+    assert found["data"]["metrics"][0]["value"] == 0.5
+    assert [path.read_text() for path in cluster.folder.rglob("note.txt")] == ["kept by the server"]
+
+
+def test_a_driver_joins_with_the_environment(cluster: LocalCluster) -> None:
+    command = [sys.executable, "-c", JOIN, cluster.ray_address]
+    done = subprocess.run(command, check=False, env=joining(cluster), capture_output=True, text=True, timeout=120)
+    assert "cpus 2.0" in done.stdout, done.stderr
+
+
+def test_a_shell_with_the_clusters_environment_works_on_it(cluster: LocalCluster) -> None:
+    dclf = [sys.executable, "-c", "import sys; from tune.commands.main import main; sys.exit(main())"]
+    words = shlex.join([*dclf, "cluster", "env", "--folder", str(cluster.folder)])
+    join = shlex.join([sys.executable, "-c", "import ray; print(ray.init().address_info['gcs_address'])"])
+    done = subprocess.run(
+        ["sh", "-c", f'eval "$({words})" && {join}'], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == cluster.ray_address, done.stderr
+
+
+def test_a_driver_with_another_token_stays_outside(cluster: LocalCluster) -> None:
+    environment = joining(cluster) | {"RAY_AUTH_TOKEN": "f" * 64}
+    command = [sys.executable, "-c", JOIN, cluster.ray_address]
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "cpus" not in done.stdout
+
+
+def test_a_second_up_finds_the_first(cluster: LocalCluster, capsys: Shown) -> None:
+    assert up(small(nodes=5), cluster.folder) == load_cluster(cluster.folder)
+    assert main(["cluster", "up", "--folder", str(cluster.folder)]) == 0
+    shown = capsys.readouterr()
+    assert "a local cluster is up already, since" in shown.err
+    assert cluster.jobs_address in shown.out
+
+
+def test_status_prints_addresses_and_nodes(cluster: LocalCluster, capsys: Shown) -> None:
+    assert main(["cluster", "status", "--folder", str(cluster.folder)]) == 0
+    out = capsys.readouterr().out
+    for words in (cluster.ray_address, cluster.jobs_address, cluster.mlflow_uri, "head       1 CPUs, alive", "node-1"):
+        assert words in out
+    assert cluster.token not in out
+    assert cluster.mlflow_password not in out
+
+
+def test_status_as_json(cluster: LocalCluster, capsys: Shown) -> None:
+    assert main(["cluster", "status", "--folder", str(cluster.folder), "--output", "json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["addresses"]["jobs"] == cluster.jobs_address
+    assert [node["state"] for node in facts["nodes"]] == ["alive", "alive"]
+    assert facts["mlflow"] is True
+
+
+def test_ui_says_where_the_server_is(cluster: LocalCluster, capsys: Shown) -> None:
+    folder = str(cluster.folder)
+    assert main(["ui", "--cluster", "--folder", folder]) == 0
+    assert main(["ui", "--address", cluster.jobs_address, "--folder", folder]) == 0
+    assert main(["ui", "--address", cluster.mlflow_uri]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count(f"MLflow UI: {cluster.mlflow_uri}/#/") == 3
+    assert shown.count("password in") == 2
+
+
+def test_ui_refuses_an_address_that_is_not_mlflows(cluster: LocalCluster, tmp_path: Path, capsys: Shown) -> None:
+    assert main(["ui", "--address", cluster.jobs_address, "--folder", str(tmp_path)]) == 1
+    assert "must be the address of an MLflow server" in capsys.readouterr().err

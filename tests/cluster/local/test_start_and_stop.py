@@ -1,0 +1,115 @@
+"""How a start goes wrong, and that nothing is left behind; real commands on clusters of their own."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cluster.local.start import up
+from cluster.local.state import ClusterError, LocalCluster, load_cluster
+from cluster.local.status import status_of_cluster
+from cluster.local.stop import down
+from tests.cluster.local.support import as_words, assert_nothing_is_left, small
+from tests.tune.study.processes import Driver, Processes
+from tests.tune.tracking.server import wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    started = Processes()
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "cluster"
+    down(tmp_path / "cluster")
+
+
+def launch(processes: Processes, folder: Path, *words: str) -> Driver:
+    folder.parent.mkdir(exist_ok=True)
+    return processes.dclf(folder.parent, "cluster", *words, "--folder", str(folder))
+
+
+def launched(driver: Driver, folder: Path, name: str) -> LocalCluster:
+    """The state as soon as a member was started."""
+
+    def found() -> bool:
+        cluster = load_cluster(folder)
+        return cluster is not None and name in [member.name for member in cluster.members]
+
+    wait_until(lambda: found() or not driver.running, 60)
+    cluster = load_cluster(folder)
+    assert cluster is not None, driver.output
+    return cluster
+
+
+def test_a_server_that_cannot_start_shows_its_log(folder: Path) -> None:
+    (folder.parent / "runs.db").write_text("certainly not a database of runs " * 100)
+    backend = f"sqlite:///{folder.parent}/runs.db"
+    with pytest.raises(ClusterError, match=r"mlflow ended with code \d+ while it was being started; its log") as failed:
+        up(small(nodes=1, mlflow_backend=backend), folder)
+    assert "file is not a database" in str(failed.value)
+    assert load_cluster(folder) is None
+
+
+def test_a_node_that_dies_while_starting_takes_all_down(processes: Processes, folder: Path) -> None:
+    driver = launch(processes, folder, "up", *as_words(small()))
+    cluster = launched(driver, folder, "head")
+    psutil.Process(cluster.members[-1].process.pid).kill()
+    assert driver.end() == 1
+    assert "head ended with code -9 while it was being started; its log" in driver.output
+    assert_nothing_is_left(cluster)
+    assert processes.all_gone()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_takes_down_what_was_started(
+    processes: Processes, folder: Path, number: signal.Signals, code: int
+) -> None:
+    driver = launch(processes, folder, "up", *as_words(small()))
+    cluster = launched(driver, folder, "head")
+    driver.signal(number)
+    assert driver.end() == code
+    assert "taking down what was started" in driver.output
+    assert_nothing_is_left(cluster)
+    assert processes.all_gone()
+
+
+def test_a_killed_up_is_cleared_away_by_down(processes: Processes, folder: Path) -> None:
+    driver = launch(processes, folder, "up", *as_words(small()))
+    cluster = launched(driver, folder, "head")
+    driver.kill()
+    again = launch(processes, folder, "up", *as_words(small()))
+    assert again.end() == 1
+    assert "still run, but not the whole of it; clear it away with `dclf cluster down`" in again.output
+    end = launch(processes, folder, "down")
+    assert end.end() == 0
+    assert_nothing_is_left(cluster)
+    assert processes.all_gone()
+
+
+def test_a_lost_node_is_seen_and_a_lost_head_ends_the_cluster(processes: Processes, folder: Path) -> None:
+    driver = launch(processes, folder, "up", *as_words(small()))
+    assert driver.end() == 0, driver.output
+    cluster = load_cluster(folder)
+    assert cluster is not None
+    password = cluster.mlflow_password
+    head, node = (psutil.Process(member.process.pid) for member in cluster.members[1:])
+    node.kill()
+    wait_until(lambda: [n.state for n in status_of_cluster(cluster).nodes] == ["alive", "lost"], 60)
+    assert cluster.running
+    head.kill()
+    wait_until(lambda: not cluster.running, 20)
+    assert launch(processes, folder, "up").end() == 1
+    assert launch(processes, folder, "down").end() == 0
+    assert_nothing_is_left(cluster)
+    assert processes.all_gone()
+    assert (folder / "mlflow.db").is_file()
+    assert (folder / "logs" / "ray" / "gcs_server.out").is_file()
+    assert (folder / "mlflow-password").read_text().strip() == password

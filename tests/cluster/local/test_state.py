@@ -1,0 +1,123 @@
+import json
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cluster.local.processes import Identity
+from cluster.local.state import (
+    PASSWORD,
+    STATE,
+    TOKEN,
+    ClusterError,
+    LocalCluster,
+    Member,
+    load_cluster,
+    running_cluster,
+    save_cluster,
+    write_private,
+)
+
+THIS = Identity.of(os.getpid())
+OTHER_LIFE = Identity(os.getpid(), THIS.started - 3600)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> LocalCluster:
+    write_private(tmp_path / TOKEN, "t0ken\n")
+    write_private(tmp_path / PASSWORD, "pass\n")
+    cluster = LocalCluster(
+        folder=tmp_path,
+        mark="mark",
+        host="127.0.0.1",
+        ray_port=26379,
+        dashboard_port=28265,
+        mlflow_port=25000,
+        cpus=2,
+        sockets="/tmp/dclf-none",
+        versions={"ray": "2.60.0"},
+        started="2025-01-01T00:00:00+00:00",
+        members=(Member("mlflow", THIS), Member("head", THIS), Member("node-1", OTHER_LIFE)),
+        complete=True,
+    )
+    save_cluster(cluster)
+    return cluster
+
+
+def test_a_state_comes_back_as_it_was_saved(stored: LocalCluster) -> None:
+    assert load_cluster(stored.folder) == stored
+
+
+def test_addresses(stored: LocalCluster) -> None:
+    assert stored.ray_address == "127.0.0.1:26379"
+    assert (stored.jobs_address, stored.mlflow_uri) == ("http://127.0.0.1:28265", "http://127.0.0.1:25000")
+
+
+def test_only_the_owner_can_read_state_and_secrets(stored: LocalCluster) -> None:
+    for name in (STATE, TOKEN, PASSWORD):
+        assert stat.S_IMODE((stored.folder / name).stat().st_mode) == 0o600
+
+
+def test_the_state_holds_no_secret(stored: LocalCluster) -> None:
+    text = (stored.folder / STATE).read_text()
+    assert "t0ken" not in text
+    assert '"pass"' not in text
+
+
+def test_the_environment_lets_in(stored: LocalCluster) -> None:
+    assert stored.environment() == {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "t0ken",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:25000",
+        "MLFLOW_TRACKING_USERNAME": "admin",
+        "MLFLOW_TRACKING_PASSWORD": "pass",
+    }
+
+
+def test_off_loopback_ray_resolves_addresses_as_ever(stored: LocalCluster) -> None:
+    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in replace(stored, host="192.0.2.7").environment()
+
+
+def test_a_lost_secret_is_named(stored: LocalCluster) -> None:
+    (stored.folder / TOKEN).unlink()
+    with pytest.raises(ClusterError, match=r"ray-token: must hold a secret .* `dclf cluster down`"):
+        stored.environment()
+
+
+def test_no_state_is_no_cluster(tmp_path: Path) -> None:
+    assert load_cluster(tmp_path) is None
+    with pytest.raises(ClusterError, match="no local cluster is up there; start one with `dclf cluster up`"):
+        running_cluster(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "{}", '{"format": 1}', '{"format": 99, "members": []}'])
+def test_a_state_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / STATE).write_text(text)
+    with pytest.raises(ClusterError, match=r"cluster.json: must be the state of a local cluster, cannot be read"):
+        load_cluster(tmp_path)
+
+
+def test_an_unknown_key_is_refused(stored: LocalCluster) -> None:
+    path = stored.folder / STATE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"colour": "red"}))
+    with pytest.raises(ClusterError, match="colour"):
+        load_cluster(stored.folder)
+
+
+def test_a_lost_worker_node_does_not_end_the_cluster(stored: LocalCluster) -> None:
+    assert running_cluster(stored.folder) == stored
+
+
+@pytest.mark.parametrize("name", ["head", "mlflow"])
+def test_a_recycled_id_is_not_the_cluster(stored: LocalCluster, name: str) -> None:
+    members = tuple(replace(m, process=OTHER_LIFE) if m.name == name else m for m in stored.members)
+    save_cluster(replace(stored, members=members))
+    with pytest.raises(ClusterError, match="no longer runs as a whole"):
+        running_cluster(stored.folder)
+
+
+def test_a_start_that_was_cut_short_is_no_running_cluster(stored: LocalCluster) -> None:
+    assert not replace(stored, complete=False).running
