@@ -15,7 +15,7 @@ from tune.commands.dispatch import Command, dispatch
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
     "train": Command("train a model, or resume a run", "tune.commands.train:main"),
-    "plan": Command("what a sweep would run, on which slots, how long", "tune.commands.plan:main"),
+    "plan": Command("what a sweep, study file, ablation or grid would run, and how long", "tune.commands.plan:main"),
     "sweep": Command("search configurations for the best validation score", "tune.commands.sweep:main"),
     "ablate": Command(
         "train without parts of the framework, and test what they are worth", "tune.commands.ablate:main"
@@ -31,6 +31,11 @@ COMMANDS = {
     "gc": Command("delete checkpoints that nobody needs any more", "tune.commands.gc:main"),
     "evaluate": Command("score a finished run on a split", "tune.commands.evaluate:main"),
     "perturb": Command("score trained models under perturbed conversations", "tune.commands.perturb:main"),
+    "cluster": Command("a local cluster of Ray nodes with an MLflow server, for trying", "tune.commands.cluster:main"),
+    "submit": Command("run a command as a job of a Ray cluster", "tune.commands.submit:main"),
+    "jobs": Command("the jobs of a Ray cluster", "tune.commands.jobs:main"),
+    "logs": Command("what a job has written; -f follows it", "tune.commands.jobs:logs_main"),
+    "stop": Command("stop a job", "tune.commands.jobs:stop_main"),
     "ui": Command("show the runs in the MLflow UI", "tune.commands.ui:main"),
     "track": Command("send metrics kept while the MLflow server was away", "tune.commands.track:main"),
     "version": Command("print the version", "tune.commands.main:version"),

@@ -1,0 +1,42 @@
+"""Versions that must be the same here and on the cluster, or a job would not mean there what was checked here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+
+from cluster.jobs.endpoint import Endpoint, JobError
+
+METADATA = "/api/v0/cluster_metadata"
+
+
+def own_versions() -> dict[str, str]:
+    """Those of this process: dclf, ray and python."""
+    return {"dclf": version("dclf"), "ray": version("ray"), "python": sys.version.split()[0]}
+
+
+def mismatches(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[str]:
+    """What differs, a phrase each; of Python only the first two numbers count, what is not known counts as equal."""
+    for name in ours.keys() & theirs.keys():
+        if _counted(name, ours[name]) != _counted(name, theirs[name]):
+            yield f"{name} {theirs[name]} (here {ours[name]})"
+
+
+def require_same_versions(endpoint: Endpoint) -> None:
+    """Ask the cluster, before anything is sent to it.
+
+    Raises:
+        JobError: it does not answer, or runs other versions.
+    """
+    found = endpoint.get(METADATA)["data"]
+    theirs = {**endpoint.versions, "ray": found["rayVersion"], "python": found["pythonVersion"]}
+    if differing := sorted(mismatches(theirs, own_versions())):
+        raise JobError(
+            f"{endpoint.url}: the cluster must run the versions of this client, but has {', '.join(differing)}; "
+            "submit from an environment with the cluster's versions, or rebuild the cluster with these"
+        )
+
+
+def _counted(name: str, text: str) -> str:
+    return ".".join(text.split(".")[:2]) if name == "python" else text

@@ -1,0 +1,212 @@
+"""Jobs on a real cluster of two nodes with its MLflow server, sent by the command as a user would."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cluster.jobs import versions
+from cluster.local.endpoints import fetch_json
+from cluster.local.nodes import known_nodes, node_environment, worker_command
+from cluster.local.processes import marked
+from cluster.local.start import up
+from cluster.local.state import LocalCluster
+from cluster.local.stop import down
+from dclf.data import write_shards
+from dclf.data.generator import generate
+from tests.cluster.local.support import free_ports, small
+from tests.tune.study.processes import Processes, kill_tree
+from tests.tune.tracking.server import wait_until
+from tune.commands.main import main
+from tune.report.summary import list_studies
+
+pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]
+Shown = pytest.CaptureFixture[str]
+CONFIG = """
+data: {shards: shards, modalities: [text]}
+model: {name: ddin}
+train: {epochs: 1, batch_size: 8}
+sweep: {storage: studies, sampler: random, scheduler: none, concurrency: 1}
+"""
+SWEEP = ("sweep", "my.yaml", "--trials", "2")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    folder = tmp_path_factory.mktemp("jobs") / "cluster"
+    try:
+        yield up(small(cpus=2), folder)
+    finally:
+        down(folder)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder: a configuration, shards, and later studies."""
+    made = tmp_path_factory.mktemp("project")
+    info, dialogues = generate("iemocap-small", seed=3)
+    write_shards(dialogues, made / "shards", info)
+    (made / "my.yaml").write_text(CONFIG, encoding="utf-8")
+    return made
+
+
+@pytest.fixture
+def dclf(
+    cluster: LocalCluster, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process, in the user's folder; what it answers and shows."""
+    for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "RAY_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(project)
+
+    def run(command: str, *words: str) -> tuple[int, str, str]:
+        code = main([command, "--folder", str(cluster.folder), *words])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+Dclf = Callable[..., tuple[int, str, str]]
+
+
+def jobs_of(dclf: Dclf) -> dict[str, dict[str, Any]]:
+    return {job["name"]: job for job in json.loads(dclf("jobs", "--output", "json")[1])["jobs"]}
+
+
+def test_a_submitted_sweep_finishes(cluster: LocalCluster, project: Path, dclf: Dclf) -> None:
+    code, out, err = dclf("submit", "--name", "first", "--", *SWEEP, "--name", "gammas")
+    assert code == 0, out + err
+    assert "every node is ready: head, node-1" in out
+    assert "best validation WF1" in out
+    assert out.index("node is ready") < out.index("gammas")
+    [study] = [study for study in list_studies(str(project / "studies")) if study["name"] == "gammas"]
+    assert study["trials"]["complete"] == 2
+    assert not list((project / "studies").glob(".nodes-*"))
+    job = jobs_of(dclf)["first"]
+    assert job["state"] == "SUCCEEDED"
+    assert job["facts"]["study"] == "gammas"
+    assert "--name gammas" in job["facts"]["command"]
+    assert dclf("logs", "first")[1] == out
+    assert_no_secret(cluster)
+
+
+def assert_no_secret(cluster: LocalCluster) -> None:
+    """Neither in what the Jobs API tells, nor on any command line."""
+    told = json.dumps(fetch_json(f"{cluster.jobs_address}/api/jobs/", bearer=cluster.token))
+    lines = "\n".join(" ".join(process.cmdline()) for process in marked(cluster.mark))
+    for secret in (cluster.token, cluster.mlflow_password):
+        assert secret not in told
+        assert secret not in lines
+
+
+def test_the_exit_code_and_the_reason_come_back(dclf: Dclf) -> None:
+    code, out, _ = dclf("submit", "--", *SWEEP, "--data.shards", "nowhere")
+    assert code == 2
+    assert "nowhere" in out
+    assert "is ready" not in out
+
+
+def test_a_taken_name_is_refused(dclf: Dclf, project: Path) -> None:
+    before = jobs_of(dclf)
+    taken = next(iter(before))
+    code, _, err = dclf("submit", "--name", taken, "--", *SWEEP)
+    assert code == 1
+    assert f"a job named {taken} is on the cluster already; choose another" in err
+    assert jobs_of(dclf).keys() == before.keys()
+
+
+def test_a_wrong_token_is_refused(dclf: Dclf, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = ["--folder", "none", "--address", cluster.jobs_address]
+    for command in (["submit", *elsewhere, "--", *SWEEP], ["jobs", *elsewhere], ["stop", *elsewhere, "first"]):
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+        assert main(command) == 1
+    assert dclf("jobs", "--address", cluster.jobs_address)[0] == 0, "the local cluster's own token is known"
+
+
+def test_nobody_at_the_address(dclf: Dclf) -> None:
+    [port] = free_ports(1)
+    code, _, err = dclf("submit", "--address", f"http://127.0.0.1:{port}", "--", *SWEEP)
+    assert code == 1
+    assert f"nobody answers at http://127.0.0.1:{port}" in err
+    assert "check that the cluster is up" in err
+
+
+def test_another_server_at_the_address(dclf: Dclf, cluster: LocalCluster) -> None:
+    code, _, err = dclf("submit", "--address", cluster.mlflow_uri, "--", *SWEEP)
+    assert code == 1
+    assert "Ray" in err
+
+
+def test_other_versions_are_refused(dclf: Dclf, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = versions.own_versions()
+    monkeypatch.setattr(versions, "own_versions", lambda: ours | {"ray": "2.0.0", "dclf": "9.9"})
+    code, _, err = dclf("submit", "--", *SWEEP)
+    assert code == 1
+    assert f"has dclf {ours['dclf']} (here 9.9), ray {ours['ray']} (here 2.0.0)" in err
+    assert "submit from an environment with the cluster's versions" in err
+
+
+def test_an_unknown_job_is_said_to_be(dclf: Dclf) -> None:
+    for command in ("logs", "stop"):
+        code, _, err = dclf(command, "nothing")
+        assert code == 1
+        assert "no job named 'nothing'" in err
+        assert "`dclf jobs` lists them" in err
+
+
+def test_a_job_goes_on_without_its_follower_and_can_be_stopped(
+    dclf: Dclf, cluster: LocalCluster, project: Path, processes: Processes
+) -> None:
+    words = ("submit", "--folder", str(cluster.folder), "--name", "long", "--", *SWEEP[:2], "--trials", "500")
+    follower = processes.dclf(project, *words, "--name", "long")
+    follower.wait_for("study long")
+    follower.signal(signal.SIGINT)
+    assert follower.end() == 130
+    assert "the job goes on; dclf logs long -f follows it, dclf stop long stops it" in follower.output
+    assert jobs_of(dclf)["long"]["state"] == "RUNNING"
+    code, _, err = dclf("stop", "long")
+    assert code == 0
+    assert "job long stopped" in err
+    assert "dclf submit -- resume long" in err
+    assert dclf("logs", "long", "-f")[0] == 143
+    assert not [process for process in marked(cluster.mark) if "tune.commands.job_entry" in process.cmdline()]
+
+
+@pytest.fixture
+def blind_node(cluster: LocalCluster, project: Path, tmp_path: Path) -> Iterator[str]:
+    """A third node, which sees a folder of its own where the others see the studies."""
+    (project / "studies").mkdir(exist_ok=True)
+    hide = f"mount -t tmpfs tmpfs {project / 'studies'}"
+    inside = ["unshare", "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh"]
+    if os.geteuid() or subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a node with a file system of its own needs the rights of root")
+    with (tmp_path / "blind.log").open("wb") as log:
+        node = subprocess.Popen(
+            [*inside, *worker_command(cluster, "blind")],
+            env=node_environment(cluster),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: known_nodes(cluster).get("blind", {}).get("state") == "ALIVE", 120)
+        yield "blind"
+    finally:
+        kill_tree(psutil.Process(node.pid))
+        node.wait()
+
+
+def test_a_node_with_other_storage_is_named_and_nothing_starts(dclf: Dclf, project: Path, blind_node: str) -> None:
+    code, out, _ = dclf("submit", "--", *SWEEP, "--name", "unshared")
+    assert code == 2
+    assert f"node {blind_node}: sweep.storage: {project / 'studies'} is not the folder that the head node sees" in out
+    assert "node head" not in out
+    assert "mount the same folder on every node" in out
+    assert not (project / "studies" / "unshared").exists()

@@ -1,0 +1,90 @@
+"""What a job runs on the head node: every node is tried, then the command is run as anywhere else.
+
+python -m tune.commands.job_entry --dclf VERSION -- COMMAND ...
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tune.commands.job_command import JobCommand
+
+
+def run(argv: Sequence[str]) -> int:
+    """Check, then run the command; its exit code, or 2 where a node cannot do its part.
+
+    Args:
+        argv: ``--dclf``, the submitting client's version, ``--``, and the command with its arguments.
+    """
+    _tell("the job has started; trying every node")
+    # Imported here: whoever follows the job is told at once that it runs.
+    from cluster.signals import sigterm_raises  # noqa: PLC0415
+    from tune.commands.main import EXPECTED, FAILED, INTERRUPTED, USAGE  # noqa: PLC0415
+    from tune.config_files import ConfigError  # noqa: PLC0415
+
+    _, version, _, *words = argv
+    try:
+        with sigterm_raises():
+            return _run(version, words)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit as request:
+        return request.code if isinstance(request.code, int) else FAILED
+    except EXPECTED as error:
+        for problem in error.problems if isinstance(error, ConfigError) else str(error).splitlines():
+            _tell(f"error: {problem}")
+        return USAGE
+
+
+def _run(version: str, words: Sequence[str]) -> int:
+    from cluster.jobs.node_check import check_nodes  # noqa: PLC0415 - as above
+    from cluster.session import ray_session  # noqa: PLC0415
+    from tune.commands.job_command import read_job_command  # noqa: PLC0415
+    from tune.commands.main import main  # noqa: PLC0415
+
+    _require_version(version)
+    command = read_job_command(words)
+    _require_lasting_runs(command)
+    here = Path.cwd()
+    with ray_session(verbose="--verbose" in words):
+        names = check_nodes(command.needs)
+        # Nodes of one machine share the folder of packages, and each unpacks this one anew when it first needs it.
+        os.chdir(here)
+        _tell(f"every node is ready: {', '.join(names)}")
+        return main(words)
+
+
+def _tell(line: str) -> None:
+    print(f"dclf: {line}", file=sys.stderr, flush=True)
+
+
+def _require_version(client: str) -> None:
+    from cluster.jobs.versions import mismatches, own_versions  # noqa: PLC0415 - as above
+
+    if differing := list(mismatches({"dclf": client}, own_versions())):
+        raise ValueError(
+            f"the client must have the version of the cluster, has {differing[0]}; submit from an environment with the "
+            "cluster's version, or rebuild the cluster with the client's"
+        )
+
+
+def _require_lasting_runs(command: JobCommand) -> None:
+    """Runs in an SQLite file in the job's own folder would be deleted with it."""
+    from tune.tracking.store import resolve_tracking_uri, sqlite_path  # noqa: PLC0415 - as above
+
+    path = sqlite_path(resolve_tracking_uri(command.tracking))
+    if path is not None and path.is_relative_to(Path.cwd()):
+        raise ValueError(
+            "track.uri: must name the MLflow server where the cluster's nodes have no MLFLOW_TRACKING_URI, is empty; "
+            "give --track.uri http://HOST:PORT, or start the nodes with MLFLOW_TRACKING_URI and, where the server asks "
+            "for them, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""Options that say which cluster's jobs are meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+
+if TYPE_CHECKING:
+    from cluster.jobs.endpoint import Endpoint
+
+
+def add_endpoint_options(parser: ArgumentParser) -> None:
+    """Add ``--address`` and ``--folder``."""
+    parser.add_argument("--address", metavar="URL", default="", help="of a Ray dashboard, as http://HOST:8265")
+    parser.add_argument("--folder", default="dclf-runs/cluster", help="of the local cluster, where no address is given")
+
+
+def endpoint_of(options: Namespace) -> Endpoint:
+    """The cluster that the options name.
+
+    Raises:
+        JobError: there is none.
+    """
+    from cluster.jobs.endpoint import find_endpoint  # noqa: PLC0415 - help does not wait for it
+
+    return find_endpoint(options.address, options.folder)

@@ -1,0 +1,163 @@
+"""``dclf submit``: run a command as a job of a Ray cluster.
+
+dclf submit [--address URL] [--name JOB] [--detach] -- COMMAND ...
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+
+from tune.commands.job_options import add_endpoint_options, endpoint_of
+from tune.commands.options import command_parser
+from tune.config_files import ConfigError
+
+if TYPE_CHECKING:
+    from cluster.jobs.client import Jobs
+    from cluster.jobs.endpoint import Endpoint
+    from tune.commands.job_command import JobCommand
+
+EXAMPLES = """\
+examples:
+  dclf submit -- sweep iemocap --data.shards shards/iemocap --trials 50 --name gammas
+  dclf submit --address http://10.0.0.5:8265 -- ablate my.yaml --storage /shared/studies
+  dclf submit --detach -- resume gammas
+
+Takes sweep, study, ablate, grid, train and resume. Without --address the job goes to RAY_API_SERVER_ADDRESS or
+RAY_ADDRESS where that is a URL, then to the local cluster of dclf cluster up. The token comes from RAY_AUTH_TOKEN,
+RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; for the local cluster it is known.
+
+The folder you are in goes along without data, results and environments. Relative places of shards, studies and
+checkpoints are meant from here, and every node must see them: the job tries that on each before its command runs.
+The output is followed to the end, and the exit code is the job's. Ctrl-C asks whether to stop the job or to leave it.
+"""
+GIT_LIMIT_S = 10.0
+_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Submit as the command line says, and follow the job; the exit code."""
+    split = argv.index("--") if "--" in argv else len(argv)
+    options = parser().parse_args(argv[:split])
+    if split >= len(argv) - 1:
+        raise ConfigError(["submit: must have a command after --, as in dclf submit -- sweep iemocap --trials 50"])
+    # Imported here: help does not wait for them.
+    from cluster.jobs.client import open_jobs  # noqa: PLC0415
+    from cluster.jobs.versions import require_same_versions  # noqa: PLC0415
+    from tune.commands.jobs import follow_job  # noqa: PLC0415
+
+    endpoint = endpoint_of(options)
+    name, command = _understood(options.name, argv[split + 1 :])
+    environment = tracking_environment(endpoint, command)
+    require_same_versions(endpoint)
+    with tempfile.TemporaryDirectory(prefix="dclf-job-") as folder, open_jobs(endpoint) as jobs:
+        jobs.require_free(name)
+        _send(jobs, name, command, environment, Path(folder), options)
+        print(f"dclf: job {name} is on the cluster at {endpoint.url}", file=sys.stderr, flush=True)
+        if options.detach:
+            print(name)
+            return 0
+        return follow_job(jobs, name)
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    made = command_parser("dclf submit", "Run a command as a job of a Ray cluster.", EXAMPLES)
+    made.usage = "dclf submit [options] -- COMMAND ..."
+    add_endpoint_options(made)
+    made.add_argument("--name", default="", help="of the job; made from the study's where absent")
+    made.add_argument("--detach", action="store_true", help="print the job's name and do not follow it")
+    made.add_argument("--exclude", metavar="A,B", default="", help="patterns of files that need not go along")
+    return made
+
+
+def tracking_environment(endpoint: Endpoint, command: JobCommand) -> dict[str, str]:
+    """What tells a job the MLflow server: nothing where the cluster or the command does, else this user's address.
+
+    User and password never go along: everybody who may list jobs can read a job's environment.
+
+    Raises:
+        ConfigError: the address holds them.
+    """
+    from tune.tracking.redact import without_secrets  # noqa: PLC0415 - as above
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if endpoint.local or command.tracking or not uri.startswith(("http://", "https://")):
+        return {}
+    if without_secrets(uri) != uri:
+        problem = (
+            "MLFLOW_TRACKING_URI: must not hold a user or password, which everybody on the cluster could read; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment of the cluster's nodes"
+        )
+        raise ConfigError([problem])
+    if any(os.environ.get(name) for name in _SECRETS):
+        print("dclf: MLflow's password stays here; the cluster's nodes need it in their environment", file=sys.stderr)
+    return {"MLFLOW_TRACKING_URI": uri}
+
+
+def _understood(asked: str, words: Sequence[str]) -> tuple[str, JobCommand]:
+    """The job's name and its command; a study without a name gets the job's."""
+    from cluster.jobs.client import new_name, require_name  # noqa: PLC0415 - as above
+    from tune.commands.job_command import read_job_command  # noqa: PLC0415
+
+    if asked:
+        require_name(asked)
+    name = asked or new_name(words[0] if words[0].isalpha() else "job")
+    command = read_job_command(words, study=name)
+    return (name if asked or not command.study or command.study == name else new_name(command.study)), command
+
+
+def _send(
+    jobs: Jobs, name: str, command: JobCommand, environment: Mapping[str, str], scratch: Path, options: Namespace
+) -> None:
+    from cluster.jobs.client import entrypoint  # noqa: PLC0415 - as above
+    from cluster.jobs.packing import pack  # noqa: PLC0415
+    from cluster.jobs.versions import own_versions  # noqa: PLC0415
+
+    here, version = Path.cwd(), own_versions()["dclf"]
+    exclude = [pattern.strip() for pattern in options.exclude.split(",") if pattern.strip()]
+    exclude += [os.path.relpath(place, here) for place in command.needs.places if Path(place).is_relative_to(here)]
+    packed = pack(here, scratch / "job.zip", needed=command.files, exclude=exclude)
+    words = _beside(here, command)
+    print(f"dclf: {packed.files} files, {packed.size / (1 << 20):.1f} MiB go along", file=sys.stderr, flush=True)
+    jobs.submit(name, entrypoint(words, version), packed.path, environment, _facts(name, words, command.study, version))
+
+
+def _beside(here: Path, command: JobCommand) -> list[str]:
+    """The command's words with its files as they lie in the package."""
+    inside = {str(file): os.path.relpath(file, here) for file in command.files}
+    return [inside.get(word, word) for word in command.words]
+
+
+def _facts(name: str, words: Sequence[str], study: str, version: str) -> dict[str, str]:
+    facts = {"name": name, "user": getpass.getuser(), "commit": _commit(), "study": study, "dclf": version}
+    return {**{key: value for key, value in facts.items() if value}, "command": shlex.join(["dclf", *words])}
+
+
+def _commit() -> str:
+    """The commit of the folder, with ``+`` where files differ from it; empty where there is none."""
+    head = _git("rev-parse", "HEAD")
+    return f"{head}+" if head and _git("status", "--porcelain", "--untracked-files=no") else head
+
+
+def _git(*words: str) -> str:
+    program = shutil.which("git")
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell
+            [program, *words], capture_output=True, text=True, check=False, timeout=GIT_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
