@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from dclf.training.reports import SplitReport
 from tests.tune.study.broken import SEED, Writer, definition
 from tune.study.children import KIND_TAG, STUDY_TAG
 from tune.study.doctor import Doctor
@@ -39,7 +38,7 @@ def test_the_winner_of_an_earlier_driver_gets_its_test_scores(tmp_path: Path, st
     folder = StudyFolder.open(tmp_path, "gammas")
     recorder = StudyRecorder(store, folder, pytest.fail)
     assert recorder.open(CARD) == parent_id(folder)
-    recorder.tested(0, SEED, SplitReport(split="test", scores={"wf1": 0.25}, confusion=[[1]], utterances=1))
+    recorder.tested(0, SEED, {"wf1": 0.25})
     recorder.close("FINISHED", "finished")
     run = store.client.get_run(folder.ledger.trials[0].runs[SEED].run_id)
     assert (run.data.metrics["test/wf1"], run.info.status) == (0.25, "FINISHED")
