@@ -42,7 +42,9 @@ def test_nodes_know_this_cluster_and_no_other(cluster: LocalCluster, monkeypatch
     assert found["HTTP_X"] == "kept"
 
 
-def test_commands_name_the_host_and_no_secret(cluster: LocalCluster) -> None:
+def test_commands_name_the_host_and_no_secret(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No port is free on an address that this machine does not have.
+    monkeypatch.setattr("cluster.local.nodes.free_port", lambda _host: 12345)
     for place, module in ((cluster, "cluster.local.ray_node"), (replace(cluster, host=NETWORK), "ray.scripts.scripts")):
         commands = [head_command(place, 10001), worker_command(place, "node-1"), server_command(place, Options())]
         assert all(place.host in command for command in commands)

@@ -114,8 +114,9 @@ def test_the_exit_code_and_the_reason_come_back(dclf: Dclf) -> None:
 
 
 def test_a_taken_name_is_refused(dclf: Dclf, project: Path) -> None:
+    taken = "taken"
+    assert dclf("submit", "--detach", "--name", taken, "--", *SWEEP, "--data.shards", "nowhere")[0] == 0
     before = jobs_of(dclf)
-    taken = next(iter(before))
     code, _, err = dclf("submit", "--name", taken, "--", *SWEEP)
     assert code == 1
     assert f"a job named {taken} is on the cluster already; choose another" in err
