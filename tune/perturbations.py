@@ -20,7 +20,8 @@ from tune.perturbed.kept import StudyPerturbations, load_study_perturbations
 from tune.perturbed.one_model import ModelTest, RunName, require_modalities, require_possible
 from tune.perturbed.published import model_label
 from tune.perturbed.record import record_test
-from tune.perturbed.report import ConditionScore, PerturbationReport
+from tune.perturbed.report import PerturbationReport
+from tune.perturbed.scores import ConditionScore
 from tune.perturbed.settings import PerturbationSettings
 from tune.perturbed.study import OUT, perturb_study
 from tune.perturbed.substitutes import Substitutes

@@ -56,6 +56,7 @@ def reproduce(
     # Imported here: the page of finished studies needs no Ray.
     from tune.report.reproduction import write_reproduction  # noqa: PLC0415
 
+    files = None
     with ExitStack() as stack:
         for study in plan.studies:
             if not study.wanted:
@@ -66,8 +67,9 @@ def reproduce(
             _join_ray(stack, study, verbose=verbose, address=address)
             with view(study) if view is not None else nullcontext(NoStudyView()) as shown:
                 _run(study, shown, verbose=verbose, address=address)
-            write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
-    files = write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
+            files = write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
+    # Where all studies were finished, the page may still be missing, or be of another selection.
+    files = files or write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
     _record(plan, files)
     return files
 

@@ -17,7 +17,7 @@ from tune.commands.comparison import (
     set_by_comparison,
     sound_comparison,
 )
-from tune.commands.options import add_log_options
+from tune.commands.options import add_log_options, listed
 from tune.commands.sweep_options import Asked, read_command_line
 from tune.comparisons import PARTS, ablation
 
@@ -56,13 +56,9 @@ def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Ask
         ConfigError: with every mistake at once.
     """
     asked = read_command_line(argv, made, flags, (*VALUED, "--models", "--parts"), values=False)
-    models, parts = _listed(asked.options.models), _listed(asked.options.parts)
+    models, parts = listed(asked.options.models), listed(asked.options.parts)
     settings = ablation(models=models, parts=parts, seeds=asked.options.seeds, settings=asked.settings)
     return sound_comparison(asked, settings, [*set_by_comparison(argv), *_unknown(parts)])
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _unknown(parts: Sequence[str]) -> Iterator[str]:

@@ -63,6 +63,11 @@ def print_written(out: str, manifest: Manifest) -> None:
     print(f"{out}: {sum(manifest.splits.values())} dialogues ({splits}), {utterances} utterances")
 
 
+def listed(text: str) -> list[str]:
+    """The parts of ``a, b,c``; empty ones do not count."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def counted(count: int, noun: str) -> str:
     """``1 problem``, ``2 problems``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

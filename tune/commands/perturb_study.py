@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
 from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
-from tune.commands.options import print_json
+from tune.commands.options import listed, print_json
 from tune.commands.perturb_views import choose_perturbation_view
 from tune.commands.show_study import table_lines
 from tune.commands.study_views import choose_study_view
 from tune.commands.sweep_options import Asked, require_local_room
-from tune.commands.sweep_results import resume_command, study_result
+from tune.commands.sweep_results import study_result
 from tune.comparisons import SEEDS, ablation
 from tune.config_files import ConfigError
-from tune.search.settings import SweepSettings
+from tune.report.facts import study_command
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def _asked(options: Namespace, overrides: Mapping[str, str]) -> Asked:
     from tune.search.read import read_sweep  # noqa: PLC0415
 
     config, common, problems = read_sweep(options.what, overrides, values=False)
-    models = [name.strip() for name in options.models.split(",") if name.strip()]
+    models = listed(options.models)
     seeds = SEEDS if options.seeds is None else options.seeds
     settings = ablation(models=models, parts=["base"], seeds=seeds, settings=common)
     known = problems or [*config.problems(), *sweep_problems(settings, config)]
@@ -85,20 +83,9 @@ def _train(asked: Asked) -> Study:
             )
     except BaseException:
         if view.folder is not None:
-            then = perturb_command(view.folder)
-            print(f"dclf: cut short; go on with: {resume_command(view.folder)} && {then}", file=sys.stderr)
+            then = study_command("perturb", view.folder)
+            print(f"dclf: cut short; go on with: {study_command('resume', view.folder)} && {then}", file=sys.stderr)
         raise
-
-
-def perturb_command(folder: StudyFolder) -> str:
-    """What tests a study's trainings."""
-    return _command("perturb", folder)
-
-
-def _command(name: str, folder: StudyFolder) -> str:
-    storage = folder.path.parent
-    elsewhere = storage != Path(SweepSettings().storage).absolute()
-    return f"dclf {name} {folder.definition.name}" + (f" --storage {shlex.quote(str(storage))}" if elsewhere else "")
 
 
 def _perturb(folder: StudyFolder, options: Namespace, settings: PerturbationSettings) -> StudyPerturbations:
@@ -115,7 +102,7 @@ def _perturb(folder: StudyFolder, options: Namespace, settings: PerturbationSett
 
             return perturb_study(folder, settings, out=options.out or OUT, view=view, actors=actors)
     except (KeyboardInterrupt, SystemExit, ModelError):
-        again = f"{perturb_command(folder)} and the same options"
+        again = f"{study_command('perturb', folder)} and the same options"
         print(f"dclf: cut short; what is scored is kept; go on with: {again}", file=sys.stderr)
         raise
 
@@ -146,10 +133,10 @@ def _lines(folder: StudyFolder, found: StudyPerturbations) -> Iterator[str]:
     yield from (data.sentence, *([data.warning] if data.warning else []), "")
     yield from (*perturbation_sentences(folder, found.split), "")
     yield f"results        {found.folder}"
-    yield f"report         written with these tables by: {_command('report', folder)}"
+    yield f"report         written with these tables by: {study_command('report', folder)}"
     if left := _unfinished(folder):
         yield f"not complete   {left} of {len(folder.ledger.trials)} trials, which are not in the tables; go on with: "
-        yield f"               {resume_command(folder)} && {perturb_command(folder)}"
+        yield f"               {study_command('resume', folder)} && {study_command('perturb', folder)}"
 
 
 def _unfinished(folder: StudyFolder) -> int:

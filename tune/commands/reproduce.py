@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison
-from tune.commands.options import add_log_options, add_output_option, chosen_log, command_parser, counted, print_json
+from tune.commands.options import (
+    add_log_options,
+    add_output_option,
+    chosen_log,
+    command_parser,
+    counted,
+    listed,
+    print_json,
+)
 from tune.commands.study_views import QuietStudyView, choose_study_view
 from tune.commands.sweep_options import add_settings_help, options_and_overrides
 from tune.config_files import ConfigError
@@ -48,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     # Imported here, so that help does not wait for Optuna.
     from tune.reproduction import plan_reproduction  # noqa: PLC0415
 
-    only = [item.strip() for item in options.only.split(",") if item.strip()]
+    only = listed(options.only)
     plan = plan_reproduction(options.dataset, overrides, only=only, seeds=options.seeds, out=options.out)
     if options.dry_run:
         print("\n".join(_plan_lines(plan)))

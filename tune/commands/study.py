@@ -12,7 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, compare, set_by_comparison, sound_comparison
-from tune.commands.options import add_log_options, add_output_option, command_parser
+from tune.commands.options import add_log_options, add_output_option, command_parser, listed
 from tune.commands.sweep_options import Asked, add_settings_help, options_and_overrides
 
 EXAMPLES = """\
@@ -46,7 +46,7 @@ def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> tup
     from tune.plans.file import read_study_file  # noqa: PLC0415
     from tune.plans.variants import plan_study  # noqa: PLC0415
 
-    models = [model.strip() for model in options.models.split(",") if model.strip()]
+    models = listed(options.models)
     if options.seeds is not None and options.seeds < 1:
         mistakes.append(f"--seeds: must be at least 1, is {options.seeds}")
     planned = plan_study(

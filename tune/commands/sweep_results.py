@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune.commands.options import print_json
@@ -15,8 +13,8 @@ from tune.commands.study_views import QuietStudyView, choose_study_view
 from tune.report.comparison.study import comparison_facts, comparison_lines, study_tables
 from tune.report.comparison.variants import is_comparison
 from tune.report.dataset import dataset_note
+from tune.report.facts import study_command
 from tune.report.scores import scores_of, short_names, value_text
-from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -63,18 +61,10 @@ def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, 
             study = work(view)
     except BaseException:
         if view.folder is not None:
-            print(f"dclf: cut short; go on with: {resume_command(view.folder)}", file=sys.stderr)
+            print(f"dclf: cut short; go on with: {study_command('resume', view.folder)}", file=sys.stderr)
         raise
     print_study(study, as_json=as_json)
     return 0 if study.best else 1
-
-
-def resume_command(folder: StudyFolder) -> str:
-    """What goes on with a study."""
-    storage = folder.path.parent
-    usual = Path(SweepSettings().storage).absolute()
-    elsewhere = "" if storage == usual else f" --storage {shlex.quote(str(storage))}"
-    return f"dclf resume {folder.definition.name}{elsewhere}"
 
 
 def study_result(study: Study) -> dict[str, Any]:

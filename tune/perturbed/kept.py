@@ -7,40 +7,18 @@ STUDY/perturbations/<split>/<trial>-s<seed>  results.arrow, summary.json: one tr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
+from tune.perturbed.scores import ConditionScore
 from tune.study.folder import StudyFolder
 
 ASKED, RESULTS, SUMMARY = "test.json", "results.arrow", "summary.json"
 FORMAT = 1
 """Of the summaries; another format is another test."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeptCondition:
-    """A condition that a training was scored under.
-
-    Attributes:
-        kind: ``eccs``, ``eics``, ``cut`` (the own context, up to the target), ``missing`` or ``noise``.
-        modality: the damaged one; empty for substitutions.
-        share: of the utterances that are damaged, 0 to 1; None for substitutions.
-        values: WF1 of every draw, 0 to 1.
-    """
-
-    kind: str
-    modality: str
-    share: float | None
-    values: tuple[float, ...]
-
-    @property
-    def wf1(self) -> float:
-        """Mean over the draws, 0 to 1."""
-        return fmean(self.values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +36,7 @@ class TrainingScores:
     trial: int
     seed: int
     raw: float
-    conditions: Mapping[str, KeptCondition]
+    conditions: Mapping[str, ConditionScore]
     files: tuple[Path, ...]
 
     def wf1(self, name: str) -> float:
@@ -189,15 +167,18 @@ def _training(place: Path, key: tuple[int, int], summary: Mapping[str, Any]) -> 
         trial=key[0],
         seed=key[1],
         raw=summary["raw"]["wf1"],
-        conditions={found["name"]: _condition(found) for found in summary["conditions"]},
+        conditions={found["name"]: _condition(found, summary["raw"]["wf1"]) for found in summary["conditions"]},
         files=(own / RESULTS, own / SUMMARY),
     )
 
 
-def _condition(found: Mapping[str, Any]) -> KeptCondition:
-    values: Sequence[float] = found["wf1_by_draw"]
-    return KeptCondition(
-        kind=found["kind"], modality=found["modality"] or "", share=found["share"], values=tuple(values)
+def _condition(found: Mapping[str, Any], raw: float) -> ConditionScore:
+    return ConditionScore(
+        kind=found["kind"],
+        modality=found["modality"] or "",
+        share=found["share"],
+        values=tuple(found["wf1_by_draw"]),
+        raw=raw,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tune.perturbed.report import ConditionScore, PerturbationReport
+from tune.perturbed.report import PerturbationReport
+from tune.perturbed.scores import ConditionScore
 from tune.report.scores import WF1
 from tune.report.tables import Table
 

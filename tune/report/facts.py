@@ -122,16 +122,20 @@ def next_commands(folder: StudyFolder, progress: Progress, best_file: str = "") 
         progress: where it stands.
         best_file: path of the best configuration; empty where no report has written it yet.
     """
-    name, storage = shlex.quote(folder.definition.name), storage_option(folder)
     if progress.standing in ("interrupted", "new"):
-        yield "go on with it", f"dclf resume {name}{storage}"
+        yield "go on with it", study_command("resume", folder)
     if best_file and best_trial(folder) is not None and not is_comparison(folder.definition):
         yield "train the best configuration and score it once on the test split", f"dclf train {shlex.quote(best_file)}"
     if best_file:
-        yield "look at it again", f"dclf show {name}{storage}"
+        yield "look at it again", study_command("show", folder)
     what = "its report" if is_comparison(folder.definition) else "its report and its best configuration"
     verb = "renew this report" if best_file else f"write {what}"
-    yield verb, f"dclf report {name}{storage}"
+    yield verb, study_command("report", folder)
+
+
+def study_command(verb: str, folder: StudyFolder) -> str:
+    """What does something with a study, such as ``dclf resume NAME``."""
+    return f"dclf {verb} {shlex.quote(folder.definition.name)}{storage_option(folder)}"
 
 
 def storage_option(folder: StudyFolder) -> str:

@@ -12,7 +12,7 @@ from tests.tune.commands.studies import Sweeps, end, start, study_folder, sweeps
 from tune.commands.main import main
 from tune.commands.sweep import FLAGS, VALUED, parser
 from tune.commands.sweep_options import ALIASES, HELP
-from tune.commands.sweep_results import resume_command
+from tune.report.facts import study_command
 from tune.search.read import load_sweep, sweep_types
 from tune.study.folder import StudyFolder
 
@@ -132,8 +132,8 @@ def test_an_interrupt_before_the_study_has_nothing_to_resume(
 
 def test_the_usual_storage_need_not_be_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert resume_command(study_folder(Path("dclf-runs/studies"))) == "dclf resume gammas"
-    assert resume_command(study_folder(tmp_path / "my studies")) == (
+    assert study_command("resume", study_folder(Path("dclf-runs/studies"))) == "dclf resume gammas"
+    assert study_command("resume", study_folder(tmp_path / "my studies")) == (
         f"dclf resume gammas --storage '{tmp_path}/my studies'"
     )
 
