@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.tracking.address import RUNS_FOLDER, artifact_root, refuse_unsupported, resolve_tracking_uri, sqlite_path
+from tune.tracking.fresh import lay_out
 from tune.tracking.manners import manners
 from tune.tracking.probe import probe, probe_sqlite
 from tune.tracking.redact import without_secrets
@@ -44,7 +45,7 @@ class Store:
 def connect(uri: str, experiment: str, timeout_s: float = 5.0) -> Store:
     """Open the store and the experiment in it, creating what is absent.
 
-    A fresh SQLite file costs about two seconds; call this in a thread while something else starts up.
+    MLflow takes two seconds to import; call this in a thread while something else starts up.
 
     Args:
         uri: from ``resolve_tracking_uri``.
@@ -104,4 +105,5 @@ def _open_sqlite(mlflow: Any, path: Path, uri: str) -> Any:
     probe_sqlite(path)
     with path.with_name(f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        lay_out(mlflow, path)
         return mlflow.MlflowClient(tracking_uri=uri)

@@ -1,0 +1,51 @@
+"""A new SQLite store in an instant: MLflow's empty tables are made once for each of its versions, and copied.
+
+MLflow makes a new file by running every migration of its history, two seconds of processor time. The first new store of
+a user does so too, and leaves a copy without experiments in the cache folder (XDG_CACHE_HOME, else ~/.cache).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+
+def lay_out(mlflow: Any, path: Path) -> None:
+    """Put MLflow's empty tables into a new file; where that cannot be, MLflow is left to make its own.
+
+    Args:
+        mlflow: the module.
+        path: absent or empty; the caller sees to it that nobody else writes it.
+    """
+    if path.exists() and path.stat().st_size:
+        return
+    with suppress(OSError, sqlite3.Error, mlflow.exceptions.MlflowException):
+        part = path.with_name(f"{path.name}.part")
+        shutil.copyfile(_template(mlflow), part)
+        part.replace(path)
+
+
+def _template(mlflow: Any) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dclf"
+    template = cache / f"mlflow-{mlflow.__version__}.db"
+    if not template.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            made = Path(folder) / "made.db"
+            mlflow.MlflowClient(tracking_uri=f"sqlite:///{made}")
+            _without_experiments(made, Path(folder) / "empty.db").replace(template)
+    return template
+
+
+def _without_experiments(made: Path, empty: Path) -> Path:
+    """The default experiment knows where its file lies; MLflow makes another one where there is none."""
+    with closing(sqlite3.connect(made)) as connection:
+        with connection:
+            connection.execute("DELETE FROM experiments")
+        connection.execute("VACUUM INTO ?", (str(empty),))
+    return empty
