@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dclf.config import Config
@@ -54,6 +54,11 @@ def begun(trial: TrialRecord, seed: int, config: Config, tags: Mapping[str, Any]
 def epoch_write(report: EpochReport) -> Write:
     """A finished epoch."""
     return writes.metrics(records.epoch_metrics(report), report.epoch)
+
+
+def epochs_write(history: Sequence[EpochReport]) -> list[Write]:
+    """Finished epochs in one write; none where there are none."""
+    return [writes.history([epoch_write(report) for report in history])] if history else []
 
 
 def seed_write(objectives: Iterable[str], values: tuple[float, ...], report: EpochReport) -> Write:

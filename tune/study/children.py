@@ -110,10 +110,18 @@ class Children:
         child = self._known.get(key)
         if child is None:
             return
-        new: dict[str, float] = {}
-        step = write.body.get("step", 0)
-        if write.kind == "metrics":
-            new = {name: value for name, value in write.body["values"].items() if (name, step) not in child.metrics}
-            write = Write("metrics", {**write.body, "values": new})
+        new: set[tuple[str, int]] = set()
+        if write.kind in ("metrics", "history"):
+            told = [write.body] if write.kind == "metrics" else write.body["steps"]
+            write = Write("history", {"steps": [_unsaid(step, child.metrics, new) for step in told]})
         Sender(self._store.client, child.run_id, self._store.experiment_id)(write)
-        child.metrics |= {(name, step) for name in new}
+        child.metrics |= new
+
+
+def _unsaid(step: Mapping[str, Any], known: set[tuple[str, int]], new: set[tuple[str, int]]) -> dict[str, Any]:
+    """The metrics of a step that are neither known nor new; they are new from then on."""
+    number = step["step"]
+    said = {name for name in step["values"] if (name, number) in known or (name, number) in new}
+    values = {name: value for name, value in step["values"].items() if name not in said}
+    new |= {(name, number) for name in values}
+    return {**step, "values": values}

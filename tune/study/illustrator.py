@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-FIRST_S = 30.0
+FIRST_S = 60.0
 """A study shorter than this gets its figures at the end."""
 SHARE = 20.0
 """How many times longer than the last drawing the next one waits."""

@@ -120,7 +120,7 @@ class Scribe:
         history = saved_history(self._folder.checkpoint(trial.number, seed))
         scores = self._folder.ledger.tested.get((trial.number, seed))
         tested = [] if scores is None else [child_writes.test_write(scores)]
-        return [*map(child_writes.epoch_write, history), *self._objectives(trial, seed, history), *tested]
+        return [*child_writes.epochs_write(history), *self._objectives(trial, seed, history), *tested]
 
     def _objectives(self, trial: TrialRecord, seed: int, history: Sequence[EpochReport]) -> list[Write]:
         done, names = trial.runs.get(seed), self._folder.definition.sweep.objectives

@@ -8,7 +8,9 @@ training. What was not sent when the driver died is made again from the ledger a
 from __future__ import annotations
 
 import tempfile
+import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ from tune.tracking.store import Store
 from tune.tracking.writes import Sender, Write
 
 FLUSH_S, INTERRUPTED_FLUSH_S = 60.0, 10.0
+TOGETHER_S = 2.0
+"""How long a training's epochs may wait to reach MLflow in one request; it takes as long for one as for ten."""
 REUSED_TAG = "dclf.reused_from"
 
 
@@ -61,6 +65,8 @@ class StudyRecorder:
         self._token = uuid.uuid4().hex
         self._children = Children(store, folder.definition.name, self._note_run)
         self._opened: set[Key] = set()
+        self._epochs: defaultdict[Key, list[Write]] = defaultdict(list)
+        self._send_at: dict[Key, float] = {}
         self._files = tempfile.TemporaryDirectory(prefix="dclf-study-")
         self._surroundings: dict[str, str] = {}
 
@@ -122,8 +128,11 @@ class StudyRecorder:
         self._to(key, *child_writes.begun(trial, seed, config, self._surroundings))
 
     def epoch(self, number: int, seed: int, report: EpochReport) -> None:
-        """A training has finished an epoch."""
-        self._to((number, seed), child_writes.epoch_write(report))
+        """A training has finished an epoch; epochs of less than ``TOGETHER_S`` are sent several at a time."""
+        key = number, seed
+        self._epochs[key].append(child_writes.epoch_write(report))
+        if time.monotonic() >= self._send_at.get(key, 0.0):
+            self._send_epochs(key)
 
     def seed_finished(self, number: int, seed: int, values: tuple[float, ...], report: EpochReport) -> None:
         """A training is over."""
@@ -192,7 +201,14 @@ class StudyRecorder:
         self._guardian.close()
         self._files.cleanup()
 
+    def _send_epochs(self, key: Key) -> None:
+        epochs = self._epochs.pop(key, [])
+        if epochs:
+            self._send_at[key] = time.monotonic() + TOGETHER_S
+            self._put(_Addressed(**vars(writes.history(epochs)), key=key))
+
     def _to(self, key: Key, *items: Write) -> None:
+        self._send_epochs(key)
         self._put(*(_Addressed(item.kind, item.body, key) for item in items))
 
     def _put(self, *items: Write) -> None:

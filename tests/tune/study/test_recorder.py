@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +51,23 @@ def test_a_study_is_a_parent_and_a_run_per_trial_and_seed(tmp_path: Path, store:
     assert parent.data.metrics["trials/complete"] == 3
     assert parent.data.metrics["best/wf1"] == max(trial.values[0] for trial in folder.ledger.trials.values())
     assert points(store, recorder.run_id, "trials/complete") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1)
+    sent: list[set[int]] = []
+    log_batch = store.client.log_batch
+
+    def counted(run_id: str, metrics: Sequence[Any] = (), **rest: Any) -> None:
+        sent.append({metric.step for metric in metrics if metric.key == "val/wf1"})
+        log_batch(run_id, metrics=metrics, **rest)
+
+    monkeypatch.setattr(store.client, "log_batch", counted)
+    recorder = opened(folder, store)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    assert [steps for steps in sent if steps] == [{1}, set(range(2, EPOCHS + 1))]
+    check_runs(folder, store)
 
 
 def test_a_trial_that_fails_before_its_run_is_open_is_recorded_as_failed(tmp_path: Path, store: Store) -> None:
