@@ -90,7 +90,10 @@ class Checked:
 
     def check_options(self) -> None:
         """Check ``model.options`` against the base model's own Config; unknown names are left to Config.problems."""
-        # Imported here, so that help and documentation need no torch.
+        options = self.values.get("model.options", {})
+        if not options:
+            return
+        # Imported here, so that who sets none needs no torch.
         from dclf.models.contract import base_model_class, base_model_names  # noqa: PLC0415
 
         name = self.values.get("model.name", Config().model.name)
@@ -98,7 +101,6 @@ class Checked:
             return
         kind: Any = base_model_class(name).Config
         parser, types = class_parser(kind), get_type_hints(kind)
-        options = self.values.get("model.options", {})
         for option in [option for option in options if option in types]:
             try:
                 options[option] = _convert(parser, option, types[option], options[option])

@@ -1,5 +1,4 @@
 """Base models behind one contract, and the DCLF framework that any of them can wear."""
 
-from dclf.models import ddin, mmgcn
-
-__all__ = ["ddin", "mmgcn"]
+SHIPPED = ("aghmn", "ddin", "dialogue_rnn", "mmgcn")
+"""The base models that ship, each registered under its module's name; known without importing torch."""

@@ -1,5 +1,8 @@
-"""The base models that ship. Importing this module enters them into the register of ``dclf.models.contract``."""
+"""Enters the base models that ship into the register of ``dclf.models.contract``."""
 
-from dclf.models import aghmn, ddin, dialogue_rnn, mmgcn
+from importlib import import_module
 
-__all__ = ["aghmn", "ddin", "dialogue_rnn", "mmgcn"]
+from dclf.models import SHIPPED
+
+for _name in SHIPPED:
+    import_module(f"dclf.models.{_name}")

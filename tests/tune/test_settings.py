@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -297,3 +299,14 @@ model:
 """,
     )
     assert load_config(file).model.options == {"layers": 3, "alpha": 0.2}
+
+
+@pytest.mark.parametrize("preset", ["iemocap", "iemocap-ddin", "meld"])
+def test_a_preset_is_checked_without_torch(preset: str) -> None:
+    code = (
+        "import sys; from tune.search.read import read_sweep; from tune.search.checks import sweep_problems\n"
+        f"config, settings, problems = read_sweep({preset!r}, {{'data.shards': 'shards'}})\n"
+        "print([*problems, *config.problems(), *sweep_problems(settings, config)], 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] False"

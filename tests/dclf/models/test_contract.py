@@ -13,6 +13,7 @@ from torch.testing import assert_close
 from dclf.config import LossConfig, ModelConfig
 from dclf.data.dialogue import DatasetInfo
 from dclf.layout import Layout
+from dclf.models import SHIPPED
 from dclf.models.contract import BaseOutput, base_model_class, base_model_names, register
 from dclf.models.framework import DCLF
 
@@ -217,6 +218,11 @@ def test_mixed_precision_is_near_full_precision(case: Case) -> None:
     for name in full:
         assert_close(mixed[name].float(), full[name], atol=0.1, rtol=0.1)
     assert all(p.grad.isfinite().all() for p in case.model.parameters() if p.grad is not None)
+
+
+def test_the_models_that_ship_are_known_without_torch() -> None:
+    shipped = {name for name in base_model_names() if base_model_class(name).__module__.startswith("dclf.models.")}
+    assert shipped == set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", base_model_names())
