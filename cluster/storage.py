@@ -8,14 +8,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pyarrow as pa
-from ray.train import Checkpoint
 
-from dclf.data.storage import Folder
+from dclf.data.storage import Folder, is_remote, trouble_with
 from dclf.training import checkpoint as checkpoints
+from dclf.uris import without_secret
+
+if TYPE_CHECKING:
+    from ray.train import Checkpoint
 
 NEEDED_BYTES = 256 << 20
 """Space a run must find on a local disk: three checkpoints of the larger models."""
@@ -112,6 +115,9 @@ def load_checkpoint(uri: str) -> dict[str, Any]:
     Raises:
         CheckpointError: it is absent or broken.
     """
+    # Imported here: who only looks at a study needs no Ray.
+    from ray.train import Checkpoint  # noqa: PLC0415
+
     folder = Folder.of(uri)
     try:
         return read_state(Checkpoint(folder.root, folder.filesystem))
@@ -127,6 +133,13 @@ def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _probe(folder: Folder) -> None:
     """Write, measure and delete a file."""
+    if not folder.is_local:
+        name = f".probe-{uuid4().hex}"
+        folder.write_bytes(name, bytes(PROBE_BYTES))
+        if (size := folder.filesystem.get_file_info(folder.path(name)).size) != PROBE_BYTES:
+            raise OSError(f"a file of {PROBE_BYTES} bytes came back as {size}")
+        folder.delete(name)
+        return
     files, path = folder.filesystem, folder.path(f".probe-{uuid4().hex}")
     files.create_dir(folder.root, recursive=True)
     try:
@@ -144,7 +157,10 @@ def _explained(storage: str, key: str = TRAIN_STORAGE) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
+        place = without_secret(storage)
+        if is_remote(storage):
+            raise StorageError(f"{key}: cannot keep checkpoints at {place}: {trouble_with(error)}") from error
         raise StorageError(
-            f"{key}: cannot keep checkpoints at {storage} ({error}); free space, make it writable, create the "
-            "bucket, or choose another folder or URI"
+            f"{key}: cannot keep checkpoints at {place} ({error}); free space, make it writable, or choose another "
+            "folder or URI"
         ) from error

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from dclf.data.dialogue import MODALITIES
 from dclf.models import SHIPPED
+from dclf.uris import secret_problem
 
 Modality = Literal["text", "audio", "visual"]
 Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
@@ -109,6 +110,7 @@ class TrainConfig:
         weight_decay: Adam's L2 penalty, the lambda of eq. 11.
         workers: training workers, or a pair (min, max) for elastic training.
         cpus_per_worker: CPU slots, and threads, of each worker.
+        placement: pack puts the workers of a training on as few machines as have room, spread on as many as there are.
         seed: of initialisation, shuffling, dropout and negatives.
         patience: epochs without a better validation WF1 before stopping; 0 never stops early.
         protocol: sealed scores test once, at the end; paper also looks at it after every epoch, to tell how much
@@ -127,6 +129,7 @@ class TrainConfig:
     weight_decay: float = 3e-5
     workers: int | tuple[int, int] = 1
     cpus_per_worker: int = 1
+    placement: Literal["pack", "spread"] = "pack"
     seed: int = 0
     patience: int = 0
     protocol: Literal["sealed", "paper"] = "sealed"
@@ -195,7 +198,8 @@ class Config:
 
         Checks values only: whether the shards have the modalities is checked where the shards are opened.
         """
-        return [*_data_problems(self.data), *_model_problems(self.model), *_range_problems(self)]
+        own = (_data_problems(self.data), _model_problems(self.model), _range_problems(self), _place_problems(self))
+        return [problem for problems in own for problem in problems]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries, as they stand in a YAML file."""
@@ -229,6 +233,12 @@ class Config:
 
 def _tuples(section: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {k: tuple(v) if k == key and isinstance(v, list) else v for k, v in section.items()}
+
+
+def _place_problems(config: Config) -> Iterator[str]:
+    for key, place in (("data.shards", config.data.shards), ("train.storage", config.train.storage)):
+        if problem := secret_problem(place):
+            yield f"{key}: {problem}"
 
 
 def _data_problems(data: DataConfig) -> Iterator[str]:

@@ -1,9 +1,16 @@
 """How tests share two processes: those that start a cluster, a server or a browser never run at the same time."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from cluster.local.start import up
+from cluster.local.state import LocalCluster
+from cluster.local.stop import down
+from tests.cluster.local.support import small
+from tests.stores import Store
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
@@ -18,7 +25,32 @@ HEAVY = ("ray", "mlflow", "browser")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group heavy tests together, and every other test with those of its file, whose fixtures it shares."""
+    """Group heavy tests together, and every other test with those of its file, whose fixtures it shares.
+
+    Those of the shared cluster come last: it ends with the session, and no other test has it beside itself.
+    """
+    items.sort(key=lambda item: "shared_cluster" in getattr(item, "fixturenames", ()))
     for item in items:
         heavy = any(item.get_closest_marker(marker) for marker in HEAVY)
         item.add_marker(pytest.mark.xdist_group("heavy" if heavy else item.path.stem))
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Two nodes of two slots and an MLflow server, for all tests that leave them as they were."""
+    folder = tmp_path_factory.mktemp("shared") / "cluster"
+    try:
+        yield up(small(cpus=2), folder)
+    finally:
+        down(folder)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A server of the S3 protocol."""
+    running = Store(tmp_path_factory.mktemp("store") / "server.log")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()

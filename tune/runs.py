@@ -168,6 +168,7 @@ class _Tracked:
                 run_name=tracker.run_id,
                 on_epoch=epoch,
                 on_restart=self.view.restarted,
+                on_workers=lambda count: self.view.note(_workers_note(count)),
                 resume_from=resume_from,
             )
 
@@ -176,6 +177,10 @@ class _Tracked:
             save_model(Path(folder), load_checkpoint(outcome.checkpoint))
             tracker.finish(outcome.final, Path(folder))
         self.view.finished(outcome.final)
+
+
+def _workers_note(count: int) -> str:
+    return f"training goes on with {count} worker{'s' if count != 1 else ''}, from the last epoch"
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def sweep(
     definition = _definition(config, settings, name, card, kind)
     definition = replace(definition, **(described or {}))
     require_new(settings.storage, definition.name)
-    checked_storage(str(Path(settings.storage).absolute()), "", resuming=True, key="sweep.storage")
+    checked_storage(absolute(settings.storage), "", resuming=True, key="sweep.storage")
     work = _Work(definition.base, settings, card, view or NoStudyView())
     return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
@@ -194,7 +194,7 @@ def resume(
             f"study {name!r} began on other shards than {config.data.shards} holds now; bring the first ones back or "
             "start a new study"
         )
-    checked_storage(str(folder.path), "", resuming=True, key="sweep.storage")
+    checked_storage(folder.address, "", resuming=True, key="sweep.storage")
     work = _Work(config, settings, card, view or NoStudyView())
     return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 
@@ -229,12 +229,10 @@ class _Work:
                 store = store or pool.submit(self._connect)
                 opened = store.result()
                 found = folder()
-                with found.locked():
-                    # Another driver may have ended its work while Ray started.
-                    made = StudyFolder.open(found.path.parent, found.definition.name)
+                with found.locked(self.view.note):
                     if changed:
-                        made.extend(**changed)
-                    return self._locked(made, plan, opened)
+                        found.extend(**changed)
+                    return self._locked(found, plan, opened)
 
     def _connect(self) -> Store:
         return connect(resolve_tracking_uri(self.config.track.uri), self.config.track.experiment)
@@ -286,7 +284,7 @@ class _Work:
         own = not plan.workers_per_trial
         job = Job(
             config=replace(self.config, train=replace(self.config.train, device=plan.device)).to_dict(),
-            folder=str(folder.path),
+            folder=folder.address,
             objectives=tuple(self.settings.objectives),
             workers=plan.workers_per_trial,
             source=shared_source(

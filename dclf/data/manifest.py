@@ -15,7 +15,7 @@ from typing import Any
 from dclf.data.dialogue import SPLITS, DatasetInfo
 from dclf.data.errors import ShardError
 from dclf.data.schema import info_from_dict, info_to_dict
-from dclf.data.storage import Folder
+from dclf.data.storage import Folder, trouble_with
 
 MANIFEST = "manifest.json"
 INDEX = "index.arrow"
@@ -97,7 +97,7 @@ class Manifest:
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     """The manifest of a shard set; ShardError where there is none or it is damaged."""
     folder = Folder.of(path)
-    if not folder.exists(MANIFEST):
+    if not _is_there(folder):
         raise ShardError(
             f"{folder.shown}: no {MANIFEST} here, so this is not a finished shard set; check the path, or {REMEDY}"
         )
@@ -107,6 +107,16 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         raise ShardError(f"{folder.shown}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShardError(f"{folder.shown}/{MANIFEST} is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
+
+
+def _is_there(folder: Folder) -> bool:
+    try:
+        if folder.exists(MANIFEST):
+            return True
+        folder.require_bucket()
+    except OSError as error:
+        raise ShardError(f"{folder.shown}: cannot be read: {trouble_with(error)}") from error
+    return False
 
 
 def verify_shard(path: str | os.PathLike[str], entry: FileEntry) -> None:

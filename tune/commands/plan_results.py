@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.trial_plan import TrialPlan
 from dclf.config import Config
+from dclf.data.storage import is_remote
 from tune.commands.options import counted, print_json
 from tune.commands.study_views_state import budget_text, params_text
 from tune.commands.views import duration
@@ -124,6 +125,8 @@ def _cost_lines(planned: Planned, cost: Probe, estimate: Estimate) -> Iterator[t
 
 def _free(planned: Planned) -> str:
     """A warning where the disk has less room than the checkpoints need."""
+    if is_remote(planned.settings.storage):
+        return ""
     folder = Path(planned.settings.storage).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free, needed = shutil.disk_usage(there).free, planned.estimate.checkpoint_bytes if planned.estimate else 0

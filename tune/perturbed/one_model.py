@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dclf.data import ShardSet, read_shards
@@ -106,8 +105,10 @@ class TrainingScorer:
         """
         # Imported here: it brings Ray, which a study that is scored already can do without.
         from tune.study.sealed import last_checkpoint  # noqa: PLC0415
+        from tune.study.training_files import at_hand, written_to  # noqa: PLC0415
 
-        predictor = predictor_of(checkpoint.load(last_checkpoint(Path(body["place"]))))
+        with at_hand(body["place"]) as place:
+            predictor = predictor_of(checkpoint.load(last_checkpoint(place)))
         predictor.model.to(self.device)
         shards = read_shards(self.shards)
         run = RunName(id=body["run_id"], name=body["run_name"])
@@ -116,7 +117,8 @@ class TrainingScorer:
         for condition, outcome in test.outcomes(self._dialogues(predictor, shards), self.substitutes):
             found.append(outcome)
             yield {"condition": condition_text(condition, self.settings), "wf1": outcome.scores["wf1"]}
-        write_training(test.report(tuple(found)), Path(body["folder"]), body["facts"])
+        with written_to(body["folder"]) as folder:
+            write_training(test.report(tuple(found)), folder, body["facts"])
         yield {"kept": True}
 
     def _dialogues(self, predictor: Predictor, shards: ShardSet) -> PerturbationData:

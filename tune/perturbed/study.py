@@ -161,6 +161,7 @@ class _StudyTest:
         with closing(work_on_models(lambda device: replace(scorer, device=device), jobs, actors, started)) as said:
             for job, message in said:
                 if "kept" in message:
+                    self.folder.refresh()
                     self.record(recorder, keys[job.name])
                 else:
                     view.scored(f"{job.name}: {message['condition']}", message["wf1"])
@@ -192,8 +193,8 @@ class _StudyTest:
         number, seed = key
         run = self.folder.ledger.trials[number].runs[seed]
         body = {
-            "place": str(self.folder.checkpoint(*key)),
-            "folder": str(training_folder(self.folder, self.split, *key)),
+            "place": self.folder.address_of(self.folder.checkpoint(*key)),
+            "folder": self.folder.address_of(training_folder(self.folder, self.split, *key), kept=True),
             "run_id": run.run_id,
             "run_name": child_name(self.folder.definition, *key),
             "facts": {"key": key_of(self.asked), "trial": number, "training_seed": seed},
@@ -224,6 +225,7 @@ class _StudyTest:
         texts = dict(table_texts(made, self.folder.definition.name)) if made else {}
         texts["scores.csv"] = perturbations_csv(self.folder, split)
         files = [write_text(place / name, text) for name, text in texts.items()]
+        self.folder.share_files()
         recorder.send(parent_id(self.folder) or "", files, {})
 
 

@@ -27,7 +27,7 @@ def find_target(what: str, storage: str, uri: str = "") -> Target:
         ConfigError: it means several of them.
         TrackingError: the MLflow store does not answer.
     """
-    found: list[Target] = [*_on_disk(what, storage)]
+    found: list[Target] = [*named_on_disk(what, storage)]
     if not found:
         return "run"
     if _has_run(resolve_tracking_uri(uri), what):
@@ -38,7 +38,8 @@ def find_target(what: str, storage: str, uri: str = "") -> Target:
     return found[0]
 
 
-def _on_disk(what: str, storage: str) -> Iterator[Target]:
+def named_on_disk(what: str, storage: str) -> Iterator[Target]:
+    """What the name means here, whatever runs there are: a configuration, a study, both or neither."""
     if what in preset_names() or Path(what).suffix in (".yaml", ".yml"):
         yield "config"
     try:

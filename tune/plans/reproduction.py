@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dclf.data import feature_card
+from dclf.data.storage import is_remote
 from tune.config_files import ConfigError, suggestion
 from tune.plans.file import read_study_file, shipped_studies
 from tune.plans.variants import PlannedStudy, plan_study
 from tune.report.best import trial_config
 from tune.search.checks import sweep_problems
+from tune.search.settings import SweepSettings
 from tune.settings import read_config
 from tune.study.folder import StudyFolder, study_exists
 from tune.study.reuse import FinishedTrainings, training_hash
@@ -42,9 +44,9 @@ class NamedStudy:
     wanted: bool
 
     @property
-    def storage(self) -> Path:
-        """Folder of studies."""
-        return Path(self.planned.settings.storage)
+    def storage(self) -> str:
+        """Folder or URI of studies."""
+        return self.planned.settings.storage
 
     def found(self) -> StudyFolder | None:
         """The study, where an earlier call has begun it."""
@@ -108,13 +110,11 @@ def plan_reproduction(
         ConfigError: with every unknown key, wrong type and impossible value.
         DataError: the shards cannot be read.
     """
-    _require_known(dataset, only, seeds)
+    _require_sound(dataset, overrides, only, seeds)
     overrides, notes = _with_present_modalities(dataset, overrides)
     wanted = {SHARED.get(item, item) for item in only or items(dataset)}
-    own = [item for item in items(dataset) if item not in SHARED]
-    planned = {item: plan_study(read_study_file(f"{dataset}/{item}"), overrides, seeds=seeds) for item in own}
-    _require_sound(planned.values())
-    shards = feature_card(planned[own[0]].config.data.shards).to_dict()["sha256"]
+    planned = planned_studies(dataset, overrides, only=only, seeds=seeds)
+    shards = feature_card(next(iter(planned.values())).config.data.shards).to_dict()["sha256"]
     studies = [_named(dataset, item, plan, shards, wanted=item in wanted) for item, plan in planned.items()]
     needed = frozenset[str]().union(*(study.trainings for study in studies if study.wanted))
     known = FinishedTrainings(studies[0].storage, shards, models=False)
@@ -124,10 +124,27 @@ def plan_reproduction(
         title=f"The paper's tables on {dataset.upper()}, measured",
         studies=tuple(studies),
         notes=tuple(notes),
-        out=Path(out) if out else studies[0].storage.parent / "reproductions" / place,
+        out=Path(out) if out else _beside(studies[0].storage) / "reproductions" / place,
         trainings=len(needed),
         finished=sum(known.find(one) is not None for one in needed),
     )
+
+
+def planned_studies(
+    dataset: str, overrides: Mapping[str, Any], *, only: Sequence[str] = (), seeds: int | None = None
+) -> dict[str, PlannedStudy]:
+    """A study for each table and figure that has its own, checked without a look at the shards.
+
+    Args:
+        dataset: as for ``plan_reproduction``, and so are the others.
+        overrides: likewise.
+        only: likewise.
+        seeds: likewise.
+
+    Raises:
+        ConfigError: with every unknown key, wrong type and impossible value.
+    """
+    return _require_sound(dataset, overrides, only, seeds)
 
 
 def _named(dataset: str, item: str, planned: PlannedStudy, shards: str, *, wanted: bool) -> NamedStudy:
@@ -143,6 +160,11 @@ def _trainings(planned: PlannedStudy) -> Iterator[str]:
         for seed in range(first, first + settings.seeds):
             config = trial_config(sections, {**point, "train.seed": seed})
             yield training_hash(config, settings.workers_per_trial)
+
+
+def _beside(storage: str) -> Path:
+    """Where pages go: beside the folder of studies; beside the usual one for studies at a URI."""
+    return Path(SweepSettings().storage if is_remote(storage) else storage).parent
 
 
 def _digest(parts: Sequence[str]) -> str:
@@ -164,28 +186,32 @@ def _with_present_modalities(dataset: str, overrides: Mapping[str, Any]) -> tupl
     return {**overrides, "data.modalities": present}, [note]
 
 
-def _require_known(dataset: str, only: Sequence[str], seeds: int | None) -> None:
+def _require_sound(
+    dataset: str, overrides: Mapping[str, Any], only: Sequence[str], seeds: int | None
+) -> dict[str, PlannedStudy]:
+    """The studies of a data set, where nothing is wrong with what was asked for."""
     if dataset not in datasets():
         known = datasets()
         raise ConfigError([f"dataset: must be {' or '.join(known)}, is {dataset!r}{suggestion(dataset, known)}"])
-    known = items(dataset)
-    problems = [
-        f"--only: must be among {', '.join(known)}, has {item!r}{suggestion(item, known)}"
-        for item in only
-        if item not in known
-    ]
-    if seeds is not None and seeds < 1:
-        problems.append(f"--seeds: must be at least 1, is {seeds}")
-    if problems:
-        raise ConfigError(problems)
-
-
-def _require_sound(planned: Iterable[PlannedStudy]) -> None:
-    problems: list[str] = []
-    for plan in planned:
-        problems += plan.problems or [*plan.config.problems(), *sweep_problems(plan.settings, plan.config)]
+    own = [item for item in items(dataset) if item not in SHARED]
+    planned = {item: plan_study(read_study_file(f"{dataset}/{item}"), overrides, seeds=seeds) for item in own}
+    problems = [*_unknown(dataset, only, seeds), *(problem for plan in planned.values() for problem in _problems(plan))]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
+    return planned
+
+
+def _unknown(dataset: str, only: Sequence[str], seeds: int | None) -> Iterator[str]:
+    known = items(dataset)
+    for item in only:
+        if item not in known:
+            yield f"--only: must be among {', '.join(known)}, has {item!r}{suggestion(item, known)}"
+    if seeds is not None and seeds < 1:
+        yield f"--seeds: must be at least 1, is {seeds}"
+
+
+def _problems(plan: PlannedStudy) -> Sequence[str]:
+    return plan.problems or [*plan.config.problems(), *sweep_problems(plan.settings, plan.config)]
 
 
 def _place(item: str) -> tuple[bool, str]:

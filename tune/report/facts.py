@@ -140,8 +140,8 @@ def study_command(verb: str, folder: StudyFolder) -> str:
 
 def storage_option(folder: StudyFolder) -> str:
     """The option that finds the study; empty where its storage is the default."""
-    parent = folder.path.parent
-    return "" if parent == Path(STORAGE).absolute() else f" --storage {shlex.quote(str(parent))}"
+    usual = folder.storage == str(Path(STORAGE).absolute())
+    return "" if usual else f" --storage {shlex.quote(folder.storage)}"
 
 
 def result_lines(folder: StudyFolder) -> Iterator[str]:

@@ -78,6 +78,8 @@ def _combinations(folder: StudyFolder) -> int | None:
 
 def worker_of(folder: StudyFolder) -> str:
     """The other process that holds the study's lock, in words; empty where none does."""
+    if elsewhere := folder.holder_elsewhere():
+        return "" if elsewhere == this_process() else elsewhere
     try:
         file = (folder.path / "lock").open(encoding="utf-8")
     except FileNotFoundError:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dclf.config import Config
+from dclf.uris import secret_problem
 from tune.search.durations import parse_duration
 from tune.search.samplers import sampler_problems
 from tune.search.settings import SweepSettings
@@ -109,6 +110,8 @@ def _text_problems(settings: SweepSettings) -> Iterator[str]:
             yield f"sweep.warm_start: {error}"
     if not settings.storage:
         yield "sweep.storage: must name the folder of studies, is empty"
+    if problem := secret_problem(settings.storage):
+        yield f"sweep.storage: {problem}"
     if settings.optuna and not re.match(r"[a-z][\w+]*://", settings.optuna):
         yield f"sweep.optuna: must be the URL of a database such as postgresql://host/name, is {settings.optuna!r}"
 

@@ -40,7 +40,7 @@ class SweepSettings:
             ``all`` where every configuration is reported and none is chosen.
         keep: how many of the best trials keep their checkpoints, by the first objective; those of the Pareto front do
             with several objectives.
-        storage: folder of studies.
+        storage: folder of studies, or a URI of one (s3://, gs://).
         optuna: URL of a database for Optuna's state; empty keeps a journal in the study's folder.
     """
 

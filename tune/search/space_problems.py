@@ -23,6 +23,7 @@ CONSTANT: Mapping[str, str] = {
     "train.storage": "a study keeps its own checkpoints",
     "train.workers": f"{PLANNED}; see sweep.workers_per_trial",
     "train.cpus_per_worker": PLANNED,
+    "train.placement": "it changes no training",
     "train.device": PLANNED,
     "published": "it changes no training",
     "track": "it changes no training",

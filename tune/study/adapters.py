@@ -43,8 +43,8 @@ class Hears(Protocol):
     def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
         """A trial ended by itself or was pruned."""
 
-    def lost(self, number: int, error: BaseException | None) -> None:
-        """A trial's workers were lost too often."""
+    def lost(self, number: int, error: BaseException | None, *, failures: int) -> None:
+        """Ray Tune gives a trial up whose worker was lost, after so many failures."""
 
 
 class _Live:
@@ -128,8 +128,9 @@ class Listener(_Live, Callback):
         self._engine.recovers(trial.config["number"])
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """The trial's worker was lost once too often."""
-        self._engine.lost(trial.config["number"], last_error(trial.error_file, trial.pickled_error_file))
+        """The trial's worker was lost once too often, or before the trial had begun on it."""
+        error = last_error(trial.error_file, trial.pickled_error_file)
+        self._engine.lost(trial.config["number"], error, failures=trial.run_metadata.num_failures)
 
 
 def last_error(text_file: str | None, pickle_file: str | None) -> BaseException | None:

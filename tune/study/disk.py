@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from cluster.storage import PROBE_BYTES, StorageError
+from dclf.data.storage import Folder, is_remote, trouble_with
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -21,7 +22,7 @@ def says_full(error: BaseException | None) -> bool:
     return False
 
 
-def full_disk(folder: Path, cause: object) -> StorageError:
+def full_disk(folder: Path | str, cause: object) -> StorageError:
     """The error that ends the study."""
     return StorageError(
         f"sweep.storage: {folder} can no longer be written ({cause}); free space or make it writable, then resume: "
@@ -29,9 +30,11 @@ def full_disk(folder: Path, cause: object) -> StorageError:
     )
 
 
-def disk_trouble(folder: Path) -> StorageError | None:
-    """Why nothing can be written to the study's folder now; None where it can."""
-    probe = folder / f".probe-{uuid4().hex}"
+def disk_trouble(folder: Path | str) -> StorageError | None:
+    """Why nothing can be written to the study's folder, or to the URI it lies at, now; None where it can."""
+    if is_remote(str(folder)):
+        return _store_trouble(str(folder))
+    probe = Path(folder) / f".probe-{uuid4().hex}"
     try:
         probe.write_bytes(bytes(PROBE_BYTES))
     except OSError as error:
@@ -39,4 +42,14 @@ def disk_trouble(folder: Path) -> StorageError | None:
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
+    return None
+
+
+def _store_trouble(address: str) -> StorageError | None:
+    probe = f".probe-{uuid4().hex}"
+    try:
+        Folder.of(address).write_bytes(probe, b"dclf\n")
+        Folder.of(address).delete(probe)
+    except OSError as error:
+        return full_disk(address, trouble_with(error))
     return None

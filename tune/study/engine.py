@@ -9,8 +9,9 @@ from __future__ import annotations
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -21,6 +22,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from cluster.session import environment
 from cluster.storage import StorageError
+from dclf.data.storage import Folder, is_remote
 from tune.study.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
 from tune.study.disk import disk_trouble, full_disk, says_full
 from tune.study.population import population_scheduler
@@ -68,10 +70,12 @@ class Engine:
         self.population = session.settings.scheduler == "pbt"
         self._session = session
         self._folder = session.folder.path / "ray-tune"
+        session.folder.lost = self._cut_short
         self._job = job
         self._slots = slots
         self._concurrency = concurrency
         self._note = note
+        self._put_back: Counter[int] = Counter()
 
     def run(self) -> None:
         """Run trials until the session hands out no more, or somebody interrupts.
@@ -83,12 +87,15 @@ class Engine:
         try:
             with environment(_SETTINGS), self._signals():
                 self._tuner().fit()
+                while self._session.left and self.interrupted is None:
+                    # Lost when there was nothing else to hand out.
+                    self._tuner().fit()
         except Exception as error:  # noqa: BLE001 - raised again where nobody interrupted
             # What Ray Tune makes of a study that is cut short does not matter.
             if self.interrupted is None:
                 raise self._disk_trouble(error) or error from None
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._clear()
 
     def _tuner(self) -> tune.Tuner:
         trainable = tune.with_parameters(StudyTrial, job=self._job)
@@ -107,7 +114,7 @@ class Engine:
             ),
             run_config=tune.RunConfig(
                 name=self._folder.name,
-                storage_path=str(self._folder.parent),
+                **self._storage(),
                 verbose=0,
                 callbacks=[Listener(self)],
                 stop=Interrupt(self),
@@ -116,6 +123,24 @@ class Engine:
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
+
+    def _storage(self) -> dict[str, Any]:
+        """Where Ray Tune works; a population's trials take over one another's checkpoints from there on any machine."""
+        if not self._far:
+            return {"storage_path": str(self._folder.parent)}
+        folder = Folder.of(self._session.folder.address)
+        return {"storage_path": folder.root, "storage_filesystem": folder.filesystem}
+
+    @property
+    def _far(self) -> bool:
+        return self.population and is_remote(self._session.folder.address)
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._far:
+            folder = Folder.of(self._session.folder.address).below(self._folder.name)
+            with suppress(OSError):
+                folder.filesystem.delete_dir(folder.root)
 
     def _scheduler(self) -> TrialScheduler:
         if self.population:
@@ -152,7 +177,7 @@ class Engine:
         """A trial has ended without losing its worker."""
         told = self.last.pop(number, None)
         if result.get("disk_full"):
-            self._cut_short(full_disk(self._session.folder.path, result["error"]))
+            self._cut_short(full_disk(self._session.folder.address, result["error"]))
         elif "error" in result:
             self._session.failed(number, result["error"])
         elif pruned and told is not None:
@@ -160,13 +185,21 @@ class Engine:
         else:
             self._session.completed(number)
 
-    def lost(self, number: int, error: BaseException | None) -> None:
-        """A trial lost its worker once too often."""
+    def lost(self, number: int, error: BaseException | None, *, failures: int) -> None:
+        """A trial lost its worker: once too often, or while it was about to take over that of an ended trial.
+
+        Ray Tune gives up at once on the latter, where nothing of the trial is lost; it is handed out again.
+        """
         self.last.pop(number, None)
         if trouble := self._disk_trouble(error):
             self._cut_short(trouble)
             return
-        self._session.failed(number, _why_lost(error))
+        self._put_back[number] += 1
+        if failures > MAX_FAILURES or self._put_back[number] > MAX_FAILURES:
+            self._session.failed(number, _why_lost(error))
+            return
+        self._note(f"trial {number}: its worker was lost before it began, another one takes it")
+        self._session.again(number)
 
     def started(self, number: int, ray_id: str) -> None:
         """A trial runs on a worker."""
@@ -181,10 +214,10 @@ class Engine:
 
     def _disk_trouble(self, error: BaseException | None = None) -> StorageError | None:
         """What the study's folder has to do with an error, which may say nothing of it."""
-        folder = self._session.folder.path
+        folder = self._session.folder.address
         return full_disk(folder, error) if says_full(error) else disk_trouble(folder)
 
-    def _cut_short(self, error: StorageError) -> None:
+    def _cut_short(self, error: Exception) -> None:
         """End the study between epochs; trials that run stay unfinished."""
         if self.interrupted is None:
             self.interrupted = error

@@ -2,7 +2,8 @@
 
 Within STUDIES/NAME: ``study.yaml`` what was asked for, written once; ``ledger.jsonl`` what every trial came to;
 ``optuna.log`` Optuna's journal, unless the study keeps its state in a database; ``trials/7/s0`` the checkpoint of trial
-7 with seed 0; ``lock`` held by the driver that works on the study.
+7 with seed 0; ``lock`` held by the driver that works on the study. A study at a URI (s3://, gs://) is worked on in a
+working copy of that folder, see ``tune.study.mirror``.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ import fcntl
 import os
 import re
 import socket
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
 
+from cluster.storage import StorageError
 from dclf.config import Config
+from dclf.data.storage import Folder, is_remote, trouble_with
 from tune.search.settings import SweepSettings
+from tune.study.claims import Claims
 from tune.study.ledger import Ledger
+from tune.study.mirror import Mirror, working_copies
+from tune.study.remote_work import HeldElsewhereError, driving
 
 _BUDGET = "budget"
 """Kind of the ledger's notes on a changed budget."""
@@ -78,16 +85,41 @@ class StudyFolder:
     """One study on disk.
 
     Attributes:
-        path: its folder.
+        path: its folder; the working copy of a study at a URI.
         definition: what it was asked to do, with the budget that it was last resumed with.
         ledger: what its trials came to.
+        storage: the folder or URI of studies that it lies in.
+        lost: hears that another driver has taken over the study that this process drives.
     """
 
-    def __init__(self, path: Path, definition: StudyDefinition) -> None:
+    def __init__(self, path: Path, definition: StudyDefinition, storage: str = "") -> None:
         self.path = path
-        self.ledger = Ledger(path / "ledger.jsonl")
+        self.storage = storage or str(path.parent)
+        self.lost: Callable[[Exception], None] = _tell_lost
+        self._mirror = Mirror(self.storage, path.name, _tell) if is_remote(self.storage) else None
+        self._asked = definition
+        self._read()
+
+    def _read(self) -> None:
+        self.ledger = Ledger(self.path / "ledger.jsonl")
         budgets = [note["settings"] for note in self.ledger.notes if note["kind"] == _BUDGET]
-        self.definition = _with_budget(definition, budgets[-1]) if budgets else definition
+        self.definition = _with_budget(self._asked, budgets[-1]) if budgets else self._asked
+
+    @property
+    def address(self) -> str:
+        """The folder, or the URI of a study at one, as other machines know it."""
+        return str(self.path) if self._mirror is None else f"{self.storage.rstrip('/')}/{self.path.name}"
+
+    def address_of(self, place: Path, *, kept: bool = False) -> str:
+        """A folder within this one as other machines know it.
+
+        Args:
+            place: the folder.
+            kept: it is of results, which a URI keeps apart from what trials write.
+        """
+        if self._mirror is None:
+            return str(place)
+        return f"{self.address}/{'files/' if kept else ''}{place.relative_to(self.path).as_posix()}"
 
     @classmethod
     def create(cls, storage: Path | str, definition: StudyDefinition) -> StudyFolder:
@@ -99,27 +131,37 @@ class StudyFolder:
         """
         require_new(storage, definition.name)
         path = study_path(storage, definition.name)
+        if is_remote(str(storage)) and path.exists():
+            # A working copy of a study that was deleted at the URI.
+            path.rename(path.with_name(f".{path.name}.deleted-{time.time_ns()}"))
         path.mkdir(parents=True, exist_ok=True)
         unfinished = path / "study.yaml.part"
         unfinished.write_text(yaml.safe_dump(_plain(asdict(definition)), sort_keys=False), encoding="utf-8")
+        if is_remote(str(storage)):
+            with _answering(str(storage)) as folder:
+                folder.below(definition.name).write_bytes("study.yaml", unfinished.read_bytes())
         unfinished.replace(path / "study.yaml")
-        return cls(path, definition)
+        return cls(path, definition, _place(storage))
 
     @classmethod
     def open(cls, storage: Path | str, name: str) -> StudyFolder:
-        """A study that is there.
+        """A study that is there; the working copy of one at a URI is brought up to date.
 
         Raises:
             StudyError: it is not, or its definition cannot be read.
+            StorageError: the store does not answer.
         """
         path = study_path(storage, name)
         try:
+            if is_remote(str(storage)):
+                with _answering(str(storage)):
+                    Mirror(str(storage), name, _tell).pull()
             text = (path / "study.yaml").read_text(encoding="utf-8")
         except FileNotFoundError:
             known = ", ".join(study_names(storage)) or "none"
             raise StudyError(f"no study {name!r} in {storage}; it has: {known}") from None
         try:
-            return cls(path, StudyDefinition(**yaml.safe_load(text)))
+            return cls(path, StudyDefinition(**yaml.safe_load(text)), _place(storage))
         except (yaml.YAMLError, TypeError) as error:
             raise StudyError(f"{path / 'study.yaml'}: must be a study's definition, cannot be read ({error})") from None
 
@@ -129,15 +171,68 @@ class StudyFolder:
         self.definition = _with_budget(self.definition, settings)
 
     def checkpoint(self, number: int, seed: int) -> Path:
-        """Folder of the checkpoint of one training of a trial."""
+        """Folder of the checkpoint of one training of a trial; at a URI its files are only marked, see ``fetched``."""
+        if self._mirror is not None:
+            with _answering(self.storage):
+                return self._mirror.training(number, seed)
         return self.path / "trials" / str(number) / f"s{seed}"
 
+    def trainings(self, number: int) -> list[Path]:
+        """Folders of those trainings of a trial that have left anything."""
+        if self._mirror is not None:
+            with _answering(self.storage):
+                return self._mirror.trainings(number)
+        place = self.path / "trials" / str(number)
+        return sorted(place.glob("s*")) if place.exists() else []
+
+    def fetched(self, number: int, seed: int) -> Path:
+        """As ``checkpoint``, with all of its files on this machine."""
+        if self._mirror is None:
+            return self.checkpoint(number, seed)
+        with _answering(self.storage):
+            return self._mirror.fetch(number, seed)
+
+    def uploaded(self, number: int, seed: int) -> None:
+        """Keep what was put into a training's folder on this machine; at a URI that is uploading it."""
+        if self._mirror is not None:
+            with _answering(self.storage):
+                self._mirror.upload(number, seed)
+
+    def dropped(self, place: Path) -> None:
+        """Delete at the URI what was deleted from a training's folder on this machine."""
+        if self._mirror is not None:
+            with _answering(self.storage):
+                self._mirror.forget(place)
+
+    def share_files(self) -> None:
+        """Keep reports and results of perturbation tests; at a URI that is uploading them."""
+        if self._mirror is not None:
+            with _answering(self.storage):
+                self._mirror.push_files()
+
+    def refresh(self) -> None:
+        """Fetch what other machines have written beside the ledger since the study was opened."""
+        if self._mirror is not None:
+            with _answering(self.storage):
+                self._mirror.pull()
+
+    def holder_elsewhere(self) -> str:
+        """The driver of a study at a URI in words, on whatever machine it is; empty for none, or a local study."""
+        if self._mirror is None:
+            return ""
+        with _answering(self.storage):
+            return Claims(self._mirror.remote.below("claims"), this_process()).holder()
+
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, note: Callable[[str], None] | None = None) -> Iterator[None]:
         """Be the only driver of the study; a driver that was killed holds no lock.
+
+        Args:
+            note: hears what the user should know of the store, such as that it does not answer; stderr where None.
 
         Raises:
             StudyError: another process works on it.
+            StorageError: the store does not answer.
         """
         with (self.path / "lock").open("a+", encoding="utf-8") as file:
             if not _taken(file):
@@ -150,9 +245,27 @@ class StudyFolder:
             file.truncate()
             file.write(this_process())
             file.flush()
-            # Another driver may have worked on the study since it was opened.
-            self.ledger = Ledger(self.path / "ledger.jsonl")
+            with self._driven(note):
+                # Another driver may have worked on the study since it was opened.
+                self._read()
+                yield
+
+    @contextmanager
+    def _driven(self, note: Callable[[str], None] | None) -> Iterator[None]:
+        if self._mirror is None:
             yield
+            return
+        self._mirror.note = note or _tell
+        with ExitStack() as stack:
+            with _answering(self.storage):
+                try:
+                    stack.enter_context(driving(self._mirror, this_process(), self._lose))
+                except HeldElsewhereError as error:
+                    raise StudyError(f"study {self.definition.name!r} {error}") from None
+            yield
+
+    def _lose(self, error: Exception) -> None:
+        self.lost(error)
 
 
 def this_process() -> str:
@@ -187,12 +300,33 @@ def study_path(storage: Path | str, name: str) -> Path:
             f"a study's name must be 1 to 100 letters, digits, dots, dashes and underscores and begin with a letter "
             f"or digit, is {name!r}"
         )
-    return Path(storage).absolute() / name
+    return (working_copies(str(storage)) if is_remote(str(storage)) else Path(_place(storage))) / name
+
+
+def _place(storage: Path | str) -> str:
+    """A folder of studies as other folders know it: from the root on, or its URI."""
+    text = str(storage)
+    return text if is_remote(text) else str(Path(text.removeprefix("file://").removeprefix("local://")).absolute())
+
+
+@contextmanager
+def _answering(storage: str) -> Iterator[Folder]:
+    """The folder of studies at a URI; a store that refuses or does not answer is told with the remedy."""
+    try:
+        yield Folder.of(storage)
+    except (StorageError, FileNotFoundError, ValueError):
+        raise
+    except OSError as error:
+        raise StorageError(f"sweep.storage: {storage}: {trouble_with(error)}") from error
 
 
 def study_exists(storage: Path | str, name: str) -> bool:
     """Whether a folder of studies has this one; StudyError for a name that none can have."""
-    return (study_path(storage, name) / "study.yaml").exists()
+    path = study_path(storage, name)
+    if is_remote(str(storage)):
+        with _answering(str(storage)) as folder:
+            return folder.exists(f"{name}/study.yaml")
+    return (path / "study.yaml").exists()
 
 
 def require_new(storage: Path | str, name: str) -> None:
@@ -209,7 +343,13 @@ def require_new(storage: Path | str, name: str) -> None:
 
 def study_names(storage: Path | str) -> list[str]:
     """All studies of a folder of studies, the latest first."""
-    found = Path(storage).glob("*/study.yaml")
+    if is_remote(str(storage)):
+        with _answering(str(storage)) as folder:
+            names = folder.folders_with("study.yaml")
+            if not names:
+                folder.require_bucket()
+            return names
+    found = Path(_place(storage)).glob("*/study.yaml")
     return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
@@ -218,3 +358,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _tell(text: str) -> None:
+    print(f"dclf: {text}", file=sys.stderr, flush=True)
+
+
+def _tell_lost(error: Exception) -> None:
+    _tell(str(error))

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tune.study.tidy import has_checkpoint
 
 REUSED_NOTE = "reused"
 """Kind of the ledger's notes that say where a training comes from."""
-_PLACES = ("data.shards", "train.storage", "train.device", "train.max_failures")
+_PLACES = ("data.shards", "train.storage", "train.device", "train.max_failures", "train.placement")
 """Keys that say where and how a training runs, and nothing of what is trained."""
 _PACKAGES = ("dclf", "torch")
 """A training of other versions of these may come to something else."""
@@ -38,6 +39,7 @@ class Finished:
         seed: ``train.seed`` of it.
         folder: its checkpoint, as far as it was kept, and its epochs.
         run_id: MLflow's id.
+        fetch: brings all that was kept of it to ``folder``, which is returned; at a URI it is only marked there.
         test: its scores on the sealed test split; None where it was not scored there.
     """
 
@@ -46,6 +48,7 @@ class Finished:
     seed: int
     folder: Path
     run_id: str
+    fetch: Callable[[], Path]
     test: Mapping[str, float] | None
 
     @property
@@ -97,7 +100,7 @@ class FinishedTrainings:
         without: a study that is left out, as it asks for itself.
     """
 
-    def __init__(self, storage: Path, shards_sha256: str, *, models: bool, without: str = "") -> None:
+    def __init__(self, storage: Path | str, shards_sha256: str, *, models: bool, without: str = "") -> None:
         self._storage, self._shards, self._models, self._without = storage, shards_sha256, models, without
         self._found: dict[str, Finished] | None = None
 
@@ -106,7 +109,7 @@ class FinishedTrainings:
         """What other studies beside this one have trained."""
         definition = folder.definition
         models = bool(definition.plan.get("evaluations"))
-        return cls(folder.path.parent, definition.shards_sha256, models=models, without=definition.name)
+        return cls(folder.storage, definition.shards_sha256, models=models, without=definition.name)
 
     def find(self, training: str) -> Finished | None:
         """The finished training of this hash; None where there is none that can be used.
@@ -127,6 +130,7 @@ class FinishedTrainings:
                     seed=seed,
                     folder=study.checkpoint(trial.number, seed),
                     run_id=trial.runs[seed].run_id,
+                    fetch=partial(study.fetched, trial.number, seed),
                     test=tested.get((trial.number, seed)),
                 )
                 if self._usable(found):
@@ -161,7 +165,7 @@ def take_over(found: Finished, folder: Path) -> list[EpochReport]:
     unfinished = folder.with_name(f"{folder.name}.part")
     for left in (unfinished, folder):
         shutil.rmtree(left, ignore_errors=True)
-    shutil.copytree(found.folder, unfinished, copy_function=_linked)
+    shutil.copytree(found.fetch(), unfinished, copy_function=_linked)
     unfinished.rename(folder)
     return read_history(folder)
 

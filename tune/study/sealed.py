@@ -24,7 +24,7 @@ def score_sealed(folder: StudyFolder, recorder: StudyRecorder, note: Callable[[s
     if folder.definition.sweep.test == "all" and waiting:
         note(f"scoring {len(waiting)} trained models on the test split, each once")
     for number, seed in waiting:
-        report = score_checkpoint(last_checkpoint(folder.checkpoint(number, seed)))
+        report = score_checkpoint(last_checkpoint(folder.fetched(number, seed)))
         folder.ledger.test(number, seed, report.scores)
         recorder.tested(number, seed, report.scores)
 

@@ -96,6 +96,15 @@ class Session:
         """Seconds that drivers have worked on the study, earlier ones included."""
         return self._spent + time.monotonic() - self._begun
 
+    @property
+    def left(self) -> bool:
+        """Whether there are trials that were begun or put back, and that nobody works on."""
+        return bool(self._unfinished)
+
+    def again(self, number: int) -> None:
+        """Put back a trial that could not begin; ``next`` hands it out before any new one."""
+        self._unfinished.append(self.ledger.trials[number])
+
     def next(self) -> TrialRecord | None:
         """The next trial: first those that an earlier driver left, then new ones; None when none shall follow.
 
@@ -137,6 +146,7 @@ class Session:
     def _take_over(self, number: int, seed: int, found: Finished) -> None:
         try:
             history = take_over(found, self.folder.checkpoint(number, seed))
+            self.folder.uploaded(number, seed)
         except OSError:
             # Somebody deletes that study just now: the training is repeated.
             return

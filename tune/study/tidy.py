@@ -52,7 +52,7 @@ def superfluous(folder: StudyFolder, keep: int) -> Iterator[Path]:
     wanted = needed(folder, keep)
     for trial in folder.ledger.trials.values():
         if trial.state in ENDED and trial.number not in wanted:
-            yield from (place for place in _trainings(folder, trial) if _dispensable(place))
+            yield from (place for place in folder.trainings(trial.number) if _dispensable(place))
 
 
 def tidy(folder: StudyFolder, keep: int) -> int:
@@ -61,7 +61,14 @@ def tidy(folder: StudyFolder, keep: int) -> int:
     Raises:
         OSError: one cannot be deleted, or its epochs cannot be kept.
     """
-    return sum(delete_checkpoint(place) for place in list(superfluous(folder, keep)))
+    return sum(discard(folder, place) for place in list(superfluous(folder, keep)))
+
+
+def discard(folder: StudyFolder, place: Path) -> int:
+    """``delete_checkpoint``, wherever the study lies."""
+    freed = delete_checkpoint(place)
+    folder.dropped(place)
+    return freed
 
 
 class Tidier:
@@ -94,8 +101,8 @@ class Tidier:
     def _delete(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             try:
-                for place in _trainings(self._folder, self._folder.ledger.trials[number]):
-                    delete_checkpoint(place)
+                for place in self._folder.trainings(number):
+                    discard(self._folder, place)
             except OSError as error:
                 self._tell(f"trial {number}: its checkpoint cannot be deleted ({error}); dclf gc will try again")
 
@@ -125,12 +132,6 @@ def delete_checkpoint(training: Path) -> int:
     for path in found:
         _remove(path)
     return freed
-
-
-def _trainings(folder: StudyFolder, trial: TrialRecord) -> list[Path]:
-    """Folders of the trainings of a trial that has left any."""
-    place = folder.path / "trials" / str(trial.number)
-    return sorted(place.glob("s*")) if place.exists() else []
 
 
 def _dispensable(training: Path) -> list[Path]:

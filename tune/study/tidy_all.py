@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune.study.doctor_files import RAY_FOLDER
 from tune.study.folder import StudyFolder
-from tune.study.tidy import KEPT_NOTE, bytes_of, delete_checkpoint, kept_so_far, superfluous
+from tune.study.tidy import KEPT_NOTE, bytes_of, discard, kept_so_far, superfluous
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def clean(folder: StudyFolder, keep: int) -> Cleaning:
     if keep < kept_so_far(folder):
         folder.ledger.note(KEPT_NOTE, keep=keep)
     places = list(superfluous(folder, keep))
-    freed = sum(delete_checkpoint(place) for place in places)
+    freed = sum(discard(folder, place) for place in places)
     for path in _leftovers(folder):
         freed += _bytes(path)
         shutil.rmtree(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from cluster.failures import is_lasting
+from cluster.storage import StorageError
 from dclf.config import Config
 from dclf.data import read_shards
 from dclf.training.checkpoint import STATE_FILE
@@ -21,6 +22,7 @@ from tune.search.overrides import apply
 from tune.study.adapters import METRIC
 from tune.study.disk import disk_trouble, says_full
 from tune.study.history import write_history
+from tune.study.training_files import TrainingFiles
 
 if TYPE_CHECKING:
     from tune.study.training import Training
@@ -32,7 +34,7 @@ class Job:
 
     Attributes:
         config: base configuration.
-        folder: of the study.
+        folder: of the study; a URI where it lies at one.
         objectives: validation scores whose values at the best epoch are a trial's result.
         workers: Ray Train workers of a trial; 0 trains in the trial's own process.
         source: the dialogues, for trials in their own process.
@@ -55,6 +57,7 @@ class StudyTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         """Take up the first trial of this actor."""
         self._training: Training | None = None
+        self._files: TrainingFiles | None = None
         self._start: Path | None = None
         assert job is not None, "tune.with_parameters brings it"
         self._job = job
@@ -73,8 +76,9 @@ class StudyTrial(tune.Trainable):
             return self._step()
         except Exception as error:
             # torch does not say that it was the disk.
-            full = says_full(error) or disk_trouble(Path(self._job.folder)) is not None
-            text = "no space left on device" if full else reason_of(error)
+            lost = isinstance(error, StorageError)
+            full = lost or says_full(error) or disk_trouble(self._job.folder) is not None
+            text = str(error) if lost else "no space left on device" if full else reason_of(error)
             if text is None:
                 raise
             told = {"error": text, "disk_full": full}
@@ -82,7 +86,8 @@ class StudyTrial(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Copy the training's state for another trial of the population."""
-        shutil.copy2(self._folder(self._seeds[0]) / STATE_FILE, checkpoint_dir)
+        assert self._files is not None, "a trial is saved after an epoch"
+        shutil.copy2(self._files.local / STATE_FILE, checkpoint_dir)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         """Start from another trial's state, under this trial's configuration."""
@@ -92,11 +97,21 @@ class StudyTrial(tune.Trainable):
         # The other trial's epochs are its own; where it had as many as this one, nothing is lost by that.
         self._told = len(self._training.history)
 
+    def cleanup(self) -> None:
+        """Leave nothing behind; Ray Tune's name for it."""
+        self._put_away()
+
+    def _put_away(self) -> None:
+        if self._files is not None:
+            self._files.done()
+        self._files = None
+
     def _begin(self, config: dict[str, Any]) -> None:
         self._number: int = config["number"]
         self._params: dict[str, Any] = config["params"]
         self._seeds: list[int] = list(config["seeds"])
         self._training, self._start = None, None
+        self._put_away()
         self._told = 0
 
     def _step(self) -> dict[str, Any]:
@@ -122,23 +137,25 @@ class StudyTrial(tune.Trainable):
         return {**result, "finished": not self._seeds, "done": not self._seeds}
 
     def _close_seed(self, history: Any) -> None:
-        write_history(self._folder(self._seeds[0]), history)
+        assert self._files is not None, "a training has its files"
+        write_history(self._files.local, history)
+        self._files.keep(epochs_only=True)
+        self._put_away()
         self._seeds = self._seeds[1:]
         self._training = None
         self._told = 0
-
-    def _folder(self, seed: int) -> Path:
-        return Path(self._job.folder) / "trials" / str(self._number) / f"s{seed}"
 
     def _new_training(self, seed: int) -> Training:
         # Imported here: the driver, which imports this module too, can do without torch and the models.
         from tune.study.training import OwnTraining, RayTraining  # noqa: PLC0415
 
         config = apply(self._base, {**self._params, "train.seed": seed})
+        self._put_away()
+        files = self._files = TrainingFiles(self._job.folder, self._number, seed)
         if self._job.source is None:
             config = replace(config, train=replace(config.train, workers=self._job.workers))
-            return RayTraining(config, self._folder(seed))
-        return OwnTraining(config, self._job.source, self._shards, self._folder(seed), self._start)
+            return RayTraining(config, files)
+        return OwnTraining(config, self._job.source, self._shards, files, self._start)
 
 
 def reason_of(error: Exception) -> str | None:

@@ -20,6 +20,7 @@ from dclf.training.loop import TrainingRun
 from dclf.training.reports import EpochReport
 from dclf.training.source import Source
 from tune.study.history import history_in, write_history
+from tune.study.training_files import TrainingFiles
 
 
 class Training(Protocol):
@@ -38,23 +39,25 @@ class Training(Protocol):
 
 
 class OwnTraining:
-    """Trains in this process; goes on from the checkpoint in ``folder`` where there is one.
+    """Trains in this process; goes on from the checkpoint that is kept where there is one.
 
     Args:
         config: the training.
         source: all dialogues.
         shards: the shard set.
-        folder: of the checkpoint.
+        files: where the checkpoint is kept.
         start: checkpoint of another training to start from: population based training.
     """
 
     def __init__(
-        self, config: Config, source: Source, shards: ShardSet, folder: Path, start: Path | None = None
+        self, config: Config, source: Source, shards: ShardSet, files: TrainingFiles, start: Path | None = None
     ) -> None:
         torch.set_num_threads(config.train.cpus_per_worker)
-        self._folder = folder
+        self._files = files
         self._run = TrainingRun(config, source, shards)
-        found = start or (folder if (folder / checkpoint.STATE_FILE).exists() else None)
+        if start is None:
+            files.fetch()
+        found = start or (files.local if (files.local / checkpoint.STATE_FILE).exists() else None)
         self._run.prepare() if found is None else self._run.restore(checkpoint.load(found))
 
     @property
@@ -70,9 +73,10 @@ class OwnTraining:
     def epoch(self) -> None:
         """Train one epoch; it is kept when this returns."""
         self._run.epoch()
-        checkpoint.save(self._folder, self._run.state())
+        checkpoint.save(self._files.local, self._run.state())
         # The driver deletes checkpoints that nobody needs, and cannot read them without torch.
-        write_history(self._folder, self.history)
+        write_history(self._files.local, self.history)
+        self._files.keep()
 
 
 class RayTraining:
@@ -80,17 +84,17 @@ class RayTraining:
 
     Args:
         config: the training.
-        folder: of its checkpoints.
+        files: where its checkpoints are kept.
     """
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, files: TrainingFiles) -> None:
         # The workers' checkpoint knows every epoch; our own file may lack one that a kill came right behind.
-        self._resume_from = latest_checkpoint(str(folder.parent), folder.name)
+        self._resume_from = latest_checkpoint(files.storage, files.name)
         self._history = [] if self._resume_from is None else history_in(load_checkpoint(self._resume_from))
         self._events: queue.SimpleQueue[EpochReport | TrainingOutcome | BaseException] = queue.SimpleQueue()
         self._finished = False
-        self._config = replace(config, train=replace(config.train, storage=str(folder.parent)))
-        self._folder = folder
+        self._config = replace(config, train=replace(config.train, storage=files.storage))
+        self._files = files
         threading.Thread(target=self._train, daemon=True, name="dclf-trial").start()
 
     @property
@@ -113,7 +117,8 @@ class RayTraining:
             self._finished = True
             return
         self._history = [*self._history[: event.epoch - 1], event]
-        write_history(self._folder, self._history)
+        write_history(self._files.local, self._history)
+        self._files.keep(epochs_only=True)
         if event.epoch == event.epochs:
             self.epoch()
 
@@ -122,7 +127,7 @@ class RayTraining:
             self._events.put(
                 train_on_ray(
                     self._config,
-                    run_name=self._folder.name,
+                    run_name=self._files.name,
                     on_epoch=self._events.put,
                     resume_from=self._resume_from,
                     score=("val",),

@@ -13,7 +13,7 @@ from tune.config_files import ConfigError
 from tune.search.overrides import apply, value_of
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
-from tune.study.folder import StudyError, StudyFolder, study_names, study_path
+from tune.study.folder import StudyError, StudyFolder, study_exists, study_names
 from tune.study.ledger import TrialRecord
 
 SOURCE = "dclf:source"
@@ -29,7 +29,7 @@ def warm_start_problems(settings: SweepSettings) -> list[str]:
         problems.append("sweep.warm_start: must be empty with sampler grid, which learns nothing from earlier trials")
     for name in settings.warm_start:
         try:
-            there = (study_path(settings.storage, name) / "study.yaml").exists()
+            there = study_exists(settings.storage, name)
         except StudyError:
             continue  # told already, see tune.search.checks
         if not there:
@@ -57,7 +57,7 @@ def warm_start(folder: StudyFolder, study: optuna.Study) -> list[str]:
 
 def _from(name: str, folder: StudyFolder, study: optuna.Study, known: set[str | None]) -> str:
     try:
-        source = StudyFolder.open(folder.path.parent, name)
+        source = StudyFolder.open(folder.storage, name)
     except (StudyError, ValueError) as error:
         return f"warm start: nothing of study {name} can be used: {error}"
     reader = _Reader(source, folder)

@@ -68,7 +68,10 @@ def test_a_dry_run_says_what_would_be_trained(shards: str, capsys: pytest.Captur
             ["nowhere: no manifest.json here, so this is not a finished shard set; check the path"],
         ),
         (["--trials", "3"], ["--trials: is for searches; a comparison trains every variant to its end with --seeds"]),
-        (["--only", "tabel4"], ["--only: must be among table1, table3, table4"]),
+        (
+            ["--only", "tabel4", "--seeds", "0", "--train.epochz", "3"],
+            ["--only: must be among table1, table3, table4", "--seeds: must be at least 1", "train.epochz: unknown key"],
+        ),
     ],
 )
 def test_mistakes_of_a_reproduction_are_told(

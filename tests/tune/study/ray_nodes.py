@@ -1,12 +1,12 @@
 """A Ray cluster of several nodes on loopback, with a token, whose nodes may be killed one by one."""
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
+from tests.ports import free_ports
 from tests.tune.study.processes import Processes, kill_tree
 from tests.tune.tracking.server import wait_until
 
@@ -27,12 +27,12 @@ class Nodes:
         self._processes = processes
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def head(self, cpus: int) -> None:
-        """Start the first node."""
-        port, client = _free_ports(2)
+    def head(self, cpus: int) -> psutil.Process:
+        """Start the first node; another one, with an address of its own, where that was killed."""
+        port, client = free_ports(2)
         self.address = f"127.0.0.1:{port}"
         own = ["--head", "--node-ip-address", "127.0.0.1", "--port", str(port), "--include-dashboard", "false"]
-        self._start([*own, "--ray-client-server-port", str(client)], cpus)
+        return self._start([*own, "--ray-client-server-port", str(client)], cpus)
 
     def add(self, cpus: int) -> psutil.Process:
         """A further node."""
@@ -63,14 +63,3 @@ class Nodes:
         wait_until(lambda: b"Ray runtime started" in log.read_bytes() or started.poll() is not None, 120)
         assert started.poll() is None, log.read_text()
         return psutil.Process(started.pid)
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

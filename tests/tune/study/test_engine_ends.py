@@ -13,7 +13,7 @@ from tests.tune.study.disks import SmallDisk
 from tests.tune.study.sessions import Driver, new_study
 from tune.study.adapters import last_error
 from tune.study.disk import disk_trouble, says_full
-from tune.study.engine import Engine
+from tune.study.engine import MAX_FAILURES, Engine
 from tune.study.trainable import Job, reason_of
 
 
@@ -34,25 +34,46 @@ def state(engine: Engine) -> tuple[str, str]:
 
 
 def test_a_worker_that_ray_ended_for_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
-    engine.lost(0, OutOfMemoryError("Task was killed due to the node running low on memory."))
+    engine.lost(
+        0, OutOfMemoryError("Task was killed due to the node running low on memory."), failures=MAX_FAILURES + 1
+    )
     assert state(engine)[0] == "failed"
     assert state(engine)[1].startswith("out of memory: Ray ended its worker")
 
 
 def test_a_worker_that_was_lost_for_another_reason_is_said_to_be_lost(engine: Engine) -> None:
-    engine.lost(0, RuntimeError("\n\nthe actor died\nmore"))
+    engine.lost(0, RuntimeError("\n\nthe actor died\nmore"), failures=MAX_FAILURES + 1)
     assert state(engine) == ("failed", "its worker was lost 4 times (the actor died)")
     assert engine.interrupted is None
 
 
 def test_a_worker_that_died_of_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
-    engine.lost(0, RuntimeError("2 worker(s) were killed due to the node running low on memory."))
+    engine.lost(
+        0, RuntimeError("2 worker(s) were killed due to the node running low on memory."), failures=MAX_FAILURES + 1
+    )
     assert state(engine)[1].startswith("out of memory: Ray ended its worker")
 
 
 def test_an_error_that_came_with_every_worker_is_told(engine: Engine) -> None:
-    engine.lost(0, RayTaskError("restore", "Traceback\nmore", ValueError("shapes differ\nmore")))
+    engine.lost(
+        0, RayTaskError("restore", "Traceback\nmore", ValueError("shapes differ\nmore")), failures=MAX_FAILURES + 1
+    )
     assert state(engine) == ("failed", "failed 4 times, at last with ValueError: shapes differ")
+
+
+def test_a_trial_that_lost_its_worker_before_it_began_is_handed_out_again_but_not_for_ever(engine: Engine) -> None:
+    # Ray Tune gives up a trial at once whose worker dies between two trials.
+    second = engine.next()
+    assert second is not None
+    for _ in range(MAX_FAILURES):
+        engine.lost(1, RuntimeError("the actor died"), failures=1)
+        assert engine._session.left
+        assert engine.next() == second
+    assert not engine._session.left
+    engine.lost(1, RuntimeError("the actor died"), failures=1)
+    assert not engine._session.left
+    trials = engine._session.ledger.trials
+    assert [trials[number].state for number in (0, 1)] == ["running", "failed"]
 
 
 def test_the_latest_error_is_read_from_what_ray_tune_wrote(tmp_path: Path) -> None:

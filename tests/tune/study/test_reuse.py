@@ -175,7 +175,7 @@ def test_the_hash_tells_trainings_apart_and_nothing_else() -> None:
     elsewhere = replace(
         config,
         data=DataConfig(shards="s3://b"),
-        train=TrainConfig(seed=1, storage="c", device="cpu", max_failures=9),
+        train=TrainConfig(seed=1, storage="c", device="cpu", max_failures=9, placement="spread"),
         track=TrackConfig(name="d", tags={"e": "f"}),
         published={"g": 1},
     )

@@ -1,0 +1,147 @@
+"""A driver's work on a study at a URI: it alone, with what it writes uploaded behind its back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pyarrow as pa
+
+from cluster.storage import StorageError
+from dclf.data.storage import trouble_with
+from tune.study.claims import LAPSES_S, RENEWED_S, Claims
+from tune.study.mirror import Mirror
+from tune.study.training_files import patiently
+
+LINGER_S = 0.5
+"""How long what was written waits for more before it is uploaded."""
+CLOSING_S = 60.0
+"""How long the end of a driver's work waits for a store that does not answer."""
+
+
+class HeldElsewhereError(ValueError):
+    """Another driver works on the study; the message says which."""
+
+
+@contextmanager
+def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> Iterator[None]:
+    """Be the study's only driver on any machine; what it writes is uploaded within about a second.
+
+    Args:
+        mirror: the study, which is brought up to date.
+        holder: this driver in words.
+        lost: hears when another driver has taken the study over.
+
+    Raises:
+        HeldElsewhereError: another driver works on it.
+        StorageError: what the block wrote could not be uploaded.
+        OSError: the store does not answer.
+    """
+    claims = Claims(mirror.remote.below("claims"), holder)
+    _take(claims, mirror.note)
+    try:
+        mirror.pull()
+        work = _Uploads(mirror, claims, lost)
+    except BaseException:
+        with suppress(OSError):
+            claims.release()
+        raise
+    mirror.at_work = True
+    try:
+        with work:
+            yield
+    finally:
+        mirror.at_work = False
+        with suppress(OSError):
+            claims.release()
+
+
+def _take(claims: Claims, note: Callable[[str], None]) -> None:
+    for claim in claims.take():
+        if not claims.held:
+            raise HeldElsewhereError(
+                f"is being worked on by {claim.holder}, which said so {claim.age:.0f} s ago; wait for it or stop it. "
+                f"If its machine is lost, try again in {max(1.0, LAPSES_S - claim.age):.0f} s: its claim lapses"
+            )
+        note(f"taken over from {claim.holder}, which was last heard of {claim.age:.0f} s ago")
+
+
+class _Uploads:
+    """Uploads what is written, and renews the claim, while the block runs."""
+
+    def __init__(self, mirror: Mirror, claims: Claims, lost: Callable[[Exception], None]) -> None:
+        self._mirror = mirror
+        self._claims = claims
+        self._lost = lost
+        claims.follow(max(log.turn for log in mirror.logs.values()))
+        self._away = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True, name="dclf-uploads")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._over.set()
+        self._thread.join()
+        if not self._claims.held:
+            return
+        try:
+            patiently(self._mirror.remote.shown, self._finish, patience=CLOSING_S, tell=self._mirror.note)
+        except StorageError as trouble:
+            left = sum(log.unsent for log in self._mirror.logs.values())
+            text = (
+                f"{trouble}; {left} bytes of the study's records are on this machine only, in {self._mirror.local}: "
+                "dclf resume or dclf doctor --fix uploads them from here"
+            )
+            if error is None:
+                raise StorageError(text) from trouble
+            self._mirror.note(text)
+
+    def _finish(self) -> None:
+        self._mirror.push(self._claims.turn)
+        self._mirror.push_files()
+
+    def _serve(self) -> None:
+        renew = time.monotonic() + RENEWED_S
+        while not self._over.wait(LINGER_S):
+            try:
+                if time.monotonic() >= renew:
+                    self._renew()
+                    renew = time.monotonic() + RENEWED_S
+                self._mirror.push(self._claims.turn)
+                self._answers()
+            except (OSError, pa.ArrowException) as error:
+                self._does_not_answer(error)
+            if not self._claims.held:
+                return
+
+    def _renew(self) -> None:
+        if not self._claims.renew():
+            name = self._mirror.local.name
+            self._lost(
+                HeldElsewhereError(
+                    f"study {name!r} was taken over by another driver while this one could not be heard for "
+                    f"{LAPSES_S:.0f} s; nothing more is written"
+                )
+            )
+            raise _LostError
+
+    def _answers(self) -> None:
+        if self._away:
+            self._away = False
+            self._mirror.note(f"{self._mirror.remote.shown} answers again; all is uploaded")
+
+    def _does_not_answer(self, error: Exception) -> None:
+        if not self._away and not isinstance(error, _LostError):
+            self._away = True
+            self._mirror.note(
+                f"{self._mirror.remote.shown}: {trouble_with(error)}; trials wait, what is recorded is kept on this "
+                "machine and uploaded as soon as the store answers"
+            )
+
+
+class _LostError(OSError):
+    """The claim is another driver's."""
