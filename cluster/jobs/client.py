@@ -15,6 +15,7 @@ from secrets import token_hex
 from typing import Any, cast
 
 from cluster.jobs.endpoint import Endpoint, JobError, as_address
+from cluster.jobs.install import Installation
 
 ENTRY = ("exec", "python", "-m", "tune.commands.job_entry")
 """What the head node runs; the shell between becomes the command itself, so that signals reach it."""
@@ -102,7 +103,13 @@ class Jobs:
             raise JobError(f"--name: a job named {name} is on the cluster already; choose another, or leave it out")
 
     def submit(
-        self, name: str, line: str, package: Path, environment: Mapping[str, str], facts: Mapping[str, str]
+        self,
+        name: str,
+        line: str,
+        package: Path,
+        environment: Mapping[str, str],
+        facts: Mapping[str, str],
+        brought: Installation | None = None,
     ) -> None:
         """Send a package and start a job in it.
 
@@ -112,12 +119,15 @@ class Jobs:
             package: zip file of the folder it works in.
             environment: variables of its processes. Everybody who may list jobs can read them: no secrets.
             facts: what to keep of it, as readable as the environment.
+            brought: what the nodes are to install for it; they have everything where None.
 
         Raises:
             JobError: the cluster does not take it.
         """
         variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), **environment}
         runtime = {"working_dir": str(package), "env_vars": variables}
+        if brought is not None:
+            runtime |= brought.runtime_environment()
         with _explained(self._endpoint):
             self.client.submit_job(entrypoint=line, submission_id=name, runtime_env=runtime, metadata=dict(facts))
 

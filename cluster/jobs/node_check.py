@@ -31,10 +31,12 @@ class Needs:
     Attributes:
         shards: folders or URIs of shards to be read.
         storages: key of the configuration -> folder or URI to be written, shared by all nodes.
+        everywhere: False where the command works on the head node alone.
     """
 
     shards: tuple[str, ...] = ()
     storages: Mapping[str, str] = field(default_factory=dict)
+    everywhere: bool = True
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -43,10 +45,10 @@ class Needs:
 
 
 def check_nodes(needs: Needs) -> list[str]:
-    """Try everything on every node of the cluster that this process is connected to.
+    """Try everything on every node of the cluster that this process is connected to, or on this one alone.
 
     Returns:
-        The nodes' names, sorted.
+        The names of all nodes, sorted; none where this one is enough, which needs no Ray.
 
     Raises:
         JobError: a node lacks something; a line for each.
@@ -55,8 +57,8 @@ def check_nodes(needs: Needs) -> list[str]:
     """
     digests = {shards: _digest(shards) for shards in needs.shards}
     with _Marks(needs.storages) as marks:
-        nodes = {node["NodeID"]: _shown(node) for node in _alive()}
-        faults = dict(_faults(nodes, digests, needs.storages, marks.name))
+        nodes = {node["NodeID"]: _shown(node) for node in _alive()} if needs.everywhere else {}
+        faults = dict(_faults(nodes, digests, needs.storages, marks.name)) if nodes else {}
         for node_id in nodes.keys() - faults.keys():
             faults[node_id] = marks.missing(node_id)
     if lines := [f"node {name}: {fault}" for node_id, name in nodes.items() for fault in faults[node_id]]:
@@ -110,7 +112,7 @@ def _faults(
         try:
             found = ray.get(reference)
         except ray.exceptions.RayError as error:
-            found = [f"could not run a task ({_first_line(error)})"]
+            found = [f"could not run a task ({_first_line(error)}); where it lacks packages, submit with --install"]
         if found:
             yield tasks[reference], found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -43,7 +43,14 @@ class Packed:
     size: int
 
 
-def pack(folder: Path, out: Path, *, needed: Sequence[Path] = (), exclude: Sequence[str] = ()) -> Packed:
+def pack(
+    folder: Path,
+    out: Path,
+    *,
+    needed: Sequence[Path] = (),
+    exclude: Sequence[str] = (),
+    beside: Mapping[str, str] | None = None,
+) -> Packed:
     """Write a folder into a zip file.
 
     Args:
@@ -51,6 +58,7 @@ def pack(folder: Path, out: Path, *, needed: Sequence[Path] = (), exclude: Seque
         out: the zip file.
         needed: files that the command reads, all of them in the folder.
         exclude: patterns of names and of paths in the folder, beside ``LEFT_OUT``.
+        beside: name -> text of files that the folder itself does not have.
 
     Raises:
         JobError: the folder is too large, or a needed file is not in the package.
@@ -66,7 +74,8 @@ def pack(folder: Path, out: Path, *, needed: Sequence[Path] = (), exclude: Seque
             f"{named}; leave them out with --exclude, or submit from a smaller folder"
         )
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr(zipfile.ZipInfo(NOTE, _EPOCH), "packed by dclf submit\n")
+        for name, text in {NOTE: "packed by dclf submit\n", **(beside or {})}.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
         for path in sorted(sizes):
             _add(archive, root, path)
     return Packed(out, len(sizes), total)

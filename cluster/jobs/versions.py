@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
 from cluster.jobs.endpoint import Endpoint, JobError
+from dclf import __version__
 
+BRING = "where only dclf differs, --install constraints.txt lets the job bring its own"
 METADATA = "/api/v0/cluster_metadata"
 
 
 def own_versions() -> dict[str, str]:
     """Those of this process: dclf, ray and python."""
-    return {"dclf": version("dclf"), "ray": version("ray"), "python": sys.version.split()[0]}
+    return {"dclf": __version__, "ray": version("ray"), "python": sys.version.split()[0]}
 
 
 def mismatches(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[str]:
@@ -23,18 +25,24 @@ def mismatches(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[s
             yield f"{name} {theirs[name]} (here {ours[name]})"
 
 
-def require_same_versions(endpoint: Endpoint) -> None:
+def require_same_versions(endpoint: Endpoint, *, brought: bool = False) -> None:
     """Ask the cluster, before anything is sent to it.
+
+    Args:
+        endpoint: of the cluster.
+        brought: whether the job brings dclf and what it needs; Ray and Python are the cluster's all the same.
 
     Raises:
         JobError: it does not answer, or runs other versions.
     """
     found = endpoint.get(METADATA)["data"]
     theirs = {**endpoint.versions, "ray": found["rayVersion"], "python": found["pythonVersion"]}
+    if brought:
+        theirs.pop("dclf", None)
     if differing := sorted(mismatches(theirs, own_versions())):
         raise JobError(
             f"{endpoint.url}: the cluster must run the versions of this client, but has {', '.join(differing)}; "
-            "submit from an environment with the cluster's versions, or rebuild the cluster with these"
+            f"submit from an environment with the cluster's versions, or rebuild the cluster with these; {BRING}"
         )
 
 

@@ -19,8 +19,18 @@ FILES: Mapping[str, str] = {
     "docker": "Dockerfile",
     "compose": "compose.yaml",
 }
-"""Name -> file: KubeRay's RayCluster, its RayJob, the MLflow server beside both, `ray up` on two clouds, an sbatch
-script, the image, and head, workers, MLflow and PostgreSQL in containers."""
+"""Name -> file."""
+SUMMARIES: Mapping[str, str] = {
+    "kuberay": "a RayCluster for KubeRay, with GPU workers",
+    "rayjob": "a RayJob for KubeRay: a cluster for the length of one study",
+    "mlflow": "the MLflow server beside both, on PostgreSQL",
+    "aws": "`ray up` on AWS, with GPU workers",
+    "gcp": "`ray up` on Google Cloud, with GPU workers",
+    "slurm": "an sbatch script that runs or resumes one study",
+    "docker": "the image of every node and of the MLflow server",
+    "compose": "head, workers, MLflow and PostgreSQL in containers on one machine",
+}
+"""Name -> what it is."""
 
 
 def manifest(name: str) -> str:

@@ -45,8 +45,9 @@ for i in "${!words[@]}"; do
 done
 [[ $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || { echo "slurm.sh: --name must name the study, is '$name'" >&2; exit 2; }
 
-# Several jobs may share a machine: ports of this job's own, 20 apart, below those that Linux hands out itself.
-base=$((10000 + SLURM_JOB_ID % 1000 * 20))
+# Several jobs may share a machine: ports of this job's own, 20 apart, above those of Ray's workers (10002 to 19999) and
+# below those that Linux hands out itself (from 32768 on).
+base=$((20000 + SLURM_JOB_ID % 600 * 20))
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
 ip=$(srun --nodes=1 --ntasks=1 -w "$head" hostname --ip-address | awk '{print $1}')

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.options import add_output_option, command_parser, print_json
+from tune.commands.study_tables import aligned
+from tune.config_files import ConfigError
 
 if TYPE_CHECKING:
     from cluster.local.state import LocalCluster
@@ -21,6 +24,7 @@ GROUP = {
     "status": Command("addresses, nodes and whether they answer", "tune.commands.cluster:status_main"),
     "env": Command("shell commands that let other programs in", "tune.commands.cluster:env_main"),
     "down": Command("end them; runs and artifacts stay", "tune.commands.cluster:down_main"),
+    "manifest": Command("a file that starts a cluster elsewhere", "tune.commands.cluster:manifest_main"),
 }
 EXAMPLES = """\
 examples:
@@ -29,6 +33,15 @@ examples:
   dclf cluster status
   eval "$(dclf cluster env)"      # commands of this shell then work on it
   dclf cluster down
+  dclf cluster manifest kuberay --out raycluster.yaml
+"""
+MANIFEST_EXAMPLES = """\
+examples:
+  dclf cluster manifest --list
+  dclf cluster manifest compose
+  dclf cluster manifest slurm --out study.sh
+
+The first lines of each file say what to change in it. Images and versions in it are those of this dclf.
 """
 UP_EXAMPLES = """\
 examples:
@@ -111,6 +124,39 @@ def down_main(argv: Sequence[str]) -> int:
         return 0
     print(f"the local cluster of {cluster.started} is down; logs are in {cluster.folder / RAY_LOGS.parent}")
     return 0
+
+
+def manifest_main(argv: Sequence[str]) -> int:
+    """Print or write a manifest, or list them; the exit code."""
+    from cluster.manifests import FILES, SUMMARIES, manifest  # noqa: PLC0415
+
+    parser = command_parser("dclf cluster manifest", "A file that starts a cluster elsewhere.", MANIFEST_EXAMPLES)
+    parser.usage = "dclf cluster manifest NAME [--out FILE]\n       dclf cluster manifest --list"
+    parser.add_argument("name", nargs="?", choices=tuple(FILES), help="which one; --list says what they are")
+    parser.add_argument("--list", action="store_true", help="say what there is")
+    parser.add_argument("--out", default="", help="a new file; printed where absent")
+    given = parser.parse_args(argv)
+    if given.list == bool(given.name):
+        raise ConfigError(["manifest: must be given either a name or --list"])
+    if given.list:
+        print(*aligned([(name, FILES[name], SUMMARIES[name]) for name in FILES]), sep="\n")
+    elif given.out:
+        _write_new(Path(given.out), manifest(given.name))
+        _tell(f"wrote {given.out}; its first lines say what to change")
+    else:
+        print(manifest(given.name), end="")
+    return 0
+
+
+def _write_new(path: Path, text: str) -> None:
+    """A script may be run as it is."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise FileExistsError(f"--out: {path} is there already; give another name, or delete it first") from error
+    if text.startswith("#!"):
+        path.chmod(0o755)
 
 
 def _parser(name: str, description: str, epilog: str = "") -> ArgumentParser:

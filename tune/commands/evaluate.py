@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from jsonargparse import ArgumentParser
+
 from tune.commands.options import add_output_option, command_parser
 from tune.commands.results import print_split
 
@@ -17,19 +19,24 @@ examples:
 
 def main(argv: Sequence[str]) -> int:
     """Evaluate as the command line says; the exit code."""
-    parser = command_parser("dclf evaluate", "Score a finished run's best model on a split.", EXAMPLES)
-    parser.add_argument("run", help="id or name of the run")
-    parser.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
-    parser.add_argument("--shards", help="shards to score; those of the run where absent")
-    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
-    add_output_option(parser)
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     # Imported here, so that help does not wait for torch and MLflow.
     from tune.runs import evaluate  # noqa: PLC0415
 
     report = evaluate(options.run, split=options.split, uri=options.uri, shards=options.shards)
     print_split(report, class_names(report.scores), as_json=options.output == "json")
     return 0
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    made = command_parser("dclf evaluate", "Score a finished run's best model on a split.", EXAMPLES)
+    made.add_argument("run", help="id or name of the run")
+    made.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
+    made.add_argument("--shards", help="shards to score; those of the run where absent")
+    made.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    add_output_option(made)
+    return made
 
 
 def class_names(scores: Mapping[str, float]) -> list[str]:

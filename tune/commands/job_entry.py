@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tune.commands.job_command import JobCommand
+    from cluster.jobs.node_check import Needs
+    from tune.commands.job_words import JobCommand
 
 
 def run(argv: Sequence[str]) -> int:
@@ -49,13 +52,15 @@ def _run(version: str, words: Sequence[str]) -> int:
 
     _require_version(version)
     command = read_job_command(words)
-    _require_lasting_runs(command)
+    if command.tracks:
+        _require_lasting_runs(command)
+    needs = needs_of_run(command) if command.run else command.needs
     here = Path.cwd()
-    with ray_session(verbose="--verbose" in words):
-        names = check_nodes(command.needs)
+    with ray_session(verbose="--verbose" in words) if needs.everywhere else nullcontext():
+        names = check_nodes(needs)
         # Nodes of one machine share the folder of packages, and each unpacks this one anew when it first needs it.
         os.chdir(here)
-        _tell(f"every node is ready: {', '.join(names)}")
+        _tell(f"every node is ready: {', '.join(names)}" if names else "the head node is ready")
         return main(words)
 
 
@@ -64,13 +69,40 @@ def _tell(line: str) -> None:
 
 
 def _require_version(client: str) -> None:
-    from cluster.jobs.versions import mismatches, own_versions  # noqa: PLC0415 - as above
+    from cluster.jobs.versions import BRING, mismatches, own_versions  # noqa: PLC0415 - as above
 
     if differing := list(mismatches({"dclf": client}, own_versions())):
         raise ValueError(
             f"the client must have the version of the cluster, has {differing[0]}; submit from an environment with the "
-            "cluster's version, or rebuild the cluster with the client's"
+            f"cluster's version, or rebuild the cluster with the client's; {BRING}"
         )
+
+
+def needs_of_run(command: JobCommand) -> Needs:
+    """What a run needs that the command goes on with or scores.
+
+    Raises:
+        ValueError: its places are relative, and the folder that they are meant from is not known here.
+    """
+    from cluster.jobs.node_check import Needs  # noqa: PLC0415 - as above
+    from dclf.config import Config  # noqa: PLC0415
+    from dclf.data.storage import absolute  # noqa: PLC0415
+    from tune.tracking.find import find_run  # noqa: PLC0415
+    from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
+
+    record = find_run(resolve_tracking_uri(command.tracking), command.run)
+    config = Config.from_dict(record.config)
+    places = {"data.shards": config.data.shards, "train.storage": config.train.storage}
+    if command.needs.shards:
+        del places["data.shards"]
+    if relative := [f"{key} {place}" for key, place in places.items() if absolute(place) != place]:
+        raise ValueError(
+            f"run {record.name} ({record.run_id}): its places must be absolute for a job, are {', '.join(relative)}, "
+            "meant from the folder that it was trained in; run the command there instead of submitting it"
+        )
+    if not command.needs.everywhere:
+        return command.needs if command.needs.shards else replace(command.needs, shards=(config.data.shards,))
+    return Needs((config.data.shards,), {"train.storage": config.train.storage})
 
 
 def _require_lasting_runs(command: JobCommand) -> None:
@@ -81,8 +113,9 @@ def _require_lasting_runs(command: JobCommand) -> None:
     if path is not None and path.is_relative_to(Path.cwd()):
         raise ValueError(
             "track.uri: must name the MLflow server where the cluster's nodes have no MLFLOW_TRACKING_URI, is empty; "
-            "give --track.uri http://HOST:PORT, or start the nodes with MLFLOW_TRACKING_URI and, where the server asks "
-            "for them, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            "give --track.uri http://HOST:PORT (--uri to evaluate and perturb), or start the nodes with "
+            "MLFLOW_TRACKING_URI and, where the server asks for them, MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD"
         )
 
 

@@ -110,9 +110,9 @@ def _wants_stop(name: str) -> bool:
 def _stopped(jobs: Jobs, name: str) -> int:
     job = jobs.stop(name)
     _tell_end(job)
-    study = job.facts.get("study")
-    if job.state == "STOPPED" and study:
-        print(f"dclf: go on with: dclf submit -- resume {study}", file=sys.stderr)
+    again = job.facts.get("again")
+    if job.state == "STOPPED" and again:
+        print(f"dclf: go on with: dclf submit -- {again}", file=sys.stderr)
     return 0 if job.ended is not None else 1
 
 

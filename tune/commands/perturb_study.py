@@ -42,7 +42,7 @@ def perturb_config(options: Namespace, settings: PerturbationSettings, overrides
         ConfigError: with every mistake at once.
         TrialPlanError: this machine has no room for it.
     """
-    asked = _asked(options, overrides)
+    asked = read(options, overrides)
     asked.require_sound()
     require_local_room(asked)
     study = _train(asked)
@@ -51,7 +51,8 @@ def perturb_config(options: Namespace, settings: PerturbationSettings, overrides
     return 0
 
 
-def _asked(options: Namespace, overrides: Mapping[str, str]) -> Asked:
+def read(options: Namespace, overrides: Mapping[str, str]) -> Asked:
+    """What is to be trained first, with everything that is wrong about it."""
     # Imported here, so that help does not wait for Optuna.
     from tune.search.checks import sweep_problems  # noqa: PLC0415
     from tune.search.read import read_sweep  # noqa: PLC0415

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jsonargparse import ArgumentParser
+
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.search.settings import SweepSettings
 
@@ -24,23 +26,28 @@ The HTML file holds everything and needs no other file; docs/reports.md says wha
 
 def main(argv: Sequence[str]) -> int:
     """Write the report as the command line says; the exit code."""
-    parser = command_parser(
-        "dclf report",
-        "Write the report of a study: HTML, Markdown, tables as CSV and LaTeX, figures as SVG and PNG, the best "
-        "configuration.",
-        EXAMPLES,
-    )
-    parser.add_argument("name", help="name of the study; dclf list knows them")
-    parser.add_argument("--out", default="", help="folder for the files; report in the study's folder where absent")
-    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
-    add_output_option(parser)
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     files = _write(options.storage, options.name, Path(options.out) if options.out else None)
     if options.output == "json":
         print_json(_plain(files))
     else:
         _print(files)
     return 0
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    made = command_parser(
+        "dclf report",
+        "Write the report of a study: HTML, Markdown, tables as CSV and LaTeX, figures as SVG and PNG, the best "
+        "configuration.",
+        EXAMPLES,
+    )
+    made.add_argument("name", help="name of the study; dclf list knows them")
+    made.add_argument("--out", default="", help="folder for the files; report in the study's folder where absent")
+    made.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_output_option(made)
+    return made
 
 
 def _write(storage: str, name: str, out: Path | None) -> ReportFiles:
@@ -51,7 +58,9 @@ def _write(storage: str, name: str, out: Path | None) -> ReportFiles:
     from tune.report.files import write_report  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
 
-    return write_report(folder, load_study(folder), out)
+    files = write_report(folder, load_study(folder), out)
+    folder.share_files()
+    return files
 
 
 def _plain(files: ReportFiles) -> dict[str, Any]:

@@ -49,10 +49,7 @@ SHARDS, SHARDS_KEY = "--shards", "data.shards"
 
 def main(argv: Sequence[str]) -> int:
     """Reproduce as the command line says; the exit code, 1 where a table is missing."""
-    words = [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if _is_shards(word) else word for word in argv]
-    options, overrides, mistakes = options_and_overrides(words, parser(), OWN_FLAGS, OWN_VALUED)
-    if mistakes := [*mistakes, *set_by_comparison(words)]:
-        raise ConfigError(mistakes)
+    options, overrides = read(argv)
     # Imported here, so that help does not wait for Optuna.
     from tune.reproduction import plan_reproduction  # noqa: PLC0415
 
@@ -70,6 +67,19 @@ def main(argv: Sequence[str]) -> int:
             print(f"missing     {item}: {reason}")
     wanted = {study.planned.plan["paper"] for study in plan.studies if study.wanted}
     return 1 if wanted & files.missing.keys() else 0
+
+
+def read(argv: Sequence[str]) -> tuple[Namespace, dict[str, str]]:
+    """The command's own options, and the keys that are overridden.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    words = [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if _is_shards(word) else word for word in argv]
+    options, overrides, mistakes = options_and_overrides(words, parser(), OWN_FLAGS, OWN_VALUED)
+    if mistakes := [*mistakes, *set_by_comparison(words)]:
+        raise ConfigError(mistakes)
+    return options, overrides
 
 
 def parser() -> ArgumentParser:

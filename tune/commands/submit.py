@@ -12,30 +12,31 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 
 from tune.commands.job_options import add_endpoint_options, endpoint_of
-from tune.commands.options import command_parser
+from tune.commands.options import command_parser, listed
 from tune.config_files import ConfigError
 
 if TYPE_CHECKING:
-    from cluster.jobs.client import Jobs
     from cluster.jobs.endpoint import Endpoint
-    from tune.commands.job_command import JobCommand
+    from cluster.jobs.install import Installation
+    from tune.commands.job_words import JobCommand
 
 EXAMPLES = """\
 examples:
   dclf submit -- sweep iemocap --data.shards shards/iemocap --trials 50 --name gammas
   dclf submit --address http://10.0.0.5:8265 -- ablate my.yaml --storage /shared/studies
   dclf submit --detach -- resume gammas
+  dclf submit --install constraints.txt -- train iemocap    on nodes with Ray and Python alone
 
-Takes sweep, study, ablate, grid, train and resume. Without --address the job goes to RAY_API_SERVER_ADDRESS or
-RAY_ADDRESS where that is a URL, then to the local cluster of dclf cluster up. The token comes from RAY_AUTH_TOKEN,
-RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; for the local cluster it is known.
+Takes train, sweep, ablate, grid, study, reproduce, perturb, evaluate, resume and report. Without --address the job
+goes to RAY_API_SERVER_ADDRESS or RAY_ADDRESS where that is a URL, then to the local cluster of dclf cluster up. The
+token comes from RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; for the local cluster it is known.
 
 The folder you are in goes along without data, results and environments. Relative places of shards, studies and
 checkpoints are meant from here, and every node must see them: the job tries that on each before its command runs.
@@ -52,17 +53,22 @@ def main(argv: Sequence[str]) -> int:
     if split >= len(argv) - 1:
         raise ConfigError(["submit: must have a command after --, as in dclf submit -- sweep iemocap --trials 50"])
     # Imported here: help does not wait for them.
-    from cluster.jobs.client import open_jobs  # noqa: PLC0415
-    from cluster.jobs.versions import require_same_versions  # noqa: PLC0415
+    from cluster.jobs.client import entrypoint, open_jobs  # noqa: PLC0415
+    from cluster.jobs.install import installation  # noqa: PLC0415
+    from cluster.jobs.versions import own_versions, require_same_versions  # noqa: PLC0415
     from tune.commands.jobs import follow_job  # noqa: PLC0415
 
     endpoint = endpoint_of(options)
     name, command = _understood(options.name, argv[split + 1 :])
     environment = tracking_environment(endpoint, command)
-    require_same_versions(endpoint)
+    brought = installation(Path(options.install)) if options.install else None
+    require_same_versions(endpoint, brought=brought is not None)
     with tempfile.TemporaryDirectory(prefix="dclf-job-") as folder, open_jobs(endpoint) as jobs:
         jobs.require_free(name)
-        _send(jobs, name, command, environment, Path(folder), options)
+        package = _packed(command, Path(folder), options.exclude, brought)
+        words, version = _beside(Path.cwd(), command), own_versions()["dclf"]
+        facts = _facts(name, words, command, version)
+        jobs.submit(name, entrypoint(words, version), package, environment, facts, brought)
         print(f"dclf: job {name} is on the cluster at {endpoint.url}", file=sys.stderr, flush=True)
         if options.detach:
             print(name)
@@ -77,6 +83,12 @@ def parser() -> ArgumentParser:
     add_endpoint_options(made)
     made.add_argument("--name", default="", help="of the job; made from the study's where absent")
     made.add_argument("--detach", action="store_true", help="print the job's name and do not follow it")
+    made.add_argument(
+        "--install",
+        metavar="FILE",
+        default="",
+        help="constraints file; nodes that lack dclf and its packages install them for this job alone",
+    )
     made.add_argument("--exclude", metavar="A,B", default="", help="patterns of files that need not go along")
     return made
 
@@ -117,20 +129,16 @@ def _understood(asked: str, words: Sequence[str]) -> tuple[str, JobCommand]:
     return (name if asked or not command.study or command.study == name else new_name(command.study)), command
 
 
-def _send(
-    jobs: Jobs, name: str, command: JobCommand, environment: Mapping[str, str], scratch: Path, options: Namespace
-) -> None:
-    from cluster.jobs.client import entrypoint  # noqa: PLC0415 - as above
-    from cluster.jobs.packing import pack  # noqa: PLC0415
-    from cluster.jobs.versions import own_versions  # noqa: PLC0415
+def _packed(command: JobCommand, scratch: Path, without: str, brought: Installation | None) -> Path:
+    """The package, which has none of the places that the command works with."""
+    from cluster.jobs.packing import pack  # noqa: PLC0415 - as above
 
-    here, version = Path.cwd(), own_versions()["dclf"]
-    exclude = [pattern.strip() for pattern in options.exclude.split(",") if pattern.strip()]
-    exclude += [os.path.relpath(place, here) for place in command.needs.places if Path(place).is_relative_to(here)]
-    packed = pack(here, scratch / "job.zip", needed=command.files, exclude=exclude)
-    words = _beside(here, command)
+    here = Path.cwd()
+    places = [os.path.relpath(place, here) for place in command.needs.places if Path(place).is_relative_to(here)]
+    beside = {brought.file: brought.constraints} if brought else {}
+    packed = pack(here, scratch / "job.zip", needed=command.files, exclude=[*listed(without), *places], beside=beside)
     print(f"dclf: {packed.files} files, {packed.size / (1 << 20):.1f} MiB go along", file=sys.stderr, flush=True)
-    jobs.submit(name, entrypoint(words, version), packed.path, environment, _facts(name, words, command.study, version))
+    return packed.path
 
 
 def _beside(here: Path, command: JobCommand) -> list[str]:
@@ -139,9 +147,10 @@ def _beside(here: Path, command: JobCommand) -> list[str]:
     return [inside.get(word, word) for word in command.words]
 
 
-def _facts(name: str, words: Sequence[str], study: str, version: str) -> dict[str, str]:
-    facts = {"name": name, "user": getpass.getuser(), "commit": _commit(), "study": study, "dclf": version}
-    return {**{key: value for key, value in facts.items() if value}, "command": shlex.join(["dclf", *words])}
+def _facts(name: str, words: Sequence[str], command: JobCommand, version: str) -> dict[str, str]:
+    facts = {"name": name, "user": getpass.getuser(), "commit": _commit(), "study": command.study, "dclf": version}
+    again = {"again": shlex.join(command.again)}
+    return {key: value for key, value in (facts | again).items() if value} | {"command": shlex.join(["dclf", *words])}
 
 
 def _commit() -> str:

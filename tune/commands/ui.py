@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -139,24 +138,15 @@ def claim_port(port: int) -> int:
         ValueError: it is out of range.
         OSError: it is in use.
     """
+    from cluster.local.options import is_free  # noqa: PLC0415 - as above
+
     if not 0 <= port <= 65535:
         raise ValueError(f"--port: must be between 1 and 65535, or 0 for any, is {port}")
     for candidate in [port] if port else range(FIRST_PORT, LAST_PORT + 1):
-        if is_free(candidate):
+        if is_free(HOST, candidate):
             return candidate
     wanted = f"port {port}" if port else f"every port from {FIRST_PORT} to {LAST_PORT}"
     raise OSError(f"--port: {wanted} is in use on {HOST}; give another with --port")
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def wait_until_up(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:

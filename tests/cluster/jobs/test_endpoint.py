@@ -1,10 +1,11 @@
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from cluster.jobs.endpoint import Endpoint, JobError, as_address, find_endpoint
-from cluster.jobs.versions import mismatches
+from cluster.jobs.versions import mismatches, own_versions
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +75,10 @@ def test_the_environment_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
         assert os.environ["RAY_API_SERVER_ADDRESS"] == "http://a:1"
         assert os.environ["NO_PROXY"] == "intranet,a"
     assert dict(os.environ) == before
+
+
+def test_the_installed_version_is_the_one_of_the_sources() -> None:
+    assert own_versions()["dclf"] == version("dclf")
 
 
 def test_versions_differ_where_they_count() -> None:

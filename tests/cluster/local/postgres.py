@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.cluster.local.support import free_ports
+from tests.ports import free_ports
 from tests.tune.tracking.server import wait_until
 
 PACKAGED = Path("/usr/lib/postgresql")

@@ -1,7 +1,6 @@
-"""What the tests of the local cluster share: ports, questions to servers, and a command that may be killed."""
+"""What the tests of the local cluster share: options, questions to servers, and a command that may be killed."""
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import psutil
 from cluster.local.options import Options
 from cluster.local.processes import Identity, marked
 from cluster.local.state import STATE, TOKEN, LocalCluster, Member, save_cluster
+from tests.ports import free_ports
 
 
 def small(**values: object) -> Options:
@@ -23,17 +23,6 @@ def as_words(options: Options) -> list[str]:
     """The same on a command line."""
     names = ("nodes", "cpus", "ray_port", "dashboard_port", "mlflow_port")
     return [word for name in names for word in (f"--{name.replace('_', '-')}", str(getattr(options, name)))]
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def listening(mark: str) -> Iterator[tuple[psutil.Process, str, int]]:

@@ -100,8 +100,8 @@ def speak(port: int, token: str) -> set[object]:
 def test_the_nodes_are_real_and_known(cluster: LocalCluster) -> None:
     status = status_of_cluster(cluster)
     assert [(node.name, node.state, node.cpus) for node in status.nodes] == [
-        ("head", "alive", 1),
-        ("node-1", "alive", 1),
+        ("head", "alive", 2),
+        ("node-1", "alive", 2),
     ]
     assert status.whole
     assert len({node.pid for node in status.nodes}) == 2
@@ -187,7 +187,7 @@ def test_a_job_runs_on_every_node_and_records_on_the_server(cluster: LocalCluste
 def test_a_driver_joins_with_the_environment(cluster: LocalCluster) -> None:
     command = [sys.executable, "-c", JOIN, cluster.ray_address]
     done = subprocess.run(command, check=False, env=joining(cluster), capture_output=True, text=True, timeout=120)
-    assert "cpus 2.0" in done.stdout, done.stderr
+    assert "cpus 4.0" in done.stdout, done.stderr
 
 
 def test_a_shell_with_the_clusters_environment_works_on_it(cluster: LocalCluster) -> None:
@@ -219,7 +219,7 @@ def test_a_second_up_finds_the_first(cluster: LocalCluster, capsys: Shown) -> No
 def test_status_prints_addresses_and_nodes(cluster: LocalCluster, capsys: Shown) -> None:
     assert main(["cluster", "status", "--folder", str(cluster.folder)]) == 0
     out = capsys.readouterr().out
-    for words in (cluster.ray_address, cluster.jobs_address, cluster.mlflow_uri, "head       1 CPUs, alive", "node-1"):
+    for words in (cluster.ray_address, cluster.jobs_address, cluster.mlflow_uri, "head       2 CPUs, alive", "node-1"):
         assert words in out
     assert cluster.token not in out
     assert cluster.mlflow_password not in out

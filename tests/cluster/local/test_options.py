@@ -7,7 +7,7 @@ import pytest
 from cluster.local.options import PORTS, Options, backend_uri, claim_ports, without_password
 from cluster.local.start import up
 from cluster.local.state import ClusterError
-from tests.cluster.local.support import free_ports
+from tests.ports import free_ports
 
 
 @pytest.fixture

@@ -15,12 +15,11 @@ from cluster.jobs import versions
 from cluster.local.endpoints import fetch_json
 from cluster.local.nodes import known_nodes, node_environment, worker_command
 from cluster.local.processes import marked
-from cluster.local.start import up
 from cluster.local.state import LocalCluster
-from cluster.local.stop import down
 from dclf.data import write_shards
 from dclf.data.generator import generate
-from tests.cluster.local.support import free_ports, small
+from tests.ports import free_ports
+from tests.tune.commands.terminal import Terminal
 from tests.tune.study.processes import Processes, kill_tree
 from tests.tune.tracking.server import wait_until
 from tune.commands.main import main
@@ -34,16 +33,12 @@ model: {name: ddin}
 train: {epochs: 1, batch_size: 8}
 sweep: {storage: studies, sampler: random, scheduler: none, concurrency: 1}
 """
-SWEEP = ("sweep", "my.yaml", "--trials", "2")
+SWEEP = ("sweep", "my.yaml", "--trials", "1")
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    folder = tmp_path_factory.mktemp("jobs") / "cluster"
-    try:
-        yield up(small(cpus=2), folder)
-    finally:
-        down(folder)
+def cluster(shared_cluster: LocalCluster) -> LocalCluster:
+    return shared_cluster
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +82,7 @@ def test_a_submitted_sweep_finishes(cluster: LocalCluster, project: Path, dclf: 
     assert "best validation WF1" in out
     assert out.index("node is ready") < out.index("gammas")
     [study] = [study for study in list_studies(str(project / "studies")) if study["name"] == "gammas"]
-    assert study["trials"]["complete"] == 2
+    assert study["trials"]["complete"] == 1
     assert not list((project / "studies").glob(".nodes-*"))
     job = jobs_of(dclf)["first"]
     assert job["state"] == "SUCCEEDED"
@@ -98,12 +93,23 @@ def test_a_submitted_sweep_finishes(cluster: LocalCluster, project: Path, dclf: 
 
 
 def assert_no_secret(cluster: LocalCluster) -> None:
-    """Neither in what the Jobs API tells, nor on any command line."""
+    """Neither in what the Jobs API tells, nor in what MLflow has of any run, on any command line or in any log."""
     told = json.dumps(fetch_json(f"{cluster.jobs_address}/api/jobs/", bearer=cluster.token))
     lines = "\n".join(" ".join(process.cmdline()) for process in marked(cluster.mark))
+    runs = (cluster.folder / "mlflow.db").read_bytes().decode(errors="replace")
+    folders = (cluster.folder / "logs", Path(cluster.sockets) / "session_latest" / "logs")
+    logs = [path.read_text(errors="replace") for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert "gamma_ca" in runs
+    assert len(logs) > 10
     for secret in (cluster.token, cluster.mlflow_password):
-        assert secret not in told
-        assert secret not in lines
+        assert not [text for text in (told, lines, runs, *logs) if secret in text]
+
+
+def test_a_report_is_written_by_the_head_alone(project: Path, dclf: Dclf) -> None:
+    code, out, _ = dclf("submit", "--", "report", "gammas", "--storage", "studies", "--out", "paper")
+    assert code == 0, out
+    assert "the head node is ready" in out
+    assert (project / "paper" / "report.html").is_file()
 
 
 def test_the_exit_code_and_the_reason_come_back(dclf: Dclf) -> None:
@@ -129,6 +135,14 @@ def test_a_wrong_token_is_refused(dclf: Dclf, cluster: LocalCluster, monkeypatch
         monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
         assert main(command) == 1
     assert dclf("jobs", "--address", cluster.jobs_address)[0] == 0, "the local cluster's own token is known"
+
+
+def test_without_a_token_it_is_asked_for(
+    dclf: Dclf, cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["submit", "--folder", "none", "--address", cluster.jobs_address, "--", *SWEEP]) == 1
+    assert "the token is needed; put the cluster's into RAY_AUTH_TOKEN" in capsys.readouterr().err
 
 
 def test_nobody_at_the_address(dclf: Dclf) -> None:
@@ -172,19 +186,26 @@ def test_a_job_goes_on_without_its_follower_and_can_be_stopped(
     assert follower.end() == 130
     assert "the job goes on; dclf logs long -f follows it, dclf stop long stops it" in follower.output
     assert jobs_of(dclf)["long"]["state"] == "RUNNING"
+    for answer, code, told in (("d", 0, "the job goes on"), ("s", 0, "job long stopped")):
+        terminal = Terminal(project, processes.environment, "logs", "long", "-f", "--folder", str(cluster.folder))
+        terminal.wait_for("study long")
+        terminal.type("\x03")
+        terminal.wait_for("stop the job long, or detach from it? [s/D]")
+        terminal.type(f"{answer}\n")
+        terminal.wait_for(told)
+        assert terminal.end() == code
     code, _, err = dclf("stop", "long")
     assert code == 0
-    assert "job long stopped" in err
-    assert "dclf submit -- resume long" in err
+    assert f"go on with: dclf submit -- resume long --storage {project / 'studies'}" in err
     assert dclf("logs", "long", "-f")[0] == 143
     assert not [process for process in marked(cluster.mark) if "tune.commands.job_entry" in process.cmdline()]
 
 
 @pytest.fixture
 def blind_node(cluster: LocalCluster, project: Path, tmp_path: Path) -> Iterator[str]:
-    """A third node, which sees a folder of its own where the others see the studies."""
+    """A third node, which sees folders of its own where the others see shards and studies."""
     (project / "studies").mkdir(exist_ok=True)
-    hide = f"mount -t tmpfs tmpfs {project / 'studies'}"
+    hide = " && ".join(f"mount -t tmpfs tmpfs {project / place}" for place in ("studies", "shards"))
     inside = ["unshare", "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh"]
     if os.geteuid() or subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a node with a file system of its own needs the rights of root")
@@ -204,10 +225,11 @@ def blind_node(cluster: LocalCluster, project: Path, tmp_path: Path) -> Iterator
         node.wait()
 
 
-def test_a_node_with_other_storage_is_named_and_nothing_starts(dclf: Dclf, project: Path, blind_node: str) -> None:
+def test_a_node_with_other_folders_is_named_and_nothing_starts(dclf: Dclf, project: Path, blind_node: str) -> None:
     code, out, _ = dclf("submit", "--", *SWEEP, "--name", "unshared")
     assert code == 2
     assert f"node {blind_node}: sweep.storage: {project / 'studies'} is not the folder that the head node sees" in out
+    assert f"node {blind_node}: data.shards: cannot read {project / 'shards'}" in out
     assert "node head" not in out
     assert "mount the same folder on every node" in out
     assert not (project / "studies" / "unshared").exists()

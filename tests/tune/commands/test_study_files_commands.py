@@ -70,7 +70,11 @@ def test_a_dry_run_says_what_would_be_trained(shards: str, capsys: pytest.Captur
         (["--trials", "3"], ["--trials: is for searches; a comparison trains every variant to its end with --seeds"]),
         (
             ["--only", "tabel4", "--seeds", "0", "--train.epochz", "3"],
-            ["--only: must be among table1, table3, table4", "--seeds: must be at least 1", "train.epochz: unknown key"],
+            [
+                "--only: must be among table1, table3, table4",
+                "--seeds: must be at least 1",
+                "train.epochz: unknown key",
+            ],
         ),
     ],
 )

@@ -1,0 +1,64 @@
+"""A command that is to run as a job, with the places of its data and results made absolute.
+
+A job works in a copy of the folder it was submitted from, which is deleted with it. A relative place would be in that
+copy; so all places of data and results are made absolute, as seen from the folder of submission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.jobs.node_check import Needs
+from tune.tracking.address import resolve_tracking_uri
+
+
+@dataclass(frozen=True)
+class JobCommand:
+    """A command that was understood.
+
+    Attributes:
+        words: with absolute places and, where it makes a study, with that study's name.
+        study: the name of its study; empty where it has none, or several.
+        needs: what the nodes must be able to do.
+        tracking: the tracking URI it was given; empty where the cluster's environment decides. May hold a password.
+        files: configuration files that it reads.
+        run: id or name of the run that it goes on with or scores; what that needs is known to the tracking store.
+        again: words of a job that goes on with it where it is cut short; empty where there is none.
+        tracks: whether it reads or writes runs.
+    """
+
+    words: tuple[str, ...]
+    study: str
+    needs: Needs
+    tracking: str = field(default="", repr=False)
+    files: tuple[Path, ...] = ()
+    run: str = ""
+    again: tuple[str, ...] = ()
+    tracks: bool = True
+
+
+def placed(arguments: Sequence[str], values: Mapping[str, str], short: Mapping[str, str] | None = None) -> list[str]:
+    """The arguments with these values, whatever was there for them before, at their end.
+
+    Args:
+        arguments: of a command.
+        values: option without dashes -> value.
+        short: option -> the other word for it, with dashes.
+    """
+    replaced = {f"--{key}" for key in values} | {word for key, word in (short or {}).items() if key in values}
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        option, equals, _ = word.partition("=")
+        if option not in replaced:
+            kept.append(word)
+        elif not equals:
+            next(words, None)
+    return [*kept, *(part for key, value in values.items() for part in (f"--{key}", value))]
+
+
+def absolute_database(uri: str) -> str:
+    """A relative SQLite file is a place as well; any other URI, and none at all, as it is."""
+    return resolve_tracking_uri(uri) if uri.startswith("sqlite:") else uri
