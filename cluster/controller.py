@@ -41,8 +41,8 @@ class Announcer(UserCallback):
             self._sender.send("restart", self._failures)
 
 
-class HandleSender(ControllerCallback):
-    """Sends ``controller``: the actor's own handle, so that the driver can end the run.
+class GroupSender(ControllerCallback):
+    """Sends ``controller``, the actor's own handle, so that the driver can end the run, and ``workers``, their number.
 
     Ray Train itself ends a run on SIGINT only, only from the main thread, and then tells nobody.
     """
@@ -54,6 +54,10 @@ class HandleSender(ControllerCallback):
         """Pass on the handle."""
         handle: bytes = cloudpickle.dumps(ray.get_runtime_context().current_actor)  # type: ignore[no-untyped-call]
         self._sender.send("controller", base64.b64encode(handle).decode())
+
+    def before_controller_execute_resize_decision(self, resize_decision: Any) -> None:
+        """Pass on how many workers are about to be started."""
+        self._sender.send("workers", resize_decision.num_workers)
 
 
 def handle_from(body: str) -> Any:

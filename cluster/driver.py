@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 from ray.train import TrainingFailedError
 from ray.train.v2.api.result import Result
 from ray.train.v2.torch.torch_trainer import TorchTrainer
@@ -25,10 +25,11 @@ ABORT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the caller wants to hear, in its own thread: finished epochs, and the number of restarts so far."""
+    """What the caller wants to hear, in its own thread: finished epochs, restarts so far, and numbers of workers."""
 
     epoch: Callable[[EpochReport], None]
     restart: Callable[[int], None]
+    workers: Callable[[int], None]
 
 
 class Driver:
@@ -45,6 +46,7 @@ class Driver:
         self._hooks = hooks
         self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._controller: Any = None
+        self._workers = 0
 
     def run(self, make: Callable[[Sender], TorchTrainer]) -> Result:
         """Build the trainer, given the way back to here, and fit it.
@@ -80,14 +82,22 @@ class Driver:
 
     def _hear(self, kind: str, body: Any) -> None:
         if kind == "failed":
-            raise explained(body, self.restarts) if isinstance(body, TrainingFailedError) else body
+            raise explained(body, self.restarts) if isinstance(body, TrainingFailedError | RayActorError) else body
         if kind == "controller":
             self._controller = handle_from(body)
         elif kind == "restart":
             self.restarts = body
             self._hooks.restart(body)
+        elif kind == "workers":
+            self._resized(body)
         else:
             self._hooks.epoch(EpochReport(**body))
+
+    def _resized(self, workers: int) -> None:
+        """Tell only of other numbers than the one before."""
+        before, self._workers = self._workers, workers
+        if before not in (0, workers):
+            self._hooks.workers(workers)
 
     def _abort(self, thread: threading.Thread) -> None:
         """End the workers if the run still goes on."""

@@ -6,7 +6,7 @@ import errno
 import pickle
 from collections.abc import Iterable, Mapping
 
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -43,8 +43,13 @@ def portable(error: Exception) -> Exception:
     return error.with_traceback(None)
 
 
-def explained(error: TrainingFailedError, restarts: int) -> BaseException:
+def explained(error: TrainingFailedError | RayActorError, restarts: int) -> BaseException:
     """What to raise on the driver: a worker's own error as it was, anything else as a TrainingError."""
+    if isinstance(error, RayActorError):
+        return TrainingError(
+            f"the cluster lost the process that led the training ({_first_line(error)}); see that the cluster is up "
+            "(`ray status`), then resume the run to go on from its last epoch"
+        )
     while isinstance(error, ControllerError):
         if not isinstance(error.controller_failure, TrainingFailedError):
             return _of_controller(error.controller_failure)

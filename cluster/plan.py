@@ -73,7 +73,7 @@ def plan_training(config: Config, resources: ClusterResources) -> TrainingPlan:
     train = config.train
     device = _device(train, resources)
     low, high = train.worker_range
-    fitting = _most_workers(train, resources, device)
+    fitting = workers_beside_reading(resources, train.cpus_per_worker, on_gpu=device == "gpu")
     if fitting < low:
         raise PlanError(_too_small(train, resources, device))
     most = min(high, fitting)
@@ -116,19 +116,19 @@ def _device(train: TrainConfig, resources: ClusterResources) -> Literal["cpu", "
             "train.device: gpu needs a GPU for each worker, the cluster has none; use train.device auto or cpu, or "
             "connect to a cluster with GPUs"
         )
-    enough = _most_workers(train, resources, "gpu") >= train.worker_range[0]
+    enough = workers_beside_reading(resources, train.cpus_per_worker, on_gpu=True) >= train.worker_range[0]
     return "gpu" if train.device == "gpu" or (train.device == "auto" and enough) else "cpu"
 
 
-def _most_workers(train: TrainConfig, resources: ClusterResources, device: str) -> int:
+def workers_beside_reading(resources: ClusterResources, cpus_per_worker: int, *, on_gpu: bool) -> int:
     """How many workers the cluster holds while ``READ_CPUS`` whole CPU slots stay free, wherever Ray puts them."""
-    places = sum(_places(node, train.cpus_per_worker, device) for node in resources.nodes)
-    return max(0, min(places, (resources.cpus - READ_CPUS) // train.cpus_per_worker))
+    places = sum(_places(node, cpus_per_worker, on_gpu=on_gpu) for node in resources.nodes)
+    return max(0, min(places, (resources.cpus - READ_CPUS) // cpus_per_worker))
 
 
-def _places(node: Node, cpus_per_worker: int, device: str) -> int:
+def _places(node: Node, cpus_per_worker: int, *, on_gpu: bool) -> int:
     places = floor(node.cpus) // cpus_per_worker
-    return min(places, floor(node.gpus)) if device == "gpu" else places
+    return min(places, floor(node.gpus)) if on_gpu else places
 
 
 def _too_small(train: TrainConfig, resources: ClusterResources, device: str) -> str:
@@ -148,6 +148,8 @@ def _too_small(train: TrainConfig, resources: ClusterResources, device: str) -> 
 def _notes(train: TrainConfig, resources: ClusterResources, most: int) -> Iterator[str]:
     low, high = train.worker_range
     if most < high:
-        yield f"at most {most} of the {high} workers asked for fit the cluster and leave a CPU slot for reading"
+        yield f"at most {most} of the {high} workers asked for fit the cluster now and leave a CPU slot for reading"
+    if train.placement == "spread" and most > 1 and len(resources.nodes) == 1:
+        yield "train.placement spread has one machine only"
     if resources.busy_cpus > resources.cpus - low * train.cpus_per_worker - READ_CPUS:
         yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: the run waits until enough are free"

@@ -103,6 +103,12 @@ def _start(num_cpus: int, shared_bytes: int, *, verbose: bool, dashboard: bool) 
 
 
 def _join(address: str, *, verbose: bool) -> None:
+    if address.startswith(("http://", "https://")):
+        raise ConnectionError(
+            f"{address}: must be the address of a Ray cluster, HOST:PORT with port 6379 unless the head was told "
+            "otherwise, is that of a dashboard, which takes jobs; run the command there: `dclf submit --address URL -- "
+            "COMMAND`"
+        )
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=verbose, logging_level=logging.INFO if verbose else logging.ERROR)

@@ -10,8 +10,9 @@ from typing import Any
 from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
-from cluster.controller import Announcer, HandleSender
+from cluster.controller import Announcer, GroupSender
 from cluster.driver import Driver, Hooks
+from cluster.elastic import ElasticTorchTrainer
 from cluster.events import Sender
 from cluster.plan import CHECKPOINTS_KEPT, TrainingPlan, plan_training
 from cluster.resources import cluster_resources
@@ -26,6 +27,8 @@ __all__ = ["Terminated", "TrainingOutcome", "train_on_ray"]
 
 START_ATTEMPTS = 3
 """How often Ray Train may fail to start the workers, a minute each, before the run is given up."""
+RESIZE_SECONDS = 60.0
+"""How often an elastic run looks for slots that came or went; taking them up repeats the running epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,7 @@ def train_on_ray(
     run_name: str,
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_restart: Callable[[int], None] | None = None,
+    on_workers: Callable[[int], None] | None = None,
     resume_from: str | None = None,
     score: Sequence[str] = ("val", "test"),
 ) -> TrainingOutcome:
@@ -59,6 +63,7 @@ def train_on_ray(
         run_name: folder of the run's checkpoints in ``train.storage``.
         on_epoch: called in this thread for every finished epoch.
         on_restart: called in this thread with the number of restarts so far.
+        on_workers: called in this thread with the number of workers whenever an elastic run goes on with another one.
         resume_from: checkpoint to go on from, a path or URI; where the run's folder already holds checkpoints of its
             own, the latest of them is preferred.
         score: the splits on which the best epoch's model is scored at the end.
@@ -79,7 +84,7 @@ def train_on_ray(
         resume_from=resume_from,
         score=list(score),
     )
-    driver = Driver(Hooks(on_epoch or _ignore, on_restart or _ignore))
+    driver = Driver(Hooks(on_epoch or _ignore, on_restart or _ignore, on_workers or _ignore))
     with sigterm_raises():
         result = driver.run(run.trainer)
     assert result.return_value is not None, "every worker returns its final report"
@@ -105,7 +110,9 @@ class _Run:
 
     def trainer(self, sender: Sender) -> TorchTrainer:
         slots = {"CPU": float(self.plan.cpus_per_worker), "GPU": float(self.plan.gpus_per_worker)}
-        return TorchTrainer(
+        low, high = self.config.train.worker_range
+        made = ElasticTorchTrainer if low < high else TorchTrainer
+        return made(
             work,
             train_loop_config={
                 "config": self._worker_config().to_dict(),
@@ -113,16 +120,19 @@ class _Run:
                 "score": self.score,
             },
             scaling_config=ScalingConfig(
-                num_workers=self.plan.workers if self.plan.elastic else self.plan.workers[1],
+                # An elastic run also takes up machines that the cluster has not got yet.
+                num_workers=(low, high) if low < high else high,
                 use_gpu=self.plan.device == "gpu",
                 resources_per_worker={name: count for name, count in slots.items() if count},
+                placement_strategy=self.config.train.placement.upper(),
+                elastic_resize_monitor_interval_s=RESIZE_SECONDS,
             ),
             run_config=self._run_config(sender),
         )
 
     def _run_config(self, sender: Sender) -> RunConfig:
         max_failures = self.config.train.max_failures
-        callbacks: list[Any] = [Announcer(sender, max_failures), HandleSender(sender)]
+        callbacks: list[Any] = [Announcer(sender, max_failures), GroupSender(sender)]
         return RunConfig(
             name=self.name,
             storage_path=self.folder.root,

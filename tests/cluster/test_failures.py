@@ -66,3 +66,11 @@ def test_workers_that_cannot_start_point_to_the_cluster() -> None:
     told = explained(ControllerError(RuntimeError("no placement group")), 0)
     assert isinstance(told, TrainingError)
     assert "could not be started" in str(told)
+
+
+def test_a_cluster_that_is_gone_is_told_with_the_remedy() -> None:
+    # The controller's own end: the head's processes were killed, or the driver's node.
+    told = explained(ActorDiedError(), 0)
+    assert isinstance(told, TrainingError)
+    assert "the cluster lost the process that led the training" in str(told)
+    assert "resume the run" in str(told)

@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from cluster.resources import ClusterResources
-from cluster.session import ray_session
+from cluster.session import _join, ray_session
 
 # Ray warns of deprecations of its own.
 pytestmark = pytest.mark.ray
@@ -82,3 +82,8 @@ def test_no_cluster_at_the_address_is_told_with_the_remedy() -> None:
     assert refused.returncode != 0
     assert "cannot join the Ray cluster at '127.0.0.1:1'" in refused.stderr
     assert "check the address" in refused.stderr
+
+
+def test_a_dashboard_is_told_from_a_cluster() -> None:
+    with pytest.raises(ConnectionError, match=r"HOST:PORT .* `dclf submit --address URL -- COMMAND`"):
+        _join("http://127.0.0.1:8265", verbose=False)

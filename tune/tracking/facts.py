@@ -12,6 +12,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from cluster.machine import machine_gpus
 from tune.tracking.redact import without_secrets
 
 _PACKAGES = ("dclf", "torch", "ray", "mlflow", "numpy", "pyarrow")
@@ -71,10 +72,12 @@ def _cpu_model() -> str:
 
 
 def _gpus() -> str:
-    import torch  # noqa: PLC0415 - whoever trains has it loaded; others need not
+    if not machine_gpus():
+        return "none"
+    import torch  # noqa: PLC0415 - a second and a half, for those who have a GPU
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return ", ".join(names) or "none"
+    return ", ".join(names)
 
 
 def _who() -> dict[str, str]:

@@ -1,0 +1,46 @@
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.nodes.two_nodes import TwoNodes
+from tests.tune.study.processes import Processes
+from tests.tune.tracking.server import wait_until
+from tune.tracking.store import connect
+
+
+@pytest.fixture(autouse=True)
+def no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="package")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    """One for all tests of this folder; whoever kills a node puts another in its place."""
+    own = Processes({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+    made = TwoNodes(tmp_path_factory.mktemp("nodes"), own)
+    try:
+        made.start()
+        yield made
+        made.end()
+        wait_until(own.all_gone, 60)
+    finally:
+        made.end()
+        own.end()
+
+
+@pytest.fixture(scope="package")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with MLflow's tables, which take seconds to make."""
+    file = tmp_path_factory.mktemp("empty-store") / "mlflow.db"
+    connect(f"sqlite:///{file}", "Default")
+    return file
+
+
+@pytest.fixture
+def uri(empty_store: Path, tmp_path: Path) -> str:
+    """Of an MLflow store of the test's own."""
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"

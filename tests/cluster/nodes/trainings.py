@@ -1,0 +1,46 @@
+"""Trainings on a cluster that says what happens: ``python -m tests.cluster.nodes.trainings ADDRESS RUNS``.
+
+RUNS is JSON, a list of a run's name and its configuration. Every line of the output is JSON: an epoch with the nodes
+its workers are on, or the run's scores.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+import ray
+
+from cluster.session import ray_session
+from cluster.training import train_on_ray
+from dclf.config import Config
+from dclf.training.reports import EpochReport
+
+
+def main(address: str, runs: str) -> None:
+    with ray_session(address):
+        for name, config in json.loads(runs):
+            outcome = train_on_ray(Config.from_dict(config), run_name=name, on_epoch=lambda report: say(report, name))  # noqa: B023 - called at once
+            say_line(run=name, splits={split: each.scores for split, each in outcome.final.splits.items()})
+
+
+def say(report: EpochReport, name: str) -> None:
+    """Without the seconds, which differ from run to run."""
+    say_line(run=name, epoch=replace(report, seconds=0.0).to_dict(), nodes=nodes_of_workers())
+
+
+def say_line(**content: Any) -> None:
+    print(json.dumps(content), flush=True)
+
+
+def nodes_of_workers() -> list[str]:
+    """The node of every training worker that is alive."""
+    return sorted(
+        actor["Address"]["NodeID"]
+        for actor in ray._private.state.actors(actor_state_name="ALIVE").values()
+        if "RayTrainWorker" in actor["ActorClassName"]
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

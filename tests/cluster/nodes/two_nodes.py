@@ -1,0 +1,86 @@
+"""A head and a worker node of two CPU slots each, which may be killed and started again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from tests.tune.study.processes import Processes
+from tests.tune.study.ray_nodes import Nodes
+
+CPUS = 2
+
+
+class TwoNodes:
+    """A cluster as ``benchmarks.soak`` and the tests of lost nodes need it.
+
+    Args:
+        folder: for the nodes' logs.
+        processes: marks all of them and the drivers; its environment names the token.
+
+    Attributes:
+        lost: worker nodes so far.
+    """
+
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self.processes = processes
+        self.lost = 0
+        self._nodes = Nodes(folder, processes)
+
+    @property
+    def address(self) -> str:
+        return self._nodes.address
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self.processes.environment
+
+    def start(self) -> None:
+        """A head, at an address of its own, and a worker."""
+        self._head = self._nodes.head(CPUS)
+        self.return_worker()
+
+    def lose_worker(self) -> None:
+        """SIGKILL to all its processes."""
+        self._nodes.kill(self._worker)
+        self.lost += 1
+
+    def return_worker(self) -> None:
+        """Another worker node joins."""
+        self._worker = self._nodes.add(CPUS)
+
+    def replace_node(self) -> None:
+        """The worker is lost and another one joins."""
+        self.lose_worker()
+        self.return_worker()
+
+    def lose_head(self) -> None:
+        """SIGKILL to all processes of the head; the worker is of no use without it."""
+        self._nodes.kill(self._head)
+        self._nodes.kill(self._worker)
+
+    def running(self, title: str) -> tuple[int, int]:
+        """How many processes with this in their title are on the head and on the worker."""
+        head, worker = ([_title(child) for child in _below(node)] for node in (self._head, self._worker))
+        return sum(title in each for each in head), sum(title in each for each in worker)
+
+    def figures(self) -> dict[str, float]:
+        """Nothing beside what a soak measures of itself."""
+        return {}
+
+    def end(self) -> None:
+        self._nodes.end()
+
+
+def _below(node: psutil.Process) -> list[psutil.Process]:
+    try:
+        return node.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
