@@ -2,9 +2,9 @@
 
 A segment's name says where it begins and ends and which driver's turn it is from, such as
 ``000000000000-000000000512-1700000000000``; every driver that takes the study over has a later turn than any before it,
-see ``tune.study.claims``. What the file holds is the chain of segments from 0 on in which turns never fall and that
-reaches the latest turn: whatever a driver that was thought lost still uploads behind the place where another one took
-over has no part in it.
+see ``tune.study.claims``. The first segment of a turn holds the whole file, and the file is the segments of the latest
+turn, one behind the other: whatever a driver that was thought lost still uploads or deletes is of its own turn, and has
+no part in the file.
 
 Every ``MERGED`` segments become one, and so do as many of those: a file of n appends is a few times log n objects.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ class Segment:
     Attributes:
         start: its first byte.
         end: the byte behind its last.
-        turn: of the driver that uploaded it; of several merged ones the latest.
+        turn: of the driver that uploaded it.
     """
 
     start: int
@@ -55,21 +54,17 @@ class Segment:
 
 def chain(found: Iterable[Segment]) -> list[Segment]:
     """The segments that make up the file, in order."""
-    following: dict[int, list[tuple[Segment, tuple[int, int]]]] = defaultdict(list)
-    beyond: dict[Segment, Segment | None] = {}
-    for segment in sorted(found, key=lambda segment: -segment.start):
-        options = [(reach, other) for other, reach in following[segment.end] if other.turn >= segment.turn]
-        # Of two that reach equally far the longer one: it merges others.
-        reach, beyond[segment] = max(
-            options, key=lambda option: (option[0], option[1].end), default=((segment.turn, segment.end), None)
-        )
-        following[segment.start].append((segment, reach))
-    first = max(following[0], key=lambda option: (option[1], option[0].end), default=None)
+    known = list(found)
+    turn = max((segment.turn for segment in known), default=0)
+    longest: dict[int, Segment] = {}
+    # Of two that begin at the same place the longer one merges others, which may not have been deleted yet.
+    for segment in sorted(segment for segment in known if segment.turn == turn):
+        longest[segment.start] = segment
     made: list[Segment] = []
-    place = None if first is None else first[0]
+    place = longest.get(0)
     while place is not None:
         made.append(place)
-        place = beyond[place]
+        place = longest.get(place.end)
     return made
 
 
@@ -87,13 +82,13 @@ class SegmentedFile:
         self._merged = merged
         self._remote = remote
         self._chain: list[Segment] = []
-        self._levels: list[int] = []
+        self._levels: list[int] = []  # of the segments behind the turn's first one
         self._note = local.with_name(f".{local.name}.sent")
 
     @property
     def turn(self) -> int:
-        """The latest turn that any segment is from."""
-        return max((segment.turn for segment in self._chain), default=0)
+        """The turn that the segments are from; 0 where there are none."""
+        return self._chain[-1].turn if self._chain else 0
 
     @property
     def unsent(self) -> int:
@@ -110,10 +105,9 @@ class SegmentedFile:
             The file in which a stretch was set aside that another driver has overtaken; None where there was none.
         """
         self._chain = chain(segment for name in names if (segment := Segment.of(name)) is not None)
-        self._levels = [0] * len(self._chain)
-        known = self._known()
-        # Where a later driver's segments begin before the end of what is known, they are read again from there on.
-        start = next((s.start for s in self._chain if s.end > known[0] or s.turn > known[1]), self._end)
+        self._levels = []
+        end, turn = self._known()
+        start = next((s.start for s in self._chain if s.end > end or s.turn != turn), self._end)
         wanted = [segment for segment in self._chain if segment.start >= start]
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             content = b"".join(pool.map(lambda segment: self._remote.read_bytes(segment.name), wanted))
@@ -124,10 +118,14 @@ class SegmentedFile:
     def push(self, turn: int) -> int:
         """Upload what was appended, up to the last whole line; how many bytes that was."""
         content = self._tail()
-        if content:
-            self._put(Segment(self._end, self._end + len(content), turn), content)
+        if not content:
+            return 0
+        if turn == self.turn:
+            self._append(Segment(self._end, self._end + len(content), turn), content)
             self._merge()
-            self._keep_known()
+        else:
+            self._begin(turn, self._end + len(content))
+        self._keep_known()
         return len(content)
 
     @property
@@ -162,13 +160,21 @@ class SegmentedFile:
             file.write(content)
         return aside
 
-    def _put(self, segment: Segment, content: bytes) -> None:
+    def _begin(self, turn: int, end: int) -> None:
+        """Upload the whole file as the first segment of a turn, and delete what it replaces."""
+        first = Segment(0, end, turn)
+        self._remote.write_bytes(first.name, self._between(0, end))
+        earlier, self._chain = self._chain, [first]
+        for segment in earlier:
+            self._remote.delete(segment.name)
+
+    def _append(self, segment: Segment, content: bytes) -> None:
         self._remote.write_bytes(segment.name, content)
         self._chain.append(segment)
         self._levels.append(0)
 
     def _merge(self) -> None:
-        """Make one of the last segments while there are enough of a level."""
+        """Make one of the last segments while there are enough of a level; the turn's first one is never among them."""
         count = self._merged
         while len(self._levels) >= count and len(set(self._levels[-count:])) == 1:
             parts = self._chain[-count:]

@@ -123,17 +123,30 @@ def test_a_line_that_is_not_ended_waits(tmp_path: Path) -> None:
 def test_many_appends_are_few_objects(tmp_path: Path) -> None:
     machine = Machine(tmp_path, "one", MERGED)
     machine.take()
-    for number in range(4 * MERGED + 1):
+    for number in range(4 * MERGED + 3):
         machine.write(f"line {number}")
         machine.push()
-    assert len(machine.remote.files()) == 5
+    # The first, four merged ones, and the last two.
+    assert len(machine.remote.files()) == 1 + 4 + 2
     assert fresh(tmp_path) == machine.content
 
 
+def test_another_turn_begins_with_the_whole_file(tmp_path: Path) -> None:
+    first, second = Machine(tmp_path, "first"), Machine(tmp_path, "second")
+    first.take()
+    for number in range(5):
+        first.write(f"line {number}")
+        first.push()
+    second.take()
+    second.write("here I am")
+    second.push()
+    assert [Segment.of(name) for name in second.remote.files()] == [Segment(0, len(second.content), second.turn)]
+
+
 def test_segments_that_were_merged_and_not_yet_deleted_do_not_matter() -> None:
-    parts = [Segment(number, number + 1, 1) for number in range(4)]
-    assert chain([*parts, Segment(0, 3, 1)]) == [Segment(0, 3, 1), parts[3]]
-    assert chain([*parts, Segment(0, 4, 1), Segment(2, 6, 2)]) == [*parts[:2], Segment(2, 6, 2)]
+    parts = [Segment(number, number + 1, 1) for number in range(5)]
+    assert chain([*parts, Segment(1, 4, 1)]) == [parts[0], Segment(1, 4, 1), parts[4]]
+    assert chain([*parts, Segment(0, 4, 2), Segment(4, 6, 2)]) == [Segment(0, 4, 2), Segment(4, 6, 2)]
     assert chain([Segment(4, 5, 1)]) == []
 
 
