@@ -43,7 +43,8 @@ from tune.search.settings import SweepSettings
 from tune.search.space import DEFAULT, Space
 from tune.study.child_writes import begun, child_tags, ended, epoch_write
 from tune.study.children import Children
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger, TrialRecord
 from tune.study.mend_optuna import frozen_trial
 from tune.study.optuna_state import JOURNAL, create_study, load_study

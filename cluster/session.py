@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import ray
+from ray.exceptions import RayError
 
 from cluster.machine import machine_cpus
 from cluster.resources import ClusterResources, cluster_resources
@@ -112,7 +113,7 @@ def _join(address: str, *, verbose: bool) -> None:
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=verbose, logging_level=logging.INFO if verbose else logging.ERROR)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, RayError) as error:
         raise ConnectionError(
             f"cannot join the Ray cluster at {address!r} ({error}); check the address (or RAY_ADDRESS), that the "
             "cluster is up (`ray status`) and RAY_AUTH_TOKEN its token, or leave the address out to work locally"

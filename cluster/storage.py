@@ -55,7 +55,7 @@ def checked_storage(
         folder = Folder.of(storage)
         if "memory" in storage.split("://")[:-1]:
             raise OSError("a memory:// store is seen by one process only, workers and driver are several")
-        _probe(folder)
+        prove_writable(folder)
         if folder.is_local and (free := shutil.disk_usage(folder.root).free) < needed:
             raise OSError(f"{needed >> 20} MiB must be free, {free >> 20} MiB are")
     if not resuming and folder.exists(f"{run_name}/{SNAPSHOT}"):
@@ -131,8 +131,12 @@ def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
         return checkpoints.load(Path(folder))
 
 
-def _probe(folder: Folder) -> None:
-    """Write, measure and delete a file."""
+def prove_writable(folder: Folder) -> None:
+    """Write, measure and delete a file.
+
+    Raises:
+        OSError: one of these fails; pyarrow's and fsspec's own errors come as they are.
+    """
     if not folder.is_local:
         name = f".probe-{uuid4().hex}"
         folder.write_bytes(name, bytes(PROBE_BYTES))

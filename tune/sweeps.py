@@ -33,18 +33,20 @@ from tune.report.best import best_config, best_yaml
 from tune.report.facts import best_note
 from tune.report.ranking import best_trial
 from tune.search.checks import sweep_problems
-from tune.search.pruners import make_pruner
+from tune.search.pruners import deciding_epochs, make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.settings import SweepSettings
 from tune.search.space import Space, default_space
 from tune.settings import ConfigError
+from tune.study.definition import StudyDefinition
 from tune.study.engine import Engine
 from tune.study.evaluations import evaluate_models
-from tune.study.folder import StudyDefinition, StudyError, StudyFolder, require_new, study_exists
+from tune.study.folder import StudyFolder
 from tune.study.illustrator import Illustrator
 from tune.study.ledger import TrialRecord
 from tune.study.mend import mend
 from tune.study.optuna_state import create_study, load_study, open_study, reconcile
+from tune.study.places import StudyError, require_new, study_exists
 from tune.study.recorder import StudyRecorder
 from tune.study.sealed import score_sealed
 from tune.study.session import Session
@@ -292,6 +294,7 @@ class _Work:
             )
             if own
             else None,
+            decisions=tuple(deciding_epochs(self.settings, self.config.train.epochs)),
         )
         illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
         session.changed = illustrator.poke

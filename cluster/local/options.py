@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+import pyarrow as pa
+
 from cluster.local.state import LOOPBACK, ClusterError
+from cluster.storage import prove_writable
+from dclf.data.storage import Folder, is_remote, trouble_with
+from dclf.uris import secret_problem, without_secret
 
 PORTS = {"ray_port": 6379, "dashboard_port": 8265, "mlflow_port": 5000}
 """Where the servers listen by default, and from where on a free port is looked for."""
 TRIED_PORTS = 100
 DRIVERS = {"postgresql": "psycopg", "postgres": "psycopg"}
 """Database -> the package that MLflow's server reaches it with; others are left to MLflow to check."""
+CLIENTS = {"s3": ("boto3", "boto3"), "gs": ("google.cloud.storage", "google-cloud-storage")}
+"""Store -> the module, and the package with it, that MLflow's server reaches it with; others are left to MLflow."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ class Options:
         given = [port for port in ports.values() if port]
         if len(set(given)) < len(given):
             found.append("--ray-port, --dashboard-port and --mlflow-port: must differ")
-        return [*found, *_host_problems(self.host), *_backend_problems(self.mlflow_backend)]
+        found += [*_host_problems(self.host), *_backend_problems(self.mlflow_backend)]
+        return [*found, *_artifacts_problems(self.artifacts)]
 
 
 def claim_ports(options: Options) -> dict[str, int]:
@@ -118,6 +126,21 @@ def require_database(url: str) -> None:
         ) from error
 
 
+def require_artifacts(place: str) -> None:
+    """See that the store for artifacts can be written with this process's credentials, which the server inherits.
+
+    Raises:
+        ClusterError: it cannot.
+    """
+    if not is_remote(place):
+        return
+    try:
+        prove_writable(Folder.of(place))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        where = without_secret(place)
+        raise ClusterError(f"--artifacts: nothing can be kept at {where}: {trouble_with(error)}") from error
+
+
 def without_password(url: str, environment: Mapping[str, str] = os.environ) -> str:
     """The URL as it came from a command line; ``MLFLOW_BACKEND_STORE_URI`` where that is empty.
 
@@ -164,3 +187,21 @@ def _backend_problems(url: str) -> list[str]:
     if driver and scheme in DRIVERS and find_spec(driver) is None:
         return [f"--mlflow-backend: {scheme} needs the package {driver}; pip install 'dclf[postgres]'"]
     return []
+
+
+def _artifacts_problems(place: str) -> list[str]:
+    if not is_remote(place):
+        return []
+    if problem := secret_problem(place):
+        return [f"--artifacts: {problem}"]
+    module, package = CLIENTS.get(place.partition("://")[0], ("", ""))
+    if module and not _installed(module):
+        return [f"--artifacts: MLflow's server needs the package {package} for it; pip install {package}"]
+    return []
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is the package that it would be in
+        return False

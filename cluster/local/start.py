@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from cluster.local.endpoints import refuses_strangers
 from cluster.local.folder import exclusive
 from cluster.local.nodes import HEAD, has_agent, head_command, known_nodes, node_environment, worker_command
-from cluster.local.options import Options, claim_ports, free_port, is_free, require_database
+from cluster.local.options import Options, claim_ports, free_port, is_free, require_artifacts, require_database
 from cluster.local.processes import ended, marked, start, tail
 from cluster.local.state import FOLDER, TOKEN, ClusterError, LocalCluster, load_cluster, save_cluster, write_private
 from cluster.local.stop import clear
@@ -70,6 +70,7 @@ def _clear_remains(found: LocalCluster, tell: Tell) -> None:
 def _start(options: Options, folder: Path, tell: Tell) -> LocalCluster:
     ports = claim_ports(options)
     require_database(options.mlflow_backend)
+    require_artifacts(options.artifacts)
     ensure_user(folder)
     write_private(folder / TOKEN, f"{secrets.token_hex(32)}\n")
     cluster = LocalCluster(

@@ -23,7 +23,8 @@ from tune.search.overrides import apply
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
 from tune.settings import ConfigError, load_config
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
+from tune.study.places import StudyError
 from tune.study.population import nearest
 from tune.sweeps import Study, resume, sweep
 from tune.tracking.store import open_client

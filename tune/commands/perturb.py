@@ -167,7 +167,7 @@ def _perturb_run(options: Namespace, settings: PerturbationSettings) -> int:
 @contextmanager
 def _studies_named(storage: str) -> Iterator[None]:
     """Who mistypes a study's name is told the studies too, where no run has it."""
-    from tune.study.folder import study_names  # noqa: PLC0415 - help does not wait
+    from tune.study.places import study_names  # noqa: PLC0415 - help does not wait
     from tune.tracking.trouble import UnknownRunError  # noqa: PLC0415
 
     try:

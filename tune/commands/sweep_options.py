@@ -14,7 +14,7 @@ from tune.commands.options import add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.config_files import ConfigError, preset_names, suggestion
 from tune.search.settings import SweepSettings
-from tune.study.folder import StudyError, require_new
+from tune.study.places import StudyError, require_new
 
 ALIASES = {
     "--trials": "sweep.trials",

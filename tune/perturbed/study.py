@@ -42,8 +42,9 @@ from tune.perturbed.view import NoPerturbationView, PerturbationView
 from tune.report.comparison.variants import is_comparison
 from tune.search.overrides import apply
 from tune.study.child_writes import child_name
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.parent import PARENT_NOTE, parent_id
+from tune.study.places import StudyError
 from tune.study.tidy import has_checkpoint
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import RUNS_FOLDER, TrackingError, resolve_tracking_uri

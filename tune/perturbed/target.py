@@ -8,7 +8,7 @@ from typing import Literal
 
 from tune.config_files import ConfigError, preset_names
 from tune.study.children import STUDY_TAG
-from tune.study.folder import StudyError, study_exists
+from tune.study.places import StudyError, study_exists
 from tune.tracking.address import resolve_tracking_uri, sqlite_path
 
 Target = Literal["run", "study", "config"]

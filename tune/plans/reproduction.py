@@ -17,7 +17,8 @@ from tune.report.best import trial_config
 from tune.search.checks import sweep_problems
 from tune.search.settings import SweepSettings
 from tune.settings import read_config
-from tune.study.folder import StudyFolder, study_exists
+from tune.study.folder import StudyFolder
+from tune.study.places import study_exists
 from tune.study.reuse import FinishedTrainings, training_hash
 
 SHARED = {"table6": "table3", "table7": "table3", "figure3": "table3"}

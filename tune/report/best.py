@@ -11,8 +11,9 @@ import yaml
 from dclf.config import Config
 from tune.report.ranking import best_trial, listed
 from tune.report.scores import scores_of
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
+from tune.study.places import StudyError
 
 
 def best_config(folder: StudyFolder) -> Config:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dclf.data.errors import DataError
 from dclf.data.manifest import Manifest, read_manifest
-from tune.study.folder import StudyDefinition
+from tune.study.definition import StudyDefinition
 
 GENERATED = "generated-"
 

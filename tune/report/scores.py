@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tune.study.folder import StudyDefinition
+from tune.study.definition import StudyDefinition
 
 _LABELS = {"wf1": "validation WF1", "wa": "validation WA"}
 _PER_CLASS = {"f1": "validation F1", "accuracy": "validation accuracy"}

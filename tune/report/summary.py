@@ -12,8 +12,9 @@ from tune.report.progress import Progress, failures, progress_of
 from tune.report.ranking import base_trial, best_trial, pareto, top_trials
 from tune.report.scores import scores_of
 from tune.report.table import trial_seconds
-from tune.study.folder import StudyFolder, study_names
+from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
+from tune.study.places import study_names
 
 
 def list_studies(storage: Path | str) -> list[dict[str, Any]]:

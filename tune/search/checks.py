@@ -14,7 +14,7 @@ from tune.search.samplers import sampler_problems
 from tune.search.settings import SweepSettings
 from tune.search.space import Space, default_space
 from tune.search.start_points import start_point_problems
-from tune.study.folder import StudyError, study_path
+from tune.study.places import StudyError, study_path
 
 OBJECTIVES = ("wf1", "wa")
 PER_CLASS = ("f1/", "accuracy/")

@@ -1,10 +1,13 @@
 """Pruners of Optuna: which trials are ended early.
 
-Intermediate values are the first objective's best value so far, reported after every epoch, counted from 1. The first
+Intermediate values are the first objective's best value so far, reported for every epoch, counted from 1. The first
 ``startup_trials`` trials are never ended: they are what later ones are compared with.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count, takewhile
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.study import Study
@@ -33,6 +36,24 @@ def make_pruner(settings: SweepSettings, epochs: int) -> BasePruner | None:
     else:
         halving = SuccessiveHalvingPruner(min_resource=grace, reduction_factor=REDUCTION)
     return SparingPruner(halving, settings.startup_trials)
+
+
+def deciding_epochs(settings: SweepSettings, epochs: int) -> Iterable[int]:
+    """Epochs after which a trial may be ended early, or go on from another one's state.
+
+    Args:
+        settings: scheduler and grace_epochs.
+        epochs: of a whole trial.
+    """
+    if settings.scheduler == "pbt":
+        return range(1, epochs + 1)
+    if make_pruner(settings, epochs) is None:
+        return ()
+    grace = max(settings.grace_epochs, 1)
+    if settings.scheduler == "median":
+        return range(grace, epochs + 1)
+    # Hyperband's brackets begin at different rungs of the same ladder.
+    return takewhile(lambda rung: rung <= epochs, (grace * REDUCTION**step for step in count()))
 
 
 class SparingPruner(BasePruner):

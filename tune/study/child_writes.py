@@ -8,7 +8,7 @@ from typing import Any
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.study.children import KIND_TAG, PARENT_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG
-from tune.study.folder import StudyDefinition
+from tune.study.definition import StudyDefinition
 from tune.study.ledger import TrialRecord
 from tune.tracking import records, writes
 from tune.tracking.ending import STATUS_TAG

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune.report.progress import worker_of
 from tune.study.doctor_files import file_findings, restarts
-from tune.study.folder import StudyError, StudyFolder, study_names
+from tune.study.folder import StudyFolder
 from tune.study.mend_children import ChildFindings, asked_metrics
 from tune.study.mend_finding import Finding, apply_fixes
 from tune.study.mend_optuna import optuna_findings
@@ -18,6 +18,7 @@ from tune.study.mend_scribe import Scribe
 from tune.study.mend_survey import survey
 from tune.study.optuna_state import mend_journal
 from tune.study.parent import PARENT_NOTE
+from tune.study.places import StudyError, study_names
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import Store, TrackingError, connect, resolve_tracking_uri, sqlite_path
 

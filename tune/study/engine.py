@@ -167,6 +167,7 @@ class Engine:
             number=number,
             seed=result["seed"],
             reports=reports_of(result),
+            curve=tuple(result["curve"]),
             values=tuple(result["values"]),
             seed_finished=result["seed_finished"],
         )

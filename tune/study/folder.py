@@ -10,75 +10,26 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
 
-from cluster.storage import StorageError
-from dclf.config import Config
-from dclf.data.storage import Folder, is_remote, trouble_with
-from tune.search.settings import SweepSettings
+from dclf.data.storage import is_remote
 from tune.study.claims import Claims
+from tune.study.definition import StudyDefinition
 from tune.study.ledger import Ledger
-from tune.study.mirror import Mirror, working_copies
+from tune.study.mirror import Mirror
+from tune.study.places import StudyError, answering, place_of, require_new, study_names, study_path
 from tune.study.remote_work import HeldElsewhereError, driving
 
 _BUDGET = "budget"
 """Kind of the ledger's notes on a changed budget."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-class StudyError(ValueError):
-    """A study that cannot be created, found or worked on; the message says why and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyDefinition:
-    """What a study was asked to do; never changes.
-
-    Attributes:
-        name: folder of the study, name of its MLflow parent run and of its Optuna study.
-        kind: ``sweep``, ``ablation``, ``grid``, or ``study`` for one that a study file describes.
-        config: base configuration as nested dictionaries, without passwords.
-        settings: the ``sweep`` section as nested dictionaries.
-        space: dotted key -> domain, the default space spelt out.
-        shards_sha256: hash of the shard set's manifest; the trials of one study see one data set.
-        created: ISO 8601 time.
-        versions: package -> version at creation.
-        variants: of a study file, in the order to report: mappings with ``name``, ``model`` (the base model),
-            ``params`` (as the trial's), ``reference`` (whether the model's others are compared with it) and
-            ``published`` (the paper's scores in percent); empty for anything else.
-        plan: of a study file: ``title``, ``paper`` (such as Table 4), ``layout``, ``evaluations``, ``source``.
-    """
-
-    name: str
-    kind: str = "sweep"
-    config: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    space: Mapping[str, Any] = field(default_factory=dict)
-    shards_sha256: str = ""
-    created: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    variants: Sequence[Mapping[str, Any]] = ()
-    plan: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def base(self) -> Config:
-        """The base configuration."""
-        return Config.from_dict(self.config)
-
-    @property
-    def sweep(self) -> SweepSettings:
-        """The sweep's settings."""
-        return SweepSettings.from_dict(self.settings)
 
 
 class StudyFolder:
@@ -103,7 +54,7 @@ class StudyFolder:
     def _read(self) -> None:
         self.ledger = Ledger(self.path / "ledger.jsonl")
         budgets = [note["settings"] for note in self.ledger.notes if note["kind"] == _BUDGET]
-        self.definition = _with_budget(self._asked, budgets[-1]) if budgets else self._asked
+        self.definition = self._asked.with_settings(budgets[-1]) if budgets else self._asked
 
     @property
     def address(self) -> str:
@@ -136,12 +87,12 @@ class StudyFolder:
             path.rename(path.with_name(f".{path.name}.deleted-{time.time_ns()}"))
         path.mkdir(parents=True, exist_ok=True)
         unfinished = path / "study.yaml.part"
-        unfinished.write_text(yaml.safe_dump(_plain(asdict(definition)), sort_keys=False), encoding="utf-8")
+        unfinished.write_text(definition.to_yaml(), encoding="utf-8")
         if is_remote(str(storage)):
-            with _answering(str(storage)) as folder:
+            with answering(str(storage)) as folder:
                 folder.below(definition.name).write_bytes("study.yaml", unfinished.read_bytes())
         unfinished.replace(path / "study.yaml")
-        return cls(path, definition, _place(storage))
+        return cls(path, definition, place_of(storage))
 
     @classmethod
     def open(cls, storage: Path | str, name: str) -> StudyFolder:
@@ -154,33 +105,33 @@ class StudyFolder:
         path = study_path(storage, name)
         try:
             if is_remote(str(storage)):
-                with _answering(str(storage)):
+                with answering(str(storage)):
                     Mirror(str(storage), name, _tell).pull()
             text = (path / "study.yaml").read_text(encoding="utf-8")
         except FileNotFoundError:
             known = ", ".join(study_names(storage)) or "none"
             raise StudyError(f"no study {name!r} in {storage}; it has: {known}") from None
         try:
-            return cls(path, StudyDefinition(**yaml.safe_load(text)), _place(storage))
+            return cls(path, StudyDefinition.from_yaml(text), place_of(storage))
         except (yaml.YAMLError, TypeError) as error:
             raise StudyError(f"{path / 'study.yaml'}: must be a study's definition, cannot be read ({error})") from None
 
     def extend(self, **settings: Any) -> None:
         """Go on with another budget than was planned: settings such as ``trials`` and ``time``."""
         self.ledger.note(_BUDGET, settings=settings)
-        self.definition = _with_budget(self.definition, settings)
+        self.definition = self.definition.with_settings(settings)
 
     def checkpoint(self, number: int, seed: int) -> Path:
         """Folder of the checkpoint of one training of a trial; at a URI its files are only marked, see ``fetched``."""
         if self._mirror is not None:
-            with _answering(self.storage):
+            with answering(self.storage):
                 return self._mirror.training(number, seed)
         return self.path / "trials" / str(number) / f"s{seed}"
 
     def trainings(self, number: int) -> list[Path]:
         """Folders of those trainings of a trial that have left anything."""
         if self._mirror is not None:
-            with _answering(self.storage):
+            with answering(self.storage):
                 return self._mirror.trainings(number)
         place = self.path / "trials" / str(number)
         return sorted(place.glob("s*")) if place.exists() else []
@@ -189,38 +140,38 @@ class StudyFolder:
         """As ``checkpoint``, with all of its files on this machine."""
         if self._mirror is None:
             return self.checkpoint(number, seed)
-        with _answering(self.storage):
+        with answering(self.storage):
             return self._mirror.fetch(number, seed)
 
     def uploaded(self, number: int, seed: int) -> None:
         """Keep what was put into a training's folder on this machine; at a URI that is uploading it."""
         if self._mirror is not None:
-            with _answering(self.storage):
+            with answering(self.storage):
                 self._mirror.upload(number, seed)
 
     def dropped(self, place: Path) -> None:
         """Delete at the URI what was deleted from a training's folder on this machine."""
         if self._mirror is not None:
-            with _answering(self.storage):
+            with answering(self.storage):
                 self._mirror.forget(place)
 
     def share_files(self) -> None:
         """Keep reports and results of perturbation tests; at a URI that is uploading them."""
         if self._mirror is not None:
-            with _answering(self.storage):
+            with answering(self.storage):
                 self._mirror.push_files()
 
     def refresh(self) -> None:
         """Fetch what other machines have written beside the ledger since the study was opened."""
         if self._mirror is not None:
-            with _answering(self.storage):
+            with answering(self.storage):
                 self._mirror.pull()
 
     def holder_elsewhere(self) -> str:
         """The driver of a study at a URI in words, on whatever machine it is; empty for none, or a local study."""
         if self._mirror is None:
             return ""
-        with _answering(self.storage):
+        with answering(self.storage):
             return Claims(self._mirror.remote.below("claims"), this_process()).holder()
 
     @contextmanager
@@ -257,7 +208,7 @@ class StudyFolder:
             return
         self._mirror.note = note or _tell
         with ExitStack() as stack:
-            with _answering(self.storage):
+            with answering(self.storage):
                 try:
                     stack.enter_context(driving(self._mirror, this_process(), self._lose))
                 except HeldElsewhereError as error:
@@ -273,10 +224,6 @@ def this_process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
-def _with_budget(definition: StudyDefinition, settings: Mapping[str, Any]) -> StudyDefinition:
-    return replace(definition, settings={**definition.settings, **settings})
-
-
 def _taken(file: TextIO) -> bool:
     """Take the lock; somebody who only asks whether it is held holds it for a moment."""
     for pause in (0.05, 0.1, 0.2, 0.0):
@@ -287,77 +234,6 @@ def _taken(file: TextIO) -> bool:
         else:
             return True
     return False
-
-
-def study_path(storage: Path | str, name: str) -> Path:
-    """Where a study of this name lies.
-
-    Raises:
-        StudyError: the name cannot be a folder's.
-    """
-    if not _NAME.fullmatch(name):
-        raise StudyError(
-            f"a study's name must be 1 to 100 letters, digits, dots, dashes and underscores and begin with a letter "
-            f"or digit, is {name!r}"
-        )
-    return (working_copies(str(storage)) if is_remote(str(storage)) else Path(_place(storage))) / name
-
-
-def _place(storage: Path | str) -> str:
-    """A folder of studies as other folders know it: from the root on, or its URI."""
-    text = str(storage)
-    return text if is_remote(text) else str(Path(text.removeprefix("file://").removeprefix("local://")).absolute())
-
-
-@contextmanager
-def _answering(storage: str) -> Iterator[Folder]:
-    """The folder of studies at a URI; a store that refuses or does not answer is told with the remedy."""
-    try:
-        yield Folder.of(storage)
-    except (StorageError, FileNotFoundError, ValueError):
-        raise
-    except OSError as error:
-        raise StorageError(f"sweep.storage: {storage}: {trouble_with(error)}") from error
-
-
-def study_exists(storage: Path | str, name: str) -> bool:
-    """Whether a folder of studies has this one; StudyError for a name that none can have."""
-    path = study_path(storage, name)
-    if is_remote(str(storage)):
-        with _answering(str(storage)) as folder:
-            return folder.exists(f"{name}/study.yaml")
-    return (path / "study.yaml").exists()
-
-
-def require_new(storage: Path | str, name: str) -> None:
-    """Refuse the name of a study that is there already.
-
-    Raises:
-        StudyError: it is, or the name cannot be a folder's.
-    """
-    if study_exists(storage, name):
-        raise StudyError(
-            f"study {name!r} exists already in {storage}; go on with it (dclf resume {name}) or choose another --name"
-        )
-
-
-def study_names(storage: Path | str) -> list[str]:
-    """All studies of a folder of studies, the latest first."""
-    if is_remote(str(storage)):
-        with _answering(str(storage)) as folder:
-            names = folder.folders_with("study.yaml")
-            if not names:
-                folder.require_bucket()
-            return names
-    found = Path(_place(storage)).glob("*/study.yaml")
-    return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, for YAML."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _tell(text: str) -> None:

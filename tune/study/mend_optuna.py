@@ -10,10 +10,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune.search.grid_sampler import FORGOTTEN
 from tune.search.space import Space
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.mend_finding import Finding
 from tune.study.optuna_state import JOURNAL, create_study, differences, load_study
+from tune.study.places import StudyError
 
 _STATES = {
     "waiting": TrialState.RUNNING,

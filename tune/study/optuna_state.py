@@ -14,8 +14,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tune.search.grid_sampler import FORGOTTEN
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, TrialRecord
+from tune.study.places import StudyError
 from tune.tracking.redact import without_secrets
 
 if TYPE_CHECKING:

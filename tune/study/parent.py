@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 
 PARENT_NOTE = "parent"
 """Kind of the ledger's notes with the parent run's id."""

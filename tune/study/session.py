@@ -38,13 +38,15 @@ from tune.study.view import StudyView
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a trial says after an epoch.
+    """What a trial says after an epoch or a few.
 
     Attributes:
         number: the trial.
         seed: ``train.seed`` of the training.
         reports: the epochs that are new to the driver, the last one just finished; after a restart also those that
             the checkpoint brought back.
+        curve: for each report the first objective's value at the best epoch up to it, for the pruner; empty where
+            nothing was to be decided.
         values: objective values of the best epoch so far.
         seed_finished: this training is over.
     """
@@ -52,6 +54,7 @@ class Told:
     number: int
     seed: int
     reports: Sequence[EpochReport]
+    curve: Sequence[float]
     values: tuple[float, ...]
     seed_finished: bool
 
@@ -158,7 +161,7 @@ class Session:
             self.ledger.test(number, seed, found.test)
         best = history[history[-1].best_epoch - 1].validation
         values = tuple(best[name] for name in self.settings.objectives)
-        self.heard(Told(number=number, seed=seed, reports=history, values=values, seed_finished=True))
+        self.heard(Told(number=number, seed=seed, reports=history, curve=(), values=values, seed_finished=True))
         self._recorder.reused(number, seed, found.study, found.run_id)
         if found.test is not None:
             self._recorder.tested(number, seed, found.test)
@@ -197,7 +200,7 @@ class Session:
         if told.seed_finished:
             self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)
             self._recorder.seed_finished(told.number, told.seed, told.values, told.reports[-1])
-        return not told.seed_finished and self._pruned(trial, told)
+        return self._pruned(trial, told)
 
     def _record(self, trial: TrialRecord, seed: int) -> None:
         """Tell MLflow of a training once; its configuration takes longer to make than all else of an epoch."""
@@ -257,8 +260,9 @@ class Session:
         with warnings.catch_warnings():
             # An epoch that a kill or a population repeats.
             warnings.filterwarnings("ignore", message=".*is already reported", category=UserWarning)
-            asked.report(told.values[0], told.reports[-1].epoch)
-        return asked.should_prune()
+            for report, value in zip(told.reports, told.curve, strict=False):
+                asked.report(value, report.epoch)
+        return not told.seed_finished and asked.should_prune()
 
     def _asked_before(self, number: int) -> optuna.Trial:
         """The trial object of a trial that an earlier driver asked for."""

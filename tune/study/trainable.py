@@ -1,10 +1,11 @@
-"""What Ray Tune runs for a trial: one step per epoch, in an actor that keeps its data from trial to trial."""
+"""What Ray Tune runs for a trial: a step is an epoch or a few, in an actor that keeps its data from trial to trial."""
 
 from __future__ import annotations
 
 import json
 import math
 import shutil
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ from tune.study.training_files import TrainingFiles
 if TYPE_CHECKING:
     from tune.study.training import Training
 
+TOGETHER_S = 1.0
+"""The driver hears of short epochs about this often; each hearing costs both sides."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -38,6 +42,7 @@ class Job:
         objectives: validation scores whose values at the best epoch are a trial's result.
         workers: Ray Train workers of a trial; 0 trains in the trial's own process.
         source: the dialogues, for trials in their own process.
+        decisions: epochs that end a step: after them it is decided whether and how the trial goes on.
     """
 
     config: dict[str, Any]
@@ -45,13 +50,15 @@ class Job:
     objectives: tuple[str, ...]
     workers: int
     source: Source | None
+    decisions: tuple[int, ...]
 
 
 class StudyTrial(tune.Trainable):
     """A trial: its configuration is ``number``, ``params`` and ``seeds``, the trainings still to do.
 
-    A step's result has ``number``, ``seed``, ``reports`` (JSON), ``values``, ``seed_finished`` and ``finished``; or
-    ``number``, ``error``, ``disk_full`` and ``finished`` where going on would fail again.
+    A step's result has ``number``, ``seed``, ``reports`` (JSON), ``curve`` (the first objective at the best epoch, as
+    of each report), ``values``, ``seed_finished`` and ``finished``; or ``number``, ``error``, ``disk_full`` and
+    ``finished`` where going on would fail again.
     """
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
@@ -71,7 +78,7 @@ class StudyTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch."""
+        """Train an epoch, and further ones for a second unless one is to be decided on."""
         try:
             return self._step()
         except Exception as error:
@@ -119,14 +126,20 @@ class StudyTrial(tune.Trainable):
         if self._training is None:
             self._training = self._new_training(seed)
         training = self._training
-        if not training.finished:
+        begun = time.monotonic()
+        while not training.finished:
             training.epoch()
+            if training.history[-1].epoch in self._job.decisions or time.monotonic() - begun >= TOGETHER_S:
+                break
         history = training.history
-        values = [history[history[-1].best_epoch - 1].validation[name] for name in self._job.objectives]
+        new = history[min(self._told, len(history) - 1) :]
+        scores = [history[report.best_epoch - 1].validation for report in new]
+        values = [scores[-1][name] for name in self._job.objectives]
         result = {
             "number": self._number,
             "seed": seed,
-            "reports": json.dumps([report.to_dict() for report in history[min(self._told, len(history) - 1) :]]),
+            "reports": json.dumps([report.to_dict() for report in new]),
+            "curve": [score[self._job.objectives[0]] for score in scores],
             "values": values,
             METRIC: values[0],
             "seed_finished": training.finished,

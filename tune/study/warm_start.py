@@ -13,8 +13,9 @@ from tune.config_files import ConfigError
 from tune.search.overrides import apply, value_of
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
-from tune.study.folder import StudyError, StudyFolder, study_exists, study_names
+from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
+from tune.study.places import StudyError, study_exists, study_names
 
 SOURCE = "dclf:source"
 """User attribute of such a trial: ``STUDY/NUMBER``."""

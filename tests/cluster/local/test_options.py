@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local.options import PORTS, Options, backend_uri, claim_ports, without_password
+from cluster.local.options import CLIENTS, PORTS, Options, backend_uri, claim_ports, without_password
 from cluster.local.start import up
 from cluster.local.state import ClusterError
 from tests.ports import free_ports
@@ -32,13 +32,23 @@ def taken() -> Iterator[int]:
         (Options(host="198.51.100.7"), "--host: must be an address of this machine, 198.51.100.7 is not"),
         (Options(mlflow_backend="runs"), "--mlflow-backend: must be the URL of a database"),
         (Options(mlflow_backend="http://host:5000"), "--mlflow-backend: must be the URL of a database"),
+        (Options(artifacts="s3://me:hunter2@lab/runs"), "--artifacts: s3://lab/runs: must hold no credentials"),
     ],
 )
 def test_the_impossible_is_refused_before_anything_is_started(options: Options, problem: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--") as refused:
         up(options, tmp_path / "cluster")
     assert problem in str(refused.value)
+    assert "hunter2" not in str(refused.value)
     assert not (tmp_path / "cluster").exists()
+
+
+@pytest.mark.parametrize("module", ["absent", "absent.inside", "os.absent"])
+def test_a_store_that_the_server_has_no_package_for_is_refused(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CLIENTS, "gs", (module, "absent-package"))
+    (problem,) = Options(artifacts="gs://lab/runs").problems()
+    assert "--artifacts: " in problem
+    assert "pip install absent-package" in problem
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -12,7 +12,8 @@ import pytest
 from dclf.config import Config, DataConfig
 from tune.report.ranking import best_trial
 from tune.search.settings import SweepSettings
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
 PARAMS = {"loss.gamma_ca": 0.6, "loss.window": 4}

@@ -15,7 +15,8 @@ from tune.comparisons import ablation
 from tune.search.overrides import apply
 from tune.search.settings import SweepSettings
 from tune.study.children import KIND_TAG, STUDY_TAG
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.parent import PARENT_NOTE
 from tune.study.sealed import score_checkpoint
 from tune.tracking.store import connect

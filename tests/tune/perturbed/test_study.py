@@ -30,7 +30,8 @@ from tune.perturbations import (
 )
 from tune.perturbed.kept import training_folder
 from tune.search.settings import SweepSettings
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
+from tune.study.places import StudyError
 from tune.tracking.store import TrackingError
 
 pytestmark = pytest.mark.slow  # torch, MLflow and four trainings, ten seconds in all

@@ -12,7 +12,8 @@ from optuna.trial import TrialState, create_trial
 
 from dclf.config import Config, DataConfig, LossConfig, TrainConfig
 from tune.search.settings import SweepSettings
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
 BASE = Config(

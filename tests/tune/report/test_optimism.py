@@ -13,7 +13,8 @@ from tune.report.comparison.variants import variants_of
 from tune.report.optimism import HEAD, optimism_of, optimism_table
 from tune.report.reproduction import write_reproduction
 from tune.search.settings import SweepSettings
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.history import write_history
 
 

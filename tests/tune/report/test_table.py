@@ -12,7 +12,8 @@ from tune.report.best import trial_config
 from tune.report.table import best_config, best_yaml, param_keys, trials_frame
 from tune.search.overrides import apply
 from tune.settings import load_config
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
+from tune.study.places import StudyError
 
 
 def test_every_trial_has_a_row(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 """Which trials a pruner ends, given the best values so far of some trials."""
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 import optuna
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tune.search.pruners import make_pruner
+from tune.search.pruners import deciding_epochs, make_pruner
 from tune.search.settings import Scheduler, SweepSettings
 
 EPOCHS = 30
@@ -11,23 +16,52 @@ EPOCHS = 30
 
 def ended_at(scheduler: Scheduler, finals: list[float], *, startup: int = 4, grace: int = 3) -> list[int | None]:
     """The epoch at which each trial was ended; trial i is at finals[i] from its first epoch on."""
+    return ended([[final] * EPOCHS for final in finals], chosen_by(scheduler, startup, grace), range(1, EPOCHS + 1))
+
+
+def chosen_by(scheduler: Scheduler, startup: int, grace: int) -> SweepSettings:
+    return SweepSettings(scheduler=scheduler, startup_trials=startup, grace_epochs=grace)
+
+
+def ended(curves: Sequence[Sequence[float]], settings: SweepSettings, asked: Sequence[int]) -> list[int | None]:
+    """The epoch at which each trial was ended whose fate is asked for after some epochs."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    settings = SweepSettings(scheduler=scheduler, startup_trials=startup, grace_epochs=grace)
     pruner = make_pruner(settings, EPOCHS)
     assert pruner is not None
     study = optuna.create_study(study_name="fixed", direction="maximize", pruner=pruner)
-    return [_train(study, final) for final in finals]
+    return [_train(study, curve, asked) for curve in curves]
 
 
-def _train(study: optuna.Study, value: float) -> int | None:
+def _train(study: optuna.Study, curve: Sequence[float], asked: Sequence[int]) -> int | None:
     trial = study.ask()
-    for epoch in range(1, EPOCHS + 1):
+    for epoch, value in enumerate(curve, start=1):
         trial.report(value, epoch)
-        if trial.should_prune():
+        if epoch in asked and trial.should_prune():
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return epoch
-    study.tell(trial, value)
+    study.tell(trial, curve[-1])
     return None
+
+
+CURVE = st.lists(st.floats(0, 1), min_size=EPOCHS, max_size=EPOCHS).map(lambda values: list(accumulate(values, max)))
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(["asha", "median", "hyperband"]), st.integers(0, 5), st.lists(CURVE, min_size=5, max_size=9))
+def test_to_ask_after_the_deciding_epochs_is_to_ask_after_every_one(
+    scheduler: Scheduler, grace: int, curves: list[list[float]]
+) -> None:
+    chosen = chosen_by(scheduler, 2, grace)
+    deciding = list(deciding_epochs(chosen, EPOCHS))
+    assert ended(curves, chosen, deciding) == ended(curves, chosen, range(1, EPOCHS + 1))
+
+
+def test_the_epochs_of_a_decision() -> None:
+    assert list(deciding_epochs(chosen_by("asha", 4, 3), 30)) == [3, 9, 27]
+    assert list(deciding_epochs(chosen_by("asha", 4, 30), 30)) == []
+    assert list(deciding_epochs(chosen_by("median", 4, 28), 30)) == [28, 29, 30]
+    assert list(deciding_epochs(chosen_by("none", 4, 3), 30)) == []
+    assert list(deciding_epochs(chosen_by("pbt", 4, 3), 3)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "median", "hyperband"])

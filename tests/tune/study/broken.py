@@ -16,8 +16,9 @@ from tune.search.settings import SweepSettings
 from tune.search.space import Space
 from tune.study import child_writes
 from tune.study.children import KIND_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG, Children, Key, find_runs
+from tune.study.definition import StudyDefinition
 from tune.study.doctor import Doctor
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.history import write_history
 from tune.study.ledger import ENDED
 from tune.study.optuna_state import create_study, load_study, tell

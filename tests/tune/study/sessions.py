@@ -11,7 +11,8 @@ from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.optuna_state import create_study, open_study, reconcile
 from tune.study.session import Session, Told, finished_seeds
@@ -116,6 +117,7 @@ class Driver:
             number=trial.number,
             seed=seed,
             reports=[report(number, values) for number in range(1, epoch + 1)],
+            curve=values,
             values=(values[-1],),
             seed_finished=epoch == EPOCHS,
         )

@@ -20,7 +20,7 @@ from tune.study.trainable import Job, reason_of
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     session = Driver(new_study(tmp_path, trials=2)).session
-    job = Job(config={}, folder=str(session.folder.path), objectives=("wf1",), workers=0, source=None)
+    job = Job(config={}, folder=str(session.folder.path), objectives=("wf1",), workers=0, source=None, decisions=())
     made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, note=lambda _text: None)
     config = made.next()
     assert config is not None

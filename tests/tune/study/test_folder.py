@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.tune.study.sessions import definition, new_study
-from tune.study.folder import StudyError, StudyFolder, study_names, study_path
+from tune.study.folder import StudyFolder
+from tune.study.places import StudyError, study_names, study_path
 
 HOLD = """
 import sys

@@ -7,8 +7,9 @@ import pytest
 
 from tests.tune.study.broken import SEED, Writer, definition
 from tune.study.children import KIND_TAG, STUDY_TAG
+from tune.study.definition import StudyDefinition
 from tune.study.doctor import Doctor
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.parent import parent_id
 from tune.study.recorder import StudyRecorder
 from tune.tracking.reopening import create_run

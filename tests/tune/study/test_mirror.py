@@ -18,10 +18,11 @@ from tune.report.summary import list_studies
 from tune.search.checks import sweep_problems
 from tune.search.settings import SweepSettings
 from tune.study.disk import disk_trouble
-from tune.study.folder import StudyError, StudyFolder, study_names
+from tune.study.folder import StudyFolder
 from tune.study.history import HISTORY_FILE
 from tune.study.mirror import ELSEWHERE
 from tune.study.optuna_state import create_study
+from tune.study.places import StudyError, study_names
 from tune.study.tidy import bytes_of, has_checkpoint, tidy
 from tune.study.training_files import TrainingFiles, at_hand, patiently, written_to
 

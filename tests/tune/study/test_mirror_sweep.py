@@ -11,9 +11,10 @@ from tests.stores import SECRET, Store, use
 from tests.tune.study.outcome import check_study
 from tests.tune.study.processes import Driver, Processes
 from tests.tune.tracking.server import wait_until
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
 from tune.study.mirror import working_copies
+from tune.study.places import StudyError
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(600)]
 TRIALS, EPOCHS = 3, 3

@@ -9,9 +9,10 @@ import pytest
 
 from tests.tune.study.outcome import check_optuna
 from tests.tune.study.sessions import EPOCHS, Driver, new_study, score
-from tune.study.folder import StudyError, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
 from tune.study.optuna_state import JOURNAL, load_study
+from tune.study.places import StudyError
 
 
 def reopened(folder: StudyFolder) -> StudyFolder:

@@ -13,7 +13,8 @@ from tune.search.samplers import make_sampler
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
 from tune.settings import ConfigError
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.optuna_state import create_study, load_study
 from tune.study.warm_start import SOURCE, warm_start, warm_start_problems
 from tune.sweeps import sweep

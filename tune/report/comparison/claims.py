@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tune.report.comparison.paper import MODALITIES
 from tune.report.dataset import DatasetNote, dataset_note
-from tune.study.folder import StudyDefinition
+from tune.study.definition import StudyDefinition
 
 
 def on_papers_data(definition: StudyDefinition, data: DatasetNote | None = None) -> bool:

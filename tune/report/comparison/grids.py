@@ -12,7 +12,8 @@ from tune.report.comparison.variants import Variant, variants_of
 from tune.report.ranking import configured, listed
 from tune.report.scores import value_text
 from tune.report.tables import Table
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 
 
 @dataclass(frozen=True, kw_only=True)

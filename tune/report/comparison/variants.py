@@ -15,7 +15,8 @@ from tune.report.comparison.paper import ABLATE, METHODS, MODEL, row_scores, sha
 from tune.report.ranking import configured, listed
 from tune.report.scores import short_names, value_text
 from tune.report.table import param_keys, seed_values
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
 NAMES = {

@@ -14,7 +14,8 @@ from tune.comparisons import ablation, grid
 from tune.perturbed.kept import ASKED, SUMMARY, key_of, split_folder, training_folder
 from tune.search.settings import SweepSettings
 from tune.settings import load_config
-from tune.study.folder import StudyDefinition, StudyFolder
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 
 LABELS = ("happy", "sad", "neutral")
 SHIFT = {"shift/wf1": 0.4, "no_shift/wf1": 0.8}

@@ -1,0 +1,78 @@
+"""What a study was asked to do, as ``study.yaml`` keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import yaml
+
+from dclf.config import Config
+from tune.search.settings import SweepSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDefinition:
+    """What a study was asked to do; never changes.
+
+    Attributes:
+        name: folder of the study, name of its MLflow parent run and of its Optuna study.
+        kind: ``sweep``, ``ablation``, ``grid``, or ``study`` for one that a study file describes.
+        config: base configuration as nested dictionaries, without passwords.
+        settings: the ``sweep`` section as nested dictionaries.
+        space: dotted key -> domain, the default space spelt out.
+        shards_sha256: hash of the shard set's manifest; the trials of one study see one data set.
+        created: ISO 8601 time.
+        versions: package -> version at creation.
+        variants: of a study file, in the order to report: mappings with ``name``, ``model`` (the base model),
+            ``params`` (as the trial's), ``reference`` (whether the model's others are compared with it) and
+            ``published`` (the paper's scores in percent); empty for anything else.
+        plan: of a study file: ``title``, ``paper`` (such as Table 4), ``layout``, ``evaluations``, ``source``.
+    """
+
+    name: str
+    kind: str = "sweep"
+    config: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    space: Mapping[str, Any] = field(default_factory=dict)
+    shards_sha256: str = ""
+    created: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    variants: Sequence[Mapping[str, Any]] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def base(self) -> Config:
+        """The base configuration."""
+        return Config.from_dict(self.config)
+
+    @property
+    def sweep(self) -> SweepSettings:
+        """The sweep's settings."""
+        return SweepSettings.from_dict(self.settings)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> StudyDefinition:
+        """The same with other values of some settings."""
+        return replace(self, settings={**self.settings, **settings})
+
+    def to_yaml(self) -> str:
+        """Text of ``study.yaml``."""
+        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> StudyDefinition:
+        """The inverse of ``to_yaml``.
+
+        Raises:
+            yaml.YAMLError: the text is no YAML.
+            TypeError: it is no definition.
+        """
+        return cls(**yaml.safe_load(text))
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, for YAML."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
