@@ -135,3 +135,20 @@ def test_it_can_be_called_from_another_thread() -> None:
     thread.start()
     thread.join()
     assert codes == [0]
+
+
+def test_the_program_ends_with_all_that_is_due() -> None:
+    code = (
+        "import atexit, sys, threading, time; from tune.commands import main\n"
+        "def late(): time.sleep(0.3); print('thread')\n"
+        "atexit.register(lambda: print('exit handler'))\n"
+        "threading.Thread(target=late).start()\n"
+        "sys.argv = ['dclf', *sys.argv[1:]]\n"
+        "main.console()\n"
+    )
+    for arguments, lines, status in ((["version"], [f"dclf {dclf.__version__}"], 0), (["nonsense"], [], 2)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=120
+        )
+        assert (done.stdout.splitlines(), done.returncode) == ([*lines, "thread", "exit handler"], status)
+    assert "invalid choice: 'nonsense'" in done.stderr
