@@ -31,11 +31,16 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
 
 @pytest.fixture
 def config(shards: ShardSet, tmp_path: Path) -> Config:
+    return small_config(shards, tmp_path / "store")
+
+
+def small_config(shards: ShardSet, storage: Path) -> Config:
+    """Three epochs of a narrow MMGCN."""
     return Config(
         data=DataConfig(shards=str(shards.path)),
         model=ModelConfig(name="mmgcn", options={"hidden": 12, "node_width": 16, "layers": 2}),
         loss=LossConfig(window=4, ica_width=8),
-        train=TrainConfig(epochs=3, batch_size=8, lr=3e-3, seed=1, device="cpu", storage=str(tmp_path / "store")),
+        train=TrainConfig(epochs=3, batch_size=8, lr=3e-3, seed=1, device="cpu", storage=str(storage)),
     )
 
 

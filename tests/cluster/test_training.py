@@ -18,6 +18,7 @@ from dclf.config import Config
 from dclf.data.reader import ShardSet
 from dclf.objective import NonFiniteLossError
 from dclf.training.reports import EpochReport
+from tests.cluster.conftest import small_config
 
 # Ray warns of deprecations of its own.
 pytestmark = [
@@ -47,6 +48,13 @@ def metrics(outcome: TrainingOutcome) -> list[object]:
     return [*history, {name: split.scores for name, split in outcome.final.splits.items()}]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(shards: ShardSet, tmp_path_factory: pytest.TempPathFactory) -> TrainingOutcome:
+    """Five epochs on two workers."""
+    config = small_config(shards, tmp_path_factory.mktemp("undisturbed"))
+    return train_on_ray(replace(config, train=replace(config.train, workers=(1, 2), epochs=5)), run_name="undisturbed")
+
+
 def test_two_workers_take_the_steps_of_one(config: Config, changed: Change, shards: ShardSet, tmp_path: Path) -> None:
     # One step sees every dialogue, however they are shared, and nothing is drawn: only the order of summation differs.
     plain = replace(
@@ -71,8 +79,9 @@ def test_two_workers_take_the_steps_of_one(config: Config, changed: Change, shar
     assert [report.epoch for report in resumed.final.history] == [1, 2, 3, 4, 5]
 
 
-def test_a_killed_worker_is_replaced_and_changes_nothing(config: Config, changed: Change) -> None:
-    undisturbed = train_on_ray(changed(config, workers=(1, 2), epochs=5), run_name="undisturbed")
+def test_a_killed_worker_is_replaced_and_changes_nothing(
+    config: Config, changed: Change, undisturbed: TrainingOutcome
+) -> None:
 
     def kill_one(report: EpochReport) -> None:
         if report.epoch == 2 and not restarts:
@@ -89,19 +98,21 @@ def test_a_killed_worker_is_replaced_and_changes_nothing(config: Config, changed
     assert kept[-1] == Path(killed.checkpoint).name
 
 
-def test_looking_at_test_changes_nothing_of_what_two_workers_do(config: Config, changed: Change) -> None:
-    sealed = train_on_ray(changed(config, workers=2), run_name="sealed")
+def test_looking_at_test_changes_nothing_of_what_two_workers_do(
+    config: Config, changed: Change, undisturbed: TrainingOutcome
+) -> None:
     heard: list[EpochReport] = []
-    paper = train_on_ray(changed(config, workers=2, protocol="paper"), run_name="paper", on_epoch=heard.append)
+    looking = changed(config, workers=2, epochs=5, protocol="paper")
+    paper = train_on_ray(looking, run_name="paper", on_epoch=heard.append)
     assert heard == paper.final.history
     looked = [report.peeked["wf1"] for report in heard]
     blind = replace(paper, final=replace(paper.final, history=[replace(report, peeked={}) for report in heard]))
-    assert metrics(blind) == metrics(sealed)
+    assert metrics(blind) == metrics(undisturbed)
     found = paper.final.optimism
     assert found is not None
     assert (found.epoch, found.scores["wf1"]) == (looked.index(max(looked)) + 1, max(looked))
     assert found.sealed_wf1 == looked[heard[-1].best_epoch - 1]
-    assert sealed.final.optimism is None
+    assert undisturbed.final.optimism is None
 
 
 def test_an_error_of_the_run_itself_is_raised_as_it_was_and_not_tried_again(config: Config, changed: Change) -> None:
