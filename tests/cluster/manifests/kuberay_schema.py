@@ -1,8 +1,8 @@
 """Fields of KubeRay's ray.io/v1 RayCluster and RayJob that the manifests use, and no others.
 
 KubeRay's own CRDs are in no Python package, and no cluster has taken the manifests yet: this stands in for them,
-written by hand from what is known of v1.6, and refuses unknown fields, which Kubernetes drops. Pod templates, the
-larger part of the CRDs, are checked against Kubernetes' own schemas.
+written by hand, with names and values compared with KubeRay's public types of v1. It refuses unknown fields, which
+Kubernetes drops. Pod templates, the larger part of the CRDs, are checked against Kubernetes' own schemas.
 """
 
 from typing import Any
