@@ -9,9 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from dclf.perturb import Outcome
+from tune.local_files import whole
 from tune.perturbed.kept import RESULTS, SUMMARY
 from tune.perturbed.report import PerturbationReport
 from tune.perturbed.tables import tables
@@ -167,24 +166,13 @@ def _csv(report: PerturbationReport) -> str:
 
 
 def _arrow(table: pa.Table, path: Path) -> Path:
-    with _whole(path) as file, pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with whole(path) as file, pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     return path
 
 
 def write_text(path: Path, text: str) -> Path:
     """Write a text file, whole or not at all; its path."""
-    with _whole(path) as file:
+    with whole(path) as file:
         file.write_text(text, encoding="utf-8")
     return path
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file to write that takes its place when it is whole: somebody may read the old one meanwhile."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -111,10 +111,11 @@ def plan_reproduction(
         ConfigError: with every unknown key, wrong type and impossible value.
         DataError: the shards cannot be read.
     """
-    _require_sound(dataset, overrides, only, seeds)
-    overrides, notes = _with_present_modalities(dataset, overrides)
-    wanted = {SHARED.get(item, item) for item in only or items(dataset)}
     planned = planned_studies(dataset, overrides, only=only, seeds=seeds)
+    present, notes = _with_present_modalities(dataset, overrides)
+    if present != overrides:
+        planned = planned_studies(dataset, present, only=only, seeds=seeds)
+    wanted = {SHARED.get(item, item) for item in only or items(dataset)}
     shards = feature_card(next(iter(planned.values())).config.data.shards).to_dict()["sha256"]
     studies = [_named(dataset, item, plan, shards, wanted=item in wanted) for item, plan in planned.items()]
     needed = frozenset[str]().union(*(study.trainings for study in studies if study.wanted))
@@ -145,7 +146,15 @@ def planned_studies(
     Raises:
         ConfigError: with every unknown key, wrong type and impossible value.
     """
-    return _require_sound(dataset, overrides, only, seeds)
+    if dataset not in datasets():
+        known = datasets()
+        raise ConfigError([f"dataset: must be {' or '.join(known)}, is {dataset!r}{suggestion(dataset, known)}"])
+    own = [item for item in items(dataset) if item not in SHARED]
+    planned = {item: plan_study(read_study_file(f"{dataset}/{item}"), overrides, seeds=seeds) for item in own}
+    problems = [*_unknown(dataset, only, seeds), *(problem for plan in planned.values() for problem in _problems(plan))]
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+    return planned
 
 
 def _named(dataset: str, item: str, planned: PlannedStudy, shards: str, *, wanted: bool) -> NamedStudy:
@@ -185,21 +194,6 @@ def _with_present_modalities(dataset: str, overrides: Mapping[str, Any]) -> tupl
     lacking = ", ".join(modality for modality in wanted if modality not in present)
     note = f"The shards have no {lacking}: all models read {' and '.join(present)} alone, where the paper's read all."
     return {**overrides, "data.modalities": present}, [note]
-
-
-def _require_sound(
-    dataset: str, overrides: Mapping[str, Any], only: Sequence[str], seeds: int | None
-) -> dict[str, PlannedStudy]:
-    """The studies of a data set, where nothing is wrong with what was asked for."""
-    if dataset not in datasets():
-        known = datasets()
-        raise ConfigError([f"dataset: must be {' or '.join(known)}, is {dataset!r}{suggestion(dataset, known)}"])
-    own = [item for item in items(dataset) if item not in SHARED]
-    planned = {item: plan_study(read_study_file(f"{dataset}/{item}"), overrides, seeds=seeds) for item in own}
-    problems = [*_unknown(dataset, only, seeds), *(problem for plan in planned.values() for problem in _problems(plan))]
-    if problems:
-        raise ConfigError(dict.fromkeys(problems))
-    return planned
 
 
 def _unknown(dataset: str, only: Sequence[str], seeds: int | None) -> Iterator[str]:

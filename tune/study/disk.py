@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from cluster.storage import PROBE_BYTES, StorageError
+from cluster.storage import PROBE_BYTES, StorageError, prove_writable
 from dclf.data.storage import Folder, is_remote, trouble_with
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -46,10 +46,8 @@ def disk_trouble(folder: Path | str) -> StorageError | None:
 
 
 def _store_trouble(address: str) -> StorageError | None:
-    probe = f".probe-{uuid4().hex}"
     try:
-        Folder.of(address).write_bytes(probe, b"dclf\n")
-        Folder.of(address).delete(probe)
+        prove_writable(Folder.of(address))
     except OSError as error:
         return full_disk(address, trouble_with(error))
     return None

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 import yaml
 
 from dclf.data.storage import is_remote
+from tune.local_files import whole
 from tune.study.claims import Claims
 from tune.study.definition import StudyDefinition
 from tune.study.ledger import Ledger
@@ -86,12 +87,11 @@ class StudyFolder:
             # A working copy of a study that was deleted at the URI.
             path.rename(path.with_name(f".{path.name}.deleted-{time.time_ns()}"))
         path.mkdir(parents=True, exist_ok=True)
-        unfinished = path / "study.yaml.part"
-        unfinished.write_text(definition.to_yaml(), encoding="utf-8")
-        if is_remote(str(storage)):
-            with answering(str(storage)) as folder:
-                folder.below(definition.name).write_bytes("study.yaml", unfinished.read_bytes())
-        unfinished.replace(path / "study.yaml")
+        with whole(path / "study.yaml") as unfinished:
+            unfinished.write_text(definition.to_yaml(), encoding="utf-8")
+            if is_remote(str(storage)):
+                with answering(str(storage)) as folder:
+                    folder.below(definition.name).write_bytes("study.yaml", unfinished.read_bytes())
         return cls(path, definition, place_of(storage))
 
     @classmethod

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dclf.data.storage import FileFacts, Folder
+from tune.local_files import cache_folder, whole
 from tune.study.history import HISTORY_FILE
 from tune.study.segments import SegmentedFile
 
@@ -37,8 +37,7 @@ Training = tuple[int, int]
 
 def working_copies(storage: str) -> Path:
     """Folder of the working copies of the studies at a URI."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "dclf" / "studies" / hashlib.sha256(storage.rstrip("/").encode()).hexdigest()[:16]
+    return cache_folder() / "studies" / hashlib.sha256(storage.rstrip("/").encode()).hexdigest()[:16]
 
 
 class Mirror:
@@ -250,12 +249,10 @@ def _is_current(path: Path, facts: FileFacts) -> bool:
 def _write(path: Path, content: bytes, *, size: int | None = None) -> None:
     """Write a file whole or not at all; an empty one may seem to have a size."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
+    with whole(path) as unfinished, unfinished.open("wb") as file:
         file.write(content)
         if size is not None:
             file.truncate(size)
-    unfinished.replace(path)
 
 
 @contextmanager

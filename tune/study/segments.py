@@ -20,6 +20,7 @@ from pathlib import Path
 from time import time_ns
 
 from dclf.data.storage import Folder
+from tune.local_files import whole
 
 MERGED = 32
 _NAME = re.compile(r"(\d{12})-(\d{12})-(\d{13})")
@@ -195,6 +196,5 @@ class SegmentedFile:
         return (end, turn) if agrees else (0, 0)
 
     def _keep_known(self) -> None:
-        unfinished = self._note.with_name(f"{self._note.name}.part")
-        unfinished.write_text(json.dumps([self._end, self.turn]), encoding="utf-8")
-        unfinished.replace(self._note)
+        with whole(self._note) as unfinished:
+            unfinished.write_text(json.dumps([self._end, self.turn]), encoding="utf-8")

@@ -6,13 +6,14 @@ a user does so too, and leaves a copy without experiments in the cache folder (X
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+
+from tune.local_files import cache_folder
 
 
 def lay_out(mlflow: Any, path: Path) -> None:
@@ -31,7 +32,7 @@ def lay_out(mlflow: Any, path: Path) -> None:
 
 
 def _template(mlflow: Any) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dclf"
+    cache = cache_folder()
     template = cache / f"mlflow-{mlflow.__version__}.db"
     if not template.exists():
         cache.mkdir(parents=True, exist_ok=True)
