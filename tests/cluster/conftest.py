@@ -11,6 +11,7 @@ from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
 from dclf.data import read_shards, write_shards
 from dclf.data.generator import generate
 from dclf.data.reader import ShardSet
+from tests.cluster.local.postgres import Postgres, require_programs
 
 
 @pytest.fixture(scope="package")
@@ -27,6 +28,16 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
     info, dialogues = generate("iemocap-small", seed=3)
     write_shards(dialogues, folder, info, max_shard_bytes=40_000)
     return read_shards(folder)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres(require_programs())
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

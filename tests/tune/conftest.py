@@ -6,15 +6,6 @@ import pytest
 
 from tests.tune.study.processes import Processes
 from tests.tune.tracking.server import Server, wait_until
-from tune.tracking.store import connect
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with MLflow's tables, which take seconds to make, and no experiment of ours."""
-    file = tmp_path_factory.mktemp("empty-store") / "mlflow.db"
-    connect(f"sqlite:///{file}", "Default")
-    return file
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from cluster.local.processes import marked
 from cluster.local.start import up
 from cluster.local.state import STATE, ClusterError, LocalCluster
 from cluster.local.stop import down
-from tests.cluster.local.postgres import Postgres, require_programs
+from tests.cluster.local.postgres import Postgres
 from tests.cluster.local.support import joining, small
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.ray, pytest.mark.slow]
@@ -25,16 +25,6 @@ with mlflow.start_run():
     mlflow.log_text("kept", "note.txt")
     print(mlflow.artifacts.load_text(mlflow.get_artifact_uri("note.txt")))
 """
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres(require_programs())
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

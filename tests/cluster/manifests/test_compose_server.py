@@ -15,7 +15,7 @@ import yaml
 
 from cluster.local.endpoints import answers, fetch_json, status_of
 from cluster.manifests import manifest
-from tests.cluster.local.postgres import Postgres, require_programs
+from tests.cluster.local.postgres import Postgres
 from tests.ports import free_ports
 from tests.tune.tracking.server import wait_until
 
@@ -23,16 +23,6 @@ pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
 GUARDED = "/api/2.0/mlflow/experiments/get?experiment_id=0"
 START_LIMIT_S = 240
 """Ten seconds on an idle machine of two cores, 50 with eight times as much to do."""
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres(require_programs())
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

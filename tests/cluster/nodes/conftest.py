@@ -8,7 +8,6 @@ import pytest
 from tests.cluster.nodes.two_nodes import TwoNodes
 from tests.tune.study.processes import Processes
 from tests.tune.tracking.server import wait_until
-from tune.tracking.store import connect
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +29,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
     finally:
         made.end()
         own.end()
-
-
-@pytest.fixture(scope="package")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with MLflow's tables, which take seconds to make."""
-    file = tmp_path_factory.mktemp("empty-store") / "mlflow.db"
-    connect(f"sqlite:///{file}", "Default")
-    return file
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from dclf.data.storage import Folder
 from tests.stores import SECRET, Store, use
 from tests.tune.study.outcome import check_study
 from tests.tune.study.processes import Driver, Processes
+from tests.tune.study.victims import SMALL
 from tests.tune.tracking.server import wait_until
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
@@ -18,14 +19,7 @@ from tune.study.places import StudyError
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(600)]
 TRIALS, EPOCHS = 3, 3
-SMALL = {
-    "model.options": "{hidden: 12, node_width: 16, layers: 2}",
-    "loss.ica_width": "8",
-    "train.epochs": str(EPOCHS),
-    "train.device": "cpu",
-    "sweep.scheduler": "none",
-    "sweep.concurrency": "1",
-}
+SETTINGS = {**SMALL, "train.epochs": str(EPOCHS), "sweep.concurrency": "1"}
 
 
 def upload(shards: Path, uri: str) -> None:
@@ -46,7 +40,7 @@ def test_a_lost_driver_s_study_is_gone_on_with_from_the_store_alone(
     upload(shards, data)
     processes = Processes()
     ledger = working_copies(place) / "far" / "ledger.jsonl"
-    settings = {**SMALL, "data.shards": data, "track.uri": sqlite_uri}
+    settings = {**SETTINGS, "data.shards": data, "track.uri": sqlite_uri}
     words = [word for key in settings for word in (f"--{key}", settings[key])]
     common = ["--storage", place, "--log", "plain"]
 
