@@ -8,11 +8,12 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import ray
 from ray.exceptions import RayError
 
+from cluster.lean import lean_head
 from cluster.machine import machine_cpus
 from cluster.resources import ClusterResources, cluster_resources
 
@@ -40,6 +41,9 @@ _LOCAL = {
     "RAY_worker_niceness": "0",
     # Watches for nodes that a cloud takes back. Here there is one node, and the watcher is a process more to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Two workers that start beside Ray, half a second longer. Tune's and Train's have an environment of their own and
+    # cannot take them over.
+    "RAY_prestart_worker_first_driver": "0",
 }
 _LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 
@@ -93,14 +97,15 @@ def reaches_cluster(address: str | None = None) -> bool:
 
 
 def _start(num_cpus: int, shared_bytes: int, *, verbose: bool, dashboard: bool) -> None:
-    ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        object_store_memory=shared_bytes,
-        include_dashboard=dashboard,
-        log_to_driver=verbose,
-        logging_level=logging.INFO if verbose else logging.ERROR,
-    )
+    with nullcontext() if dashboard else lean_head(logs=verbose):
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            object_store_memory=shared_bytes,
+            include_dashboard=dashboard,
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+        )
 
 
 def _join(address: str, *, verbose: bool) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -31,6 +31,7 @@ from dclf.data.storage import absolute
 from dclf.training.preflight import check_shards
 from tune.report.best import best_config, best_yaml
 from tune.report.facts import best_note
+from tune.report.parts import ReportFiles
 from tune.report.ranking import best_trial
 from tune.search.checks import sweep_problems
 from tune.search.pruners import deciding_epochs, make_pruner
@@ -47,6 +48,7 @@ from tune.study.ledger import TrialRecord
 from tune.study.mend import mend
 from tune.study.optuna_state import create_study, load_study, open_study, reconcile
 from tune.study.places import StudyError, require_new, study_exists
+from tune.study.preparation import Preparation
 from tune.study.recorder import StudyRecorder
 from tune.study.sealed import score_sealed
 from tune.study.session import Session
@@ -268,8 +270,10 @@ class _Work:
             if self.config.train.looks_at_test:
                 self.view.note(TEST_IS_WATCHED)
             recorder.file("plan.txt", "\n".join(plan.describe()) + "\n")
-            interrupted = self._trials(folder, plan, Session(folder, study, space, recorder, self.view), recorder)
-            report = None if interrupted else self._conclude(folder, recorder)
+            session = Session(folder, study, space, recorder, self.view)
+            with closing(Preparation(folder)) as preparation:
+                interrupted = self._trials(folder, plan, session, recorder, preparation)
+                report = None if interrupted else self._conclude(folder, recorder, preparation)
         except BaseException as error:
             recorder.close(*_ending(error))
             raise
@@ -281,7 +285,12 @@ class _Work:
         return Study(folder=folder, run_id=run_id, tracking_uri=store.name, report=report)
 
     def _trials(
-        self, folder: StudyFolder, plan: TrialPlan, session: Session, recorder: StudyRecorder
+        self,
+        folder: StudyFolder,
+        plan: TrialPlan,
+        session: Session,
+        recorder: StudyRecorder,
+        preparation: Preparation,
     ) -> BaseException | None:
         own = not plan.workers_per_trial
         job = Job(
@@ -298,6 +307,7 @@ class _Work:
         )
         illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
         session.changed = illustrator.poke
+        session.last_begun = preparation.begin
         engine = Engine(session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, note=self.view.note)
         try:
             engine.run()
@@ -311,23 +321,28 @@ class _Work:
         named = {modality for choice in domain.get("choices", ()) for modality in choice}
         return tuple(m for m in self.shards.info.modalities if m in {*named, *self.config.data.modalities})
 
-    def _conclude(self, folder: StudyFolder, recorder: StudyRecorder) -> Path:
+    def _conclude(self, folder: StudyFolder, recorder: StudyRecorder, preparation: Preparation) -> Path:
         """Score on test once, measure what else was asked for, and write the report."""
+        preparation.ended()
         if best_trial(folder) is not None:
             score_sealed(folder, recorder, self.view.note)
             evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)), self.view.note)
             recorder.file("best.yaml", best_yaml(folder))
             recorder.describe(best_note(folder))
-        # Imported late: trials are on their way before matplotlib is.
-        from tune.report.files import write_report  # noqa: PLC0415
-
-        files = write_report(folder, load_study(folder))
+        files = preparation.report() or _write_report(folder)
         recorder.artifact(files.html)
         sent = {"tables": [*files.tables.values()], "figures": [*files.figures.values(), *files.pictures.values()]}
         for folder_name, made in sent.items():
             for file in made:
                 recorder.artifact(file, folder_name)
         return files.html
+
+
+def _write_report(folder: StudyFolder) -> ReportFiles:
+    # Imported here: the process beside this one has it, in most cases.
+    from tune.report.files import write_report  # noqa: PLC0415
+
+    return write_report(folder, load_study(folder))
 
 
 def _created(settings: SweepSettings, definition: StudyDefinition) -> StudyFolder:

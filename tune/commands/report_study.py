@@ -12,7 +12,7 @@ from tune.commands.options import add_output_option, command_parser, print_json
 from tune.search.settings import SweepSettings
 
 if TYPE_CHECKING:
-    from tune.report.files import ReportFiles
+    from tune.report.parts import ReportFiles
 
 EXAMPLES = """\
 examples:

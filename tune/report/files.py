@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -13,57 +13,51 @@ from tune.report.best import best_yaml
 from tune.report.comparison.export import variants_csv
 from tune.report.drawn import study_drawings
 from tune.report.facts import ReportFacts, report_facts
+from tune.report.figures import Drawings
 from tune.report.html import html_report
 from tune.report.latex import latex_table
 from tune.report.markdown import markdown_report
+from tune.report.parts import ReportFiles
 from tune.report.ranking import best_trial
-from tune.report.saved import save_figures, save_text
+from tune.report.saved import SavedFigures, save_figures, save_text
 from tune.report.table import trials_frame
 from tune.report.tables import Table
 from tune.study.folder import StudyFolder
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportFiles:
-    """Where the parts of a report lie.
+class Figures:
+    """The figures of a report, drawn and saved."""
 
-    Attributes:
-        folder: of all of them.
-        html: the whole report in one file.
-        markdown: the same, with the figures beside it.
-        config: the best configuration for ``dclf train``; None while no trial is complete.
-        tables: name -> CSV or LaTeX file.
-        figures: name -> SVG file.
-        pictures: name -> the same figure as PNG file.
-        missing: name of a figure -> why it is not there.
-    """
-
-    folder: Path
-    html: Path
-    markdown: Path
-    config: Path | None
-    tables: dict[str, Path] = field(default_factory=dict)
-    figures: dict[str, Path] = field(default_factory=dict)
-    pictures: dict[str, Path] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    drawings: Drawings
+    saved: SavedFigures
 
 
-def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = None) -> ReportFiles:
+def draw_figures(folder: StudyFolder, study: optuna.Study, out: Path | None = None) -> Figures:
+    """Draw and save a report's figures; ``write_report`` does it where they are not there."""
+    drawings = study_drawings(folder, study)
+    return Figures(drawings=drawings, saved=save_figures(drawings.drawn, _place(folder, out) / "figures"))
+
+
+def write_report(
+    folder: StudyFolder, study: optuna.Study, out: Path | None = None, *, figures: Figures | None = None
+) -> ReportFiles:
     """Write the report, over an earlier one.
 
     Args:
         folder: the study.
         study: what Optuna knows of it, for the figures.
         out: folder for the files; ``report`` in the study's folder where None.
+        figures: what ``draw_figures`` has drawn for the same folder.
 
     Raises:
         OSError: the files cannot be written.
     """
-    out = folder.path / "report" if out is None else Path(out)
+    out = _place(folder, out)
     yaml = "" if best_trial(folder) is None else best_yaml(folder)
     facts = report_facts(folder, str(out / "best.yaml"))
-    drawings = study_drawings(folder, study)
-    saved = save_figures(drawings.drawn, out / "figures")
+    made = figures or draw_figures(folder, study, out)
+    drawings, saved = made.drawings, made.saved
     links = {name: f"figures/{path.name}" for name, path in saved.vector.items()}
     if not yaml:
         # An earlier report may have had one.
@@ -78,6 +72,10 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
         pictures=saved.pixels,
         missing=dict(drawings.missing),
     )
+
+
+def _place(folder: StudyFolder, out: Path | None) -> Path:
+    return folder.path / "report" if out is None else Path(out)
 
 
 def _write_tables(folder: StudyFolder, facts: ReportFacts, out: Path) -> Iterator[tuple[str, Path]]:

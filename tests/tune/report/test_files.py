@@ -19,9 +19,10 @@ from dclf.data import read_shards
 from tests.tune.report.samples import BASE, add_trial, base_params, fill, new_folder, optuna_study
 from tune.report.dataset import dataset_note
 from tune.report.facts import report_facts
-from tune.report.files import ReportFiles, write_report
+from tune.report.files import write_report
 from tune.report.latex import latex_escape, latex_table
 from tune.report.markdown import markdown_escape, markdown_table
+from tune.report.parts import ReportFiles
 from tune.report.tables import Table, domain_text
 from tune.study.folder import StudyFolder
 
