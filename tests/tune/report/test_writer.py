@@ -54,7 +54,7 @@ def test_the_report_is_the_one_that_the_driver_would_write(
     assert files == own
     assert written == contents(own)
     assert all(path.is_file() for path in (files.html, *files.figures.values(), *files.pictures.values()))
-    assert ("54.17" in files.html.read_text(encoding="utf-8")) == draw
+    assert ("54.17" in files.markdown.read_text(encoding="utf-8")) == draw
 
 
 def test_nothing_is_written_where_nothing_was_started(writer: ReportWriter) -> None:
