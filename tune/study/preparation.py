@@ -6,6 +6,7 @@ last trials run, slots fall idle one after the other, and so does the driver.
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
@@ -27,8 +28,10 @@ class Preparation:
     """
 
     def __init__(self, folder: StudyFolder) -> None:
-        # What is written of a study at a URI names the URI, which only this process knows.
-        self._writer = None if is_remote(folder.storage) else ReportWriter(folder.path)
+        # What is written of a study at a URI names the URI, which only this process knows; and a process that has
+        # written a report before is as fast by itself.
+        here = is_remote(folder.storage) or "tune.report.files" in sys.modules
+        self._writer = None if here else ReportWriter(folder.path)
         # A comparison's figures show the test split.
         self._draws_first = not is_comparison(folder.definition)
 

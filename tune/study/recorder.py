@@ -126,6 +126,7 @@ class StudyRecorder:
         }
         self._put(_Addressed("open", body, key))
         self._to(key, *child_writes.begun(trial, seed, config, self._surroundings))
+        self._send_at[key] = time.monotonic() + TOGETHER_S
 
     def epoch(self, number: int, seed: int, report: EpochReport) -> None:
         """A training has finished an epoch; epochs of less than ``TOGETHER_S`` are sent several at a time."""
@@ -137,7 +138,8 @@ class StudyRecorder:
     def seed_finished(self, number: int, seed: int, values: tuple[float, ...], report: EpochReport) -> None:
         """A training is over."""
         objectives = self._folder.definition.sweep.objectives
-        self._to((number, seed), child_writes.seed_write(objectives, values, report))
+        self._epochs[number, seed].append(child_writes.seed_write(objectives, values, report))
+        self._send_epochs((number, seed))
 
     def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
         """A training was scored on the test split."""

@@ -28,7 +28,7 @@ from tune.study.training_files import TrainingFiles
 if TYPE_CHECKING:
     from tune.study.training import Training
 
-TOGETHER_S = 1.0
+TOGETHER_S = 2.0
 """The driver hears of short epochs about this often; each hearing costs both sides."""
 
 
@@ -78,7 +78,7 @@ class StudyTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train an epoch, and further ones for a second unless one is to be decided on."""
+        """Train an epoch, and further ones for ``TOGETHER_S`` unless one is to be decided on."""
         try:
             return self._step()
         except Exception as error:
