@@ -199,10 +199,11 @@ def test_a_comparison_scores_every_variant_once_on_test(
 
 
 def test_what_a_kill_left_unscored_is_scored_by_resuming(
-    local_ray: None, config: Config, settings: SweepSettings
+    local_ray: None, config: Config, settings: SweepSettings, tmp_path: Path
 ) -> None:
-    asked = ablation(parts=["base"], seeds=1, settings=replace(settings, space={}, keep=1))
-    study = sweep(config, asked, name="unscored")
+    # Alone in its folder: what another study has trained and scored it would take over.
+    settings = replace(settings, space={}, keep=1, storage=str(tmp_path))
+    study = sweep(config, ablation(parts=["base"], seeds=1, settings=settings), name="unscored")
     before = dict(study.folder.ledger.tested)
     ledger = study.folder.path / "ledger.jsonl"
     lines = ledger.read_text().splitlines(keepends=True)

@@ -56,9 +56,11 @@ def _write(storage: str, name: str, out: Path | None) -> ReportFiles:
 
     folder = StudyFolder.open(storage, name)
     from tune.report.files import write_report  # noqa: PLC0415
+    from tune.report.importance import leave_out_forests  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
 
-    files = write_report(folder, load_study(folder), out)
+    leave_out_forests()
+    files = write_report(folder, load_study(folder), out, beside=True)
     folder.share_files()
     return files
 

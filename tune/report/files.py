@@ -33,14 +33,20 @@ class Figures:
     saved: SavedFigures
 
 
-def draw_figures(folder: StudyFolder, study: optuna.Study, out: Path | None = None) -> Figures:
+def draw_figures(folder: StudyFolder, study: optuna.Study, out: Path | None = None, *, beside: bool = False) -> Figures:
     """Draw and save a report's figures; ``write_report`` does it where they are not there."""
     drawings = study_drawings(folder, study)
-    return Figures(drawings=drawings, saved=save_figures(drawings.drawn, _place(folder, out) / "figures"))
+    saved = save_figures(drawings.drawn, _place(folder, out) / "figures", beside=beside)
+    return Figures(drawings=drawings, saved=saved)
 
 
 def write_report(
-    folder: StudyFolder, study: optuna.Study, out: Path | None = None, *, figures: Figures | None = None
+    folder: StudyFolder,
+    study: optuna.Study,
+    out: Path | None = None,
+    *,
+    figures: Figures | None = None,
+    beside: bool = False,
 ) -> ReportFiles:
     """Write the report, over an earlier one.
 
@@ -49,6 +55,7 @@ def write_report(
         study: what Optuna knows of it, for the figures.
         out: folder for the files; ``report`` in the study's folder where None.
         figures: what ``draw_figures`` has drawn for the same folder.
+        beside: as ``save_figures`` takes it.
 
     Raises:
         OSError: the files cannot be written.
@@ -56,7 +63,7 @@ def write_report(
     out = _place(folder, out)
     yaml = "" if best_trial(folder) is None else best_yaml(folder)
     facts = report_facts(folder, str(out / "best.yaml"))
-    made = figures or draw_figures(folder, study, out)
+    made = figures or draw_figures(folder, study, out, beside=beside)
     drawings, saved = made.drawings, made.saved
     links = {name: f"figures/{path.name}" for name, path in saved.vector.items()}
     if not yaml:

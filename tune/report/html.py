@@ -56,7 +56,8 @@ def figure_png(figure: Figure) -> bytes:
     """A figure as a PNG file of ``PNG_DPI`` dots per inch; the same bytes every time."""
     content = io.BytesIO()
     with borrowed_pyplot():
-        figure.savefig(content, format="png", dpi=PNG_DPI)
+        # The default of 6 takes twice the time for a file of the same size.
+        figure.savefig(content, format="png", dpi=PNG_DPI, pil_kwargs={"compress_level": 2})
     return content.getvalue()
 
 

@@ -99,6 +99,13 @@ def pareto(figure: Figure) -> None:
     axes.legend(["trial", "on the front"] if len(axes.collections) > 1 else ["on the front"], fontsize=SMALL)
 
 
+def settle(figure: Figure) -> None:
+    """Place everything once and for all; matplotlib does it for every file anew, at the cost of drawing that again."""
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+    figure.set_layout_engine(None)
+
+
 def _finish(figure: Figure, width: float, height: float) -> None:
     figure.set_layout_engine("constrained")
     figure.set_size_inches(width, height)

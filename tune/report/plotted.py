@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import optuna
@@ -13,6 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune.report.pyplot import borrowed_pyplot
 from tune.report.scores import Score, value_text
+
+_SOME_TIME = datetime.fromtimestamp(0)
+"""Plots do not show when; a trial that has ended must have such times."""
 
 
 def plotted(
@@ -32,6 +36,16 @@ def plotted(
     return study
 
 
+class _Kept(FrozenTrial):
+    """A trial made for one study: Optuna would copy it to store it, and again for every plot.
+
+    With the distributions of thousands of trials that takes seconds.
+    """
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> _Kept:
+        return self
+
+
 def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that are complete and whose values are all finite."""
     return [
@@ -48,15 +62,23 @@ def spread(trials: Sequence[FrozenTrial], limit: int) -> list[FrozenTrial]:
 
 def _copied(trial: FrozenTrial, scores: Sequence[Score], names: Mapping[str, str], *, curves: bool) -> FrozenTrial:
     done = trial.state == TrialState.COMPLETE
-    if not (done or curves):
-        # It keeps its number only; copying more takes seconds in a large study.
-        return optuna.trial.create_trial(state=TrialState.FAIL)
-    return optuna.trial.create_trial(
-        state=trial.state if trial.state.is_finished() else TrialState.FAIL,
+    # Of any other trial but the number only; copying more takes seconds in a large study.
+    whole = done or curves
+    return _Kept(
+        number=-1,
+        trial_id=-1,
+        state=trial.state if whole and trial.state.is_finished() else TrialState.FAIL,
+        value=None,
         values=[value * score.scale for value, score in zip(trial.values, scores, strict=False)] if done else None,
-        params={names[key]: _shown_value(value, trial.distributions[key]) for key, value in trial.params.items()},
-        distributions={names[key]: _shown(kind) for key, kind in trial.distributions.items()},
-        intermediate_values=_curve(trial, scores[0].scale) if curves else None,
+        datetime_start=_SOME_TIME,
+        datetime_complete=_SOME_TIME,
+        params={names[key]: _shown_value(value, trial.distributions[key]) for key, value in trial.params.items()}
+        if whole
+        else {},
+        distributions={names[key]: _shown(kind) for key, kind in trial.distributions.items()} if whole else {},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values=_curve(trial, scores[0].scale) if curves else {},
     )
 
 

@@ -1,6 +1,6 @@
 """Writes the report of a study in a process beside the driver, which scores the winner meanwhile.
 
-The process imports matplotlib and scikit-learn while the last trials run and slots stand idle, so that the end of a
+The process imports matplotlib while the last trials run and slots stand idle, so that the end of a
 study does not wait for them. It reads the study as anybody may.
 """
 
@@ -82,21 +82,21 @@ def main(study: str) -> None:
     # Ctrl-C is the driver's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Imported here: the driver, which imports this module too, leaves them to this process.
-    import optuna.importance  # noqa: F401, PLC0415 - the slowest of them
-
     from tune.report.files import Figures, draw_figures, write_report  # noqa: PLC0415
+    from tune.report.importance import leave_out_forests  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
 
+    leave_out_forests()
     path = Path(study)
     figures: Figures | None = None
     for line in sys.stdin:
         folder = StudyFolder.open(path.parent, path.name)
         known = load_study(folder)
         if line == _DRAW:
-            figures = draw_figures(folder, known)
+            figures = draw_figures(folder, known, beside=True)
         else:
-            print(write_report(folder, known, figures=figures).to_json(), flush=True)
+            print(write_report(folder, known, figures=figures, beside=True).to_json(), flush=True)
             return
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-FIRST_S = 60.0
+FIRST_S = 90.0
 """A study shorter than this gets its figures at the end."""
 SHARE = 20.0
 """How many times longer than the last drawing the next one waits."""
@@ -78,10 +78,12 @@ def main(study: str, out: str) -> None:
     os.nice(19)
     # Imported here: the driver, which imports this module too, draws nothing.
     from tune.report.drawn import study_drawings  # noqa: PLC0415
+    from tune.report.importance import leave_out_forests  # noqa: PLC0415
     from tune.report.table import trials_frame  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
 
+    leave_out_forests()
     path = Path(study)
     folder = StudyFolder.open(path.parent, path.name)
     target = Path(out)

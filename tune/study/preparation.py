@@ -1,6 +1,6 @@
 """What the end of a study needs, made ready while its last trials run.
 
-Scoring the winner takes torch and the report takes matplotlib and scikit-learn, seconds of importing each. While the
+Scoring the winner takes torch and the report takes matplotlib, seconds of importing each. While the
 last trials run, slots fall idle one after the other, and so does the driver.
 """
 

@@ -267,9 +267,10 @@ class Session:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
         if trial.optuna < 0 or len(self.settings.objectives) > 1 or told.seed != self.seeds()[0]:
             return False
-        asked = self._optuna_trials.get(trial.optuna)
+        asked = self._optuna_trials.get(trial.optuna) or self._asked_before(trial.optuna)
         if asked is None:
-            asked = self._optuna_trials[trial.optuna] = self._asked_before(trial.optuna)
+            return False
+        self._optuna_trials[trial.optuna] = asked
         with warnings.catch_warnings():
             # An epoch that a kill or a population repeats.
             warnings.filterwarnings("ignore", message=".*is already reported", category=UserWarning)
@@ -277,10 +278,13 @@ class Session:
                 asked.report(value, report.epoch)
         return not told.seed_finished and asked.should_prune()
 
-    def _asked_before(self, number: int) -> optuna.Trial:
-        """The trial object of a trial that an earlier driver asked for."""
+    def _asked_before(self, number: int) -> optuna.Trial | None:
+        """The trial object of a trial that an earlier driver asked for.
+
+        None where Optuna knows its end already, which the ledger then has lost: it takes no further reports.
+        """
         frozen = self._study.get_trials(deepcopy=False)[number]
-        return optuna.Trial(self._study, frozen._trial_id)
+        return None if frozen.state.is_finished() else optuna.Trial(self._study, frozen._trial_id)
 
     def _ended_trials(self) -> list[TrialRecord]:
         return sorted((t for t in self.ledger.trials.values() if t.state in ENDED), key=lambda trial: trial.ended or 0)

@@ -147,3 +147,8 @@ def _frozen(trial: TrialRecord, *, curves: bool) -> optuna.trial.FrozenTrial:
         distributions={key: SPACE[key] for key in trial.params},
         intermediate_values={epoch: last * (1 - 0.4 * 0.7**epoch) for epoch in range(1, epochs + 1)},
     )
+
+
+def study_of(storage: Path, count: int, **settings: object) -> optuna.Study:
+    """What Optuna knows of a new study with so many trials."""
+    return optuna_study(fill(new_folder(storage, **settings), count))

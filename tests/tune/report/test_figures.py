@@ -15,17 +15,13 @@ from matplotlib import pyplot as plt
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
-from tests.tune.report.samples import SPACE, fill, new_folder, optuna_study
+from tests.tune.report.samples import SPACE, fill, new_folder, optuna_study, study_of
 from tune.report.figures import MOST_CURVES, MOST_IN_CONTOUR, Drawings, draw_study, study_figures
 from tune.report.html import figure_svg
 from tune.report.plotted import complete, plotted, spread
 from tune.report.scores import Score
 
 ONE = {"history", "curves", "importance", "slice", "contour", "parallel"}
-
-
-def study_of(tmp_path: Path, count: int, **settings: object) -> optuna.Study:
-    return optuna_study(fill(new_folder(tmp_path, **settings), count))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dclf.training.checkpoint import STATE_FILE
 
-_MOVED_TO = 0x80
+_MOVED_FROM, _MOVED_TO = 0x40, 0x80
 _EVENT = struct.Struct("iIII")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,7 +30,9 @@ class Saves:
         for key in ((number, seed) for number in range(trials) for seed in range(seeds)):
             place = folder / "trials" / str(key[0]) / f"s{key[1]}"
             place.mkdir(parents=True)
-            watch = _checked(_libc.inotify_add_watch(self._queue.fileno(), bytes(place), _MOVED_TO))
+            # The kernel makes one of equal events in a row, such as two checkpoints with nothing between them; every
+            # file that is put in place is moved away from another name first, and that is an event between.
+            watch = _checked(_libc.inotify_add_watch(self._queue.fileno(), bytes(place), _MOVED_FROM | _MOVED_TO))
             self._watched[watch] = key
 
     def counts(self) -> dict[tuple[int, int], int]:
@@ -48,9 +50,9 @@ class Saves:
     def _take(self, events: bytes) -> None:
         place = 0
         while place < len(events):
-            watch, _mask, _cookie, length = _EVENT.unpack_from(events, place)
+            watch, mask, _cookie, length = _EVENT.unpack_from(events, place)
             name = events[place + _EVENT.size : place + _EVENT.size + length].rstrip(b"\0").decode()
-            self._counts[self._watched[watch]] += name == STATE_FILE
+            self._counts[self._watched[watch]] += name == STATE_FILE and bool(mask & _MOVED_TO)
             place += _EVENT.size + length
 
 

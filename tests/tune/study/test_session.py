@@ -2,6 +2,7 @@ import json
 import math
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,24 @@ def test_a_failed_trial_is_known_everywhere_and_not_tried_again(tmp_path: Path) 
     assert second.ran == [1, 2]
     assert second.folder.ledger.trials[0].reason == "out of memory"
     check_optuna(second.folder)
+
+
+def test_an_end_that_only_optuna_knows_is_reached_again(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=3, scheduler="median", startup_trials=1, grace_epochs=1)
+
+    def equal(_params: Mapping[str, Any], _seed: int, epoch: int) -> float:
+        return epoch / 10
+
+    first = Driver(folder, score=equal)
+    first.work()
+    lines = folder.ledger.path.read_text().splitlines(keepends=True)
+    last = max(place for place, line in enumerate(lines) if '"event": "started"' in line)
+    folder.ledger.path.write_text("".join(lines[: last + 1]))
+    again = Driver(reopened(folder), score=equal, trained=first.trained)
+    assert [trial.state for trial in again.folder.ledger.trials.values()][-1] == "running"
+    again.work()
+    assert again.folder.ledger.trials[2].state == "complete"
+    assert {trial.state.name for trial in again.study.get_trials()} == {"COMPLETE"}
 
 
 class Killed(BaseException):

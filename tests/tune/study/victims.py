@@ -87,4 +87,5 @@ class Victim:
     def check(self) -> None:
         """All as if nothing had happened, and no epoch that was kept was trained again."""
         check_study(self.study, self.uri, trials=self.trials, epochs=EPOCHS)
-        assert self.saves.counts() == {(number, 0): EPOCHS for number in range(self.trials)}
+        counts = self.saves.counts()
+        assert counts == {(number, 0): EPOCHS for number in range(self.trials)}, counts
