@@ -2,42 +2,100 @@
 
 ``ray.init`` starts a head node as for a cluster: an autoscaler although there is nothing to scale, an API server that
 without a dashboard serves nothing, a log monitor whose lines nobody prints, and an agent with the web server of a
-dashboard. They cost more than all the rest: measured on 2 CPUs, starting takes 5.7 s with them and 2.4 s without,
-ending 1.3 s and 0.2 s, and five of seven seconds of processor time are theirs. Ray has no public switch for them; a
+dashboard. They cost more than all the rest: measured on 2 CPUs, starting takes 5.7 s with them and 1.8 s without,
+ending 1.3 s and 0.2 s, and six of seven seconds of processor time are theirs. Ray has no public switch for them; a
 release that names things otherwise than 2.60 does starts them all.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import list2cmdline
 from typing import Any
 
 import ray._private.node
 import ray._private.parameter
-import ray._private.utils
+import ray._private.services
+
+from cluster import stand_in
+
+_LAST_AGENT = "runtime_env_agent_port"
+"""File in which the agent that takes longest to start says where it listens."""
+_AGENTS_S, _LOOK_S = 10.0, 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """Worker processes that start with Ray and import beside whatever the driver does next.
+
+    Ray gives one to an actor that has no environment of its own, see ``plain_actors``.
+
+    Attributes:
+        count: how many; no more than there are CPUs start.
+        modules: what they import.
+        threads: ``OMP_NUM_THREADS`` of them and of later ones, where the user has not set it: Ray sets it for an actor
+            whose libraries have been imported then.
+    """
+
+    count: int
+    modules: tuple[str, ...]
+    threads: int
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Of the raylet and the processes it starts."""
+        return {
+            "RAY_prestart_worker_first_driver": "1",
+            "RAY_preload_python_modules": ",".join(self.modules),
+            # A second would do for Ray, after which it takes idle processes for superfluous.
+            "RAY_idle_worker_killing_time_threshold_ms": "60000",
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads)),
+        }
 
 
 @contextmanager
-def lean_head(*, logs: bool) -> Iterator[None]:
+def lean_head(*, logs: bool, ready: Ready | None = None) -> Iterator[None]:
     """What ``ray.init`` starts within the block, it starts without its watchers.
 
     Args:
         logs: what the workers print is to reach this process, which is the log monitor's work.
+        ready: processes to start with it.
     """
-    parameter, node, utils = ray._private.parameter, ray._private.node, ray._private.utils
+    parameter, node, services = ray._private.parameter, ray._private.node, ray._private.services
     if not (
         hasattr(parameter, "RayParams")
         and hasattr(node.Node, "start_api_server")
-        and hasattr(utils, "get_dashboard_dependency_error")
+        and hasattr(services, "start_ray_process")
     ):
         yield
         return
+    start = _with_lean_raylet(services.start_ray_process, ready)
     with ExitStack() as stack:
         stack.enter_context(_replaced(parameter, "RayParams", _without_watchers(parameter.RayParams, logs=logs)))
         stack.enter_context(_replaced(node.Node, "start_api_server", _start_nothing))
-        # The agent of a Ray that was installed without a dashboard's packages has no web server.
-        stack.enter_context(_replaced(utils, "get_dashboard_dependency_error", _no_dashboard))
+        stack.enter_context(_replaced(services, "start_ray_process", start))
+        yield
+
+
+@contextmanager
+def plain_actors() -> Iterator[None]:
+    """Ray Tune starts actors within the block without an environment of their own.
+
+    It gives them some variables of the driver, which the processes of a Ray that the driver has started have anyway;
+    and Ray starts a process anew for an actor with an environment.
+    """
+    from ray.tune.execution import class_cache  # noqa: PLC0415 - slow to import, and Ray starts without it
+
+    with ExitStack() as stack:
+        for name in ("DEFAULT_ENV_VARS", "ENV_VARS_TO_PROPAGATE"):
+            if hasattr(class_cache, name):
+                stack.enter_context(_replaced(class_cache, name, {}))
         yield
 
 
@@ -55,8 +113,39 @@ def _start_nothing(_node: Any, **_options: Any) -> None:
     """Instead of starting the API server; its address stays None."""
 
 
-def _no_dashboard() -> ImportError:
-    return ImportError("a local Ray without a dashboard does not need its packages")
+def _with_lean_raylet(start: Callable[..., Any], ready: Ready | None) -> Callable[..., Any]:
+    def start_process(command: list[str], process_type: str, *arguments: Any, **named: Any) -> Any:
+        if process_type != ray._private.ray_constants.PROCESS_TYPE_RAYLET:
+            return start(command, process_type, *arguments, **named)
+        if ready is not None:
+            named["env_updates"] = {**(named.get("env_updates") or {}), **ready.settings}
+        started = start([_lean(word, ready) for word in command], process_type, *arguments, **named)
+        _await_agents(command, started)
+        return started
+
+    return start_process
+
+
+def _await_agents(command: list[str], started: Any) -> None:
+    """Until the raylet is about to join; Ray asks whether it has joined, and if it has not again after a second."""
+    options = dict(word.partition("=")[::2] for word in command)
+    said = Path(options.get("--session_dir", "")) / f"{_LAST_AGENT}_{options.get('--node_id')}"
+    end = time.monotonic() + _AGENTS_S
+    while not said.exists() and started.process.poll() is None and time.monotonic() < end:
+        time.sleep(_LOOK_S)
+
+
+def _lean(word: str, ready: Ready | None) -> str:
+    """A word of the raylet's command line."""
+    name, equals, value = word.partition("=")
+    if name == "--dashboard_agent_command" and equals:
+        place = next((word for word in value.split() if word.endswith("agent.py")), "")
+        _, _, options = value.partition(f"{place} ") if place else ("", "", value)
+        # Isolated and without site: our own module needs the standard library only.
+        return f"{name}={list2cmdline([sys.executable, '-I', '-S', stand_in.__file__])} {options}"
+    if name == "--num_prestart_python_workers" and ready is not None:
+        return f"{name}={ready.count}"
+    return word
 
 
 @contextmanager

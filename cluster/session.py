@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 import ray
 from ray.exceptions import RayError
 
-from cluster.lean import lean_head
+from cluster.lean import Ready, lean_head
 from cluster.machine import machine_cpus
 from cluster.resources import ClusterResources, cluster_resources
 
@@ -41,9 +41,13 @@ _LOCAL = {
     "RAY_worker_niceness": "0",
     # Watches for nodes that a cloud takes back. Here there is one node, and the watcher is a process more to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    # Two workers that start beside Ray, half a second longer. Tune's and Train's have an environment of their own and
-    # cannot take them over.
+    # Two workers that start beside Ray, half a second longer; Train's have an environment of their own and cannot take
+    # them over.
     "RAY_prestart_worker_first_driver": "0",
+    # Processes that start at the same time wait for each other's sockets, and look a second later where these are not
+    # there yet.
+    "RAY_raylet_client_connect_timeout_milliseconds": "50",
+    "RAY_raylet_client_num_connect_attempts": "200",
 }
 _LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 
@@ -56,6 +60,7 @@ def ray_session(
     num_cpus: int | None = None,
     dashboard: bool = False,
     kept_bytes: int = 0,
+    ready: Ready | None = None,
 ) -> Iterator[ClusterResources]:
     """Be connected to Ray: to the cluster at ``address`` or RAY_ADDRESS, else to a local Ray that ends with the block.
 
@@ -68,6 +73,7 @@ def ray_session(
         num_cpus: CPU slots of a local Ray; one more than this machine's CPUs where None.
         kept_bytes: what will be kept in a local Ray's shared memory beside its streams.
         dashboard: start Ray's dashboard on loopback with a local Ray; costs two seconds and 300 MB.
+        ready: processes to start with a local Ray that has no dashboard.
 
     Yields:
         What the cluster has.
@@ -87,7 +93,9 @@ def ray_session(
                 _join(target, verbose=verbose)
             else:
                 slots = num_cpus or machine_cpus() + READ_SLOTS
-                _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose, dashboard=dashboard)
+                lean = nullcontext() if dashboard else lean_head(logs=verbose, ready=ready)
+                with lean:
+                    _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose, dashboard=dashboard)
         yield cluster_resources()
 
 
@@ -97,15 +105,14 @@ def reaches_cluster(address: str | None = None) -> bool:
 
 
 def _start(num_cpus: int, shared_bytes: int, *, verbose: bool, dashboard: bool) -> None:
-    with nullcontext() if dashboard else lean_head(logs=verbose):
-        ray.init(
-            address="local",
-            num_cpus=num_cpus,
-            object_store_memory=shared_bytes,
-            include_dashboard=dashboard,
-            log_to_driver=verbose,
-            logging_level=logging.INFO if verbose else logging.ERROR,
-        )
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        object_store_memory=shared_bytes,
+        include_dashboard=dashboard,
+        log_to_driver=verbose,
+        logging_level=logging.INFO if verbose else logging.ERROR,
+    )
 
 
 def _join(address: str, *, verbose: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from cluster.shares import portions_of
+from cluster.shares import SPLITS, shared_bytes
 from cluster.stream import RaySource, read_blocks, shard_source
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.reader import ShardSet
@@ -20,8 +20,6 @@ from dclf.training.source import Source
 
 READ_HERE_BYTES = 256 << 20
 """Features that this process reads itself, at about 1 GiB/s from a local disk."""
-SPLITS = ("train", "val")
-"""What trainings read between start and end; the test split stays sealed."""
 
 
 class SharedDialogues:
@@ -72,13 +70,3 @@ def _read_here(shards: ShardSet, modalities: tuple[str, ...], split: str) -> lis
     """As ``read_blocks``, without Ray Data."""
     source = shard_source(shards, modalities, split)
     return [ray.put(block) for task in source.get_read_tasks(1) for block in task()]
-
-
-def shared_bytes(shards: ShardSet, modalities: tuple[str, ...], splits: Sequence[str] = SPLITS) -> int:
-    """Bytes of the features of these splits."""
-    indices = {split: shards.index(split) for split in splits}
-    return sum(
-        portion.bytes
-        for index in indices.values()
-        for portion in portions_of(shards.manifest, index, range(len(index.lengths)), modalities)
-    )

@@ -13,7 +13,10 @@ import numpy as np
 
 from dclf.data.index import DialogueIndex
 from dclf.data.manifest import Manifest, ShardEntry
+from dclf.data.reader import ShardSet
 
+SPLITS = ("train", "val")
+"""What trainings read between start and end; the test split stays sealed."""
 PORTION_BYTES = 32 << 20
 """Features that one read task hands over, unless a single dialogue is larger."""
 
@@ -88,3 +91,13 @@ def _groups(sized: Sequence[tuple[int, int]], limit: int) -> Iterator[list[tuple
         used += item[1]
     if group:
         yield group
+
+
+def shared_bytes(shards: ShardSet, modalities: Sequence[str], splits: Sequence[str] = SPLITS) -> int:
+    """Bytes of the features of these splits."""
+    indices = {split: shards.index(split) for split in splits}
+    return sum(
+        portion.bytes
+        for index in indices.values()
+        for portion in portions_of(shards.manifest, index, range(len(index.lengths)), modalities)
+    )

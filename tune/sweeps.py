@@ -14,15 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.lean import Ready
 from cluster.machine import machine_cpus
 from cluster.model_plan import ActorSettings
 from cluster.resources import ClusterResources
 from cluster.session import ray_session, reaches_cluster
-from cluster.shared_data import shared_bytes, shared_source
+from cluster.shares import shared_bytes
 from cluster.storage import checked_storage
 from cluster.trial_plan import TrialPlan, local_cpus_for_trials, local_trial_resources, plan_trials
 from dclf.config import Config
@@ -34,13 +35,12 @@ from tune.report.facts import best_note
 from tune.report.parts import ReportFiles
 from tune.report.ranking import best_trial
 from tune.search.checks import sweep_problems
-from tune.search.pruners import deciding_epochs, make_pruner
+from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.settings import SweepSettings
 from tune.search.space import Space, default_space
 from tune.settings import ConfigError
 from tune.study.definition import StudyDefinition
-from tune.study.engine import Engine
 from tune.study.evaluations import evaluate_models
 from tune.study.folder import StudyFolder
 from tune.study.illustrator import Illustrator
@@ -52,7 +52,6 @@ from tune.study.preparation import Preparation
 from tune.study.recorder import StudyRecorder
 from tune.study.sealed import score_sealed
 from tune.study.session import Session
-from tune.study.trainable import Job
 from tune.study.view import NoStudyView, StudyView
 from tune.study.warm_start import warm_start, warm_start_problems
 from tune.tracking.redact import clean
@@ -212,6 +211,9 @@ class _Work:
         self.card = card
         self.view = view
         self.shards = read_shards(config.data.shards)
+        self._kept_at_most = settings.cache_mb << 20
+        self._bytes = shared_bytes(self.shards, self.shards.info.modalities, config.train.epoch_splits)
+        self._ready: Ready | None = None
 
     def on_ray(
         self,
@@ -224,10 +226,13 @@ class _Work:
         """Join Ray, plan, and only then create the study's folder, so that a refused one leaves nothing."""
         joins = reaches_cluster(address)
         if not joins:
-            plan_trials(self.config, self.settings, local_trial_resources(self.config, self.settings))
-        with ThreadPoolExecutor(max_workers=1) as pool:
+            self._ready = self._processes(
+                plan_trials(self.config, self.settings, local_trial_resources(self.config, self.settings))
+            )
+        with ThreadPoolExecutor(max_workers=2) as pool:
             # A fresh SQLite file takes two seconds, and so does starting Ray; a cluster first says whether it has room.
             store = None if joins else pool.submit(self._connect)
+            pool.submit(import_module, "tune.study.trials")
             with self._ray(verbose=verbose, address=address) as resources:
                 plan = plan_trials(self.config, self.settings, resources)
                 store = store or pool.submit(self._connect)
@@ -246,11 +251,20 @@ class _Work:
             address,
             verbose=verbose,
             num_cpus=local_cpus_for_trials(self.config, self.settings, machine_cpus()),
-            kept_bytes=min(
-                self.settings.cache_mb << 20,
-                shared_bytes(self.shards, self.shards.info.modalities, self.config.train.epoch_splits),
-            ),
+            kept_bytes=min(self._kept_at_most, self._bytes),
+            ready=self._ready,
         )
+
+    def _processes(self, plan: TrialPlan) -> Ready | None:
+        """Those of the first trials, which import torch and Ray Tune while this process opens MLflow's store.
+
+        Trials on Ray Train have other processes, and data that do not fit are read by further ones.
+        """
+        if plan.workers_per_trial or self._bytes > self._kept_at_most:
+            return None
+        count = min(plan.concurrency, self.settings.trials or plan.concurrency)
+        modules = ("tune.study.trainable", "tune.study.training", "cluster.shared_data")
+        return Ready(count=count, modules=modules, threads=self.config.train.cpus_per_worker)
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
         space = Space.of(folder.definition.space, self.config)
@@ -292,34 +306,15 @@ class _Work:
         recorder: StudyRecorder,
         preparation: Preparation,
     ) -> BaseException | None:
-        own = not plan.workers_per_trial
-        job = Job(
-            config=replace(self.config, train=replace(self.config.train, device=plan.device)).to_dict(),
-            folder=folder.address,
-            objectives=tuple(self.settings.objectives),
-            workers=plan.workers_per_trial,
-            source=shared_source(
-                self.shards, self._modalities(folder), plan.cache_mb << 20, self.config.train.epoch_splits
-            )
-            if own
-            else None,
-            decisions=tuple(deciding_epochs(self.settings, self.config.train.epochs)),
-        )
+        from tune.study.trials import run_trials  # noqa: PLC0415 - imported while Ray starts
+
         illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
         session.changed = illustrator.poke
         session.last_begun = preparation.begin
-        engine = Engine(session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, note=self.view.note)
         try:
-            engine.run()
+            return run_trials(session, self.config, self.shards, plan, self.view, plain=self._ready is not None)
         finally:
             illustrator.close()
-        return engine.interrupted
-
-    def _modalities(self, folder: StudyFolder) -> tuple[str, ...]:
-        """Those that any trial may use."""
-        domain = folder.definition.space.get("data.modalities", {})
-        named = {modality for choice in domain.get("choices", ()) for modality in choice}
-        return tuple(m for m in self.shards.info.modalities if m in {*named, *self.config.data.modalities})
 
     def _conclude(self, folder: StudyFolder, recorder: StudyRecorder, preparation: Preparation) -> Path:
         """Score on test once, measure what else was asked for, and write the report."""

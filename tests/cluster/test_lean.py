@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import ray._private.node
-import ray._private.utils
+import ray._private.services
 
-from cluster.lean import lean_head
+from cluster.lean import lean_head, plain_actors
 
 pytestmark = pytest.mark.ray
 
@@ -22,7 +22,25 @@ with ray_session(num_cpus=2, verbose="verbose" in sys.argv, dashboard="dashboard
     ray.get(ray.remote(lambda: print("said by a worker")).remote())
 print(json.dumps(words))
 """
-WATCHERS = ("monitor.py", "dashboard.py", "log_monitor.py")
+WATCHERS = ("monitor.py", "dashboard.py", "log_monitor.py", "agent.py")
+READY = """
+import json, os, sys
+import psutil, ray
+from cluster.lean import Ready
+from cluster.session import ray_session
+
+class Actor:
+    def knows(self):
+        return os.getpid(), "colorsys" in sys.modules, os.environ["OMP_NUM_THREADS"]
+
+os.environ.pop("OMP_NUM_THREADS", None)
+with ray_session(num_cpus=3, ready=Ready(count=2, modules=("colorsys",), threads=3)):
+    workers = [p.pid for p in psutil.Process().children(recursive=True) if any("ray::" in w for w in p.cmdline())]
+    kinds = ({}, {"runtime_env": {"env_vars": {"A": "1"}}})
+    actors = [ray.remote(num_cpus=1, **kind)(Actor).remote() for kind in kinds]
+    told = ray.get([actor.knows.remote() for actor in actors])
+print(json.dumps([workers, told]))
+"""
 
 
 def started(*options: str) -> tuple[list[str], str]:
@@ -55,7 +73,7 @@ def test_ray_is_as_it_was_after_the_block(monkeypatch: pytest.MonkeyPatch) -> No
         return [
             ray._private.parameter.RayParams,
             ray._private.node.Node.start_api_server,
-            ray._private.utils.get_dashboard_dependency_error,
+            ray._private.services.start_ray_process,
         ]
 
     before = parts()
@@ -65,3 +83,27 @@ def test_ray_is_as_it_was_after_the_block(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delattr(ray._private.node.Node, "start_api_server")
     with lean_head(logs=False):
         assert ray._private.parameter.RayParams is before[0]
+
+
+def test_an_actor_gets_a_process_that_has_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", READY], check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    workers, ((taken, *ready), (own, *_)) = json.loads(done.stdout.splitlines()[-1])
+    assert taken in workers
+    assert ready == [True, "3"]
+    assert own not in workers, "an actor with an environment has a process of its own"
+
+
+def test_tune_gives_actors_an_environment_outside_the_block_only() -> None:
+    from ray.tune.execution.class_cache import _ActorClassCache  # noqa: PLC0415
+
+    class Trial:
+        pass
+
+    def variables() -> dict[str, str]:
+        made: dict[str, str] = _ActorClassCache().get(Trial)._default_options["runtime_env"].get("env_vars", {})
+        return made
+
+    with plain_actors():
+        assert variables() == {}
+    assert variables()
