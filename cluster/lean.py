@@ -22,6 +22,7 @@ from typing import Any
 import ray._private.node
 import ray._private.parameter
 import ray._private.services
+import ray._private.utils
 
 from cluster import stand_in
 
@@ -67,11 +68,17 @@ def lean_head(*, logs: bool, ready: Ready | None = None) -> Iterator[None]:
         logs: what the workers print is to reach this process, which is the log monitor's work.
         ready: processes to start with it.
     """
-    parameter, node, services = ray._private.parameter, ray._private.node, ray._private.services
+    parameter, node, services, utils = (
+        ray._private.parameter,
+        ray._private.node,
+        ray._private.services,
+        ray._private.utils,
+    )
     if not (
         hasattr(parameter, "RayParams")
         and hasattr(node.Node, "start_api_server")
         and hasattr(services, "start_ray_process")
+        and hasattr(utils, "get_dashboard_dependency_error")
     ):
         yield
         return
@@ -80,6 +87,8 @@ def lean_head(*, logs: bool, ready: Ready | None = None) -> Iterator[None]:
         stack.enter_context(_replaced(parameter, "RayParams", _without_watchers(parameter.RayParams, logs=logs)))
         stack.enter_context(_replaced(node.Node, "start_api_server", _start_nothing))
         stack.enter_context(_replaced(services, "start_ray_process", start))
+        # Asked whether a dashboard's packages are there, Ray imports them all.
+        stack.enter_context(_replaced(utils, "get_dashboard_dependency_error", _no_dashboard))
         yield
 
 
@@ -111,6 +120,10 @@ def _without_watchers(made: Callable[..., Any], *, logs: bool) -> Callable[..., 
 
 def _start_nothing(_node: Any, **_options: Any) -> None:
     """Instead of starting the API server; its address stays None."""
+
+
+def _no_dashboard() -> ImportError:
+    return ImportError("a local Ray without a dashboard does not need its packages")
 
 
 def _with_lean_raylet(start: Callable[..., Any], ready: Ready | None) -> Callable[..., Any]:

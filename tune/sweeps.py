@@ -229,6 +229,9 @@ class _Work:
             self._ready = self._processes(
                 plan_trials(self.config, self.settings, local_trial_resources(self.config, self.settings))
             )
+        # Ray imports it while it starts, and Ray Data uses it: two threads in a circle of imports find its modules half
+        # made.
+        import_module("ray.dag")
         with ThreadPoolExecutor(max_workers=2) as pool:
             # A fresh SQLite file takes two seconds, and so does starting Ray; a cluster first says whether it has room.
             store = None if joins else pool.submit(self._connect)

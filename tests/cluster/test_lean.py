@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import ray._private.node
 import ray._private.services
+import ray._private.utils
 
 from cluster.lean import lean_head, plain_actors
 
@@ -20,6 +21,8 @@ from cluster.session import ray_session
 with ray_session(num_cpus=2, verbose="verbose" in sys.argv, dashboard="dashboard" in sys.argv):
     words = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
     ray.get(ray.remote(lambda: print("said by a worker")).remote())
+if "dashboard" not in sys.argv:
+    assert not {"aiohttp", "opentelemetry"} & set(sys.modules), "packages of the dashboard"
 print(json.dumps(words))
 """
 WATCHERS = ("monitor.py", "dashboard.py", "log_monitor.py", "agent.py")
@@ -74,6 +77,7 @@ def test_ray_is_as_it_was_after_the_block(monkeypatch: pytest.MonkeyPatch) -> No
             ray._private.parameter.RayParams,
             ray._private.node.Node.start_api_server,
             ray._private.services.start_ray_process,
+            ray._private.utils.get_dashboard_dependency_error,
         ]
 
     before = parts()
