@@ -2,7 +2,7 @@
 
 ``ray.init`` starts a head node as for a cluster: an autoscaler although there is nothing to scale, an API server that
 without a dashboard serves nothing, a log monitor whose lines nobody prints, and an agent with the web server of a
-dashboard. They cost more than all the rest: measured on 2 CPUs, starting takes 5.7 s with them and 1.8 s without,
+dashboard. They cost more than all the rest: measured on 2 CPUs, starting takes 5.7 s with them and 1.4 s without,
 ending 1.3 s and 0.2 s, and six of seven seconds of processor time are theirs. Ray has no public switch for them; a
 release that names things otherwise than 2.60 does starts them all.
 """
