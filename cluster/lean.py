@@ -10,6 +10,7 @@ release that names things otherwise than 2.60 does starts them all.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -150,12 +151,11 @@ def _await_agents(command: list[str], started: Any) -> None:
 
 def _lean(word: str, ready: Ready | None) -> str:
     """A word of the raylet's command line."""
-    name, equals, value = word.partition("=")
-    if name == "--dashboard_agent_command" and equals:
-        place = next((word for word in value.split() if word.endswith("agent.py")), "")
-        _, _, options = value.partition(f"{place} ") if place else ("", "", value)
+    name, _, value = word.partition("=")
+    if name == "--dashboard_agent_command":
+        options = [option for option in shlex.split(value) if option.startswith("--")]
         # Isolated and without site: our own module needs the standard library only.
-        return f"{name}={list2cmdline([sys.executable, '-I', '-S', stand_in.__file__])} {options}"
+        return f"{name}={list2cmdline([sys.executable, '-I', '-S', stand_in.__file__, *options])}"
     if name == "--num_prestart_python_workers" and ready is not None:
         return f"{name}={ready.count}"
     return word

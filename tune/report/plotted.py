@@ -64,6 +64,7 @@ def _copied(trial: FrozenTrial, scores: Sequence[Score], names: Mapping[str, str
     done = trial.state == TrialState.COMPLETE
     # Of any other trial but the number only; copying more takes seconds in a large study.
     whole = done or curves
+    kinds = trial.distributions if whole else {}
     return _Kept(
         number=-1,
         trial_id=-1,
@@ -72,10 +73,8 @@ def _copied(trial: FrozenTrial, scores: Sequence[Score], names: Mapping[str, str
         values=[value * score.scale for value, score in zip(trial.values, scores, strict=False)] if done else None,
         datetime_start=_SOME_TIME,
         datetime_complete=_SOME_TIME,
-        params={names[key]: _shown_value(value, trial.distributions[key]) for key, value in trial.params.items()}
-        if whole
-        else {},
-        distributions={names[key]: _shown(kind) for key, kind in trial.distributions.items()} if whole else {},
+        params={names[key]: _shown_value(trial.params[key], kind) for key, kind in kinds.items()},
+        distributions={names[key]: _shown(kind) for key, kind in kinds.items()},
         user_attrs={},
         system_attrs={},
         intermediate_values=_curve(trial, scores[0].scale) if curves else {},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -45,20 +47,37 @@ def save_figures(drawn: Mapping[str, Drawing], folder: Path, *, beside: bool = F
     for path in (*folder.glob("*.svg"), *folder.glob("*.png")):
         if path.stem not in drawn:
             path.unlink()
-    own, others = _halves(drawn) if beside and machine_cpus() > 1 else (drawn, {})
-    copy = get_context("fork").Process(target=_save, args=(others, folder)) if others else None
-    if copy is not None:
-        copy.start()
-    _save(own, folder)
-    if copy is not None:
-        copy.join()
-        if copy.exitcode:
-            _save(others, folder)
+    if beside and machine_cpus() > 1:
+        _save_beside(drawn, folder)
+    else:
+        _save(drawn, folder)
     return SavedFigures(
         svgs={name: (folder / f"{name}.svg").read_text(encoding="utf-8") for name in drawn},
         vector={name: folder / f"{name}.svg" for name in drawn},
         pixels={name: folder / f"{name}.png" for name in drawn},
     )
+
+
+def _save_beside(drawn: Mapping[str, Drawing], folder: Path) -> None:
+    own, others = _halves(drawn)
+    copy = get_context("fork").Process(target=_save_as_copy, args=(others, folder))
+    copy.start()
+    try:
+        _save(own, folder)
+        copy.join()
+    finally:
+        copy.kill()
+    if copy.exitcode:
+        _save(others, folder)
+
+
+def _save_as_copy(drawn: Mapping[str, Drawing], folder: Path) -> None:
+    """Silently: what goes wrong goes wrong again in the first process, and Ctrl-C is that one's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _save(drawn, folder)
+    except Exception:  # noqa: BLE001 - said by the exit code
+        sys.exit(1)
 
 
 def _halves(drawn: Mapping[str, Drawing]) -> tuple[dict[str, Drawing], dict[str, Drawing]]:

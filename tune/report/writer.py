@@ -1,7 +1,7 @@
 """Writes the report of a study in a process beside the driver, which scores the winner meanwhile.
 
-The process imports matplotlib while the last trials run and slots stand idle, so that the end of a
-study does not wait for them. It reads the study as anybody may.
+The process imports matplotlib while the last trials run and slots stand idle, so that the end of a study does not wait
+for it. It reads the study as anybody may.
 """
 
 from __future__ import annotations

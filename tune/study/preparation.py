@@ -1,7 +1,7 @@
 """What the end of a study needs, made ready while its last trials run.
 
-Scoring the winner takes torch and the report takes matplotlib, seconds of importing each. While the
-last trials run, slots fall idle one after the other, and so does the driver.
+Scoring the winner takes torch and the report takes matplotlib, seconds of importing each. While the last trials run,
+slots fall idle one after the other, and so does the driver.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def run_trials(
         shards: what the trials read.
         plan: where they run.
         view: hears of lost workers and interrupts.
-        plain: this process has started the Ray, whose processes have its environment.
+        plain: this process has started the Ray with processes that are ready for the trials.
 
     Raises:
         KeyboardInterrupt: the second Ctrl-C.

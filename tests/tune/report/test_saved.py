@@ -1,6 +1,7 @@
 """Figures as files, written by one process or by two."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,20 @@ def test_a_copy_of_the_process_writes_the_same_files(tmp_path: Path, monkeypatch
     assert 1 < len(here) < len(alone.svgs), "the copy has written the others"
 
 
-def test_what_a_copy_leaves_undone_is_done_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def raises() -> None:
+    raise OSError("no space left on device")
+
+
+@pytest.mark.parametrize("end", [lambda: os._exit(1), raises], ids=["ends", "raises"])
+def test_what_a_copy_leaves_undone_is_done_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], end: Callable[[], None]
+) -> None:
     monkeypatch.setattr(saved, "machine_cpus", lambda: 2)
     own, write = os.getpid(), saved.save_text
 
     def fails_in_the_copy(path: Path, text: str) -> Path:
         if os.getpid() != own:
-            os._exit(1)
+            end()
         return write(path, text)
 
     monkeypatch.setattr(saved, "save_text", fails_in_the_copy)
@@ -46,6 +54,7 @@ def test_what_a_copy_leaves_undone_is_done_here(tmp_path: Path, monkeypatch: pyt
     files = save_figures(figures, tmp_path / "figures", beside=True)
     assert set(files.vector) == set(figures)
     assert all(path.is_file() for path in (*files.vector.values(), *files.pixels.values()))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_figures_of_an_earlier_report_go(tmp_path: Path) -> None:
