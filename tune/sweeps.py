@@ -50,7 +50,7 @@ from tune.study.optuna_state import create_study, load_study, open_study, reconc
 from tune.study.places import StudyError, require_new, study_exists
 from tune.study.preparation import Preparation
 from tune.study.recorder import StudyRecorder
-from tune.study.sealed import score_sealed
+from tune.study.sealed import score_sealed, scored_by_trials
 from tune.study.session import Session
 from tune.study.view import NoStudyView, StudyView
 from tune.study.warm_start import warm_start, warm_start_problems
@@ -288,7 +288,8 @@ class _Work:
                 self.view.note(TEST_IS_WATCHED)
             recorder.file("plan.txt", "\n".join(plan.describe()) + "\n")
             session = Session(folder, study, space, recorder, self.view)
-            with closing(Preparation(folder)) as preparation:
+            here = not scored_by_trials(self.settings, plan.workers_per_trial)
+            with closing(Preparation(folder, scores=here)) as preparation:
                 interrupted = self._trials(folder, plan, session, recorder, preparation)
                 report = None if interrupted else self._conclude(folder, recorder, preparation)
         except BaseException as error:
@@ -314,6 +315,7 @@ class _Work:
         illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
         session.changed = illustrator.poke
         session.last_begun = preparation.begin
+        session.all_ended = preparation.ended
         try:
             return run_trials(session, self.config, self.shards, plan, self.view, plain=self._ready is not None)
         finally:

@@ -104,7 +104,7 @@ class TrainingScorer:
             ``condition`` in words and ``wf1`` of each; after the last one ``kept``: the files are there.
         """
         # Imported here: it brings Ray, which a study that is scored already can do without.
-        from tune.study.sealed import last_checkpoint  # noqa: PLC0415
+        from tune.study.scoring import last_checkpoint  # noqa: PLC0415
         from tune.study.training_files import at_hand, written_to  # noqa: PLC0415
 
         with at_hand(body["place"]) as place:

@@ -14,6 +14,8 @@ from ray.tune.stopper import Stopper
 
 METRIC = "objective"
 """Key of a step's result that Ray Tune looks at."""
+SCORING = -1
+"""Number of the work that is no trial: scoring trained models on the test split."""
 _FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)
 """What Ray Tune writes above the text of each of a trial's errors."""
 
@@ -24,9 +26,13 @@ class Hears(Protocol):
     interrupted: BaseException | None
     pruned: set[int]
     population: bool
+    waits: bool
 
     def next(self) -> dict[str, Any] | None:
-        """The next trial's configuration."""
+        """The next trial's configuration, or that of the scoring."""
+
+    def scored(self, result: dict[str, Any]) -> None:
+        """A step of the scoring is done."""
 
     def heard(self, number: int, result: dict[str, Any]) -> bool:
         """A trial finished a step; whether to end it early."""
@@ -64,8 +70,9 @@ class SessionSearcher(_Live, Searcher):
         self._engine = engine
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002 - Ray Tune's interface
-        """The next trial, or the word that there is none."""
-        return self._engine.next() or Searcher.FINISHED
+        """The next work, nothing for now, or the word that there is none."""
+        work = self._engine.next()
+        return Searcher.FINISHED if work is None and not self._engine.waits else work
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """The listener hears of it."""
@@ -87,7 +94,7 @@ class PruningScheduler(_Live, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Go on or stop, after a step that was not the trial's last."""
         number = trial.config["number"]
-        if not self._engine.heard(number, result):
+        if number == SCORING or not self._engine.heard(number, result):
             return TrialScheduler.CONTINUE
         self._engine.pruned.add(number)
         return TrialScheduler.STOP
@@ -101,7 +108,8 @@ class Listener(_Live, Callback):
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A worker has taken up the trial."""
-        self._engine.started(trial.config["number"], trial.trial_id)
+        if trial.config["number"] != SCORING:
+            self._engine.started(trial.config["number"], trial.trial_id)
 
     def on_trial_result(
         self,
@@ -113,6 +121,9 @@ class Listener(_Live, Callback):
     ) -> None:
         """A step is done; Ray Tune does not ask our scheduler about a trial's last one, and of a population none."""
         number = trial.config["number"]
+        if number == SCORING:
+            self._engine.scored(result)
+            return
         if self._engine.population:
             self._engine.changed(number, trial.config["params"])
         if self._engine.population or result["finished"]:
@@ -121,14 +132,18 @@ class Listener(_Live, Callback):
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial has ended, by itself or early."""
         number = trial.config["number"]
-        self._engine.ended(number, trial.last_result, pruned=number in self._engine.pruned)
+        if number != SCORING:
+            self._engine.ended(number, trial.last_result, pruned=number in self._engine.pruned)
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost and will be replaced."""
-        self._engine.recovers(trial.config["number"])
+        if trial.config["number"] != SCORING:
+            self._engine.recovers(trial.config["number"])
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost once too often, or before the trial had begun on it."""
+        if trial.config["number"] == SCORING:
+            return
         error = last_error(trial.error_file, trial.pickled_error_file)
         self._engine.lost(trial.config["number"], error, failures=trial.run_metadata.num_failures)
 

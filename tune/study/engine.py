@@ -23,9 +23,10 @@ from ray.tune.schedulers import TrialScheduler
 from cluster.session import environment
 from cluster.storage import StorageError
 from dclf.data.storage import Folder, is_remote
-from tune.study.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.study.adapters import METRIC, SCORING, Interrupt, Listener, PruningScheduler, SessionSearcher
 from tune.study.disk import disk_trouble, full_disk, says_full
 from tune.study.population import population_scheduler
+from tune.study.sealed import scored_by_trials, waiting_to_be_scored
 from tune.study.session import Session, Told, finished_seeds
 from tune.study.trainable import Job, StudyTrial, reports_of
 
@@ -53,6 +54,7 @@ class Engine:
 
     Attributes:
         interrupted: Ctrl-C, SIGTERM or a full disk ended the work before its time.
+        waits: there is nothing to do for now, but there will be when the trials that run have ended.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Engine:
         note: Callable[[str], None],
     ) -> None:
         self.interrupted: BaseException | None = None
+        self.waits = False
         self.last: dict[int, Told] = {}
         self.pruned: set[int] = set()
         self.population = session.settings.scheduler == "pbt"
@@ -76,6 +79,8 @@ class Engine:
         self._concurrency = concurrency
         self._note = note
         self._put_back: Counter[int] = Counter()
+        self._running: set[int] = set()
+        self._scores = False
 
     def run(self) -> None:
         """Run trials until the session hands out no more, or somebody interrupts.
@@ -148,12 +153,32 @@ class Engine:
         return PruningScheduler(self)
 
     def next(self) -> dict[str, Any] | None:
-        """The next trial as Ray Tune's configuration of it; None when none shall follow."""
+        """The next trial as Ray Tune's configuration of it, and at last the scoring; None when none shall follow."""
         trial = self._session.next()
         if trial is None:
-            return None
+            return self._scoring()
+        self._running.add(trial.number)
         seeds = [seed for seed in self._session.seeds() if seed not in finished_seeds(trial)]
         return {"number": trial.number, "params": dict(trial.params), "seeds": seeds}
+
+    def _scoring(self) -> dict[str, Any] | None:
+        """Scoring on the test split, once all trials have ended, in a process of theirs that has the models at hand.
+
+        What comes to nothing here is left to ``tune.study.sealed``, as is scoring a study whose trials have ended in
+        another driver's time: no process is warm then.
+        """
+        self.waits = self._scores and bool(self._running)
+        if self.waits or not self._scores:
+            return None
+        self._scores = False
+        self._session.all_ended()
+        waiting = waiting_to_be_scored(self._session.folder, self._note)
+        return {"number": SCORING, "trainings": waiting} if waiting else None
+
+    def scored(self, result: dict[str, Any]) -> None:
+        """Take in the scores of one training."""
+        if "error" not in result:
+            self._session.tested(result["trial"], result["seed"], result["scores"])
 
     def changed(self, number: int, params: dict[str, Any]) -> None:
         """Population based training goes on with other values."""
@@ -177,6 +202,8 @@ class Engine:
     def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
         """A trial has ended without losing its worker."""
         told = self.last.pop(number, None)
+        self._running.discard(number)
+        self._scores = scored_by_trials(self._session.settings, self._job.workers)
         if result.get("disk_full"):
             self._cut_short(full_disk(self._session.folder.address, result["error"]))
         elif "error" in result:
@@ -192,6 +219,7 @@ class Engine:
         Ray Tune gives up at once on the latter, where nothing of the trial is lost; it is handed out again.
         """
         self.last.pop(number, None)
+        self._running.discard(number)
         if trouble := self._disk_trouble(error):
             self._cut_short(trouble)
             return

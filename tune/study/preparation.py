@@ -1,7 +1,7 @@
 """What the end of a study needs, made ready while its last trials run.
 
-Scoring the winner takes torch and the report takes matplotlib, seconds of importing each. While the last trials run,
-slots fall idle one after the other, and so does the driver.
+The report takes matplotlib, and scoring takes torch where no process of the trials does it: seconds of importing each.
+While the last trials run, slots fall idle one after the other, and so does the driver.
 """
 
 from __future__ import annotations
@@ -25,26 +25,34 @@ class Preparation:
 
     Args:
         folder: the study.
+        scores: this process scores on the test split.
     """
 
-    def __init__(self, folder: StudyFolder) -> None:
+    def __init__(self, folder: StudyFolder, *, scores: bool) -> None:
+        self._scores = scores
         # What is written of a study at a URI names the URI, which only this process knows; and a process that has
         # written a report before is as fast by itself.
         here = is_remote(folder.storage) or "tune.report.files" in sys.modules
         self._writer = None if here else ReportWriter(folder.path)
+        self._begun = False
         # A comparison's figures show the test split.
         self._draws_first = not is_comparison(folder.definition)
 
     def begin(self) -> None:
         """The last trial has begun; returns at once, and may be called again."""
+        if self._begun:
+            return
+        self._begun = True
         if self._writer is not None:
             self._writer.start()
-        threading.Thread(target=_import, daemon=True, name="dclf-preparation").start()
+        if self._scores:
+            threading.Thread(target=_import, daemon=True, name="dclf-preparation").start()
 
     def ended(self) -> None:
-        """All trials have ended; returns at once."""
+        """All trials have ended; returns at once, and may be called again."""
         if self._writer is not None and self._draws_first:
             self._writer.draw()
+            self._draws_first = False
 
     def report(self) -> ReportFiles | None:
         """Write the report; None where that is left to the caller."""

@@ -1,15 +1,40 @@
-"""The sealed test split: the winner of a search, or every variant of a comparison, is scored on it once, at the end."""
+"""The sealed test split: the winner of a search, or every variant of a comparison, is scored on it once, at the end.
+
+Trials' processes do so when the last trial has ended, see ``tune.study.engine``; what they do not, this process does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from cluster.storage import latest_checkpoint
-from dclf.training.reports import SplitReport
 from tune.report.ranking import untested
+from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 from tune.study.recorder import StudyRecorder
+from tune.study.scoring import last_checkpoint, score_checkpoint
+
+
+def scored_by_trials(settings: SweepSettings, workers: int) -> bool:
+    """Whether a process of the trials scores: those of Ray Train have no models, and a population keeps them all busy.
+
+    Args:
+        settings: of the study.
+        workers: Ray Train workers of a trial; 0 for trials in their own process.
+    """
+    return workers == 0 and settings.scheduler != "pbt"
+
+
+def waiting_to_be_scored(folder: StudyFolder, note: Callable[[str], None]) -> list[tuple[int, int]]:
+    """(trial, seed) of what ``sweep.test`` names and has not been scored; all trials have ended.
+
+    Args:
+        folder: the study.
+        note: hears when there is more than a winner to score.
+    """
+    waiting = untested(folder)
+    if folder.definition.sweep.test == "all" and waiting:
+        note(f"scoring {len(waiting)} trained models on the test split, each once")
+    return waiting
 
 
 def score_sealed(folder: StudyFolder, recorder: StudyRecorder, note: Callable[[str], None]) -> None:
@@ -20,33 +45,7 @@ def score_sealed(folder: StudyFolder, recorder: StudyRecorder, note: Callable[[s
         recorder: writes to MLflow.
         note: hears when there is more than a winner to score.
     """
-    waiting = untested(folder)
-    if folder.definition.sweep.test == "all" and waiting:
-        note(f"scoring {len(waiting)} trained models on the test split, each once")
-    for number, seed in waiting:
+    for number, seed in waiting_to_be_scored(folder, note):
         report = score_checkpoint(last_checkpoint(folder.fetched(number, seed)))
         folder.ledger.test(number, seed, report.scores)
         recorder.tested(number, seed, report.scores)
-
-
-def last_checkpoint(place: Path) -> Path:
-    """A training's last checkpoint; of several workers Ray Train keeps several, each in a folder of its own."""
-    found = latest_checkpoint(str(place.parent), place.name)
-    return place if found is None else Path(found)
-
-
-def score_checkpoint(folder: Path) -> SplitReport:
-    """The best epoch's model of a checkpoint on the test split of its shards.
-
-    Raises:
-        CheckpointError: the checkpoint is gone.
-        DataError: the shards do not fit it.
-    """
-    # Imported here: a driver that only looks on needs no models.
-    from dclf.data import read_shards  # noqa: PLC0415
-    from dclf.inference import predictor_of  # noqa: PLC0415
-    from dclf.training import checkpoint  # noqa: PLC0415
-    from dclf.training.evaluation import score_predictor  # noqa: PLC0415
-
-    predictor = predictor_of(checkpoint.load(folder))
-    return score_predictor(predictor, read_shards(predictor.config.data.shards), "test")

@@ -73,6 +73,7 @@ class Session:
         changed: called when a trial has ended.
         last_begun: called with the last trial, and when there is none to hand out; perhaps several times, as a trial
             that lost its worker is handed out again.
+        all_ended: for whoever runs the trials to call when all of them have ended.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Session:
         self.stop_reason: str | None = None
         self.changed: Callable[[], None] = _nothing
         self.last_begun: Callable[[], None] = _nothing
+        self.all_ended: Callable[[], None] = _nothing
         self._study = study
         self.space = space
         self._recorder = recorder
@@ -236,6 +238,13 @@ class Session:
         # Said afterwards: a trial whose trainings are all over and that has not ended is complete.
         self.ledger.seed_done(number, told.seed, told.values, epoch)
 
+    def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
+        """A training was scored on the test split; its first scores stand."""
+        if (number, seed) in self.ledger.tested:
+            return
+        self.ledger.test(number, seed, scores)
+        self._recorder.tested(number, seed, scores)
+
     def failed(self, number: int, reason: str) -> None:
         """A trial cannot go on; the others do."""
         self._end(number, "failed", reason=reason)
@@ -311,4 +320,4 @@ def finished_seeds(trial: TrialRecord) -> dict[int, SeedRun]:
 
 
 def _nothing() -> None:
-    """The default of ``Session.changed`` and ``Session.last_begun``."""
+    """The default of what a ``Session`` calls."""

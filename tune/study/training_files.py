@@ -26,6 +26,11 @@ PATIENCE_S = 600.0
 _PAUSES_S = (1.0, 2.0, 5.0)
 
 
+def training_address(study: str, number: int, seed: int) -> str:
+    """Folder or URI of one training of a study at a folder or URI."""
+    return f"{study}/trials/{number}/s{seed}"
+
+
 class TrainingFiles:
     """Where one training keeps what it must not lose.
 
@@ -40,7 +45,7 @@ class TrainingFiles:
     """
 
     def __init__(self, study: str, number: int, seed: int) -> None:
-        self.address = f"{study}/trials/{number}/s{seed}"
+        self.address = training_address(study, number, seed)
         self._remote = is_remote(study)
         self.local = Path(tempfile.mkdtemp(prefix=f"dclf-trial-{number}-")) if self._remote else Path(self.address)
 

@@ -18,7 +18,7 @@ from tune.study.children import KIND_TAG, STUDY_TAG
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.parent import PARENT_NOTE
-from tune.study.sealed import score_checkpoint
+from tune.study.scoring import score_checkpoint
 from tune.tracking.store import connect
 
 SEEDS = (1, 2)

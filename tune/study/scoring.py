@@ -1,0 +1,48 @@
+"""Scores a trained model on the test split, in whatever process has torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cluster.storage import latest_checkpoint
+from dclf.training.reports import SplitReport
+from tune.study.training_files import at_hand, training_address
+
+
+def score_training(study: str, number: int, seed: int) -> SplitReport:
+    """The best epoch's model of one training on the test split of its shards.
+
+    Args:
+        study: the study's folder, or the URI of it.
+        number: of the trial.
+        seed: of the training.
+
+    Raises:
+        Exception: as ``score_checkpoint``.
+        OSError: the store does not answer.
+    """
+    with at_hand(training_address(study, number, seed)) as place:
+        return score_checkpoint(last_checkpoint(place))
+
+
+def last_checkpoint(place: Path) -> Path:
+    """A training's last checkpoint; of several workers Ray Train keeps several, each in a folder of its own."""
+    found = latest_checkpoint(str(place.parent), place.name)
+    return place if found is None else Path(found)
+
+
+def score_checkpoint(folder: Path) -> SplitReport:
+    """The best epoch's model of a checkpoint on the test split of its shards.
+
+    Raises:
+        CheckpointError: the checkpoint is gone.
+        DataError: the shards do not fit it.
+    """
+    # Imported here: a driver that only looks on needs no models.
+    from dclf.data import read_shards  # noqa: PLC0415
+    from dclf.inference import predictor_of  # noqa: PLC0415
+    from dclf.training import checkpoint  # noqa: PLC0415
+    from dclf.training.evaluation import score_predictor  # noqa: PLC0415
+
+    predictor = predictor_of(checkpoint.load(folder))
+    return score_predictor(predictor, read_shards(predictor.config.data.shards), "test")
