@@ -9,13 +9,11 @@ release that names things otherwise than 2.60 does starts them all.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import list2cmdline
 from typing import Any
@@ -25,49 +23,23 @@ import ray._private.parameter
 import ray._private.services
 import ray._private.utils
 
-from cluster import stand_in
+from cluster import stand_in, warm_worker
+from cluster.warm import WarmProcess
 
 _LAST_AGENT = "runtime_env_agent_port"
 """File in which the agent that takes longest to start says where it listens."""
+_BARE = (sys.executable, "-I", "-S")
+"""Isolated and without site: these modules of ours need the standard library only."""
 _AGENTS_S, _LOOK_S = 10.0, 0.01
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ready:
-    """Worker processes that start with Ray and import beside whatever the driver does next.
-
-    Ray gives one to an actor that has no environment of its own, see ``plain_actors``.
-
-    Attributes:
-        count: how many; no more than there are CPUs start.
-        modules: what they import.
-        threads: ``OMP_NUM_THREADS`` of them and of later ones, where the user has not set it: Ray sets it for an actor
-            whose libraries have been imported then.
-    """
-
-    count: int
-    modules: tuple[str, ...]
-    threads: int
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """Of the raylet and the processes it starts."""
-        return {
-            "RAY_prestart_worker_first_driver": "1",
-            "RAY_preload_python_modules": ",".join(self.modules),
-            # A second would do for Ray, after which it takes idle processes for superfluous.
-            "RAY_idle_worker_killing_time_threshold_ms": "60000",
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads)),
-        }
-
-
 @contextmanager
-def lean_head(*, logs: bool, ready: Ready | None = None) -> Iterator[None]:
+def lean_head(*, logs: bool, warm: WarmProcess | None = None) -> Iterator[None]:
     """What ``ray.init`` starts within the block, it starts without its watchers.
 
     Args:
         logs: what the workers print is to reach this process, which is the log monitor's work.
-        ready: processes to start with it.
+        warm: what workers are copies of; None for workers that Ray starts as always.
     """
     parameter, node, services, utils = (
         ray._private.parameter,
@@ -83,7 +55,7 @@ def lean_head(*, logs: bool, ready: Ready | None = None) -> Iterator[None]:
     ):
         yield
         return
-    start = _with_lean_raylet(services.start_ray_process, ready)
+    start = _with_lean_raylet(services.start_ray_process, warm)
     with ExitStack() as stack:
         stack.enter_context(_replaced(parameter, "RayParams", _without_watchers(parameter.RayParams, logs=logs)))
         stack.enter_context(_replaced(node.Node, "start_api_server", _start_nothing))
@@ -127,13 +99,15 @@ def _no_dashboard() -> ImportError:
     return ImportError("a local Ray without a dashboard does not need its packages")
 
 
-def _with_lean_raylet(start: Callable[..., Any], ready: Ready | None) -> Callable[..., Any]:
+def _with_lean_raylet(start: Callable[..., Any], warm: WarmProcess | None) -> Callable[..., Any]:
     def start_process(command: list[str], process_type: str, *arguments: Any, **named: Any) -> Any:
         if process_type != ray._private.ray_constants.PROCESS_TYPE_RAYLET:
             return start(command, process_type, *arguments, **named)
-        if ready is not None:
-            named["env_updates"] = {**(named.get("env_updates") or {}), **ready.settings}
-        started = start([_lean(word, ready) for word in command], process_type, *arguments, **named)
+        if warm is not None:
+            named["env_updates"] = {**(named.get("env_updates") or {}), **warm.settings}
+        started = start([_lean(word, warm) for word in command], process_type, *arguments, **named)
+        if warm is not None:
+            warm.prepare(raylet=started.process.pid)
         _await_agents(command, started)
         return started
 
@@ -149,15 +123,14 @@ def _await_agents(command: list[str], started: Any) -> None:
         time.sleep(_LOOK_S)
 
 
-def _lean(word: str, ready: Ready | None) -> str:
+def _lean(word: str, warm: WarmProcess | None) -> str:
     """A word of the raylet's command line."""
     name, _, value = word.partition("=")
     if name == "--dashboard_agent_command":
         options = [option for option in shlex.split(value) if option.startswith("--")]
-        # Isolated and without site: our own module needs the standard library only.
-        return f"{name}={list2cmdline([sys.executable, '-I', '-S', stand_in.__file__, *options])}"
-    if name == "--num_prestart_python_workers" and ready is not None:
-        return f"{name}={ready.count}"
+        return f"{name}={list2cmdline([*_BARE, stand_in.__file__, *options])}"
+    if name == "--python_worker_command" and warm is not None:
+        return f"{name}={list2cmdline([*_BARE, warm_worker.__file__, warm.address])} {value}"
     return word
 
 

@@ -8,14 +8,15 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 
 import ray
 from ray.exceptions import RayError
 
-from cluster.lean import Ready, lean_head
+from cluster.lean import lean_head
 from cluster.machine import machine_cpus
 from cluster.resources import ClusterResources, cluster_resources
+from cluster.warm import Ready, WarmProcess
 
 POLL_SECONDS = 0.1
 """How often Ray Train's controller looks at its workers.
@@ -73,7 +74,7 @@ def ray_session(
         num_cpus: CPU slots of a local Ray; one more than this machine's CPUs where None.
         kept_bytes: what will be kept in a local Ray's shared memory beside its streams.
         dashboard: start Ray's dashboard on loopback with a local Ray; costs two seconds and 300 MB.
-        ready: processes to start with a local Ray that has no dashboard.
+        ready: what the workers of a local Ray without dashboard are copies of.
 
     Yields:
         What the cluster has.
@@ -88,12 +89,15 @@ def ray_session(
             stack.enter_context(_quiet_loggers())
         if not ray.is_initialized():
             stack.enter_context(_signal_handlers_kept())
+            warm = None
+            if ready is not None and not target and not dashboard:
+                warm = stack.enter_context(closing(WarmProcess(ready)))
             stack.callback(ray.shutdown)
             if target:
                 _join(target, verbose=verbose)
             else:
                 slots = num_cpus or machine_cpus() + READ_SLOTS
-                lean = nullcontext() if dashboard else lean_head(logs=verbose, ready=ready)
+                lean = nullcontext() if dashboard else lean_head(logs=verbose, warm=warm)
                 with lean:
                     _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose, dashboard=dashboard)
         yield cluster_resources()

@@ -18,7 +18,6 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.lean import Ready
 from cluster.machine import machine_cpus
 from cluster.model_plan import ActorSettings
 from cluster.resources import ClusterResources
@@ -26,6 +25,7 @@ from cluster.session import ray_session, reaches_cluster
 from cluster.shares import shared_bytes
 from cluster.storage import checked_storage
 from cluster.trial_plan import TrialPlan, local_cpus_for_trials, local_trial_resources, plan_trials
+from cluster.warm import Ready
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute
@@ -265,9 +265,9 @@ class _Work:
         """
         if plan.workers_per_trial or self._bytes > self._kept_at_most:
             return None
-        count = min(plan.concurrency, self.settings.trials or plan.concurrency)
+        first = ("dclf.training.loop", "pandas")
         modules = ("tune.study.trainable", "tune.study.training", "cluster.shared_data")
-        return Ready(count=count, modules=modules, threads=self.config.train.cpus_per_worker)
+        return Ready(first=first, modules=modules, threads=self.config.train.cpus_per_worker)
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
         space = Space.of(folder.definition.space, self.config)

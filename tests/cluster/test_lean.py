@@ -29,7 +29,7 @@ WATCHERS = ("monitor.py", "dashboard.py", "log_monitor.py", "agent.py")
 READY = """
 import json, os, sys
 import psutil, ray
-from cluster.lean import Ready
+from cluster.warm import Ready
 from cluster.session import ray_session
 
 class Actor:
@@ -37,7 +37,7 @@ class Actor:
         return os.getpid(), "colorsys" in sys.modules, os.environ["OMP_NUM_THREADS"]
 
 os.environ.pop("OMP_NUM_THREADS", None)
-with ray_session(num_cpus=3, ready=Ready(count=2, modules=("colorsys",), threads=3)):
+with ray_session(num_cpus=3, ready=Ready(first=("colorsys",), modules=("ray",), threads=3)):
     workers = [p.pid for p in psutil.Process().children(recursive=True) if any("ray::" in w for w in p.cmdline())]
     kinds = ({}, {"runtime_env": {"env_vars": {"A": "1"}}})
     actors = [ray.remote(num_cpus=1, **kind)(Actor).remote() for kind in kinds]

@@ -1,0 +1,218 @@
+"""Ray's worker processes as copies of one that has imported what they need.
+
+A worker of a sweep imports torch, Ray Tune and the models: six seconds of processor time and 360 MB for each. Here one
+process does so while Ray starts, and workers are copies of it, made in a tenth of a second, whose memory is shared
+until it is written to.
+
+The raylet runs ``cluster.warm_worker`` for each worker, which asks this process for the copy. Ray reads part of its
+environment when it is imported and never again: the process imports Ray in the environment that workers will have, when
+that is known, and copies are made for workers alone that have the same.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import runpy
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from cluster.warm_worker import ASSENT
+
+_READ_ONCE = ("RAY_JOB_ID", "RAY_RAYLET_PID")
+"""What Ray reads of its environment when it is imported and that may differ between workers."""
+_FIRST_JOB = "01000000"
+_LONGEST_REQUEST = 1 << 20
+_STANDARD_FILES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What is ready in a worker that is a copy.
+
+    Attributes:
+        first: modules without Ray, imported while it starts.
+        modules: further modules.
+        threads: ``OMP_NUM_THREADS`` of it, where the user has not set it: Ray sets it for an actor whose libraries have
+            been imported then.
+    """
+
+    first: tuple[str, ...]
+    modules: tuple[str, ...]
+    threads: int
+
+
+class WarmProcess:
+    """The process that is copied; it ends with this one.
+
+    Args:
+        ready: what it imports.
+
+    Attributes:
+        address: path of the socket on which it takes requests.
+        settings: variables of its environment that the raylet must have too.
+    """
+
+    def __init__(self, ready: Ready) -> None:
+        self.settings = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(ready.threads))}
+        self._folder = Path(tempfile.mkdtemp(prefix="dclf-warm-"))
+        self.address = str(self._folder / "socket")
+        # Bound here: whoever asks before the process listens waits for it.
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(self.address)
+            listening.listen()
+            number = listening.fileno()
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "cluster.warm",
+                    str(number),
+                    ",".join(ready.first),
+                    ",".join(ready.modules),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(number,),
+                env={**os.environ, **self.settings},
+                start_new_session=True,
+            )
+
+    def prepare(self, raylet: int) -> None:
+        """Have it import the rest; returns at once.
+
+        Args:
+            raylet: process id of the raylet, which is new and has this process as its first driver.
+        """
+        read = {"RAY_RAYLET_PID": str(raylet), "RAY_JOB_ID": _FIRST_JOB}
+        environment = {**os.environ, **self.settings, **read}
+        with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
+            connection.connect(self.address)
+            connection.sendall(json.dumps({"environment": environment}).encode() + b"\n")
+
+    def close(self) -> None:
+        """End it; copies end with the raylet."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _Source:
+    """What copies are made of: this process.
+
+    Args:
+        modules: imported with the first request, whether that is for a copy or not.
+    """
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._modules = modules
+        self._read: list[str | None] | None = None
+
+    def copied(self, connection: socket.socket) -> Sequence[str]:
+        """Make the copy that somebody asks for; in the copy the script it shall run, in this process nothing."""
+        asked, files = _request(connection)
+        try:
+            if not self._fits(asked["environment"]) or len(files) != _STANDARD_FILES:
+                return ()
+            if os.fork():
+                with suppress(OSError):
+                    connection.sendall(ASSENT)
+                return ()
+            _become(asked, files)
+            script: list[str] = asked["script"]
+            return script
+        finally:
+            for file in files:
+                os.close(file)
+
+    def _fits(self, environment: Mapping[str, str]) -> bool:
+        """Whether a worker with this environment can be a copy."""
+        read = [environment.get(name) for name in _READ_ONCE]
+        if self._read is None:
+            self._read = read
+            _replace_environment(environment)
+            _import(self._modules)
+            # A collection would write to every object, and so end the sharing of its memory.
+            gc.collect()
+            gc.freeze()
+        return read == self._read
+
+
+def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str]) -> None:
+    """Make copies until stdin ends, as it does when the process that has started this one is gone."""
+    _import(first)
+    # Nobody waits for the copies; the raylet watches them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    source = _Source(modules)
+    while True:
+        ready, _, _ = select.select([listening, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return
+        connection, _ = listening.accept()
+        script: Sequence[str] = ()
+        with connection, suppress(ConnectionError):
+            script = source.copied(connection)
+        if script:
+            listening.close()
+            sys.argv = list(script)
+            sys.path.insert(0, str(Path(script[0]).parent))
+            runpy.run_path(script[0], run_name="__main__")
+            return
+
+
+def _import(modules: Iterable[str]) -> None:
+    for name in modules:
+        # Who needs the module says what is wrong with it.
+        with suppress(Exception):
+            import_module(name)
+
+
+def _request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """What is asked for, and the standard files of who wants to be a copy."""
+    text, files, _, _ = socket.recv_fds(connection, _LONGEST_REQUEST, _STANDARD_FILES)
+    while not text.endswith(b"\n"):
+        more = connection.recv(_LONGEST_REQUEST)
+        if not more:
+            raise ConnectionError("must end with a line's end, ended before")
+        text += more
+    asked: dict[str, Any] = json.loads(text)
+    return asked, files
+
+
+def _become(asked: Mapping[str, Any], files: Iterable[int]) -> None:
+    """Be to the outside what the process that asked was."""
+    for own, other in enumerate(files):
+        os.dup2(other, own)
+    _replace_environment(asked["environment"])
+    os.chdir(asked["folder"])
+    # Ray ends a worker with its whole process group.
+    os.setpgrp()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Copies would draw the same numbers.
+    random.seed()
+
+
+def _replace_environment(environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), *(names.split(",") for names in sys.argv[2:]))

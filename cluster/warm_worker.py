@@ -1,0 +1,42 @@
+"""Becomes one of Ray's worker processes as a copy of the warm process, see ``cluster.warm``; run by the raylet.
+
+    python warm_worker.py SOCKET COMMAND...
+
+COMMAND is what the raylet would run otherwise, and what this becomes where a copy does not do: for workers with an
+environment of their own, and where no warm process answers. It imports nothing of Ray, which is what the copy saves.
+"""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+SETUP, FOR_SETUP = "/setup_worker.py", "--language="
+"""End of Ray's program that makes a worker's own environment before the worker, and what only that program is told."""
+OWN_ENVIRONMENT = "--serialized-runtime-env-context="
+ASSENT = b"1"
+
+
+def main(place: str, command: list[str]) -> None:
+    """Have a copy run the command, or run it."""
+    interpreter, *words = command
+    script = [word for word in words if not word.endswith(SETUP) and not word.startswith(FOR_SETUP)]
+    if any(word.startswith(OWN_ENVIRONMENT) for word in words) or not is_copied(place, script):
+        os.execv(interpreter, command)  # noqa: S606 - Ray's own command
+
+
+def is_copied(place: str, script: list[str]) -> bool:
+    """Ask for a copy that runs a Python script with its arguments; whether there is one."""
+    asked = json.dumps({"script": script, "environment": dict(os.environ), "folder": str(Path.cwd())})
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(place)
+            socket.send_fds(connection, [asked.encode() + b"\n"], [0, 1, 2])
+            return connection.recv(1) == ASSENT
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
