@@ -129,7 +129,7 @@ class _Source:
         """Make the copy that somebody asks for; in the copy the script it shall run, in this process nothing."""
         asked, files = _request(connection)
         try:
-            if not self._fits(asked["environment"]) or len(files) != _STANDARD_FILES:
+            if not (self._fits(asked["environment"]) and len(files) == _STANDARD_FILES and _is_open(connection)):
                 return ()
             if os.fork():
                 with suppress(OSError):
@@ -194,6 +194,14 @@ def _request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
         text += more
     asked: dict[str, Any] = json.loads(text)
     return asked, files
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Whether who asks still waits; somebody who does not runs the script himself."""
+    try:
+        return connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
 
 
 def _become(asked: Mapping[str, Any], files: Iterable[int]) -> None:

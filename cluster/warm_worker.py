@@ -16,6 +16,8 @@ SETUP, FOR_SETUP = "/setup_worker.py", "--language="
 """End of Ray's program that makes a worker's own environment before the worker, and what only that program is told."""
 OWN_ENVIRONMENT = "--serialized-runtime-env-context="
 ASSENT = b"1"
+WAIT_S = 30.0
+"""Importing takes a few seconds; Ray gives a worker up after a minute."""
 
 
 def main(place: str, command: list[str]) -> None:
@@ -31,6 +33,7 @@ def is_copied(place: str, script: list[str]) -> bool:
     asked = json.dumps({"script": script, "environment": dict(os.environ), "folder": str(Path.cwd())})
     try:
         with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(WAIT_S)
             connection.connect(place)
             socket.send_fds(connection, [asked.encode() + b"\n"], [0, 1, 2])
             return connection.recv(1) == ASSENT

@@ -26,24 +26,6 @@ if "dashboard" not in sys.argv:
 print(json.dumps(words))
 """
 WATCHERS = ("monitor.py", "dashboard.py", "log_monitor.py", "agent.py")
-READY = """
-import json, os, sys
-import psutil, ray
-from cluster.warm import Ready
-from cluster.session import ray_session
-
-class Actor:
-    def knows(self):
-        return os.getpid(), "colorsys" in sys.modules, os.environ["OMP_NUM_THREADS"]
-
-os.environ.pop("OMP_NUM_THREADS", None)
-with ray_session(num_cpus=3, ready=Ready(first=("colorsys",), modules=("ray",), threads=3)):
-    workers = [p.pid for p in psutil.Process().children(recursive=True) if any("ray::" in w for w in p.cmdline())]
-    kinds = ({}, {"runtime_env": {"env_vars": {"A": "1"}}})
-    actors = [ray.remote(num_cpus=1, **kind)(Actor).remote() for kind in kinds]
-    told = ray.get([actor.knows.remote() for actor in actors])
-print(json.dumps([workers, told]))
-"""
 
 
 def started(*options: str) -> tuple[list[str], str]:
@@ -87,15 +69,6 @@ def test_ray_is_as_it_was_after_the_block(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delattr(ray._private.node.Node, "start_api_server")
     with lean_head(logs=False):
         assert ray._private.parameter.RayParams is before[0]
-
-
-def test_an_actor_gets_a_process_that_has_imported() -> None:
-    done = subprocess.run([sys.executable, "-c", READY], check=False, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    workers, ((taken, *ready), (own, *_)) = json.loads(done.stdout.splitlines()[-1])
-    assert taken in workers
-    assert ready == [True, "3"]
-    assert own not in workers, "an actor with an environment has a process of its own"
 
 
 def test_tune_gives_actors_an_environment_outside_the_block_only() -> None:

@@ -113,7 +113,8 @@ class Children:
         new: set[tuple[str, int]] = set()
         if write.kind in ("metrics", "history"):
             told = [write.body] if write.kind == "metrics" else write.body["steps"]
-            write = Write("history", {"steps": [_unsaid(step, child.metrics, new) for step in told]})
+            steps = [_unsaid(step, child.metrics, new) for step in told]
+            write = Write("history", {"steps": steps, "tags": write.body.get("tags", {})})
         Sender(self._store.client, child.run_id, self._store.experiment_id)(write)
         child.metrics |= new
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,30 +116,40 @@ class StudyRecorder:
     def trial(self, trial: TrialRecord, seed: int, config: Config) -> None:
         """A training of a trial begins or goes on; said once, see ``knows``."""
         key = trial.number, seed
+        for other in [other for other in self._epochs if other[0] == trial.number]:
+            self._send_epochs(other)
         self._opened.add(key)
         definition, run = self._folder.definition, trial.runs.get(seed)
+        begun = child_writes.begun(trial, seed, config, self._surroundings)
+        said = {name: text for item in begun if item.kind == "tags" for name, text in item.body["values"].items()}
         body = {
             "name": child_writes.child_name(definition, *key),
             "run_id": run.run_id if run is not None else "",
             "look": trial.started is not None,
-            "tags": {**child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
+            "tags": {**said, **child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
         }
         self._put(_Addressed("open", body, key))
-        self._to(key, *child_writes.begun(trial, seed, config, self._surroundings))
+        self._to(key, *(item for item in begun if item.kind != "tags"))
         self._send_at[key] = time.monotonic() + TOGETHER_S
 
-    def epoch(self, number: int, seed: int, report: EpochReport) -> None:
-        """A training has finished an epoch; epochs of less than ``TOGETHER_S`` are sent several at a time."""
+    def epochs(self, number: int, seed: int, reports: Iterable[EpochReport], *, last: bool) -> None:
+        """A training has finished epochs; those of ``TOGETHER_S`` are sent together.
+
+        Args:
+            number: of the trial.
+            seed: of the training.
+            reports: the epochs.
+            last: the training's end is told next, and sent with them.
+        """
         key = number, seed
-        self._epochs[key].append(child_writes.epoch_write(report))
-        if time.monotonic() >= self._send_at.get(key, 0.0):
+        self._epochs[key] += map(child_writes.epoch_write, reports)
+        if not last and time.monotonic() >= self._send_at.get(key, 0.0):
             self._send_epochs(key)
 
     def seed_finished(self, number: int, seed: int, values: tuple[float, ...], report: EpochReport) -> None:
-        """A training is over."""
+        """A training is over; sent when the trial ends or goes on with another seed."""
         objectives = self._folder.definition.sweep.objectives
         self._epochs[number, seed].append(child_writes.seed_write(objectives, values, report))
-        self._send_epochs((number, seed))
 
     def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
         """A training was scored on the test split."""
@@ -203,15 +213,17 @@ class StudyRecorder:
         self._guardian.close()
         self._files.cleanup()
 
-    def _send_epochs(self, key: Key) -> None:
+    def _send_epochs(self, key: Key, tags: Mapping[str, str] | None = None) -> None:
         epochs = self._epochs.pop(key, [])
-        if epochs:
+        if epochs or tags:
             self._send_at[key] = time.monotonic() + TOGETHER_S
-            self._put(_Addressed(**vars(writes.history(epochs)), key=key))
+            self._put(_Addressed(**vars(writes.history(epochs, tags)), key=key))
 
     def _to(self, key: Key, *items: Write) -> None:
-        self._send_epochs(key)
-        self._put(*(_Addressed(item.kind, item.body, key) for item in items))
+        """Epochs that wait come first, in one request with the tags that do."""
+        tags = items[0].body["values"] if items and items[0].kind == "tags" else None
+        self._send_epochs(key, tags)
+        self._put(*(_Addressed(item.kind, item.body, key) for item in items[0 if tags is None else 1 :]))
 
     def _put(self, *items: Write) -> None:
         for item in items:

@@ -209,8 +209,7 @@ class Session:
         """Take in what a trial says; whether it should be ended early."""
         trial = self.ledger.trials[told.number]
         self._record(trial, told.seed)
-        for report in told.reports:
-            self._recorder.epoch(told.number, told.seed, report)
+        self._recorder.epochs(told.number, told.seed, told.reports, last=told.seed_finished)
         self._view.epoch(told.number, told.seed, told.reports[-1])
         if told.seed_finished:
             self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)

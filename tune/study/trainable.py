@@ -28,7 +28,7 @@ from tune.study.training_files import TrainingFiles
 if TYPE_CHECKING:
     from tune.study.training import Training
 
-TOGETHER_S = 2.0
+TOGETHER_S = 4.0
 """The driver hears of short epochs about this often; each hearing costs both sides."""
 
 

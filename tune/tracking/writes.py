@@ -18,7 +18,8 @@ from tune.tracking.manners import manners
 from tune.tracking.model import send_model
 
 _PER_BATCH = 100
-_METRICS_PER_BATCH = 1000
+_METRICS_PER_BATCH = 900
+"""MLflow takes a thousand entries, a hundred tags among them."""
 _LONGEST = {"params": 6000, "tags": 8000}
 
 
@@ -62,9 +63,9 @@ def metrics(values: Mapping[str, float], step: int, timestamp: int | None = None
     return Write("metrics", {"values": dict(values), "step": step, "timestamp": stamp})
 
 
-def history(several: Sequence[Write]) -> Write:
-    """Metrics of several steps in one write, which takes hardly longer than those of one."""
-    return Write("history", {"steps": [write.body for write in several]})
+def history(several: Sequence[Write], tags: Mapping[str, str] | None = None) -> Write:
+    """Metrics of several steps in one write, which takes hardly longer than those of one; tags along with them."""
+    return Write("history", {"steps": [write.body for write in several], "tags": dict(tags or {})})
 
 
 def artifact(file: Path, folder: str = "") -> Write:
@@ -118,9 +119,10 @@ class Sender:
             for step in body["steps"]
             for key, value in step["values"].items()
         ]
-        for first in range(0, len(points), _METRICS_PER_BATCH):
+        tags = [entities.RunTag(key, value) for key, value in body.get("tags", {}).items()]
+        for first in range(0, max(len(points), bool(tags)), _METRICS_PER_BATCH):
             batch = points[first : first + _METRICS_PER_BATCH]
-            self.client.log_batch(self.run_id, metrics=batch, synchronous=True)
+            self.client.log_batch(self.run_id, metrics=batch, tags=() if first else tags, synchronous=True)
 
     def _send_dataset(self, entities: Any, body: Mapping[str, Any]) -> None:
         tags = [entities.InputTag("mlflow.data.context", body["context"])]
