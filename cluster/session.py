@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from cluster.lean import lean_head
 from cluster.machine import machine_cpus
 from cluster.resources import ClusterResources, cluster_resources
-from cluster.warm import Ready, WarmProcess
+from cluster.warm import Ready, warm_process
 
 POLL_SECONDS = 0.1
 """How often Ray Train's controller looks at its workers.
@@ -91,7 +91,7 @@ def ray_session(
             stack.enter_context(_signal_handlers_kept())
             warm = None
             if ready is not None and not target and not dashboard:
-                warm = stack.enter_context(closing(WarmProcess(ready)))
+                warm = stack.enter_context(closing(warm_process(ready)))
             stack.callback(ray.shutdown)
             if target:
                 _join(target, verbose=verbose)

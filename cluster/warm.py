@@ -23,8 +23,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -62,11 +62,13 @@ class WarmProcess:
         ready: what it imports.
 
     Attributes:
+        ready: the same.
         address: path of the socket on which it takes requests.
         settings: variables of its environment that the raylet must have too.
     """
 
     def __init__(self, ready: Ready) -> None:
+        self.ready = ready
         self.settings = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(ready.threads))}
         self._folder = Path(tempfile.mkdtemp(prefix="dclf-warm-"))
         self.address = str(self._folder / "socket")
@@ -153,6 +155,32 @@ class _Source:
             gc.collect()
             gc.freeze()
         return read == self._read
+
+
+_begun: list[WarmProcess] = []
+"""Those that wait for whoever needs them."""
+
+
+@contextmanager
+def begun(ready: Ready) -> Iterator[None]:
+    """Start the process before that which needs it: ``warm_process`` gives it to the first who asks in the block."""
+    made = WarmProcess(ready)
+    _begun.append(made)
+    try:
+        yield
+    finally:
+        if made in _begun:
+            _begun.remove(made)
+            made.close()
+
+
+def warm_process(ready: Ready) -> WarmProcess:
+    """One that has begun, or another one; for the caller to close."""
+    found = next((made for made in _begun if made.ready == ready), None)
+    if found is None:
+        return WarmProcess(ready)
+    _begun.remove(found)
+    return found
 
 
 def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str]) -> None:

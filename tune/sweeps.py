@@ -54,6 +54,7 @@ from tune.study.sealed import score_sealed, scored_by_trials
 from tune.study.session import Session
 from tune.study.view import NoStudyView, StudyView
 from tune.study.warm_start import warm_start, warm_start_problems
+from tune.study.warming import ready_for_trials
 from tune.tracking.redact import clean
 from tune.tracking.store import Store, connect, resolve_tracking_uri
 from tune.view import TEST_IS_WATCHED
@@ -259,15 +260,13 @@ class _Work:
         )
 
     def _processes(self, plan: TrialPlan) -> Ready | None:
-        """Those of the first trials, which import torch and Ray Tune while this process opens MLflow's store.
+        """What the trials' processes are copies of.
 
         Trials on Ray Train have other processes, and data that do not fit are read by further ones.
         """
         if plan.workers_per_trial or self._bytes > self._kept_at_most:
             return None
-        first = ("dclf.training.loop", "pandas")
-        modules = ("tune.study.trainable", "tune.study.training", "cluster.shared_data")
-        return Ready(first=first, modules=modules, threads=self.config.train.cpus_per_worker)
+        return ready_for_trials(self.config)
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
         space = Space.of(folder.definition.space, self.config)

@@ -16,6 +16,7 @@ from tune.report.dataset import dataset_note
 from tune.report.facts import study_command
 from tune.report.scores import scores_of, short_names, value_text
 from tune.study.folder import StudyFolder
+from tune.study.warming import warming
 
 if TYPE_CHECKING:
     from tune.commands.sweep_options import Asked
@@ -48,7 +49,8 @@ def run_asked(asked: Asked, **study: Any) -> int:
         )
 
     as_json = options.output == "json" or options.log == "jsonl"
-    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
+    with warming(asked.config, asked.settings, options.address):
+        return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
 
 
 def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, as_json: bool) -> int:

@@ -179,12 +179,14 @@ class StudyTrial(tune.Trainable):
 
     def _new_training(self, seed: int) -> Training:
         # Imported here: the driver, which imports this module too, can do without torch and the models.
-        from tune.study.training import OwnTraining, RayTraining  # noqa: PLC0415
+        from tune.study.training import OwnTraining  # noqa: PLC0415
 
         config = apply(self._base, {**self._params, "train.seed": seed})
         self._put_away()
         files = self._files = TrainingFiles(self._job.folder, self._number, seed)
         if self._job.source is None:
+            from tune.study.ray_training import RayTraining  # noqa: PLC0415 - as above, and brings Ray Train
+
             config = replace(config, train=replace(config.train, workers=self._job.workers))
             return RayTraining(config, files)
         return OwnTraining(config, self._job.source, self._shards, files, self._start)

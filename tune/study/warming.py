@@ -1,0 +1,38 @@
+"""What the processes of trials find ready, and its early beginning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cluster.warm import Ready, begun
+from dclf.config import Config
+from tune.search.settings import SweepSettings
+
+
+def ready_for_trials(config: Config) -> Ready:
+    """What a trial in its own process imports.
+
+    Args:
+        config: the base configuration.
+    """
+    first = ("dclf.training.loop", "pandas")
+    modules = ("tune.study.trainable", "tune.study.training", "cluster.shared_data")
+    return Ready(first=first, modules=modules, threads=config.train.cpus_per_worker)
+
+
+@contextmanager
+def warming(config: Config, settings: SweepSettings, address: str | None) -> Iterator[None]:
+    """Import for the trials while the driver itself imports, where they will run in their own process on a local Ray.
+
+    Args:
+        config: the base configuration.
+        settings: of the study.
+        address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
+    """
+    if address or os.environ.get("RAY_ADDRESS") or settings.workers_per_trial:
+        yield
+        return
+    with begun(ready_for_trials(config)):
+        yield
