@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from tune.report.parts import ReportFiles
@@ -18,6 +19,14 @@ from tune.report.parts import ReportFiles
 LONGEST_S = 600.0
 """A report that takes longer is given up, and the driver writes it."""
 _DRAW, _WRITE = "draw\n", "write\n"
+_FIRST_USED = (
+    "pandas",
+    "scipy.sparse.linalg",
+    "contourpy",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+)
+"""What a report imports when it first uses it: a second, which then nothing else would fill."""
 
 
 class ReportWriter:
@@ -88,6 +97,10 @@ def main(study: str) -> None:
     from tune.study.optuna_state import load_study  # noqa: PLC0415
 
     leave_out_forests()
+    for name in _FIRST_USED:
+        # What is wrong with it shows where it is used.
+        with suppress(Exception):
+            import_module(name)
     path = Path(study)
     figures: Figures | None = None
     for line in sys.stdin:
