@@ -129,6 +129,9 @@ def _lean(word: str, warm: WarmProcess | None) -> str:
     if name == "--dashboard_agent_command":
         options = [option for option in shlex.split(value) if option.startswith("--")]
         return f"{name}={list2cmdline([*_BARE, stand_in.__file__, *options])}"
+    if name == "--runtime_env_agent_command" and warm is not None:
+        # Copies have the environment as it is; whoever wants another one waits for its agent.
+        return f"{name}={list2cmdline([*_BARE, stand_in.__file__, '--on-call'])} {value}"
     if name == "--python_worker_command" and warm is not None:
         return f"{name}={list2cmdline([*_BARE, warm_worker.__file__, warm.address])} {value}"
     return word
