@@ -30,6 +30,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from cluster.importing import uncollected
 from cluster.warm_worker import ASSENT
 
 _READ_ONCE = ("RAY_JOB_ID", "RAY_RAYLET_PID")
@@ -206,10 +207,11 @@ def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str])
 
 
 def _import(modules: Iterable[str]) -> None:
-    for name in modules:
-        # Who needs the module says what is wrong with it.
-        with suppress(Exception):
-            import_module(name)
+    with uncollected():
+        for name in modules:
+            # Who needs the module says what is wrong with it.
+            with suppress(Exception):
+                import_module(name)
 
 
 def _request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

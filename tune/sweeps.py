@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.importing import uncollected
 from cluster.machine import machine_cpus
 from cluster.model_plan import ActorSettings
 from cluster.resources import ClusterResources
@@ -233,7 +234,8 @@ class _Work:
         # Ray imports it while it starts, and Ray Data uses it: two threads in a circle of imports find its modules half
         # made.
         import_module("ray.dag")
-        with ThreadPoolExecutor(max_workers=2) as pool:
+        with ThreadPoolExecutor(max_workers=2) as pool, ExitStack() as importing:
+            importing.enter_context(uncollected())
             # A fresh SQLite file takes two seconds, and so does starting Ray; a cluster first says whether it has room.
             store = None if joins else pool.submit(self._connect)
             pool.submit(import_module, "tune.study.trials")
@@ -241,6 +243,7 @@ class _Work:
                 plan = plan_trials(self.config, self.settings, resources)
                 store = store or pool.submit(self._connect)
                 opened = store.result()
+                importing.close()
                 found = folder()
                 with found.locked(self.view.note):
                     if changed:

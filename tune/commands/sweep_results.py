@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cluster.importing import uncollected
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
 from tune.commands.study_views import QuietStudyView, choose_study_view
@@ -36,7 +37,8 @@ def run_asked(asked: Asked, **study: Any) -> int:
 
     def work(view: QuietStudyView) -> Study:
         # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
-        from tune.sweeps import sweep  # noqa: PLC0415
+        with uncollected():
+            from tune.sweeps import sweep  # noqa: PLC0415
 
         return sweep(
             asked.config,

@@ -14,6 +14,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from cluster.importing import uncollected
 from tune.report.parts import ReportFiles
 
 LONGEST_S = 600.0
@@ -91,16 +92,17 @@ def main(study: str) -> None:
     # Ctrl-C is the driver's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Imported here: the driver, which imports this module too, leaves them to this process.
-    from tune.report.files import Figures, draw_figures, write_report  # noqa: PLC0415
-    from tune.report.importance import leave_out_forests  # noqa: PLC0415
-    from tune.study.folder import StudyFolder  # noqa: PLC0415
-    from tune.study.optuna_state import load_study  # noqa: PLC0415
+    with uncollected():
+        from tune.report.files import Figures, draw_figures, write_report  # noqa: PLC0415
+        from tune.report.importance import leave_out_forests  # noqa: PLC0415
+        from tune.study.folder import StudyFolder  # noqa: PLC0415
+        from tune.study.optuna_state import load_study  # noqa: PLC0415
 
-    leave_out_forests()
-    for name in _FIRST_USED:
-        # What is wrong with it shows where it is used.
-        with suppress(Exception):
-            import_module(name)
+        leave_out_forests()
+        for name in _FIRST_USED:
+            # What is wrong with it shows where it is used.
+            with suppress(Exception):
+                import_module(name)
     path = Path(study)
     figures: Figures | None = None
     for line in sys.stdin:
