@@ -2,6 +2,9 @@
 
     python benchmarks/sweep_overhead.py [--trials 32 --epochs 10 --repeats 1]
 
+The sweep and the plain processes take turns, and minutes of a shared machine differ by a tenth and more: with several
+repeats the last row sets the time of all sweeps against that of all plain processes.
+
 Data are the generator's small preset. The sweep runs as a user starts it, `dclf sweep` with random search, no pruning
 and two trials at a time: starting Ray, reading the data, MLflow in a fresh SQLite file and the report are in its time.
 The plain processes know neither Ray, Optuna nor MLflow: each trains half of the sweep's configurations one after the
@@ -39,12 +42,22 @@ def main() -> None:
         return
     print(f"1024-cubed product: {matmul_rate():.0f} GFLOP/s, load {os.getloadavg()[0]:.1f}\n")
     print("| sweep s | plain s | ratio | bar | fixed cost of a trial s | bar s |\n|---|---|---|---|---|---|")
+    measured = []
     for _ in range(arguments.repeats):
         with tempfile.TemporaryDirectory(prefix="dclf-overhead-") as folder:
-            measure(Path(folder), arguments.trials, arguments.epochs)
+            measured.append(measure(Path(folder), arguments.trials, arguments.epochs))
+            print(row(*measured[-1]), flush=True)
+    if len(measured) > 1:
+        sweeps, plains, fixed = zip(*measured, strict=True)
+        print(row(sum(sweeps), sum(plains), median(fixed)))
 
 
-def measure(folder: Path, trials: int, epochs: int) -> None:
+def row(sweep_s: float, plain_s: float, fixed_s: float) -> str:
+    return f"| {sweep_s:.1f} | {plain_s:.1f} | {sweep_s / plain_s:.2f} | {BAR} | {fixed_s:.2f} | {FIXED_BAR_S} |"
+
+
+def measure(folder: Path, trials: int, epochs: int) -> tuple[float, float, float]:
+    """Seconds of the sweep, of the plain processes, and a trial's fixed cost."""
     shards = folder / "shards"
     dclf("data", "generate", str(shards), "--preset", "iemocap-small")
     started = time.perf_counter()
@@ -64,8 +77,7 @@ def measure(folder: Path, trials: int, epochs: int) -> None:
     codes = [half.wait() for half in halves]
     assert not any(codes), codes
     plain_s = time.perf_counter() - started
-    fixed_s = fixed_cost(folder / "studies")
-    print(f"| {sweep_s:.1f} | {plain_s:.1f} | {sweep_s / plain_s:.2f} | {BAR} | {fixed_s:.2f} | {FIXED_BAR_S} |")
+    return sweep_s, plain_s, fixed_cost(folder / "studies")
 
 
 def trial_params(studies: Path) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cluster import warm_worker
-from cluster.warm import Ready, WarmProcess
+from cluster.warm import Ready, WarmProcess, _begun, begun, warm_process
 from tests.tune.tracking.server import wait_until
 
 SCRIPT = """
@@ -120,6 +120,22 @@ def test_who_goes_away_in_the_middle_of_a_request_ends_nothing(warm: WarmProcess
             connection.sendall(text)
     assert worker(warm, tmp_path).returncode == 0
     wait_until((tmp_path / "said").exists, 20)
+
+
+def test_one_that_has_begun_is_given_to_the_first_who_needs_the_same() -> None:
+    ready, other = (Ready(first=(name,), modules=(), threads=1) for name in ("colorsys", "wave"))
+    with begun(ready):
+        with closing(warm_process(other)) as different, closing(warm_process(ready)) as first:
+            assert different.ready == other
+            assert first.ready == ready
+            with closing(warm_process(ready)) as second:
+                assert second.address != first.address
+        assert first._process.returncode is not None
+    with begun(ready):
+        unused = _begun[0]
+    assert unused._process.returncode is not None
+    assert not Path(unused.address).exists()
+    assert _begun == []
 
 
 def test_it_ends_with_the_process_that_has_started_it() -> None:

@@ -26,6 +26,7 @@ from tune.settings import ConfigError, load_config
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
 from tune.study.population import nearest
+from tune.study.scoring import last_checkpoint, score_checkpoint
 from tune.sweeps import Study, resume, sweep
 from tune.tracking.store import open_client
 
@@ -158,6 +159,20 @@ def test_a_finished_study_goes_on_with_more_trials(
     assert StudyFolder.open(settings.storage, "more").definition.sweep.trials == 3
     with pytest.raises(StudyError, match="exists already"):
         sweep(config, settings, name="more")
+
+
+def test_a_process_of_the_trials_scores_the_winner(
+    local_ray: None, config: Config, settings: SweepSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(folder: Path) -> None:
+        raise AssertionError(f"{folder} is scored by the driver")
+
+    monkeypatch.setattr("tune.study.sealed.score_checkpoint", here)
+    study = sweep(config, replace(settings, trials=3, scheduler="none"), name="scored")
+    assert study.best is not None
+    (run,) = study.best.runs
+    expected = score_checkpoint(last_checkpoint(study.folder.fetched(study.best.number, run))).scores
+    assert study.folder.ledger.tested == {(study.best.number, run): pytest.approx(expected)}
 
 
 def test_a_trial_of_two_seeds_is_their_mean(local_ray: None, config: Config, settings: SweepSettings) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,12 @@ def test_a_study_is_a_parent_and_a_run_per_trial_and_seed(tmp_path: Path, store:
 def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = new_study(tmp_path, uri=store.uri, trials=1)
     sent: list[set[int]] = []
+    batches: Counter[str] = Counter()
     log_batch = store.client.log_batch
 
     def counted(run_id: str, metrics: Sequence[Any] = (), **rest: Any) -> None:
         sent.append({metric.step for metric in metrics if metric.key == "val/wf1"})
+        batches[run_id] += 1
         log_batch(run_id, metrics=metrics, **rest)
 
     monkeypatch.setattr(store.client, "log_batch", counted)
@@ -68,6 +71,8 @@ def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch:
     Driver(folder, recorder).work()
     recorder.close("FINISHED", "finished")
     assert [steps for steps in sent if steps] == [set(range(1, EPOCHS + 1))]
+    (run,) = folder.ledger.trials[0].runs.values()
+    assert batches[run.run_id] == 2, "parameters, and at the end metrics and tags together"
     check_runs(folder, store)
 
 
