@@ -165,14 +165,17 @@ _begun: list[WarmProcess] = []
 @contextmanager
 def begun(ready: Ready) -> Iterator[None]:
     """Start the process before that which needs it: ``warm_process`` gives it to the first who asks in the block."""
-    made = WarmProcess(ready)
-    _begun.append(made)
+    _begun.append(WarmProcess(ready))
     try:
         yield
     finally:
-        if made in _begun:
-            _begun.remove(made)
-            made.close()
+        end_begun()
+
+
+def end_begun() -> None:
+    """Nobody will need those that have begun."""
+    while _begun:
+        _begun.pop().close()
 
 
 def warm_process(ready: Ready) -> WarmProcess:
@@ -193,6 +196,8 @@ def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str])
     while True:
         ready, _, _ = select.select([listening, sys.stdin], [], [])
         if sys.stdin in ready:
+            # Whoever was killed has left it.
+            shutil.rmtree(Path(listening.getsockname()).parent, ignore_errors=True)
             return
         connection, _ = listening.accept()
         script: Sequence[str] = ()

@@ -26,7 +26,7 @@ from cluster.session import ray_session, reaches_cluster
 from cluster.shares import shared_bytes
 from cluster.storage import checked_storage
 from cluster.trial_plan import TrialPlan, local_cpus_for_trials, local_trial_resources, plan_trials
-from cluster.warm import Ready
+from cluster.warm import Ready, end_begun
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute
@@ -231,6 +231,8 @@ class _Work:
             self._ready = self._processes(
                 plan_trials(self.config, self.settings, local_trial_resources(self.config, self.settings))
             )
+        if self._ready is None:
+            end_begun()
         # Ray imports it while it starts, and Ray Data uses it: two threads in a circle of imports find its modules half
         # made.
         import_module("ray.dag")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cluster import warm_worker
-from cluster.warm import Ready, WarmProcess, _begun, begun, warm_process
+from cluster.warm import Ready, WarmProcess, _begun, begun, end_begun, warm_process
 from tests.tune.tracking.server import wait_until
 
 SCRIPT = """
@@ -132,7 +132,11 @@ def test_one_that_has_begun_is_given_to_the_first_who_needs_the_same() -> None:
                 assert second.address != first.address
         assert first._process.returncode is not None
     with begun(ready):
-        unused = _begun[0]
+        (unused,) = _begun
+        end_begun()
+        assert unused._process.returncode is not None
+    with begun(ready):
+        (unused,) = _begun
     assert unused._process.returncode is not None
     assert not Path(unused.address).exists()
     assert _begun == []
@@ -141,12 +145,14 @@ def test_one_that_has_begun_is_given_to_the_first_who_needs_the_same() -> None:
 def test_it_ends_with_the_process_that_has_started_it() -> None:
     code = (
         "import os, signal; from cluster.warm import Ready, WarmProcess\n"
-        "print(WarmProcess(Ready(first=('colorsys',), modules=(), threads=1))._process.pid, flush=True)\n"
+        "made = WarmProcess(Ready(first=('colorsys',), modules=(), threads=1))\n"
+        "print(made._process.pid, made.address, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
-    started = int(done.stdout)
-    wait_until(lambda: not psutil.pid_exists(started) or _is_zombie(started), 20)
+    started, address = done.stdout.split()
+    wait_until(lambda: not psutil.pid_exists(int(started)) or _is_zombie(int(started)), 20)
+    assert not Path(address).parent.exists()
 
 
 def _is_zombie(number: int) -> bool:

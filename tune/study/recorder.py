@@ -116,8 +116,6 @@ class StudyRecorder:
     def trial(self, trial: TrialRecord, seed: int, config: Config) -> None:
         """A training of a trial begins or goes on; said once, see ``knows``."""
         key = trial.number, seed
-        for other in [other for other in self._epochs if other[0] == trial.number]:
-            self._send_epochs(other)
         self._opened.add(key)
         definition, run = self._folder.definition, trial.runs.get(seed)
         begun = child_writes.begun(trial, seed, config, self._surroundings)
@@ -147,9 +145,11 @@ class StudyRecorder:
             self._send_epochs(key)
 
     def seed_finished(self, number: int, seed: int, values: tuple[float, ...], report: EpochReport) -> None:
-        """A training is over; sent when the trial ends or goes on with another seed."""
-        objectives = self._folder.definition.sweep.objectives
-        self._epochs[number, seed].append(child_writes.seed_write(objectives, values, report))
+        """A training is over; that of the last seed is sent with the trial's end."""
+        sweep, runs = self._folder.definition.sweep, self._folder.ledger.trials[number].runs
+        self._epochs[number, seed].append(child_writes.seed_write(sweep.objectives, values, report))
+        if sum(bool(run.values) for run in runs.values()) < sweep.seeds:
+            self._send_epochs((number, seed))
 
     def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
         """A training was scored on the test split."""
