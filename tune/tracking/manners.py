@@ -3,6 +3,9 @@
 MLflow reads its settings from the environment at every request and retries a lost server for minutes. Around our own
 calls the environment says otherwise; a value that the user has set stands. Outside them nothing is changed, so that a
 notebook's own use of MLflow is left alone.
+
+Only Python sees these changes, and MLflow reads nothing else. The C library's environment must not change while other
+threads run: Ray's read it whenever they like, and a variable that moves away under ``getenv`` ends the process.
 """
 
 from __future__ import annotations
@@ -62,7 +65,7 @@ def manners() -> Iterator[Any]:
 
 def _enter() -> None:
     _depth.set_by_us = [name for name in _SETTINGS if name not in os.environ]
-    os.environ.update({name: _SETTINGS[name] for name in _depth.set_by_us})
+    _variables().update({os.fsencode(name): os.fsencode(_SETTINGS[name]) for name in _depth.set_by_us})
     import mlflow  # noqa: F401, PLC0415 - slow, and sets its loggers' levels: here, and before ours
 
     logger = logging.getLogger("mlflow")
@@ -72,5 +75,11 @@ def _enter() -> None:
 
 def _leave() -> None:
     for name in _depth.set_by_us:
-        os.environ.pop(name, None)
+        _variables().pop(os.fsencode(name), None)
     logging.getLogger("mlflow").setLevel(_depth.log_level)
+
+
+def _variables() -> dict[bytes, bytes]:
+    """What Python knows of the environment; a change here is not passed on to the C library."""
+    found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
+    return found
