@@ -20,8 +20,8 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.schedulers import TrialScheduler
 
-from cluster.session import environment
 from cluster.storage import StorageError
+from cluster.variables import shown
 from dclf.data.storage import Folder, is_remote
 from tune.study.adapters import METRIC, SCORING, Interrupt, Listener, PruningScheduler, SessionSearcher
 from tune.study.disk import disk_trouble, full_disk, says_full
@@ -90,7 +90,7 @@ class Engine:
             StorageError: the study's folder can no longer be written.
         """
         try:
-            with environment(_SETTINGS), self._signals():
+            with shown(_SETTINGS), self._signals():
                 self._tuner().fit()
                 while self._session.left and self.interrupted is None:
                     # Lost when there was nothing else to hand out.

@@ -4,19 +4,19 @@ MLflow reads its settings from the environment at every request and retries a lo
 calls the environment says otherwise; a value that the user has set stands. Outside them nothing is changed, so that a
 notebook's own use of MLflow is left alone.
 
-Only Python sees these changes, and MLflow reads nothing else. The C library's environment must not change while other
-threads run: Ray's read it whenever they like, and a variable that moves away under ``getenv`` ends the process.
+Only Python sees these changes, see ``cluster.variables``, and MLflow reads nothing else.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from cluster.variables import hide, show
 
 REQUEST_TIMEOUT_S = 20
 """Longest wait for a server's next byte."""
@@ -64,8 +64,7 @@ def manners() -> Iterator[Any]:
 
 
 def _enter() -> None:
-    _depth.set_by_us = [name for name in _SETTINGS if name not in os.environ]
-    _variables().update({os.fsencode(name): os.fsencode(_SETTINGS[name]) for name in _depth.set_by_us})
+    _depth.set_by_us = show(_SETTINGS)
     import mlflow  # noqa: F401, PLC0415 - slow, and sets its loggers' levels: here, and before ours
 
     logger = logging.getLogger("mlflow")
@@ -74,12 +73,5 @@ def _enter() -> None:
 
 
 def _leave() -> None:
-    for name in _depth.set_by_us:
-        _variables().pop(os.fsencode(name), None)
+    hide(_depth.set_by_us)
     logging.getLogger("mlflow").setLevel(_depth.log_level)
-
-
-def _variables() -> dict[bytes, bytes]:
-    """What Python knows of the environment; a change here is not passed on to the C library."""
-    found: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
-    return found
