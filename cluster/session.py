@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 import ray
 from ray.exceptions import RayError
 
+from cluster.address import cluster_address
 from cluster.lean import lean_head
 from cluster.machine import machine_cpus
 from cluster.resources import ClusterResources, cluster_resources
@@ -82,7 +83,7 @@ def ray_session(
     Raises:
         ConnectionError: there is no cluster at the address.
     """
-    target = address or os.environ.get("RAY_ADDRESS")
+    target = cluster_address(address)
     with ExitStack() as stack:
         stack.enter_context(environment(_EVERYWHERE if target else _EVERYWHERE | _LOCAL))
         if not verbose:
@@ -105,7 +106,7 @@ def ray_session(
 
 def reaches_cluster(address: str | None = None) -> bool:
     """Whether ``ray_session`` would join a cluster rather than start a Ray of its own."""
-    return bool(address or os.environ.get("RAY_ADDRESS")) or ray.is_initialized()
+    return bool(cluster_address(address)) or ray.is_initialized()
 
 
 def _start(num_cpus: int, shared_bytes: int, *, verbose: bool, dashboard: bool) -> None:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from cluster.address import cluster_address
 from cluster.machine import machine_cpus
 from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
 from cluster.session import ray_session
@@ -192,8 +192,7 @@ def _connecting(uri: str, experiment: str) -> Iterator[Future[Store]]:
 
 def _plan_lines(plan: TrainingPlan, address: str | None) -> list[str]:
     """The plan in words; a cluster's machines declare their own slots, a local Ray has as many as the run asks for."""
-    local = not (address or os.environ.get("RAY_ADDRESS"))
-    warning = crowding(plan, machine_cpus()) if local else None
+    warning = None if cluster_address(address) else crowding(plan, machine_cpus())
     return plan.describe() if warning is None else [*plan.describe(), warning]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from jsonargparse import ArgumentParser, Namespace
 
+from cluster.address import cluster_address
 from cluster.trial_plan import local_trial_resources, plan_trials
 from dclf.config import Config
 from tune.commands.options import add_output_option, command_parser
@@ -154,7 +154,7 @@ def require_local_room(asked: Asked) -> None:
 
 def is_local(address: str | None) -> bool:
     """Whether Ray will be started on this machine."""
-    return not (address or os.environ.get("RAY_ADDRESS"))
+    return not cluster_address(address)
 
 
 def _spelt_out(argv: Sequence[str]) -> list[str]:

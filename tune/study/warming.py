@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cluster.address import cluster_address
 from cluster.warm import Ready, begun
 from dclf.config import Config
 from tune.search.settings import SweepSettings
@@ -31,7 +31,7 @@ def warming(config: Config, settings: SweepSettings, address: str | None) -> Ite
         settings: of the study.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
     """
-    if address or os.environ.get("RAY_ADDRESS") or settings.workers_per_trial:
+    if cluster_address(address) or settings.workers_per_trial:
         yield
         return
     with begun(ready_for_trials(config)):
