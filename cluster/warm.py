@@ -1,8 +1,8 @@
 """Ray's worker processes as copies of one that has imported what they need.
 
 A worker of a sweep imports torch, Ray Tune and the models: six seconds of processor time and 360 MB for each. Here one
-process does so while Ray starts, and workers are copies of it, made in a tenth of a second, whose memory is shared
-until it is written to.
+process does so while Ray starts, and workers are copies of it. A copy answers a third of a second after it is wanted,
+and shares the memory until it writes to it.
 
 The raylet runs ``cluster.warm_worker`` for each worker, which asks this process for the copy. Ray reads part of its
 environment when it is imported and never again: the process imports Ray in the environment that workers will have, when

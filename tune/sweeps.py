@@ -295,7 +295,7 @@ class _Work:
             here = not scored_by_trials(self.settings, plan.workers_per_trial)
             with closing(Preparation(folder, scores=here)) as preparation:
                 interrupted = self._trials(folder, plan, session, recorder, preparation)
-                report = None if interrupted else self._conclude(folder, recorder, preparation)
+                report = None if interrupted else self._conclude(session, recorder, preparation)
         except BaseException as error:
             recorder.close(*_ending(error))
             raise
@@ -325,11 +325,12 @@ class _Work:
         finally:
             illustrator.close()
 
-    def _conclude(self, folder: StudyFolder, recorder: StudyRecorder, preparation: Preparation) -> Path:
+    def _conclude(self, session: Session, recorder: StudyRecorder, preparation: Preparation) -> Path:
         """Score on test once, measure what else was asked for, and write the report."""
+        folder = session.folder
         preparation.ended()
         if best_trial(folder) is not None:
-            score_sealed(folder, recorder, self.view.note)
+            score_sealed(session, self.view.note)
             evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)), self.view.note)
             recorder.file("best.yaml", best_yaml(folder))
             recorder.describe(best_note(folder))

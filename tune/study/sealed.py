@@ -10,8 +10,8 @@ from collections.abc import Callable
 from tune.report.ranking import untested
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
-from tune.study.recorder import StudyRecorder
 from tune.study.scoring import last_checkpoint, score_checkpoint
+from tune.study.session import Session
 
 
 def scored_by_trials(settings: SweepSettings, workers: int) -> bool:
@@ -37,15 +37,13 @@ def waiting_to_be_scored(folder: StudyFolder, note: Callable[[str], None]) -> li
     return waiting
 
 
-def score_sealed(folder: StudyFolder, recorder: StudyRecorder, note: Callable[[str], None]) -> None:
+def score_sealed(session: Session, note: Callable[[str], None]) -> None:
     """Score on test what ``sweep.test`` names, each training once in the study's life.
 
     Args:
-        folder: the study; all of its trials have ended.
-        recorder: writes to MLflow.
+        session: the driver's work on the study; all trials have ended.
         note: hears when there is more than a winner to score.
     """
-    for number, seed in waiting_to_be_scored(folder, note):
-        report = score_checkpoint(last_checkpoint(folder.fetched(number, seed)))
-        folder.ledger.test(number, seed, report.scores)
-        recorder.tested(number, seed, report.scores)
+    for number, seed in waiting_to_be_scored(session.folder, note):
+        report = score_checkpoint(last_checkpoint(session.folder.fetched(number, seed)))
+        session.tested(number, seed, report.scores)
