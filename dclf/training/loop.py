@@ -23,11 +23,12 @@ from dclf.models.framework import DCLF
 from dclf.negatives import EmotionIndex
 from dclf.objective import Objective, Term, balanced_class_weights, check_finite
 from dclf.pairs import PairSampler
-from dclf.training.batches import MIB, CachedSplit, batches, lockstep, shuffled, worker_batch_size
+from dclf.training.batches import MIB, batches, lockstep, shuffled, worker_batch_size
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
+from dclf.training.kept import Kept, beginning_of
 from dclf.training.optimiser import make_optimiser
-from dclf.training.preflight import CheckedSource, check_shards
+from dclf.training.preflight import check_shards
 from dclf.training.progress import Progress
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from dclf.training.source import Reporter, Silent, Source
@@ -82,15 +83,15 @@ class TrainingRun:
         config: the run.
         source: this worker's share of the dialogues.
         shards: the whole shard set.
+        kept: from earlier runs over the same, for further ones; this worker is then the only one.
     """
 
-    def __init__(self, config: Config, source: Source, shards: ShardSet) -> None:
+    def __init__(self, config: Config, source: Source, shards: ShardSet, kept: Kept | None = None) -> None:
         self.config = config
         self.info = shards.info
         self.workers = Workers(resolve_device(config.train.device))
-        budget = config.data.cache_mb * MIB
-        checked = CheckedSource(source, shards.info, config.data.modalities)
-        self.splits = {split: CachedSplit(checked, split, budget) for split in ("train", "val", "test")}
+        self._kept = kept
+        self.splits = (kept or Kept(source, shards.info)).splits(config)
         self.batch_size = worker_batch_size(config, self.workers.rank, self.workers.size)
         self.index = shards.index("train")
         torch.manual_seed(config.train.seed)
@@ -130,8 +131,18 @@ class TrainingRun:
             first.merge(share)
         standardiser = Standardiser.of(first.finalise())
         self.model.standardise.load_state_dict(standardiser.state_dict())
-        if self.bank is not None:
+        if self.bank is None:
+            return
+        if self._kept is None:
             self._fill_bank(self.bank)
+            return
+        beginning = beginning_of(self.config, self.model, self.batch_size, self.workers.device)
+        filling = self._kept.filling(beginning)
+        if filling is not None:
+            self.bank.load_state_dict(filling)
+        else:
+            self._fill_bank(self.bank)
+            self._kept.keep_filling(beginning, self.bank)
 
     def _fill_bank(self, bank: MemoryBank) -> None:
         self.model.eval()

@@ -11,6 +11,7 @@ import torch
 from dclf.config import Config
 from dclf.data.reader import ShardSet
 from dclf.training import checkpoint
+from dclf.training.kept import Kept
 from dclf.training.loop import TrainingRun
 from dclf.training.reports import EpochReport
 from dclf.training.source import Source
@@ -41,15 +42,23 @@ class OwnTraining:
         source: all dialogues.
         shards: the shard set.
         files: where the checkpoint is kept.
+        kept: from this process's earlier trainings over the same source.
         start: checkpoint of another training to start from: population based training.
     """
 
     def __init__(
-        self, config: Config, source: Source, shards: ShardSet, files: TrainingFiles, start: Path | None = None
+        self,
+        config: Config,
+        source: Source,
+        shards: ShardSet,
+        files: TrainingFiles,
+        *,
+        kept: Kept,
+        start: Path | None = None,
     ) -> None:
         torch.set_num_threads(config.train.cpus_per_worker)
         self._files = files
-        self._run = TrainingRun(config, source, shards)
+        self._run = TrainingRun(config, source, shards, kept)
         if start is None:
             files.fetch()
         found = start or (files.local if (files.local / checkpoint.STATE_FILE).exists() else None)
