@@ -11,7 +11,6 @@ that is known, and copies are made for workers alone that have the same.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import random
@@ -30,7 +29,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from cluster.importing import uncollected
+from cluster.importing import own_process, uncollected
 from cluster.warm_worker import ASSENT
 
 _READ_ONCE = ("RAY_JOB_ID", "RAY_RAYLET_PID")
@@ -152,9 +151,6 @@ class _Source:
             self._read = read
             _replace_environment(environment)
             _import(self._modules)
-            # A collection would write to every object, and so end the sharing of its memory.
-            gc.collect()
-            gc.freeze()
         return read == self._read
 
 
@@ -189,6 +185,8 @@ def warm_process(ready: Ready) -> WarmProcess:
 
 def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str]) -> None:
     """Make copies until stdin ends, as it does when the process that has started this one is gone."""
+    # A collection would write to every object, and so end the sharing of the memory.
+    own_process()
     _import(first)
     # Nobody waits for the copies; the raylet watches them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -241,8 +241,10 @@ class _Work:
             # A fresh SQLite file takes two seconds, and so does starting Ray; a cluster first says whether it has room.
             store = None if joins else pool.submit(self._connect)
             pool.submit(import_module, "tune.study.trials")
-            with self._ray(verbose=verbose, address=address) as resources:
-                plan = plan_trials(self.config, self.settings, resources)
+            with ExitStack() as joined:
+                plan = plan_trials(
+                    self.config, self.settings, joined.enter_context(self._ray(verbose=verbose, address=address))
+                )
                 store = store or pool.submit(self._connect)
                 opened = store.result()
                 importing.close()
@@ -250,7 +252,7 @@ class _Work:
                 with found.locked(self.view.note):
                     if changed:
                         found.extend(**changed)
-                    return self._locked(found, plan, opened)
+                    return self._locked(found, plan, opened, joined.close)
 
     def _connect(self) -> Store:
         return connect(resolve_tracking_uri(self.config.track.uri), self.config.track.experiment)
@@ -273,7 +275,7 @@ class _Work:
             return None
         return ready_for_trials(self.config)
 
-    def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store) -> Study:
+    def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store, leave_ray: Callable[[], None]) -> Study:
         space = Space.of(folder.definition.space, self.config)
         known = len(folder.ledger.trials)
         study = open_study(
@@ -295,7 +297,7 @@ class _Work:
             here = not scored_by_trials(self.settings, plan.workers_per_trial)
             with closing(Preparation(folder, scores=here)) as preparation:
                 interrupted = self._trials(folder, plan, session, recorder, preparation)
-                report = None if interrupted else self._conclude(session, recorder, preparation)
+                report = None if interrupted else self._conclude(session, recorder, preparation, leave_ray)
         except BaseException as error:
             recorder.close(*_ending(error))
             raise
@@ -325,8 +327,10 @@ class _Work:
         finally:
             illustrator.close()
 
-    def _conclude(self, session: Session, recorder: StudyRecorder, preparation: Preparation) -> Path:
-        """Score on test once, measure what else was asked for, and write the report."""
+    def _conclude(
+        self, session: Session, recorder: StudyRecorder, preparation: Preparation, leave_ray: Callable[[], None]
+    ) -> Path:
+        """Score on test once, measure what else was asked for, and write the report, for which Ray need not wait."""
         folder = session.folder
         preparation.ended()
         if best_trial(folder) is not None:
@@ -334,6 +338,8 @@ class _Work:
             evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)), self.view.note)
             recorder.file("best.yaml", best_yaml(folder))
             recorder.describe(best_note(folder))
+        # The figures are being drawn meanwhile.
+        leave_ray()
         files = preparation.report() or _write_report(folder)
         recorder.artifact(files.html)
         sent = {"tables": [*files.tables.values()], "figures": [*files.figures.values(), *files.pictures.values()]}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from cluster.importing import own_process
 from cluster.signals import sigterm_raises
 from tune.commands.dispatch import Command, dispatch
 
@@ -94,6 +95,7 @@ def console() -> NoReturn:
     By itself the interpreter takes torch, Ray and matplotlib apart object by object, one to two seconds of which nobody
     has anything. What is to be done at an exit is done: threads are waited for, exit handlers run, streams are flushed.
     """
+    own_process()
     code = main()
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from cluster.importing import uncollected
+from cluster.importing import own_process, uncollected
 from tune.report.parts import ReportFiles
 
 LONGEST_S = 600.0
@@ -91,6 +91,7 @@ def main(study: str) -> None:
     """Import, then do as the lines on stdin say; ends with them."""
     # Ctrl-C is the driver's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    own_process()
     # Imported here: the driver, which imports this module too, leaves them to this process.
     with uncollected():
         from tune.report.files import Figures, draw_figures, write_report  # noqa: PLC0415

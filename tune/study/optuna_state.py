@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tune.search.grid_sampler import FORGOTTEN
 from tune.study.folder import StudyFolder
+from tune.study.journal import Journal
 from tune.study.ledger import ENDED, TrialRecord
 from tune.study.places import StudyError
 from tune.tracking.redact import without_secrets
@@ -127,11 +127,17 @@ def tell(study: optuna.Study, trial: TrialRecord) -> None:
     study.tell(trial.optuna, values, state=_STATES[trial.state], skip_if_finished=True)
 
 
+def together(study: optuna.Study) -> AbstractContextManager[None]:
+    """Write what belongs together at once, for the driver, which holds the study's lock."""
+    storage = study._storage
+    return storage.together() if isinstance(storage, Journal) else nullcontext()
+
+
 def _storage(folder: StudyFolder) -> BaseStorage:
     url = folder.definition.sweep.optuna
     if url:
         return RDBStorage(url)
-    return JournalStorage(JournalFileBackend(str(folder.path / JOURNAL)))
+    return Journal(str(folder.path / JOURNAL))
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from tune.search.start_points import countable_size, start_points
 from tune.search.stopping import StopRule
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
-from tune.study.optuna_state import tell
+from tune.study.optuna_state import tell, together
 from tune.study.recorder import StudyRecorder
 from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
 from tune.study.tidy import Tidier
@@ -143,8 +143,9 @@ class Session:
         self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
         if self.stop_reason is not None or exhausted(self._study):
             return None
-        trial = self._study.ask()
-        params = self.space.suggest(trial)
+        with together(self._study):
+            trial = self._study.ask()
+            params = self.space.suggest(trial)
         self._optuna_trials[trial.number] = trial
         record = self.ledger.create(params, optuna=trial.number, origin=self._origin(params))
         self._view.trial(record)
@@ -279,7 +280,7 @@ class Session:
         if asked is None:
             return False
         self._optuna_trials[trial.optuna] = asked
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), together(self._study):
             # An epoch that a kill or a population repeats.
             warnings.filterwarnings("ignore", message=".*is already reported", category=UserWarning)
             for report, value in zip(told.reports, told.curve, strict=False):
