@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,18 +23,45 @@ FEWEST_FOR_IMPORTANCE, FEWEST_FOR_CONTOUR = 8, 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """One figure with its words.
+class Words:
+    """What is said of a figure.
 
     Attributes:
         title: what it is.
         caption: how to read it, and which trials it leaves out.
-        figure: ready to be saved; belongs to the caller.
     """
 
     title: str
     caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing(Words):
+    """One figure with its words.
+
+    Attributes:
+        figure: ready to be saved; belongs to the caller.
+    """
+
     figure: Figure
+
+    @property
+    def words(self) -> Words:
+        """The words alone."""
+        return Words(title=self.title, caption=self.caption)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureWords:
+    """What a report says of its figures.
+
+    Attributes:
+        drawn: name -> words of the figure.
+        missing: name -> why that figure is not drawn.
+    """
+
+    drawn: Mapping[str, Words]
+    missing: Mapping[str, str]
 
 
 @dataclass(kw_only=True)
@@ -249,3 +276,8 @@ _PLOTS: dict[str, Callable[[_Studio], Drawing]] = {
     "parallel": _parallel,
     "pareto": _pareto,
 }
+
+ORDER = tuple(_PLOTS)
+"""Names of all figures as a report shows them."""
+HALVES = (("importance", "contour", "parallel"), ("history", "curves", "slice", "pareto"))
+"""All figures in two parts that take about as long, for two processes."""

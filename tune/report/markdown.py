@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from tune.report.tables import Table
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from tune.report.facts import ReportFacts
-    from tune.report.figures import Drawings
+    from tune.report.figures import FigureWords
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 
@@ -28,22 +30,27 @@ def markdown_table(table: Table) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def markdown_report(facts: ReportFacts, drawings: Drawings, files: Mapping[str, str]) -> str:
+def markdown_report(facts: ReportFacts, drawings: FigureWords, files: Mapping[str, str]) -> str:
     """The report.
 
     Args:
         facts: what it says.
-        drawings: its figures.
+        drawings: titles and captions of its figures.
         files: name of a figure -> its path from the report.
     """
     return rendered("report.md.j2", facts=facts, drawings=drawings, files=files)
 
 
 def rendered(template: str, **content: Any) -> str:
-    """A template of Markdown, filled in; its filters ``text`` and ``table`` escape."""
+    """A template of Markdown, filled in."""
+    return markdown_templates().get_template(template).render(**content)
+
+
+def markdown_templates() -> Environment:
+    """Where templates of Markdown are found; their filters ``text`` and ``table`` escape."""
     # Imported here: tables alone are wanted where nobody should wait for Jinja.
     from tune.report.templates import environment  # noqa: PLC0415
 
     made = environment(html=False)
     made.filters |= {"text": markdown_escape, "table": markdown_table}
-    return made.get_template(template).render(**content)
+    return made

@@ -13,7 +13,7 @@ from tune.report.html import html_page
 from tune.report.latex import latex_table
 from tune.report.markdown import rendered
 from tune.report.reproduced import Reproduction, reproduction_facts
-from tune.report.saved import save_figures, save_text
+from tune.report.saved import remove_other_figures, save_figures, save_text
 from tune.report.tables import Table
 from tune.study.folder import StudyFolder
 
@@ -66,6 +66,7 @@ def write_reproduction(
     facts = reproduction_facts(folders, title, missing, notes)
     parts = [part for section in facts.sections for part in section.parts]
     saved = save_figures({name: one for part in parts for name, one in part.drawings.items()}, out / "figures")
+    remove_other_figures(out / "figures", saved.vector)
     links = {name: f"figures/{path.name}" for name, path in saved.vector.items()}
     return ReproductionFiles(
         folder=out,

@@ -94,12 +94,13 @@ def main(study: str) -> None:
     own_process()
     # Imported here: the driver, which imports this module too, leaves them to this process.
     with uncollected():
-        from tune.report.files import Figures, draw_figures, write_report  # noqa: PLC0415
+        from tune.report.files import Figures, draw_figures, load_templates, write_report  # noqa: PLC0415
         from tune.report.importance import leave_out_forests  # noqa: PLC0415
         from tune.study.folder import StudyFolder  # noqa: PLC0415
         from tune.study.optuna_state import load_study  # noqa: PLC0415
 
         leave_out_forests()
+        load_templates()
         for name in _FIRST_USED:
             # What is wrong with it shows where it is used.
             with suppress(Exception):

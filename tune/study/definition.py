@@ -11,6 +11,9 @@ import yaml
 from dclf.config import Config
 from tune.search.settings import SweepSettings
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Libyaml's, ten times as fast, where PyYAML was built with it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyDefinition:
@@ -68,7 +71,7 @@ class StudyDefinition:
             yaml.YAMLError: the text is no YAML.
             TypeError: it is no definition.
         """
-        return cls(**yaml.safe_load(text))
+        return cls(**yaml.load(text, _LOADER))  # noqa: S506 - a safe one
 
 
 def _plain(value: Any) -> Any:
