@@ -37,6 +37,10 @@ def class_parser(kind: type[Any], section: str | None = None) -> ArgumentParser:
     return parser
 
 
+_NUMBERS = (bool, int, float)
+"""Types whose values need no conversion, as those of a search mostly are."""
+
+
 @dataclass
 class Checked:
     """Values of the right type, where each was written, and the mistakes found on the way.
@@ -137,6 +141,8 @@ def _convert(parser: ArgumentParser, key: str, kind: Any, value: Any) -> Any:
     Raises:
         ArgumentError: it has none.
     """
+    if type(value) is kind and kind in _NUMBERS:
+        return value
     if value is None:
         if type(None) in get_args(kind):
             return None

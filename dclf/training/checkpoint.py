@@ -25,6 +25,7 @@ _MAGIC = b"DCLF state\n"
 _ALIGNMENT = 64
 _PLACE = "tensor"
 """The only key of the mapping that stands for a tensor in the header."""
+_PLAIN = frozenset({float, int, str, bool, type(None)})
 _BUFFERS = 512
 """Pieces of memory per system call; Linux takes 1,024."""
 _STAMP_BYTES = 8
@@ -160,12 +161,14 @@ class _Tensors:
         """A copy of nested containers, in which numbers stand for the tensors."""
         import torch  # noqa: PLC0415 - who only asks for a checkpoint's place need not wait for it
 
+        if type(value) in _PLAIN:
+            return value
         if isinstance(value, torch.Tensor):
             return {_PLACE: self._place(value)}
         if isinstance(value, dict):
             return {key: self.replaced(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(self.replaced(inner) for inner in value)
+            return type(value)(map(self.replaced, value))
         return value
 
     def _place(self, tensor: Tensor) -> int:
@@ -184,9 +187,11 @@ class _Tensors:
         flat = tensor.detach().cpu().contiguous()
         # NumPy has no bfloat16.
         flat = flat.reshape(-1).view(torch.uint8) if flat.dtype == torch.bfloat16 else flat
-        padding = -tensor.nbytes % _ALIGNMENT
-        self.memory += [flat.numpy(), bytes(padding)]
-        self._end += tensor.nbytes + padding
+        self.memory.append(flat.numpy())
+        size = tensor.nbytes
+        if padding := -size % _ALIGNMENT:
+            self.memory.append(bytes(padding))
+        self._end += size + padding
 
 
 class _PlainUnpickler(pickle.Unpickler):

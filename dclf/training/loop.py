@@ -90,6 +90,8 @@ class TrainingRun:
         self.config = config
         self.info = shards.info
         self.workers = Workers(resolve_device(config.train.device))
+        # Where it is tracked is no part of the training, and its URI may hold a password.
+        self._described = {"config": {**config.to_dict(), "track": {}}, "info": shards.info.to_dict()}
         self._kept = kept
         self.splits = (kept or Kept(source, shards.info)).splits(config)
         self.batch_size = worker_batch_size(config, self.workers.rank, self.workers.size)
@@ -247,9 +249,7 @@ class TrainingRun:
             # The same tensors: the file holds them once.
             progress["best_model"] = model
         return {
-            # Where it is tracked is no part of the training, and its URI may hold a password.
-            "config": {**self.config.to_dict(), "track": {}},
-            "info": self.info.to_dict(),
+            **self._described,
             "model": model,
             "optimiser": self.optimiser.state_dict(),
             "rng": rng,

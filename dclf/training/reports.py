@@ -34,7 +34,9 @@ class EpochReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and numbers, ready for JSON."""
-        return asdict(self)
+        # Every checkpoint has all epochs, and ``asdict`` takes them apart value by value.
+        scores = {"losses": self.losses, "validation": self.validation, "peeked": self.peeked}
+        return {**vars(self), **{name: dict(values) for name, values in scores.items()}}
 
 
 @dataclass(frozen=True, kw_only=True)
