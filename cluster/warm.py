@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 from cluster.importing import own_process, uncollected
-from cluster.warm_worker import ASSENT
 
 _READ_ONCE = ("RAY_JOB_ID", "RAY_RAYLET_PID")
 """What Ray reads of its environment when it is imported and that may differ between workers."""
@@ -46,6 +45,7 @@ class Ready:
     Attributes:
         first: modules without Ray, imported while it starts.
         modules: further modules.
+        later: modules for other programs of ours, imported while nobody asks for a copy.
         threads: ``OMP_NUM_THREADS`` of it, where the user has not set it: Ray sets it for an actor whose libraries have
             been imported then.
     """
@@ -53,6 +53,7 @@ class Ready:
     first: tuple[str, ...]
     modules: tuple[str, ...]
     threads: int
+    later: tuple[str, ...] = ()
 
 
 class WarmProcess:
@@ -65,11 +66,13 @@ class WarmProcess:
         ready: the same.
         address: path of the socket on which it takes requests.
         settings: variables of its environment that the raylet must have too.
+        environment: that copies must have; empty while it is not known.
     """
 
     def __init__(self, ready: Ready) -> None:
         self.ready = ready
         self.settings = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(ready.threads))}
+        self.environment: dict[str, str] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="dclf-warm-"))
         self.address = str(self._folder / "socket")
         # Bound here: whoever asks before the process listens waits for it.
@@ -84,8 +87,7 @@ class WarmProcess:
                     "-m",
                     "cluster.warm",
                     str(number),
-                    ",".join(ready.first),
-                    ",".join(ready.modules),
+                    *map(",".join, (ready.first, ready.modules, ready.later)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -102,13 +104,16 @@ class WarmProcess:
             raylet: process id of the raylet, which is new and has this process as its first driver.
         """
         read = {"RAY_RAYLET_PID": str(raylet), "RAY_JOB_ID": _FIRST_JOB}
-        environment = {**os.environ, **self.settings, **read}
+        self.environment = {**os.environ, **self.settings, **read}
+        _prepared.append(self)
         with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
             connection.connect(self.address)
-            connection.sendall(json.dumps({"environment": environment}).encode() + b"\n")
+            connection.sendall(json.dumps({"environment": self.environment}).encode() + b"\n")
 
     def close(self) -> None:
-        """End it; copies end with the raylet."""
+        """End it; Ray's copies end with the raylet, others with who has them."""
+        if self in _prepared:
+            _prepared.remove(self)
         self._process.kill()
         self._process.wait()
         assert self._process.stdin is not None
@@ -133,9 +138,9 @@ class _Source:
         try:
             if not (self._fits(asked["environment"]) and len(files) == _STANDARD_FILES and _is_open(connection)):
                 return ()
-            if os.fork():
+            if pid := os.fork():
                 with suppress(OSError):
-                    connection.sendall(ASSENT)
+                    connection.sendall(b"%d" % pid)
                 return ()
             _become(asked, files)
             script: list[str] = asked["script"]
@@ -143,6 +148,11 @@ class _Source:
         finally:
             for file in files:
                 os.close(file)
+
+    @property
+    def ready(self) -> bool:
+        """Whether what a copy needs has been imported."""
+        return self._read is not None
 
     def _fits(self, environment: Mapping[str, str]) -> bool:
         """Whether a worker with this environment can be a copy."""
@@ -152,6 +162,15 @@ class _Source:
             _replace_environment(environment)
             _import(self._modules)
         return read == self._read
+
+
+_prepared: list[WarmProcess] = []
+"""Those whose raylet runs."""
+
+
+def prepared() -> WarmProcess | None:
+    """That of the Ray which this process has started; None where it has none."""
+    return _prepared[-1] if _prepared else None
 
 
 _begun: list[WarmProcess] = []
@@ -183,7 +202,7 @@ def warm_process(ready: Ready) -> WarmProcess:
     return found
 
 
-def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str]) -> None:
+def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str], later: Sequence[str]) -> None:
     """Make copies until stdin ends, as it does when the process that has started this one is gone."""
     # A collection would write to every object, and so end the sharing of the memory.
     own_process()
@@ -191,8 +210,13 @@ def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str])
     # Nobody waits for the copies; the raylet watches them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     source = _Source(modules)
+    waiting = list(later)
     while True:
-        ready, _, _ = select.select([listening, sys.stdin], [], [])
+        imports = waiting and source.ready
+        ready, _, _ = select.select([listening, sys.stdin], [], [], 0 if imports else None)
+        if not ready:
+            _import([waiting.pop(0)])
+            continue
         if sys.stdin in ready:
             # Whoever was killed has left it.
             shutil.rmtree(Path(listening.getsockname()).parent, ignore_errors=True)
@@ -203,10 +227,21 @@ def main(listening: socket.socket, first: Sequence[str], modules: Sequence[str])
             script = source.copied(connection)
         if script:
             listening.close()
-            sys.argv = list(script)
-            sys.path.insert(0, str(Path(script[0]).parent))
-            runpy.run_path(script[0], run_name="__main__")
+            _run(script)
             return
+
+
+def _run(script: Sequence[str]) -> None:
+    if script[0] != "-m":
+        sys.argv = list(script)
+        sys.path.insert(0, str(Path(script[0]).parent))
+        runpy.run_path(script[0], run_name="__main__")
+        return
+    sys.argv = list(script[1:])
+    runpy.run_module(script[1], run_name="__main__", alter_sys=True)
+    sys.stdout.flush()
+    # Taking torch and Ray apart object by object would take a second.
+    os._exit(0)
 
 
 def _import(modules: Iterable[str]) -> None:
@@ -256,4 +291,4 @@ def _replace_environment(environment: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), *(names.split(",") for names in sys.argv[2:]))
+    main(socket.socket(fileno=int(sys.argv[1])), *(list(filter(None, names.split(","))) for names in sys.argv[2:]))

@@ -15,7 +15,7 @@ from pathlib import Path
 SETUP, FOR_SETUP = "/setup_worker.py", "--language="
 """End of Ray's program that makes a worker's own environment before the worker, and what only that program is told."""
 OWN_ENVIRONMENT = "--serialized-runtime-env-context="
-ASSENT = b"1"
+_LONGEST_ANSWER = 32
 WAIT_S = 30.0
 """Importing takes a few seconds; Ray gives a worker up after a minute."""
 
@@ -24,21 +24,33 @@ def main(place: str, command: list[str]) -> None:
     """Have a copy run the command, or run it."""
     interpreter, *words = command
     script = [word for word in words if not word.endswith(SETUP) and not word.startswith(FOR_SETUP)]
-    if any(word.startswith(OWN_ENVIRONMENT) for word in words) or not is_copied(place, script):
+    own = any(word.startswith(OWN_ENVIRONMENT) for word in words)
+    if own or copied(place, script, dict(os.environ), str(Path.cwd()), [0, 1, 2]) is None:
         os.execv(interpreter, command)  # noqa: S606 - Ray's own command
 
 
-def is_copied(place: str, script: list[str]) -> bool:
-    """Ask for a copy that runs a Python script with its arguments; whether there is one."""
-    asked = json.dumps({"script": script, "environment": dict(os.environ), "folder": str(Path.cwd())})
+def copied(place: str, script: list[str], environment: dict[str, str], folder: str, files: list[int]) -> int | None:
+    """Ask for a copy that runs a Python script, or ``-m`` and a module, with its arguments.
+
+    Args:
+        place: the socket.
+        script: what it runs.
+        environment: of the copy.
+        folder: it works in.
+        files: file descriptors of its standard files.
+
+    Returns:
+        Process id of the copy; None where there is none.
+    """
+    asked = json.dumps({"script": script, "environment": environment, "folder": folder})
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(WAIT_S)
             connection.connect(place)
-            socket.send_fds(connection, [asked.encode() + b"\n"], [0, 1, 2])
-            return connection.recv(1) == ASSENT
+            socket.send_fds(connection, [asked.encode() + b"\n"], files)
+            return int(connection.recv(_LONGEST_ANSWER) or 0) or None
     except OSError:
-        return False
+        return None
 
 
 if __name__ == "__main__":

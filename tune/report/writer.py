@@ -7,19 +7,24 @@ for it. It reads the study as anybody may.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
+import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 from cluster.importing import own_process, uncollected
+from cluster.warm_copy import Copy, start_copy
 from tune.report.parts import ReportFiles
 
+_MODULE = "tune.report.writer"
 LONGEST_S = 600.0
 """A report that takes longer is given up, and the driver writes it."""
-_DRAW, _WRITE = "draw\n", "write\n"
+_DRAW, _WRITE = b"draw\n", b"write\n"
 _FIRST_USED = (
     "pandas",
     "scipy.sparse.linalg",
@@ -28,6 +33,17 @@ _FIRST_USED = (
     "matplotlib.backends.backend_svg",
 )
 """What a report imports when it first uses it: a second, which then nothing else would fill."""
+IMPORTED = (
+    "optuna",
+    "matplotlib",
+    "matplotlib.figure",
+    "matplotlib.pyplot",
+    *_FIRST_USED,
+    "optuna.visualization.matplotlib",
+    "jinja2",
+    "tune.report.files",
+)
+"""All that the process imports, in steps of some tenths of a second at most."""
 
 
 class ReportWriter:
@@ -42,53 +58,76 @@ class ReportWriter:
 
     def __init__(self, study: Path) -> None:
         self._study = study
-        self._child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[bytes] | Copy | None = None
 
     def start(self) -> None:
-        """Begin to import what a report needs; nothing happens where that has begun."""
+        """Begin to import what a report needs; nothing happens where that has begun.
+
+        A copy of the process that trials' processes are copies of has imported it.
+        """
         if self._child is None:
-            self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-W", "ignore", "-m", "tune.report.writer", str(self._study)],
+            self._child = start_copy(_MODULE, str(self._study)) or subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", _MODULE, str(self._study)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                text=True,
+                bufsize=0,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
 
     def draw(self) -> None:
         """Begin with the figures: all trials have ended, and what is still to come changes no figure."""
-        if self._child is not None and self._child.stdin is not None:
-            with suppress(OSError):
-                self._child.stdin.write(_DRAW)
-                self._child.stdin.flush()
+        with suppress(OSError):
+            self._say(_DRAW)
 
     def write(self) -> ReportFiles | None:
         """Write the report, and wait for it; None where that did not succeed, or nothing was started."""
-        if self._child is None:
-            return None
         try:
-            told, _ = self._child.communicate(_WRITE, timeout=LONGEST_S)
-            return ReportFiles.from_json(told)
-        except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
+            self._say(_WRITE)
+            return ReportFiles.from_json(self._told(LONGEST_S))
+        except (OSError, ValueError, KeyError):
             return None
         finally:
             self.close()
 
     def close(self) -> None:
         """End the process."""
-        if self._child is not None:
-            self._child.kill()
+        if self._child is None:
+            return
+        self._child.kill()
+        if isinstance(self._child, subprocess.Popen):
             self._child.wait()
-            for stream in (self._child.stdin, self._child.stdout):
-                if stream is not None:
-                    with suppress(OSError):
-                        stream.close()
-            self._child = None
+        for stream in (self._child.stdin, self._child.stdout):
+            assert stream is not None
+            stream.close()
+        self._child = None
+
+    def _say(self, word: bytes) -> None:
+        if self._child is not None:
+            assert self._child.stdin is not None
+            self._child.stdin.write(word)
+
+    def _told(self, longest_s: float) -> str:
+        """All that the process writes until it ends.
+
+        Raises:
+            TimeoutError: it goes on for longer.
+        """
+        if self._child is None:
+            return ""
+        assert self._child.stdout is not None
+        told, end = b"", time.monotonic() + longest_s
+        while select.select([self._child.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
+            part = self._child.stdout.read(1 << 16)
+            if not part:
+                return told.decode()
+            told += part
+        raise TimeoutError(f"the report is not written after {longest_s:g} s")
 
 
 def main(study: str) -> None:
     """Import, then do as the lines on stdin say; ends with them."""
+    warnings.simplefilter("ignore")
     # Ctrl-C is the driver's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     own_process()
@@ -110,7 +149,7 @@ def main(study: str) -> None:
     for line in sys.stdin:
         folder = StudyFolder.open(path.parent, path.name)
         known = load_study(folder)
-        if line == _DRAW:
+        if line.encode() == _DRAW:
             figures = draw_figures(folder, known, beside=True)
         else:
             print(write_report(folder, known, figures=figures, beside=True).to_json(), flush=True)

@@ -8,18 +8,19 @@ from contextlib import contextmanager
 from cluster.address import cluster_address
 from cluster.warm import Ready, begun
 from dclf.config import Config
+from tune.report.writer import IMPORTED
 from tune.search.settings import SweepSettings
 
 
 def ready_for_trials(config: Config) -> Ready:
-    """What a trial in its own process imports.
+    """What a trial in its own process imports, and after that what the study's report does.
 
     Args:
         config: the base configuration.
     """
     first = ("dclf.training.loop", "pandas")
     modules = ("tune.study.trainable", "tune.study.training", "cluster.shared_data")
-    return Ready(first=first, modules=modules, threads=config.train.cpus_per_worker)
+    return Ready(first=first, modules=modules, threads=config.train.cpus_per_worker, later=IMPORTED)
 
 
 @contextmanager
