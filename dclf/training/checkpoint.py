@@ -26,6 +26,7 @@ _ALIGNMENT = 64
 _PLACE = "tensor"
 """The only key of the mapping that stands for a tensor in the header."""
 _PLAIN = frozenset({float, int, str, bool, type(None)})
+"""Types of what the header holds as it is, among hundreds of values of every epoch."""
 _BUFFERS = 512
 """Pieces of memory per system call; Linux takes 1,024."""
 _STAMP_BYTES = 8

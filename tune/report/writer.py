@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cluster.importing import own_process, uncollected
 from cluster.warm_copy import Copy, start_copy
+from tune.local_files import cache_folder
 from tune.report.parts import ReportFiles
 
 _MODULE = "tune.report.writer"
@@ -33,7 +34,7 @@ _FIRST_USED = (
     "matplotlib.backends.backend_svg",
 )
 """What a report imports when it first uses it: a second, which then nothing else would fill."""
-IMPORTED = (
+_IMPORTED = (
     "optuna",
     "matplotlib",
     "matplotlib.figure",
@@ -44,6 +45,16 @@ IMPORTED = (
     "tune.report.files",
 )
 """All that the process imports, in steps of some tenths of a second at most."""
+
+
+def imported_by_reports() -> tuple[str, ...]:
+    """What a process should import from which reports' processes are copied.
+
+    Nothing where matplotlib has not listed this machine's fonts yet, which takes seconds when it is first imported:
+    those who want another copy would wait for that.
+    """
+    listed = Path(os.environ.get("MPLCONFIGDIR") or cache_folder().with_name("matplotlib"))
+    return _IMPORTED if any(listed.glob("fontlist-*.json")) else ()
 
 
 class ReportWriter:

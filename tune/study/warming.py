@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from cluster.address import cluster_address
 from cluster.warm import Ready, begun
 from dclf.config import Config
-from tune.report.writer import IMPORTED
+from tune.report.writer import imported_by_reports
 from tune.search.settings import SweepSettings
 
 
@@ -20,7 +20,7 @@ def ready_for_trials(config: Config) -> Ready:
     """
     first = ("dclf.training.loop", "pandas")
     modules = ("tune.study.trainable", "tune.study.training", "cluster.shared_data")
-    return Ready(first=first, modules=modules, threads=config.train.cpus_per_worker, later=IMPORTED)
+    return Ready(first=first, modules=modules, threads=config.train.cpus_per_worker, later=imported_by_reports())
 
 
 @contextmanager

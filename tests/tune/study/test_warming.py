@@ -1,5 +1,7 @@
 """When importing for the trials begins before the driver's own."""
 
+from pathlib import Path
+
 import pytest
 
 from cluster.warm import _begun
@@ -16,6 +18,20 @@ def test_it_begins_for_trials_in_their_own_process_on_a_local_ray(monkeypatch: p
         assert made.ready == ready_for_trials(config)
         assert made.ready.threads == 2
     assert _begun == []
+
+
+@pytest.mark.parametrize("fonts", [True, False])
+def test_matplotlib_is_imported_where_it_does_not_look_for_fonts_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fonts: bool
+) -> None:
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if fonts:
+        (tmp_path / "matplotlib").mkdir()
+        (tmp_path / "matplotlib" / "fontlist-v390.json").touch()
+    assert ("matplotlib.pyplot" in ready_for_trials(Config()).later) == fonts
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
+    assert ("tune.report.files" in ready_for_trials(Config()).later) == fonts
 
 
 @pytest.mark.parametrize(
