@@ -175,4 +175,5 @@ def test_actors_of_a_local_ray_are_copies_and_die_one_by_one() -> None:
     assert own[1:3] == [False, False], "an actor with an environment has a process of its own"
     assert len({first[0], second[0], later[0]}) == 3
     assert same == second, "the death of one is none of the other's"
-    assert not [pid for pid in pids if psutil.pid_exists(pid) and not _is_zombie(pid)]
+    # A worker that was being started finds out that its raylet is gone.
+    wait_until(lambda: not [pid for pid in pids if psutil.pid_exists(pid) and not _is_zombie(pid)], 60)

@@ -42,6 +42,13 @@ class Processes:
     def all_gone(self) -> bool:
         return not self.left()
 
+    def wait_until_gone(self, limit_s: float) -> None:
+        """Return when nothing is left; AssertionError after the limit, which says what is."""
+        try:
+            wait_until(self.all_gone, limit_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {[(one.pid, one.cmdline()[:8]) for one in self.left()]}") from None
+
     def end(self) -> None:
         """SIGKILL to whatever is left, by id."""
         while left := self.left():
