@@ -12,6 +12,18 @@ from tune.search.stopping import StopRule
 from tune.study.folder import StudyFolder, this_process
 from tune.study.ledger import ENDED, State, TrialRecord
 
+_drivers: set[str] = set()
+
+
+def speak_for(driver: str) -> None:
+    """Count a study's driver as this process, which writes its report.
+
+    Args:
+        driver: as ``this_process`` says it there.
+    """
+    _drivers.add(driver)
+
+
 Standing = Literal["new", "running", "interrupted", "finished"]
 
 
@@ -79,7 +91,7 @@ def _combinations(folder: StudyFolder) -> int | None:
 def worker_of(folder: StudyFolder) -> str:
     """The other process that holds the study's lock, in words; empty where none does."""
     if elsewhere := folder.holder_elsewhere():
-        return "" if elsewhere == this_process() else elsewhere
+        return "" if elsewhere in {this_process(), *_drivers} else elsewhere
     try:
         file = (folder.path / "lock").open(encoding="utf-8")
     except FileNotFoundError:
@@ -89,7 +101,7 @@ def worker_of(folder: StudyFolder) -> str:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = file.read().strip() or "another process"
-            return "" if holder == this_process() else holder
+            return "" if holder in {this_process(), *_drivers} else holder
         return ""
 
 

@@ -21,6 +21,7 @@ from cluster.importing import own_process, uncollected
 from cluster.warm_copy import Copy, start_copy
 from tune.local_files import cache_folder
 from tune.report.parts import ReportFiles
+from tune.study.folder import this_process
 
 _MODULE = "tune.report.writer"
 LONGEST_S = 600.0
@@ -77,8 +78,9 @@ class ReportWriter:
         A copy of the process that trials' processes are copies of has imported it.
         """
         if self._child is None:
-            self._child = start_copy(_MODULE, str(self._study)) or subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", _MODULE, str(self._study)],
+            words = (str(self._study), this_process())
+            self._child = start_copy(_MODULE, *words) or subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", _MODULE, *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -136,8 +138,13 @@ class ReportWriter:
         raise TimeoutError(f"the report is not written after {longest_s:g} s")
 
 
-def main(study: str) -> None:
-    """Import, then do as the lines on stdin say; ends with them."""
+def main(study: str, driver: str) -> None:
+    """Import, then do as the lines on stdin say; ends with them.
+
+    Args:
+        study: its folder.
+        driver: the process that this one writes for.
+    """
     warnings.simplefilter("ignore")
     # Ctrl-C is the driver's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -146,9 +153,11 @@ def main(study: str) -> None:
     with uncollected():
         from tune.report.files import Figures, draw_figures, load_templates, write_report  # noqa: PLC0415
         from tune.report.importance import leave_out_forests  # noqa: PLC0415
+        from tune.report.progress import speak_for  # noqa: PLC0415
         from tune.study.folder import StudyFolder  # noqa: PLC0415
         from tune.study.optuna_state import load_study  # noqa: PLC0415
 
+        speak_for(driver)
         leave_out_forests()
         load_templates()
         for name in _FIRST_USED:

@@ -75,6 +75,19 @@ def test_a_copy_of_the_warm_process_writes_the_same(folder: StudyFolder, writer:
     assert written == contents(files)
 
 
+@pytest.mark.slow
+def test_a_study_is_not_running_because_its_driver_waits_for_the_report(
+    folder: StudyFolder, writer: ReportWriter
+) -> None:
+    with folder.locked():
+        writer.start()
+        files = writer.write()
+    assert files is not None
+    text = files.markdown.read_text(encoding="utf-8")
+    assert "works on it" not in text
+    assert "not finished" not in text
+
+
 def test_nothing_is_written_where_nothing_was_started(writer: ReportWriter) -> None:
     writer.draw()
     assert writer.write() is None
