@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cluster import warm_worker
 from cluster.warm import Ready, WarmProcess, _begun, begun, end_begun, warm_process
+from tests.tune.study.processes import gone
 from tests.tune.tracking.server import wait_until
 
 SCRIPT = """
@@ -151,15 +151,8 @@ def test_it_ends_with_the_process_that_has_started_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
     started, address = done.stdout.split()
-    wait_until(lambda: not psutil.pid_exists(int(started)) or _is_zombie(int(started)), 20)
+    wait_until(lambda: gone(int(started)), 20)
     assert not Path(address).parent.exists()
-
-
-def _is_zombie(number: int) -> bool:
-    try:
-        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.mark.ray
@@ -175,5 +168,5 @@ def test_actors_of_a_local_ray_are_copies_and_die_one_by_one() -> None:
     assert own[1:3] == [False, False], "an actor with an environment has a process of its own"
     assert len({first[0], second[0], later[0]}) == 3
     assert same == second, "the death of one is none of the other's"
-    # A worker that was being started finds out that its raylet is gone.
-    wait_until(lambda: not [pid for pid in pids if psutil.pid_exists(pid) and not _is_zombie(pid)], 60)
+    # Ray's agent and what is beside it look once a second whether their parents are there.
+    wait_until(lambda: all(map(gone, pids)), 10)

@@ -8,6 +8,7 @@ import pytest
 
 from cluster.warm import Ready, WarmProcess, prepared
 from cluster.warm_copy import Copy, start_copy
+from tests.tune.study.processes import gone
 from tests.tune.tracking.server import wait_until
 
 
@@ -36,13 +37,6 @@ def lines(copy: Copy, program: str) -> list[str]:
 
 def open_files() -> int:
     return psutil.Process().num_fds()
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_a_module_runs_with_its_words_and_ends_with_its_input(warm: WarmProcess) -> None:

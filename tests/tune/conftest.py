@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.study.processes import Processes
-from tests.tune.tracking.server import Server, wait_until
+from tests.tune.tracking.server import Server
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def processes() -> Iterator[Processes]:
     own = Processes()
     try:
         yield own
-        wait_until(own.all_gone, 60)
+        own.wait_until_gone(60)
     finally:
         own.end()
 

@@ -174,7 +174,7 @@ def test_after_a_kill_the_same_command_repeats_nothing_that_was_finished(place: 
     first = processes.dclf(place.folder, *words)
     wait_until(lambda: len(ended()) >= 3, 120)
     first.kill()
-    processes.wait_until_gone(120)
+    processes.wait_until_gone(60)
     done = ended()
     assert 3 <= len(done) < 10
     folder = study.found()

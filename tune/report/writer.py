@@ -16,12 +16,15 @@ import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.importing import own_process, uncollected
-from cluster.warm_copy import Copy, start_copy
 from tune.local_files import cache_folder
 from tune.report.parts import ReportFiles
 from tune.study.folder import this_process
+
+if TYPE_CHECKING:
+    from cluster.warm_copy import Copy
 
 _MODULE = "tune.report.writer"
 LONGEST_S = 600.0
@@ -77,6 +80,9 @@ class ReportWriter:
 
         A copy of the process that trials' processes are copies of has imported it.
         """
+        # Imported here: it brings psutil, and nobody needs it before.
+        from cluster.warm_copy import start_copy  # noqa: PLC0415
+
         if self._child is None:
             words = (str(self._study), this_process())
             self._child = start_copy(_MODULE, *words) or subprocess.Popen(  # noqa: S603 - our own module

@@ -7,7 +7,6 @@ import pytest
 
 from tests.cluster.nodes.two_nodes import TwoNodes
 from tests.tune.study.processes import Processes
-from tests.tune.tracking.server import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
         made.start()
         yield made
         made.end()
-        wait_until(own.all_gone, 60)
+        own.wait_until_gone(60)
     finally:
         made.end()
         own.end()

@@ -10,7 +10,6 @@ from dclf.data import write_shards
 from dclf.data.generator import generate
 from tests.tune.study.processes import Processes
 from tests.tune.study.ray_nodes import Nodes
-from tests.tune.tracking.server import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nodes, P
         nodes.head(cpus=4)
         yield nodes, own
         nodes.end()
-        wait_until(own.all_gone, 60)
+        own.wait_until_gone(60)
     finally:
         nodes.end()
         own.end()

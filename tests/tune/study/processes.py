@@ -123,3 +123,11 @@ def kill_tree(process: psutil.Process) -> None:
     for child in below:
         kill(child)
     psutil.wait_procs([process, *below], timeout=10)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, whether or not it has been reaped."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -60,7 +60,7 @@ def test_a_lost_driver_s_study_is_gone_on_with_from_the_store_alone(
         driver.wait_for("answers again")
         done = complete(ledger)
         driver.kill()
-        wait_until(processes.all_gone, 60)
+        processes.wait_until_gone(60)
 
         shutil.rmtree(tmp_path / "cache")
         resumed = resume()
