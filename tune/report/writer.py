@@ -1,7 +1,8 @@
 """Writes the report of a study in a process beside the driver, which scores the winner meanwhile.
 
-The process imports matplotlib while the last trials run and slots stand idle, so that the end of a study does not wait
-for it. It reads the study as anybody may.
+It is a copy of the process that those of the trials are copies of, which has imported matplotlib by then. Where there
+is none, it imports while the last trials run and slots stand idle, so that the end of a study does not wait for that.
+It reads the study as anybody may.
 """
 
 from __future__ import annotations
