@@ -19,6 +19,7 @@ from dclf.data.reader import ShardSet
 from dclf.objective import NonFiniteLossError
 from dclf.training.reports import EpochReport
 from tests.cluster.conftest import small_config
+from tests.tune.tracking.server import wait_until
 
 # Ray warns of deprecations of its own.
 pytestmark = [
@@ -120,7 +121,7 @@ def test_an_error_of_the_run_itself_is_raised_as_it_was_and_not_tried_again(conf
     with pytest.raises(NonFiniteLossError, match="epoch 1"):
         train_on_ray(changed(config, lr=1e30, max_failures=3), run_name="broken", on_restart=restarts.append)
     assert restarts == []
-    assert workers_of_this_test() == []
+    wait_until(lambda: workers_of_this_test() == [], 30)
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
@@ -136,7 +137,7 @@ def test_an_interrupt_ends_the_workers(
 
     with pytest.raises(expected):
         train_on_ray(changed(config, epochs=10_000), run_name="interrupted", on_epoch=interrupt)
-    assert workers_of_this_test() == []
+    wait_until(lambda: workers_of_this_test() == [], 30)
     assert signal.getsignal(number) is before
 
 
