@@ -179,8 +179,13 @@ _begun: list[WarmProcess] = []
 
 @contextmanager
 def begun(ready: Ready) -> Iterator[None]:
-    """Start the process before that which needs it: ``warm_process`` gives it to the first who asks in the block."""
-    _begun.append(WarmProcess(ready))
+    """Start the process before that which needs it: ``warm_process`` gives it to the first who asks in the block.
+
+    One that has begun before and imports the same is that process; any other is ended.
+    """
+    if all(made.ready != ready for made in _begun):
+        end_begun()
+        _begun.append(WarmProcess(ready))
     try:
         yield
     finally:

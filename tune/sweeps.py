@@ -273,7 +273,7 @@ class _Work:
         """
         if plan.workers_per_trial or self._bytes > self._kept_at_most:
             return None
-        return ready_for_trials(self.config)
+        return ready_for_trials(self.config.train.cpus_per_worker)
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store, leave_ray: Callable[[], None]) -> Study:
         space = Space.of(folder.definition.space, self.config)

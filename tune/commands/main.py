@@ -17,6 +17,7 @@ from typing import NoReturn
 from cluster.importing import own_process
 from cluster.signals import sigterm_raises
 from tune.commands.dispatch import Command, dispatch
+from tune.commands.early import begun_early
 
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
@@ -96,7 +97,8 @@ def console() -> NoReturn:
     has anything. What is to be done at an exit is done: threads are waited for, exit handlers run, streams are flushed.
     """
     own_process()
-    code = main()
+    with begun_early(sys.argv[1:]):
+        code = main()
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.importing import own_process, uncollected
-from tune.local_files import cache_folder
+from tune.report.imported import FIRST_USED
 from tune.report.parts import ReportFiles
 from tune.study.folder import this_process
 
@@ -31,35 +31,6 @@ _MODULE = "tune.report.writer"
 LONGEST_S = 600.0
 """A report that takes longer is given up, and the driver writes it."""
 _DRAW, _WRITE = b"draw\n", b"write\n"
-_FIRST_USED = (
-    "pandas",
-    "scipy.sparse.linalg",
-    "contourpy",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg",
-)
-"""What a report imports when it first uses it: a second, which then nothing else would fill."""
-_IMPORTED = (
-    "optuna",
-    "matplotlib",
-    "matplotlib.figure",
-    "matplotlib.pyplot",
-    *_FIRST_USED,
-    "optuna.visualization.matplotlib",
-    "jinja2",
-    "tune.report.files",
-)
-"""All that the process imports, in steps of some tenths of a second at most."""
-
-
-def imported_by_reports() -> tuple[str, ...]:
-    """What a process should import from which reports' processes are copied.
-
-    Nothing where matplotlib has not listed this machine's fonts yet, which takes seconds when it is first imported:
-    those who want another copy would wait for that.
-    """
-    listed = Path(os.environ.get("MPLCONFIGDIR") or cache_folder().with_name("matplotlib"))
-    return _IMPORTED if any(listed.glob("fontlist-*.json")) else ()
 
 
 class ReportWriter:
@@ -167,7 +138,7 @@ def main(study: str, driver: str) -> None:
         speak_for(driver)
         leave_out_forests()
         load_templates()
-        for name in _FIRST_USED:
+        for name in FIRST_USED:
             # What is wrong with it shows where it is used.
             with suppress(Exception):
                 import_module(name)

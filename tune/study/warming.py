@@ -1,39 +1,41 @@
-"""What the processes of trials find ready, and its early beginning."""
+"""What the processes of trials find ready, and its early beginning; imports nothing that takes long."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from cluster.address import cluster_address
 from cluster.warm import Ready, begun
-from dclf.config import Config
-from tune.report.writer import imported_by_reports
-from tune.search.settings import SweepSettings
+from tune.report.imported import imported_by_reports
+
+if TYPE_CHECKING:
+    from tune.search.settings import SweepSettings
 
 
-def ready_for_trials(config: Config) -> Ready:
+def ready_for_trials(threads: int) -> Ready:
     """What a trial in its own process imports, and after that what the study's report does.
 
     Args:
-        config: the base configuration.
+        threads: of each trial, ``train.cpus_per_worker``.
     """
     first = ("dclf.training.loop", "pandas")
     modules = ("tune.study.trainable", "tune.study.training", "cluster.shared_data")
-    return Ready(first=first, modules=modules, threads=config.train.cpus_per_worker, later=imported_by_reports())
+    return Ready(first=first, modules=modules, threads=threads, later=imported_by_reports())
 
 
 @contextmanager
-def warming(config: Config, settings: SweepSettings, address: str | None) -> Iterator[None]:
+def warming(threads: int, address: str | None, settings: SweepSettings | None = None) -> Iterator[None]:
     """Import for the trials while the driver itself imports, where they will run in their own process on a local Ray.
 
     Args:
-        config: the base configuration.
-        settings: of the study.
+        threads: of each trial, ``train.cpus_per_worker``.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
+        settings: of the study; None where they are not known yet.
     """
-    if cluster_address(address) or settings.workers_per_trial:
+    if cluster_address(address) or (settings is not None and settings.workers_per_trial):
         yield
         return
-    with begun(ready_for_trials(config)):
+    with begun(ready_for_trials(threads)):
         yield

@@ -5,18 +5,28 @@ from pathlib import Path
 import pytest
 
 from cluster.warm import _begun
-from dclf.config import Config, TrainConfig
 from tune.search.settings import SweepSettings
 from tune.study.warming import ready_for_trials, warming
 
 
 def test_it_begins_for_trials_in_their_own_process_on_a_local_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    config = Config(train=TrainConfig(cpus_per_worker=2))
-    with warming(config, SweepSettings(), None):
+    with warming(2, None, SweepSettings()):
         (made,) = _begun
-        assert made.ready == ready_for_trials(config)
+        assert made.ready == ready_for_trials(2)
         assert made.ready.threads == 2
+    assert _begun == []
+
+
+def test_one_that_has_begun_is_kept_where_it_is_what_the_trials_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with warming(1, None):
+        (early,) = _begun
+        with warming(1, None, SweepSettings()):
+            assert _begun == [early]
+        with warming(1, None), warming(2, None, SweepSettings()):
+            (made,) = _begun
+            assert made.ready.threads == 2
     assert _begun == []
 
 
@@ -29,9 +39,9 @@ def test_matplotlib_is_imported_where_it_does_not_look_for_fonts_first(
     if fonts:
         (tmp_path / "matplotlib").mkdir()
         (tmp_path / "matplotlib" / "fontlist-v390.json").touch()
-    assert ("matplotlib.pyplot" in ready_for_trials(Config()).later) == fonts
+    assert ("matplotlib.pyplot" in ready_for_trials(1).later) == fonts
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
-    assert ("tune.report.files" in ready_for_trials(Config()).later) == fonts
+    assert ("tune.report.files" in ready_for_trials(1).later) == fonts
 
 
 @pytest.mark.parametrize(
@@ -41,5 +51,5 @@ def test_it_does_not_begin_where_they_run_elsewhere(
     monkeypatch: pytest.MonkeyPatch, address: str | None, variable: str, workers: int
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", variable)
-    with warming(Config(), SweepSettings(workers_per_trial=workers), address):
+    with warming(1, address, SweepSettings(workers_per_trial=workers)):
         assert _begun == []
