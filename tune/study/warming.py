@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cluster.address import cluster_address
-from cluster.warm import Ready, begun
+from cluster.warm import Ready, begun, end_begun
 from tune.report.imported import imported_by_reports
 
 if TYPE_CHECKING:
@@ -29,12 +29,15 @@ def ready_for_trials(threads: int) -> Ready:
 def warming(threads: int, address: str | None, settings: SweepSettings | None = None) -> Iterator[None]:
     """Import for the trials while the driver itself imports, where they will run in their own process on a local Ray.
 
+    What has begun for other trials, or for nothing, is ended.
+
     Args:
         threads: of each trial, ``train.cpus_per_worker``.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
         settings: of the study; None where they are not known yet.
     """
     if cluster_address(address) or (settings is not None and settings.workers_per_trial):
+        end_begun()
         yield
         return
     with begun(ready_for_trials(threads)):

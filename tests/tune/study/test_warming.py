@@ -27,6 +27,8 @@ def test_one_that_has_begun_is_kept_where_it_is_what_the_trials_need(monkeypatch
         with warming(1, None), warming(2, None, SweepSettings()):
             (made,) = _begun
             assert made.ready.threads == 2
+        with warming(1, None), warming(1, None, SweepSettings(workers_per_trial=2)):
+            assert _begun == []
     assert _begun == []
 
 
