@@ -10,6 +10,7 @@ release that names things otherwise than 2.60 does starts them all.
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +102,7 @@ def _no_dashboard() -> ImportError:
 
 def _with_lean_raylet(start: Callable[..., Any], warm: WarmProcess | None) -> Callable[..., Any]:
     def start_process(command: list[str], process_type: str, *arguments: Any, **named: Any) -> Any:
+        command = [*_own_session(), *command]
         if process_type != ray._private.ray_constants.PROCESS_TYPE_RAYLET:
             return start(command, process_type, *arguments, **named)
         if warm is not None:
@@ -112,6 +114,16 @@ def _with_lean_raylet(start: Callable[..., Any], warm: WarmProcess | None) -> Ca
         return started
 
     return start_process
+
+
+def _own_session() -> list[str]:
+    """What makes a command's process the first of a session, where the system has it.
+
+    A queue's SIGTERM goes to a whole process group. Ray's processes would end at once, and whoever wants to end a study
+    in order needs them for that; they end with the driver.
+    """
+    found = shutil.which("setsid")
+    return [found] if found else []
 
 
 def _await_agents(command: list[str], started: Any) -> None:

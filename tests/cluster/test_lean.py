@@ -15,14 +15,17 @@ from cluster.lean import lean_head, plain_actors
 pytestmark = pytest.mark.ray
 
 START = """
-import json, sys
+import json, os, sys
 import psutil, ray
 from cluster.session import ray_session
 with ray_session(num_cpus=2, verbose="verbose" in sys.argv, dashboard="dashboard" in sys.argv):
-    words = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    below = psutil.Process().children(recursive=True)
+    words = [" ".join(process.cmdline()) for process in below]
+    sessions = {os.getsid(process.pid) == os.getsid(0) for process in below}
     ray.get(ray.remote(lambda: print("said by a worker")).remote())
 if "dashboard" not in sys.argv:
     assert not {"aiohttp", "opentelemetry"} & set(sys.modules), "packages of the dashboard"
+    assert sessions == {False}, "signals to this process's group reach Ray"
 print(json.dumps(words))
 """
 WATCHERS = ("monitor.py", "dashboard.py", "log_monitor.py", "agent.py")

@@ -1,4 +1,4 @@
-"""Ctrl-C at a real sweep: SIGINT to the driver and all processes of its group, as a terminal sends it."""
+"""Ctrl-C at a real sweep, and a queue's end: a signal to the driver and all processes of its group."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ LIMIT_S = 60.0
 
 @pytest.fixture
 def victim(tmp_path: Path, shards: Path, sqlite_uri: str, processes: Processes) -> Iterator[Victim]:
-    """With a Ray of its own, whose processes hear Ctrl-C too."""
+    """With a Ray of its own."""
     made = Victim(tmp_path, shards, sqlite_uri, processes, trials=4)
     yield made
     made.saves.close()
@@ -39,13 +39,13 @@ def ctrl_c(driver: Driver) -> None:
     os.killpg(driver.process.pid, signal.SIGINT)
 
 
-def cut_short(victim: Victim, interrupt: Callable[[Driver], None]) -> float:
+def cut_short(victim: Victim, interrupt: Callable[[Driver], None], code: int = 130) -> float:
     """Interrupt a sweep in the midst of its first trials; seconds until it ended."""
     driver = victim.go_on()
     victim.wait_for_epochs(2, driver)
     begun = time.monotonic()
     interrupt(driver)
-    assert driver.end(LIMIT_S) == 130, driver.output
+    assert driver.end(LIMIT_S) == code, driver.output
     took = time.monotonic() - begun
     assert "dclf: cut short; go on with: dclf resume victim" in driver.output
     assert "Traceback" not in driver.output
@@ -60,6 +60,13 @@ def test_ctrl_c_ends_between_epochs_and_resuming_finishes(victim: Victim) -> Non
     assert max(victim.saves.counts().values()) <= EPOCHS
     victim.finish()
     victim.check()
+
+
+def test_a_queue_that_ends_all_processes_of_the_group_leaves_the_driver_its_ray(victim: Victim) -> None:
+    cut_short(victim, lambda driver: os.killpg(driver.process.pid, signal.SIGTERM), 143)
+    statuses = {run.info.status for run in find_all(victim.study, victim.uri)}
+    assert statuses <= {"KILLED", "FINISHED"}
+    assert "KILLED" in statuses
 
 
 def test_a_second_ctrl_c_ends_at_once_and_resuming_finishes(guest: Victim) -> None:
