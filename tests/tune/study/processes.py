@@ -94,7 +94,7 @@ class Driver:
         self._process.kill()
         self._process.wait()
 
-    def end(self, limit_s: float = 180.0) -> int:
+    def end(self, limit_s: float = 300.0) -> int:
         """Wait for its end; the exit code."""
         try:
             return self._process.wait(limit_s)
