@@ -36,7 +36,7 @@ _AGENTS_S, _LOOK_S = 10.0, 0.01
 
 @contextmanager
 def lean_head(*, logs: bool, warm: WarmProcess | None = None) -> Iterator[None]:
-    """What ``ray.init`` starts within the block, it starts without its watchers.
+    """What ``ray.init`` starts within the block, it starts without its watchers, and in sessions of their own.
 
     Args:
         logs: what the workers print is to reach this process, which is the log monitor's work.

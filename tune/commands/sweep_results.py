@@ -51,7 +51,7 @@ def run_asked(asked: Asked, **study: Any) -> int:
         )
 
     as_json = options.output == "json" or options.log == "jsonl"
-    with warming(asked.config.train.cpus_per_worker, options.address, asked.settings):
+    with warming(asked.config.train.cpus_per_worker, options.address, asked.settings.workers_per_trial):
         return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from cluster.address import cluster_address
 from cluster.warm import Ready, begun, end_begun
 from tune.report.imported import imported_by_reports
-
-if TYPE_CHECKING:
-    from tune.search.settings import SweepSettings
 
 
 def ready_for_trials(threads: int) -> Ready:
@@ -26,7 +22,7 @@ def ready_for_trials(threads: int) -> Ready:
 
 
 @contextmanager
-def warming(threads: int, address: str | None, settings: SweepSettings | None = None) -> Iterator[None]:
+def warming(threads: int, address: str | None, workers_per_trial: int = 0) -> Iterator[None]:
     """Import for the trials while the driver itself imports, where they will run in their own process on a local Ray.
 
     What has begun for other trials, or for nothing, is ended.
@@ -34,9 +30,9 @@ def warming(threads: int, address: str | None, settings: SweepSettings | None = 
     Args:
         threads: of each trial, ``train.cpus_per_worker``.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
-        settings: of the study; None where they are not known yet.
+        workers_per_trial: as the study's settings have it.
     """
-    if cluster_address(address) or (settings is not None and settings.workers_per_trial):
+    if cluster_address(address) or workers_per_trial:
         end_begun()
         yield
         return

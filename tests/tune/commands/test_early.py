@@ -11,6 +11,7 @@ import pytest
 
 from cluster.warm import _begun
 from dclf.config import Config, TrainConfig
+from tests.tune.study.processes import Processes
 from tests.tune.tracking.server import wait_until
 from tune.commands.early import STUDIES, THREADS, begun_early
 from tune.commands.main import COMMANDS
@@ -77,6 +78,10 @@ def test_it_ends_with_the_command(number: signal.Signals) -> None:
 def test_it_ends_with_a_mistake_on_the_command_line(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("dclf")
     command = [program, "sweep", "no-such.yaml", "--nonsense", "1"]
-    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    own = Processes()
+    done = subprocess.run(
+        command, check=False, cwd=tmp_path, env=own.environment, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
+    own.wait_until_gone(30)

@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from cluster.warm import _begun
-from tune.search.settings import SweepSettings
 from tune.study.warming import ready_for_trials, warming
 
 
 def test_it_begins_for_trials_in_their_own_process_on_a_local_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with warming(2, None, SweepSettings()):
+    with warming(2, None):
         (made,) = _begun
         assert made.ready == ready_for_trials(2)
         assert made.ready.threads == 2
@@ -22,12 +21,12 @@ def test_one_that_has_begun_is_kept_where_it_is_what_the_trials_need(monkeypatch
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with warming(1, None):
         (early,) = _begun
-        with warming(1, None, SweepSettings()):
+        with warming(1, None):
             assert _begun == [early]
-        with warming(1, None), warming(2, None, SweepSettings()):
+        with warming(1, None), warming(2, None):
             (made,) = _begun
             assert made.ready.threads == 2
-        with warming(1, None), warming(1, None, SweepSettings(workers_per_trial=2)):
+        with warming(1, None), warming(1, None, 2):
             assert _begun == []
     assert _begun == []
 
@@ -53,5 +52,5 @@ def test_it_does_not_begin_where_they_run_elsewhere(
     monkeypatch: pytest.MonkeyPatch, address: str | None, variable: str, workers: int
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", variable)
-    with warming(1, address, SweepSettings(workers_per_trial=workers)):
+    with warming(1, address, workers):
         assert _begun == []
