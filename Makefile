@@ -29,10 +29,10 @@ demo: $(READY) ## generate data, train with and without DCLF, say what came of i
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) lint type ## lint, type check and the whole test suite
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 test-fast: $(READY) ## the tests that need no cluster, no server and no browser
-	$(BIN)/pytest -n 2 --dist loadgroup -m '$(FAST)'
+	$(BIN)/pytest -n 2 -m '$(FAST)'
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,11 +1,15 @@
 """How tests share two processes, and what many of them share."""
 
+import functools
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from cluster.local.start import up
 from cluster.local.state import LocalCluster
@@ -22,22 +26,35 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("dclf", deadline=None)
 settings.load_profile("dclf")
 
-HEAVY = ("ray", "mlflow", "browser")
+STARTS_SERVERS = re.compile(r"\bpytest\.mark\.(ray|mlflow|browser)\b")
+
+
+class FilesApart(LoadScopeScheduling):
+    """Gives whole files to the test processes, and all files that start a cluster, a server or a browser to one.
+
+    A fixture of a file or a session is so made once, and no Ray has another one beside itself on the same two cores.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "servers" if starts_servers(self.config.rootpath / file) else file
+
+
+@functools.cache
+def starts_servers(file: Path) -> bool:
+    """Whether a file of tests carries one of the markers of those who start a cluster, a server or a browser."""
+    return STARTS_SERVERS.search(file.read_text(encoding="utf-8")) is not None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesApart:
+    """Spread the tests by file: pytest-xdist's own ``loadgroup`` does nothing under pytest 9.2."""
+    return FilesApart(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group heavy tests together, and every other test with those of its file, whose fixtures it shares.
-
-    Those of the shared cluster come last: it ends with the session, and no other test has it beside itself.
-
-    pytest-xdist 3.8 cannot mark the groups under pytest 9.2, whose node ids do not change: tests are spread one by one,
-    and none may rely on another of its file.
-    """
+    """Put the tests of the shared cluster last: it ends with the session, and no other test has it beside itself."""
     items.sort(key=lambda item: "shared_cluster" in getattr(item, "fixturenames", ()))
-    for item in items:
-        heavy = any(item.get_closest_marker(marker) for marker in HEAVY)
-        item.add_marker(pytest.mark.xdist_group("heavy" if heavy else item.path.stem))
 
 
 @pytest.fixture(scope="session")
