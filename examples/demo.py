@@ -20,9 +20,7 @@ OVERRIDES = {"data.shards": str(SHARDS), "train.epochs": 15, "train.lr": 1e-3, "
 
 def main() -> None:
     """Generate, train twice, compare."""
-    info, dialogues = generate("iemocap", DIALOGUES, SEED)
-    write_shards(dialogues, SHARDS, info, overwrite=True)
-    print(f"{DIALOGUES} generated dialogues, shaped like IEMOCAP, are in {SHARDS}\n", flush=True)
+    generate_data()
     runs = {ablate: run(ablate) for ablate in ("base", "none")}
     without, framed = (wf1(runs[ablate]) for ablate in ("base", "none"))
     print(
@@ -31,6 +29,13 @@ def main() -> None:
         "One seed on small data: a demonstration, not a result.\n\n"
         "Look at both runs with `.venv/bin/dclf ui`; it prints the address of the MLflow UI."
     )
+
+
+def generate_data() -> None:
+    """Write the shards that both runs read."""
+    info, dialogues = generate("iemocap", DIALOGUES, SEED)
+    write_shards(dialogues, SHARDS, info, overwrite=True)
+    print(f"{DIALOGUES} generated dialogues, shaped like IEMOCAP, are in {SHARDS}\n", flush=True)
 
 
 def run(ablate: str) -> TrainedRun:

@@ -46,6 +46,7 @@ def starts_servers(file: Path) -> bool:
     return STARTS_SERVERS.search(file.read_text(encoding="utf-8")) is not None
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesApart:
     """Spread the tests by file: pytest-xdist's own ``loadgroup`` does nothing under pytest 9.2."""
     return FilesApart(config, log)
