@@ -27,7 +27,6 @@ from dclf.training.batches import MIB, batches, lockstep, shuffled, worker_batch
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
 from dclf.training.kept import Kept, beginning_of
-from dclf.training.optimiser import make_optimiser
 from dclf.training.preflight import check_shards
 from dclf.training.progress import Progress
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
@@ -100,7 +99,9 @@ class TrainingRun:
         self.model = DCLF(self.info, config.data.modalities, config.model, config.loss).to(self.workers.device)
         if config.train.compile:
             self.model.compile_layers()
-        self.optimiser = make_optimiser(self.model.parameters(), config.train)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=config.train.lr, weight_decay=config.train.weight_decay, fused=True
+        )
         self.bank, self.pairs = self._context_pairs()
         self.objective = Objective(config.loss, self.model.modalities, self._class_weights())
         self.progress = Progress(epochs=config.train.epochs, patience=config.train.patience)

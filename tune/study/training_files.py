@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from cluster.storage import StorageError
 from dclf.data.storage import Folder, is_remote, trouble_with
-from dclf.training.checkpoint import STATE_FILE, settle
+from dclf.training.checkpoint import STATE_FILE
 from tune.study.history import HISTORY_FILE
 
 PATIENCE_S = 600.0
@@ -82,11 +82,9 @@ class TrainingFiles:
             patiently(self.address, lambda: self._keep(Folder.of(self.address), names))
 
     def done(self) -> None:
-        """Leave nothing on this machine that is kept elsewhere, or that only a further epoch would use."""
+        """Leave nothing on this machine that is kept elsewhere."""
         if self._remote:
             shutil.rmtree(self.local, ignore_errors=True)
-        else:
-            settle(self.local)
 
     def _fetch(self, folder: Folder) -> None:
         for name in (STATE_FILE, HISTORY_FILE):

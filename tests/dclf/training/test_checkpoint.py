@@ -1,7 +1,6 @@
 """Checkpoints: what is saved comes back, whole files only, and no code from them."""
 
 import os
-import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dclf.training.checkpoint import FORMAT, STATE_FILE, CheckpointError, load, save, settle
+from dclf.training.checkpoint import FORMAT, STATE_FILE, CheckpointError, load, save
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool)
 SHAPES = ((), (0,), (1,), (3,), (2, 3), (2, 0, 3), (5, 4, 3))
@@ -29,11 +28,7 @@ states = st.dictionaries(
     st.text(min_size=1, max_size=5).filter(lambda key: key != "format"),
     st.recursive(
         leaves,
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.tuples(inner, inner)
-            | st.dictionaries(keys, inner, max_size=3).filter(lambda made: set(made) != {"tensor"})
-        ),
+        lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(keys, inner, max_size=3),
         max_leaves=8,
     ),
     max_size=4,
@@ -55,10 +50,6 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):
         return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and bool(one == other)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 @given(states)
@@ -96,53 +87,28 @@ def test_tensors_that_are_the_same_are_saved_once(tmp_path: Path) -> None:
     assert torch.equal(state["best"]["w"], weights)
 
 
-def test_a_shorter_state_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:
-    for length in (9000, 5000, 1000, 10):
-        save(tmp_path, {"w": torch.zeros(length)})
-    assert (tmp_path / STATE_FILE).stat().st_size < 1000
-    assert load(tmp_path)["w"].shape == (10,)
-
-
-def test_many_tensors_are_saved_whatever_a_system_call_takes(tmp_path: Path) -> None:
-    state = {str(number): torch.full((3,), number) for number in range(3000)}
-    save(tmp_path, state)
-    assert same(load(tmp_path), {"format": FORMAT, **state})
-
-
-def test_the_file_before_serves_the_next_save_until_the_end(tmp_path: Path) -> None:
-    inodes = []
-    for number in range(4):
-        save(tmp_path, {"w": torch.full((10,), number)})
-        inodes.append((tmp_path / STATE_FILE).stat().st_ino)
-    assert inodes[0] == inodes[2] != inodes[1] == inodes[3]
-    settle(tmp_path)
-    assert names(tmp_path) == [STATE_FILE]
-    assert load(tmp_path)["w"].tolist() == [3] * 10
-    settle(tmp_path)
-
-
 def test_a_file_with_another_name_is_never_written_over(tmp_path: Path) -> None:
     save(tmp_path, {"w": torch.zeros(10)})
     other = tmp_path / "other"
     other.mkdir()
     os.link(tmp_path / STATE_FILE, other / STATE_FILE)
-    for number in (1, 2, 3):
-        save(tmp_path, {"w": torch.full((10,), float(number))})
+    save(tmp_path, {"w": torch.ones(10)})
     assert load(other)["w"].tolist() == [0.0] * 10
 
 
-def test_a_kill_between_two_steps_of_saving_loses_nothing(tmp_path: Path) -> None:
-    for number in (0, 1):
-        save(tmp_path, {"w": torch.full((10,), number)})
-    # Killed with the next file half written, over the one before the last, and linked but not renamed.
-    previous = tmp_path / f"{STATE_FILE}.previous"
-    previous.replace(tmp_path / f"{STATE_FILE}.part")
+def test_a_kill_while_saving_loses_nothing(tmp_path: Path) -> None:
+    save(tmp_path, {"w": torch.zeros(10)})
     (tmp_path / f"{STATE_FILE}.part").write_bytes(b"half")
-    previous.hardlink_to(tmp_path / STATE_FILE)
-    assert load(tmp_path)["w"].tolist() == [1] * 10
-    for number in (2, 3, 4):
-        save(tmp_path, {"w": torch.full((10,), number)})
-        assert load(tmp_path)["w"].tolist() == [number] * 10
+    assert load(tmp_path)["w"].tolist() == [0.0] * 10
+    save(tmp_path, {"w": torch.ones(10)})
+    assert load(tmp_path)["w"].tolist() == [1.0] * 10
+    assert [path.name for path in tmp_path.iterdir()] == [STATE_FILE]
+
+
+def test_torch_alone_opens_it(tmp_path: Path) -> None:
+    save(tmp_path, {"w": torch.ones(3), "progress": {"epoch": 2}})
+    state = torch.load(tmp_path / STATE_FILE, weights_only=True)
+    assert same(state, {"format": FORMAT, "w": torch.ones(3), "progress": {"epoch": 2}})
 
 
 def test_a_reader_meets_whole_states_only(tmp_path: Path) -> None:
@@ -172,7 +138,7 @@ def test_an_absent_file_is_told(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 15, 40, -1])
+@pytest.mark.parametrize("kept", [0, 5, 15, 40, -40])
 def test_a_broken_file_is_told(tmp_path: Path, kept: int) -> None:
     save(tmp_path, {"w": torch.rand(100)})
     path = tmp_path / STATE_FILE
@@ -182,9 +148,9 @@ def test_a_broken_file_is_told(tmp_path: Path, kept: int) -> None:
         load(tmp_path)
 
 
-def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
-    torch.save({"format": 1}, tmp_path / STATE_FILE)
-    with pytest.raises(CheckpointError, match="it does not begin as one"):
+def test_a_checkpoint_of_the_version_before_is_told(tmp_path: Path) -> None:
+    (tmp_path / STATE_FILE).write_bytes(b"DCLF state\n" + bytes(100))
+    with pytest.raises(CheckpointError, match=r"must be checkpoint format 3, is 2; use the version of dclf that wrote"):
         load(tmp_path)
 
 
@@ -193,15 +159,15 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.mkdir, (str(tmp_path / "owned"),)
 
-    text = pickle.dumps({"state": Hostile(), "tensors": []})
-    stamp = bytes(8)
-    (tmp_path / STATE_FILE).write_bytes(b"DCLF state\n" + stamp + len(text).to_bytes(8, "little") + text + stamp)
-    with pytest.raises(CheckpointError, match=r"it names posix\.mkdir, and may hold tensors and plain containers only"):
+    torch.save({"format": FORMAT, "state": Hostile()}, tmp_path / STATE_FILE)
+    with pytest.raises(CheckpointError, match=r"cannot be read as a checkpoint .*posix\.mkdir"):
         load(tmp_path)
     assert not (tmp_path / "owned").exists()
 
 
 def test_another_format_is_told(tmp_path: Path) -> None:
     save(tmp_path, {"format": 7})
-    with pytest.raises(CheckpointError, match=r"must be checkpoint format 2, is 7; use the version that wrote it"):
+    with pytest.raises(
+        CheckpointError, match=r"must be checkpoint format 3, is 7; use the version of dclf that wrote it"
+    ):
         load(tmp_path)
