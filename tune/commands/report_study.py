@@ -12,7 +12,7 @@ from tune.commands.options import add_output_option, command_parser, print_json
 from tune.search.settings import SweepSettings
 
 if TYPE_CHECKING:
-    from tune.report.parts import ReportFiles
+    from tune.report.files import ReportFiles
 
 EXAMPLES = """\
 examples:
@@ -56,11 +56,9 @@ def _write(storage: str, name: str, out: Path | None) -> ReportFiles:
 
     folder = StudyFolder.open(storage, name)
     from tune.report.files import write_report  # noqa: PLC0415
-    from tune.report.importance import leave_out_forests  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
 
-    leave_out_forests()
-    files = write_report(folder, load_study(folder), out, beside=True)
+    files = write_report(folder, load_study(folder), out)
     folder.share_files()
     return files
 

@@ -276,8 +276,3 @@ _PLOTS: dict[str, Callable[[_Studio], Drawing]] = {
     "parallel": _parallel,
     "pareto": _pareto,
 }
-
-ORDER = tuple(_PLOTS)
-"""Names of all figures as a report shows them."""
-HALVES = (("importance", "contour", "parallel"), ("history", "curves", "slice", "pareto"))
-"""All figures in two parts that take about as long, for two processes."""

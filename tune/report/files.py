@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import optuna
 
 from tune.perturbed.study_tables import perturbations_csv
-from tune.report.beside import in_halves
 from tune.report.best import best_yaml
 from tune.report.comparison.export import variants_csv
 from tune.report.drawn import study_drawings
 from tune.report.facts import ReportFacts, report_facts
-from tune.report.figures import ORDER, FigureWords
+from tune.report.figures import FigureWords
 from tune.report.html import html_report
 from tune.report.latex import latex_table
-from tune.report.markdown import markdown_report, markdown_templates
-from tune.report.parts import ReportFiles
+from tune.report.markdown import markdown_report
 from tune.report.ranking import best_trial
 from tune.report.saved import SavedFigures, remove_other_figures, save_figures, save_text
 from tune.report.table import trials_frame
 from tune.report.tables import Table
-from tune.report.templates import environment
 from tune.study.folder import StudyFolder
-
-Value = TypeVar("Value")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(FigureWords):
@@ -41,97 +34,71 @@ class Figures(FigureWords):
     saved: SavedFigures
 
 
-def load_templates() -> None:
-    """Compile the templates of a report; the first report does it where nobody has."""
-    for name in ("page.html.j2", "parts.html.j2", "report.html.j2"):
-        environment(html=True).get_template(name)
-    markdown_templates().get_template("report.md.j2")
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """Where the parts of a report lie.
 
-
-def draw_figures(folder: StudyFolder, study: optuna.Study, out: Path | None = None, *, beside: bool = False) -> Figures:
-    """Draw and save a report's figures; ``write_report`` does it where they are not there.
-
-    Args:
-        folder: the study.
-        study: what Optuna knows of it.
-        out: as ``write_report`` takes it.
-        beside: have a copy of this process draw half of them, see ``in_halves``.
-
-    Raises:
-        OSError: the files cannot be written.
+    Attributes:
+        folder: of all of them.
+        html: the whole report in one file.
+        markdown: the same, with the figures beside it.
+        config: the best configuration for ``dclf train``; None while no trial is complete.
+        tables: name -> CSV or LaTeX file.
+        figures: name -> SVG file.
+        pictures: name -> the same figure as PNG file.
+        missing: name of a figure -> why it is not there.
     """
-    place = _place(folder, out) / "figures"
 
-    def draw(half: int | None) -> Figures:
-        drawings = study_drawings(folder, study, half)
-        words = {name: drawing.words for name, drawing in drawings.drawn.items()}
-        return Figures(drawn=words, missing=drawings.missing, saved=save_figures(drawings.drawn, place))
-
-    made = _joined(*in_halves(draw)) if beside else draw(None)
-    remove_other_figures(place, made.drawn)
-    return made
-
-
-def _joined(first: Figures, second: Figures) -> Figures:
-    return Figures(
-        drawn=_in_order(first.drawn, second.drawn),
-        missing=_in_order(first.missing, second.missing),
-        saved=SavedFigures(
-            svgs=_in_order(first.saved.svgs, second.saved.svgs),
-            vector=_in_order(first.saved.vector, second.saved.vector),
-            pixels=_in_order(first.saved.pixels, second.saved.pixels),
-        ),
-    )
+    folder: Path
+    html: Path
+    markdown: Path
+    config: Path | None
+    tables: dict[str, Path] = field(default_factory=dict)
+    figures: dict[str, Path] = field(default_factory=dict)
+    pictures: dict[str, Path] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
-def _in_order(first: Mapping[str, Value], second: Mapping[str, Value]) -> dict[str, Value]:
-    """Both, as a report shows them: a comparison's own figures first."""
-    both = {**first, **second}
-    return {name: both[name] for name in sorted(both, key=lambda name: ORDER.index(name) if name in ORDER else -1)}
-
-
-def write_report(
-    folder: StudyFolder,
-    study: optuna.Study,
-    out: Path | None = None,
-    *,
-    figures: Figures | None = None,
-    beside: bool = False,
-) -> ReportFiles:
+def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = None) -> ReportFiles:
     """Write the report, over an earlier one.
 
     Args:
         folder: the study.
         study: what Optuna knows of it, for the figures.
         out: folder for the files; ``report`` in the study's folder where None.
-        figures: what ``draw_figures`` has drawn for the same folder.
-        beside: as ``draw_figures`` takes it.
 
     Raises:
         OSError: the files cannot be written.
     """
-    out = _place(folder, out)
+    out = folder.path / "report" if out is None else Path(out)
     yaml = "" if best_trial(folder) is None else best_yaml(folder)
     facts = report_facts(folder, str(out / "best.yaml"))
-    made = figures or draw_figures(folder, study, out, beside=beside)
-    links = {name: f"figures/{path.name}" for name, path in made.saved.vector.items()}
+    figures = _draw(folder, study, out / "figures")
+    links = {name: f"figures/{path.name}" for name, path in figures.saved.vector.items()}
     if not yaml:
         # An earlier report may have had one.
         (out / "best.yaml").unlink(missing_ok=True)
     return ReportFiles(
         folder=out,
-        html=save_text(out / "report.html", html_report(facts, made, made.saved.svgs, yaml)),
-        markdown=save_text(out / "report.md", markdown_report(facts, made, links)),
+        html=save_text(out / "report.html", html_report(facts, figures, figures.saved.svgs, yaml)),
+        markdown=save_text(out / "report.md", markdown_report(facts, figures, links)),
         config=save_text(out / "best.yaml", yaml) if yaml else None,
         tables=dict(_write_tables(folder, facts, out)),
-        figures=made.saved.vector,
-        pictures=made.saved.pixels,
-        missing=dict(made.missing),
+        figures=figures.saved.vector,
+        pictures=figures.saved.pixels,
+        missing=dict(figures.missing),
     )
 
 
-def _place(folder: StudyFolder, out: Path | None) -> Path:
-    return folder.path / "report" if out is None else Path(out)
+def _draw(folder: StudyFolder, study: optuna.Study, place: Path) -> Figures:
+    drawings = study_drawings(folder, study)
+    figures = Figures(
+        drawn={name: drawing.words for name, drawing in drawings.drawn.items()},
+        missing=drawings.missing,
+        saved=save_figures(drawings.drawn, place),
+    )
+    remove_other_figures(place, figures.drawn)
+    return figures
 
 
 def _write_tables(folder: StudyFolder, facts: ReportFacts, out: Path) -> Iterator[tuple[str, Path]]:

@@ -36,16 +36,6 @@ def plotted(
     return study
 
 
-class _Kept(FrozenTrial):
-    """A trial made for one study: Optuna would copy it to store it, and again for every plot.
-
-    With the distributions of thousands of trials that takes seconds.
-    """
-
-    def __deepcopy__(self, _memo: dict[int, Any]) -> _Kept:
-        return self
-
-
 def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that are complete and whose values are all finite."""
     return [
@@ -65,7 +55,7 @@ def _copied(trial: FrozenTrial, scores: Sequence[Score], names: Mapping[str, str
     # Of any other trial but the number only; copying more takes seconds in a large study.
     whole = done or curves
     kinds = trial.distributions if whole else {}
-    return _Kept(
+    return FrozenTrial(
         number=-1,
         trial_id=-1,
         state=trial.state if whole and trial.state.is_finished() else TrialState.FAIL,

@@ -78,12 +78,10 @@ def main(study: str, out: str) -> None:
     os.nice(19)
     # Imported here: the driver, which imports this module too, draws nothing.
     from tune.report.drawn import study_drawings  # noqa: PLC0415
-    from tune.report.importance import leave_out_forests  # noqa: PLC0415
     from tune.report.table import trials_frame  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
 
-    leave_out_forests()
     path = Path(study)
     folder = StudyFolder.open(path.parent, path.name)
     target = Path(out)
