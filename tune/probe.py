@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
 
+from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet, read_shards
@@ -144,9 +143,9 @@ def _share(shards: ShardSet, limits: dict[str, int]) -> float:
 
 
 def _checkpoint_bytes(run: TrainingRun) -> int:
-    with TemporaryDirectory(prefix="dclf-probe-") as folder:
-        save(Path(folder), run.state())
-        return (Path(folder) / STATE_FILE).stat().st_size
+    with TemporaryFolder("probe") as folder:
+        save(folder, run.state())
+        return (folder / STATE_FILE).stat().st_size
 
 
 def _most_memory() -> int:

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.address import cluster_address
@@ -20,6 +19,7 @@ from cluster.machine import machine_cpus
 from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
 from cluster.session import ray_session
 from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint, lost_storage_named
+from cluster.temporary import TemporaryFolder
 from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
@@ -173,9 +173,9 @@ class _Tracked:
             )
 
     def _finish(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
-        with TemporaryDirectory(prefix="dclf-model-") as folder:
-            save_model(Path(folder), load_checkpoint(outcome.checkpoint))
-            tracker.finish(outcome.final, Path(folder))
+        with TemporaryFolder("model") as folder:
+            save_model(folder, load_checkpoint(outcome.checkpoint))
+            tracker.finish(outcome.final, folder)
         self.view.finished(outcome.final)
 
 

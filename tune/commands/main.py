@@ -1,23 +1,21 @@
 """The ``dclf`` command.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 interrupted (Ctrl-C), 143 terminated.
+Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 interrupted (Ctrl-C), 143 ended by SIGTERM,
+129 by SIGHUP.
 """
 
 from __future__ import annotations
 
-import atexit
-import os
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 from cluster.importing import own_process
-from cluster.signals import sigterm_raises
+from cluster.signals import Terminated, termination_raises
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.early import begun_early
+from tune.commands.streams import open_streams, output_error
 
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
@@ -71,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        with sigterm_raises():
+        with termination_raises():
             return dispatch(
                 "dclf",
                 "Dual contrastive learning for emotion recognition in conversation.",
@@ -79,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments,
                 epilog=EXAMPLES,
             )
+    except Terminated as request:
+        print(f"dclf: ended by {request}", file=sys.stderr)
+        return _code(request)
     except SystemExit as request:
         return _code(request)
     except KeyboardInterrupt:
@@ -91,22 +92,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> NoReturn:
-    """The program ``dclf``: ``main``, and an end without delay.
-
-    By itself the interpreter takes torch, Ray and matplotlib apart object by object, one to two seconds of which nobody
-    has anything. What is to be done at an exit is done: threads are waited for, exit handlers run, streams are flushed.
-    """
+    """Run the program ``dclf`` and exit; an output that could not be written is an error of its own."""
+    open_streams()
     own_process()
     with begun_early(sys.argv[1:]):
         code = main()
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # its reader has gone, or it is closed
-            stream.flush()
-    os._exit(code)
+    if (error := output_error()) is not None:
+        print(f"dclf: error: standard output: {error.strerror}", file=sys.stderr)
+        code = code or FAILED
+    sys.exit(code)
 
 
 def version(_argv: Sequence[str]) -> int:

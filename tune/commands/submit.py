@@ -11,7 +11,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
     from cluster.jobs.client import entrypoint, open_jobs  # noqa: PLC0415
     from cluster.jobs.install import installation  # noqa: PLC0415
     from cluster.jobs.versions import own_versions, require_same_versions  # noqa: PLC0415
+    from cluster.temporary import TemporaryFolder  # noqa: PLC0415
     from tune.commands.jobs import follow_job  # noqa: PLC0415
 
     endpoint = endpoint_of(options)
@@ -63,9 +63,9 @@ def main(argv: Sequence[str]) -> int:
     environment = tracking_environment(endpoint, command)
     brought = installation(Path(options.install)) if options.install else None
     require_same_versions(endpoint, brought=brought is not None)
-    with tempfile.TemporaryDirectory(prefix="dclf-job-") as folder, open_jobs(endpoint) as jobs:
+    with TemporaryFolder("job") as folder, open_jobs(endpoint) as jobs:
         jobs.require_free(name)
-        package = _packed(command, Path(folder), options.exclude, brought)
+        package = _packed(command, folder, options.exclude, brought)
         words, version = _beside(Path.cwd(), command), own_versions()["dclf"]
         facts = _facts(name, words, command, version)
         jobs.submit(name, entrypoint(words, version), package, environment, facts, brought)

@@ -20,6 +20,7 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.schedulers import TrialScheduler
 
+from cluster.signals import Terminated, termination_signals
 from cluster.storage import StorageError
 from cluster.variables import shown
 from dclf.data.storage import Folder, is_remote
@@ -53,7 +54,7 @@ class Engine:
         note: hears of lost workers and interrupts.
 
     Attributes:
-        interrupted: Ctrl-C, SIGTERM or a full disk ended the work before its time.
+        interrupted: Ctrl-C, SIGTERM, SIGHUP or a full disk ended the work before its time.
         waits: there is nothing to do for now, but there will be when the trials that run have ended.
     """
 
@@ -253,18 +254,20 @@ class Engine:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM ends the study between epochs; the second at once."""
+        """The first Ctrl-C, SIGTERM or SIGHUP ends the study between epochs; a second Ctrl-C or SIGTERM at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def ask(number: int, _frame: FrameType | None) -> None:
             if self.interrupted is not None:
+                if number == signal.SIGHUP:
+                    return  # both the kernel and the shell say that a terminal closes
                 raise KeyboardInterrupt
-            self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+            self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
             self._note("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, *termination_signals())}
         try:
             yield
         finally:

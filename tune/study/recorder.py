@@ -7,7 +7,6 @@ training. What was not sent when the driver died is made again from the ledger a
 
 from __future__ import annotations
 
-import tempfile
 import time
 import uuid
 from collections import defaultdict
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.study import child_writes
@@ -67,7 +67,7 @@ class StudyRecorder:
         self._opened: set[Key] = set()
         self._epochs: defaultdict[Key, list[Write]] = defaultdict(list)
         self._send_at: dict[Key, float] = {}
-        self._files = tempfile.TemporaryDirectory(prefix="dclf-study-")
+        self._files = TemporaryFolder("study")
         self._surroundings: dict[str, str] = {}
 
     def open(self, card: Mapping[str, Any]) -> str:
@@ -185,7 +185,7 @@ class StudyRecorder:
 
     def file(self, name: str, text: str, folder: str = "") -> None:
         """A text file among the parent's artifacts."""
-        path = Path(self._files.name) / folder / name
+        path = self._files.path / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         self._put(writes.artifact(path, folder))
@@ -211,7 +211,7 @@ class StudyRecorder:
             self._tell(f"MLflow did not answer for {flush_s:g} s; send it the rest with: dclf doctor {name} --fix")
         self._outbox.close(0)
         self._guardian.close()
-        self._files.cleanup()
+        self._files.close()
 
     def _send_epochs(self, key: Key, tags: Mapping[str, str] | None = None) -> None:
         epochs = self._epochs.pop(key, [])

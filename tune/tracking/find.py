@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
+from cluster.temporary import TemporaryFolder
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
@@ -138,9 +138,9 @@ def _started(run: Any) -> datetime:
 
 def _config(client: Any, uri: str, run: Any) -> dict[str, Any]:
     """The configuration as the run's artifact has it: parameters are cut short where they are long."""
-    with TemporaryDirectory() as folder:
+    with TemporaryFolder("run") as folder:
         try:
-            file = client.download_artifacts(run.info.run_id, CONFIG_FILE, folder)
+            file = client.download_artifacts(run.info.run_id, CONFIG_FILE, str(folder))
         except Exception as error:  # noqa: BLE001 - MLflow raises what its backends raise
             raise TrackingError(
                 f"run {run.info.run_id} in {without_secrets(uri)} has no readable {CONFIG_FILE} ({cause_of(error)}); "

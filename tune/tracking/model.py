@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from cluster.temporary import TemporaryFolder
 from tune.tracking.manners import manners
 from tune.tracking.redact import clean
 
@@ -41,9 +41,9 @@ def pack_model(model_folder: Path, target: Path) -> None:
         "info": predictor.info.to_dict(),
         "progress": {"best_model": predictor.model.state_dict()},
     }
-    with TemporaryDirectory() as folder, manners() as mlflow, warnings.catch_warnings():
+    with TemporaryFolder("model") as folder, manners() as mlflow, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of its own type hints when pyfunc is first imported
-        save_model(trained := Path(folder) / ARTIFACT, state)
+        save_model(trained := folder / ARTIFACT, state)
         mlflow.pyfunc.save_model(
             path=str(target),
             python_model=str(Path(__file__).with_name("served_model.py")),

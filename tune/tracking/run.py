@@ -5,7 +5,7 @@
         ...                               # tracker.epoch(report) after every epoch
         tracker.finish(final, model_folder)
 
-Whatever leaves the ``with`` ends the run first: an exception as FAILED, Ctrl-C and SIGTERM as KILLED.
+Whatever leaves the ``with`` ends the run first: an exception as FAILED, Ctrl-C, SIGTERM and SIGHUP as KILLED.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cluster.signals import sigterm_raises
+from cluster.signals import termination_raises
 from dclf.config import Config
 from dclf.training.reports import EpochReport, FinalReport
 from tune.tracking import records, writes
@@ -75,7 +75,7 @@ class RunTracker:
         self._logged: dict[tuple[str, int], float] = {}
 
     def __enter__(self) -> Self:
-        self._signals.enter_context(sigterm_raises())
+        self._signals.enter_context(termination_raises())
         return self
 
     def __exit__(
