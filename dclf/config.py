@@ -17,6 +17,14 @@ from dclf.uris import secret_problem
 Modality = Literal["text", "audio", "visual"]
 Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
+JOINT: tuple[tuple[str, ...], ...] = (
+    ("model.name", "model.causal", "model.options"),
+    ("train.workers", "train.batch_size"),
+)
+"""Keys that ``Config.problems`` judges together; it judges every other key by itself.
+
+A search space is proved by this before it starts: a rule over several keys belongs here.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,11 +305,9 @@ _ABOVE_ZERO = ("loss.temperature", "train.lr")
 
 
 def _range_problems(config: Config) -> Iterator[str]:
-    sections = config.to_dict()
-
     def value(key: str) -> Any:
         section, name = key.split(".")
-        return sections[section][name]
+        return getattr(getattr(config, section), name)
 
     bounds: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
         (_AT_LEAST_ONE, "at least 1", lambda v: v >= 1),

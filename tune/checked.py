@@ -37,7 +37,7 @@ def class_parser(kind: type[Any], section: str | None = None) -> ArgumentParser:
     return parser
 
 
-_NUMBERS = (bool, int, float)
+_PLAIN = (bool, int, float, str)
 """Types whose values need no conversion, as those of a search mostly are."""
 
 
@@ -141,8 +141,10 @@ def _convert(parser: ArgumentParser, key: str, kind: Any, value: Any) -> Any:
     Raises:
         ArgumentError: it has none.
     """
-    if type(value) is kind and kind in _NUMBERS:
+    if type(value) is kind and kind in _PLAIN:
         return value
+    if kind == dict[str, Any] and _is_plain(value):
+        return dict(value)
     if value is None:
         if type(None) in get_args(kind):
             return None
@@ -151,6 +153,13 @@ def _convert(parser: ArgumentParser, key: str, kind: Any, value: Any) -> Any:
     for part in reversed(key.split(".")):
         value = {part: value}
     return parser.parse_object(value, defaults=False)[key]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a mapping holds numbers under names; in text there may be YAML."""
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(item, bool | int | float) for name, item in value.items()
+    )
 
 
 def _listed(kind: Any, value: Any) -> Any:

@@ -35,7 +35,7 @@ from tune.report.best import best_config, best_yaml
 from tune.report.facts import best_note
 from tune.report.parts import ReportFiles
 from tune.report.ranking import best_trial
-from tune.search.checks import sweep_problems
+from tune.search.checks import objective_problems, sweep_problems, sweep_space, trained_modalities
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.settings import SweepSettings
@@ -151,7 +151,7 @@ def sweep(
         raise ConfigError(problems)
     # Trials run in other folders than this process.
     config = replace(config, data=replace(config.data, shards=absolute(config.data.shards)))
-    card = _card(config)
+    card = _card(config, settings, sweep_space(settings, config))
     definition = _definition(config, settings, name, card, kind)
     definition = replace(definition, **(described or {}))
     require_new(settings.storage, definition.name)
@@ -193,7 +193,7 @@ def resume(
     if changed and (problems := sweep_problems(settings, folder.definition.base)):
         raise ConfigError(problems)
     config = folder.definition.base
-    card = _card(config)
+    card = _card(config, settings, Space.of(folder.definition.space, config))
     if card["sha256"] != folder.definition.shards_sha256:
         raise StudyError(
             f"study {name!r} began on other shards than {config.data.shards} holds now; bring the first ones back or "
@@ -385,9 +385,11 @@ def _free_name(storage: str, stem: str) -> str:
     )
 
 
-def _card(config: Config) -> dict[str, Any]:
+def _card(config: Config, settings: SweepSettings, space: Space) -> dict[str, Any]:
     shards = read_shards(config.data.shards)
-    check_shards(shards, config.data.modalities)
+    check_shards(shards, trained_modalities(space, config))
+    if problems := objective_problems(settings, shards.info.class_names):
+        raise ConfigError(problems)
     return feature_card(config.data.shards).to_dict()
 
 

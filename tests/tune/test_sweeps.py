@@ -18,8 +18,9 @@ from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from tests.tune.tracking.server import Server
 from tests.tune.tracking.test_ui import Browser
+from tune.commands.main import main
 from tune.comparisons import ablation
-from tune.search.overrides import apply
+from tune.search.overrides import apply, plain
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
 from tune.settings import ConfigError, load_config
@@ -113,6 +114,22 @@ def test_a_trial_is_the_training_that_the_loop_does_by_itself(finished: Study, c
     tests = [note for note in finished.folder.ledger.notes if note["kind"] == "test"]
     assert [note["number"] for note in tests] == [best.number], "the winner alone is scored on test, once"
     assert tests[0]["scores"]["wf1"] == pytest.approx(alone.splits["test"].scores["wf1"], abs=1e-6)
+
+
+def test_a_sweep_most_of_whose_trials_fail_is_no_success(
+    local_ray: None, config: Config, settings: SweepSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = [{"train.lr": 1e30, "loss.gamma_ca": 0.5}, {"train.lr": 1e30, "loss.gamma_ca": 1.0}]
+    space = {"train.lr": {"choices": [3e-3, 1e30]}, "loss.gamma_ca": {"choices": [0.5, 1.0]}}
+    own = {**settings.to_dict(), "trials": 3, "scheduler": "none", "space": space, "start_points": points}
+    file = tmp_path / "failing.yaml"
+    file.write_text(yaml.safe_dump({**plain(config.to_dict()), "sweep": plain(own)}), encoding="utf-8")
+    assert main(["sweep", str(file), "--name", "failing", "--quiet"]) == 1
+    shown = capsys.readouterr()
+    trials = StudyFolder.open(settings.storage, "failing").ledger.trials
+    assert [trial.state for trial in trials.values()] == ["complete", "failed", "failed"]
+    assert "2 of 3 trials failed, all of them as this one: NonFiniteLossError: " in shown.err
+    assert shown.out.splitlines()[-1].startswith("best validation WF1 ")
 
 
 def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:

@@ -1,7 +1,7 @@
 """The ``dclf`` command.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 interrupted (Ctrl-C), 143 ended by SIGTERM,
-129 by SIGHUP.
+Exit codes: 0 done, 1 the work failed or most trials of a study did, 2 wrong usage or configuration, 130 interrupted
+(Ctrl-C), 143 ended by SIGTERM, 129 by SIGHUP.
 """
 
 from __future__ import annotations

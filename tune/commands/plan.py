@@ -107,15 +107,15 @@ def _planned(asked: Asked, layout: TrialPlan) -> Planned:
     from tune.config_files import ConfigError  # noqa: PLC0415
     from tune.estimate import estimate  # noqa: PLC0415
     from tune.probe import probe  # noqa: PLC0415
-    from tune.search.checks import objective_problems, sweep_space  # noqa: PLC0415
+    from tune.search.checks import objective_problems, sweep_space, trained_modalities  # noqa: PLC0415
     from tune.search.start_points import countable_size, start_points  # noqa: PLC0415
 
     config, settings = asked.config, asked.settings
     shards = read_shards(config.data.shards)
-    check_shards(shards, config.data.modalities)
+    space = sweep_space(settings, config)
+    check_shards(shards, trained_modalities(space, config))
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
-    space = sweep_space(settings, config)
     size = countable_size(settings, space, config)
     cost = None if asked.options.no_probe else probe(config, device=layout.device if machine_gpus() else "cpu")
     return Planned(

@@ -81,7 +81,7 @@ class StudyState:
         for trial in sorted(folder.ledger.trials.values(), key=lambda trial: trial.ended or 0.0):
             self._note(trial, "waiting" if trial.state == "running" else trial.state)
             if trial.started is not None and trial.ended is not None:
-                self._durations.append(trial.ended - trial.started)
+                self._durations.append(trial.worked_s)
 
     def trial(self, trial: TrialRecord) -> None:
         """A trial was created, started or ended."""

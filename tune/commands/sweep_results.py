@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cluster.importing import uncollected
+from tune.commands.failures import code_of
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
 from tune.commands.study_views import QuietStudyView, choose_study_view
@@ -56,7 +57,9 @@ def run_asked(asked: Asked, **study: Any) -> int:
 
 
 def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, as_json: bool) -> int:
-    """Work on a study and print what it came to; the exit code, 1 where no trial is complete.
+    """Work on a study and print what it came to; the exit code.
+
+    It is 1 where no trial is complete, and where more than half of them failed.
 
     However it is cut short, once the study exists stderr says how to go on.
     """
@@ -68,7 +71,8 @@ def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, 
             print(f"dclf: cut short; go on with: {study_command('resume', view.folder)}", file=sys.stderr)
         raise
     print_study(study, as_json=as_json)
-    return 0 if study.best else 1
+    failed = code_of([study.folder])
+    return failed if study.best else 1
 
 
 def study_result(study: Study) -> dict[str, Any]:

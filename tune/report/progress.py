@@ -110,6 +110,26 @@ def failures(folder: StudyFolder) -> dict[str, list[int]]:
     return _by_reason(trial for trial in folder.ledger.trials.values() if trial.state == "failed")
 
 
+def mostly_failed(folder: StudyFolder) -> str:
+    """What is to be said where more than half of the trials that ended failed, with the commonest error; else empty."""
+    reasons = failures(folder)
+    failed = sum(map(len, reasons.values()))
+    ended = sum(trial.state in ENDED for trial in folder.ledger.trials.values())
+    if 2 * failed <= ended:
+        return ""
+    # The same error says other numbers in every trial.
+    kinds: Counter[str] = Counter()
+    for reason, numbers in reasons.items():
+        kinds[_kind(reason)] += len(numbers)
+    kind, count = kinds.most_common(1)[0]
+    example = next(reason for reason in reasons if _kind(reason) == kind)
+    return f"{failed} of {ended} trials failed, {'all' if count == failed else count} of them as this one: {example}"
+
+
+def _kind(reason: str) -> str:
+    return reason.partition(":")[0].partition(" (")[0]
+
+
 def pruned(folder: StudyFolder) -> dict[str, list[int]]:
     """Reason -> numbers of the trials that were ended early for it, the most frequent first."""
     return _by_reason(trial for trial in folder.ledger.trials.values() if trial.state == "pruned")

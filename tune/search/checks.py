@@ -19,6 +19,7 @@ from tune.study.places import StudyError, study_path
 OBJECTIVES = ("wf1", "wa")
 PER_CLASS = ("f1/", "accuracy/")
 DIRECTIONS = ("maximize", "minimize")
+MODALITIES, BATCH_SIZE = "data.modalities", "train.batch_size"
 
 
 def sweep_space(settings: SweepSettings, config: Config) -> Space:
@@ -36,12 +37,26 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
         config: the base configuration.
     """
     space = sweep_space(settings, config)
-    space_lines = space.problems(config)
+    # A list is tried as it stands, and says what its own configurations are.
+    space_lines = space.problems(config, every=settings.sampler != "listed")
     found = [*_range_problems(settings), *_test_problems(settings), *_text_problems(settings)]
-    found += [*_objective_problems(settings), *space_lines]
+    found += [*_objective_problems(settings), *space_lines, *_worker_problems(settings, space)]
     if not space_lines:
         found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
     return found
+
+
+def trained_modalities(space: Space, config: Config) -> tuple[str, ...]:
+    """Every modality that any trial may train with, in the order of the configuration's and then the space's.
+
+    Args:
+        space: what is searched.
+        config: the base configuration.
+    """
+    domain = space.domains.get(MODALITIES)
+    searched = [] if domain is None else [name for choice in domain.samples() for name in choice]
+    always = domain is not None and MODALITIES not in space.conditions
+    return tuple(dict.fromkeys([*([] if always else config.data.modalities), *searched]))
 
 
 def objective_problems(settings: SweepSettings, class_names: Iterable[str]) -> list[str]:
@@ -85,6 +100,14 @@ def _range_problems(settings: SweepSettings) -> Iterator[str]:
         yield f"sweep.gpus_per_trial: must be a whole number above 1, is {settings.gpus_per_trial}"
     if settings.stop_at is not None and not 0 <= settings.stop_at <= 1:
         yield f"sweep.stop_at: must be a score between 0 and 1, is {settings.stop_at}"
+
+
+def _worker_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
+    domain = space.domains.get(BATCH_SIZE)
+    least = min((size for size in domain.samples() if isinstance(size, int)), default=0) if domain is not None else 0
+    if 0 < least < settings.workers_per_trial:
+        workers = f"sweep.workers_per_trial {settings.workers_per_trial}"
+        yield f"sweep.space.{BATCH_SIZE}: allows {least}, but {workers} needs a dialogue for each worker in every batch"
 
 
 def _test_problems(settings: SweepSettings) -> Iterator[str]:

@@ -209,6 +209,7 @@ class Session:
     def heard(self, told: Told) -> bool:
         """Take in what a trial says; whether it should be ended early."""
         trial = self.ledger.trials[told.number]
+        self.ledger.alive()
         self._record(trial, told.seed)
         self._recorder.epochs(told.number, told.seed, told.reports, last=told.seed_finished)
         self._view.epoch(told.number, told.seed, told.reports[-1])

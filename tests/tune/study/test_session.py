@@ -10,6 +10,7 @@ import pytest
 
 from tests.tune.study.outcome import check_optuna
 from tests.tune.study.sessions import EPOCHS, Driver, new_study, score
+from tune.report.table import trials_frame
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
 from tune.study.optuna_state import JOURNAL, load_study
@@ -51,6 +52,29 @@ def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_training
     trial = second.folder.ledger.trials[0]
     assert trial.values == pytest.approx(((score(trial.params, 3, EPOCHS) + score(trial.params, 4, EPOCHS)) / 2,))
     check_optuna(second.folder)
+
+
+def test_the_time_of_a_resumed_trial_is_what_its_drivers_worked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune.study.ledger.ALIVE_S", 0.0)
+    folder = new_study(tmp_path, trials=1)
+    first = Driver(folder)
+    trial = first.session.next()
+    assert trial is not None
+    first.session.started(trial.number, "ray")
+    first.session.heard(first.told(trial, 3, 2))
+    # The driver is killed, and the next one begins an hour later.
+    lines = [json.loads(line) for line in folder.ledger.path.read_text().splitlines()]
+    assert lines[-1]["kind"] == "alive"
+    earlier = [{**line, "time": line["time"] - 3600 - 20 * (line["event"] != "note")} for line in lines]
+    folder.ledger.path.write_text("".join(json.dumps(line) + "\n" for line in earlier))
+    second = Driver(reopened(folder), trained={(0, 3): 2})
+    second.work()
+    (ended,) = second.folder.ledger.trials.values()
+    assert ended.state == "complete"
+    assert 20 <= ended.worked_s < 600
+    assert trials_frame(second.folder)["seconds"].tolist() == [ended.worked_s]
 
 
 def test_the_last_trial_is_told_when_it_begins(tmp_path: Path) -> None:
