@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tune.study.outcome import check_optuna
-from tests.tune.study.sessions import EPOCHS, Driver, new_study, score
+from tests.tune.study.sessions import EPOCHS, Driver, SilentRecorder, new_study, score
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
 from tune.study.optuna_state import JOURNAL, load_study
@@ -51,6 +51,29 @@ def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_training
     trial = second.folder.ledger.trials[0]
     assert trial.values == pytest.approx(((score(trial.params, 3, EPOCHS) + score(trial.params, 4, EPOCHS)) / 2,))
     check_optuna(second.folder)
+
+
+class Progress(SilentRecorder):
+    """Remembers what the parent run is told."""
+
+    def __init__(self) -> None:
+        self.metrics: set[str] = set()
+        self.files: set[str] = set()
+
+    def progress(self, values: Mapping[str, float], _step: int) -> None:
+        self.metrics |= values.keys()
+
+    def file(self, name: str, _text: str) -> None:
+        self.files.add(name)
+
+
+@pytest.mark.parametrize(("test", "chooses"), [("all", False), ("best", True)])
+def test_a_comparison_tells_mlflow_of_no_best(tmp_path: Path, test: str, *, chooses: bool) -> None:
+    told = Progress()
+    Driver(new_study(tmp_path, trials=2, test=test), recorder=told).work()
+    assert any(name.startswith("best/") for name in told.metrics) == chooses
+    assert ("best.yaml" in told.files) == chooses
+    assert "trials/complete" in told.metrics
 
 
 def test_the_last_trial_is_told_when_it_begins(tmp_path: Path) -> None:
