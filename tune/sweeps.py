@@ -32,6 +32,7 @@ from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute
 from dclf.training.preflight import check_shards
 from tune.report.best import best_config, best_yaml
+from tune.report.comparison.variants import is_comparison
 from tune.report.facts import best_note
 from tune.report.parts import ReportFiles
 from tune.report.ranking import best_trial
@@ -336,7 +337,8 @@ class _Work:
         if best_trial(folder) is not None:
             score_sealed(session, self.view.note)
             evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)), self.view.note)
-            recorder.file("best.yaml", best_yaml(folder))
+            if not is_comparison(folder.definition):
+                recorder.file("best.yaml", best_yaml(folder))
             recorder.describe(best_note(folder))
         # The figures are being drawn meanwhile.
         leave_ray()

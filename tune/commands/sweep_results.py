@@ -76,11 +76,11 @@ def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, 
 
 
 def study_result(study: Study) -> dict[str, Any]:
-    """A study as JSON has it: ids, places, counts, and the best trial with its values in [0, 1]."""
+    """A study as JSON has it: ids, places, counts, and a search's best trial with its values in [0, 1]."""
     folder, best = study.folder, study.best
     names = [score.name for score in scores_of(folder.definition)]
     found = None
-    if best is not None:
+    if best is not None and not is_comparison(folder.definition):
         values = dict(zip(names, best.values, strict=False))
         found = {"trial": best.number, "values": values, "params": dict(best.params)}
     return {
@@ -96,7 +96,10 @@ def study_result(study: Study) -> dict[str, Any]:
 
 
 def print_study(study: Study, *, as_json: bool) -> None:
-    """The best trial, its parameters, and where the rest is; the best value of the first objective comes last."""
+    """The best trial, its parameters, and where the rest is; the best value of the first objective comes last.
+
+    Of a comparison its tables and sentences.
+    """
     if as_json:
         print_json(study_result(study))
         return
@@ -107,7 +110,8 @@ def print_study(study: Study, *, as_json: bool) -> None:
     if study.report is not None:
         _print("report", str(study.report))
     if best is None:
-        print("no trial is complete, so there is no best one", flush=True)
+        compares = is_comparison(folder.definition)
+        print(f"no trial is complete, so there is {'nothing to compare' if compares else 'no best one'}", flush=True)
         return
     if is_comparison(folder.definition):
         _print_variants(folder)

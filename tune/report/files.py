@@ -13,6 +13,7 @@ from tune.perturbed.study_tables import perturbations_csv
 from tune.report.beside import in_halves
 from tune.report.best import best_yaml
 from tune.report.comparison.export import variants_csv
+from tune.report.comparison.variants import is_comparison
 from tune.report.drawn import study_drawings
 from tune.report.facts import ReportFacts, report_facts
 from tune.report.figures import ORDER, FigureWords
@@ -111,7 +112,8 @@ def write_report(
         OSError: the files cannot be written.
     """
     out = _place(folder, out)
-    yaml = "" if best_trial(folder) is None else best_yaml(folder)
+    chosen = best_trial(folder) is not None and not is_comparison(folder.definition)
+    yaml = best_yaml(folder) if chosen else ""
     facts = report_facts(folder, str(out / "best.yaml"))
     made = figures or draw_figures(folder, study, out, beside=beside)
     links = {name: f"figures/{path.name}" for name, path in made.saved.vector.items()}

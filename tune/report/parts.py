@@ -17,7 +17,7 @@ class ReportFiles:
         folder: of all of them.
         html: the whole report in one file.
         markdown: the same, with the figures beside it.
-        config: the best configuration for ``dclf train``; None while no trial is complete.
+        config: the best configuration for ``dclf train``; None while no trial is complete, and of a comparison.
         tables: name -> CSV or LaTeX file.
         figures: name -> SVG file.
         pictures: name -> the same figure as PNG file.

@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.report.best import best_yaml
+from tune.report.comparison.variants import is_comparison
 from tune.report.facts import best_note
 from tune.report.ranking import best_trial
 from tune.search.overrides import apply
@@ -263,9 +264,12 @@ class Session:
         self.changed()
 
     def _report_progress(self, trial: TrialRecord) -> None:
-        """The parent run's metrics, a step per ended trial; the best configuration with every better one."""
+        """The parent run's metrics, a step per ended trial; the best configuration with every better one.
+
+        A comparison chooses none.
+        """
         ended = self._ended_trials()
-        best = best_trial(self.folder)
+        best = None if is_comparison(self.folder.definition) else best_trial(self.folder)
         counts = Counter(f"trials/{other.state}" for other in ended)
         values = dict(zip(self.settings.objectives, best.values, strict=True)) if best is not None else {}
         self._recorder.progress({**counts, **{f"best/{k}": v for k, v in values.items()}}, len(ended))

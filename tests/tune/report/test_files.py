@@ -23,7 +23,7 @@ from tune.report.files import write_report
 from tune.report.latex import latex_escape, latex_table
 from tune.report.markdown import markdown_escape, markdown_table
 from tune.report.parts import ReportFiles
-from tune.report.tables import Table, domain_text
+from tune.report.tables import Table, domain_text, ended_early_table
 from tune.study.folder import StudyFolder
 
 NASTY = "</td><script>alert(1)</script> & 50% of $x_1$ | `tick` \\input{x} ~^#"
@@ -121,6 +121,24 @@ def test_every_figure_is_a_png_for_print_too(written: tuple[StudyFolder, ReportF
     with Image.open(files.pictures["history"]) as image:
         assert image.format == "PNG"
         assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("states", "title"),
+    [
+        (["failed"], "Trials that failed"),
+        (["pruned"], "Trials that were pruned"),
+        (["failed", "pruned"], "Trials that failed or were pruned"),
+    ],
+)
+def test_the_table_of_ends_names_those_that_there_are(tmp_path: Path, states: list[str], title: str) -> None:
+    folder = new_folder(tmp_path)
+    assert ended_early_table(folder) is None
+    for state in states:
+        add_trial(folder, base_params(), state=state, reason="why")
+    table = ended_early_table(folder)
+    assert table is not None
+    assert table.title == title
 
 
 def test_a_report_is_renewed_the_same(written: tuple[StudyFolder, ReportFiles]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tune.study.outcome import check_optuna
-from tests.tune.study.sessions import EPOCHS, Driver, new_study, score
+from tests.tune.study.sessions import EPOCHS, Driver, SilentRecorder, new_study, score
 from tune.report.table import trials_frame
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
@@ -75,6 +75,29 @@ def test_the_time_of_a_resumed_trial_is_what_its_drivers_worked(
     assert ended.state == "complete"
     assert 20 <= ended.worked_s < 600
     assert trials_frame(second.folder)["seconds"].tolist() == [ended.worked_s]
+
+
+class Progress(SilentRecorder):
+    """Remembers what the parent run is told."""
+
+    def __init__(self) -> None:
+        self.metrics: set[str] = set()
+        self.files: set[str] = set()
+
+    def progress(self, values: Mapping[str, float], _step: int) -> None:
+        self.metrics |= values.keys()
+
+    def file(self, name: str, _text: str) -> None:
+        self.files.add(name)
+
+
+@pytest.mark.parametrize(("test", "chooses"), [("all", False), ("best", True)])
+def test_a_comparison_tells_mlflow_of_no_best(tmp_path: Path, test: str, *, chooses: bool) -> None:
+    told = Progress()
+    Driver(new_study(tmp_path, trials=2, test=test), recorder=told).work()
+    assert any(name.startswith("best/") for name in told.metrics) == chooses
+    assert ("best.yaml" in told.files) == chooses
+    assert "trials/complete" in told.metrics
 
 
 def test_the_last_trial_is_told_when_it_begins(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tune.report.comparison.tables import has_published, mean_text, published_te
 from tune.report.comparison.variants import Variant, variants_of
 from tune.report.ranking import configured, listed
 from tune.report.scores import value_text
+from tune.report.statistics import SAME
 from tune.report.tables import Table
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
@@ -37,9 +38,11 @@ class Grid:
         return sorted({values[place] for values in self.cells})
 
     @property
-    def best(self) -> tuple[Any, ...]:
-        """The values with the best mean WF1 on test, the earlier of equals."""
-        return max(self.cells, key=lambda values: self.cells[values].mean("wf1"))
+    def best(self) -> list[tuple[Any, ...]]:
+        """The values with the highest mean WF1 on test, several where they are equal."""
+        means = {values: one.mean("wf1") for values, one in self.cells.items()}
+        highest = max(means.values())
+        return [values for values, mean in means.items() if mean >= highest - SAME]
 
 
 def grids_over(folder: StudyFolder, keys: tuple[str, ...]) -> list[Grid]:

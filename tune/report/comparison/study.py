@@ -18,7 +18,7 @@ from tune.report.comparison.compared import Compared, compared_variants
 from tune.report.comparison.grids import gamma_table, window_table
 from tune.report.comparison.tables import class_tables, distance_table, main_table, shifts_table, variants_table
 from tune.report.comparison.variants import is_comparison, layout_of, variants_of
-from tune.report.comparison.verdicts import Verdict, judged, verdicts
+from tune.report.comparison.verdicts import NOT_TESTED, Verdict, judged, verdicts
 from tune.report.markdown import markdown_escape, markdown_table
 from tune.report.optimism import optimism_table
 from tune.report.tables import Table
@@ -61,6 +61,8 @@ def comparison_lines(folder: StudyFolder) -> Iterator[str]:
     found = verdicts(folder)
     yield from (verdict.sentence for verdict in found)
     yield from perturbation_sentences(folder)
+    if not found and not perturbed_variants(folder):
+        yield "Nothing is compared: that takes a base model's reference and another variant, scored with the same seed."
     if any(verdict.paper for verdict in found):
         yield from caveats(folder.definition)
 
@@ -72,13 +74,19 @@ def study_verdicts(folder: StudyFolder) -> list[Verdict]:
         Verdict(
             about=f"{one.variant.model}, EICS drop",
             sentence="",
-            outcome=judged(one.against, own=own)[0],
+            outcome=_outcome(one.against, own=own),
             table="Table 6",
         )
         for one in perturbed_variants(folder)
-        if one.variant.part == "none" and one.against is not None and not math.isnan(one.against.p)
+        if one.variant.part == "none" and one.against is not None
     ]
     return [*verdicts(folder), *perturbed]
+
+
+def _outcome(one: Compared, *, own: bool) -> str:
+    if one.paired is None or one.published is None:
+        return ""
+    return judged(one, own=own)[0] if one.paired.tested else NOT_TESTED
 
 
 def comparison_facts(folder: StudyFolder) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def comparison_facts(folder: StudyFolder) -> dict[str, Any]:
 
 def _plain(one: Compared) -> dict[str, Any]:
     variant, test = one.variant, one.paired
-    numbers = {} if test is None else {**asdict(test), "p_holm": one.p}
+    numbers = {} if test is None else {**asdict(test), "p_holm": one.p, "tests_in_family": one.family}
     return {
         "trial": variant.trial,
         "model": variant.model,
