@@ -20,6 +20,7 @@ from dclf.data.importers.replacement import replacement_text
 from dclf.data.importers.safe_pickle import read_pickle
 from dclf.data.importers.sources import describe, hold_out, natural_order, refuse_empty_splits, rows_of_numbers
 from dclf.data.presets import IEMOCAP_CLASSES, MELD_CLASSES
+from dclf.data.whole_numbers import whole_numbers
 
 PathLike = str | os.PathLike[str]
 Imported = tuple[DatasetInfo, Iterator[Dialogue]]
@@ -107,9 +108,11 @@ def _one_hot(value: Any, where: str) -> NDArray[np.int32]:
 
 def _labels(value: Any, where: str) -> NDArray[np.int32]:
     try:
-        return np.asarray(value, dtype=np.int32)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise SourceError(f"{where}: labels must be whole numbers ({error})") from error
+        return whole_numbers(value, "label")
+    except ValueError as error:
+        raise SourceError(
+            f"{where}: {error}; an emotion is the number of a class: scores such as sentiments are none"
+        ) from error
 
 
 @dataclass(frozen=True)
