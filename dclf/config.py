@@ -185,7 +185,8 @@ class Config:
         loss: the terms of the loss.
         train: how to optimise.
         track: where the run is recorded.
-        published: reference results, printed beside the measured ones; no hyperparameters.
+        published: reference results and the dataset they are of, printed beside the measured ones on those data
+            alone; no hyperparameters.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
