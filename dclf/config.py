@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Real
 from typing import Any, Literal, get_args
 
 from dclf.data.dialogue import MODALITIES
+from dclf.data.whole_numbers import is_whole
 from dclf.models import SHIPPED
 from dclf.uris import secret_problem
 
@@ -191,7 +193,8 @@ class Config:
         loss: the terms of the loss.
         train: how to optimise.
         track: where the run is recorded.
-        published: reference results, printed beside the measured ones; no hyperparameters.
+        published: reference results and the dataset they are of, printed beside the measured ones on those data
+            alone; no hyperparameters.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -304,7 +307,30 @@ _NOT_NEGATIVE = (
 _ABOVE_ZERO = ("loss.temperature", "train.lr")
 
 
+def number_problems(settings: Any, section: str) -> Iterator[str]:
+    """Fields for a number that hold none, or for a whole number that hold another; a truth value is neither.
+
+    YAML and the command line see to this themselves; a notebook builds the dataclasses by hand.
+
+    Args:
+        settings: a dataclass.
+        section: stands before the field's name, with a dot.
+    """
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if one.type == "int" and not is_whole(value):
+            yield f"{section}{one.name}: must be a whole number, is {value!r}"
+        if one.type == "float" and (isinstance(value, bool) or not isinstance(value, Real)):
+            yield f"{section}{one.name}: must be a number, is {value!r}"
+
+
 def _range_problems(config: Config) -> Iterator[str]:
+    wrong = [
+        problem for name in ("data", "loss", "train") for problem in number_problems(getattr(config, name), f"{name}.")
+    ]
+    yield from wrong
+    skipped = {problem.split(":")[0] for problem in wrong}
+
     def value(key: str) -> Any:
         section, name = key.split(".")
         return getattr(getattr(config, section), name)
@@ -316,12 +342,12 @@ def _range_problems(config: Config) -> Iterator[str]:
     )
     for keys, must, holds in bounds:
         for key in keys:
-            if not holds(value(key)):
+            if key not in skipped and not holds(value(key)):
                 yield f"{key}: must be {must}, is {value(key)}"
     low, high = config.train.worker_range
-    if not 1 <= low <= high:
+    if not (is_whole(low) and is_whole(high) and 1 <= low <= high):
         yield f"train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is {config.train.workers}"
-    elif high > config.train.batch_size:
+    elif "train.batch_size" not in skipped and high > config.train.batch_size:
         yield f"train.workers: {high} workers need batches of at least {high} dialogues, train.batch_size is smaller"
-    if config.train.max_failures < -1:
+    if "train.max_failures" not in skipped and config.train.max_failures < -1:
         yield f"train.max_failures: must be -1 (no limit) or more, is {config.train.max_failures}"

@@ -35,6 +35,22 @@ def test_every_impossible_value_is_named_at_once() -> None:
     }
 
 
+def test_numbers_of_another_kind_are_refused() -> None:
+    config = Config(
+        data=SOUND,
+        loss=LossConfig(window=2.7, gamma_ca=True),  # type: ignore[arg-type]
+        train=TrainConfig(epochs=3.0, batch_size="16", seed=True, workers=(1, 2.5)),  # type: ignore[arg-type]
+    )
+    assert config.problems() == [
+        "loss.gamma_ca: must be a number, is True",
+        "loss.window: must be a whole number, is 2.7",
+        "train.epochs: must be a whole number, is 3.0",
+        "train.batch_size: must be a whole number, is '16'",
+        "train.seed: must be a whole number, is True",
+        "train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is (1, 2.5)",
+    ]
+
+
 def test_a_base_models_options_are_checked_against_its_own_config() -> None:
     unknown = Config(data=SOUND, model=ModelConfig(options={"layer": 3})).problems()
     assert len(unknown) == 1

@@ -15,6 +15,7 @@ from statistics import fmean
 
 from tune.perturbed.kept import StudyPerturbations, TrainingScores, load_study_perturbations
 from tune.perturbed.published import published_row
+from tune.report.comparison.claims import caveats, other_data
 from tune.report.comparison.compared import Compared, base_models, compared
 from tune.report.comparison.tables import difference_cells, differences_note
 from tune.report.comparison.variants import Variant, variants_of
@@ -27,6 +28,7 @@ from tune.study.folder import StudyFolder
 
 KINDS = {"cut": "up to the target", "eccs": "ECCS", "eics": "EICS"}
 BOTH = ("raw", "eccs", "eics")
+_GENERATED = "The data are generated: that drops are like the paper's says nothing of the paper's data."
 MATTERS = "eics"
 """The condition whose drop DCLF is to make smaller."""
 
@@ -100,8 +102,9 @@ def perturbation_table(folder: StudyFolder, split: str = "test") -> Table | None
     testing = any(one.paired is not None and one.paired.tested for one in against)
     published = any(row.paper for row in rows)
     head = ("model", "variant", "seeds", "raw", *(KINDS[kind] for kind in kinds))
+    other = other_data(folder.definition) if published else ""
     head += ("EICS drop vs base", *(("95 % interval", "p") if testing else ())) if against else ()
-    head += ("paper raw", "paper ECCS", "paper EICS") if published else ()
+    head += (f"paper raw{other}", f"paper ECCS{other}", f"paper EICS{other}") if published else ()
     return Table(
         title=f"{_title(found)} and substituted contexts ({_drawn(found)})",
         head=head,
@@ -145,7 +148,7 @@ def damage_table(folder: StudyFolder, split: str = "test") -> Table | None:
 
 
 def perturbation_sentences(folder: StudyFolder, split: str = "test") -> list[str]:
-    """What DCLF does to every base model's EICS drop, beside the paper's; that generated data are not the paper's."""
+    """What DCLF does to every base model's EICS drop, beside the paper's; that other data are not the paper's."""
     rows = perturbed_variants(folder, split)
     bases = {row.variant.model: row for row in rows if row.variant.part == "base"}
     found = [
@@ -153,9 +156,9 @@ def perturbation_sentences(folder: StudyFolder, split: str = "test") -> list[str
         for row in rows
         if row.variant.part == "none" and row.against is not None
     ]
-    note = dataset_note(folder.definition)
-    if rows and note.generated and any(row.paper for row in rows):
-        found.append("The data are generated: that drops are like the paper's says nothing of the paper's data.")
+    if any(row.paper for row in rows):
+        generated = dataset_note(folder.definition).generated
+        found += [_GENERATED] if generated else caveats(folder.definition)
     return found
 
 

@@ -149,7 +149,9 @@ def _sections(folders: Sequence[StudyFolder]) -> Iterator[Section]:
 
 def _perturbed(folder: StudyFolder) -> Iterator[str]:
     """The sentences on the models; the page says of the data once what each study says."""
-    return (line for line in perturbation_sentences(folder) if not line.startswith("The data are generated"))
+    of_data = set(caveats(folder.definition))
+    lines = perturbation_sentences(folder)
+    return (line for line in lines if not line.startswith("The data are generated") and line not in of_data)
 
 
 def _parts(folder: StudyFolder, slug: str) -> Iterator[Part]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dclf.config import Config
+from dclf.config import Config, number_problems
 from dclf.uris import secret_problem
 from tune.search.durations import parse_duration
 from tune.search.samplers import sampler_problems
@@ -39,7 +39,8 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
     space = sweep_space(settings, config)
     # A list is tried as it stands, and says what its own configurations are.
     space_lines = space.problems(config, every=settings.sampler != "listed")
-    found = [*_range_problems(settings), *_test_problems(settings), *_text_problems(settings)]
+    numbers = list(number_problems(settings, "sweep."))
+    found = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
     found += [*_objective_problems(settings), *space_lines, *_worker_problems(settings, space)]
     if not space_lines:
         found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]

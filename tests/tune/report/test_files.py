@@ -197,8 +197,12 @@ def test_other_data_are_called_by_their_name(folder: StudyFolder, shards: Path, 
     renamed = tmp_path / "renamed"
     shutil.copytree(shards, renamed)
     manifest = renamed / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("generated-iemocap-small", "meld"))
+    text = manifest.read_text().replace("generated-iemocap-small", "meld")
+    manifest.write_text(text)
     definition = replace(folder.definition, config=with_shards(renamed).to_dict())
+    sentence = dataset_note(definition).sentence
+    assert sentence.startswith("Generated dialogues that somebody calls meld"), "their provenance says so"
+    manifest.write_text(text.replace('"importer": "generate"', '"importer": "test"'))
     assert dataset_note(definition).sentence.startswith("Dataset meld.")
 
 

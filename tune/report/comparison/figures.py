@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from tune.report.comparison.canvas import INK, SMALL, TEXT, blank, legend_below, literal, room_above, shades, tidy
-from tune.report.comparison.claims import on_papers_data
+from tune.report.comparison.claims import as_in_paper
 from tune.report.comparison.compared import base_models, whole_frameworks
 from tune.report.comparison.grids import Grid, grids_over
 from tune.report.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
@@ -230,4 +230,4 @@ def _diamonds(folder: StudyFolder, published: Sequence[float]) -> str:
 def _other_data(folder: StudyFolder) -> str:
     """A reminder where the measured data are not the paper's."""
     paper = folder.definition.base.published.get("dataset", "")
-    return f" (of {paper}, not of these data)" if paper and not on_papers_data(folder.definition) else ""
+    return f" (of {paper}, not of these data)" if paper and not as_in_paper(folder.definition) else ""

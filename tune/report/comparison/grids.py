@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tune.report.comparison.claims import other_data
 from tune.report.comparison.paper import GAMMA_CA, GAMMA_MC, MODEL, WINDOW
 from tune.report.comparison.tables import has_published, mean_text, published_text
 from tune.report.comparison.variants import Variant, variants_of
@@ -64,7 +65,8 @@ def window_table(folder: StudyFolder) -> Table | None:
     if not grids:
         return None
     windows = sorted({value for grid in grids for value in grid.axis(0)})
-    rows = [row for grid in grids for row in _window_rows(grid, windows)]
+    papers = f"paper{other_data(folder.definition)}"
+    rows = [row for grid in grids for row in _window_rows(grid, windows, papers)]
     title = f"Test WF1 (%) of study {folder.definition.name} by dialogue window W"
     head = ("model", "", *(f"W {value_text(window)}" for window in windows))
     return Table(title=title, head=head, rows=tuple(rows), numeric=2)
@@ -86,11 +88,11 @@ def gamma_table(folder: StudyFolder) -> Table | None:
     return Table(title=title, head=head, rows=tuple(rows), numeric=2)
 
 
-def _window_rows(grid: Grid, windows: Sequence[Any]) -> list[tuple[str, ...]]:
+def _window_rows(grid: Grid, windows: Sequence[Any], papers: str) -> list[tuple[str, ...]]:
     rows = [(grid.model, "measured", *(_cell(grid, (window,)) for window in windows))]
     if any(has_published(variant, ["wf1"]) for variant in grid.cells.values()):
         found = (grid.cells.get((window,)) for window in windows)
-        rows.append(("", "paper", *("–" if one is None else published_text(one, "wf1") for one in found)))
+        rows.append(("", papers, *("–" if one is None else published_text(one, "wf1") for one in found)))
     return rows
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from dclf.published import unlike_paper
 from tune.perturbed.study_tables import (
     damage_table,
     perturbation_sentences,
@@ -59,12 +60,14 @@ def comparison_lines(folder: StudyFolder) -> Iterator[str]:
         yield "No variant is scored on the test split yet; each is, once, when all of them are trained."
         return
     found = verdicts(folder)
-    yield from (verdict.sentence for verdict in found)
-    yield from perturbation_sentences(folder)
+    said = [*(verdict.sentence for verdict in found), *perturbation_sentences(folder)]
     if not found and not perturbed_variants(folder):
-        yield "Nothing is compared: that takes a base model's reference and another variant, scored with the same seed."
+        said.append(
+            "Nothing is compared: that takes a base model's reference and another variant, scored with the same seed."
+        )
     if any(verdict.paper for verdict in found):
-        yield from caveats(folder.definition)
+        said += caveats(folder.definition)
+    yield from dict.fromkeys(said)
 
 
 def study_verdicts(folder: StudyFolder) -> list[Verdict]:
@@ -90,12 +93,19 @@ def _outcome(one: Compared, *, own: bool) -> str:
 
 
 def comparison_facts(folder: StudyFolder) -> dict[str, Any]:
-    """``variants`` with their scores by seed and ``verdicts``, plain values for JSON; empty where none is scored."""
+    """``variants`` with their scores by seed, ``verdicts``, and ``unlike_paper``: why ``published`` is of other data.
+
+    Plain values for JSON; empty where none is scored.
+    """
     found = compared_variants(folder)
     if not found:
         return {}
     said = [{"about": one.about, "sentence": one.sentence, "outcome": one.outcome or None} for one in verdicts(folder)]
-    return {"variants": [_plain(one) for one in found], "verdicts": said}
+    return {
+        "variants": [_plain(one) for one in found],
+        "verdicts": said,
+        "unlike_paper": list(unlike_paper(folder.definition.base)),
+    }
 
 
 def _plain(one: Compared) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from tune.report.comparison.claims import on_papers_data
+from tune.report.comparison.claims import as_in_paper, other_data
 from tune.report.comparison.compared import Compared, against_base, base_first, compared_variants, family_sizes
 from tune.report.comparison.variants import Variant, layout_of, variants_of
 from tune.report.comparison.words import UNTESTED, effect_size, family_note, interval, points, probability
@@ -26,7 +26,7 @@ def variants_table(folder: StudyFolder) -> Table | None:
     if not found:
         return None
     title = f"Variants of study {folder.definition.name} on the test split"
-    return _scores(found, title, "variant", scores=("wf1", "wa"), paper=("wf1",))
+    return _scores(folder, found, title, "variant", scores=("wf1", "wa"), paper=("wf1",))
 
 
 def main_table(folder: StudyFolder) -> Table | None:
@@ -39,16 +39,16 @@ def main_table(folder: StudyFolder) -> Table | None:
     if not any(one.paired for one in found):
         return None
     title = f"Test scores of study {folder.definition.name}, differences in WF1 to the base model"
-    return _scores(found, title, "method", scores=("wa", "wf1"), paper=("wa", "wf1"))
+    return _scores(folder, found, title, "method", scores=("wa", "wf1"), paper=("wa", "wf1"))
 
 
 def class_tables(folder: StudyFolder) -> dict[str, Table]:
     """``f1`` and ``accuracy``: the classes of Table 3, the paper's row under the measured one where it has numbers."""
     found = base_first(variants_of(folder))
-    tables = {}
+    tables, papers = {}, f"paper{other_data(folder.definition)}"
     for kind, name in CLASS_SCORES.items():
         labels = class_names(found, kind)
-        rows = [row for variant in found for row in _class_rows(variant, kind, labels)]
+        rows = [row for variant in found for row in _class_rows(variant, kind, labels, papers)]
         if labels and rows:
             title = f"{name} (%) per class on the test split of study {folder.definition.name}"
             tables[kind] = Table(title=title, head=("model", "method", *labels), rows=tuple(rows), numeric=2)
@@ -63,7 +63,8 @@ def shifts_table(folder: StudyFolder) -> Table | None:
         return None
     sides = SHIFTS.values()
     published = any(has_published(variant, list(sides)[1:]) for variant in found)
-    head = ("model", "variant", *SHIFTS, *((f"paper {side}" for side in SHIFTS) if published else ()))
+    other = other_data(folder.definition)
+    head = ("model", "variant", *SHIFTS, *((f"paper {side}{other}" for side in SHIFTS) if published else ()))
     rows = []
     for variant in found:
         papers = [published_text(variant, side) for side in sides] if published else []
@@ -75,10 +76,10 @@ def shifts_table(folder: StudyFolder) -> Table | None:
 def distance_table(folder: StudyFolder) -> Table | None:
     """Measured WF1 minus the published one, with the interval of the measured mean where there are seeds enough.
 
-    None but on the paper's own data set: from any other the distance says nothing.
+    None but on the paper's own data: from any other the distance says nothing.
     """
     found = [variant for variant in variants_of(folder) if "wf1" in variant.published and variant.wf1]
-    if not found or not on_papers_data(folder.definition):
+    if not found or not as_in_paper(folder.definition):
         return None
     ends = [mean_interval(list(variant.wf1.values())) for variant in found]
     spans = not all(math.isnan(low) for low, _ in ends)
@@ -117,7 +118,15 @@ def has_published(variant: Variant, scores: Iterable[str]) -> bool:
     return any(score in variant.published for score in scores)
 
 
-def _scores(found: Sequence[Compared], title: str, name: str, *, scores: Sequence[str], paper: Sequence[str]) -> Table:
+def _scores(
+    folder: StudyFolder,
+    found: Sequence[Compared],
+    title: str,
+    name: str,
+    *,
+    scores: Sequence[str],
+    paper: Sequence[str],
+) -> Table:
     """Scores, differences in WF1 with their test where there is one, and the paper's numbers where it has any."""
     comparing = any(one.paired for one in found)
     known = any(has_published(one.variant, paper) for one in found)
@@ -132,8 +141,9 @@ def _scores(found: Sequence[Compared], title: str, name: str, *, scores: Sequenc
         rows.append((variant.model, variant.name, str(len(variant.test)), *cells))
     columns = [f"{score.upper()} (%)" for score in scores]
     columns += ["difference", *(TESTED if testing else ())] if comparing else []
-    columns += [f"paper {score.upper()}" for score in paper] if known else []
-    columns += ["paper's diff."] if known and comparing else []
+    other = other_data(folder.definition) if known else ""
+    columns += [f"paper {score.upper()}{other}" for score in paper] if known else []
+    columns += [f"paper's diff.{other}"] if known and comparing else []
     note = differences_note(found, "WF1") if comparing else ""
     return Table(title=title, head=("model", name, "seeds", *columns), rows=tuple(rows), numeric=2, note=note)
 
@@ -167,8 +177,8 @@ def differences_note(found: Sequence[Compared], score: str) -> str:
     )
 
 
-def _class_rows(variant: Variant, kind: str, labels: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _class_rows(variant: Variant, kind: str, labels: Sequence[str], papers: str) -> Iterator[tuple[str, ...]]:
     names = [f"{kind}/{label}" for label in labels]
     yield (variant.model, variant.name, *(mean_text(variant, name) for name in names))
     if has_published(variant, names):
-        yield ("", "paper", *(published_text(variant, name) for name in names))
+        yield ("", papers, *(published_text(variant, name) for name in names))

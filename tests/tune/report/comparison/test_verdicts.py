@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy import stats
 
+from tests.paper_data import write_like_paper
 from tests.tune.report.comparison.studies import (
     ablation_study,
     add_perturbed,
@@ -65,6 +67,22 @@ def test_other_data_and_unknown_data_confirm_nothing(tmp_path: Path, shards: Pat
     for folder in (other, gone):
         assert "confirmed" not in " ".join(comparison_lines(folder))
     assert list(comparison_lines(other))[-1].startswith("The paper's numbers are of iemocap, these of mine data")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"utterances": 943}, "the test split has 943 utterances in 31 dialogues, the paper's 1,623 in 31"),
+        ({"classes": 4}, "no utterance of the test split is excited or frustrated"),
+        ({"class_names": tuple("abcdef")}, "the classes are a, b, c, d, e and f, in the paper angry, excited, frust"),
+    ],
+)
+def test_a_name_alone_makes_no_data_the_papers(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    folder = ablation_study(tmp_path, with_paper(write_like_paper(tmp_path / "data", **changes)))
+    *said, caveat = comparison_lines(folder)
+    assert caveat.startswith(f"These data are called iemocap and are not the paper's: {words}")
+    assert "confirmed" not in " ".join(said)
+    assert comparison_facts(folder)["unlike_paper"][0].startswith(words)
 
 
 def test_other_modalities_are_another_experiment(tmp_path: Path, own_data: Path) -> None:
@@ -242,6 +260,8 @@ def test_a_comparison_speaks_of_variants_and_not_of_a_best_trial(tmp_path: Path,
 
 @pytest.mark.parametrize("dataset", ["iemocap", "meld"])
 def test_a_confirmation_needs_the_papers_name(tmp_path: Path, shards: Path, dataset: str) -> None:
-    base = with_paper(renamed_shards(shards, tmp_path / dataset, dataset))
+    like_paper = dataset == "iemocap"
+    own = write_like_paper(tmp_path / dataset) if like_paper else renamed_shards(shards, tmp_path / dataset, dataset)
+    base = with_paper(own)
     text = " ".join(comparison_lines(ablation_study(tmp_path, base)))
     assert ("is confirmed" in text) == (dataset == "iemocap")
