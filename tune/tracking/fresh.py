@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from dclf.uris import sqlite_uri
 from tune.local_files import cache_folder
 
 
@@ -38,7 +39,7 @@ def _template(mlflow: Any) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             made = Path(folder) / "made.db"
-            mlflow.MlflowClient(tracking_uri=f"sqlite:///{made}")
+            mlflow.MlflowClient(tracking_uri=sqlite_uri(made))
             _without_experiments(made, Path(folder) / "empty.db").replace(template)
     return template
 
