@@ -27,6 +27,7 @@ HOME_TAG = "dclf.store"
 ARTIFACTS = "artifacts"
 """Folder beside an SQLite file that holds its artifacts."""
 _IN_CONFIG = (("data", "shards"), ("train", "storage"), ("track", "uri"))
+MLRUNS = "mlruns"
 PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -106,7 +107,7 @@ def mend_places(client: Any, database: Path, homes: list[Path]) -> None:
         _tag_runs(client, home)
         with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
             for table, column in PLACES:
-                for before, after in ((file_uri(home), file_uri(folder)), (str(home), str(folder))):
+                for before, after in _prefixes(home, folder):
                     connection.execute(
                         f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - our own names
                         f"WHERE substr({column}, 1, ?) = ?",
@@ -115,6 +116,18 @@ def mend_places(client: Any, database: Path, homes: list[Path]) -> None:
     for experiment in _experiments(client):
         if _home(experiment) is not None:
             client.set_experiment_tag(experiment.experiment_id, HOME_TAG, str(folder))
+
+
+def _prefixes(home: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """Beginnings of places and what takes their place; as MLflow has them, URIs and plain paths."""
+    moved = [(home, folder)]
+    # The default experiment's artifacts, which MLflow puts into the folder that its store was made from.
+    before, after = home.parent / MLRUNS, folder.parent / MLRUNS
+    if after.exists() or not before.exists():
+        moved.append((before, after))
+    for old, new in moved:
+        yield file_uri(old), file_uri(new)
+        yield str(old), str(new)
 
 
 @contextmanager

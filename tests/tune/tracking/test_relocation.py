@@ -115,6 +115,18 @@ def test_a_store_that_was_moved_is_mended(store: Store, tmp_path: Path, tagged: 
     assert find_run(sqlite_uri(again / "mlflow.db"), run_id).checkpoint == str(again / "checkpoints" / run_id)
 
 
+def test_the_default_experiment_no_longer_writes_into_the_original(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p" / "dclf-runs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "p")
+    connect(sqlite_uri(Path("dclf-runs/mlflow.db")), "dclf")
+    shutil.copytree(tmp_path / "p", tmp_path / "q")
+    uri = sqlite_uri(tmp_path / "q" / "dclf-runs" / "mlflow.db")
+    mend_move(uri)
+    assert open_client(uri).get_experiment("0").artifact_location == str(tmp_path / "q" / "mlruns" / "0")
+
+
 def test_a_link_to_the_folder_is_no_move(store: Store, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "store")
     assert move_problem(sqlite_uri(tmp_path / "link" / "mlflow.db")) == ""
