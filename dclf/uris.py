@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+FILE_SCHEMES = ("file:", "local:")
+"""Beginnings of URIs that name files of this machine."""
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 
 _SECRET_WORDS = ("key", "secret", "token", "password", "credential")
@@ -19,7 +21,7 @@ def file_uri(path: Path) -> str:
 
 
 def file_path(uri: str) -> Path:
-    """The path that a ``file:`` or ``local:`` URI names.
+    """The path that a URI of this machine's files names.
 
     Raises:
         ValueError: it names another machine, or has a query or fragment, which a ``?`` or ``#`` in a name looks like.

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from dclf.uris import file_path, secret_problem
+from dclf.uris import FILE_SCHEMES, file_path, secret_problem
 
 CHUNK = 1 << 20
 """Bytes read at a time when a file is hashed."""
@@ -42,12 +42,12 @@ def absolute(place: str) -> str:
     """
     if is_remote(place):
         return place
-    return str(file_path(place) if "://" in place else Path(place).expanduser().absolute())
+    return str(file_path(place) if place.startswith(FILE_SCHEMES) else Path(place).expanduser().absolute())
 
 
 def is_remote(place: str) -> bool:
     """Whether a place is a URI of a store rather than a folder on this machine."""
-    return "://" in place and not place.startswith(("file://", "local://"))
+    return "://" in place and not place.startswith(FILE_SCHEMES)
 
 
 def trouble_with(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dclf.uris import file_path, file_uri, sqlite_path, sqlite_uri
+from dclf.uris import FILE_SCHEMES, file_path, file_uri, sqlite_path, sqlite_uri
 from tune.tracking.manners import manners
 from tune.tracking.trouble import TrackingError
 
@@ -178,7 +178,7 @@ def _home(experiment: Any) -> Path | None:
 def _local_path(place: str) -> Path | None:
     """The absolute path that a place names; None for a relative one, and for what lies in no folder of this machine."""
     try:
-        path = file_path(place) if place.startswith(("file:", "local:")) else sqlite_path(place) or Path(place)
+        path = file_path(place) if place.startswith(FILE_SCHEMES) else sqlite_path(place) or Path(place)
     except ValueError:
         return None
     return path if path.is_absolute() else None

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from cluster.signals import sigterm_raises
 from dclf.config import Config
-from dclf.data.storage import absolute
+from dclf.data.storage import absolute, is_remote
 from dclf.training.reports import EpochReport, FinalReport
 from tune.tracking import records, writes
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG, Guardian
@@ -121,7 +121,7 @@ class RunTracker:
 
     def checkpoint(self, uri: str) -> None:
         """Record where the run can be resumed from."""
-        tags = {CHECKPOINT_TAG: without_secrets(uri)}
+        tags = {CHECKPOINT_TAG: without_secrets(uri) if is_remote(uri) else uri}
         if (database := sqlite_path(self._store.uri)) is not None:
             # The folder may be moved with its runs, and other commands run in other folders.
             tags = {CHECKPOINT_TAG: absolute(tags[CHECKPOINT_TAG]), HOME_TAG: str(database.parent)}

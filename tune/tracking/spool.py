@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tune.tracking.relocation import relocated
@@ -34,7 +34,7 @@ class Address:
     uri: str
     run_id: str
     experiment_id: str
-    folder: str = ""
+    folder: str = field(default="", compare=False)
 
     def moved_to(self, folder: Path) -> Address:
         """The same for a spool that lies elsewhere now, with its store where that was moved along."""

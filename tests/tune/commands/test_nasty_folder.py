@@ -11,9 +11,8 @@ from dclf.uris import sqlite_uri
 from tests.dclf.test_uris import NASTY
 from tests.tune.commands.test_end_to_end import SMALL, dclf
 from tune.commands.main import main
-from tune.runs import train
-from tune.settings import load_config
 from tune.tracking.find import find_run
+from tune.tracking.store import connect
 from tune.trained import trained_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(600)]
@@ -75,16 +74,19 @@ def test_a_copy_works_after_doctor_fix_and_leaves_the_original_alone(
     assert main(["doctor"]) == 1
     assert "mend it with: dclf doctor --fix" in capsys.readouterr().out
     assert main(["doctor", "--fix"]) == 0
-    assert main(["doctor"]) == 0
-    capsys.readouterr()
-    assert main(["evaluate", project.run_id, "--output", "json"]) == 0
-    assert json.loads(capsys.readouterr().out)["scores"] == pytest.approx(project.scores)
-    record = find_run(sqlite_uri(copy / "dclf-runs" / "mlflow.db"), project.run_id)
+    uri = sqlite_uri(copy / "dclf-runs" / "mlflow.db")
+    record = find_run(uri, project.run_id)
     assert record.checkpoint == str(copy / "dclf-runs" / "checkpoints" / project.run_id)
     assert record.config["data"]["shards"] == str(copy / "shards")
-    again = train(load_config("iemocap", {**SMALL, "train.epochs": 1, "data.shards": "shards"}))
-    assert list((copy / "dclf-runs" / "artifacts").glob(f"dclf/{again.run_id}/artifacts/config.yaml"))
+    store = connect(uri, "dclf")
+    store.client.log_text(store.client.create_run(store.experiment_id).info.run_id, "new", "note.txt")
+    assert len(list((copy / "dclf-runs" / "artifacts").glob("dclf/*/artifacts/note.txt"))) == 1
     assert contents(project.folder) == before
+    # Now it is a project that was moved, in a process that has seen no other.
+    project.folder.rename(project.folder.with_name("away"))
+    evaluated = dclf(copy, "evaluate", project.run_id, "--output", "json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["scores"] == pytest.approx(project.scores)
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
