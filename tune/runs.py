@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from cluster.temporary import TemporaryFolder
 from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
+from dclf.data.storage import absolute, is_remote
 from dclf.inference import predictor_of, save_model
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_shards
@@ -30,7 +31,7 @@ from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from tune.settings import ConfigError
 from tune.tracking.find import RunRecord, find_run
 from tune.tracking.run import RunTracker
-from tune.tracking.store import Store, TrackingError, connect, resolve_tracking_uri
+from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
 from tune.view import TEST_IS_WATCHED, NoView, View
 
 
@@ -82,7 +83,7 @@ def train(
     uri = resolve_tracking_uri(config.track.uri)
     record = None if resume is None else _resumable(uri, resume)
     if record is not None:
-        config = Config.from_dict(record.config)
+        config = _with_storage(Config.from_dict(record.config), record)
     if problems := config.problems():
         raise ConfigError(problems)
     shards = read_shards(config.data.shards)
@@ -203,6 +204,14 @@ def _resumable(uri: str, ref: str) -> RunRecord:
     return record
 
 
+def _with_storage(config: Config, record: RunRecord) -> Config:
+    """With the storage where the run's checkpoints are: its configuration may name it from another folder."""
+    storage = record.checkpoint.rpartition("/")[0]
+    return (
+        replace(config, train=replace(config.train, storage=storage)) if storage and not is_remote(storage) else config
+    )
+
+
 def _run_folder(config: Config, run_id: str) -> str:
     return f"{config.train.storage.rstrip('/')}/{run_id}"
 
@@ -210,4 +219,4 @@ def _run_folder(config: Config, run_id: str) -> str:
 def _spool_folder(config: Config) -> Path:
     """A local folder for what MLflow could not take, beside local checkpoints."""
     storage = config.train.storage
-    return Path("dclf-runs" if "://" in storage else storage).absolute().parent / "unsent"
+    return Path(RUNS_FOLDER if is_remote(storage) else absolute(storage)).absolute().parent / "unsent"

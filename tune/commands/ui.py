@@ -89,13 +89,16 @@ def serve(uri: str, port: int = 0) -> int:
 
     Raises:
         ValueError: the port is out of range.
-        OSError: there is no store yet, the port is taken, or the server does not start or ends by itself.
+        OSError: there is no store yet, it was moved, the port is taken, or the server does not start or ends by itself.
     """
+    from tune.tracking.store import open_client  # noqa: PLC0415 - brings MLflow
+
     if uri.startswith(("http://", "https://")):
         print(f"the runs are on a server that has its own UI: {uri}")
         return 0
     require_store(uri)
     address = f"http://{HOST}:{claim_port(port)}"
+    open_client(uri)  # which refuses one that was moved: the page would show the runs without their files
     with tempfile.TemporaryFile() as log, _server(uri, address, log) as server:
         wait_until_up(server, address, log)
         print(f"MLflow UI: {address}{PAGE} (Ctrl-C ends it)", flush=True)

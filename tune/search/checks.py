@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dclf.config import Config, number_problems
-from dclf.uris import secret_problem
+from dclf.uris import secret_problem, sqlite_path
 from tune.search.durations import parse_duration
 from tune.search.samplers import sampler_problems
 from tune.search.settings import SweepSettings
@@ -138,6 +138,10 @@ def _text_problems(settings: SweepSettings) -> Iterator[str]:
         yield f"sweep.storage: {problem}"
     if settings.optuna and not re.match(r"[a-z][\w+]*://", settings.optuna):
         yield f"sweep.optuna: must be the URL of a database such as postgresql://host/name, is {settings.optuna!r}"
+    try:
+        sqlite_path(settings.optuna)
+    except ValueError as error:
+        yield f"sweep.optuna: {error}"
 
 
 def _objective_problems(settings: SweepSettings) -> Iterator[str]:

@@ -15,8 +15,8 @@ from cluster.temporary import TemporaryFolder
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
-from tune.tracking.run import CHECKPOINT_TAG
-from tune.tracking.store import open_client
+from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG, relocated, relocated_config
+from tune.tracking.store import open_client, sqlite_path
 from tune.tracking.trouble import TrackingError, UnknownRunError, cause_of, explained
 
 _SHOWN = 5
@@ -65,7 +65,7 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
     client = open_client(uri)
     with explained(uri), manners():
         run = _the_one(client, uri, ref, _experiment_ids(client, uri, experiment))
-        return _record(run, _config(client, uri, run))
+        return _record(uri, run, _config(client, uri, run))
 
 
 def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list[RunRecord]:
@@ -77,7 +77,7 @@ def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list
     client = open_client(uri)
     with explained(uri), manners():
         ids = _experiment_ids(client, uri, experiment)
-        return [_record(run, {}) for run in _search(client, ids, "", limit)]
+        return [_record(uri, run, {}) for run in _search(client, ids, "", limit)]
 
 
 def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
@@ -150,12 +150,18 @@ def _config(client: Any, uri: str, run: Any) -> dict[str, Any]:
         return loaded
 
 
-def _record(run: Any, config: Mapping[str, Any]) -> RunRecord:
+def _record(uri: str, run: Any, config: Mapping[str, Any]) -> RunRecord:
+    """Its places are those of today, where it was moved with its store."""
+    checkpoint = run.data.tags.get(CHECKPOINT_TAG, "")
+    database = sqlite_path(uri)
+    if database is not None and (home := run.data.tags.get(HOME_TAG)):
+        checkpoint = relocated(checkpoint, Path(home), database.parent)
+        config = relocated_config(config, Path(home), database.parent)
     return RunRecord(
         run_id=run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
-        checkpoint=run.data.tags.get(CHECKPOINT_TAG, ""),
+        checkpoint=checkpoint,
         config=config,
         artifact_uri=run.info.artifact_uri,
         experiment_id=run.info.experiment_id,

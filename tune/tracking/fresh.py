@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.temporary import TemporaryFolder
+from dclf.uris import sqlite_uri
 from tune.local_files import cache_folder
 
 
@@ -38,7 +39,7 @@ def _template(mlflow: Any) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryFolder("store", cache) as folder:
             made = folder / "made.db"
-            mlflow.MlflowClient(tracking_uri=f"sqlite:///{made}")
+            mlflow.MlflowClient(tracking_uri=sqlite_uri(made))
             _without_experiments(made, folder / "empty.db").replace(template)
     return template
 

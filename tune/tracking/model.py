@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from cluster.temporary import TemporaryFolder
 from tune.tracking.manners import manners
 from tune.tracking.redact import clean
@@ -120,7 +122,7 @@ def _created(client: Any, run_id: str, experiment_id: str, token: str) -> Any:
 def _address(mlflow: Any, folder: Path, model: Any, run_id: str) -> None:
     """Write the model's id into its MLmodel file, which was made before the server gave one."""
     file = folder / "MLmodel"
-    card = mlflow.models.Model.load(str(file))
+    card = mlflow.models.Model.from_dict(yaml.safe_load(file.read_text(encoding="utf-8")))
     card.artifact_path, card.run_id = model.artifact_location, run_id
     card.model_id = card.model_uuid = model.model_id
     card.save(str(file))

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from cluster.signals import termination_raises
 from dclf.config import Config
+from dclf.data.storage import absolute, is_remote
 from dclf.training.reports import EpochReport, FinalReport
 from tune.tracking import records, writes
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG, Guardian
@@ -27,16 +28,16 @@ from tune.tracking.facts import surroundings
 from tune.tracking.model import new_token, pack_model
 from tune.tracking.outbox import Outbox
 from tune.tracking.redact import clean, without_secrets
+from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG
 from tune.tracking.reopening import Reopened, create_run, reopen_run
 from tune.tracking.spool import Address, Spool, read_spool
-from tune.tracking.store import RUNS_FOLDER, Store
+from tune.tracking.store import RUNS_FOLDER, Store, sqlite_path
 from tune.tracking.tracker import NoTracker, Tracker
 from tune.tracking.trouble import cause_of
 from tune.tracking.writes import Sender, Write
 
 __all__ = ["NoTracker", "RunTracker", "Tracker"]
 
-CHECKPOINT_TAG = "dclf.checkpoint"
 FLUSH_S = 60.0
 _KILLED_FLUSH_S = 10.0
 _FIGURE_DPI = 120
@@ -120,7 +121,11 @@ class RunTracker:
 
     def checkpoint(self, uri: str) -> None:
         """Record where the run can be resumed from."""
-        self._put(*writes.text_values("tags", {CHECKPOINT_TAG: without_secrets(uri)}))
+        tags = {CHECKPOINT_TAG: without_secrets(uri) if is_remote(uri) else uri}
+        if (database := sqlite_path(self._store.uri)) is not None:
+            # The folder may be moved with its runs, and other commands run in other folders.
+            tags = {CHECKPOINT_TAG: absolute(tags[CHECKPOINT_TAG]), HOME_TAG: str(database.parent)}
+        self._put(*writes.text_values("tags", tags))
 
     def finish(self, final: FinalReport, model_folder: Path | None = None) -> None:
         """Record scores, figures and the model, and end the run.

@@ -20,6 +20,8 @@ from tune.tracking.model import send_model
 _PER_BATCH = 100
 _METRICS_PER_BATCH = 900
 """MLflow takes a thousand entries, a hundred tags among them."""
+FILES = {"artifact": ("file",), "model": ("folder",)}
+"""Kind -> keys of the body that name files of this machine."""
 _LONGEST = {"params": 6000, "tags": 8000}
 
 
