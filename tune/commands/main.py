@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 inter
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import os
 import sys
@@ -16,8 +17,10 @@ from typing import NoReturn
 
 from cluster.importing import own_process
 from cluster.signals import sigterm_raises
+from dclf import __version__
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.early import begun_early
+from tune.commands.spelling import spelled
 
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = spelled([argument for argument in arguments if argument != "--debug"])
     try:
         with sigterm_raises():
             return dispatch(
@@ -97,7 +100,7 @@ def console() -> NoReturn:
     has anything. What is to be done at an exit is done: threads are waited for, exit handlers run, streams are flushed.
     """
     own_process()
-    with begun_early(sys.argv[1:]):
+    with begun_early(spelled(sys.argv[1:])):
         code = main()
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
@@ -109,9 +112,11 @@ def console() -> NoReturn:
     os._exit(code)
 
 
-def version(_argv: Sequence[str]) -> int:
+def version(argv: Sequence[str]) -> int:
     """Print the version, as ``dclf --version`` does."""
-    return dispatch("dclf", "", {}, ["--version"])
+    argparse.ArgumentParser("dclf version", description="Print the version of dclf.").parse_args(argv)
+    print(f"dclf {__version__}")
+    return 0
 
 
 def _code(request: SystemExit) -> int:

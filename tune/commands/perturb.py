@@ -102,7 +102,7 @@ def parser() -> ArgumentParser:
         "--corrupt",
         default="none",
         metavar="MODALITY:DAMAGE[:PERCENT],...",
-        help="damage: missing or noise; at 10, 20 .. 90 %% of the utterances unless a percent is given",
+        help="damage: missing or noise; at 10, 20 .. 90 % of the utterances unless a percent is given",
     )
     made.add_argument("--out", default="", help="folder for substitutions and results; dclf-runs/perturbations else")
     _add_places(made)
