@@ -108,7 +108,7 @@ class StudyFolder:
                 with answering(str(storage)):
                     Mirror(str(storage), name, _tell).pull()
             text = (path / "study.yaml").read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             known = ", ".join(study_names(storage)) or "none"
             raise StudyError(f"no study {name!r} in {storage}; it has: {known}") from None
         try:
