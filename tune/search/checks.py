@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dclf.config import Config
+from dclf.config import SEEDS, Config
 from dclf.uris import secret_problem
 from tune.search.durations import parse_duration
 from tune.search.samplers import sampler_problems
@@ -38,7 +38,7 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
     space = sweep_space(settings, config)
     space_lines = space.problems(config)
     found = [*_range_problems(settings), *_test_problems(settings), *_text_problems(settings)]
-    found += [*_objective_problems(settings), *space_lines]
+    found += [*_objective_problems(settings), *_seed_problems(settings, config), *space_lines]
     if not space_lines:
         found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
     return found
@@ -85,6 +85,12 @@ def _range_problems(settings: SweepSettings) -> Iterator[str]:
         yield f"sweep.gpus_per_trial: must be a whole number above 1, is {settings.gpus_per_trial}"
     if settings.stop_at is not None and not 0 <= settings.stop_at <= 1:
         yield f"sweep.stop_at: must be a score between 0 and 1, is {settings.stop_at}"
+
+
+def _seed_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
+    """The trainings of a trial count on from the configuration's seed."""
+    if config.train.seed < SEEDS < config.train.seed + settings.seeds:
+        yield f"train.seed: must leave room for {settings.seeds} seeds below 2^63, is {config.train.seed}"
 
 
 def _test_problems(settings: SweepSettings) -> Iterator[str]:
