@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from dclf.data.dialogue import MODALITIES
 from dclf.data.whole_numbers import is_whole
+from dclf.labels import label_problems
 from dclf.models import SHIPPED
 from dclf.uris import secret_problem
 
@@ -174,7 +175,8 @@ class TrackConfig:
         uri: MLflow tracking URI; empty takes MLFLOW_TRACKING_URI, then the local SQLite store in dclf-runs.
         experiment: MLflow experiment name.
         name: MLflow run name; empty for one made of dataset, model and ablation.
-        tags: further tags of the run.
+        tags: further tags of the run, under names of their own: seed, host, command, dclf.*, mlflow.*, version.* and
+            hardware.* are taken.
     """
 
     uri: str = ""
@@ -209,7 +211,13 @@ class Config:
 
         Checks values only: whether the shards have the modalities is checked where the shards are opened.
         """
-        own = (_data_problems(self.data), _model_problems(self.model), _range_problems(self), _place_problems(self))
+        own = (
+            _data_problems(self.data),
+            _model_problems(self.model),
+            _range_problems(self),
+            _place_problems(self),
+            label_problems(self.track.experiment, self.track.name, self.track.tags),
+        )
         return [problem for problems in own for problem in problems]
 
     def to_dict(self) -> dict[str, Any]:
@@ -300,11 +308,12 @@ _NOT_NEGATIVE = (
     "loss.gamma_mc",
     "loss.unimodal_weight",
     "train.weight_decay",
-    "train.seed",
     "train.patience",
     "train.clip_norm",
 )
 _ABOVE_ZERO = ("loss.temperature", "train.lr")
+SEEDS = 2**63
+"""How many seeds there are: torch takes more, but no integer beyond is one in MLflow's and NumPy's hands."""
 
 
 def number_problems(settings: Any, section: str) -> Iterator[str]:
@@ -339,6 +348,7 @@ def _range_problems(config: Config) -> Iterator[str]:
         (_AT_LEAST_ONE, "at least 1", lambda v: v >= 1),
         (_NOT_NEGATIVE, "0 or more", lambda v: 0 <= v < float("inf")),
         (_ABOVE_ZERO, "above 0 and finite", lambda v: 0 < v < float("inf")),
+        (("train.seed",), "0 or more and below 2^63", lambda v: 0 <= v < SEEDS),
     )
     for keys, must, holds in bounds:
         for key in keys:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 def cache_folder() -> Path:
@@ -22,3 +23,21 @@ def whole(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def output_problem(option: str, place: str | Path) -> str | None:
+    """What keeps files from being written to a folder, which is made where it is absent; None where nothing does.
+
+    Args:
+        option: with which the folder was given.
+        place: the folder.
+    """
+    if "://" in str(place):
+        return f"{option}: must be a folder on this machine, is {place}"
+    try:
+        Path(place).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=place):
+            return None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return f"{option}: must be a folder that can be made and written to, is {place} ({reason}); choose another"

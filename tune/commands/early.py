@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 STUDIES = frozenset({"sweep", "ablate", "grid", "study", "resume"})
 """The commands that run trials."""
-_NO_STUDY = frozenset({"-h", "--help", "--print_config"})
+_NO_STUDY = frozenset({"-h", "--help", "--print-config"})
 THREADS = 1
 """Of a trial that says nothing else; one that does is given another process as soon as that is known."""
 

@@ -60,7 +60,7 @@ def meld_csv(argv: Sequence[str]) -> int:
 
 
 def _pickle_parser(name: str, val_dialogues: int) -> ArgumentParser:
-    parser = command_parser(f"dclf data import {name}", COMMANDS[name].summary, EXAMPLES)
+    parser = command_parser(f"dclf data import {name}", f"Turn {COMMANDS[name].summary} into Arrow shards.", EXAMPLES)
     parser.add_argument("source", metavar="PICKLE", help="the feature pickle")
     parser.add_argument("out", help="folder or URI for the shards")
     parser.add_argument("--text", metavar="PICKLE", help="rows per utterance, such as RoBERTa's, that replace the text")
@@ -72,7 +72,7 @@ def _pickle_parser(name: str, val_dialogues: int) -> ArgumentParser:
         help="element of the --text pickle that has the rows, counted from 0; needed only where it is not clear",
     )
     parser.add_argument(
-        "--val_dialogues",
+        "--val-dialogues",
         type=int,
         default=val_dialogues,
         help="training dialogues to hold out where the pickle has no validation split",

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work failed or most trials of a study did, 2 wrong usa
 
 from __future__ import annotations
 
+import argparse
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,8 +14,10 @@ from typing import NoReturn
 
 from cluster.importing import own_process
 from cluster.signals import Terminated, termination_raises
+from dclf import __version__
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.early import begun_early
+from tune.commands.spelling import spelled
 from tune.commands.streams import open_streams, output_error
 
 COMMANDS = {
@@ -67,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = spelled([argument for argument in arguments if argument != "--debug"])
     try:
         with termination_raises():
             return dispatch(
@@ -95,7 +98,7 @@ def console() -> NoReturn:
     """Run the program ``dclf`` and exit; an output that could not be written is an error of its own."""
     open_streams()
     own_process()
-    with begun_early(sys.argv[1:]):
+    with begun_early(spelled(sys.argv[1:])):
         code = main()
     if (error := output_error()) is not None:
         print(f"dclf: error: standard output: {error.strerror}", file=sys.stderr)
@@ -103,9 +106,11 @@ def console() -> NoReturn:
     sys.exit(code)
 
 
-def version(_argv: Sequence[str]) -> int:
+def version(argv: Sequence[str]) -> int:
     """Print the version, as ``dclf --version`` does."""
-    return dispatch("dclf", "", {}, ["--version"])
+    argparse.ArgumentParser("dclf version", description="Print the version of dclf.").parse_args(argv)
+    print(f"dclf {__version__}")
+    return 0
 
 
 def _code(request: SystemExit) -> int:

@@ -26,6 +26,7 @@ from tune.commands.options import (
 from tune.commands.study_views import QuietStudyView, choose_study_view
 from tune.commands.sweep_options import add_settings_help, options_and_overrides
 from tune.config_files import ConfigError
+from tune.local_files import output_problem
 
 if TYPE_CHECKING:
     from tune.report.reproduction import ReproductionFiles
@@ -62,6 +63,8 @@ def main(argv: Sequence[str]) -> int:
     if options.dry_run:
         print("\n".join(_plan_lines(plan)))
         return 0
+    if problem := output_problem("--out", options.out or plan.out):
+        raise ConfigError([problem])
     files = _reproduced(plan, options, f"dclf reproduce {shlex.join(argv)}")
     if options.output == "json" or options.log == "jsonl":
         print_json(_result(plan, files))

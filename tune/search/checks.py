@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dclf.config import Config, number_problems
+from dclf.config import SEEDS, Config, number_problems
 from dclf.uris import secret_problem, sqlite_path
 from tune.search.durations import parse_duration
 from tune.search.samplers import sampler_problems
@@ -41,7 +41,8 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
     space_lines = space.problems(config, every=settings.sampler != "listed")
     numbers = list(number_problems(settings, "sweep."))
     found = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
-    found += [*_objective_problems(settings), *space_lines, *_worker_problems(settings, space)]
+    found += [*_objective_problems(settings), *_seed_problems(settings, config), *space_lines]
+    found += _worker_problems(settings, space)
     if not space_lines:
         found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
     return found
@@ -109,6 +110,12 @@ def _worker_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
     if 0 < least < settings.workers_per_trial:
         workers = f"sweep.workers_per_trial {settings.workers_per_trial}"
         yield f"sweep.space.{BATCH_SIZE}: allows {least}, but {workers} needs a dialogue for each worker in every batch"
+
+
+def _seed_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
+    """The trainings of a trial count on from the configuration's seed."""
+    if config.train.seed < SEEDS < config.train.seed + settings.seeds:
+        yield f"train.seed: must leave room for {settings.seeds} seeds below 2^63, is {config.train.seed}"
 
 
 def _test_problems(settings: SweepSettings) -> Iterator[str]:

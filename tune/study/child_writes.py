@@ -12,7 +12,6 @@ from tune.study.definition import StudyDefinition
 from tune.study.ledger import TrialRecord
 from tune.tracking import records, writes
 from tune.tracking.ending import STATUS_TAG
-from tune.tracking.redact import clean
 from tune.tracking.writes import Write
 
 EPOCH_METRIC = "epoch_seconds"
@@ -46,8 +45,8 @@ def child_tags(definition: StudyDefinition, parent: str, number: int, seed: int)
 
 
 def begun(trial: TrialRecord, seed: int, config: Config, tags: Mapping[str, Any]) -> list[Write]:
-    """A training begins: its configuration, where the trial comes from, and further tags."""
-    said = {**tags, "seed": seed, "dclf.origin": trial.origin, **clean(config.track.tags)}
+    """A training begins: its configuration, where the trial comes from, and further tags; not those of the user."""
+    said = {**tags, "seed": seed, "dclf.origin": trial.origin}
     return [*writes.text_values("tags", said), *writes.text_values("params", records.config_params(config))]
 
 

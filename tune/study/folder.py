@@ -111,7 +111,7 @@ class StudyFolder:
                 with answering(str(storage)):
                     Mirror(str(storage), name, _tell).pull()
             definition = read_definition(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             known = ", ".join(study_names(storage)) or "none"
             raise StudyError(f"no study {name!r} in {storage}; it has: {known}") from None
         return cls(path, definition, place_of(storage))

@@ -103,7 +103,7 @@ class StudyRecorder:
         definition = self._folder.definition
         flat = {f"sweep.{key}": clean(value) for key, value in definition.settings.items()}
         params = {**records.config_params(definition.base), **flat}
-        self._put(*writes.text_values("tags", {**self._surroundings, **clean(definition.base.track.tags)}))
+        self._put(*records.user_tags(definition.base), *writes.text_values("tags", self._surroundings))
         self._put(*writes.text_values("params", {k: v for k, v in params.items() if k not in found.params}))
         self._put(records.dataset_write(definition.base, card))
         self.file("study.yaml", (self._folder.path / "study.yaml").read_text(encoding="utf-8"))
@@ -127,6 +127,8 @@ class StudyRecorder:
             "tags": {**said, **child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
         }
         self._put(_Addressed("open", body, key))
+        # Not through _to, which sends tags together with epochs.
+        self._put(*(_Addressed(item.kind, item.body, key) for item in records.user_tags(config)))
         self._to(key, *(item for item in begun if item.kind != "tags"))
         self._send_at[key] = time.monotonic() + TOGETHER_S
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dclf.config import Config
+from dclf.labels import is_own_tag
 from dclf.training.reports import EpochReport, FinalReport, Optimism
 from tune.tracking.redact import clean, without_secrets
-from tune.tracking.writes import Write
+from tune.tracking.writes import Write, text_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +48,14 @@ def run_name(config: Config, card: Mapping[str, Any] | None) -> str:
     dataset = str((card or {}).get("dataset") or shards)
     method = {"none": "dclf"}.get(config.loss.ablate, config.loss.ablate)
     return "-".join(part for part in (dataset, config.model.name, method) if part)
+
+
+def user_tags(config: Config) -> list[Write]:
+    """The tags that the user gave, without passwords, in writes of their own: what MLflow refuses takes none of ours.
+
+    Studies of earlier versions may have some with names of ours, which are left out.
+    """
+    return text_values("tags", {tag: text for tag, text in clean(config.track.tags).items() if not is_own_tag(tag)})
 
 
 def dataset_write(config: Config, card: Mapping[str, Any]) -> Write:

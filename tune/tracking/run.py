@@ -27,7 +27,7 @@ from tune.tracking.ending import DRIVER_TAG, STATUS_TAG, Guardian
 from tune.tracking.facts import surroundings
 from tune.tracking.model import new_token, pack_model
 from tune.tracking.outbox import Outbox
-from tune.tracking.redact import clean, without_secrets
+from tune.tracking.redact import without_secrets
 from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG
 from tune.tracking.reopening import Reopened, create_run, reopen_run
 from tune.tracking.spool import Address, Spool, read_spool
@@ -176,8 +176,8 @@ class RunTracker:
 
     def _describe(self, config: Config, card: Mapping[str, Any] | None, known: Reopened) -> list[Write]:
         params = {key: value for key, value in records.config_params(config).items() if key not in known.params}
-        tags = {**surroundings(), "seed": config.train.seed, **clean(config.track.tags)}
-        found = [*writes.text_values("tags", tags), *writes.text_values("params", params)]
+        tags = {**surroundings(), "seed": config.train.seed}
+        found = [*records.user_tags(config), *writes.text_values("tags", tags), *writes.text_values("params", params)]
         found.append(self._text_artifact(records.CONFIG_FILE, records.config_yaml(config)))
         if card is not None:
             found.append(records.dataset_write(config, card))

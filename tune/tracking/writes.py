@@ -82,6 +82,8 @@ def status(value: str) -> Write:
 
 def _text(value: Any, longest: int) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # A command line or path may hold bytes that are no text, which no database takes.
+    text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -48,7 +48,7 @@ def test_a_study_of_usual_trials_finds_what_it_needs() -> None:
         ["train", "iemocap"],
         ["plan", "sweep"],
         ["sweep", "--help"],
-        ["sweep", "iemocap", "--print_config"],
+        ["sweep", "iemocap", "--print-config"],
         ["resume", "gammas", "--address", "127.0.0.1:6379"],
         ["resume", "gammas", "--address=127.0.0.1:6379"],
     ],

@@ -222,7 +222,7 @@ def test_help_lists_every_key_with_its_meaning(capsys: Shown) -> None:
 
 def test_the_command_knows_its_own_options() -> None:
     usage = parser(with_keys=False).format_help()
-    own = set(re.findall(r"^  (?:-h, )?(--[a-z_]+)", usage, flags=re.MULTILINE))
+    own = set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", usage, flags=re.MULTILINE))
     assert own == {*FLAGS, *VALUED} - {"-h"}
 
 

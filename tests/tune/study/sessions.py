@@ -28,11 +28,13 @@ def score(params: Mapping[str, Any], seed: int, epoch: int) -> float:
     return float(params["loss.gamma_ca"]) / 2 + seed / 100 + epoch / 10
 
 
-def definition(name: str = "gammas", uri: str = "", **settings: Any) -> StudyDefinition:
+def definition(
+    name: str = "gammas", uri: str = "", tags: dict[str, str] | None = None, **settings: Any
+) -> StudyDefinition:
     config = Config(
         data=DataConfig(shards="shards/demo"),
         train=TrainConfig(epochs=EPOCHS, seed=3),
-        track=TrackConfig(uri=uri, experiment="dclf"),
+        track=TrackConfig(uri=uri, experiment="dclf", tags=tags or {}),
     )
     wanted = SweepSettings(**{"trials": 4, "scheduler": "none", "sampler": "random", **settings})
     return StudyDefinition(

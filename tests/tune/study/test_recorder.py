@@ -76,6 +76,33 @@ def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch:
     check_runs(folder, store)
 
 
+def test_tags_that_mlflow_refuses_take_nothing_else_with_them(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1, tags={"purpose": "test", "a?b": "c", "dclf.trial": "17"})
+    notes: list[str] = []
+    recorder = opened(folder, store, notes)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    assert [note.partition(":")[0] for note in notes] == ["MLflow refused tags of this run"]
+    check_runs(folder, store)
+    (made,) = folder.ledger.trials[0].runs.values()
+    runs = [store.client.get_run(run_id) for run_id in (recorder.run_id, made.run_id)]
+    for run in runs:
+        assert {"version.torch", "host", "command"} <= run.data.tags.keys()
+        assert not {"purpose", "a?b"} & run.data.tags.keys()
+    assert (runs[1].data.tags["seed"], runs[1].data.tags[TRIAL_TAG]) == ("3", "0")
+    assert "loss.window" in runs[1].data.params
+
+
+def test_tags_of_the_user_are_on_the_parent_and_on_every_child(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1, tags={"purpose": "test"})
+    recorder = opened(folder, store)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    (made,) = folder.ledger.trials[0].runs.values()
+    for run_id in (recorder.run_id, made.run_id):
+        assert store.client.get_run(run_id).data.tags["purpose"] == "test"
+
+
 def test_a_trial_that_fails_before_its_run_is_open_is_recorded_as_failed(tmp_path: Path, store: Store) -> None:
     folder = new_study(tmp_path, uri=store.uri, trials=1)
     recorder = opened(folder, store)

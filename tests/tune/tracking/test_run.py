@@ -231,3 +231,29 @@ def test_the_default_tracker_takes_everything() -> None:
     tracker.fail(ValueError())
     tracker.kill("x")
     assert tracker.run_id == ""
+
+
+def test_a_tag_that_mlflow_refuses_takes_none_of_ours_with_it(store: Store, tmp_path: Path) -> None:
+    """Such tags are refused before a run; should MLflow be stricter one day, this is what is left."""
+    told: list[str] = []
+    refused = {"purpose": "test", "a?b": "c", "seed": "mine"}
+    with RunTracker(store, tmp_path / "unsent", tell=told.append) as tracker:
+        tracker.start(replace(CONFIG, track=replace(CONFIG.track, tags=refused)), CARD)
+        tracker.finish(final())
+    run = store.client.get_run(tracker.run_id)
+    assert {"version.torch", "hardware.cores", "host", "command", "mlflow.user"} <= run.data.tags.keys()
+    assert run.data.tags["seed"] == "0"
+    assert run.data.params["loss.ica_width"] == "4"
+    assert not {"purpose", "a?b"} & run.data.tags.keys()
+    assert [note.partition(":")[0] for note in told] == ["MLflow refused tags of this run"]
+
+
+def test_a_command_line_that_is_no_text_is_recorded(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["dclf", "train", "caf\udce9.yaml"])
+    with RunTracker(store, tmp_path / "unsent", tell=pytest.fail) as tracker:
+        tracker.start(CONFIG, CARD)
+        tracker.finish(final())
+    tags = store.client.get_run(tracker.run_id).data.tags
+    assert (tags["command"], tags["seed"]) == ("dclf train 'caf\\udce9.yaml'", "0")
