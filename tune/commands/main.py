@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from cluster.importing import own_process
+from cluster.proxies import bypass_proxy_on_loopback
 from cluster.signals import sigterm_raises
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.early import begun_early
@@ -70,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    bypass_proxy_on_loopback()
     try:
         with sigterm_raises():
             return dispatch(
