@@ -16,7 +16,10 @@ from ray.exceptions import RayError
 from cluster.address import cluster_address
 from cluster.lean import lean_head
 from cluster.machine import machine_cpus
+from cluster.proxies import bypass_proxy_on_loopback
+from cluster.ray_token import local_token
 from cluster.resources import ClusterResources, cluster_resources
+from cluster.socket_folder import socket_settings
 from cluster.warm import Ready, warm_process
 
 POLL_SECONDS = 0.1
@@ -67,7 +70,8 @@ def ray_session(
     """Be connected to Ray: to the cluster at ``address`` or RAY_ADDRESS, else to a local Ray that ends with the block.
 
     Where this process is connected already, that connection is used and left alone. What the user set in the
-    environment stays. A local Ray asks its clients for a token, as Ray does by default.
+    environment stays, with this machine's loopback added to its NO_PROXY where a proxy is set. A local Ray asks its
+    clients for a token, as Ray does by default.
 
     Args:
         address: of a cluster, as ``ray.init`` takes it; RAY_ADDRESS, then a local Ray where None.
@@ -82,14 +86,18 @@ def ray_session(
 
     Raises:
         ConnectionError: there is no cluster at the address.
+        SocketFolderError: no folder has room for the sockets of a local Ray.
     """
     target = cluster_address(address)
+    bypass_proxy_on_loopback()
     with ExitStack() as stack:
         stack.enter_context(environment(_EVERYWHERE if target else _EVERYWHERE | _LOCAL))
         if not verbose:
             stack.enter_context(_quiet_loggers())
         if not ray.is_initialized():
             stack.enter_context(_signal_handlers_kept())
+            if not target:
+                stack.enter_context(environment(local_token() | stack.enter_context(socket_settings())))
             warm = None
             if ready is not None and not target and not dashboard:
                 warm = stack.enter_context(closing(warm_process(ready)))

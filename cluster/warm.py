@@ -30,11 +30,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.importing import own_process, uncollected
+from cluster.socket_folder import short_parent
 
 _READ_ONCE = ("RAY_JOB_ID", "RAY_RAYLET_PID")
 """What Ray reads of its environment when it is imported and that may differ between workers."""
 _FIRST_JOB = "01000000"
 _LONGEST_REQUEST = 1 << 20
+_SOCKET = len("/dclf-warm-12345678/socket")
 _STANDARD_FILES = 3
 
 
@@ -73,7 +75,7 @@ class WarmProcess:
         self.ready = ready
         self.settings = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(ready.threads))}
         self.environment: dict[str, str] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="dclf-warm-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="dclf-warm-", dir=short_parent(_SOCKET)))
         self.address = str(self._folder / "socket")
         # Bound here: whoever asks before the process listens waits for it.
         with socket.socket(socket.AF_UNIX) as listening:

@@ -10,8 +10,37 @@ from tempfile import TemporaryFile
 
 
 def cache_folder() -> Path:
-    """Where whatever can be made or fetched again lies; not made here."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dclf"
+    """Where whatever can be made or fetched again lies; not made here.
+
+    Raises:
+        OSError: this user has no home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dclf"
+    except RuntimeError as error:  # a container's user id without a name, and no HOME
+        raise FileNotFoundError("there is no home folder; name a folder for caches with XDG_CACHE_HOME") from error
+
+
+def require_cache(folder: Path, purpose: str) -> None:
+    """Make a folder below the cache folder.
+
+    Args:
+        folder: may be there.
+        purpose: of the folder, for the message.
+
+    Raises:
+        OSError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "no permission to write"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise OSError(
+            f"XDG_CACHE_HOME: must name a folder that can be written to, for {purpose}, {folder} cannot ({reason}); it "
+            "is ~/.cache unless it is set"
+        )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from cluster.local.endpoints import answers, fetch_json, refuses_strangers
 from cluster.local.options import Options, backend_uri
 from cluster.local.processes import MARK
 from cluster.local.state import ADMIN, LOOPBACK, PASSWORD, LocalCluster, write_private
+from cluster.proxies import without_proxy
 from dclf.uris import file_uri, sqlite_uri
 
 USERS = "mlflow-users.db"
@@ -75,7 +76,7 @@ def server_environment(cluster: LocalCluster, options: Options) -> dict[str, str
         "PYTHONSAFEPATH": "1",  # no folder of the user's is taken for one of its modules
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    return {**inherited, **own}
+    return {**inherited, **without_proxy(cluster.host), **own}
 
 
 def is_healthy(cluster: LocalCluster) -> bool:

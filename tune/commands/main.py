@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cluster.importing import own_process
+from cluster.proxies import bypass_proxy_on_loopback
 from cluster.signals import Terminated, termination_raises
 from dclf import __version__
 from tune.commands.dispatch import Command, dispatch
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = spelled([argument for argument in arguments if argument != "--debug"])
+    bypass_proxy_on_loopback()
     try:
         with termination_raises():
             return dispatch(

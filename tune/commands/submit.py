@@ -5,7 +5,6 @@ dclf submit [--address URL] [--name JOB] [--detach] -- COMMAND ...
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import shutil
@@ -20,6 +19,7 @@ from jsonargparse import ArgumentParser
 from tune.commands.job_options import add_endpoint_options, endpoint_of
 from tune.commands.options import command_parser, listed
 from tune.config_files import ConfigError
+from tune.tracking.facts import user_name
 
 if TYPE_CHECKING:
     from cluster.jobs.endpoint import Endpoint
@@ -148,7 +148,7 @@ def _beside(here: Path, command: JobCommand) -> list[str]:
 
 
 def _facts(name: str, words: Sequence[str], command: JobCommand, version: str) -> dict[str, str]:
-    facts = {"name": name, "user": getpass.getuser(), "commit": _commit(), "study": command.study, "dclf": version}
+    facts = {"name": name, "user": user_name(), "commit": _commit(), "study": command.study, "dclf": version}
     again = {"again": shlex.join(command.again)}
     return {key: value for key, value in (facts | again).items() if value} | {"command": shlex.join(["dclf", *words])}
 

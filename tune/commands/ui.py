@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
-from urllib.request import urlopen
 
 from tune.commands.options import command_parser
 
@@ -154,15 +153,15 @@ def claim_port(port: int) -> int:
 
 def wait_until_up(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:
     """Return when the server answers; OSError when it ended or a minute has passed."""
+    from cluster.local.endpoints import answers  # noqa: PLC0415 - as above
+
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
         if server.poll() is not None:
             raise OSError(f"the MLflow UI ended at once with code {server.returncode}: {_tail(log)}")
-        try:
-            with urlopen(f"{address}/health", timeout=2):  # noqa: S310 - our own loopback address
-                return
-        except OSError:
-            time.sleep(0.2)
+        if answers(f"{address}/health"):
+            return
+        time.sleep(0.2)
     raise TimeoutError(f"the MLflow UI did not answer at {address} within {START_LIMIT_S:.0f} s: {_tail(log)}")
 
 

@@ -34,5 +34,8 @@ def imported_by_reports() -> tuple[str, ...]:
     Nothing where matplotlib has not listed this machine's fonts yet, which takes seconds when it is first imported:
     those who want another copy would wait for that.
     """
-    listed = Path(os.environ.get("MPLCONFIGDIR") or cache_folder().with_name("matplotlib"))
+    try:
+        listed = Path(os.environ.get("MPLCONFIGDIR") or cache_folder().with_name("matplotlib"))
+    except OSError:
+        return ()
     return _IMPORTED if any(listed.glob("fontlist-*.json")) else ()
