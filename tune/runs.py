@@ -114,7 +114,7 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
     """
     record = find_run(resolve_tracking_uri(uri), run)
     predictor = predictor_of(load_checkpoint(checkpoint_of(record)))
-    return score_predictor(predictor, read_shards(shards or predictor.config.data.shards), split)
+    return score_predictor(predictor, read_shards(shards or record.here(predictor.config.data.shards)), split)
 
 
 def checkpoint_of(record: RunRecord) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from dclf.config import Config
 from tune.search.settings import SweepSettings
-from tune.tracking.relocation import relocated, same_folder
+from tune.tracking.relocation import relocated, same_folder, with_places
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Libyaml's, ten times as fast, where PyYAML was built with it."""
@@ -67,19 +68,9 @@ class StudyDefinition:
         """The same for a study that lies elsewhere now, with those of its places that were moved along."""
         if not self.folder or same_folder(Path(self.folder), folder):
             return self
-        config = {
-            name: dict(section) if isinstance(section, Mapping) else section for name, section in self.config.items()
-        }
-        settings = dict(self.settings)
-        for values, key in (
-            (config.get("data"), "shards"),
-            (config.get("train"), "storage"),
-            (config.get("track"), "uri"),
-            (settings, "optuna"),
-        ):
-            if values and values.get(key):
-                values[key] = relocated(values[key], Path(self.folder), folder)
-        return replace(self, config=config, settings=settings)
+        here = partial(relocated, old=Path(self.folder), new=folder)
+        settings = {**self.settings, "optuna": here(self.settings.get("optuna", ""))}
+        return replace(self, config=with_places(self.config, here), settings=settings)
 
     def to_yaml(self) -> str:
         """Text of ``study.yaml``."""

@@ -45,5 +45,6 @@ def score_sealed(session: Session, note: Callable[[str], None]) -> None:
         note: hears when there is more than a winner to score.
     """
     for number, seed in waiting_to_be_scored(session.folder, note):
-        report = score_checkpoint(last_checkpoint(session.folder.fetched(number, seed)))
+        checkpoint = last_checkpoint(session.folder.fetched(number, seed))
+        report = score_checkpoint(checkpoint, session.folder.definition.base.data.shards)
         session.tested(number, seed, report.scores)

@@ -133,7 +133,7 @@ class StudyTrial(tune.Trainable):
 
         number, seed = self._to_score.pop(0)
         try:
-            scores = score_training(self._job.folder, number, seed).scores
+            scores = score_training(self._job.folder, number, seed, self._base.data.shards).scores
         except Exception as error:  # noqa: BLE001 - the driver tries again, and says what is wrong
             return {"number": SCORING, "error": str(error), METRIC: math.nan, "finished": True, "done": True}
         over = not self._to_score

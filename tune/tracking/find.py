@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from cluster.temporary import TemporaryFolder
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
-from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG, relocated, relocated_config
+from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG, relocated, with_places
 from tune.tracking.store import open_client, sqlite_path
 from tune.tracking.trouble import TrackingError, UnknownRunError, cause_of, explained
 
@@ -37,6 +37,8 @@ class RunRecord:
         experiment_id: its experiment.
         started: when it began.
         metrics: the last value of each metric.
+        home: folder of the store when the run recorded its places; empty where it is no local one.
+        store: folder of the store now; likewise.
     """
 
     run_id: str
@@ -48,6 +50,12 @@ class RunRecord:
     experiment_id: str
     started: datetime
     metrics: Mapping[str, float]
+    home: str = ""
+    store: str = ""
+
+    def here(self, place: str) -> str:
+        """Where a place that the run has recorded lies now: runs may be moved with their store."""
+        return relocated(place, Path(self.home), Path(self.store)) if self.home and self.store else place
 
 
 def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
@@ -151,20 +159,19 @@ def _config(client: Any, uri: str, run: Any) -> dict[str, Any]:
 
 
 def _record(uri: str, run: Any, config: Mapping[str, Any]) -> RunRecord:
-    """Its places are those of today, where it was moved with its store."""
-    checkpoint = run.data.tags.get(CHECKPOINT_TAG, "")
-    database = sqlite_path(uri)
-    if database is not None and (home := run.data.tags.get(HOME_TAG)):
-        checkpoint = relocated(checkpoint, Path(home), database.parent)
-        config = relocated_config(config, Path(home), database.parent)
-    return RunRecord(
+    """With its places where they lie now."""
+    database, home = sqlite_path(uri), run.data.tags.get(HOME_TAG, "")
+    record = RunRecord(
         run_id=run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
-        checkpoint=checkpoint,
+        checkpoint=run.data.tags.get(CHECKPOINT_TAG, ""),
         config=config,
         artifact_uri=run.info.artifact_uri,
         experiment_id=run.info.experiment_id,
         started=_started(run),
         metrics=dict(run.data.metrics),
+        home=home,
+        store="" if database is None else str(database.parent),
     )
+    return replace(record, checkpoint=record.here(record.checkpoint), config=with_places(config, record.here))

@@ -61,13 +61,13 @@ def relocated(place: str, old: Path, new: Path) -> str:
     return sqlite_uri(moved) if place.startswith("sqlite") else str(moved)
 
 
-def relocated_config(config: Mapping[str, Any], old: Path, new: Path) -> dict[str, Any]:
-    """A configuration as nested dictionaries with its places where they lie now, see ``relocated``."""
-    here = {name: dict(section) if isinstance(section, Mapping) else section for name, section in config.items()}
+def with_places(config: Mapping[str, Any], here: Callable[[str], str]) -> dict[str, Any]:
+    """A configuration as nested dictionaries with what ``here`` makes of its places."""
+    found = {name: dict(section) if isinstance(section, Mapping) else section for name, section in config.items()}
     for section, key in _IN_CONFIG:
-        if here.get(section, {}).get(key):
-            here[section][key] = relocated(here[section][key], old, new)
-    return here
+        if found.get(section, {}).get(key):
+            found[section][key] = here(found[section][key])
+    return found
 
 
 def same_folder(one: Path, other: Path) -> bool:
