@@ -46,7 +46,8 @@ def label_problems(experiment: str, name: str, tags: Mapping[str, str]) -> Itera
 
 
 def _tag_problems(tag: str, value: str) -> Iterator[str]:
-    key = f"track.tags.{tag if _TAG.fullmatch(tag) and len(tag) <= LONGEST_NAME else shown(tag)}"
+    plain = tag and tag.isprintable() and ": " not in tag and len(tag) <= LONGEST_NAME
+    key = f"track.tags.{tag if plain else shown(tag)}"
     if not _TAG.fullmatch(tag):
         yield f"{key}: a tag's name must have letters, digits, and the characters _ - . : / and space only"
     elif posixpath.normpath(tag) != tag or tag.startswith(("..", "/")) or tag == ".":

@@ -83,8 +83,9 @@ def train(
     uri = resolve_tracking_uri(config.track.uri)
     record = None if resume is None else _resumable(uri, resume)
     if record is not None:
+        # It was checked when the run began; a rule that came later must not keep it from going on.
         config = _with_storage(Config.from_dict(record.config), record)
-    if problems := config.problems():
+    elif problems := config.problems():
         raise ConfigError(problems)
     shards = read_shards(config.data.shards)
     check_shards(shards, config.data.modalities)

@@ -22,9 +22,9 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
 class CommandParser(ArgumentParser):
     """Its help has no defaults that say nothing: null, empty, and false of an option without a value."""
 
-    def format_help(self) -> str:
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         """The help as text."""
-        return _EMPTY_DEFAULT.sub("", super().format_help())
+        return _EMPTY_DEFAULT.sub("", super().format_help(formatter))
 
 
 _EMPTY_DEFAULT = re.compile(r"\s+\(default:\s+(null|False)?\)|,\s+default:\s+(null|\{\})?(?=\))")

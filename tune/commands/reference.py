@@ -26,6 +26,10 @@ Every key can be overridden on the command line, `--loss.gamma_ca 0.6`, and in P
 its values, a file to start from. The top-level key `extends` names a preset or another file, relative to this one,
 whose values hold where the file has none.
 
+On a command line dashes and underscores are the same in options and keys: `--print_config` is `--print-config`,
+`--train.batch-size` is `--train.batch_size`. Files are in UTF-8; YAML's anchors and merge keys (`<<`) work in every
+mapping.
+
 Unknown keys, wrong types and impossible values are reported together, each with its file and line, before any work
 starts.
 """

@@ -144,6 +144,23 @@ def test_mistakes_of_command_line_and_values_come_together(runs: Runs, capsys: S
     assert not runs.trained
 
 
+def test_what_mlflow_would_refuse_comes_with_the_rest_before_any_work(
+    runs: Runs, tmp_path: Path, capsys: Shown
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("track:\n  experiment: ''\n  tags:\n    host: me\n", encoding="utf-8")
+    words = ["--train.epochs", "0", "--track.tags.a?b", "c", "--track.tags.my-own", "1", "--train.seed", str(2**63)]
+    assert main(["train", str(file), *SHARDS, *words]) == 2
+    assert [line.replace(str(file), "mine")[13:60] for line in capsys.readouterr().err.splitlines()] == [
+        "train.seed: must be a whole number of at most 6",
+        "train.epochs: must be at least 1, is 0",
+        "mine:2: track.experiment: must be the name of a",
+        "mine:4: track.tags.host: must have another name",
+        "track.tags.a?b: a tag's name must have letters,",
+    ]
+    assert not runs.trained
+
+
 def test_an_undotted_unknown_option_is_a_mistake_of_the_configuration(runs: Runs, capsys: Shown) -> None:
     assert main(["train", "iemocap", *SHARDS, "--gamma_ca", "1", "--epochs", "x"]) == 2
     shown = capsys.readouterr().err
