@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from dclf.config import Config
@@ -34,7 +34,7 @@ def apply(config: Config, overrides: Mapping[str, Any]) -> Config:
 
 
 def _changed(section: Any, content: Mapping[str, Any]) -> Any:
-    return replace(section, **content) if is_dataclass(section) else {**section, **content}
+    return {**section, **content} if isinstance(section, Mapping) else replace(section, **content)
 
 
 def refusals(config: Config, overrides: Mapping[str, Any], own: Collection[str] | None = None) -> list[str]:
