@@ -336,6 +336,7 @@ class _Work:
         preparation.ended()
         if best_trial(folder) is not None:
             score_sealed(session, self.view.note)
+            session.concluded()
             evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)), self.view.note)
             if not is_comparison(folder.definition):
                 recorder.file("best.yaml", best_yaml(folder))

@@ -9,6 +9,7 @@ from typing import Any
 
 from dclf.config import SEEDS, Config, number_problems
 from dclf.uris import secret_problem, sqlite_path
+from tune.search.domains import Choices
 from tune.search.durations import parse_duration
 from tune.search.samplers import sampler_problems
 from tune.search.settings import SweepSettings
@@ -56,7 +57,7 @@ def trained_modalities(space: Space, config: Config) -> tuple[str, ...]:
         config: the base configuration.
     """
     domain = space.domains.get(MODALITIES)
-    searched = [] if domain is None else [name for choice in domain.samples() for name in choice]
+    searched = [name for choice in domain.choices for name in choice] if isinstance(domain, Choices) else []
     always = domain is not None and MODALITIES not in space.conditions
     return tuple(dict.fromkeys([*([] if always else config.data.modalities), *searched]))
 

@@ -61,9 +61,8 @@ def epochs_write(history: Sequence[EpochReport]) -> list[Write]:
 
 
 def seed_write(objectives: Iterable[str], values: tuple[float, ...], report: EpochReport) -> Write:
-    """A training is over: its objective values, and its best epoch."""
-    scores = {**objective_metrics(objectives, values), "val/best_wf1": report.best_wf1}
-    return writes.metrics({**scores, "best_epoch": float(report.best_epoch)}, report.best_epoch)
+    """A training is over: its objective values, at its best epoch."""
+    return writes.metrics(objective_metrics(objectives, values), report.best_epoch)
 
 
 def objective_metrics(objectives: Iterable[str], values: tuple[float, ...]) -> dict[str, float]:

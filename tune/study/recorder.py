@@ -69,6 +69,7 @@ class StudyRecorder:
         self._send_at: dict[Key, float] = {}
         self._files = TemporaryFolder("study")
         self._surroundings: dict[str, str] = {}
+        self._progress: dict[tuple[str, int], float] = {}
 
     def open(self, card: Mapping[str, Any]) -> str:
         """Create the parent run, or take up the one of an earlier driver; its id.
@@ -80,7 +81,7 @@ class StudyRecorder:
         known = parent_id(self._folder)
         tags = {DRIVER_TAG: self._token, STATUS_TAG: "running", STUDY_TAG: definition.name, KIND_TAG: definition.kind}
         found = self._parent(known, tags)
-        self.run_id = found.run_id
+        self.run_id, self._progress = found.run_id, dict(found.metrics)
         if known is None:
             self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
         self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
@@ -178,8 +179,11 @@ class StudyRecorder:
             self._put(_Addressed("adopt", {"run_id": trial.runs[seed].run_id}, key))
 
     def progress(self, values: Mapping[str, float], step: int) -> None:
-        """Metrics of the parent run after ``step`` ended trials."""
-        self._put(writes.metrics(values, step))
+        """Metrics of the parent run after ``step`` ended trials; those that it has are left out."""
+        new = {name: value for name, value in values.items() if self._progress.get((name, step)) != value}
+        self._progress |= {(name, step): value for name, value in new.items()}
+        if new:
+            self._put(writes.metrics(new, step))
 
     def describe(self, markdown: str) -> None:
         """The text at the top of the parent's page."""

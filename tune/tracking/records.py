@@ -94,22 +94,27 @@ def metric_names(values: Mapping[str, float], prefix: str) -> dict[str, float]:
 
 
 def epoch_metrics(report: EpochReport) -> dict[str, float]:
-    """``loss/<term>``, ``val/<score>``, the epoch's duration, and ``peeked_test/<score>`` where it looked at test."""
+    """``loss/<term>``, ``val/<score>``, the epoch's duration, and ``peeked_test/<score>`` where it looked at test.
+
+    MLflow shows the last value of a metric: of ``val/<score>`` the last epoch's, of ``best_metrics`` the best one's.
+    """
     return {
         **metric_names(report.losses, "loss"),
         **metric_names(report.validation, "val"),
         **metric_names(report.peeked, "peeked_test"),
+        **best_metrics(report),
         "epoch_seconds": report.seconds,
     }
 
 
-def final_metrics(final: FinalReport) -> dict[str, float]:
-    """``test/<score>``, and the best epoch with its validation WF1."""
-    found = metric_names(final.splits["test"].scores, "test") if "test" in final.splits else {}
-    if final.history:
-        last = final.history[-1]
-        found |= {"val/best_wf1": last.best_wf1, "best_epoch": float(last.best_epoch)}
-    return found
+def best_metrics(report: EpochReport) -> dict[str, float]:
+    """The best validation WF1 so far and its epoch: what a run is ranked by, whatever ends it."""
+    return {"best/val_wf1": report.best_wf1, "best/epoch": float(report.best_epoch)}
+
+
+def test_metrics(final: FinalReport) -> dict[str, float]:
+    """``test/<score>``; none where the test split was not scored."""
+    return metric_names(final.splits["test"].scores, "test") if "test" in final.splits else {}
 
 
 def paper_metrics(found: Optimism) -> dict[str, float]:

@@ -137,7 +137,7 @@ class RunTracker:
         Raises:
             CheckpointError: the model folder cannot be read.
         """
-        scores, step = records.final_metrics(final), records.best_epoch(final)
+        scores, step = records.test_metrics(final), records.best_epoch(final)
         write = writes.metrics(scores, step)
         self._put(write)
         if final.optimism is not None:
@@ -147,7 +147,8 @@ class RunTracker:
         if model_folder is not None:
             packed = self._spool.new_file("model")
             pack_model(model_folder, packed)
-            body = {"folder": str(packed), "token": new_token(), "scores": scores, "step": step}
+            best = records.best_metrics(final.history[-1]) if final.history else {}
+            body = {"folder": str(packed), "token": new_token(), "scores": {**scores, **best}, "step": step}
             self._put(Write("model", {**body, "timestamp": write.body["timestamp"]}))
         self._close("FINISHED", "finished", self._flush_s)
 

@@ -119,19 +119,20 @@ class Driver:
             number=trial.number,
             seed=seed,
             reports=[report(number, values) for number in range(1, epoch + 1)],
-            curve=values,
-            values=(values[-1],),
+            curve=[max(values[:number]) for number in range(1, epoch + 1)],
+            values=(max(values),),
             seed_finished=epoch == EPOCHS,
         )
 
 
 def report(epoch: int, values: list[float]) -> EpochReport:
+    so_far = values[:epoch]
     return EpochReport(
         epoch=epoch,
         epochs=EPOCHS,
         losses={"total": 1 / epoch, "ce": 0.5},
         validation={"wf1": values[epoch - 1], "wa": 0.5},
-        best_epoch=epoch,
-        best_wf1=values[epoch - 1],
+        best_epoch=so_far.index(max(so_far)) + 1,
+        best_wf1=max(so_far),
         seconds=0.25,
     )
