@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from cluster.importing import uncollected
 from dclf import __version__
 
 
@@ -53,6 +52,4 @@ def dispatch(
     for name, command in commands.items():
         group.add_parser(name, help=command.summary, add_help=False)
     chosen = parser.parse_args(argv[:1]).command
-    with uncollected():
-        run = commands[chosen].load()
-    return run(argv[1:])
+    return commands[chosen].load()(argv[1:])

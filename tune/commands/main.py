@@ -5,19 +5,14 @@ Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 inter
 
 from __future__ import annotations
 
-import atexit
-import os
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
-from cluster.importing import own_process
 from cluster.signals import sigterm_raises
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.early import begun_early
+from tune.tracking.manners import mlflow_settings
 
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
@@ -71,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        with sigterm_raises():
+        with mlflow_settings(), sigterm_raises():
             return dispatch(
                 "dclf",
                 "Dual contrastive learning for emotion recognition in conversation.",
@@ -91,22 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> NoReturn:
-    """The program ``dclf``: ``main``, and an end without delay.
-
-    By itself the interpreter takes torch, Ray and matplotlib apart object by object, one to two seconds of which nobody
-    has anything. What is to be done at an exit is done: threads are waited for, exit handlers run, streams are flushed.
-    """
-    own_process()
-    with begun_early(sys.argv[1:]):
-        code = main()
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # its reader has gone, or it is closed
-            stream.flush()
-    os._exit(code)
+    """The program ``dclf``."""
+    sys.exit(main())
 
 
 def version(_argv: Sequence[str]) -> int:
