@@ -30,6 +30,7 @@ from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from tune.settings import ConfigError
 from tune.tracking.find import RunRecord, find_run
+from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
 from tune.view import TEST_IS_WATCHED, NoView, View
@@ -54,6 +55,7 @@ class TrainedRun:
     tracking_uri: str
 
 
+@mlflow_settings()
 def train(
     config: Config,
     *,

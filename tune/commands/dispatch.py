@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from cluster.importing import uncollected
 from dclf import __version__
 
 
@@ -55,9 +54,7 @@ def dispatch(
     if not argv or not (argv[0].startswith("-") or argv[0] in commands):
         parser.error(_problem(argv, commands))
     chosen = parser.parse_args(argv[:1]).command
-    with uncollected():
-        run = commands[chosen].load()
-    return run(argv[1:])
+    return commands[chosen].load()(argv[1:])
 
 
 def _problem(argv: Sequence[str], commands: Mapping[str, Command]) -> str:

@@ -31,10 +31,11 @@ def run(argv: Sequence[str]) -> int:
     from cluster.signals import termination_raises  # noqa: PLC0415
     from tune.commands.main import EXPECTED, FAILED, INTERRUPTED, USAGE  # noqa: PLC0415
     from tune.config_files import ConfigError  # noqa: PLC0415
+    from tune.tracking.manners import mlflow_settings  # noqa: PLC0415
 
     _, version, _, *words = argv
     try:
-        with termination_raises():
+        with mlflow_settings(), termination_raises():
             return _run(version, words)
     except KeyboardInterrupt:
         return INTERRUPTED

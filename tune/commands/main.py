@@ -12,14 +12,13 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cluster.importing import own_process
 from cluster.proxies import bypass_proxy_on_loopback
 from cluster.signals import Terminated, termination_raises
 from dclf import __version__
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.early import begun_early
 from tune.commands.spelling import spelled
 from tune.commands.streams import open_streams, output_error
+from tune.tracking.manners import mlflow_settings
 
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
@@ -74,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = spelled([argument for argument in arguments if argument != "--debug"])
     bypass_proxy_on_loopback()
     try:
-        with termination_raises():
+        with mlflow_settings(), termination_raises():
             return dispatch(
                 "dclf",
                 "Dual contrastive learning for emotion recognition in conversation.",
@@ -99,9 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def console() -> NoReturn:
     """Run the program ``dclf`` and exit; an output that could not be written is an error of its own."""
     open_streams()
-    own_process()
-    with begun_early(spelled(sys.argv[1:])):
-        code = main()
+    code = main()
     if (error := output_error()) is not None:
         print(f"dclf: error: standard output: {error.strerror}", file=sys.stderr)
         code = code or FAILED

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cluster.importing import uncollected
 from tune.commands.failures import code_of
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
@@ -18,7 +17,6 @@ from tune.report.dataset import dataset_note
 from tune.report.facts import study_command
 from tune.report.scores import scores_of, short_names, value_text
 from tune.study.folder import StudyFolder
-from tune.study.warming import warming
 
 if TYPE_CHECKING:
     from tune.commands.sweep_options import Asked
@@ -38,8 +36,7 @@ def run_asked(asked: Asked, **study: Any) -> int:
 
     def work(view: QuietStudyView) -> Study:
         # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
-        with uncollected():
-            from tune.sweeps import sweep  # noqa: PLC0415
+        from tune.sweeps import sweep  # noqa: PLC0415
 
         return sweep(
             asked.config,
@@ -52,8 +49,7 @@ def run_asked(asked: Asked, **study: Any) -> int:
         )
 
     as_json = options.output == "json" or options.log == "jsonl"
-    with warming(asked.config.train.cpus_per_worker, options.address, asked.settings.workers_per_trial):
-        return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
+    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
 
 
 def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, as_json: bool) -> int:

@@ -46,6 +46,7 @@ from tune.study.folder import StudyFolder
 from tune.study.parent import noted_store, parent_id
 from tune.study.places import StudyError
 from tune.study.tidy import has_checkpoint
+from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import RUNS_FOLDER, TrackingError, resolve_tracking_uri
 
@@ -56,6 +57,7 @@ Key = tuple[int, int]
 """Trial number and seed."""
 
 
+@mlflow_settings()
 def perturb_study(
     folder: StudyFolder,
     settings: PerturbationSettings | None = None,

@@ -1,8 +1,6 @@
 """Writes the report of a study in a process beside the driver, which scores the winner meanwhile.
 
-It is a copy of the process that those of the trials are copies of, which has imported matplotlib by then. Where there
-is none, it imports while the last trials run and slots stand idle, so that the end of a study does not wait for that.
-It reads the study as anybody may.
+It imports while other work goes on, and reads the study as anybody may.
 """
 
 from __future__ import annotations
@@ -17,15 +15,10 @@ import warnings
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cluster.importing import own_process, uncollected
 from tune.report.imported import FIRST_USED
 from tune.report.parts import ReportFiles
 from tune.study.folder import this_process
-
-if TYPE_CHECKING:
-    from cluster.warm_copy import Copy
 
 _MODULE = "tune.report.writer"
 LONGEST_S = 600.0
@@ -45,19 +38,13 @@ class ReportWriter:
 
     def __init__(self, study: Path) -> None:
         self._study = study
-        self._child: subprocess.Popen[bytes] | Copy | None = None
+        self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Begin to import what a report needs; nothing happens where that has begun.
-
-        A copy of the process that trials' processes are copies of has imported it.
-        """
-        # Imported here: it brings psutil, and nobody needs it before.
-        from cluster.warm_copy import start_copy  # noqa: PLC0415
-
+        """Begin to import what a report needs; nothing happens where that has begun."""
         if self._child is None:
             words = (str(self._study), this_process())
-            self._child = start_copy(_MODULE, *words) or subprocess.Popen(  # noqa: S603 - our own module
+            self._child = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", _MODULE, *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -86,8 +73,7 @@ class ReportWriter:
         if self._child is None:
             return
         self._child.kill()
-        if isinstance(self._child, subprocess.Popen):
-            self._child.wait()
+        self._child.wait()
         for stream in (self._child.stdin, self._child.stdout):
             assert stream is not None
             stream.close()
@@ -126,22 +112,20 @@ def main(study: str, driver: str) -> None:
     warnings.simplefilter("ignore")
     # Ctrl-C is the driver's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    own_process()
     # Imported here: the driver, which imports this module too, leaves them to this process.
-    with uncollected():
-        from tune.report.files import Figures, draw_figures, load_templates, write_report  # noqa: PLC0415
-        from tune.report.importance import leave_out_forests  # noqa: PLC0415
-        from tune.report.progress import speak_for  # noqa: PLC0415
-        from tune.study.folder import StudyFolder  # noqa: PLC0415
-        from tune.study.optuna_state import load_study  # noqa: PLC0415
+    from tune.report.files import Figures, draw_figures, load_templates, write_report  # noqa: PLC0415
+    from tune.report.importance import leave_out_forests  # noqa: PLC0415
+    from tune.report.progress import speak_for  # noqa: PLC0415
+    from tune.study.folder import StudyFolder  # noqa: PLC0415
+    from tune.study.optuna_state import load_study  # noqa: PLC0415
 
-        speak_for(driver)
-        leave_out_forests()
-        load_templates()
-        for name in FIRST_USED:
-            # What is wrong with it shows where it is used.
-            with suppress(Exception):
-                import_module(name)
+    speak_for(driver)
+    leave_out_forests()
+    load_templates()
+    for name in FIRST_USED:
+        # What is wrong with it shows where it is used.
+        with suppress(Exception):
+            import_module(name)
     path = Path(study)
     figures: Figures | None = None
     for line in sys.stdin:

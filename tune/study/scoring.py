@@ -1,4 +1,4 @@
-"""Scores a trained model on the test split, in whatever process has torch."""
+"""Scores a trained model on the test split."""
 
 from __future__ import annotations
 
@@ -6,24 +6,6 @@ from pathlib import Path
 
 from cluster.storage import latest_checkpoint
 from dclf.training.reports import SplitReport
-from tune.study.training_files import at_hand, training_address
-
-
-def score_training(study: str, number: int, seed: int, shards: str) -> SplitReport:
-    """The best epoch's model of one training on the test split.
-
-    Args:
-        study: the study's folder, or the URI of it.
-        number: of the trial.
-        seed: of the training.
-        shards: the study's.
-
-    Raises:
-        Exception: as ``score_checkpoint``.
-        OSError: the store does not answer.
-    """
-    with at_hand(training_address(study, number, seed)) as place:
-        return score_checkpoint(last_checkpoint(place), shards)
 
 
 def last_checkpoint(place: Path) -> Path:

@@ -73,9 +73,6 @@ class Session:
 
     Attributes:
         changed: called when a trial has ended.
-        last_begun: called with the last trial, and when there is none to hand out; perhaps several times, as a trial
-            that lost its worker is handed out again.
-        all_ended: for whoever runs the trials to call when all of them have ended.
     """
 
     def __init__(
@@ -87,8 +84,6 @@ class Session:
         self.base: Config = folder.definition.base
         self.stop_reason: str | None = None
         self.changed: Callable[[], None] = _nothing
-        self.last_begun: Callable[[], None] = _nothing
-        self.all_ended: Callable[[], None] = _nothing
         self._study = study
         self.space = space
         self._recorder = recorder
@@ -125,14 +120,7 @@ class Session:
         """
         while (trial := self._next()) is not None and self._taken_over(trial):
             self.completed(trial.number)
-        if trial is None or self._is_last:
-            self.last_begun()
         return None if trial is None else self.ledger.trials[trial.number]
-
-    @property
-    def _is_last(self) -> bool:
-        """Whether the planned number of trials has been handed out."""
-        return not self._unfinished and 0 < self.settings.trials <= len(self.ledger.trials)
 
     def _next(self) -> TrialRecord | None:
         while self._unfinished:

@@ -1,12 +1,9 @@
 """The process that writes a report beside the driver."""
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from cluster.warm import Ready, WarmProcess
-from cluster.warm_copy import Copy
 from tests.tune.study.sessions import Driver, new_study
 from tune.report.files import write_report
 from tune.report.parts import ReportFiles
@@ -58,21 +55,6 @@ def test_the_report_is_the_one_that_the_driver_would_write(
     assert written == contents(own)
     assert all(path.is_file() for path in (files.html, *files.figures.values(), *files.pictures.values()))
     assert ("54.17" in files.markdown.read_text(encoding="utf-8")) == draw
-
-
-@pytest.mark.slow
-def test_a_copy_of_the_warm_process_writes_the_same(folder: StudyFolder, writer: ReportWriter) -> None:
-    with closing(WarmProcess(Ready(first=("pandas",), modules=("tune.report.files",), threads=1))) as warm:
-        warm.prepare(raylet=7)
-        writer.start()
-        assert isinstance(writer._child, Copy)
-        writer.draw()
-        # Ray is left, and the warm process with it, while the report is written.
-    files = writer.write()
-    assert files is not None
-    written = contents(files)
-    assert files == write_report(folder, load_study(folder))
-    assert written == contents(files)
 
 
 @pytest.mark.slow

@@ -100,28 +100,6 @@ def test_a_comparison_tells_mlflow_of_no_best(tmp_path: Path, test: str, *, choo
     assert "trials/complete" in told.metrics
 
 
-def test_the_last_trial_is_told_when_it_begins(tmp_path: Path) -> None:
-    driver = Driver(new_study(tmp_path, trials=3))
-    told: list[int] = []
-    driver.session.last_begun = lambda: told.append(len(driver.session.ledger.trials))
-    for known in ([], [], [3]):
-        trial = driver.session.next()
-        assert trial is not None
-        assert told == known
-        driver.run(trial)
-    assert driver.session.next() is None
-    assert told == [3, 3]
-
-
-def test_a_study_that_a_stop_rule_ends_tells_when_none_follows(tmp_path: Path) -> None:
-    driver = Driver(new_study(tmp_path, trials=9, stop_at=0.2))
-    told: list[int] = []
-    driver.session.last_begun = lambda: told.append(len(driver.ran))
-    driver.work()
-    assert driver.ran == [0]
-    assert told == [1]
-
-
 def test_a_trial_is_worth_the_mean_of_its_seeds(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=2, seeds=3)
     Driver(folder).work()
