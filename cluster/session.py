@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import ray
 from ray.exceptions import RayError
 
 from cluster.address import cluster_address
-from cluster.lean import lean_head
+from cluster.environment import environment
 from cluster.machine import machine_cpus
+from cluster.proxies import bypass_proxy_on_loopback
+from cluster.ray_token import local_token
 from cluster.resources import ClusterResources, cluster_resources
-from cluster.warm import Ready, warm_process
+from cluster.socket_folder import socket_settings
 
 POLL_SECONDS = 0.1
 """How often Ray Train's controller looks at its workers.
@@ -33,6 +34,13 @@ READ_SLOTS = 1
 KNOCK_SECONDS = 10.0
 
 _EVERYWHERE = {
+    # Ray Tune's own loggers, snapshots, table, Ctrl-C and warnings; studies have theirs.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "31536000",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": str(POLL_SECONDS),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -62,12 +70,12 @@ def ray_session(
     num_cpus: int | None = None,
     dashboard: bool = False,
     kept_bytes: int = 0,
-    ready: Ready | None = None,
 ) -> Iterator[ClusterResources]:
     """Be connected to Ray: to the cluster at ``address`` or RAY_ADDRESS, else to a local Ray that ends with the block.
 
     Where this process is connected already, that connection is used and left alone. What the user set in the
-    environment stays. A local Ray asks its clients for a token, as Ray does by default.
+    environment stays, with this machine's loopback added to its NO_PROXY where a proxy is set. A local Ray asks its
+    clients for a token, as Ray does by default.
 
     Args:
         address: of a cluster, as ``ray.init`` takes it; RAY_ADDRESS, then a local Ray where None.
@@ -75,32 +83,30 @@ def ray_session(
         num_cpus: CPU slots of a local Ray; one more than this machine's CPUs where None.
         kept_bytes: what will be kept in a local Ray's shared memory beside its streams.
         dashboard: start Ray's dashboard on loopback with a local Ray; costs two seconds and 300 MB.
-        ready: what the workers of a local Ray without dashboard are copies of.
 
     Yields:
         What the cluster has.
 
     Raises:
         ConnectionError: there is no cluster at the address.
+        SocketFolderError: no folder has room for the sockets of a local Ray.
     """
     target = cluster_address(address)
+    bypass_proxy_on_loopback()
     with ExitStack() as stack:
         stack.enter_context(environment(_EVERYWHERE if target else _EVERYWHERE | _LOCAL))
         if not verbose:
             stack.enter_context(_quiet_loggers())
         if not ray.is_initialized():
             stack.enter_context(_signal_handlers_kept())
-            warm = None
-            if ready is not None and not target and not dashboard:
-                warm = stack.enter_context(closing(warm_process(ready)))
+            if not target:
+                stack.enter_context(environment(local_token() | stack.enter_context(socket_settings())))
             stack.callback(ray.shutdown)
             if target:
                 _join(target, verbose=verbose)
             else:
                 slots = num_cpus or machine_cpus() + READ_SLOTS
-                lean = nullcontext() if dashboard else lean_head(logs=verbose, warm=warm)
-                with lean:
-                    _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose, dashboard=dashboard)
+                _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose, dashboard=dashboard)
         yield cluster_resources()
 
 
@@ -142,18 +148,6 @@ def _knock(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
-
-
-@contextmanager
-def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Set what the user has not set, for the length of the block."""
-    added = {key: value for key, value in settings.items() if key not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for key in added:
-            os.environ.pop(key, None)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from cluster.elastic import ElasticTorchTrainer
 from cluster.events import Sender
 from cluster.plan import CHECKPOINTS_KEPT, TrainingPlan, plan_training
 from cluster.resources import cluster_resources
-from cluster.signals import Terminated, sigterm_raises
+from cluster.signals import Terminated, termination_raises
 from cluster.storage import checked_storage
 from cluster.worker import work
 from dclf.config import Config
@@ -73,7 +73,7 @@ def train_on_ray(
         StorageError: checkpoints cannot be kept.
         TrainingError: workers were lost more often than ``train.max_failures``.
         KeyboardInterrupt: as usual; the workers have been ended.
-        Terminated: SIGTERM came; the workers have been ended.
+        Terminated: SIGTERM or SIGHUP came; the workers have been ended.
         Exception: what a worker raised, such as DataError, ShardError or NonFiniteLossError, as it was.
     """
     run = _Run(
@@ -85,7 +85,7 @@ def train_on_ray(
         score=list(score),
     )
     driver = Driver(Hooks(on_epoch or _ignore, on_restart or _ignore, on_workers or _ignore))
-    with sigterm_raises():
+    with termination_raises():
         result = driver.run(run.trainer)
     assert result.return_value is not None, "every worker returns its final report"
     return TrainingOutcome(

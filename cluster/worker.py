@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import ray.train
@@ -13,6 +11,7 @@ import torch
 from cluster.failures import portable
 from cluster.storage import load_checkpoint, read_state
 from cluster.stream import RaySource
+from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data.reader import read_shards
 from dclf.training.checkpoint import save
@@ -27,8 +26,8 @@ class RayReporter:
         if ray.train.get_context().get_world_rank() != 0:
             ray.train.report({})
             return
-        with tempfile.TemporaryDirectory(prefix="dclf-checkpoint-") as folder:
-            save(Path(folder), state)
+        with TemporaryFolder("checkpoint") as folder:
+            save(folder, state)
             ray.train.report(report.to_dict(), checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 

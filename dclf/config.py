@@ -8,15 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Real
 from typing import Any, Literal, get_args
 
 from dclf.data.dialogue import MODALITIES
+from dclf.data.whole_numbers import is_whole
+from dclf.labels import label_problems
 from dclf.models import SHIPPED
 from dclf.uris import secret_problem
 
 Modality = Literal["text", "audio", "visual"]
 Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
+JOINT: tuple[tuple[str, ...], ...] = (
+    ("model.name", "model.causal", "model.options"),
+    ("train.workers", "train.batch_size"),
+)
+"""Keys that ``Config.problems`` judges together; it judges every other key by itself.
+
+A search space is proved by this before it starts: a rule over several keys belongs here.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +175,8 @@ class TrackConfig:
         uri: MLflow tracking URI; empty takes MLFLOW_TRACKING_URI, then the local SQLite store in dclf-runs.
         experiment: MLflow experiment name.
         name: MLflow run name; empty for one made of dataset, model and ablation.
-        tags: further tags of the run.
+        tags: further tags of the run, under names of their own: seed, host, command, dclf.*, mlflow.*, version.* and
+            hardware.* are taken.
     """
 
     uri: str = ""
@@ -183,7 +195,8 @@ class Config:
         loss: the terms of the loss.
         train: how to optimise.
         track: where the run is recorded.
-        published: reference results, printed beside the measured ones; no hyperparameters.
+        published: reference results and the dataset they are of, printed beside the measured ones on those data
+            alone; no hyperparameters.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -198,7 +211,13 @@ class Config:
 
         Checks values only: whether the shards have the modalities is checked where the shards are opened.
         """
-        own = (_data_problems(self.data), _model_problems(self.model), _range_problems(self), _place_problems(self))
+        own = (
+            _data_problems(self.data),
+            _model_problems(self.model),
+            _range_problems(self),
+            _place_problems(self),
+            label_problems(self.track.experiment, self.track.name, self.track.tags),
+        )
         return [problem for problems in own for problem in problems]
 
     def to_dict(self) -> dict[str, Any]:
@@ -289,33 +308,56 @@ _NOT_NEGATIVE = (
     "loss.gamma_mc",
     "loss.unimodal_weight",
     "train.weight_decay",
-    "train.seed",
     "train.patience",
     "train.clip_norm",
 )
 _ABOVE_ZERO = ("loss.temperature", "train.lr")
+SEEDS = 2**63
+"""How many seeds there are: torch takes more, but no integer beyond is one in MLflow's and NumPy's hands."""
+
+
+def number_problems(settings: Any, section: str) -> Iterator[str]:
+    """Fields for a number that hold none, or for a whole number that hold another; a truth value is neither.
+
+    YAML and the command line see to this themselves; a notebook builds the dataclasses by hand.
+
+    Args:
+        settings: a dataclass.
+        section: stands before the field's name, with a dot.
+    """
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if one.type == "int" and not is_whole(value):
+            yield f"{section}{one.name}: must be a whole number, is {value!r}"
+        if one.type == "float" and (isinstance(value, bool) or not isinstance(value, Real)):
+            yield f"{section}{one.name}: must be a number, is {value!r}"
 
 
 def _range_problems(config: Config) -> Iterator[str]:
-    sections = config.to_dict()
+    wrong = [
+        problem for name in ("data", "loss", "train") for problem in number_problems(getattr(config, name), f"{name}.")
+    ]
+    yield from wrong
+    skipped = {problem.split(":")[0] for problem in wrong}
 
     def value(key: str) -> Any:
         section, name = key.split(".")
-        return sections[section][name]
+        return getattr(getattr(config, section), name)
 
     bounds: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
         (_AT_LEAST_ONE, "at least 1", lambda v: v >= 1),
         (_NOT_NEGATIVE, "0 or more", lambda v: 0 <= v < float("inf")),
         (_ABOVE_ZERO, "above 0 and finite", lambda v: 0 < v < float("inf")),
+        (("train.seed",), "0 or more and below 2^63", lambda v: 0 <= v < SEEDS),
     )
     for keys, must, holds in bounds:
         for key in keys:
-            if not holds(value(key)):
+            if key not in skipped and not holds(value(key)):
                 yield f"{key}: must be {must}, is {value(key)}"
     low, high = config.train.worker_range
-    if not 1 <= low <= high:
+    if not (is_whole(low) and is_whole(high) and 1 <= low <= high):
         yield f"train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is {config.train.workers}"
-    elif high > config.train.batch_size:
+    elif "train.batch_size" not in skipped and high > config.train.batch_size:
         yield f"train.workers: {high} workers need batches of at least {high} dialogues, train.batch_size is smaller"
-    if config.train.max_failures < -1:
+    if "train.max_failures" not in skipped and config.train.max_failures < -1:
         yield f"train.max_failures: must be -1 (no limit) or more, is {config.train.max_failures}"

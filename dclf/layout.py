@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ class Layout:
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device | str = "cpu") -> Layout:
         """The layout of dialogues with these lengths."""
-        return cls(tuple(int(n) for n in lengths), torch.device(device))
+        return cls(tuple(index(n) for n in lengths), torch.device(device))
 
     @property
     def dialogues(self) -> int:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dclf.data.whole_numbers import whole_numbers
 from dclf.random_bits import below, uniform_bits
 
 IntArray = NDArray[np.int64]
@@ -38,8 +39,8 @@ class EmotionIndex:
     """
 
     def __init__(self, labels: ArrayLike, lengths: ArrayLike) -> None:
-        self._labels = np.asarray(labels).astype(np.int64)
-        self._lengths = np.asarray(lengths).astype(np.int64)
+        self._labels = whole_numbers(labels, "label").astype(np.int64)
+        self._lengths = whole_numbers(lengths, "length").astype(np.int64)
         _check(self._labels, self._lengths)
         starts = np.cumsum(self._lengths) - self._lengths
         self._dialogue = np.repeat(np.arange(len(self._lengths)), self._lengths)
@@ -73,7 +74,7 @@ class EmotionIndex:
         """
         if window < 1:
             raise ValueError(f"window must be at least 1, is {window}")
-        anchors = np.asarray(positions).astype(np.int64)
+        anchors = whole_numbers(positions, "position").astype(np.int64)
         if anchors.size and not (anchors.min() >= 0 and anchors.max() < len(self._labels)):
             raise ValueError(
                 f"positions must lie in 0 .. {len(self._labels) - 1}, are {anchors.min()} .. {anchors.max()}"

@@ -11,6 +11,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from dclf.config import Config
+from dclf.labels import shown
 from tune.config_files import Entry, suggestion
 
 
@@ -37,8 +38,9 @@ def class_parser(kind: type[Any], section: str | None = None) -> ArgumentParser:
     return parser
 
 
-_NUMBERS = (bool, int, float)
+_PLAIN = (bool, int, float, str)
 """Types whose values need no conversion, as those of a search mostly are."""
+_WHOLE_LIMIT = 2**63
 
 
 @dataclass
@@ -72,7 +74,9 @@ class Checked:
             self._store(entry.key, entry.value)
         elif parent := self._mapping_of(entry.key):
             name = entry.key.removeprefix(f"{parent}.")
-            self._store(parent, {**self.values.get(parent, {}), name: from_text(entry.value)})
+            texts = get_args(self.types[parent])[-1] is str
+            value = entry.value if texts else from_text(entry.value)
+            self._store(parent, {**self.values.get(parent, {}), name: value})
         else:
             self.problems.append(f"{place}{entry.key}: unknown key{advice(entry.key, self.types)}")
 
@@ -85,12 +89,12 @@ class Checked:
         self.rejected.discard(key)
         try:
             self.values[key] = _convert(self.parser, key, self.types[key], value)
-        except ArgumentError:
-            self._reject(key, self.types[key], value)
+        except _MisfitError as error:
+            self._reject(key, str(error), value)
 
-    def _reject(self, key: str, kind: Any, value: Any) -> None:
+    def _reject(self, key: str, must: str, value: Any) -> None:
         self.rejected.add(key)
-        self.problems.append(f"{self._place(key)}{key}: must be {describe(kind)}, is {value!r}")
+        self.problems.append(f"{self._place(key)}{key}: must be {must}, is {shown(value)}")
 
     def check_options(self) -> None:
         """Check ``model.options`` against the base model's own Config; unknown names are left to Config.problems."""
@@ -108,8 +112,8 @@ class Checked:
         for option in [option for option in options if option in types]:
             try:
                 options[option] = _convert(parser, option, types[option], options[option])
-            except ArgumentError:
-                self._reject(f"model.options.{option}", types[option], options.pop(option))
+            except _MisfitError as error:
+                self._reject(f"model.options.{option}", str(error), options.pop(option))
 
     def nested(self) -> dict[str, Any]:
         """The values as ``Config.from_dict`` takes them."""
@@ -135,22 +139,54 @@ class Checked:
         return self.places.get(key, self.places.get(key.rpartition(".")[0], elsewhere))
 
 
+class _MisfitError(ValueError):
+    """A value cannot be a field's; the message says what must be."""
+
+
 def _convert(parser: ArgumentParser, key: str, kind: Any, value: Any) -> Any:
     """The value in the field's type.
 
     Raises:
-        ArgumentError: it has none.
+        _MisfitError: it has none, or is none that the libraries below can hold.
     """
-    if type(value) is kind and kind in _NUMBERS:
+    if value is None and type(None) in get_args(kind):
+        return None
+    converted = _plain(kind, value)
+    if converted is None:
+        converted = _parsed(parser, key, kind, value)
+    for part in converted if isinstance(converted, tuple) else (converted,):
+        if isinstance(part, int) and not -_WHOLE_LIMIT <= part < _WHOLE_LIMIT:
+            raise _MisfitError("a whole number of at most 64 bits")
+        if isinstance(part, str) and "\0" in part:
+            raise _MisfitError("text without NUL characters")
+    return converted
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    """The value where it needs no conversion; None where it may."""
+    if type(value) is kind and kind in _PLAIN:
         return value
+    return dict(value) if kind == dict[str, Any] and _is_plain(value) else None
+
+
+def _parsed(parser: ArgumentParser, key: str, kind: Any, value: Any) -> Any:
     if value is None:
-        if type(None) in get_args(kind):
-            return None
-        raise ArgumentError(None, "nothing was given")
-    value = _listed(kind, value)
+        raise _MisfitError(describe(kind))
+    nested = _listed(kind, value)
     for part in reversed(key.split(".")):
-        value = {part: value}
-    return parser.parse_object(value, defaults=False)[key]
+        nested = {part: nested}
+    try:
+        return parser.parse_object(nested, defaults=False)[key]
+    except ArgumentError:
+        texts = isinstance(value, Mapping) and get_args(kind)[-1:] == (str,)
+        raise _MisfitError("a mapping of keys to text, numbers in quotes" if texts else describe(kind)) from None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a mapping holds numbers under names; in text there may be YAML."""
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(item, bool | int | float) for name, item in value.items()
+    )
 
 
 def _listed(kind: Any, value: Any) -> Any:
@@ -166,7 +202,7 @@ def from_text(value: Any) -> Any:
     """Overrides inside a mapping have no declared type; text is read as YAML would."""
     try:
         return yaml.safe_load(value) if isinstance(value, str) else value
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # no YAML, a date that there is not, brackets without end
         return value
 
 

@@ -15,7 +15,10 @@ from typing import Any
 
 import yaml
 
+from dclf.labels import shown
+
 EXTENDS = "extends"
+_LONGEST_PLACE = 300
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -61,6 +64,22 @@ class Reading:
     problems: list[str] = field(default_factory=list)
 
 
+def is_file(place: str | Path) -> bool:
+    """Whether a file is there; a name that no file can have is none."""
+    try:
+        return Path(place).is_file()
+    except OSError:  # too long
+        return False
+
+
+def is_folder(place: str | Path) -> bool:
+    """Whether a folder is there."""
+    try:
+        return str(place) != "" and Path(place).is_dir()
+    except OSError:  # too long
+        return False
+
+
 def preset_names() -> tuple[str, ...]:
     """Names of the presets that ship with the package, sorted."""
     return tuple(sorted(Path(entry.name).stem for entry in files("dclf").joinpath("presets").iterdir()))
@@ -103,19 +122,38 @@ def _read(config: str | Path, asked_at: str, sections: frozenset[str], seen: tup
 
 def _find(config: str | Path, asked_at: str) -> tuple[str, str]:
     """The display name and text of a configuration file or preset."""
-    if Path(config).is_file():
-        return str(config), Path(config).read_text(encoding="utf-8")
+    if is_file(config):
+        return str(config), _text(Path(config), asked_at)
     presets = preset_names()
     if str(config) in presets:
         return f"preset {config}", files("dclf").joinpath("presets", f"{config}.yaml").read_text(encoding="utf-8")
-    hint = suggestion(str(config), presets)
-    raise ConfigError([f"{asked_at}: must be a YAML file or a preset ({', '.join(presets)}), is {str(config)!r}{hint}"])
+    hint = "" if is_folder(config) else suggestion(str(config), presets)
+    what = f"{'the folder ' if is_folder(config) else ''}{shown(str(config), _LONGEST_PLACE)}{hint}"
+    raise ConfigError([f"{asked_at}: must be a YAML file or a preset ({', '.join(presets)}), is {what}"])
+
+
+def _text(file: Path, asked_at: str) -> str:
+    """The text of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not in UTF-8.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"{asked_at}: {file} must be a file that can be read ({error.strerror})"]) from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"has the byte 0x{content[error.start]:02x}"
+        raise ConfigError([f"{file}:{line}: must be text in UTF-8, {found}; save the file as UTF-8"]) from None
 
 
 def _beside(base: Any, config: str | Path) -> Path | str:
     """A relative path in ``extends`` starts at the folder of the file that says so."""
     candidate = Path(config).parent / str(base)
-    return candidate if candidate.is_file() else str(base)
+    return candidate if is_file(candidate) else str(base)
 
 
 class _Document:
@@ -126,51 +164,71 @@ class _Document:
         self._first: dict[str, str] = {}
 
     def entries(self) -> list[Entry]:
-        loader = yaml.SafeLoader(self.text)
         try:
+            loader = yaml.SafeLoader(self.text)
             root = loader.get_single_node()
             return [] if root is None else list(self._sections(loader, root))
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
             raise ConfigError([f"{self.name}:{line}: must be YAML, {error.problem}"]) from error
-        except yaml.YAMLError as error:
-            raise ConfigError([f"{self.name}: must be YAML, {error}"]) from error
-        finally:
-            loader.dispose()
+        except yaml.reader.ReaderError as error:
+            line, character = self.text.count("\n", 0, error.position) + 1, f"U+{ord(self.text[error.position]):04X}"
+            raise ConfigError([f"{self.name}:{line}: must be YAML, which has no character {character}"]) from error
+        except RecursionError:
+            raise ConfigError([f"{self.name}: must be YAML that can be read, is nested too deeply"]) from None
 
     def _sections(self, loader: yaml.SafeLoader, root: yaml.Node) -> Iterator[Entry]:
         for section, node, where in self._pairs(loader, root, "", f"{self.name}:1"):
             if section not in self.sections:
-                yield self._entry(loader, section, node, where)
+                yield from self._entry(loader, section, node, where)
             elif node.tag != "tag:yaml.org,2002:null":
                 for key, value, at in self._pairs(loader, node, f"{section}.", where):
-                    yield self._entry(loader, key, value, at)
+                    yield from self._entry(loader, key, value, at)
 
-    def _entry(self, loader: yaml.SafeLoader, key: str, node: yaml.Node, where: str) -> Entry:
+    def _entry(self, loader: yaml.SafeLoader, key: str, node: yaml.Node, where: str) -> Iterator[Entry]:
         inner: dict[str, str] = {}
-        # Keys that YAML merges in (`<<`) have no place of their own, and may be overridden.
-        if isinstance(node, yaml.MappingNode) and not any(name.tag == _MERGE for name, _ in node.value):
+        if isinstance(node, yaml.MappingNode):
             pairs = self._pairs(loader, node, f"{key}.", where)
             inner = {name.removeprefix(f"{key}."): at for name, _, at in pairs}
-        return Entry(key, loader.construct_object(node, deep=True), where, inner)
+        try:
+            yield Entry(key, loader.construct_object(node, deep=True), where, inner)
+        except ValueError as error:  # a date that there is not, or thousands of digits
+            self.problems.append(
+                f"{where}: {key}: must be a value that YAML can read ({str(error)[:60]}); put text in quotes"
+            )
 
     def _pairs(
         self, loader: yaml.SafeLoader, node: yaml.Node, prefix: str, place: str
     ) -> Iterator[tuple[str, yaml.Node, str]]:
-        """Dotted key, value and place of each pair of a mapping; YAML itself lets the last of two equal keys win."""
+        """Dotted key, value and place of each pair of a mapping; YAML itself lets the last of two equal keys win.
+
+        What YAML merges in (``<<``) holds where the mapping has no such key; its place is where it is written.
+        """
         if not isinstance(node, yaml.MappingNode):
             what = f"{prefix.rstrip('.')}: " if prefix else ""
             self.problems.append(f"{place}: {what}must be a mapping of keys to values, is a {_kind(node)}")
             return
-        for key_node, value in node.value:
-            key = f"{prefix}{loader.construct_object(key_node, deep=True)}"
-            where = f"{self.name}:{key_node.start_mark.line + 1}"
+        own = [(name, value) for name, value in node.value if name.tag != _MERGE]
+        loader.flatten_mapping(node)
+        merged = [
+            (*self._named(loader, prefix, name), value) for name, value in node.value[: len(node.value) - len(own)]
+        ]
+        stands: set[str] = set()
+        for name, value in own:
+            key, where = self._named(loader, prefix, name)
+            stands.add(key)
             if key in self._first:
                 self.problems.append(f"{where}: {key}: must stand once, but stands at {self._first[key]} already")
             else:
                 self._first[key] = where
                 yield key, value, where
+        last = {key: (key, value, where) for key, where, value in merged if key not in stands}
+        yield from last.values()
+
+    def _named(self, loader: yaml.SafeLoader, prefix: str, node: yaml.Node) -> tuple[str, str]:
+        """The dotted key that a node is, and its place."""
+        return f"{prefix}{loader.construct_object(node, deep=True)}", f"{self.name}:{node.start_mark.line + 1}"
 
 
 def _kind(node: yaml.Node) -> str:

@@ -6,11 +6,41 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 def cache_folder() -> Path:
-    """Where whatever can be made or fetched again lies; not made here."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dclf"
+    """Where whatever can be made or fetched again lies; not made here.
+
+    Raises:
+        OSError: this user has no home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dclf"
+    except RuntimeError as error:  # a container's user id without a name, and no HOME
+        raise FileNotFoundError("there is no home folder; name a folder for caches with XDG_CACHE_HOME") from error
+
+
+def require_cache(folder: Path, purpose: str) -> None:
+    """Make a folder below the cache folder.
+
+    Args:
+        folder: may be there.
+        purpose: of the folder, for the message.
+
+    Raises:
+        OSError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "no permission to write"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise OSError(
+            f"XDG_CACHE_HOME: must name a folder that can be written to, for {purpose}, {folder} cannot ({reason}); it "
+            "is ~/.cache unless it is set"
+        )
 
 
 @contextmanager
@@ -22,3 +52,21 @@ def whole(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def output_problem(option: str, place: str | Path) -> str | None:
+    """What keeps files from being written to a folder, which is made where it is absent; None where nothing does.
+
+    Args:
+        option: with which the folder was given.
+        place: the folder.
+    """
+    if "://" in str(place):
+        return f"{option}: must be a folder on this machine, is {place}"
+    try:
+        Path(place).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=place):
+            return None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return f"{option}: must be a folder that can be made and written to, is {place} ({reason}); choose another"

@@ -105,6 +105,7 @@ def perturb(
     uri = resolve_tracking_uri(uri)
     record, predictor = trained_model(uri, run)
     names = RunName(id=record.run_id, name=record.name)
+    shards = shards or record.here(predictor.config.data.shards)
     test = perturb_model(predictor, names, settings, shards=shards, out=out, view=view)
     record_test(uri, record, test.report, test.files)
     return test

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
 
+from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet, read_shards
@@ -29,6 +28,8 @@ from dclf.training.source import Source
 
 SECONDS = 15.0
 """What the probe may take, about; reading and a first small part come on top."""
+OWN_METRICS = 3
+"""An epoch's duration, the best epoch so far and its WF1."""
 FIRST_BATCHES = 2
 
 
@@ -109,7 +110,7 @@ def _measure(config: Config, shards: ShardSet, dialogues: int) -> _Part:
         share=share,
         memory_bytes=_most_memory(),
         checkpoint_bytes=_checkpoint_bytes(run),
-        metrics_per_epoch=len(last.losses) + len(last.validation) + len(last.peeked) + 1,
+        metrics_per_epoch=len(last.losses) + len(last.validation) + len(last.peeked) + OWN_METRICS,
     )
     return _Part(found, limits["train"], time.perf_counter() - begun)
 
@@ -144,9 +145,9 @@ def _share(shards: ShardSet, limits: dict[str, int]) -> float:
 
 
 def _checkpoint_bytes(run: TrainingRun) -> int:
-    with TemporaryDirectory(prefix="dclf-probe-") as folder:
-        save(Path(folder), run.state())
-        return (Path(folder) / STATE_FILE).stat().st_size
+    with TemporaryFolder("probe") as folder:
+        save(folder, run.state())
+        return (folder / STATE_FILE).stat().st_size
 
 
 def _most_memory() -> int:

@@ -20,6 +20,7 @@ from tune.report.saved import save_text
 from tune.study.evaluations import evaluated
 from tune.study.folder import StudyFolder
 from tune.study.view import NoStudyView, StudyView
+from tune.tracking.manners import mlflow_settings
 
 if TYPE_CHECKING:
     from tune.report.reproduction import ReproductionFiles
@@ -30,6 +31,7 @@ RECORDED = "recorded.txt"
 """In the page's folder: hash of the page that its run in MLflow has."""
 
 
+@mlflow_settings()
 def reproduce(
     plan: ReproductionPlan,
     *,

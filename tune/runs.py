@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from cluster.address import cluster_address
@@ -20,17 +19,20 @@ from cluster.machine import machine_cpus
 from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
 from cluster.session import ray_session
 from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint, lost_storage_named
+from cluster.temporary import TemporaryFolder
 from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
+from dclf.data.storage import absolute, is_remote
 from dclf.inference import predictor_of, save_model
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from tune.settings import ConfigError
 from tune.tracking.find import RunRecord, find_run
+from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
-from tune.tracking.store import Store, TrackingError, connect, resolve_tracking_uri
+from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
 from tune.view import TEST_IS_WATCHED, NoView, View
 
 
@@ -53,6 +55,7 @@ class TrainedRun:
     tracking_uri: str
 
 
+@mlflow_settings()
 def train(
     config: Config,
     *,
@@ -82,8 +85,9 @@ def train(
     uri = resolve_tracking_uri(config.track.uri)
     record = None if resume is None else _resumable(uri, resume)
     if record is not None:
-        config = Config.from_dict(record.config)
-    if problems := config.problems():
+        # It was checked when the run began; a rule that came later must not keep it from going on.
+        config = _with_storage(Config.from_dict(record.config), record)
+    elif problems := config.problems():
         raise ConfigError(problems)
     shards = read_shards(config.data.shards)
     check_shards(shards, config.data.modalities)
@@ -113,7 +117,7 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
     """
     record = find_run(resolve_tracking_uri(uri), run)
     predictor = predictor_of(load_checkpoint(checkpoint_of(record)))
-    return score_predictor(predictor, read_shards(shards or predictor.config.data.shards), split)
+    return score_predictor(predictor, read_shards(shards or record.here(predictor.config.data.shards)), split)
 
 
 def checkpoint_of(record: RunRecord) -> str:
@@ -173,9 +177,9 @@ class _Tracked:
             )
 
     def _finish(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
-        with TemporaryDirectory(prefix="dclf-model-") as folder:
-            save_model(Path(folder), load_checkpoint(outcome.checkpoint))
-            tracker.finish(outcome.final, Path(folder))
+        with TemporaryFolder("model") as folder:
+            save_model(folder, load_checkpoint(outcome.checkpoint))
+            tracker.finish(outcome.final, folder)
         self.view.finished(outcome.final)
 
 
@@ -203,6 +207,14 @@ def _resumable(uri: str, ref: str) -> RunRecord:
     return record
 
 
+def _with_storage(config: Config, record: RunRecord) -> Config:
+    """With the storage where the run's checkpoints are: its configuration may name it from another folder."""
+    storage = record.checkpoint.rpartition("/")[0]
+    return (
+        replace(config, train=replace(config.train, storage=storage)) if storage and not is_remote(storage) else config
+    )
+
+
 def _run_folder(config: Config, run_id: str) -> str:
     return f"{config.train.storage.rstrip('/')}/{run_id}"
 
@@ -210,4 +222,4 @@ def _run_folder(config: Config, run_id: str) -> str:
 def _spool_folder(config: Config) -> Path:
     """A local folder for what MLflow could not take, beside local checkpoints."""
     storage = config.train.storage
-    return Path("dclf-runs" if "://" in storage else storage).absolute().parent / "unsent"
+    return Path(RUNS_FOLDER if is_remote(storage) else absolute(storage)).absolute().parent / "unsent"

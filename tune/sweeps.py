@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.importing import uncollected
 from cluster.machine import machine_cpus
 from cluster.model_plan import ActorSettings
 from cluster.resources import ClusterResources
@@ -26,16 +25,15 @@ from cluster.session import ray_session, reaches_cluster
 from cluster.shares import shared_bytes
 from cluster.storage import checked_storage
 from cluster.trial_plan import TrialPlan, local_cpus_for_trials, local_trial_resources, plan_trials
-from cluster.warm import Ready, end_begun
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute
 from dclf.training.preflight import check_shards
 from tune.report.best import best_config, best_yaml
+from tune.report.comparison.variants import is_comparison
 from tune.report.facts import best_note
-from tune.report.parts import ReportFiles
 from tune.report.ranking import best_trial
-from tune.search.checks import sweep_problems
+from tune.search.checks import objective_problems, sweep_problems, sweep_space, trained_modalities
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.settings import SweepSettings
@@ -49,19 +47,20 @@ from tune.study.ledger import TrialRecord
 from tune.study.mend import mend
 from tune.study.optuna_state import create_study, load_study, open_study, reconcile
 from tune.study.places import StudyError, require_new, study_exists
-from tune.study.preparation import Preparation
 from tune.study.recorder import StudyRecorder
-from tune.study.sealed import score_sealed, scored_by_trials
+from tune.study.sealed import score_sealed
 from tune.study.session import Session
 from tune.study.view import NoStudyView, StudyView
 from tune.study.warm_start import warm_start, warm_start_problems
-from tune.study.warming import ready_for_trials
+from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import clean
 from tune.tracking.store import Store, connect, resolve_tracking_uri
 from tune.view import TEST_IS_WATCHED
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tune.report.files import ReportFiles
 
 _PACKAGES = ("dclf", "torch", "ray", "optuna", "mlflow")
 
@@ -115,6 +114,7 @@ class Study:
         return dict(study_drawings(self.folder, load_study(self.folder)).figures)
 
 
+@mlflow_settings()
 def sweep(
     config: Config,
     settings: SweepSettings,
@@ -151,7 +151,7 @@ def sweep(
         raise ConfigError(problems)
     # Trials run in other folders than this process.
     config = replace(config, data=replace(config.data, shards=absolute(config.data.shards)))
-    card = _card(config)
+    card = _card(config, settings, sweep_space(settings, config))
     definition = _definition(config, settings, name, card, kind)
     definition = replace(definition, **(described or {}))
     require_new(settings.storage, definition.name)
@@ -160,6 +160,7 @@ def sweep(
     return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
 
+@mlflow_settings()
 def resume(
     name: str,
     *,
@@ -193,7 +194,7 @@ def resume(
     if changed and (problems := sweep_problems(settings, folder.definition.base)):
         raise ConfigError(problems)
     config = folder.definition.base
-    card = _card(config)
+    card = _card(config, settings, Space.of(folder.definition.space, config))
     if card["sha256"] != folder.definition.shards_sha256:
         raise StudyError(
             f"study {name!r} began on other shards than {config.data.shards} holds now; bring the first ones back or "
@@ -214,8 +215,8 @@ class _Work:
         self.view = view
         self.shards = read_shards(config.data.shards)
         self._kept_at_most = settings.cache_mb << 20
+        self._own_ray = False
         self._bytes = shared_bytes(self.shards, self.shards.info.modalities, config.train.epoch_splits)
-        self._ready: Ready | None = None
 
     def on_ray(
         self,
@@ -226,20 +227,15 @@ class _Work:
         address: str | None,
     ) -> Study:
         """Join Ray, plan, and only then create the study's folder, so that a refused one leaves nothing."""
-        joins = reaches_cluster(address)
-        if not joins:
-            self._ready = self._processes(
-                plan_trials(self.config, self.settings, local_trial_resources(self.config, self.settings))
-            )
-        if self._ready is None:
-            end_begun()
+        self._own_ray = not reaches_cluster(address)
+        if self._own_ray:
+            plan_trials(self.config, self.settings, local_trial_resources(self.config, self.settings))
         # Ray imports it while it starts, and Ray Data uses it: two threads in a circle of imports find its modules half
         # made.
         import_module("ray.dag")
-        with ThreadPoolExecutor(max_workers=2) as pool, ExitStack() as importing:
-            importing.enter_context(uncollected())
+        with ThreadPoolExecutor(max_workers=2) as pool:
             # A fresh SQLite file takes two seconds, and so does starting Ray; a cluster first says whether it has room.
-            store = None if joins else pool.submit(self._connect)
+            store = pool.submit(self._connect) if self._own_ray else None
             pool.submit(import_module, "tune.study.trials")
             with ExitStack() as joined:
                 plan = plan_trials(
@@ -247,7 +243,6 @@ class _Work:
                 )
                 store = store or pool.submit(self._connect)
                 opened = store.result()
-                importing.close()
                 found = folder()
                 with found.locked(self.view.note):
                     if changed:
@@ -263,17 +258,7 @@ class _Work:
             verbose=verbose,
             num_cpus=local_cpus_for_trials(self.config, self.settings, machine_cpus()),
             kept_bytes=min(self._kept_at_most, self._bytes),
-            ready=self._ready,
         )
-
-    def _processes(self, plan: TrialPlan) -> Ready | None:
-        """What the trials' processes are copies of.
-
-        Trials on Ray Train have other processes, and data that do not fit are read by further ones.
-        """
-        if plan.workers_per_trial or self._bytes > self._kept_at_most:
-            return None
-        return ready_for_trials(self.config.train.cpus_per_worker)
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store, leave_ray: Callable[[], None]) -> Study:
         space = Space.of(folder.definition.space, self.config)
@@ -294,10 +279,8 @@ class _Work:
                 self.view.note(TEST_IS_WATCHED)
             recorder.file("plan.txt", "\n".join(plan.describe()) + "\n")
             session = Session(folder, study, space, recorder, self.view)
-            here = not scored_by_trials(self.settings, plan.workers_per_trial)
-            with closing(Preparation(folder, scores=here)) as preparation:
-                interrupted = self._trials(folder, plan, session, recorder, preparation)
-                report = None if interrupted else self._conclude(session, recorder, preparation, leave_ray)
+            interrupted = self._trials(folder, plan, session, recorder)
+            report = None if interrupted else self._conclude(session, recorder, leave_ray)
         except BaseException as error:
             recorder.close(*_ending(error))
             raise
@@ -309,38 +292,29 @@ class _Work:
         return Study(folder=folder, run_id=run_id, tracking_uri=store.name, report=report)
 
     def _trials(
-        self,
-        folder: StudyFolder,
-        plan: TrialPlan,
-        session: Session,
-        recorder: StudyRecorder,
-        preparation: Preparation,
+        self, folder: StudyFolder, plan: TrialPlan, session: Session, recorder: StudyRecorder
     ) -> BaseException | None:
         from tune.study.trials import run_trials  # noqa: PLC0415 - imported while Ray starts
 
         illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
         session.changed = illustrator.poke
-        session.last_begun = preparation.begin
-        session.all_ended = preparation.ended
         try:
-            return run_trials(session, self.config, self.shards, plan, self.view, plain=self._ready is not None)
+            return run_trials(session, self.config, self.shards, plan, self.view, own_ray=self._own_ray)
         finally:
             illustrator.close()
 
-    def _conclude(
-        self, session: Session, recorder: StudyRecorder, preparation: Preparation, leave_ray: Callable[[], None]
-    ) -> Path:
+    def _conclude(self, session: Session, recorder: StudyRecorder, leave_ray: Callable[[], None]) -> Path:
         """Score on test once, measure what else was asked for, and write the report, for which Ray need not wait."""
         folder = session.folder
-        preparation.ended()
         if best_trial(folder) is not None:
             score_sealed(session, self.view.note)
+            session.concluded()
             evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)), self.view.note)
-            recorder.file("best.yaml", best_yaml(folder))
+            if not is_comparison(folder.definition):
+                recorder.file("best.yaml", best_yaml(folder))
             recorder.describe(best_note(folder))
-        # The figures are being drawn meanwhile.
         leave_ray()
-        files = preparation.report() or _write_report(folder)
+        files = _write_report(folder)
         recorder.artifact(files.html)
         sent = {"tables": [*files.tables.values()], "figures": [*files.figures.values(), *files.pictures.values()]}
         for folder_name, made in sent.items():
@@ -350,7 +324,7 @@ class _Work:
 
 
 def _write_report(folder: StudyFolder) -> ReportFiles:
-    # Imported here: the process beside this one has it, in most cases.
+    # Imported here: matplotlib is slow to import, and nobody needs it before.
     from tune.report.files import write_report  # noqa: PLC0415
 
     return write_report(folder, load_study(folder))
@@ -385,9 +359,11 @@ def _free_name(storage: str, stem: str) -> str:
     )
 
 
-def _card(config: Config) -> dict[str, Any]:
+def _card(config: Config, settings: SweepSettings, space: Space) -> dict[str, Any]:
     shards = read_shards(config.data.shards)
-    check_shards(shards, config.data.modalities)
+    check_shards(shards, trained_modalities(space, config))
+    if problems := objective_problems(settings, shards.info.class_names):
+        raise ConfigError(problems)
     return feature_card(config.data.shards).to_dict()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from cluster.temporary import TemporaryFolder
 from dclf.inference import Predictor, load_model, predictor_of
 from tune.tracking.find import RunRecord, find_run
 from tune.tracking.manners import manners
@@ -35,7 +35,7 @@ def trained_model(uri: str, ref: str) -> tuple[RunRecord, Predictor]:
 
 def _logged_model(uri: str, record: RunRecord) -> Predictor | None:
     client = open_client(uri)
-    with TemporaryDirectory(prefix="dclf-model-") as folder:
+    with TemporaryFolder("model") as folder:
         with explained(uri), manners() as mlflow:
             outputs = client.get_run(record.run_id).outputs
             if not outputs or not outputs.model_outputs:
@@ -43,7 +43,7 @@ def _logged_model(uri: str, record: RunRecord) -> Predictor | None:
             # By its place, as models:/ID would be looked for in MLflow's global store.
             model = client.get_logged_model(outputs.model_outputs[-1].model_id)
             place = f"{model.artifact_location}/artifacts/{ARTIFACT}"
-            found = mlflow.artifacts.download_artifacts(artifact_uri=place, dst_path=folder, tracking_uri=uri)
+            found = mlflow.artifacts.download_artifacts(artifact_uri=place, dst_path=str(folder), tracking_uri=uri)
         return load_model(Path(found))
 
 

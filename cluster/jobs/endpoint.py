@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from cluster.local.endpoints import fetch_json
 from cluster.local.state import FOLDER, load_cluster
+from cluster.proxies import without_proxy
+from cluster.ray_token import TOKEN, TOKEN_PATH, home_token
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
-_TOKEN_FILE = Path(".ray") / "auth_token"
-"""Below the home folder: where Ray itself keeps the token."""
 
 
 class JobError(OSError):
@@ -107,16 +107,14 @@ def _checked(url: str) -> str:
 
 def _own_token() -> str:
     """As Ray looks for it."""
-    if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
+    if token := os.environ.get(TOKEN, "").strip():
         return token
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    path = Path(named).expanduser() if named else Path.home() / _TOKEN_FILE
+    if not (path := os.environ.get(TOKEN_PATH)):
+        return home_token()
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        if not named:
-            return ""
-        raise JobError(f"RAY_AUTH_TOKEN_PATH: must name a file with the token, {path} is absent") from error
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise JobError(f"{TOKEN_PATH}: must name a file with the token, cannot read {path} ({error})") from error
 
 
 @contextmanager
@@ -125,9 +123,7 @@ def as_address(endpoint: Endpoint) -> Iterator[None]:
 
     The endpoint is reached past any proxy, as ``Endpoint.get`` does.
     """
-    host = urlsplit(endpoint.url).hostname or ""
-    direct = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), host]))
-    own = {"RAY_API_SERVER_ADDRESS": endpoint.url, "NO_PROXY": direct, "no_proxy": direct}
+    own = {"RAY_API_SERVER_ADDRESS": endpoint.url, **without_proxy(urlsplit(endpoint.url).hostname or "")}
     before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)
     try:

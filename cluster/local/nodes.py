@@ -81,6 +81,6 @@ def _command(cluster: LocalCluster, name: str, *own: object) -> list[str]:
     module = "cluster.local.ray_node" if cluster.host == LOOPBACK else "ray.scripts.scripts"
     common = ["--node-name", name, "--node-ip-address", cluster.host, "--num-cpus", cluster.cpus]
     common += ["--dashboard-agent-listen-port", free_port(cluster.host)]
-    limits = ["--object-store-memory", OBJECT_STORE_BYTES, "--temp-dir", cluster.sockets, "--disable-usage-stats"]
+    limits = ["--object-store-memory", OBJECT_STORE_BYTES, "--temp-dir", cluster.ray_folder, "--disable-usage-stats"]
     words = [sys.executable, "-P", "-m", module, "start", "--block", *own, *common, *limits]
     return [str(word) for word in words]

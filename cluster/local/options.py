@@ -15,7 +15,7 @@ import pyarrow as pa
 from cluster.local.state import LOOPBACK, ClusterError
 from cluster.storage import prove_writable
 from dclf.data.storage import Folder, is_remote, trouble_with
-from dclf.uris import secret_problem, without_secret
+from dclf.uris import secret_problem, sqlite_path, without_secret
 
 PORTS = {"ray_port": 6379, "dashboard_port": 8265, "mlflow_port": 5000}
 """Where the servers listen by default, and from where on a free port is looked for."""
@@ -183,6 +183,10 @@ def _backend_problems(url: str) -> list[str]:
     scheme = url.partition("://")[0]
     if "://" not in url or scheme in ("file", "http", "https"):
         return ["--mlflow-backend: must be the URL of a database, as sqlite:///FILE or postgresql://USER@HOST/NAME"]
+    try:
+        sqlite_path(url)
+    except ValueError as error:
+        return [f"--mlflow-backend: {error}"]
     driver = DRIVERS.get(scheme.partition("+")[0])
     if driver and scheme in DRIVERS and find_spec(driver) is None:
         return [f"--mlflow-backend: {scheme} needs the package {driver}; pip install 'dclf[postgres]'"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +20,7 @@ from cluster.local.processes import ended, marked, start, tail
 from cluster.local.state import FOLDER, TOKEN, ClusterError, LocalCluster, load_cluster, save_cluster, write_private
 from cluster.local.stop import clear
 from cluster.local.tracking_server import SERVER, ensure_user, is_healthy, server_command, server_environment
+from cluster.socket_folder import make_socket_folder
 
 START_LIMIT_S = 180.0
 """How long nodes and server may take; 20 to 45 s on two cores."""
@@ -78,7 +77,7 @@ def _start(options: Options, folder: Path, tell: Tell) -> LocalCluster:
         mark=secrets.token_hex(16),
         host=options.host,
         cpus=options.cpus,
-        sockets=_socket_folder(),
+        sockets=make_socket_folder(),
         versions=_versions(),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         ray_port=ports["ray_port"],
@@ -171,12 +170,6 @@ class _Starting:
 
     def _all_tails(self) -> str:
         return "\n".join(f"{name}: {self._tail(name)}" for name in self._pids)
-
-
-def _socket_folder() -> str:
-    """A private folder whose path leaves room for Ray's sockets, whose paths may have 107 characters."""
-    short = "/tmp"  # noqa: S108 - mkdtemp makes a folder that is this user's alone
-    return tempfile.mkdtemp(prefix="dclf-", dir=short if os.access(short, os.W_OK) else None)
 
 
 def _versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.local.processes import Identity
+from cluster.proxies import without_proxy
 
 FOLDER = Path("dclf-runs") / "cluster"
 """Where a local cluster keeps its state, logs, runs and artifacts unless told otherwise."""
@@ -53,7 +54,7 @@ class LocalCluster:
         dashboard_port: of the dashboard with the Jobs API.
         mlflow_port: of the MLflow server.
         cpus: CPU slots of each node.
-        sockets: folder of Ray's sockets and logs, on a short path.
+        sockets: private folder on a short path, in which Ray's folder with its sockets and logs lies.
         versions: of dclf, python, ray and mlflow.
         members: nodes and server, in the order of their start.
         complete: False while it is being started.
@@ -89,6 +90,11 @@ class LocalCluster:
         return f"http://{self.host}:{self.mlflow_port}"
 
     @property
+    def ray_folder(self) -> Path:
+        """Ray's own folder, for its sockets, logs and spilled data."""
+        return Path(self.sockets) / "ray"
+
+    @property
     def token(self) -> str:
         """Ray's token; ClusterError where its file is gone."""
         return self._secret(TOKEN)
@@ -108,7 +114,8 @@ class LocalCluster:
         """What a process needs in its environment to be let in, by Ray, the Jobs API and MLflow.
 
         It holds secrets: hand it to a process, never to a command line, a log or Ray's ``runtime_env``. Processes of
-        the cluster, so every job, have it already. Ray reads it when it is imported, so it must be set before.
+        the cluster, so every job, have it already. Ray reads it when it is imported, so it must be set before. Of
+        this process's environment it holds NO_PROXY, with the cluster's host added.
         """
         ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         mlflow = {
@@ -116,7 +123,7 @@ class LocalCluster:
             "MLFLOW_TRACKING_USERNAME": ADMIN,
             "MLFLOW_TRACKING_PASSWORD": self.mlflow_password,
         }
-        return {**(LOOPBACK_ONLY if self.host == LOOPBACK else {}), **ray, **mlflow}
+        return {**(LOOPBACK_ONLY if self.host == LOOPBACK else {}), **ray, **mlflow, **without_proxy(self.host)}
 
     def with_member(self, name: str, pid: int) -> LocalCluster:
         """The cluster with one more process; ProcessLookupError where that has ended."""

@@ -45,7 +45,7 @@ def clear(cluster: LocalCluster) -> None:
 
 
 def _keep_logs(cluster: LocalCluster) -> None:
-    written = Path(cluster.sockets) / "session_latest" / "logs"
+    written = cluster.ray_folder / "session_latest" / "logs"
     if written.is_dir():
         kept = cluster.folder / RAY_LOGS
         shutil.rmtree(kept, ignore_errors=True)

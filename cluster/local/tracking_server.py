@@ -15,6 +15,8 @@ from cluster.local.endpoints import answers, fetch_json, refuses_strangers
 from cluster.local.options import Options, backend_uri
 from cluster.local.processes import MARK
 from cluster.local.state import ADMIN, LOOPBACK, PASSWORD, LocalCluster, write_private
+from cluster.proxies import without_proxy
+from dclf.uris import file_uri, sqlite_uri
 
 USERS = "mlflow-users.db"
 SETTINGS = "mlflow-auth.ini"
@@ -40,7 +42,7 @@ def ensure_user(folder: Path) -> None:
     lines = [
         "[mlflow]",
         "default_permission = NO_PERMISSIONS",
-        f"database_uri = sqlite:///{_escaped(users)}",
+        f"database_uri = {_escaped(sqlite_uri(users))}",
         f"admin_username = {ADMIN}",
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
         f"auth_cache_ttl_seconds = {_REMEMBERED_S}",
@@ -51,6 +53,8 @@ def ensure_user(folder: Path) -> None:
 def server_command(cluster: LocalCluster, options: Options) -> list[str]:
     """Serve runs and artifacts. The database's URL comes by the environment, as it may hold a password."""
     place = options.artifacts or str(cluster.folder / "artifacts")
+    if "://" not in place:  # MLflow would resolve %41 in a path as it does in a URI
+        place = file_uri(Path(place))
     listen = ["--host", cluster.host, "--port", str(cluster.mlflow_port), "--workers", "1"]
     if cluster.host != LOOPBACK:
         listen += ["--allowed-hosts", f"{cluster.host}:*,localhost:*,{LOOPBACK}:*"]
@@ -63,7 +67,7 @@ def server_environment(cluster: LocalCluster, options: Options) -> dict[str, str
     inherited = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
     own = {
         MARK: cluster.mark,
-        "MLFLOW_BACKEND_STORE_URI": backend_uri(options.mlflow_backend) or f"sqlite:///{cluster.folder / 'mlflow.db'}",
+        "MLFLOW_BACKEND_STORE_URI": backend_uri(options.mlflow_backend) or sqlite_uri(cluster.folder / "mlflow.db"),
         "MLFLOW_AUTH_CONFIG_PATH": str(cluster.folder / SETTINGS),
         "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN,
         "MLFLOW_AUTH_ADMIN_PASSWORD": cluster.mlflow_password,
@@ -72,7 +76,7 @@ def server_environment(cluster: LocalCluster, options: Options) -> dict[str, str
         "PYTHONSAFEPATH": "1",  # no folder of the user's is taken for one of its modules
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    return {**inherited, **own}
+    return {**inherited, **without_proxy(cluster.host), **own}
 
 
 def is_healthy(cluster: LocalCluster) -> bool:
@@ -86,6 +90,6 @@ def is_healthy(cluster: LocalCluster) -> bool:
     return True
 
 
-def _escaped(path: Path) -> str:
+def _escaped(uri: str) -> str:
     """As an INI file wants it."""
-    return str(path).replace("%", "%%")
+    return uri.replace("%", "%%")

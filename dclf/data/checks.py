@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.index import DialogueIndex
+from dclf.data.whole_numbers import is_whole, not_whole, places
 
-NAMED = 5
-"""How many utterance numbers a message names."""
 _REPAIR = "correct the source or drop the dialogue"
 
 
@@ -22,10 +21,20 @@ def validate_dialogue(dialogue: Dialogue, info: DatasetInfo) -> list[str]:
     return [f"{name}: {problem}" for problem in _problems(dialogue, info)]
 
 
+def info_problems(info: DatasetInfo) -> list[str]:
+    """What is wrong with the dataset facts themselves: counts and widths that are none."""
+    counts = {"speaker_count": info.speaker_count, **{f"the width of {m}": width for m, width in info.widths.items()}}
+    return [
+        f"{what} must be a whole number of 1 or more, is {count!r}; correct the DatasetInfo"
+        for what, count in counts.items()
+        if not is_whole(count) or count < 1
+    ]
+
+
 def zero_rows(dialogue: Dialogue) -> list[str]:
     """Warnings for feature rows that are all zero: a sign of a failed extraction."""
     return [
-        f"dialogue {dialogue.dialogue_id!r}: {modality} features are all zero at {_places(rows)}; models stay finite "
+        f"dialogue {dialogue.dialogue_id!r}: {modality} features are all zero at {places(rows)}; models stay finite "
         "on such rows, but the feature extraction probably failed there: extract them again or leave the modality out"
         for modality, matrix in dialogue.features.items()
         if (rows := np.flatnonzero(~np.any(np.asarray(matrix), axis=1))).size
@@ -83,16 +92,22 @@ def _problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
 def _index_problems(what: str, values: Any, count: int, limit: int, source: str) -> Iterator[str]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        yield f"{what}s must be one row of integers, are {array.dtype} of shape {list(array.shape)}"
+        yield f"{what}s must be one row of integers, are {array.dtype} of shape {list(array.shape)}{_first(array)}"
         return
     if len(array) != count:
         yield f"has {len(array)} {what}s for {count} labels; there must be one for every utterance: {_REPAIR}"
     wrong = np.flatnonzero((array < 0) | (array >= limit))
     if wrong.size:
         yield (
-            f"{what} {int(array[wrong[0]])} at {_places(wrong)} is out of range 0..{limit - 1}; "
+            f"{what} {int(array[wrong[0]])} at {places(wrong)} is out of range 0..{limit - 1}; "
             f"correct the {what} or the dataset's {source}"
         )
+
+
+def _first(array: NDArray[Any]) -> str:
+    """What is no whole number and where, as far as that is what is wrong."""
+    wrong = not_whole(array) if array.ndim == 1 else np.zeros(0, dtype=np.intp)
+    return f": {array[wrong[0]]} at {places(wrong)} is no whole number" if wrong.size else ""
 
 
 def _modality_problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
@@ -120,7 +135,7 @@ def _matrix_problems(modality: str, features: Any, count: int, width: int) -> It
         yield f"{modality} features are {matrix.shape[1]} wide, the dataset declares {width}; {_REPAIR}"
     wrong = np.flatnonzero(~_finite_rows(matrix))
     if wrong.size:
-        yield f"{modality} features hold NaN or infinity at {_places(wrong)}; extract them again or drop the dialogue"
+        yield f"{modality} features hold NaN or infinity at {places(wrong)}; extract them again or drop the dialogue"
 
 
 def _finite_rows(matrix: NDArray[Any]) -> NDArray[np.bool_]:
@@ -129,10 +144,3 @@ def _finite_rows(matrix: NDArray[Any]) -> NDArray[np.bool_]:
         finite = np.isfinite(matrix.astype(np.float32, copy=False))
     rows: NDArray[np.bool_] = np.all(finite, axis=1)
     return rows
-
-
-def _places(rows: NDArray[np.intp]) -> str:
-    named = ", ".join(str(int(row)) for row in rows[:NAMED])
-    if len(rows) == 1:
-        return f"utterance {named}"
-    return f"utterances {named}" + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")

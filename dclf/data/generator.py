@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.planted import ANSWER, KEEP, TAKE, Course, plan_course
 from dclf.data.presets import Preset, preset_named
+from dclf.data.whole_numbers import whole_number
 
 CARRIES = {"text": 0.60, "audio": 0.45, "visual": 0.30}
 """Share of utterances whose modality shows the emotion."""
@@ -54,7 +55,7 @@ def generate(preset: str, dialogues: int | None = None, seed: int = 0) -> tuple[
         The dataset facts, under the name ``generated-<preset>``, and the dialogues as a stream.
     """
     shape = preset_named(preset)
-    if seed < 0:
+    if whole_number(seed, "seed") < 0:
         raise ValueError(f"seed must be 0 or more, is {seed}")
     counts = shape.split_counts(dialogues)
     info = DatasetInfo(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dclf.data.errors import ShardError
 from dclf.data.manifest import INDEX, REMEDY
+from dclf.data.schema import index_schema, refuse_other_types
 from dclf.data.storage import Folder
 
 
@@ -62,6 +63,9 @@ def read_index(folder: Folder, split: str | None = None) -> DialogueIndex:
     """The index of one split, or of the whole set; ShardError where the sidecar cannot be read."""
     try:
         table = pa.ipc.open_file(folder.open_source(INDEX, whole=True)).read_all()
+        refuse_other_types(table.schema, index_schema().names, index_schema())
+    except (KeyError, ShardError) as error:
+        raise ShardError(f"{folder.shown}/{INDEX}: {error.args[0]}; {REMEDY}") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(f"{folder.shown}/{INDEX} cannot be read ({error}); {REMEDY}") from error
     if split is not None:

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import Literal, get_args
 
 from dclf.data.dialogue import SPLITS
+from dclf.data.whole_numbers import whole_number
 
 PresetName = Literal["iemocap", "meld", "iemocap-small", "meld-small"]
 PRESETS: tuple[str, ...] = get_args(PresetName)
@@ -60,7 +61,7 @@ class Preset:
         """Dialogues per split for a total, in the preset's proportions and at least one each."""
         if dialogues is None:
             return dict(zip(SPLITS, self.dialogues, strict=True))
-        if dialogues < len(SPLITS):
+        if whole_number(dialogues, "dialogues") < len(SPLITS):
             raise ValueError(f"dialogues must be at least {len(SPLITS)}, one for each split, is {dialogues}")
         whole = sum(self.dialogues)
         val, test = (max(1, round(dialogues * share / whole)) for share in self.dialogues[1:])

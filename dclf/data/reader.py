@@ -13,7 +13,13 @@ from dclf.data.errors import ShardError
 from dclf.data.index import DialogueIndex, read_index
 from dclf.data.manifest import REMEDY, Manifest, ShardEntry, read_manifest, verify_shard
 from dclf.data.rows import dialogues_from_table
-from dclf.data.schema import chosen_modalities, columns_for
+from dclf.data.schema import (
+    chosen_modalities,
+    columns_for,
+    info_from_schema,
+    refuse_other_types,
+    shard_schema,
+)
 from dclf.data.storage import Folder
 
 
@@ -140,8 +146,9 @@ def read_rows(path: str | os.PathLike[str], shard: str, rows: Sequence[int], col
 
 def _open(folder: Folder, shard: str, columns: Sequence[str], *, whole: bool = False) -> pa.RecordBatchFileReader:
     source = folder.open_source(shard, whole=whole)
-    names = pa.ipc.open_file(source).schema.names
-    options = pa.ipc.IpcReadOptions(included_fields=[names.index(column) for column in columns])
+    schema = pa.ipc.open_file(source).schema
+    options = pa.ipc.IpcReadOptions(included_fields=[schema.names.index(column) for column in columns])
+    refuse_other_types(schema, columns, shard_schema(info_from_schema(schema)))
     source.seek(0)
     return pa.ipc.open_file(source, options=options)
 
@@ -150,7 +157,5 @@ def _open(folder: Folder, shard: str, columns: Sequence[str], *, whole: bool = F
 def _naming_the_shard(folder: Folder, shard: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, IndexError) as error:
-        if isinstance(error, ShardError):
-            raise
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise ShardError(f"{folder.shown}/{shard} cannot be read ({error}); {REMEDY}") from error

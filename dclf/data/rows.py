@@ -64,7 +64,7 @@ def _to_numpy(rows: pa.FixedSizeListArray) -> NDArray[np.float32]:
 
 
 def _int32(values: Any) -> pa.Array:
-    return pa.array(np.ascontiguousarray(values, dtype=np.int32))
+    return pa.array(np.ascontiguousarray(values).astype(np.int32, casting="same_kind", copy=False))
 
 
 def _matrix(features: Any, width: int) -> pa.Array:

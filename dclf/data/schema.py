@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from dclf.data.dialogue import MODALITIES, DatasetInfo
 from dclf.data.errors import MissingModalityError, ShardError
+from dclf.data.whole_numbers import whole_number
 
 FORMAT_VERSION = 1
 """Raised when a reader of the previous version could no longer read the shards."""
@@ -49,6 +50,23 @@ def index_schema() -> pa.Schema:
     )
 
 
+def refuse_other_types(schema: pa.Schema, names: Sequence[str], expected: pa.Schema) -> None:
+    """Refuse a file whose columns are not of the types we write: a float would be cut where it serves as an index.
+
+    Args:
+        schema: of the file.
+        names: the columns that are read.
+        expected: the schema of such a file.
+
+    Raises:
+        ShardError: names the column and both types.
+    """
+    for name in names:
+        wanted, found = expected.field(name).type, schema.field(name).type
+        if found != wanted:
+            raise ShardError(f"column {name} must hold {wanted}, holds {found}; it was not written by DCLF")
+
+
 def info_to_dict(info: DatasetInfo) -> dict[str, Any]:
     """Plain values, ready for JSON; the inverse of ``info_from_dict``."""
     return {
@@ -72,8 +90,8 @@ def info_from_dict(values: Mapping[str, Any]) -> DatasetInfo:
     return DatasetInfo(
         dataset=values["dataset"],
         class_names=tuple(values["class_names"]),
-        widths={m: values["widths"][m] for m in MODALITIES if m in values["widths"]},
-        speaker_count=values["speaker_count"],
+        widths={m: whole_number(values["widths"][m], m) for m in MODALITIES if m in values["widths"]},
+        speaker_count=whole_number(values["speaker_count"], "speaker_count"),
         provenance=values["provenance"],
     )
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from dclf.uris import secret_problem
+from dclf.uris import FILE_SCHEMES, file_path, secret_problem
 
 CHUNK = 1 << 20
 """Bytes read at a time when a file is hashed."""
@@ -35,13 +35,19 @@ class FileFacts(NamedTuple):
 
 
 def absolute(place: str) -> str:
-    """A local path from the root on, for processes that run in other folders; a URI as it is."""
-    return place if "://" in place else str(Path(place).expanduser().absolute())
+    """A local path from the root on, for processes that run in other folders; the URI of a store as it is.
+
+    Raises:
+        ValueError: a ``file:`` URI that is more than a path.
+    """
+    if is_remote(place):
+        return place
+    return str(file_path(place) if place.startswith(FILE_SCHEMES) else Path(place).expanduser().absolute())
 
 
 def is_remote(place: str) -> bool:
     """Whether a place is a URI of a store rather than a folder on this machine."""
-    return "://" in place and not place.startswith(("file://", "local://"))
+    return "://" in place and not place.startswith(FILE_SCHEMES)
 
 
 def trouble_with(error: BaseException) -> str:
@@ -98,7 +104,7 @@ class Folder:
         shown = os.fspath(path)
         if problem := secret_problem(shown):
             raise ValueError(problem)
-        if "://" not in shown:
+        if not is_remote(shown):
             return cls(pafs.LocalFileSystem(), absolute(shown), shown)
         filesystem, root = _resolve_uri(shown)
         return cls(filesystem, root.rstrip("/"), shown)
@@ -124,7 +130,12 @@ class Folder:
 
     def below(self, name: str) -> Folder:
         """A folder in this one."""
-        return Folder(self.filesystem, self.path(name), f"{self.shown.partition('?')[0].rstrip('/')}/{name}")
+        return Folder(self.filesystem, self.path(name), f"{self._without_options.rstrip('/')}/{name}")
+
+    @property
+    def _without_options(self) -> str:
+        """As shown; the query of a store's URI sets how it is asked, and is no part of the place."""
+        return self.shown.partition("?")[0] if is_remote(self.shown) else self.shown
 
     def files(self, name: str = "") -> dict[str, FileFacts]:
         """All files of the folder, or of a folder in it, at any depth, by their path below it."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from dclf.data.checks import repeated_id, validate_dialogue, zero_rows
+from dclf.data.checks import info_problems, repeated_id, validate_dialogue, zero_rows
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import DataError, OutputFolderError
 from dclf.data.manifest import INDEX, MANIFEST, Manifest
@@ -42,10 +42,12 @@ def write_shards(
         warn: hears of feature rows that are all zero, dialogue by dialogue.
 
     Raises:
-        DataError: invalid dialogues, with all problems.
+        DataError: impossible dataset facts, or invalid dialogues, with all problems.
         OutputFolderError: the folder is full, read-only, not a folder, or not empty and ``overwrite`` is false.
     """
     folder = Folder.of(path)
+    if problems := info_problems(info):
+        raise DataError(problems, f"{folder.shown}: nothing was written, the dataset facts are not valid")
     _prepare(folder, overwrite)
     writing = _Writing(folder, info, max_shard_bytes, warn)
     try:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dclf.data.dialogue import Dialogue
 from dclf.data.errors import MissingModalityError
 from dclf.data.index import DialogueIndex
+from dclf.data.whole_numbers import whole_numbers
 
 
 class Labelled(Protocol):
@@ -69,7 +70,7 @@ class Conversations:
             index: whose order to take, where the dialogues come in another one.
 
         Raises:
-            ValueError: no dialogue, or one that the index does not hold.
+            ValueError: no dialogue, one that the index does not hold, or labels or speakers that are no whole numbers.
             MissingModalityError: a dialogue lacks one of the modalities.
         """
         ordered = list(dialogues)
@@ -81,8 +82,8 @@ class Conversations:
         return cls(
             dialogue_ids=tuple(dialogue.dialogue_id for dialogue in ordered),
             lengths=np.array([len(dialogue) for dialogue in ordered], dtype=np.int64),
-            labels=np.concatenate([dialogue.labels for dialogue in ordered], dtype=np.int32),
-            speakers=np.concatenate([dialogue.speakers for dialogue in ordered], dtype=np.int32),
+            labels=np.concatenate([_row(dialogue, "label", dialogue.labels) for dialogue in ordered]),
+            speakers=np.concatenate([_row(dialogue, "speaker", dialogue.speakers) for dialogue in ordered]),
             features={
                 m: np.concatenate([dialogue.features[m] for dialogue in ordered], dtype=np.float32) for m in modalities
             },
@@ -125,6 +126,10 @@ def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.i
     """start, start + 1, .. start + length - 1 of every pair [B], one span after the other."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
+def _row(dialogue: Dialogue, what: str, values: NDArray[np.int32]) -> NDArray[np.int32]:
+    return whole_numbers(values, f"dialogue {dialogue.dialogue_id}: {what}")
 
 
 def _check(dialogues: Sequence[Dialogue], modalities: Sequence[str], index: DialogueIndex | None) -> None:

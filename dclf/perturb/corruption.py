@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dclf.data.dialogue import MODALITIES
 from dclf.data.statistics import FeatureMoments
+from dclf.data.whole_numbers import whole_number
 from dclf.perturb.conversations import Conversations
 from dclf.random_bits import name_bits, uniform_bits
 
@@ -47,6 +48,7 @@ class Corruption:
             raise ValueError(f"damage must be one of {', '.join(get_args(Damage))}, is {self.damage!r}")
         if not self.modalities or not set(self.modalities) <= set(MODALITIES):
             raise ValueError(f"modalities must be some of {', '.join(MODALITIES)}, are {self.modalities}")
+        whole_number(self.seed, "seed")
         if not 0 <= self.share <= 1:
             raise ValueError(f"share must lie in 0 .. 1, is {self.share}")
         if not 0 <= self.strength < float("inf"):

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from dclf.data.whole_numbers import whole_number, whole_numbers
 from dclf.perturb.conversations import Labelled, fingerprint, spans
 from dclf.perturb.substitutions import Substitutions
 from dclf.random_bits import below, name_bits, uniform_bits
@@ -35,17 +36,19 @@ def substitute_context(targets: Labelled, pool: Labelled, kind: Kind, *, seed: i
         draw: number of the draw, 0 or more; another number is another draw.
 
     Raises:
-        ValueError: another kind, a negative draw, or an emotion for which no other dialogue of the pool has a
-            replacement.
+        ValueError: another kind, a negative draw, labels that are no whole numbers, or an emotion for which no other
+            dialogue of the pool has a replacement.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, is {kind!r}")
-    if draw < 0:
+    whole_number(seed, "seed")
+    if whole_number(draw, "draw") < 0:
         raise ValueError(f"draw must be 0 or more, is {draw}")
-    candidates = _Candidates(pool, int(np.max(targets.labels, initial=0)))
+    of_targets = whole_numbers(targets.labels, "label")
+    candidates = _Candidates(pool, int(np.max(of_targets, initial=0)))
     parts = [np.zeros(0, dtype=np.int32)]
     for name, offset, length in zip(targets.dialogue_ids, targets.offsets, targets.lengths, strict=True):
-        labels = targets.labels[offset : offset + length]
+        labels = of_targets[offset : offset + length]
         wanted = _Wanted(candidates, name, labels, kind)
         target, context = np.tril_indices(length, -1)
         bits = uniform_bits(seed, draw, KINDS.index(kind), name_bits(name), target, context)
@@ -89,7 +92,7 @@ class _Candidates:
     """
 
     def __init__(self, pool: Labelled, most: int) -> None:
-        labels = np.asarray(pool.labels).astype(np.int64)
+        labels = whole_numbers(pool.labels, "label").astype(np.int64)
         self.classes = max(most, int(labels.max(initial=0))) + 1
         self.order = np.argsort(labels, kind="stable")
         self.counts = np.bincount(labels, minlength=self.classes)

@@ -89,6 +89,9 @@ class Substitutions:
             ValueError: the table does not hold substitutions, holds damaged ones or those of another format version.
         """
         facts = _facts(table)
+        for column, wanted in (("length", pa.int64()), ("positions", pa.large_list(pa.int32()))):
+            if (found := table.schema.field(column).type) != wanted:
+                raise ValueError(f"{column} must hold {wanted}, holds {found}; draw the substitutions again")
         table = table.combine_chunks()
         loaded = cls(
             **{name: facts[name] for name in _FACTS},

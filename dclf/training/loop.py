@@ -106,7 +106,8 @@ class TrainingRun:
         self.objective = Objective(config.loss, self.model.modalities, self._class_weights())
         self.progress = Progress(epochs=config.train.epochs, patience=config.train.patience)
         # Weights must start equal on all workers, dropout must not be.
-        torch.manual_seed(config.train.seed * 1_000_003 + self.workers.rank)
+        # Far apart for neighbouring seeds, and within what torch takes for large ones.
+        torch.manual_seed((config.train.seed * 1_000_003 + self.workers.rank) % 2**63)
 
     def _context_pairs(self) -> tuple[MemoryBank | None, PairSampler | None]:
         loss, seed = self.config.loss, self.config.train.seed

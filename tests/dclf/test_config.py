@@ -1,8 +1,11 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from dclf.config import JOINT, Config, DataConfig, LossConfig, ModelConfig, TrainConfig
 
 SOUND = DataConfig(shards="somewhere")
 
@@ -32,6 +35,22 @@ def test_every_impossible_value_is_named_at_once() -> None:
     }
 
 
+def test_numbers_of_another_kind_are_refused() -> None:
+    config = Config(
+        data=SOUND,
+        loss=LossConfig(window=2.7, gamma_ca=True),  # type: ignore[arg-type]
+        train=TrainConfig(epochs=3.0, batch_size="16", seed=True, workers=(1, 2.5)),  # type: ignore[arg-type]
+    )
+    assert config.problems() == [
+        "loss.gamma_ca: must be a number, is True",
+        "loss.window: must be a whole number, is 2.7",
+        "train.epochs: must be a whole number, is 3.0",
+        "train.batch_size: must be a whole number, is '16'",
+        "train.seed: must be a whole number, is True",
+        "train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is (1, 2.5)",
+    ]
+
+
 def test_a_base_models_options_are_checked_against_its_own_config() -> None:
     unknown = Config(data=SOUND, model=ModelConfig(options={"layer": 3})).problems()
     assert len(unknown) == 1
@@ -44,6 +63,40 @@ def test_a_base_models_options_are_checked_against_its_own_config() -> None:
 
 def test_more_workers_than_dialogues_in_a_batch_are_refused() -> None:
     assert Config(data=SOUND, train=TrainConfig(workers=4, batch_size=3)).problems()
+
+
+CHANGES: dict[str, list[Any]] = {
+    "data.modalities": [("text",), (), ("text", "text")],
+    "data.cache_mb": [0, -1],
+    "model.name": ["mmgcn", "aghmn", "gru"],
+    "model.causal": [True, False],
+    "model.options": [{}, {"layers": 2}, {"window": 3}, {"dropout": 1}],
+    "loss.ablate": ["none", "base"],
+    "loss.window": [3, 0],
+    "loss.temperature": [0.1, 0.0],
+    "loss.ica_width": [8, 0],
+    "train.workers": [1, 4, (2, 1)],
+    "train.batch_size": [8, 2, 0],
+    "train.epochs": [3, 0],
+    "train.lr": [1e-3, float("inf")],
+    "train.max_failures": [2, -2],
+}
+
+
+def changed(changes: dict[str, Any]) -> set[str]:
+    """What a configuration with these values has problems with."""
+    config = Config(data=SOUND)
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        config = replace(config, **{section: replace(getattr(config, section), **{name: value})})
+    return set(config.problems())
+
+
+@given(st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in CHANGES.items()}))
+def test_keys_are_judged_by_themselves_but_for_the_joint_ones(changes: dict[str, Any]) -> None:
+    groups = {key: next((group for group in JOINT if key in group), (key,)) for key in changes}
+    apart = [changed({key: changes[key] for key in group if key in changes}) for group in groups.values()]
+    assert changed(changes) == set().union(*apart)
 
 
 @given(

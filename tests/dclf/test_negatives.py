@@ -138,6 +138,15 @@ def test_impossible_dialogues_are_refused(labels: list[int], lengths: list[int],
         EmotionIndex(np.array(labels, dtype=np.int64), np.array(lengths, dtype=np.int64))
 
 
+def test_nothing_is_cut_to_a_whole_number() -> None:
+    with pytest.raises(ValueError, match=r"labels must be whole numbers, is 2\.77 at utterance 1"):
+        EmotionIndex([0.0, 2.77], [2])
+    with pytest.raises(ValueError, match=r"lengths must be whole numbers, is 1\.5"):
+        EmotionIndex([0, 1], [1.5, 0.5])
+    with pytest.raises(ValueError, match=r"positions must be whole numbers, is 0\.5"):
+        EmotionIndex([0, 1, 0], [2, 1]).sample([0.5], 1, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("positions", "window", "message"), [([0], 0, "window"), ([3], 1, r"0 \.\. 2"), ([-1], 1, "-1")]
 )

@@ -25,6 +25,7 @@ from dclf.perturb import (
     write_substitutions,
 )
 from dclf.training import checkpoint
+from tests.paper_data import write_like_paper
 from tests.tune.perturbed_runs import MODALITIES, RunStore
 from tests.tune.tracking.samples import CARD, CONFIG, final, save_trained
 from tests.tune.tracking.server import Server
@@ -32,7 +33,7 @@ from tune.config_files import ConfigError
 from tune.perturbations import PerturbationSettings, PerturbationTest, RunName, perturb, perturb_model
 from tune.perturbed.data import Cut, Draw, Raw, conditions
 from tune.perturbed.files import SuiteFolder
-from tune.perturbed.published import published_scores
+from tune.perturbed.published import comparable_scores, published_scores
 from tune.perturbed.tables import tables
 from tune.settings import load_config
 from tune.tracking.run import RunTracker
@@ -162,7 +163,7 @@ def test_another_test_takes_the_place_of_the_first(runs: RunStore, recurrent: st
 def test_the_validation_split_has_names_of_its_own(runs: RunStore, graph: str, done: PerturbationTest) -> None:
     report = perturbed(runs, graph, PerturbationSettings(draws=1, split="val", kinds=("eccs",))).report
     metrics = recorded(runs, graph).data.metrics
-    assert metrics["perturb_val/raw/wf1"] == report.raw == pytest.approx(metrics["val/best_wf1"])
+    assert metrics["perturb_val/raw/wf1"] == report.raw == pytest.approx(metrics["best/val_wf1"])
     assert metrics["perturb/raw/wf1"] == done.report.raw
     assert report.utterances == len(flat(runs, "val").labels)
 
@@ -259,6 +260,19 @@ def test_a_model_in_memory_is_tested_likewise(runs: RunStore, done: Perturbation
     test = perturb_model(load_model(runs.folder / "graph"), RunName(id="trial-7", name="seven"), BOTH, out=tmp_path)
     assert test.folder.relative_to(tmp_path).parts[1:] == ("runs", "trial-7", "test")
     assert test.report.to_dict()["conditions"] == done.report.to_dict()["conditions"]
+
+
+def test_generated_data_have_no_published_row(runs: RunStore, tmp_path: Path) -> None:
+    predictor = load_model(runs.folder / "graph")
+    paper = load_config("iemocap", {"data.shards": "x", "loss.ablate": "base"})
+    predictor.config = replace(predictor.config, published=paper.published)
+    assert published_scores(predictor.config)
+    settings = PerturbationSettings(draws=1, kinds=("eccs",))
+    test = perturb_model(predictor, RunName(id="trial-8", name="eight"), settings, out=tmp_path / "out")
+    assert test.report.published == {}
+    (table,) = tables(test.report)
+    assert [row[0] for row in table.rows] == ["mmgcn"]
+    assert comparable_scores(paper, str(write_like_paper(tmp_path / "own"))) == published_scores(paper)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from dclf.data import generate, write_shards
+from dclf.data import feature_card, generate, write_shards
 from tests.tune.study.processes import Processes
 from tests.tune.tracking.server import wait_until
+from tune.commands.main import main
 from tune.config_files import ConfigError
 from tune.plans.record import KIND
 from tune.reproduction import ReproductionPlan, items, plan_reproduction, reproduce
+from tune.search.space import Space
 from tune.study.children import KIND_TAG
+from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.reuse import REUSED_NOTE
 from tune.tracking.store import open_client
@@ -154,6 +157,42 @@ def test_tables_are_run_once_and_laid_out_on_one_page(place: Place) -> None:
     assert again.html.read_text() == page
     assert {path: (path / "ledger.jsonl").read_bytes() for path in before} == before, "nothing was worked on"
     assert place.plan("table3", "table4").finished == 12
+
+
+@pytest.mark.mlflow
+def test_a_study_most_of_whose_trials_failed_is_no_success(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = {"train.seed": 11}
+    (study,) = [one for one in place.plan("figure4", **changed).studies if one.wanted]
+    planned = study.planned
+    definition = StudyDefinition(
+        name=study.name,
+        kind="study",
+        config=planned.config.to_dict(),
+        settings=planned.settings.to_dict(),
+        space=Space.of(planned.settings.space, planned.config).spec,
+        variants=planned.variants,
+        plan=planned.plan,
+        shards_sha256=feature_card(planned.config.data.shards).to_dict()["sha256"],
+        created="2026-11-23T12:00:00+00:00",
+    )
+    folder = StudyFolder.create(study.storage, definition)
+    for place_, point in enumerate(planned.settings.start_points):
+        number = folder.ledger.create(point, origin="variant").number
+        folder.ledger.start(number, "")
+        if place_:
+            folder.ledger.end(number, "failed", reason="OSError: disk full")
+        else:
+            folder.ledger.seed_done(number, 11, (0.5,), 3)
+            folder.ledger.end(number, "complete", (0.5,))
+            folder.ledger.test(number, 11, {"wf1": 0.4, "wa": 0.4})
+    (folder.path / "report").mkdir()
+    (folder.path / "report" / "report.html").touch()
+    words = [f"--{key}={value}" for key, value in place.keys(**changed).items()]
+    assert main(["reproduce", "iemocap", "--only", "figure4", "--seeds", "1", "--quiet", *words]) == 1
+    shown = capsys.readouterr()
+    failed = len(planned.settings.start_points) - 1
+    assert f"study {study.name}: {failed} of {failed + 1} trials failed, all of them as this one: OSError" in shown.err
+    assert "missing     Figure 4" not in shown.out
 
 
 @pytest.mark.ray

@@ -72,6 +72,9 @@ def test_a_run_is_recorded_whole(trained: TrainedRun, config: Config) -> None:
     assert run.info.status == "FINISHED"
     assert run.data.params["loss.window"] == "4"
     assert run.data.metrics["test/wf1"] == pytest.approx(trained.final.splits["test"].scores["wf1"])
+    last = trained.final.history[-1]
+    assert run.data.metrics["best/val_wf1"] == last.best_wf1 == pytest.approx(trained.final.splits["val"].scores["wf1"])
+    assert run.data.metrics["best/epoch"] == last.best_epoch
     client = mlflow.MlflowClient(config.track.uri)
     history = client.get_metric_history(trained.run_id, "loss/ca")
     assert [point.step for point in history] == [1, 2, 3]

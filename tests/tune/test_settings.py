@@ -162,6 +162,27 @@ def test_extending_in_a_circle_is_refused(tmp_path: Path) -> None:
         ("loss:\n  window: [1\n", 3, "must be YAML"),
         ("a: !!python/object:os.system {}\n", 1, "must be YAML"),
         ("extends: nowhere\n", 1, "extends: must be a YAML file or a preset"),
+        ("\nextends: .\n", 2, "extends: must be a YAML file or a preset"),
+        ("loss:\n  <<: 3\n", 2, "must be YAML, expected a mapping or list of mappings for merging"),
+        ("loss:\n  window: 3\n  \0\n", 3, "must be YAML, which has no character U+0000"),
+        ("track:\n  name: 2026-13-01\n", 2, "track.name: must be a value that YAML can read (month must be in 1..12)"),
+        (f"loss:\n  window: {'9' * 5000}\n", 2, "loss.window: must be a value that YAML can read (Exceeds the limit"),
+        ("model: &a {options: *a}\n", 1, "must be YAML, found unconstructable recursive node"),
+        ("train:\n  seed: 9223372036854775808\n", 2, "train.seed: must be a whole number of at most 64 bits, is 92233"),
+        ("data:\n  cache_mb: -99999999999999999999\n", 2, "data.cache_mb: must be a whole number of at most 64 bits"),
+        (
+            "train:\n  workers: [1, 9223372036854775808]\n",
+            2,
+            "train.workers: must be a whole number of at most 64 bits",
+        ),
+        ('train: {storage: "a\\0b"}\n', 1, "train.storage: must be text without NUL characters, is 'a\\x00b'"),
+        ("train:\n  lr: 1e400\n", 2, "train.lr: must be above 0 and finite, is inf"),
+        ("loss:\n  gamma_ca: .nan\n", 2, "loss.gamma_ca: must be 0 or more, is nan"),
+        ('track:\n  experiment: ""\n', 2, "track.experiment: must be the name of an experiment, is ''"),
+        (f"track:\n  experiment: {'e' * 3000}\n", 2, "track.experiment: must have at most 250 bytes, has 3000"),
+        ("track:\n  tags:\n    ok: x\n    'a?b': y\n", 4, "track.tags.a?b: a tag's name must have letters"),
+        ("track:\n  tags:\n    ok: x\n    host: y\n", 4, "track.tags.host: must have another name"),
+        ("track:\n  tags: {year: 2026}\n", 2, "track.tags: must be a mapping of keys to text, numbers in quotes"),
     ],
 )
 def test_mistakes_of_form_name_their_line(tmp_path: Path, text: str, line: int, part: str) -> None:
@@ -299,6 +320,68 @@ model:
 """,
     )
     assert load_config(file).model.options == {"layers": 3, "alpha": 0.2}
+
+
+def test_sections_may_merge_others_in(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """\
+data: {shards: shards}
+loss: &mine
+  window: 3
+  gamma_ca: 0.5
+train:
+  <<: [{epochs: 4, lr: 0.1}, {lr: 0.2, patience: 0}]
+  epochs: 5
+<<:
+  track: {name: merged}
+  loss: {window: 9}
+""",
+    )
+    config = load_config(file)
+    assert (config.train.epochs, config.train.lr, config.loss.window, config.track.name) == (5, 0.1, 3, "merged")
+
+
+def test_mistakes_in_what_is_merged_name_its_own_line(tmp_path: Path) -> None:
+    file = write(tmp_path, "data: {shards: x}\ntrain:\n  <<:\n    epochs: 0\n    lerning: 1\n  <<: {seed: -1}\n")
+    assert [text.split(": must")[0] for text in problems_of(file)] == [
+        f"{file}:5: train.lerning: unknown key; did you mean train.lr?",
+        f"{file}:4: train.epochs",
+        f"{file}:6: train.seed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "byte"),
+    [("track:\n  name: café\n".encode("latin-1"), 2, "0xe9"), ("train: {}\n".encode("utf-16"), 1, "0xff")],
+)
+def test_a_file_in_another_encoding_is_named_with_its_line(
+    tmp_path: Path, content: bytes, line: int, byte: str
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_bytes(content)
+    assert problems_of(file) == (f"{file}:{line}: must be text in UTF-8, has the byte {byte}; save the file as UTF-8",)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_text(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_bytes(b"\xef\xbb\xbfdata: {shards: x}\n")
+    assert load_config(file).data.shards == "x"
+
+
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    presets = ", ".join(preset_names())
+    for place, shown in ((tmp_path, f"the folder '{tmp_path}'"), ("", "''"), ("x" * 5000, f"'{'x' * 299}…")):
+        assert problems_of(place, SOUND) == (f"config: must be a YAML file or a preset ({presets}), is {shown}",)
+    deep = write(tmp_path, "[" * 20_000)
+    assert problems_of(deep) == (f"{deep}: must be YAML that can be read, is nested too deeply",)
+
+
+def test_text_stays_text_in_tags_on_the_command_line() -> None:
+    config = load_config(
+        None, {**SOUND, "track.tags.year": "2026", "track.tags.day": "2026-13-01", "track.tags.a.b": "true"}
+    )
+    assert config.track.tags == {"year": "2026", "day": "2026-13-01", "a.b": "true"}
 
 
 @pytest.mark.parametrize("preset", ["iemocap", "iemocap-ddin", "meld"])

@@ -13,13 +13,14 @@ import yaml
 
 from cluster.session import ray_session
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
-from dclf.data import generate, read_shards, write_shards
+from dclf.data import DataError, generate, read_shards, write_shards
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from tests.tune.tracking.server import Server
 from tests.tune.tracking.test_ui import Browser
+from tune.commands.main import main
 from tune.comparisons import ablation
-from tune.search.overrides import apply
+from tune.search.overrides import apply, plain
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
 from tune.settings import ConfigError, load_config
@@ -115,12 +116,28 @@ def test_a_trial_is_the_training_that_the_loop_does_by_itself(finished: Study, c
     assert tests[0]["scores"]["wf1"] == pytest.approx(alone.splits["test"].scores["wf1"], abs=1e-6)
 
 
+def test_a_sweep_most_of_whose_trials_fail_is_no_success(
+    local_ray: None, config: Config, settings: SweepSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = [{"train.lr": 1e30, "loss.gamma_ca": 0.5}, {"train.lr": 1e30, "loss.gamma_ca": 1.0}]
+    space = {"train.lr": {"choices": [3e-3, 1e30]}, "loss.gamma_ca": {"choices": [0.5, 1.0]}}
+    own = {**settings.to_dict(), "trials": 3, "scheduler": "none", "space": space, "start_points": points}
+    file = tmp_path / "failing.yaml"
+    file.write_text(yaml.safe_dump({**plain(config.to_dict()), "sweep": plain(own)}), encoding="utf-8")
+    assert main(["sweep", str(file), "--name", "failing", "--quiet"]) == 1
+    shown = capsys.readouterr()
+    trials = StudyFolder.open(settings.storage, "failing").ledger.trials
+    assert [trial.state for trial in trials.values()] == ["complete", "failed", "failed"]
+    assert "2 of 3 trials failed, all of them as this one: NonFiniteLossError: " in shown.err
+    assert shown.out.splitlines()[-1].startswith("best validation WF1 ")
+
+
 def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:
     client = open_client(finished.tracking_uri)
     parent = client.get_run(finished.run_id)
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["dclf.study"] == "finished"
-    assert parent.data.metrics["best/wf1"] == finished.best.values[0]  # type: ignore[union-attr]
+    assert parent.data.metrics["best/val_wf1"] == finished.best.values[0]  # type: ignore[union-attr]
     assert parent.data.params["sweep.scheduler"] == "median"
     assert f"Best is trial {finished.best.number}" in parent.data.tags["mlflow.note.content"]  # type: ignore[union-attr]
     runs = children(finished)
@@ -133,6 +150,12 @@ def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "val/wf1")]
         assert sorted(steps) == list(range(1, trial.runs[0].epochs + 1))
         assert ("test/wf1" in run.data.metrics) == (trial == finished.best)
+        curve = [point.value for point in client.get_metric_history(run.info.run_id, "val/wf1")]
+        assert run.data.metrics["best/val_wf1"] == max(curve), "of a pruned trial too"
+        if trial == finished.best:
+            for name in ("best/val_wf1", *(key for key in run.data.metrics if key.startswith("test/"))):
+                assert parent.data.metrics[name] == run.data.metrics[name], name
+            assert "test/wa" in parent.data.metrics
     names = {item.path for item in client.list_artifacts(finished.run_id)}
     assert {"best.yaml", "plan.txt", "study.yaml", "feature_card.json", "report.html", "figures", "tables"} <= names
     figures = {item.path for item in client.list_artifacts(finished.run_id, "figures")}
@@ -241,6 +264,23 @@ def test_a_population_takes_over_weights_and_values(local_ray: None, config: Con
         assert change["params"] == nearest(Space.of(space), change["params"])
 
 
+def test_what_the_shards_lack_is_told_before_anything_starts(
+    config: Config, settings: SweepSettings, tmp_path: Path
+) -> None:
+    info, dialogues = generate("iemocap-small", dialogues=20, seed=3)
+    widths = {modality: width for modality, width in info.widths.items() if modality != "visual"}
+    lacking = [replace(one, features={name: one.features[name] for name in widths}) for one in dialogues]
+    write_shards(lacking, tmp_path / "shards", replace(info, widths=widths))
+    text = replace(config, data=DataConfig(shards=str(tmp_path / "shards"), modalities=("text",)))
+    space = {"data.modalities": {"choices": [["text"], ["text", "visual"]]}}
+    own = replace(settings, storage=str(tmp_path / "studies"))
+    with pytest.raises(DataError, match=r"data\.modalities: visual must be in the shards"):
+        sweep(text, replace(own, space=space), name="lacking")
+    with pytest.raises(ConfigError, match=r"sweep\.objectives: the data have no f1/envy; they have accuracy/"):
+        sweep(text, replace(own, objectives={"f1/envy": "maximize"}), name="lacking")
+    assert not (tmp_path / "studies").exists()
+
+
 def test_shards_that_changed_are_refused(
     local_ray: None, config: Config, settings: SweepSettings, folder: Path
 ) -> None:
@@ -274,7 +314,7 @@ def test_the_page_shows_parent_children_metrics_and_figures(
     listed = browser.show(f"{server.uri}/#/experiments/{experiment}/runs?searchFilter=&viewStateShareKey=")
     assert "shown" in listed
     parent = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{study.run_id}")
-    for text in ("shown", "Finished", "best/wf1", "sweep.sampler", "dclf.study"):
+    for text in ("shown", "Finished", "best/val_wf1", "test/wf1", "sweep.sampler", "dclf.study"):
         assert text in parent
     figure = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{study.run_id}/artifacts/figures/history.svg")
     assert "figures/history.svg" in figure

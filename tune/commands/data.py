@@ -14,6 +14,7 @@ from tune.commands.options import (
     print_json,
     print_written,
 )
+from tune.config_files import ConfigError
 
 COMMANDS = {
     "generate": Command("write generated dialogues with planted structure", "tune.commands.data:generate"),
@@ -56,7 +57,10 @@ def generate(argv: Sequence[str]) -> int:
     # Imported here, as in every command, so that help does not wait.
     from dclf import data  # noqa: PLC0415
 
-    info, dialogues = data.generate(options.preset, options.dialogues, options.seed)
+    try:
+        info, dialogues = data.generate(options.preset, options.dialogues, options.seed)
+    except ValueError as error:
+        raise ConfigError([f"--{error}"]) from error
     print_written(options.out, data.write_shards(dialogues, options.out, info, overwrite=options.overwrite))
     return 0
 

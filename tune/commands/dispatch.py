@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from cluster.importing import uncollected
 from dclf import __version__
 
 
@@ -52,7 +51,15 @@ def dispatch(
     group = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in commands.items():
         group.add_parser(name, help=command.summary, add_help=False)
+    if not argv or not (argv[0].startswith("-") or argv[0] in commands):
+        parser.error(_problem(argv, commands))
     chosen = parser.parse_args(argv[:1]).command
-    with uncollected():
-        run = commands[chosen].load()
-    return run(argv[1:])
+    return commands[chosen].load()(argv[1:])
+
+
+def _problem(argv: Sequence[str], commands: Mapping[str, Command]) -> str:
+    """As argparse says it, with the command that may be meant."""
+    from tune.config_files import suggestion  # noqa: PLC0415 - help and version do not wait for YAML
+
+    wrong = f"invalid choice: {argv[0]!r}{suggestion(argv[0], commands)}" if argv else "is missing"
+    return f"argument COMMAND: {wrong} (choose from {', '.join(commands)})"

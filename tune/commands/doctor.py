@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tune.commands.options import add_output_option, command_parser, counted, print_json
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Compare what remembers a study: its ledger, Optuna's storage, MLflow's runs and the checkpoints. The ledger holds where
-they differ. Nothing is changed without --fix, nor while a driver works on the study.
+they differ. An MLflow store that was moved or copied with its folder still names the old one, and is mended too.
+Nothing is changed without --fix, nor while a driver works on the study.
 """
 EXAMPLES = """\
 examples:
@@ -33,16 +35,20 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("name", nargs="?", help="of the study; all studies where absent")
     parser.add_argument("--fix", action="store_true", help="mend what can be mended")
     parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     add_output_option(parser)
     options = parser.parse_args(argv)
+    stores = list(_stores(options.storage, options.uri, fix=options.fix))
     found = list(_diagnoses(options.storage, options.name, fix=options.fix))
     if options.output == "json":
-        print_json({"storage": options.storage, "studies": [_plain(diagnosis) for diagnosis in found]})
-    elif found:
-        print(*(line for diagnosis in found for line in lines(diagnosis, options.storage)), sep="\n")
+        said = {"stores": [_plain(one) for one in stores], "studies": [_plain(one) for one in found]}
+        print_json({"storage": options.storage, **said})
     else:
-        print(f"no studies in {options.storage}")
-    return 0 if all(diagnosis.agrees for diagnosis in found) else 1
+        print(*(line for one in stores for line in _store_lines(one)), sep="\n", end="\n" if stores else "")
+        print(*(line for one in found for line in lines(one, options.storage)), sep="\n", end="\n" if found else "")
+        if not found:
+            print(f"no studies in {options.storage}")
+    return 0 if all(diagnosis.agrees for diagnosis in (*stores, *found)) else 1
 
 
 def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
@@ -58,6 +64,29 @@ def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
     elif left and not diagnosis.mended and any(finding.fix for finding in diagnosis.findings):
         place = "" if storage == SweepSettings().storage else f" --storage {storage}"
         yield f"  mend it with: dclf doctor {name} --fix{place}"
+
+
+def _store_lines(diagnosis: Diagnosis) -> Iterator[str]:
+    """A store that was moved, for a terminal."""
+    from tune.tracking.store import mending  # noqa: PLC0415 - as below
+
+    yield from (f"MLflow store mended: {finding.line}" for finding in diagnosis.mended)
+    yield from (f"MLflow store {finding.line}" for finding in diagnosis.findings)
+    if diagnosis.findings and not diagnosis.mended:
+        yield f"  mend it with: {mending(diagnosis.name)}"
+
+
+def _stores(storage: str, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
+    """The stores that were moved; one that does not answer is told where its studies are looked at."""
+    from tune.study.doctor import Diagnosis, Doctor, store_findings  # noqa: PLC0415 - as below
+    from tune.study.mend_finding import apply_fixes  # noqa: PLC0415 - as below
+
+    for store in Doctor(storage).stores(uri):
+        with suppress(OSError):
+            found = list(store_findings(store))
+            done, left = apply_fixes(found) if fix else ([], found)
+            if found:
+                yield Diagnosis(name=store, mended=done, findings=left)
 
 
 def _verdict(diagnosis: Diagnosis) -> str:

@@ -60,12 +60,19 @@ def meld_csv(argv: Sequence[str]) -> int:
 
 
 def _pickle_parser(name: str, val_dialogues: int) -> ArgumentParser:
-    parser = command_parser(f"dclf data import {name}", COMMANDS[name].summary, EXAMPLES)
+    parser = command_parser(f"dclf data import {name}", f"Turn {COMMANDS[name].summary} into Arrow shards.", EXAMPLES)
     parser.add_argument("source", metavar="PICKLE", help="the feature pickle")
     parser.add_argument("out", help="folder or URI for the shards")
     parser.add_argument("--text", metavar="PICKLE", help="rows per utterance, such as RoBERTa's, that replace the text")
     parser.add_argument(
-        "--val_dialogues",
+        "--text-element",
+        dest="text_element",
+        metavar="K",
+        type=int,
+        help="element of the --text pickle that has the rows, counted from 0; needed only where it is not clear",
+    )
+    parser.add_argument(
+        "--val-dialogues",
         type=int,
         default=val_dialogues,
         help="training dialogues to hold out where the pickle has no validation split",
@@ -82,9 +89,19 @@ def _run(name: str, parser: ArgumentParser, argv: Sequence[str]) -> int:
 
     source, out = options.pop("source"), options.pop("out")
     warnings: list[str] = []
-    print_written(out, import_dataset(name, source, out, warn=warnings.append, **options))
+    manifest = import_dataset(name, source, out, warn=warnings.append, **options)
+    print_written(out, manifest)
+    _print_text_element(manifest.info.provenance.get("text"))
     _print_warnings(warnings, out)
     return 0
+
+
+def _print_text_element(text: object) -> None:
+    """Which element of several the text came from; nothing where there was no choice."""
+    if isinstance(text, dict) and text.get("element") is not None:
+        alike = text.get("also as wide", [])
+        others = f"; {', '.join(map(str, alike))} are as wide, --text-element K takes another" if alike else ""
+        print(f"text: element {text['element']} of {text['file']}, {text['width']} wide{others}")
 
 
 def _print_warnings(warnings: Sequence[str], out: str) -> None:

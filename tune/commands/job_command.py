@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from tune.commands.job_readers import READERS
 from tune.commands.job_words import JobCommand
-from tune.config_files import ConfigError
+from tune.commands.spelling import spelled
+from tune.config_files import ConfigError, suggestion
 from tune.tracking.redact import without_secrets
 
-NOT_IN_A_JOB = ("--address", "--print_config", "--help", "-h")
+NOT_IN_A_JOB = ("--address", "--print-config", "--help", "-h")
 """Options that ask for another cluster, or for nothing to be run."""
 _DISK = "reads and changes files only: run it where the folder is mounted, with --storage"
 ELSEWHERE = {
@@ -42,9 +43,9 @@ def read_job_command(words: Sequence[str], study: str = "") -> JobCommand:
         StudyError: it goes on with a study that is not there.
         SystemExit: an option of the command is wrong.
     """
-    name, arguments = (words[0], list(words[1:])) if words else ("", [])
+    name, *arguments = spelled(words) or [""]
     if name not in READERS:
-        why = f"; {name} {ELSEWHERE[name]}" if name in ELSEWHERE else ""
+        why = f"; {name} {ELSEWHERE[name]}" if name in ELSEWHERE else suggestion(name, READERS)
         raise ConfigError([f"submit: must be followed by -- and one of {', '.join(READERS)}, is {name!r}{why}"])
     given = [word.partition("=")[0] for word in arguments]
     problems = [f"{option}: has no meaning in a job, leave it out" for option in NOT_IN_A_JOB if option in given]

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tune.commands.streams import open_streams
+
 if TYPE_CHECKING:
     from cluster.jobs.node_check import Needs
     from tune.commands.job_words import JobCommand
@@ -26,13 +28,14 @@ def run(argv: Sequence[str]) -> int:
     """
     _tell("the job has started; trying every node")
     # Imported here: whoever follows the job is told at once that it runs.
-    from cluster.signals import sigterm_raises  # noqa: PLC0415
+    from cluster.signals import termination_raises  # noqa: PLC0415
     from tune.commands.main import EXPECTED, FAILED, INTERRUPTED, USAGE  # noqa: PLC0415
     from tune.config_files import ConfigError  # noqa: PLC0415
+    from tune.tracking.manners import mlflow_settings  # noqa: PLC0415
 
     _, version, _, *words = argv
     try:
-        with sigterm_raises():
+        with mlflow_settings(), termination_raises():
             return _run(version, words)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -120,4 +123,5 @@ def _require_lasting_runs(command: JobCommand) -> None:
 
 
 if __name__ == "__main__":
+    open_streams()
     sys.exit(run(sys.argv[1:]))

@@ -215,7 +215,7 @@ def _study_places(config: Config, storage: str) -> dict[str, str]:
 
 def _tracking(config: Config) -> dict[str, str]:
     uri = config.track.uri
-    return {TRACKING: absolute_database(uri)} if uri.startswith("sqlite:") else {}
+    return {TRACKING: absolute_database(uri)} if uri.startswith("sqlite") else {}
 
 
 def _tracked(config: Config) -> str:
@@ -223,7 +223,7 @@ def _tracked(config: Config) -> str:
 
 
 def _optuna(url: str) -> dict[str, str]:
-    return {OPTUNA: absolute_database(url)} if url.startswith("sqlite:") else {}
+    return {OPTUNA: absolute_database(url)} if url.startswith("sqlite") else {}
 
 
 def _files(config: str | None) -> tuple[Path, ...]:

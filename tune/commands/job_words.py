@@ -61,4 +61,4 @@ def placed(arguments: Sequence[str], values: Mapping[str, str], short: Mapping[s
 
 def absolute_database(uri: str) -> str:
     """A relative SQLite file is a place as well; any other URI, and none at all, as it is."""
-    return resolve_tracking_uri(uri) if uri.startswith("sqlite:") else uri
+    return resolve_tracking_uri(uri) if uri.startswith("sqlite") else uri

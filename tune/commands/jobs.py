@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from jsonargparse import ArgumentParser
 
 from tune.commands.job_options import add_endpoint_options, endpoint_of
 from tune.commands.options import add_output_option, command_parser, print_json
+from tune.commands.streams import is_unread
 from tune.commands.study_tables import aligned
 
 if TYPE_CHECKING:
@@ -93,8 +95,11 @@ def follow_job(jobs: Jobs, name: str) -> int:
 
 
 def _show(text: str) -> None:
+    """Print what the job wrote; whoever follows it ends when nobody reads that any more, and the job goes on."""
     sys.stdout.write(text)
     sys.stdout.flush()
+    if is_unread(sys.stdout):
+        raise SystemExit(128 + signal.SIGPIPE)
 
 
 def _wants_stop(name: str) -> bool:

@@ -1,23 +1,24 @@
 """The ``dclf`` command.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 interrupted (Ctrl-C), 143 terminated.
+Exit codes: 0 done, 1 the work failed or most trials of a study did, 2 wrong usage or configuration, 130 interrupted
+(Ctrl-C), 143 ended by SIGTERM, 129 by SIGHUP.
 """
 
 from __future__ import annotations
 
-import atexit
-import os
+import argparse
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
-from cluster.importing import own_process
-from cluster.signals import sigterm_raises
+from cluster.proxies import bypass_proxy_on_loopback
+from cluster.signals import Terminated, termination_raises
+from dclf import __version__
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.early import begun_early
+from tune.commands.spelling import spelled
+from tune.commands.streams import open_streams, output_error
+from tune.tracking.manners import mlflow_settings
 
 COMMANDS = {
     "data": Command("generate, import, inspect and validate Arrow shards", "tune.commands.data:main"),
@@ -69,9 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = spelled([argument for argument in arguments if argument != "--debug"])
+    bypass_proxy_on_loopback()
     try:
-        with sigterm_raises():
+        with mlflow_settings(), termination_raises():
             return dispatch(
                 "dclf",
                 "Dual contrastive learning for emotion recognition in conversation.",
@@ -79,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments,
                 epilog=EXAMPLES,
             )
+    except Terminated as request:
+        print(f"dclf: ended by {request}", file=sys.stderr)
+        return _code(request)
     except SystemExit as request:
         return _code(request)
     except KeyboardInterrupt:
@@ -91,27 +96,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> NoReturn:
-    """The program ``dclf``: ``main``, and an end without delay.
-
-    By itself the interpreter takes torch, Ray and matplotlib apart object by object, one to two seconds of which nobody
-    has anything. What is to be done at an exit is done: threads are waited for, exit handlers run, streams are flushed.
-    """
-    own_process()
-    with begun_early(sys.argv[1:]):
-        code = main()
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # its reader has gone, or it is closed
-            stream.flush()
-    os._exit(code)
+    """Run the program ``dclf`` and exit; an output that could not be written is an error of its own."""
+    open_streams()
+    code = main()
+    if (error := output_error()) is not None:
+        print(f"dclf: error: standard output: {error.strerror}", file=sys.stderr)
+        code = code or FAILED
+    sys.exit(code)
 
 
-def version(_argv: Sequence[str]) -> int:
+def version(argv: Sequence[str]) -> int:
     """Print the version, as ``dclf --version`` does."""
-    return dispatch("dclf", "", {}, ["--version"])
+    argparse.ArgumentParser("dclf version", description="Print the version of dclf.").parse_args(argv)
+    print(f"dclf {__version__}")
+    return 0
 
 
 def _code(request: SystemExit) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,20 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Types and defaults beside each option; descriptions and examples as they are written."""
 
 
+class CommandParser(ArgumentParser):
+    """Its help has no defaults that say nothing: null, empty, and false of an option without a value."""
+
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
+        """The help as text."""
+        return _EMPTY_DEFAULT.sub("", super().format_help(formatter))
+
+
+_EMPTY_DEFAULT = re.compile(r"\s+\(default:\s+(null|False)?\)|,\s+default:\s+(null|\{\})?(?=\))")
+
+
 def command_parser(prog: str, description: str, epilog: str = "") -> ArgumentParser:
     """An empty parser for one command."""
-    return ArgumentParser(prog=prog, description=description, epilog=epilog, formatter_class=HelpFormatter)
+    return CommandParser(prog=prog, description=description, epilog=epilog, formatter_class=HelpFormatter)
 
 
 def add_output_option(parser: ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from tune.commands.options import LOGS, add_output_option, command_parser, print
 from tune.commands.sweep_options import options_and_overrides
 from tune.comparisons import SEEDS
 from tune.config_files import ConfigError
+from tune.local_files import output_problem
 from tune.search.settings import SweepSettings
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def main(argv: Sequence[str]) -> int:
     target = options.target or find_target(options.what, storage, options.uri)
     if found := [*_misplaced(options, target), *_not_a_config(overrides, target)]:
         raise ConfigError(found)
+    if options.out and (problem := output_problem("--out", options.out)):
+        raise ConfigError([problem])
     if target == "run":
         with _studies_named(storage):
             return _perturb_run(options, settings)
@@ -102,7 +105,7 @@ def parser() -> ArgumentParser:
         "--corrupt",
         default="none",
         metavar="MODALITY:DAMAGE[:PERCENT],...",
-        help="damage: missing or noise; at 10, 20 .. 90 %% of the utterances unless a percent is given",
+        help="damage: missing or noise; at 10, 20 .. 90 % of the utterances unless a percent is given",
     )
     made.add_argument("--out", default="", help="folder for substitutions and results; dclf-runs/perturbations else")
     _add_places(made)

@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 
 from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
+from tune.commands.failures import code_of
 from tune.commands.options import listed, print_json
 from tune.commands.perturb_views import choose_perturbation_view
 from tune.commands.show_study import table_lines
@@ -48,7 +49,7 @@ def perturb_config(options: Namespace, settings: PerturbationSettings, overrides
     study = _train(asked)
     found = _perturb(study.folder, options, settings)
     _print(study.folder, found, options, study_result(study))
-    return 0
+    return code_of([study.folder])
 
 
 def read(options: Namespace, overrides: Mapping[str, str]) -> Asked:

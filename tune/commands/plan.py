@@ -28,6 +28,8 @@ examples:
   dclf plan sweep my.yaml --workers-per-trial 2 --concurrency 4 --address 10.0.0.5:6379
   dclf plan sweep my.yaml --no-probe --output json
   dclf plan study iemocap/table4 --data.shards shards/iemocap
+  dclf plan ablate iemocap --data.shards shards/iemocap --models mmgcn,ddin
+  dclf plan grid iemocap --data.shards shards/iemocap --loss.window 2,4,8,16
 
 Takes the options of dclf sweep, study, ablate or grid. A layout that would wait for ever is refused, with what to
 change and exit code 2.
@@ -50,7 +52,7 @@ def sweep(argv: Sequence[str]) -> int:
 
 def parser() -> ArgumentParser:
     """The options of ``dclf plan sweep``."""
-    made = sweep_parser("dclf plan sweep", "Say what a sweep would run, before it does.", EXAMPLES)
+    made = sweep_parser("dclf plan sweep", "Search configurations for the best validation score.", EXAMPLES)
     add_settings_help(made)
     return _with_probe(made)
 
@@ -78,6 +80,9 @@ def grid(argv: Sequence[str]) -> int:
 
 
 def _with_probe(made: ArgumentParser) -> ArgumentParser:
+    """The options of a command as those of its plan, which has no output while it runs."""
+    made.description = f"Say what this would run, before it does: {made.description}"
+    made.epilog = EXAMPLES
     made.add_argument("--no-probe", action="store_true", help="train nothing; leaves out time, bytes and memory")
     return made
 
@@ -107,15 +112,15 @@ def _planned(asked: Asked, layout: TrialPlan) -> Planned:
     from tune.config_files import ConfigError  # noqa: PLC0415
     from tune.estimate import estimate  # noqa: PLC0415
     from tune.probe import probe  # noqa: PLC0415
-    from tune.search.checks import objective_problems, sweep_space  # noqa: PLC0415
+    from tune.search.checks import objective_problems, sweep_space, trained_modalities  # noqa: PLC0415
     from tune.search.start_points import countable_size, start_points  # noqa: PLC0415
 
     config, settings = asked.config, asked.settings
     shards = read_shards(config.data.shards)
-    check_shards(shards, config.data.modalities)
+    space = sweep_space(settings, config)
+    check_shards(shards, trained_modalities(space, config))
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
-    space = sweep_space(settings, config)
     size = countable_size(settings, space, config)
     cost = None if asked.options.no_probe else probe(config, device=layout.device if machine_gpus() else "cpu")
     return Planned(

@@ -22,9 +22,13 @@ HEAD = """\
 
 A configuration is a YAML file with the sections below, or the name of a preset (`dclf train --help` lists them).
 Every key can be overridden on the command line, `--loss.gamma_ca 0.6`, and in Python,
-`tune.settings.load_config("meld", {"loss.gamma_ca": 0.6})`. `dclf train meld --print_config` prints a preset with all
+`tune.settings.load_config("meld", {"loss.gamma_ca": 0.6})`. `dclf train meld --print-config` prints a preset with all
 its values, a file to start from. The top-level key `extends` names a preset or another file, relative to this one,
 whose values hold where the file has none.
+
+On a command line dashes and underscores are the same in options and keys: `--print_config` is `--print-config`,
+`--train.batch-size` is `--train.batch_size`. Files are in UTF-8; YAML's anchors and merge keys (`<<`) work in every
+mapping.
 
 Unknown keys, wrong types and impossible values are reported together, each with its file and line, before any work
 starts.
@@ -53,7 +57,7 @@ def annotated_yaml(config: Config) -> str:
             continue
         lines.append(f"{section}:")
         for name, value in content.items():
-            lines += [f"  # {docs[f'{section}.{name}']}", f"  {name}: {_flow(value)}"]
+            lines += [f"  # {docs[f'{section}.{name}']}", f"  {name}: {flow(value)}"]
         lines.append("")
     return "\n".join(lines)
 
@@ -64,13 +68,13 @@ def annotated_sweep(settings: SweepSettings) -> str:
     for name, value in settings.to_dict().items():
         lines.append(f"  # {docs[name]}")
         if name == "space" and value:
-            lines += ["  space:", *(f"    {key}: {_flow(domain)}" for key, domain in value.items())]
+            lines += ["  space:", *(f"    {key}: {flow(domain)}" for key, domain in value.items())]
         else:
-            lines.append(f"  {name}: {_flow(value)}")
+            lines.append(f"  {name}: {flow(value)}")
     return "\n".join(lines) + "\n"
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """A value on one line, as YAML reads it back."""
     plain = list(value) if isinstance(value, tuple) else value
     return yaml.safe_dump(plain, default_flow_style=True, width=math.inf).removesuffix("...\n").rstrip()
@@ -124,7 +128,7 @@ def _table_head(title: str, text: str) -> list[str]:
 
 
 def _row(key: str, kind: Any, default: Any, text: str) -> str:
-    shown = "empty" if default in ("", {}, ()) else f"`{_flow(default)}`"
+    shown = "empty" if default in ("", {}, ()) else f"`{flow(default)}`"
     return f"| `{key}` | {describe(kind)} | {shown} | {text.replace('``', '`')} |"
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser
 
 from tune.commands.options import add_output_option, command_parser, print_json
+from tune.config_files import ConfigError
+from tune.local_files import output_problem
 from tune.search.settings import SweepSettings
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ The HTML file holds everything and needs no other file; docs/reports.md says wha
 def main(argv: Sequence[str]) -> int:
     """Write the report as the command line says; the exit code."""
     options = parser().parse_args(argv)
-    files = _write(options.storage, options.name, Path(options.out) if options.out else None)
+    files = _write(options.storage, options.name, options.out)
     if options.output == "json":
         print_json(_plain(files))
     else:
@@ -50,15 +52,17 @@ def parser() -> ArgumentParser:
     return made
 
 
-def _write(storage: str, name: str, out: Path | None) -> ReportFiles:
+def _write(storage: str, name: str, out: str) -> ReportFiles:
     # Imported here, so that help does not wait for Optuna, pandas and matplotlib, nor a mistyped name.
     from tune.study.folder import StudyFolder  # noqa: PLC0415
 
     folder = StudyFolder.open(storage, name)
+    if out and (problem := output_problem("--out", out)):
+        raise ConfigError([problem])
     from tune.report.files import write_report  # noqa: PLC0415
     from tune.study.optuna_state import load_study  # noqa: PLC0415
 
-    files = write_report(folder, load_study(folder), out)
+    files = write_report(folder, load_study(folder), Path(out) if out else None)
     folder.share_files()
     return files
 

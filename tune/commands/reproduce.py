@@ -26,6 +26,7 @@ from tune.commands.options import (
 from tune.commands.study_views import QuietStudyView, choose_study_view
 from tune.commands.sweep_options import add_settings_help, options_and_overrides
 from tune.config_files import ConfigError
+from tune.local_files import output_problem
 
 if TYPE_CHECKING:
     from tune.report.reproduction import ReproductionFiles
@@ -48,9 +49,13 @@ SHARDS, SHARDS_KEY = "--shards", "data.shards"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Reproduce as the command line says; the exit code, 1 where a table is missing."""
+    """Reproduce as the command line says; the exit code.
+
+    It is 1 where a table is missing, and where more than half of a study's trials failed.
+    """
     options, overrides = read(argv)
     # Imported here, so that help does not wait for Optuna.
+    from tune.commands.failures import code_of  # noqa: PLC0415
     from tune.reproduction import plan_reproduction  # noqa: PLC0415
 
     only = listed(options.only)
@@ -58,6 +63,8 @@ def main(argv: Sequence[str]) -> int:
     if options.dry_run:
         print("\n".join(_plan_lines(plan)))
         return 0
+    if problem := output_problem("--out", options.out or plan.out):
+        raise ConfigError([problem])
     files = _reproduced(plan, options, f"dclf reproduce {shlex.join(argv)}")
     if options.output == "json" or options.log == "jsonl":
         print_json(_result(plan, files))
@@ -65,8 +72,9 @@ def main(argv: Sequence[str]) -> int:
         print("", *files.sentences, "", f"page        {files.html}", f"markdown    {files.markdown}", sep="\n")
         for item, reason in files.missing.items():
             print(f"missing     {item}: {reason}")
-    wanted = {study.planned.plan["paper"] for study in plan.studies if study.wanted}
-    return 1 if wanted & files.missing.keys() else 0
+    wanted = [study for study in plan.studies if study.wanted]
+    failed = code_of(folder for study in wanted if (folder := study.found()) is not None)
+    return 1 if {study.planned.plan["paper"] for study in wanted} & files.missing.keys() else failed
 
 
 def read(argv: Sequence[str]) -> tuple[Namespace, dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dclf.config import Config
+from dclf.published import unlike_paper
 from dclf.training.reports import FinalReport, SplitReport
 from tune.commands.options import print_json
 from tune.commands.views import optimism_text, paper_result, percent
@@ -49,7 +50,7 @@ def published_wf1(config: Config) -> float | None:
 
 
 def print_run(run: TrainedRun, config: Config, *, as_json: bool) -> None:
-    """The result of ``dclf train``, beside the published one; the test WF1 comes last."""
+    """The result of ``dclf train``, beside the published one where that is of these data; the test WF1 comes last."""
     if as_json:
         print_json(run_result(run))
         return
@@ -57,7 +58,10 @@ def print_run(run: TrainedRun, config: Config, *, as_json: bool) -> None:
     print(f"checkpoint  {run.checkpoint}")
     print(f"tracked at  {run.tracking_uri}")
     if (published := published_wf1(config)) is not None:
-        print(f"published   test WF1 {published:.2f} on {config.published.get('dataset', 'another dataset')}")
+        if reasons := unlike_paper(config):
+            print(f"published   none for these data: {'; '.join(reasons)}")
+        else:
+            print(f"published   test WF1 {published:.2f} on {config.published['dataset']}")
     if (optimism := run.final.optimism) is not None:
         print(f"not sealed  {optimism_text(optimism)}")
     for name in ("val", "test"):

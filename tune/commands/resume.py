@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from cluster.importing import uncollected
 from tune.commands.options import add_log_options, add_output_option, command_parser
 from tune.commands.study_views import QuietStudyView, choose_study_view
 from tune.commands.sweep_results import run_study
@@ -37,8 +36,7 @@ def main(argv: Sequence[str]) -> int:
     StudyFolder.open(options.storage, options.name)
 
     def work(view: QuietStudyView) -> Study:
-        with uncollected():
-            from tune.sweeps import resume  # noqa: PLC0415
+        from tune.sweeps import resume  # noqa: PLC0415
 
         return resume(
             options.name,

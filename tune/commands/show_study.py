@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from tune.commands.options import add_output_option, command_parser, print_json
@@ -19,6 +20,7 @@ examples:
   dclf show gammas --storage /scratch/studies
   dclf show gammas --output json
 """
+NOTE_WIDTH = 110
 
 
 def main(argv: Sequence[str]) -> int:
@@ -81,8 +83,9 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
 
 
 def table_lines(table: Table) -> Iterator[str]:
-    """A table of a report for a terminal, under its title."""
+    """A table of a report for a terminal, under its title and note."""
     yield table.title
+    yield from (f"  {line}" for line in wrap(table.note, NOTE_WIDTH))
     prose = table.head == ("what", "value")
     rows = table.rows if prose else (table.head, *table.rows)
     right = () if prose else range(table.numeric, len(table.head))

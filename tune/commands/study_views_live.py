@@ -87,7 +87,8 @@ class RichStudyView(LivePanel, QuietStudyView):
         if state.name:
             yield self._progress()
             yield _line(Text(counts_text(state)))
-            yield _line(self._best())
+            if not state.compares:
+                yield _line(self._best())
         if state.running or self._rows:
             yield Text()
             yield self._trials()

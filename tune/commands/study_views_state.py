@@ -51,7 +51,7 @@ class StudyState:
         settings: of the study.
         scores: its objectives, the ranking one first.
         counts: state -> trials.
-        best: the complete trial with the best first objective.
+        best: the complete trial with the best first objective; None in a comparison, which chooses none.
         running: number -> running trial.
         recent: the trials that ended last, the latest first.
     """
@@ -81,7 +81,7 @@ class StudyState:
         for trial in sorted(folder.ledger.trials.values(), key=lambda trial: trial.ended or 0.0):
             self._note(trial, "waiting" if trial.state == "running" else trial.state)
             if trial.started is not None and trial.ended is not None:
-                self._durations.append(trial.ended - trial.started)
+                self._durations.append(trial.worked_s)
 
     def trial(self, trial: TrialRecord) -> None:
         """A trial was created, started or ended."""
@@ -109,10 +109,15 @@ class StudyState:
             self.best = trial
 
     def _better(self, trial: TrialRecord) -> bool:
-        if not trial.values or math.isnan(trial.values[0]):
+        if self.compares or not trial.values or math.isnan(trial.values[0]):
             return False
         rank = self.scores[0].rank
         return self.best is None or rank(trial.values[0]) < rank(self.best.values[0])
+
+    @property
+    def compares(self) -> bool:
+        """Whether every variant is reported, and none chosen."""
+        return self.settings.test == "all"
 
     @property
     def ended(self) -> int:

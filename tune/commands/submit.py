@@ -5,13 +5,11 @@ dclf submit [--address URL] [--name JOB] [--detach] -- COMMAND ...
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from jsonargparse import ArgumentParser
 from tune.commands.job_options import add_endpoint_options, endpoint_of
 from tune.commands.options import command_parser, listed
 from tune.config_files import ConfigError
+from tune.tracking.facts import user_name
 
 if TYPE_CHECKING:
     from cluster.jobs.endpoint import Endpoint
@@ -56,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
     from cluster.jobs.client import entrypoint, open_jobs  # noqa: PLC0415
     from cluster.jobs.install import installation  # noqa: PLC0415
     from cluster.jobs.versions import own_versions, require_same_versions  # noqa: PLC0415
+    from cluster.temporary import TemporaryFolder  # noqa: PLC0415
     from tune.commands.jobs import follow_job  # noqa: PLC0415
 
     endpoint = endpoint_of(options)
@@ -63,9 +63,9 @@ def main(argv: Sequence[str]) -> int:
     environment = tracking_environment(endpoint, command)
     brought = installation(Path(options.install)) if options.install else None
     require_same_versions(endpoint, brought=brought is not None)
-    with tempfile.TemporaryDirectory(prefix="dclf-job-") as folder, open_jobs(endpoint) as jobs:
+    with TemporaryFolder("job") as folder, open_jobs(endpoint) as jobs:
         jobs.require_free(name)
-        package = _packed(command, Path(folder), options.exclude, brought)
+        package = _packed(command, folder, options.exclude, brought)
         words, version = _beside(Path.cwd(), command), own_versions()["dclf"]
         facts = _facts(name, words, command, version)
         jobs.submit(name, entrypoint(words, version), package, environment, facts, brought)
@@ -148,7 +148,7 @@ def _beside(here: Path, command: JobCommand) -> list[str]:
 
 
 def _facts(name: str, words: Sequence[str], command: JobCommand, version: str) -> dict[str, str]:
-    facts = {"name": name, "user": getpass.getuser(), "commit": _commit(), "study": command.study, "dclf": version}
+    facts = {"name": name, "user": user_name(), "commit": _commit(), "study": command.study, "dclf": version}
     again = {"again": shlex.join(command.again)}
     return {key: value for key, value in (facts | again).items() if value} | {"command": shlex.join(["dclf", *words])}
 

@@ -23,22 +23,20 @@ examples:
   dclf sweep my.yaml --trials 0 --time 12h --sampler gp        the space is the section sweep.space of my.yaml
   dclf sweep my.yaml --trials 40 --seeds-per-trial 3 --scheduler none
   dclf sweep my.yaml --gpus-per-trial 0.25 --concurrency auto
-  dclf sweep my.yaml --print_config > mine.yaml                a file to start from
+  dclf sweep my.yaml --print-config > mine.yaml                a file to start from
   dclf plan sweep my.yaml --trials 50                          what would run, before it does
 
 The searched metric is always a validation one. Progress goes to stderr, the result to stdout; its last line is the
 best validation score, or with --output json one JSON object. Ctrl-C ends a sweep cleanly; dclf resume goes on with it.
 """
-FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print_config")
+FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print-config")
 VALUED = ("--name", "--address", "--log", "--output")
 
 
 def main(argv: Sequence[str]) -> int:
     """Search as the command line says; the exit code."""
-    print_config = "--print_config" in argv
-    # jsonargparse takes this name for its own action, which stops at the first mistake.
-    words = [word for word in argv if word != "--print_config"]
-    asked = read_command_line(words, parser(), FLAGS, VALUED, values=not print_config)
+    print_config = "--print-config" in argv
+    asked = read_command_line(argv, parser(), FLAGS, VALUED, values=not print_config)
     if print_config:
         if asked.problems:
             raise ConfigError(asked.problems)
@@ -61,6 +59,6 @@ def parser() -> ArgumentParser:
     """The options of the command."""
     made = sweep_parser("dclf sweep", "Search configurations for the best validation score.", EXAMPLES)
     add_log_options(made)
-    made.add_argument("--print_config", action="store_true", help="print the whole configuration as YAML and stop")
+    made.add_argument("--print-config", action="store_true", help="print the whole configuration as YAML and stop")
     add_settings_help(made)
     return made

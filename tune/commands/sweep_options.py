@@ -12,7 +12,7 @@ from cluster.trial_plan import local_trial_resources, plan_trials
 from dclf.config import Config
 from tune.commands.options import add_output_option, command_parser
 from tune.commands.overrides import split_overrides
-from tune.config_files import ConfigError, preset_names, suggestion
+from tune.config_files import ConfigError, preset_names
 from tune.search.settings import SweepSettings
 from tune.study.places import StudyError, require_new
 
@@ -109,9 +109,8 @@ def options_and_overrides(
     Raises:
         SystemExit: help was asked for, or an option of the command is wrong.
     """
-    rest, overrides, mistakes = split_overrides(_spelt_out(argv), flags, valued)
+    rest, overrides, mistakes = split_overrides(_spelt_out(argv), flags, valued, ALIASES)
     options = parser.parse_args(rest)
-    mistakes += _mistyped(overrides, [*ALIASES, *flags, *valued])
     if overrides.get("sweep.concurrency") == "auto":
         overrides["sweep.concurrency"] = "0"
     return options, overrides, mistakes
@@ -164,15 +163,6 @@ def _spelt_out(argv: Sequence[str]) -> list[str]:
         option, equals, value = word.partition("=")
         words.append(f"--{ALIASES[option]}{equals}{value}" if option in ALIASES else word)
     return words
-
-
-def _mistyped(overrides: dict[str, str], known: Sequence[str]) -> list[str]:
-    """Takes options that look like one of the command's out of the overrides, and says what they may have meant."""
-    meant = {key: suggestion(f"--{key}", known) for key in overrides if "." not in key}
-    problems = [f"--{key}: unknown option{hint}" for key, hint in meant.items() if hint]
-    for key in [key for key, hint in meant.items() if hint]:
-        del overrides[key]
-    return problems
 
 
 def _name_problems(name: str, storage: str) -> list[str]:

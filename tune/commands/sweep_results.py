@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cluster.importing import uncollected
+from tune.commands.failures import code_of
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
 from tune.commands.study_views import QuietStudyView, choose_study_view
@@ -17,7 +17,6 @@ from tune.report.dataset import dataset_note
 from tune.report.facts import study_command
 from tune.report.scores import scores_of, short_names, value_text
 from tune.study.folder import StudyFolder
-from tune.study.warming import warming
 
 if TYPE_CHECKING:
     from tune.commands.sweep_options import Asked
@@ -37,8 +36,7 @@ def run_asked(asked: Asked, **study: Any) -> int:
 
     def work(view: QuietStudyView) -> Study:
         # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
-        with uncollected():
-            from tune.sweeps import sweep  # noqa: PLC0415
+        from tune.sweeps import sweep  # noqa: PLC0415
 
         return sweep(
             asked.config,
@@ -51,12 +49,13 @@ def run_asked(asked: Asked, **study: Any) -> int:
         )
 
     as_json = options.output == "json" or options.log == "jsonl"
-    with warming(asked.config.train.cpus_per_worker, options.address, asked.settings.workers_per_trial):
-        return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
+    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
 
 
 def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, as_json: bool) -> int:
-    """Work on a study and print what it came to; the exit code, 1 where no trial is complete.
+    """Work on a study and print what it came to; the exit code.
+
+    It is 1 where no trial is complete, and where more than half of them failed.
 
     However it is cut short, once the study exists stderr says how to go on.
     """
@@ -68,15 +67,16 @@ def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, 
             print(f"dclf: cut short; go on with: {study_command('resume', view.folder)}", file=sys.stderr)
         raise
     print_study(study, as_json=as_json)
-    return 0 if study.best else 1
+    failed = code_of([study.folder])
+    return failed if study.best else 1
 
 
 def study_result(study: Study) -> dict[str, Any]:
-    """A study as JSON has it: ids, places, counts, and the best trial with its values in [0, 1]."""
+    """A study as JSON has it: ids, places, counts, and a search's best trial with its values in [0, 1]."""
     folder, best = study.folder, study.best
     names = [score.name for score in scores_of(folder.definition)]
     found = None
-    if best is not None:
+    if best is not None and not is_comparison(folder.definition):
         values = dict(zip(names, best.values, strict=False))
         found = {"trial": best.number, "values": values, "params": dict(best.params)}
     return {
@@ -92,7 +92,10 @@ def study_result(study: Study) -> dict[str, Any]:
 
 
 def print_study(study: Study, *, as_json: bool) -> None:
-    """The best trial, its parameters, and where the rest is; the best value of the first objective comes last."""
+    """The best trial, its parameters, and where the rest is; the best value of the first objective comes last.
+
+    Of a comparison its tables and sentences.
+    """
     if as_json:
         print_json(study_result(study))
         return
@@ -103,7 +106,8 @@ def print_study(study: Study, *, as_json: bool) -> None:
     if study.report is not None:
         _print("report", str(study.report))
     if best is None:
-        print("no trial is complete, so there is no best one", flush=True)
+        compares = is_comparison(folder.definition)
+        print(f"no trial is complete, so there is {'nothing to compare' if compares else 'no best one'}", flush=True)
         return
     if is_comparison(folder.definition):
         _print_variants(folder)

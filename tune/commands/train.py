@@ -14,11 +14,11 @@ from jsonargparse import ArgumentParser
 from dclf.config import Config
 from tune.commands.options import add_log_options, add_output_option, chosen_log, command_parser
 from tune.commands.overrides import split_overrides
-from tune.commands.reference import annotated_yaml, field_docs
+from tune.commands.reference import annotated_yaml, field_docs, flow
 from tune.commands.results import print_run
 from tune.commands.views import JsonLinesView, PlainView, QuietView
 from tune.config_files import ConfigError, preset_names
-from tune.settings import config_types, read_config
+from tune.settings import config_types, describe, read_config
 
 EXAMPLES = """\
 examples:
@@ -27,12 +27,12 @@ examples:
   dclf train my.yaml --train.workers 2
   dclf train my.yaml --train.workers "[1,4]"       elastic: one to four workers
   dclf train meld --data.shards shards/meld --log jsonl > run.jsonl
-  dclf train meld --print_config > my.yaml         a file to start from
+  dclf train meld --print-config > my.yaml         a file to start from
   dclf train --resume 3f2a91c0
 
 Progress goes to stderr, the result to stdout; its last line is the test WF1, or with --output json one JSON object.
 """
-FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print_config")
+FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print-config")
 VALUED = ("--resume", "--log", "--output")
 RESUMABLE = ("track.uri",)
 """What may be said on resuming, where the run's own configuration holds."""
@@ -41,17 +41,14 @@ RESUMABLE = ("track.uri",)
 def main(argv: Sequence[str]) -> int:
     """Train as the command line says; the exit code."""
     rest, overrides, mistakes = split_overrides(argv, FLAGS, VALUED)
-    print_config = "--print_config" in rest
-    # jsonargparse takes this name for its own action, which stops at the first mistake.
-    rest = [word for word in rest if word != "--print_config"]
     options = parser(with_keys=not {"-h", "--help"}.isdisjoint(rest)).parse_args(rest)
     if options.resume is not None:
         mistakes += _needless(options.config, overrides)
-    check_values = not print_config and options.resume is None
+    check_values = not options.print_config and options.resume is None
     config, problems = read_config(options.config, overrides, values=check_values)
     if mistakes or problems:
         raise ConfigError([*mistakes, *problems])
-    if print_config:
+    if options.print_config:
         sys.stdout.write(annotated_yaml(config))
         return 0
     return _train(
@@ -86,7 +83,7 @@ def parser(*, with_keys: bool) -> ArgumentParser:
     made.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
     made.add_argument("--resume", metavar="RUN", help="go on with a run that was cut short: its id or name")
     add_log_options(made)
-    made.add_argument("--print_config", action="store_true", help="print the whole configuration as YAML and stop")
+    made.add_argument("--print-config", action="store_true", help="print the whole configuration as YAML and stop")
     add_output_option(made)
     if with_keys:
         _add_keys(made)
@@ -102,7 +99,9 @@ def _add_keys(made: ArgumentParser) -> None:
         group = made.add_argument_group(f"{section}: {docs[section].rstrip('.')}")
         for name, default in defaults.items():
             key = f"{section}.{name}"
-            group.add_argument(f"--{key}", type=config_types()[key], default=default, help=docs[key])
+            text = f"{docs[key]} [{describe(config_types()[key])}]"
+            shown = flow(default) if default not in ("", {}) else None
+            group.add_argument(f"--{key}", metavar=name.upper(), default=shown, help=text)
 
 
 def _needless(config: str | None, overrides: dict[str, str]) -> list[str]:

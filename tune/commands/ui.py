@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
-from urllib.request import urlopen
 
 from tune.commands.options import command_parser
 
@@ -89,13 +88,16 @@ def serve(uri: str, port: int = 0) -> int:
 
     Raises:
         ValueError: the port is out of range.
-        OSError: there is no store yet, the port is taken, or the server does not start or ends by itself.
+        OSError: there is no store yet, it was moved, the port is taken, or the server does not start or ends by itself.
     """
+    from tune.tracking.store import open_client  # noqa: PLC0415 - brings MLflow
+
     if uri.startswith(("http://", "https://")):
         print(f"the runs are on a server that has its own UI: {uri}")
         return 0
     require_store(uri)
     address = f"http://{HOST}:{claim_port(port)}"
+    open_client(uri)  # which refuses one that was moved: the page would show the runs without their files
     with tempfile.TemporaryFile() as log, _server(uri, address, log) as server:
         wait_until_up(server, address, log)
         print(f"MLflow UI: {address}{PAGE} (Ctrl-C ends it)", flush=True)
@@ -151,15 +153,15 @@ def claim_port(port: int) -> int:
 
 def wait_until_up(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:
     """Return when the server answers; OSError when it ended or a minute has passed."""
+    from cluster.local.endpoints import answers  # noqa: PLC0415 - as above
+
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
         if server.poll() is not None:
             raise OSError(f"the MLflow UI ended at once with code {server.returncode}: {_tail(log)}")
-        try:
-            with urlopen(f"{address}/health", timeout=2):  # noqa: S310 - our own loopback address
-                return
-        except OSError:
-            time.sleep(0.2)
+        if answers(f"{address}/health"):
+            return
+        time.sleep(0.2)
     raise TimeoutError(f"the MLflow UI did not answer at {address} within {START_LIMIT_S:.0f} s: {_tail(log)}")
 
 

@@ -13,7 +13,7 @@ from dclf.training import checkpoint
 from tune.config_files import ConfigError
 from tune.perturbed.data import Condition, PerturbationData, conditions, read_data, score_condition
 from tune.perturbed.files import write_training
-from tune.perturbed.published import model_label, published_scores
+from tune.perturbed.published import comparable_scores, model_label
 from tune.perturbed.report import PerturbationReport
 from tune.perturbed.settings import PerturbationSettings
 from tune.perturbed.substitutes import Substitutes
@@ -72,7 +72,7 @@ class ModelTest:
             split=self.settings.split,
             seed=self.settings.seed,
             outcomes=outcomes,
-            published=published_scores(config) if test else {},
+            published=comparable_scores(config, self.shards.path) if test else {},
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dclf.config import Config
+from dclf.published import unlike_paper
 
 _METHODS = {"none": "dclf", "base": "base"}
 
@@ -20,6 +21,16 @@ def published_scores(config: Config) -> dict[str, Any]:
     """The paper's WF1 in percent for this model, and the dataset; empty where the run's preset has none."""
     row = published_row(config.published, config.model.name, config.loss.ablate, config.data.modalities)
     return {**row, "dataset": config.published.get("dataset", "another dataset")} if row else {}
+
+
+def comparable_scores(config: Config, shards: str) -> dict[str, Any]:
+    """``published_scores``, as far as they are of these data (``dclf.published``).
+
+    Args:
+        config: of the model.
+        shards: folder or URI of the data it is tested on.
+    """
+    return {} if unlike_paper(config, shards) else published_scores(config)
 
 
 def published_row(published: Mapping[str, Any], model: str, ablate: str, modalities: Sequence[str]) -> dict[str, float]:

@@ -28,7 +28,7 @@ class PerturbationReport:
         seed: of the suite.
         outcomes: what the model said under every condition and draw, the raw one first.
         published: the paper's WF1 in percent for this model, ``raw``, ``eccs`` and ``eics``, and the ``dataset`` they
-            are for; empty where there are none.
+            are for; empty where there are none, or the data are others.
     """
 
     run_id: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dclf.config import number_problems
 from dclf.perturb import KINDS, Corruption, Kind
 
 SPLITS = ("val", "test")
@@ -46,6 +47,8 @@ class PerturbationSettings:
             yield f"kinds: must be some of {known} where no modality is corrupted, are none"
         if self.split not in SPLITS:
             yield f"split: must be one of {', '.join(SPLITS)}, is {self.split!r}"
+        numbers = list(number_problems(self, ""))
+        yield from numbers
         for name, value, least in (("draws", self.draws, 1), ("seed", self.seed, 0)):
-            if value < least:
+            if not numbers and value < least:
                 yield f"{name}: must be {least} or more, is {value}"

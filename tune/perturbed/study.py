@@ -43,9 +43,10 @@ from tune.report.comparison.variants import is_comparison
 from tune.search.overrides import apply
 from tune.study.child_writes import child_name
 from tune.study.folder import StudyFolder
-from tune.study.parent import PARENT_NOTE, parent_id
+from tune.study.parent import noted_store, parent_id
 from tune.study.places import StudyError
 from tune.study.tidy import has_checkpoint
+from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import RUNS_FOLDER, TrackingError, resolve_tracking_uri
 
@@ -56,6 +57,7 @@ Key = tuple[int, int]
 """Trial number and seed."""
 
 
+@mlflow_settings()
 def perturb_study(
     folder: StudyFolder,
     settings: PerturbationSettings | None = None,
@@ -250,10 +252,10 @@ def _shards(folder: StudyFolder) -> ShardSet:
 def _store(folder: StudyFolder) -> str:
     """URI of the store that has the study's runs; TrackingError where another one is named now."""
     uri = resolve_tracking_uri(folder.definition.base.track.uri)
-    noted = [note["store"] for note in folder.ledger.notes if note["kind"] == PARENT_NOTE]
-    if noted and noted[-1] != without_secrets(uri):
+    noted = noted_store(folder)
+    if noted and noted != without_secrets(uri):
         raise TrackingError(
-            f"study {folder.definition.name!r} is recorded at {noted[-1]}, MLflow is at {without_secrets(uri)} here; "
+            f"study {folder.definition.name!r} is recorded at {noted}, MLflow is at {without_secrets(uri)} here; "
             "name that store in MLFLOW_TRACKING_URI"
         )
     return uri

@@ -15,16 +15,20 @@ from statistics import fmean
 
 from tune.perturbed.kept import StudyPerturbations, TrainingScores, load_study_perturbations
 from tune.perturbed.published import published_row
-from tune.report.comparison.compared import Compared, compared
+from tune.report.comparison.claims import caveats, other_data
+from tune.report.comparison.compared import Compared, base_models, compared
+from tune.report.comparison.tables import difference_cells, differences_note
 from tune.report.comparison.variants import Variant, variants_of
-from tune.report.comparison.words import interval, points, probability
+from tune.report.comparison.words import drop_text, interval, points, probability, seeds_text, why_untested
 from tune.report.dataset import dataset_note
 from tune.report.scores import WF1
+from tune.report.statistics import relative_change
 from tune.report.tables import Table
 from tune.study.folder import StudyFolder
 
 KINDS = {"cut": "up to the target", "eccs": "ECCS", "eics": "EICS"}
 BOTH = ("raw", "eccs", "eics")
+_GENERATED = "The data are generated: that drops are like the paper's says nothing of the paper's data."
 MATTERS = "eics"
 """The condition whose drop DCLF is to make smaller."""
 
@@ -70,7 +74,7 @@ def perturbed_variants(folder: StudyFolder, split: str = "test") -> list[Perturb
     papers = {variant.trial: _paper(folder, variant) if split == "test" else {} for variant in variants}
     tests = compared(
         variants,
-        {variant.model: variant for variant in variants if variant.part == "base"},
+        base_models(variants),
         lambda variant: _drops(trainings[variant.trial]),
         lambda variant: papers[variant.trial].get("raw", math.nan) - papers[variant.trial].get(MATTERS, math.nan),
     )
@@ -94,16 +98,19 @@ def perturbation_table(folder: StudyFolder, split: str = "test") -> Table | None
     kinds = [kind for kind in KINDS if any(not math.isnan(row.drop(kind)) for row in rows)]
     if found is None or not kinds:
         return None
-    tested, published = any(row.against for row in rows), any(row.paper for row in rows)
+    against = [row.against for row in rows if row.against is not None]
+    testing = any(one.paired is not None and one.paired.tested for one in against)
+    published = any(row.paper for row in rows)
     head = ("model", "variant", "seeds", "raw", *(KINDS[kind] for kind in kinds))
-    head += ("EICS drop vs base", "95 % interval", "p") if tested else ()
-    head += ("paper raw", "paper ECCS", "paper EICS") if published else ()
+    other = other_data(folder.definition) if published else ""
+    head += ("EICS drop vs base", *(("95 % interval", "p") if testing else ())) if against else ()
+    head += (f"paper raw{other}", f"paper ECCS{other}", f"paper EICS{other}") if published else ()
     return Table(
-        title=f"{_title(found)} and substituted contexts ({_drawn(found)})"
-        + ("; p by paired t-tests with Holm's correction" if tested else ""),
+        title=f"{_title(found)} and substituted contexts ({_drawn(found)})",
         head=head,
-        rows=tuple(_row(row, kinds, tested=tested, published=published) for row in rows),
+        rows=tuple(_row(row, kinds, len(head), testing=testing, published=published) for row in rows),
         numeric=2,
+        note=differences_note(against, "EICS drops") if against else "",
     )
 
 
@@ -141,7 +148,7 @@ def damage_table(folder: StudyFolder, split: str = "test") -> Table | None:
 
 
 def perturbation_sentences(folder: StudyFolder, split: str = "test") -> list[str]:
-    """What DCLF does to every base model's EICS drop, beside the paper's; that generated data are not the paper's."""
+    """What DCLF does to every base model's EICS drop, beside the paper's; that other data are not the paper's."""
     rows = perturbed_variants(folder, split)
     bases = {row.variant.model: row for row in rows if row.variant.part == "base"}
     found = [
@@ -149,9 +156,9 @@ def perturbation_sentences(folder: StudyFolder, split: str = "test") -> list[str
         for row in rows
         if row.variant.part == "none" and row.against is not None
     ]
-    note = dataset_note(folder.definition)
-    if rows and note.generated and any(row.paper for row in rows):
-        found.append("The data are generated: that drops are like the paper's says nothing of the paper's data.")
+    if any(row.paper for row in rows):
+        generated = dataset_note(folder.definition).generated
+        found += [_GENERATED] if generated else caveats(folder.definition)
     return found
 
 
@@ -184,12 +191,14 @@ def _drops(trainings: Mapping[int, TrainingScores]) -> dict[int, float]:
     return {seed: found.drop(MATTERS) for seed, found in trainings.items() if MATTERS in found.conditions}
 
 
-def _row(row: PerturbedVariant, kinds: Sequence[str], *, tested: bool, published: bool) -> tuple[str, ...]:
+def _row(row: PerturbedVariant, kinds: Sequence[str], width: int, *, testing: bool, published: bool) -> tuple[str, ...]:
+    """The cells of one variant, so many of them."""
     cells = [row.variant.model, row.variant.name, str(len(row.trainings)), _mean(row, "raw")]
     cells += [_mean(row, kind) for kind in kinds]
-    cells += _test(row) if tested else []
-    cells += _published(row) if published else []
-    return tuple(cells)
+    last = [*_published(row)] if published else []
+    if width > len(cells) + len(last):
+        cells += difference_cells(row.against or Compared(variant=row.variant), testing=testing, effect=False)
+    return (*cells, *last)
 
 
 def _mean(row: PerturbedVariant, name: str) -> str:
@@ -197,18 +206,7 @@ def _mean(row: PerturbedVariant, name: str) -> str:
     values = row.over_seeds(name)
     if not values:
         return "–"
-    return WF1.mean_text(values) + ("" if name == "raw" else f" {_change(row.drop(name))}")
-
-
-def _change(drop: float) -> str:
-    return f"({'↑' if drop < 0 else '↓'}{abs(100 * drop):.2f})"
-
-
-def _test(row: PerturbedVariant) -> list[str]:
-    if row.against is None or row.against.paired is None:
-        return ["–"] * 3
-    test = row.against.paired
-    return [points(test.difference), interval(test), probability(row.against.p)]
+    return WF1.mean_text(values) + ("" if name == "raw" else f" {drop_text(row.drop(name))}")
 
 
 def _published(row: PerturbedVariant) -> Iterator[str]:
@@ -216,21 +214,35 @@ def _published(row: PerturbedVariant) -> Iterator[str]:
         yield from ("–", "–", "–")
         return
     yield WF1.number(row.paper["raw"])
-    yield from (f"{WF1.number(row.paper[kind])} {_change(row.paper_drop(kind))}" for kind in BOTH[1:])
+    yield from (f"{WF1.number(row.paper[kind])} {drop_text(row.paper_drop(kind))}" for kind in BOTH[1:])
 
 
 def _sentence(row: PerturbedVariant, base: PerturbedVariant) -> str:
     assert row.against is not None
     assert row.against.paired is not None
-    test, shared = row.against.paired, row.trainings.keys() & base.trainings.keys()
-    own, before = (fmean(_drops(side.trainings)[seed] for seed in shared) for side in (row, base))
-    verb = "shrinks" if own < before else "grows"
-    share = f" by {100 * abs(1 - own / before):.0f} %" if before > 0 else ""
-    said = f"{row.variant.model}: with {row.variant.name} the EICS drop {verb}{share}, from {_points(before)} to "
-    said += f"{_points(own)} points ({points(test.difference)}; {_certainty(row.against)})"
+    said = f"{row.variant.model}: {_what_happened(row, base)} ({points(row.against.paired.difference)}"
+    said += f"; {_certainty(row.against)})"
     if math.isnan(paper := row.paper_drop(MATTERS)) or math.isnan(known := base.paper_drop(MATTERS)):
         return f"{said}."
     return f"{said}; the paper's goes from {_points(known)} to {_points(paper)}."
+
+
+def _what_happened(row: PerturbedVariant, base: PerturbedVariant) -> str:
+    """How the EICS drop differs, over the seeds that both have; in percent where ``relative_change`` has a number."""
+    name, drops, bases = row.variant.name, _drops(row.trainings), _drops(base.trainings)
+    own, before = (fmean(side[seed] for seed in drops.keys() & bases.keys()) for side in (drops, bases))
+    if min(own, before) < 0:
+        return f"under EICS WF1 {_moves(own)} points with {name} and {_moves(before)} without"
+    if _points(own) == _points(before):
+        return f"with {name} the EICS drop stays at {_points(before)} points"
+    change = relative_change(drops, bases)
+    share = "" if math.isnan(change) else f" by {100 * abs(change):.0f} %"
+    verb = "shrinks" if own < before else "grows"
+    return f"with {name} the EICS drop {verb}{share}, from {_points(before)} to {_points(own)} points"
+
+
+def _moves(drop: float) -> str:
+    return f"{'rises' if drop < 0 else 'falls'} by {_points(abs(drop))}"
 
 
 def _points(drop: float) -> str:
@@ -240,12 +252,10 @@ def _points(drop: float) -> str:
 def _certainty(test: Compared) -> str:
     """Interval and p-value, or why there is none."""
     assert test.paired is not None
-    if test.paired.count < 2:
-        return "one seed, so nothing can be tested"
-    if math.isnan(test.p):
-        return "the same in every seed, so nothing can be tested"
+    if why := why_untested(test.paired):
+        return why
     p = probability(test.p)
-    return f"95 % interval {interval(test.paired)}, p {p}, {test.paired.count} seeds"
+    return f"95 % interval {interval(test.paired)}, p {p}, {seeds_text(test.paired.count)}"
 
 
 def _title(found: StudyPerturbations) -> str:

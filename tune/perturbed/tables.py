@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tune.perturbed.report import PerturbationReport
 from tune.perturbed.scores import ConditionScore
+from tune.report.comparison.words import drop_text
 from tune.report.scores import WF1
 from tune.report.tables import Table
 
@@ -40,7 +41,7 @@ def _published(report: PerturbationReport, scores: list[ConditionScore]) -> Iter
     yield f"{raw:.2f}"
     for score in scores:
         value = report.published.get(score.kind)
-        yield "–" if value is None else f"{float(value):.2f} {_change(raw - float(value))}"
+        yield "–" if value is None else f"{float(value):.2f} {drop_text((raw - float(value)) / 100)}"
 
 
 def _damage(report: PerturbationReport, scores: list[ConditionScore]) -> Table:
@@ -62,9 +63,4 @@ def _title(report: PerturbationReport) -> str:
 
 def _cell(score: ConditionScore) -> str:
     """``63.70 ± 0.42 (↓3.70)``."""
-    return f"{WF1.mean_text(score.values)} {_change(100 * score.drop)}"
-
-
-def _change(points: float) -> str:
-    """What is lost, in points, as the paper marks it."""
-    return f"({'↑' if points < 0 else '↓'}{abs(points):.2f})"
+    return f"{WF1.mean_text(score.values)} {drop_text(score.drop)}"

@@ -6,7 +6,8 @@ keys. Those of the paper ship with the package, ``iemocap/table4`` and so on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from dclf.config import Ablation
+from dclf.labels import shown
 from tune.checked import Checked, class_parser
-from tune.config_files import ConfigError, read_config_file, suggestion
+from tune.config_files import ConfigError, is_file, is_folder, read_config_file, suggestion
 
 Layout = Literal["variants", "main", "window", "gammas", "perturbation"]
 Evaluation = Literal["perturbation"]
+LONGEST_VARIANT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +92,11 @@ def read_study_file(study: str | Path) -> StudyFile:
         ConfigError: with every unknown key, wrong type and impossible value; or there is no such file.
     """
     name = str(study)
-    if Path(study).is_file():
+    if is_file(study):
         return _read(Path(study))
     if name not in (shipped := shipped_studies()):
-        hint = suggestion(name, shipped)
-        raise ConfigError([f"study: must be a YAML file or one of {', '.join(shipped)}, is {name!r}{hint}"])
+        what = f"the folder {name}" if is_folder(study) else f"{name!r}{suggestion(name, shipped)}"
+        raise ConfigError([f"study: must be a YAML file or one of {', '.join(shipped)}, is {what}"])
     with as_file(files("tune").joinpath("plans", "papers", f"{name}.yaml")) as path:
         return _read(path)
 
@@ -131,13 +134,20 @@ def _impossible(study: StudyFile) -> Iterator[str]:
     for key, values in variants.grid.items():
         if not isinstance(values, list) or not values:
             yield f"variants.grid.{key}: must be a list of values, is {values!r}"
-    for place, one in enumerate(variants.listed, start=1):
-        yield from _listed_problems(place, one)
+    yield from _listing_problems(variants.listed)
     for model, sets in study.models.items():
         if not isinstance(sets, str | Mapping | None):
             yield f"models.{model}: must be a preset, a YAML file or a mapping of keys, is {sets!r}"
     for model, rows in study.published.items():
         yield from _published_problems(model, rows)
+
+
+def _listing_problems(listed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for place, one in enumerate(listed, start=1):
+        yield from _listed_problems(place, one)
+    for name, count in Counter(str(one["name"]) for one in listed if "name" in one).items():
+        if count > 1:
+            yield f"variants.listed: the name {name!r} must stand for one variant, stands for {count}"
 
 
 def _listed_problems(place: int, one: Mapping[str, Any]) -> Iterator[str]:
@@ -146,6 +156,9 @@ def _listed_problems(place: int, one: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where}: must have name, set and reference only, has {', '.join(unknown)}"
     if not isinstance(one.get("name"), str) or not one["name"]:
         yield f"{where}: must have a name, has {one.get('name')!r}"
+    elif len(one["name"]) > LONGEST_VARIANT or not one["name"].isprintable():
+        most = f"one line of at most {LONGEST_VARIANT} characters"
+        yield f"{where}: its name, a row of every table, must be {most}, is {shown(one['name'])}"
     if not isinstance(one.get("set", {}), Mapping):
         yield f"{where}: set must be a mapping of dotted keys to values, is {one['set']!r}"
     if not isinstance(one.get("reference", False), bool):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dclf.config import Config
-from tune.config_files import ConfigError, suggestion
+from tune.config_files import ConfigError, is_file, suggestion
 from tune.plans.file import StudyFile, VariantsSpec
 from tune.report.comparison.variants import NAMES
 from tune.report.scores import short_names, value_text
@@ -227,7 +227,7 @@ def _model_sets(sets: Any, base: str | Path, beside: Path | None, given: Iterabl
 def _beside(config: str, study: Path | None) -> str | Path:
     """A relative path starts at the folder of the study file."""
     candidate = (study.parent if study is not None else Path()) / config
-    return candidate if candidate.is_file() else config
+    return candidate if is_file(candidate) else config
 
 
 def _varied_by_user(spec: VariantsSpec, overrides: Mapping[str, Any]) -> Iterator[str]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from dclf.data.errors import DataError
 from dclf.data.manifest import Manifest, read_manifest
+from dclf.published import GENERATED, is_generated
 from tune.study.definition import StudyDefinition
-
-GENERATED = "generated-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +19,14 @@ class DatasetNote:
         sentence: which data it is, whether generated, and how large.
         warning: what is doubtful about that; empty where nothing is.
         sha256: hash of the shards when the study was created.
+        generated: whether the dialogues are invented.
     """
 
     name: str
     sentence: str
     warning: str
     sha256: str
-
-    @property
-    def generated(self) -> bool:
-        """Whether the dialogues are invented."""
-        return self.name.startswith(GENERATED)
+    generated: bool = False
 
 
 def dataset_note(definition: StudyDefinition) -> DatasetNote:
@@ -44,13 +40,16 @@ def dataset_note(definition: StudyDefinition) -> DatasetNote:
     warning = ""
     if known and manifest.sha256 != known:
         warning = f"The shards at {shards} have changed since the study was created: they now have another hash."
-    name = manifest.info.dataset
-    return DatasetNote(name=name, sentence=f"{_kind(name)} {_size(manifest)}", warning=warning, sha256=known)
+    name, generated = manifest.info.dataset, is_generated(manifest.info.dataset, manifest.info.provenance)
+    sentence = f"{_kind(name, generated=generated)} {_size(manifest)}"
+    return DatasetNote(name=name, sentence=sentence, warning=warning, sha256=known, generated=generated)
 
 
-def _kind(name: str) -> str:
-    if not name.startswith(GENERATED):
+def _kind(name: str, *, generated: bool) -> str:
+    if not generated:
         return f"Dataset {name}."
+    if not name.startswith(GENERATED):
+        return f"Generated dialogues that somebody calls {name}: invented, and no result on any real data."
     shaped = name.removeprefix(GENERATED).split("-")[0].upper()
     return (
         f"Generated dialogues ({name}), shaped like {shaped} but invented: the scores say nothing of {shaped} "

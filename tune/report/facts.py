@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tune.report.comparison.study import comparison_lines, comparison_note, study_tables
 from tune.report.comparison.variants import is_comparison
+from tune.report.comparison.words import few_seeds_warning
 from tune.report.dataset import DatasetNote, dataset_note
 from tune.report.progress import Progress, progress_of
 from tune.report.ranking import base_trial, best_trial, sealed_values, top_trials
@@ -193,7 +194,10 @@ def _warnings(folder: StudyFolder, data: DatasetNote, progress: Progress) -> Ite
             "Every variant is scored once on the test split, at its best epoch on validation; none is chosen by its "
             "test score."
         )
-    elif progress.counts["complete"] > 1:
+        if warning := few_seeds_warning(folder.definition.sweep.seeds):
+            yield warning
+        return
+    if progress.counts["complete"] > 1:
         yield (
             f"All scores are of the validation split, and the best of {progress.counts['complete']} complete trials is "
             "optimistic there. No choice was made on the test split."

@@ -194,7 +194,8 @@ def _curves(studio: _Studio) -> Drawing:
     shown = spread(curves, MOST_CURVES)
     figure = taken(plots.plot_intermediate_values, studio.part(shown, curves=True))
     layout.curves(figure, studio.label)
-    caption = f"The {studio.words} after each epoch; short curves are trials that were ended early."
+    pruned = any(trial.state == TrialState.PRUNED for trial in shown)
+    caption = f"The {studio.words} after each epoch{'; pruned trials have short curves' if pruned else ''}."
     return Drawing(title="Learning curves", caption=caption + _of(shown, curves), figure=figure)
 
 

@@ -11,6 +11,7 @@ import optuna
 from tune.perturbed.study_tables import perturbations_csv
 from tune.report.best import best_yaml
 from tune.report.comparison.export import variants_csv
+from tune.report.comparison.variants import is_comparison
 from tune.report.drawn import study_drawings
 from tune.report.facts import ReportFacts, report_facts
 from tune.report.figures import FigureWords
@@ -22,6 +23,7 @@ from tune.report.saved import SavedFigures, remove_other_figures, save_figures, 
 from tune.report.table import trials_frame
 from tune.report.tables import Table
 from tune.study.folder import StudyFolder
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(FigureWords):
@@ -42,7 +44,7 @@ class ReportFiles:
         folder: of all of them.
         html: the whole report in one file.
         markdown: the same, with the figures beside it.
-        config: the best configuration for ``dclf train``; None while no trial is complete.
+        config: the best configuration for ``dclf train``; None while no trial is complete, and of a comparison.
         tables: name -> CSV or LaTeX file.
         figures: name -> SVG file.
         pictures: name -> the same figure as PNG file.
@@ -71,7 +73,8 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
         OSError: the files cannot be written.
     """
     out = folder.path / "report" if out is None else Path(out)
-    yaml = "" if best_trial(folder) is None else best_yaml(folder)
+    chosen = best_trial(folder) is not None and not is_comparison(folder.definition)
+    yaml = best_yaml(folder) if chosen else ""
     facts = report_facts(folder, str(out / "best.yaml"))
     figures = _draw(folder, study, out / "figures")
     links = {name: f"figures/{path.name}" for name, path in figures.saved.vector.items()}

@@ -34,7 +34,7 @@ def latex_table(table: Table, label: str) -> str:
     """A ``table`` float; a wide one in small type over both columns.
 
     Args:
-        table: what it shows; its title is the caption.
+        table: what it shows; its title and note are the caption.
         label: for references; what cannot stand in one becomes a dash.
     """
     # Imported here, as the report alone needs it.
@@ -47,7 +47,7 @@ def latex_table(table: Table, label: str) -> str:
         index=False,
         escape=False,
         column_format=columns,
-        caption=f"{latex_escape(table.title)}.",
+        caption=" ".join([f"{latex_escape(table.title)}.", *([latex_escape(table.note)] if table.note else [])]),
         label=re.sub(r"[^A-Za-z0-9:.-]+", "-", label),
         position="htbp",
     )

@@ -23,11 +23,12 @@ def markdown_escape(text: str) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A table with its numbers to the right."""
+    """A table with its numbers to the right, under its note."""
     rule = ["---" if place < table.numeric else "---:" for place in range(len(table.head))]
     rows = [[markdown_escape(cell) for cell in row] for row in (table.head, *table.rows)]
     lines = [rows[0], rule, *rows[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    note = [markdown_escape(table.note), ""] if table.note else []
+    return "\n".join([*note, *(f"| {' | '.join(line)} |" for line in lines)])
 
 
 def markdown_report(facts: ReportFacts, drawings: FigureWords, files: Mapping[str, str]) -> str:

@@ -12,18 +12,6 @@ from tune.search.stopping import StopRule
 from tune.study.folder import StudyFolder, this_process
 from tune.study.ledger import ENDED, State, TrialRecord
 
-_drivers: set[str] = set()
-
-
-def speak_for(driver: str) -> None:
-    """Count a study's driver as this process, which writes its report.
-
-    Args:
-        driver: as ``this_process`` says it there.
-    """
-    _drivers.add(driver)
-
-
 Standing = Literal["new", "running", "interrupted", "finished"]
 
 
@@ -91,7 +79,7 @@ def _combinations(folder: StudyFolder) -> int | None:
 def worker_of(folder: StudyFolder) -> str:
     """The other process that holds the study's lock, in words; empty where none does."""
     if elsewhere := folder.holder_elsewhere():
-        return "" if elsewhere in {this_process(), *_drivers} else elsewhere
+        return "" if elsewhere == this_process() else elsewhere
     try:
         file = (folder.path / "lock").open(encoding="utf-8")
     except FileNotFoundError:
@@ -101,13 +89,33 @@ def worker_of(folder: StudyFolder) -> str:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = file.read().strip() or "another process"
-            return "" if holder in {this_process(), *_drivers} else holder
+            return "" if holder == this_process() else holder
         return ""
 
 
 def failures(folder: StudyFolder) -> dict[str, list[int]]:
     """Reason -> numbers of the trials that failed for it, the most frequent first."""
     return _by_reason(trial for trial in folder.ledger.trials.values() if trial.state == "failed")
+
+
+def mostly_failed(folder: StudyFolder) -> str:
+    """What is to be said where more than half of the trials that ended failed, with the commonest error; else empty."""
+    reasons = failures(folder)
+    failed = sum(map(len, reasons.values()))
+    ended = sum(trial.state in ENDED for trial in folder.ledger.trials.values())
+    if 2 * failed <= ended:
+        return ""
+    # The same error says other numbers in every trial.
+    kinds: Counter[str] = Counter()
+    for reason, numbers in reasons.items():
+        kinds[_kind(reason)] += len(numbers)
+    kind, count = kinds.most_common(1)[0]
+    example = next(reason for reason in reasons if _kind(reason) == kind)
+    return f"{failed} of {ended} trials failed, {'all' if count == failed else count} of them as this one: {example}"
+
+
+def _kind(reason: str) -> str:
+    return reason.partition(":")[0].partition(" (")[0]
 
 
 def pruned(folder: StudyFolder) -> dict[str, list[int]]:

@@ -53,6 +53,18 @@ def sealed_values(folder: StudyFolder, trial: TrialRecord, score: str) -> list[f
     return [scores[score] for (number, _), scores in tested if number == trial.number and score in scores]
 
 
+def winner_scores(folder: StudyFolder) -> dict[str, float]:
+    """Every score of a search's best trial on the sealed test split, the mean of its trainings; empty before.
+
+    A comparison, which chooses none, has none.
+    """
+    best = best_trial(folder)
+    if best is None or folder.definition.sweep.test == "all":
+        return {}
+    tested = [scores for (number, _), scores in folder.ledger.tested.items() if number == best.number]
+    return {name: math.fsum(scores[name] for scores in tested) / len(tested) for name in (tested[0] if tested else ())}
+
+
 def untested(folder: StudyFolder) -> list[tuple[int, int]]:
     """(trial, seed) of every training that will be scored on the sealed test split and has not been.
 

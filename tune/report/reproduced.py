@@ -11,7 +11,8 @@ from tune.report.comparison.claims import as_in_paper, caveats
 from tune.report.comparison.figures import GAMMAS, LABELS, WINDOWS, comparison_figures
 from tune.report.comparison.study import study_tables, study_verdicts
 from tune.report.comparison.variants import layout_of, variants_of
-from tune.report.comparison.verdicts import OUTCOMES, Verdict, verdicts
+from tune.report.comparison.verdicts import NOT_TESTED, OUTCOMES, Verdict, verdicts
+from tune.report.comparison.words import few_seeds_warning
 from tune.report.dataset import dataset_note
 from tune.report.facts import standing_text
 from tune.report.figures import Drawing
@@ -148,7 +149,9 @@ def _sections(folders: Sequence[StudyFolder]) -> Iterator[Section]:
 
 def _perturbed(folder: StudyFolder) -> Iterator[str]:
     """The sentences on the models; the page says of the data once what each study says."""
-    return (line for line in perturbation_sentences(folder) if not line.startswith("The data are generated"))
+    of_data = set(caveats(folder.definition))
+    lines = perturbation_sentences(folder)
+    return (line for line in lines if not line.startswith("The data are generated") and line not in of_data)
 
 
 def _parts(folder: StudyFolder, slug: str) -> Iterator[Part]:
@@ -164,8 +167,10 @@ def _parts(folder: StudyFolder, slug: str) -> Iterator[Part]:
 def _warnings(folders: Sequence[StudyFolder]) -> Iterator[str]:
     for folder in folders:
         yield from caveats(folder.definition)
-    if any(folder.definition.sweep.seeds == 1 for folder in folders):
-        yield "One seed per variant: nothing can be tested, and differences of a point or two mean nothing."
+    for seeds in sorted({folder.definition.sweep.seeds for folder in folders}):
+        names = [folder.definition.name for folder in folders if folder.definition.sweep.seeds == seeds]
+        if warning := few_seeds_warning(seeds):
+            yield warning if len(names) == len(folders) else f"In {', '.join(names)}: {warning}"
 
 
 def _ran(folders: Sequence[StudyFolder]) -> Table:
@@ -206,7 +211,7 @@ def _grouped(found: Sequence[Verdict], paper: str) -> dict[tuple[str, str], list
     """By table in the order of the verdicts, in each from what agrees to what does not."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for table in dict.fromkeys(one.table or paper for one in found):
-        for outcome in OUTCOMES:
+        for outcome in (*OUTCOMES, NOT_TESTED):
             about = [one.about for one in found if (one.table or paper, one.outcome) == (table, outcome)]
             if about:
                 grouped[table, outcome] = about

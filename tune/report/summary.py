@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.report.comparison.study import comparison_facts
+from tune.report.comparison.variants import is_comparison
 from tune.report.progress import Progress, failures, progress_of
 from tune.report.ranking import base_trial, best_trial, pareto, top_trials
 from tune.report.scores import scores_of
@@ -35,8 +36,11 @@ def _summary_or_error(storage: Path | str, name: str) -> dict[str, Any]:
 
 
 def study_summary(folder: StudyFolder) -> dict[str, Any]:
-    """Name, kind, standing, counts, best value and who works on the study; plain values for JSON."""
-    progress, best = progress_of(folder), best_trial(folder)
+    """Name, kind, standing, counts, best value and who works on the study; plain values for JSON.
+
+    A comparison has no best trial: nothing is chosen there.
+    """
+    progress, best = progress_of(folder), _chosen(folder)
     first = scores_of(folder.definition)[0]
     return {
         "name": folder.definition.name,
@@ -53,7 +57,7 @@ def study_summary(folder: StudyFolder) -> dict[str, Any]:
 
 def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
     """As ``study_summary``, with definition, best, base and top trials, failures; a comparison's variants, verdicts."""
-    best, base = best_trial(folder), base_trial(folder)
+    best, base = _chosen(folder), base_trial(folder)
     several = len(scores_of(folder.definition)) > 1
     return {
         **study_summary(folder),
@@ -64,11 +68,16 @@ def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
         "shards_sha256": folder.definition.shards_sha256,
         "best": None if best is None else trial_facts(best),
         "base": None if base is None else trial_facts(base),
-        "top": [trial_facts(trial) for trial in top_trials(folder, top)],
+        "top": [] if best is None else [trial_facts(trial) for trial in top_trials(folder, top)],
         "pareto": [trial.number for trial in pareto(folder)] if several else [],
         "failures": failures(folder),
         **comparison_facts(folder),
     }
+
+
+def _chosen(folder: StudyFolder) -> TrialRecord | None:
+    """The best trial of a search; None while it has none, and for a comparison."""
+    return None if is_comparison(folder.definition) else best_trial(folder)
 
 
 def trial_facts(trial: TrialRecord) -> dict[str, Any]:

@@ -23,8 +23,8 @@ def trials_frame(folder: StudyFolder) -> pd.DataFrame:
 
     Columns, S an objective's name and N a seed: ``number``, ``state``; per objective ``S``, its mean over seeds;
     per parameter its dotted key; with several seeds ``S_std``, the sample standard deviation, and ``S_seedN``;
-    ``epochs`` over all seeds; ``seconds`` from the first start to the end, pauses between sessions included;
-    ``run_ids`` of MLflow, parted by blanks; ``origin``; ``reason``. What is not known yet is NaN.
+    ``epochs`` over all seeds; ``seconds`` that it ran, the time between two drivers left out; ``run_ids`` of MLflow,
+    parted by blanks; ``origin``; ``reason``. What is not known yet is NaN.
     """
     # Imported here: the ranking beside it serves commands that should not wait for pandas.
     import pandas as pd  # noqa: PLC0415
@@ -49,8 +49,8 @@ def seed_values(trial: TrialRecord, place: int) -> dict[int, float]:
 
 
 def trial_seconds(trial: TrialRecord) -> float:
-    """From the first start to the end; NaN for a trial that has not ended."""
-    return math.nan if trial.started is None or trial.ended is None else trial.ended - trial.started
+    """How long it ran, pauses between drivers left out; NaN for a trial that has not ended."""
+    return math.nan if trial.started is None or trial.ended is None else trial.worked_s
 
 
 def _columns(names: Sequence[str], keys: Sequence[str], seeds: Sequence[int]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
 MOST_REASONS, MOST_IN_FRONT = 20, 25
+_ENDS = {"failed": "failed", "pruned": "were pruned"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,14 @@ class Table:
         head: the columns.
         rows: their cells.
         numeric: columns from this one on hold numbers.
+        note: what its numbers rest on, one sentence or more; belongs to the caption.
     """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: int = 1
+    note: str = ""
 
 
 def score_text(score: Score, place: int, trial: TrialRecord) -> str:
@@ -148,14 +151,17 @@ def _own(value: Any) -> str:
 
 def ended_early_table(folder: StudyFolder) -> Table | None:
     """Failed and pruned trials by reason; None where there are none."""
+    ended = {"failed": failures(folder), "pruned": pruned(folder)}
     reasons = [
         (state, str(len(numbers)), reason, numbers_text(numbers))
-        for state, found in (("failed", failures(folder)), ("pruned", pruned(folder)))
+        for state, found in ended.items()
         for reason, numbers in found.items()
     ]
     rows = reasons[:MOST_REASONS]
     if others := reasons[MOST_REASONS:]:
         count = sum(int(row[1]) for row in others)
-        rows.append(("both", str(count), f"{len(others)} further reasons", "see trials.csv"))
+        states = "both" if len({row[0] for row in others}) > 1 else others[0][0]
+        rows.append((states, str(count), f"{len(others)} further reasons", "see trials.csv"))
     head = ("state", "count", "reason", "which")
-    return Table(title="Trials that ended early", head=head, rows=tuple(rows), numeric=len(head)) if rows else None
+    title = f"Trials that {' or '.join(_ENDS[state] for state, found in ended.items() if found)}"
+    return Table(title=title, head=head, rows=tuple(rows), numeric=len(head)) if rows else None

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dclf.config import Config
-from dclf.uris import secret_problem
+from dclf.config import SEEDS, Config, number_problems
+from dclf.uris import secret_problem, sqlite_path
+from tune.search.domains import Choices
 from tune.search.durations import parse_duration
 from tune.search.samplers import sampler_problems
 from tune.search.settings import SweepSettings
@@ -19,6 +20,7 @@ from tune.study.places import StudyError, study_path
 OBJECTIVES = ("wf1", "wa")
 PER_CLASS = ("f1/", "accuracy/")
 DIRECTIONS = ("maximize", "minimize")
+MODALITIES, BATCH_SIZE = "data.modalities", "train.batch_size"
 
 
 def sweep_space(settings: SweepSettings, config: Config) -> Space:
@@ -36,12 +38,28 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
         config: the base configuration.
     """
     space = sweep_space(settings, config)
-    space_lines = space.problems(config)
-    found = [*_range_problems(settings), *_test_problems(settings), *_text_problems(settings)]
-    found += [*_objective_problems(settings), *space_lines]
+    # A list is tried as it stands, and says what its own configurations are.
+    space_lines = space.problems(config, every=settings.sampler != "listed")
+    numbers = list(number_problems(settings, "sweep."))
+    found = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
+    found += [*_objective_problems(settings), *_seed_problems(settings, config), *space_lines]
+    found += _worker_problems(settings, space)
     if not space_lines:
         found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
     return found
+
+
+def trained_modalities(space: Space, config: Config) -> tuple[str, ...]:
+    """Every modality that any trial may train with, in the order of the configuration's and then the space's.
+
+    Args:
+        space: what is searched.
+        config: the base configuration.
+    """
+    domain = space.domains.get(MODALITIES)
+    searched = [name for choice in domain.choices for name in choice] if isinstance(domain, Choices) else []
+    always = domain is not None and MODALITIES not in space.conditions
+    return tuple(dict.fromkeys([*([] if always else config.data.modalities), *searched]))
 
 
 def objective_problems(settings: SweepSettings, class_names: Iterable[str]) -> list[str]:
@@ -87,6 +105,20 @@ def _range_problems(settings: SweepSettings) -> Iterator[str]:
         yield f"sweep.stop_at: must be a score between 0 and 1, is {settings.stop_at}"
 
 
+def _worker_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
+    domain = space.domains.get(BATCH_SIZE)
+    least = min((size for size in domain.samples() if isinstance(size, int)), default=0) if domain is not None else 0
+    if 0 < least < settings.workers_per_trial:
+        workers = f"sweep.workers_per_trial {settings.workers_per_trial}"
+        yield f"sweep.space.{BATCH_SIZE}: allows {least}, but {workers} needs a dialogue for each worker in every batch"
+
+
+def _seed_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
+    """The trainings of a trial count on from the configuration's seed."""
+    if config.train.seed < SEEDS < config.train.seed + settings.seeds:
+        yield f"train.seed: must leave room for {settings.seeds} seeds below 2^63, is {config.train.seed}"
+
+
 def _test_problems(settings: SweepSettings) -> Iterator[str]:
     if settings.test not in ("best", "all"):
         yield f"sweep.test: must be best or all, is {settings.test!r}"
@@ -114,6 +146,10 @@ def _text_problems(settings: SweepSettings) -> Iterator[str]:
         yield f"sweep.storage: {problem}"
     if settings.optuna and not re.match(r"[a-z][\w+]*://", settings.optuna):
         yield f"sweep.optuna: must be the URL of a database such as postgresql://host/name, is {settings.optuna!r}"
+    try:
+        sqlite_path(settings.optuna)
+    except ValueError as error:
+        yield f"sweep.optuna: {error}"
 
 
 def _objective_problems(settings: SweepSettings) -> Iterator[str]:

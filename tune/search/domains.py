@@ -81,9 +81,13 @@ class Numbers:
         return self.value(given)
 
     def samples(self) -> list[float]:
-        """Values that tell whether a key takes this domain: both ends, and one between that is not whole."""
+        """Values that tell whether a key takes this domain: both ends, their neighbours, or one that is not whole.
+
+        A bound that a key has is broken at an end, and a divisor that it asks for by an end or its neighbour.
+        """
         if self.whole:
-            return [int(self.low), int(self.high)]
+            low, high, step = int(self.low), int(self.high), int(self.step or 1)
+            return sorted({low, min(low + step, high), max(high - step, low), high})
         inner = self.low + (self.step or 0.381966 * (self.high - self.low))
         return [float(self.low), float(self.high), self._tidy(inner)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 SECONDS = {"d": 86400, "h": 3600, "min": 60, "m": 60, "s": 1}
@@ -20,4 +21,6 @@ def parse_duration(text: str) -> float:
     total = sum(float(part[1]) * SECONDS[part[2]] for part in parts)
     if total <= 0:
         raise ValueError(f"must be longer than nothing, is {text!r}")
+    if math.isinf(total):
+        raise ValueError("must be a length that a clock can measure, is beyond; give no time where there is no limit")
     return total

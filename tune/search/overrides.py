@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from dclf.config import Config
@@ -29,20 +29,28 @@ def apply(config: Config, overrides: Mapping[str, Any]) -> Config:
     checked.check_options()
     if checked.problems:
         raise ConfigError(checked.problems)
-    sections = config.to_dict()
-    for section, content in checked.nested().items():
-        sections[section] = {**sections[section], **content}
-    return Config.from_dict(sections)
+    changes = {section: _changed(getattr(config, section), content) for section, content in checked.nested().items()}
+    return replace(config, **changes)
 
 
-def refusals(config: Config, overrides: Mapping[str, Any]) -> list[str]:
-    """Why these overrides cannot be trained with, as ``key: what must hold, what came``; empty where they can."""
+def _changed(section: Any, content: Mapping[str, Any]) -> Any:
+    return {**section, **content} if isinstance(section, Mapping) else replace(section, **content)
+
+
+def refusals(config: Config, overrides: Mapping[str, Any], own: Collection[str] | None = None) -> list[str]:
+    """Why these overrides cannot be trained with, as ``key: what must hold, what came``; empty where they can.
+
+    Args:
+        config: where all other keys come from.
+        overrides: dotted key -> value.
+        own: the configuration's own problems, which are left out; asked of it where None.
+    """
     try:
         changed = apply(config, overrides)
     except ConfigError as error:
         return list(error.problems)
-    known = set(config.problems())
-    return [problem for problem in changed.problems() if problem not in known]
+    own = config.problems() if own is None else own
+    return [problem for problem in changed.problems() if problem not in own]
 
 
 def value_of(config: Config, key: str) -> Any:

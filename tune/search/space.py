@@ -73,13 +73,14 @@ class Space:
                 mistakes[key] = [*wrong, *wrong_when]
         return cls(domains, conditions, base, mistakes)
 
-    def problems(self, config: Config) -> list[str]:
+    def problems(self, config: Config, *, every: bool = True) -> list[str]:
         """Every mistake of the space, as ``sweep.space.KEY: what must hold, what came``; empty when it is sound.
 
         Args:
-            config: the base configuration, which must take both ends or all choices of every domain.
+            config: the base configuration.
+            every: whether it must take every combination that the space can express.
         """
-        return space_problems(self.based_on(config), config)
+        return space_problems(self.based_on(config), config, every=every)
 
     def based_on(self, base: Config) -> Space:
         """The same space with another base configuration."""

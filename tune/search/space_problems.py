@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from dclf.config import Config
 from tune.checked import advice, config_types
+from tune.search.combinations import above, groups
 from tune.search.conditions import Condition
-from tune.search.domains import Numbers
 from tune.search.overrides import OPTIONS, refusals, value_of
+from tune.search.proof import refusal_lines, try_all
 
 if TYPE_CHECKING:
     from tune.search.space import Space
@@ -31,21 +31,20 @@ CONSTANT: Mapping[str, str] = {
 """Keys, or sections, that must be the same in all trials, and why."""
 
 
-def space_problems(space: Space, config: Config) -> list[str]:
+def space_problems(space: Space, config: Config, *, every: bool = True) -> list[str]:
     """Every mistake of a space, as ``sweep.space.KEY: what must hold, what came``.
 
     Args:
         space: with ``config`` as its base.
         config: the base configuration.
+        every: whether the configuration must take every combination that the space can express.
     """
     found = [*space.form_problems, *_key_problems(space), *_condition_problems(space, config)]
     wrong = {line.split(": ")[0].removeprefix("sweep.space.") for line in found}
     usable = [key for key in space.domains if key not in wrong]
     # Values are tried in the order of dependence, which a cycle does not have.
-    if not found or not any("lead back" in line for line in found):
-        found += [line for key in usable for line in _value_problems(space, config, key)]
-    if not found and not any(_contexts(space, key) for key in usable):
-        found.append("sweep.space: must ask for at least one parameter, but no condition holds")
+    if every and not any("lead back" in line for line in found):
+        found += _value_problems(space, config, [key for key in usable if not above(space, [key]) & wrong])
     return found
 
 
@@ -86,34 +85,18 @@ def _outside_problems(key: str, condition: Condition, config: Config) -> Iterato
             yield f"sweep.space.{key}: when {condition.key} can never hold: {problem}"
 
 
-def _value_problems(space: Space, config: Config, key: str) -> Iterator[str]:
-    contexts = _contexts(space, key)
-    if not contexts and all(condition.key in space.domains for condition in space.conditions.get(key, ())):
-        yield f"sweep.space.{key}: when can never hold, its conditions exclude each other"
-    numbers = isinstance(space.domains[key], Numbers)
-    seen: set[str] = set()
-    for context, value in product(contexts, space.domains[key].samples()):
-        for problem in refusals(config, {**context, key: value}):
-            # Numbers that break the same rule are one mistake, every choice that is refused is one.
-            rule = problem.rpartition(", is ")[0] if numbers else problem
-            if rule not in seen:
-                seen.add(rule)
-                advised = "; write int: true" if numbers and "must be a whole number" in problem else ""
-                yield f"sweep.space.{key}: allows {value!r}{_beside(context)}, but {problem}{advised}"
-
-
-def _beside(context: Mapping[str, Any]) -> str:
-    return f" with {', '.join(f'{key} {value}' for key, value in context.items())}" if context else ""
-
-
-def _contexts(space: Space, key: str) -> list[dict[str, Any]]:
-    """Values of the parameters a key depends on, each set of which lets the key be asked; one empty set where none."""
-    contexts: list[dict[str, Any]] = [{}]
-    for condition in space.conditions.get(key, ()):
-        if condition.key in space.domains:
-            above = _contexts(space, condition.key)[:1]
-            contexts = [
-                {**context, **outer, condition.key: value}
-                for context, outer, value in product(contexts, above, condition.values)
-            ]
-    return [context for context in contexts if all(space.active(name, context) for name in [*context, key])]
+def _value_problems(space: Space, config: Config, keys: Sequence[str]) -> list[str]:
+    """What the configuration refuses of all that the space can express, and parameters that are never asked."""
+    own = config.problems()
+    tried = {group[0]: try_all(space, config, group, own) for group in groups(keys)}
+    # A parameter on which several groups depend is refused in each.
+    found = list(dict.fromkeys(line for several in tried.values() for line in refusal_lines(space, config, several)))
+    asked = {key for several in tried.values() for one in several for key in one.values}
+    found += [
+        f"sweep.space.{key}: when can never hold, its conditions exclude each other"
+        for key in keys
+        if key not in asked and all(condition.key in space.domains for condition in space.conditions[key])
+    ]
+    if not found and keys and not asked:
+        found.append("sweep.space: must ask for at least one parameter, but no condition holds")
+    return found

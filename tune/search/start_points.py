@@ -7,7 +7,7 @@ from typing import Any
 
 from dclf.config import Config
 from tune.config_files import ConfigError
-from tune.search.overrides import apply
+from tune.search.overrides import apply, refusals
 from tune.search.settings import SweepSettings
 from tune.search.space import Space
 
@@ -72,11 +72,12 @@ def complete(given: Mapping[str, Any], space: Space, config: Config) -> dict[str
 
 
 def start_point_problems(settings: SweepSettings, space: Space, config: Config) -> list[str]:
-    """Start points that the space cannot express, as ``sweep.start_points: what must hold``."""
-    problems = []
+    """Start points that the space cannot express or the configuration refuses, as ``sweep.start_points: ...``."""
+    own, problems = config.problems(), []
     for place, given in enumerate(settings.start_points, start=1):
         try:
-            complete(given, space, config)
+            refused = refusals(config, complete(given, space, config), own)
         except ValueError as error:
-            problems.append(f"sweep.start_points: point {place}: {error}")
+            refused = [str(error)]
+        problems += [f"sweep.start_points: point {place}: {problem}" for problem in refused]
     return problems

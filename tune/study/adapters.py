@@ -14,8 +14,6 @@ from ray.tune.stopper import Stopper
 
 METRIC = "objective"
 """Key of a step's result that Ray Tune looks at."""
-SCORING = -1
-"""Number of the work that is no trial: scoring trained models on the test split."""
 _FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)
 """What Ray Tune writes above the text of each of a trial's errors."""
 
@@ -26,13 +24,9 @@ class Hears(Protocol):
     interrupted: BaseException | None
     pruned: set[int]
     population: bool
-    waits: bool
 
     def next(self) -> dict[str, Any] | None:
-        """The next trial's configuration, or that of the scoring."""
-
-    def scored(self, result: dict[str, Any]) -> None:
-        """A step of the scoring is done."""
+        """The next trial's configuration."""
 
     def heard(self, number: int, result: dict[str, Any]) -> bool:
         """A trial finished a step; whether to end it early."""
@@ -70,9 +64,9 @@ class SessionSearcher(_Live, Searcher):
         self._engine = engine
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002 - Ray Tune's interface
-        """The next work, nothing for now, or the word that there is none."""
-        work = self._engine.next()
-        return Searcher.FINISHED if work is None and not self._engine.waits else work
+        """The next trial, or the word that there is none."""
+        trial = self._engine.next()
+        return Searcher.FINISHED if trial is None else trial
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """The listener hears of it."""
@@ -94,7 +88,7 @@ class PruningScheduler(_Live, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Go on or stop, after a step that was not the trial's last."""
         number = trial.config["number"]
-        if number == SCORING or not self._engine.heard(number, result):
+        if not self._engine.heard(number, result):
             return TrialScheduler.CONTINUE
         self._engine.pruned.add(number)
         return TrialScheduler.STOP
@@ -108,8 +102,7 @@ class Listener(_Live, Callback):
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A worker has taken up the trial."""
-        if trial.config["number"] != SCORING:
-            self._engine.started(trial.config["number"], trial.trial_id)
+        self._engine.started(trial.config["number"], trial.trial_id)
 
     def on_trial_result(
         self,
@@ -121,9 +114,6 @@ class Listener(_Live, Callback):
     ) -> None:
         """A step is done; Ray Tune does not ask our scheduler about a trial's last one, and of a population none."""
         number = trial.config["number"]
-        if number == SCORING:
-            self._engine.scored(result)
-            return
         if self._engine.population:
             self._engine.changed(number, trial.config["params"])
         if self._engine.population or result["finished"]:
@@ -132,18 +122,14 @@ class Listener(_Live, Callback):
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial has ended, by itself or early."""
         number = trial.config["number"]
-        if number != SCORING:
-            self._engine.ended(number, trial.last_result, pruned=number in self._engine.pruned)
+        self._engine.ended(number, trial.last_result, pruned=number in self._engine.pruned)
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost and will be replaced."""
-        if trial.config["number"] != SCORING:
-            self._engine.recovers(trial.config["number"])
+        self._engine.recovers(trial.config["number"])
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost once too often, or before the trial had begun on it."""
-        if trial.config["number"] == SCORING:
-            return
         error = last_error(trial.error_file, trial.pickled_error_file)
         self._engine.lost(trial.config["number"], error, failures=trial.run_metadata.num_failures)
 

@@ -12,7 +12,6 @@ from tune.study.definition import StudyDefinition
 from tune.study.ledger import TrialRecord
 from tune.tracking import records, writes
 from tune.tracking.ending import STATUS_TAG
-from tune.tracking.redact import clean
 from tune.tracking.writes import Write
 
 EPOCH_METRIC = "epoch_seconds"
@@ -46,8 +45,8 @@ def child_tags(definition: StudyDefinition, parent: str, number: int, seed: int)
 
 
 def begun(trial: TrialRecord, seed: int, config: Config, tags: Mapping[str, Any]) -> list[Write]:
-    """A training begins: its configuration, where the trial comes from, and further tags."""
-    said = {**tags, "seed": seed, "dclf.origin": trial.origin, **clean(config.track.tags)}
+    """A training begins: its configuration, where the trial comes from, and further tags; not those of the user."""
+    said = {**tags, "seed": seed, "dclf.origin": trial.origin}
     return [*writes.text_values("tags", said), *writes.text_values("params", records.config_params(config))]
 
 
@@ -62,9 +61,8 @@ def epochs_write(history: Sequence[EpochReport]) -> list[Write]:
 
 
 def seed_write(objectives: Iterable[str], values: tuple[float, ...], report: EpochReport) -> Write:
-    """A training is over: its objective values, and its best epoch."""
-    scores = {**objective_metrics(objectives, values), "val/best_wf1": report.best_wf1}
-    return writes.metrics({**scores, "best_epoch": float(report.best_epoch)}, report.best_epoch)
+    """A training is over: its objective values, at its best epoch."""
+    return writes.metrics(objective_metrics(objectives, values), report.best_epoch)
 
 
 def objective_metrics(objectives: Iterable[str], values: tuple[float, ...]) -> dict[str, float]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from dclf.config import Config
 from tune.search.settings import SweepSettings
+from tune.tracking.relocation import relocated, same_folder, with_places
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Libyaml's, ten times as fast, where PyYAML was built with it."""
@@ -31,6 +34,7 @@ class StudyDefinition:
         variants: of a study file, in the order to report: mappings with ``name``, ``model`` (the base model),
             ``params`` (as the trial's), ``reference`` (whether the model's others are compared with it) and
             ``published`` (the paper's scores in percent); empty for anything else.
+        folder: path of the study when it was created; empty for one at a URI.
         plan: of a study file: ``title``, ``paper`` (such as Table 4), ``layout``, ``evaluations``, ``source``.
     """
 
@@ -44,6 +48,7 @@ class StudyDefinition:
     versions: Mapping[str, str] = field(default_factory=dict)
     variants: Sequence[Mapping[str, Any]] = ()
     plan: Mapping[str, Any] = field(default_factory=dict)
+    folder: str = ""
 
     @property
     def base(self) -> Config:
@@ -58,6 +63,14 @@ class StudyDefinition:
     def with_settings(self, settings: Mapping[str, Any]) -> StudyDefinition:
         """The same with other values of some settings."""
         return replace(self, settings={**self.settings, **settings})
+
+    def moved_to(self, folder: Path) -> StudyDefinition:
+        """The same for a study that lies elsewhere now, with those of its places that were moved along."""
+        if not self.folder or same_folder(Path(self.folder), folder):
+            return self
+        here = partial(relocated, old=Path(self.folder), new=folder)
+        settings = {**self.settings, "optuna": here(self.settings.get("optuna", ""))}
+        return replace(self, config=with_places(self.config, here), settings=settings)
 
     def to_yaml(self) -> str:
         """Text of ``study.yaml``."""

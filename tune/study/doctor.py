@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from dclf.data.storage import is_remote
 from tune.report.progress import worker_of
 from tune.study.doctor_files import file_findings, restarts
-from tune.study.folder import StudyFolder
+from tune.study.folder import StudyFolder, read_definition
 from tune.study.mend_children import ChildFindings, asked_metrics
 from tune.study.mend_finding import Finding, apply_fixes
 from tune.study.mend_optuna import optuna_findings
@@ -17,10 +19,18 @@ from tune.study.mend_parent import parent_findings, require_parent
 from tune.study.mend_scribe import Scribe
 from tune.study.mend_survey import survey
 from tune.study.optuna_state import mend_journal
-from tune.study.parent import PARENT_NOTE
-from tune.study.places import StudyError, study_names
+from tune.study.parent import noted_store
+from tune.study.places import StudyError, study_names, study_path
 from tune.tracking.redact import without_secrets
-from tune.tracking.store import Store, TrackingError, connect, resolve_tracking_uri, sqlite_path
+from tune.tracking.store import (
+    Store,
+    TrackingError,
+    connect,
+    mend_move,
+    move_problem,
+    resolve_tracking_uri,
+    sqlite_path,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +73,15 @@ class Doctor:
     def names(self) -> list[str]:
         """All studies of the storage."""
         return study_names(self._storage)
+
+    def stores(self, uri: str = "") -> list[str]:
+        """The MLflow store that is named, or that of the present folder, and those of the local studies."""
+        found = [resolve_tracking_uri(uri)]
+        for name in [] if is_remote(str(self._storage)) else self.names():
+            with suppress(ValueError, OSError):  # told where the study is looked at
+                definition = read_definition(study_path(self._storage, name))
+                found.append(resolve_tracking_uri(definition.base.track.uri))
+        return list(dict.fromkeys(found))
 
     def look(self, name: str) -> Diagnosis:
         """Compare, and change nothing.
@@ -111,7 +130,7 @@ class Doctor:
         return Diagnosis(name=name, worker=worker, findings=findings, notes=notes, unchecked=unchecked)
 
     def _mlflow(self, folder: StudyFolder, *, alive: bool) -> list[Finding]:
-        recorded = _store_of(folder)
+        recorded = noted_store(folder)
         if not recorded and _no_file(resolve_tracking_uri(folder.definition.base.track.uri)):
             return []  # nothing was ever recorded
         store = self._store(folder)
@@ -140,20 +159,25 @@ class Doctor:
         return found
 
 
+def store_findings(uri: str) -> Iterator[Finding]:
+    """What is wrong with an MLflow store as a whole: that it was moved, and names places where it lay before.
+
+    Raises:
+        TrackingError: it does not answer.
+    """
+    if problem := move_problem(uri):
+        remedy = "the places beside it are named"
+        yield Finding(subject=without_secrets(uri), problem=problem, remedy=remedy, fix=partial(mend_move, uri))
+
+
 def _optuna(folder: StudyFolder, *, alive: bool) -> Iterator[Finding]:
     # A driver tells Optuna between two lines of the ledger.
     return iter(()) if alive else optuna_findings(folder)
 
 
-def _store_of(folder: StudyFolder) -> str:
-    """Where the study was recorded, as its ledger says."""
-    noted = [note["store"] for note in folder.ledger.notes if note["kind"] == PARENT_NOTE]
-    return noted[-1] if noted else ""
-
-
 def _require_file(uri: str, folder: StudyFolder) -> None:
     """Refuse to create an SQLite store where none is, unless the study was recorded there."""
-    recorded = _store_of(folder)
+    recorded = noted_store(folder)
     if _no_file(uri) and recorded != without_secrets(uri):
         raise TrackingError(
             f"no MLflow store at {without_secrets(uri)}; the study was recorded at {recorded}: name that store in "

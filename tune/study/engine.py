@@ -20,26 +20,17 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.schedulers import TrialScheduler
 
+from cluster.signals import Terminated, termination_signals
 from cluster.storage import StorageError
-from cluster.variables import shown
 from dclf.data.storage import Folder, is_remote
-from tune.study.adapters import METRIC, SCORING, Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.study.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
 from tune.study.disk import disk_trouble, full_disk, says_full
 from tune.study.population import population_scheduler
-from tune.study.sealed import scored_by_trials, waiting_to_be_scored
 from tune.study.session import Session, Told, finished_seeds
 from tune.study.trainable import Job, StudyTrial, reports_of
 
 MAX_FAILURES = 3
 """How often a trial may lose its worker before it is given up."""
-_SETTINGS = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "31536000",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 
 
 class Engine:
@@ -50,11 +41,11 @@ class Engine:
         job: what they share.
         slots: of one trial, as a placement group's bundles.
         concurrency: trials at a time.
+        own_ray: this process has started the Ray that the trials run on, in its own process group.
         note: hears of lost workers and interrupts.
 
     Attributes:
-        interrupted: Ctrl-C, SIGTERM or a full disk ended the work before its time.
-        waits: there is nothing to do for now, but there will be when the trials that run have ended.
+        interrupted: Ctrl-C, SIGTERM, SIGHUP or a full disk ended the work before its time.
     """
 
     def __init__(
@@ -64,10 +55,10 @@ class Engine:
         *,
         slots: list[dict[str, float]],
         concurrency: int,
+        own_ray: bool,
         note: Callable[[str], None],
     ) -> None:
         self.interrupted: BaseException | None = None
-        self.waits = False
         self.last: dict[int, Told] = {}
         self.pruned: set[int] = set()
         self.population = session.settings.scheduler == "pbt"
@@ -77,20 +68,20 @@ class Engine:
         self._job = job
         self._slots = slots
         self._concurrency = concurrency
+        self._own_ray = own_ray
         self._note = note
         self._put_back: Counter[int] = Counter()
-        self._running: set[int] = set()
-        self._scores = False
 
     def run(self) -> None:
         """Run trials until the session hands out no more, or somebody interrupts.
 
         Raises:
             KeyboardInterrupt: the second Ctrl-C.
+            Terminated: SIGTERM, where Ray is this process's own.
             StorageError: the study's folder can no longer be written.
         """
         try:
-            with shown(_SETTINGS), self._signals():
+            with self._signals():
                 self._tuner().fit()
                 while self._session.left and self.interrupted is None:
                     # Lost when there was nothing else to hand out.
@@ -153,32 +144,12 @@ class Engine:
         return PruningScheduler(self)
 
     def next(self) -> dict[str, Any] | None:
-        """The next trial as Ray Tune's configuration of it, and at last the scoring; None when none shall follow."""
+        """The next trial as Ray Tune's configuration of it; None when none shall follow."""
         trial = self._session.next()
         if trial is None:
-            return self._scoring()
-        self._running.add(trial.number)
+            return None
         seeds = [seed for seed in self._session.seeds() if seed not in finished_seeds(trial)]
         return {"number": trial.number, "params": dict(trial.params), "seeds": seeds}
-
-    def _scoring(self) -> dict[str, Any] | None:
-        """Scoring on the test split, once all trials have ended, in a process of theirs that has the models at hand.
-
-        What comes to nothing here is left to ``tune.study.sealed``, as is scoring a study whose trials have ended in
-        another driver's time: no process is warm then.
-        """
-        self.waits = self._scores and bool(self._running)
-        if self.waits or not self._scores:
-            return None
-        self._scores = False
-        self._session.all_ended()
-        waiting = waiting_to_be_scored(self._session.folder, self._note)
-        return {"number": SCORING, "trainings": waiting} if waiting else None
-
-    def scored(self, result: dict[str, Any]) -> None:
-        """Take in the scores of one training."""
-        if "error" not in result:
-            self._session.tested(result["trial"], result["seed"], result["scores"])
 
     def changed(self, number: int, params: dict[str, Any]) -> None:
         """Population based training goes on with other values."""
@@ -202,8 +173,6 @@ class Engine:
     def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
         """A trial has ended without losing its worker."""
         told = self.last.pop(number, None)
-        self._running.discard(number)
-        self._scores = scored_by_trials(self._session.settings, self._job.workers)
         if result.get("disk_full"):
             self._cut_short(full_disk(self._session.folder.address, result["error"]))
         elif "error" in result:
@@ -219,7 +188,6 @@ class Engine:
         Ray Tune gives up at once on the latter, where nothing of the trial is lost; it is handed out again.
         """
         self.last.pop(number, None)
-        self._running.discard(number)
         if trouble := self._disk_trouble(error):
             self._cut_short(trouble)
             return
@@ -253,18 +221,26 @@ class Engine:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM ends the study between epochs; the second at once."""
+        """The first Ctrl-C, SIGTERM or SIGHUP ends the study between epochs; a second Ctrl-C or SIGTERM at once.
+
+        A queue's SIGTERM goes to the whole process group and ends a Ray of this process's own too, in whose trials no
+        epoch comes to an end any more: the first one then ends the study at once.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def ask(number: int, _frame: FrameType | None) -> None:
             if self.interrupted is not None:
+                if number == signal.SIGHUP:
+                    return  # both the kernel and the shell say that a terminal closes
                 raise KeyboardInterrupt
-            self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+            self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
+            if number == signal.SIGTERM and self._own_ray:
+                raise self.interrupted
             self._note("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, *termination_signals())}
         try:
             yield
         finally:

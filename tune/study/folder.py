@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -87,6 +88,8 @@ class StudyFolder:
             # A working copy of a study that was deleted at the URI.
             path.rename(path.with_name(f".{path.name}.deleted-{time.time_ns()}"))
         path.mkdir(parents=True, exist_ok=True)
+        if not is_remote(str(storage)):
+            definition = replace(definition, folder=str(path))
         with whole(path / "study.yaml") as unfinished:
             unfinished.write_text(definition.to_yaml(), encoding="utf-8")
             if is_remote(str(storage)):
@@ -107,14 +110,11 @@ class StudyFolder:
             if is_remote(str(storage)):
                 with answering(str(storage)):
                     Mirror(str(storage), name, _tell).pull()
-            text = (path / "study.yaml").read_text(encoding="utf-8")
-        except FileNotFoundError:
+            definition = read_definition(path)
+        except (FileNotFoundError, NotADirectoryError):
             known = ", ".join(study_names(storage)) or "none"
             raise StudyError(f"no study {name!r} in {storage}; it has: {known}") from None
-        try:
-            return cls(path, StudyDefinition.from_yaml(text), place_of(storage))
-        except (yaml.YAMLError, TypeError) as error:
-            raise StudyError(f"{path / 'study.yaml'}: must be a study's definition, cannot be read ({error})") from None
+        return cls(path, definition, place_of(storage))
 
     def extend(self, **settings: Any) -> None:
         """Go on with another budget than was planned: settings such as ``trials`` and ``time``."""
@@ -217,6 +217,20 @@ class StudyFolder:
 
     def _lose(self, error: Exception) -> None:
         self.lost(error)
+
+
+def read_definition(path: Path) -> StudyDefinition:
+    """What the study in a folder was asked to do, with its places where they lie now.
+
+    Raises:
+        StudyError: it cannot be read.
+        FileNotFoundError: there is none.
+    """
+    text = (path / "study.yaml").read_text(encoding="utf-8")
+    try:
+        return StudyDefinition.from_yaml(text).moved_to(path)
+    except (yaml.YAMLError, TypeError) as error:
+        raise StudyError(f"{path / 'study.yaml'}: must be a study's definition, cannot be read ({error})") from None
 
 
 def this_process() -> str:

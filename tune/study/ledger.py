@@ -20,6 +20,11 @@ State = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
 _TESTED = "test"
 """Kind of the notes with scores on the test split."""
+_BEGIN, _ALIVE = "begin", "alive"
+_BETWEEN = ("run", "budget", "kept")
+"""Events, and kinds of notes, that are also written while no driver works on the study."""
+ALIVE_S = 30.0
+"""A driver that works leaves no longer gap between its lines: a killed one's work is known to that."""
 _CANCEL = b"\x18"
 """Ends a line that was cut off; JSON text never holds this character."""
 
@@ -62,6 +67,8 @@ class TrialRecord:
         created: when it was asked for, seconds since the epoch.
         started: when it first ran, or None.
         ended: when it ended, or None.
+        worked_s: seconds that it has run, the time between two drivers left out; of a trial that runs those with
+            earlier drivers.
     """
 
     number: int
@@ -76,6 +83,7 @@ class TrialRecord:
     created: float = 0.0
     started: float | None = None
     ended: float | None = None
+    worked_s: float = 0.0
 
 
 class Ledger:
@@ -96,6 +104,7 @@ class Ledger:
         self.notes: list[dict[str, Any]] = []
         self.worked_s = 0.0
         self._last = 0.0
+        self._running: dict[int, float] = {}
         self._lock = threading.RLock()
         self._torn = _ends_torn(path)
         for line in _lines(path):
@@ -141,6 +150,11 @@ class Ledger:
         """Remember an event of the study itself."""
         self._write("note", kind=kind, **content)
 
+    def alive(self) -> None:
+        """Leave a sign that a driver works on the study, where its last line is some time ago."""
+        if time.time() - self._last > ALIVE_S:
+            self.note(_ALIVE)
+
     def _write(self, event: str, **content: Any) -> None:
         line = {"event": event, "time": round(time.time(), 3), **content}
         text = json.dumps(line, default=_plain) + "\n"
@@ -159,14 +173,34 @@ class Ledger:
             self._torn = _ends_torn(self.path)
 
     def _take(self, line: Mapping[str, Any]) -> None:
-        if line.get("kind") != "begin" and self._last:
+        self._count(line)
+        if line["event"] == "note":
+            if line["kind"] != _ALIVE:
+                self.notes.append({key: value for key, value in line.items() if key != "event"})
+            return
+        number = line["number"]
+        known = self.trials.get(number)
+        self.trials[number] = _created(line) if known is None else _changed(known, line)
+        if line["event"] == "started":
+            self._running.setdefault(number, line["time"])
+        elif line["event"] == "ended":
+            self._rest(number, line["time"])
+
+    def _count(self, line: Mapping[str, Any]) -> None:
+        """Add to the time worked; what lies before a driver's first line is a pause, for its trials too."""
+        if line.get("kind", line["event"]) in _BETWEEN:
+            return
+        if line.get("kind") == _BEGIN:
+            for number in list(self._running):
+                self._rest(number, self._last)
+        elif self._last:
             self.worked_s += max(0.0, line["time"] - self._last)
         self._last = line["time"]
-        if line["event"] == "note":
-            self.notes.append({key: value for key, value in line.items() if key != "event"})
-            return
-        known = self.trials.get(line["number"])
-        self.trials[line["number"]] = _created(line) if known is None else _changed(known, line)
+
+    def _rest(self, number: int, when: float) -> None:
+        """The trial no longer runs."""
+        trial, since = self.trials[number], self._running.pop(number, when)
+        self.trials[number] = replace(trial, worked_s=trial.worked_s + max(0.0, when - since))
 
 
 def _created(line: Mapping[str, Any]) -> TrialRecord:

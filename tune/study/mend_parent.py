@@ -10,7 +10,7 @@ from tune.study.folder import StudyFolder
 from tune.study.mend_finding import Finding
 from tune.study.mend_scribe import Scribe
 from tune.study.mend_survey import SeenRun
-from tune.study.parent import PARENT_NOTE, created_ms, parent_id
+from tune.study.parent import created_ms, noted_store, parent_id
 from tune.tracking.store import Store, TrackingError
 
 _SUBJECT = "the study"
@@ -48,7 +48,7 @@ def require_parent(folder: StudyFolder, store: Store, scribe: Scribe) -> None:
     known = parent_id(folder)
     if known is None or scribe.has(known):
         return
-    noted = next(note["store"] for note in reversed(folder.ledger.notes) if note["kind"] == PARENT_NOTE)
+    noted = noted_store(folder)
     name = folder.definition.name
     if noted == store.name:
         advice = f"bring it back with: dclf doctor {name} --fix"

@@ -13,7 +13,7 @@ from tune.study.folder import StudyFolder
 from tune.study.history import saved_history
 from tune.study.ledger import TrialRecord
 from tune.study.parent import PARENT_NOTE, parent_id
-from tune.tracking import writes
+from tune.tracking import records, writes
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG
 from tune.tracking.manners import manners
 from tune.tracking.reopening import create_run
@@ -48,10 +48,11 @@ class Scribe:
         known = self.revived(run_id)
         tags = {**child_writes.child_tags(definition, self._parent, *key), DRIVER_TAG: self._token}
         self._children.open(key, child_writes.child_name(definition, *key), tags, known, look=False)
-        if not known:
-            config = trial_config(definition.config, {**trial.params, "train.seed": seed})
-            self._send(key, child_writes.begun(trial, seed, config, {}))
-        self._send(key, [*self._results(trial, seed), *child_writes.ended(trial)])
+        config = trial_config(definition.config, {**trial.params, "train.seed": seed})
+        begun = [] if known else child_writes.begun(trial, seed, config, {})
+        self._send(key, [*begun, *self._results(trial, seed), *child_writes.ended(trial)])
+        if not known:  # last: nothing else is lost with what MLflow refuses of them
+            self._send(key, records.user_tags(config))
 
     def kill(self, run_id: str) -> None:
         """Nobody works on the trial any more."""

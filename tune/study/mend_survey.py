@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
+from dclf.uris import sqlite_read_only
 from tune.study.children import KIND_TAG, PARENT_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG, Key, find_runs
 from tune.tracking.store import Store, sqlite_path
 from tune.tracking.trouble import explained
@@ -114,7 +114,9 @@ def _read(store: Store, study: str, metrics: Sequence[str]) -> list[SeenRun]:
     whose = (STUDY_TAG, study)
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     values: dict[str, dict[str, tuple[int, float]]] = defaultdict(dict)
-    with closing(sqlite3.connect(f"file:{quote(str(sqlite_path(store.uri)))}?mode=ro", uri=True, timeout=30)) as file:
+    path = sqlite_path(store.uri)
+    assert path is not None
+    with closing(sqlite3.connect(sqlite_read_only(path), uri=True, timeout=30)) as file:
         for run_id, key, value in file.execute(_TAGS.format(_places(TAGS)), (*whose, *TAGS)):
             tags[run_id][key] = value
         for run_id, key, step, number in file.execute(_METRICS.format(_places(metrics)), (*whose, *metrics)):

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dclf.data.storage import FileFacts, Folder
-from tune.local_files import cache_folder, whole
+from tune.local_files import cache_folder, require_cache, whole
 from tune.study.history import HISTORY_FILE
 from tune.study.segments import SegmentedFile
 
@@ -36,8 +36,14 @@ Training = tuple[int, int]
 
 
 def working_copies(storage: str) -> Path:
-    """Folder of the working copies of the studies at a URI."""
-    return cache_folder() / "studies" / hashlib.sha256(storage.rstrip("/").encode()).hexdigest()[:16]
+    """Folder of the working copies of the studies at a URI.
+
+    Raises:
+        OSError: this machine can keep none.
+    """
+    folder = cache_folder() / "studies"
+    require_cache(folder, "working copies of studies at a URI")
+    return folder / hashlib.sha256(storage.rstrip("/").encode()).hexdigest()[:16]
 
 
 class Mirror:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
+from tune.tracking.relocation import relocated
 
 PARENT_NOTE = "parent"
 """Kind of the ledger's notes with the parent run's id."""
@@ -19,6 +21,16 @@ def parent_ids(folder: StudyFolder) -> list[str]:
 def parent_id(folder: StudyFolder) -> str | None:
     """The present parent run; None before the first."""
     return next(reversed(parent_ids(folder)), None)
+
+
+def noted_store(folder: StudyFolder) -> str:
+    """Where the study was recorded, as its ledger says: the store's URI without secrets; empty before that.
+
+    Where study and store were moved together, it is the store's place of today.
+    """
+    noted = [note["store"] for note in folder.ledger.notes if note["kind"] == PARENT_NOTE]
+    home = folder.definition.folder
+    return relocated(noted[-1], Path(home), folder.path) if noted and home else next(reversed(noted), "")
 
 
 def created_ms(definition: StudyDefinition) -> int:

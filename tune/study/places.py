@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.storage import StorageError
-from dclf.data.storage import Folder, is_remote, trouble_with
+from dclf.data.storage import Folder, absolute, is_remote, trouble_with
 from tune.study.mirror import working_copies
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -35,7 +35,7 @@ def study_path(storage: Path | str, name: str) -> Path:
 def place_of(storage: Path | str) -> str:
     """A folder of studies as other folders know it: from the root on, or its URI."""
     text = str(storage)
-    return text if is_remote(text) else str(Path(text.removeprefix("file://").removeprefix("local://")).absolute())
+    return text if is_remote(text) else absolute(text)
 
 
 def study_exists(storage: Path | str, name: str) -> bool:

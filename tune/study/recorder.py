@@ -7,7 +7,6 @@ training. What was not sent when the driver died is made again from the ledger a
 
 from __future__ import annotations
 
-import tempfile
 import time
 import uuid
 from collections import defaultdict
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.study import child_writes
@@ -67,8 +67,9 @@ class StudyRecorder:
         self._opened: set[Key] = set()
         self._epochs: defaultdict[Key, list[Write]] = defaultdict(list)
         self._send_at: dict[Key, float] = {}
-        self._files = tempfile.TemporaryDirectory(prefix="dclf-study-")
+        self._files = TemporaryFolder("study")
         self._surroundings: dict[str, str] = {}
+        self._progress: dict[tuple[str, int], float] = {}
 
     def open(self, card: Mapping[str, Any]) -> str:
         """Create the parent run, or take up the one of an earlier driver; its id.
@@ -80,7 +81,7 @@ class StudyRecorder:
         known = parent_id(self._folder)
         tags = {DRIVER_TAG: self._token, STATUS_TAG: "running", STUDY_TAG: definition.name, KIND_TAG: definition.kind}
         found = self._parent(known, tags)
-        self.run_id = found.run_id
+        self.run_id, self._progress = found.run_id, dict(found.metrics)
         if known is None:
             self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
         self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
@@ -103,7 +104,7 @@ class StudyRecorder:
         definition = self._folder.definition
         flat = {f"sweep.{key}": clean(value) for key, value in definition.settings.items()}
         params = {**records.config_params(definition.base), **flat}
-        self._put(*writes.text_values("tags", {**self._surroundings, **clean(definition.base.track.tags)}))
+        self._put(*records.user_tags(definition.base), *writes.text_values("tags", self._surroundings))
         self._put(*writes.text_values("params", {k: v for k, v in params.items() if k not in found.params}))
         self._put(records.dataset_write(definition.base, card))
         self.file("study.yaml", (self._folder.path / "study.yaml").read_text(encoding="utf-8"))
@@ -127,6 +128,8 @@ class StudyRecorder:
             "tags": {**said, **child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
         }
         self._put(_Addressed("open", body, key))
+        # Not through _to, which sends tags together with epochs.
+        self._put(*(_Addressed(item.kind, item.body, key) for item in records.user_tags(config)))
         self._to(key, *(item for item in begun if item.kind != "tags"))
         self._send_at[key] = time.monotonic() + TOGETHER_S
 
@@ -176,8 +179,11 @@ class StudyRecorder:
             self._put(_Addressed("adopt", {"run_id": trial.runs[seed].run_id}, key))
 
     def progress(self, values: Mapping[str, float], step: int) -> None:
-        """Metrics of the parent run after ``step`` ended trials."""
-        self._put(writes.metrics(values, step))
+        """Metrics of the parent run after ``step`` ended trials; those that it has are left out."""
+        new = {name: value for name, value in values.items() if self._progress.get((name, step)) != value}
+        self._progress |= {(name, step): value for name, value in new.items()}
+        if new:
+            self._put(writes.metrics(new, step))
 
     def describe(self, markdown: str) -> None:
         """The text at the top of the parent's page."""
@@ -185,7 +191,7 @@ class StudyRecorder:
 
     def file(self, name: str, text: str, folder: str = "") -> None:
         """A text file among the parent's artifacts."""
-        path = Path(self._files.name) / folder / name
+        path = self._files.path / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         self._put(writes.artifact(path, folder))
@@ -211,7 +217,7 @@ class StudyRecorder:
             self._tell(f"MLflow did not answer for {flush_s:g} s; send it the rest with: dclf doctor {name} --fix")
         self._outbox.close(0)
         self._guardian.close()
-        self._files.cleanup()
+        self._files.close()
 
     def _send_epochs(self, key: Key, tags: Mapping[str, str] | None = None) -> None:
         epochs = self._epochs.pop(key, [])

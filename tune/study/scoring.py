@@ -1,4 +1,4 @@
-"""Scores a trained model on the test split, in whatever process has torch."""
+"""Scores a trained model on the test split."""
 
 from __future__ import annotations
 
@@ -6,23 +6,6 @@ from pathlib import Path
 
 from cluster.storage import latest_checkpoint
 from dclf.training.reports import SplitReport
-from tune.study.training_files import at_hand, training_address
-
-
-def score_training(study: str, number: int, seed: int) -> SplitReport:
-    """The best epoch's model of one training on the test split of its shards.
-
-    Args:
-        study: the study's folder, or the URI of it.
-        number: of the trial.
-        seed: of the training.
-
-    Raises:
-        Exception: as ``score_checkpoint``.
-        OSError: the store does not answer.
-    """
-    with at_hand(training_address(study, number, seed)) as place:
-        return score_checkpoint(last_checkpoint(place))
 
 
 def last_checkpoint(place: Path) -> Path:
@@ -31,8 +14,12 @@ def last_checkpoint(place: Path) -> Path:
     return place if found is None else Path(found)
 
 
-def score_checkpoint(folder: Path) -> SplitReport:
-    """The best epoch's model of a checkpoint on the test split of its shards.
+def score_checkpoint(folder: Path, shards: str = "") -> SplitReport:
+    """The best epoch's model of a checkpoint on the test split.
+
+    Args:
+        folder: the checkpoint.
+        shards: where they are now; where they were when the checkpoint was written, unless given.
 
     Raises:
         CheckpointError: the checkpoint is gone.
@@ -45,4 +32,4 @@ def score_checkpoint(folder: Path) -> SplitReport:
     from dclf.training.evaluation import score_predictor  # noqa: PLC0415
 
     predictor = predictor_of(checkpoint.load(folder))
-    return score_predictor(predictor, read_shards(predictor.config.data.shards), "test")
+    return score_predictor(predictor, read_shards(shards or predictor.config.data.shards), "test")

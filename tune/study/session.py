@@ -20,8 +20,9 @@ from optuna.trial import TrialState
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.report.best import best_yaml
+from tune.report.comparison.variants import is_comparison
 from tune.report.facts import best_note
-from tune.report.ranking import best_trial
+from tune.report.ranking import best_trial, winner_scores
 from tune.search.overrides import apply
 from tune.search.samplers import exhausted
 from tune.search.space import Space
@@ -34,6 +35,7 @@ from tune.study.recorder import StudyRecorder
 from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
 from tune.study.tidy import Tidier
 from tune.study.view import StudyView
+from tune.tracking import records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +73,6 @@ class Session:
 
     Attributes:
         changed: called when a trial has ended.
-        last_begun: called with the last trial, and when there is none to hand out; perhaps several times, as a trial
-            that lost its worker is handed out again.
-        all_ended: for whoever runs the trials to call when all of them have ended.
     """
 
     def __init__(
@@ -85,8 +84,6 @@ class Session:
         self.base: Config = folder.definition.base
         self.stop_reason: str | None = None
         self.changed: Callable[[], None] = _nothing
-        self.last_begun: Callable[[], None] = _nothing
-        self.all_ended: Callable[[], None] = _nothing
         self._study = study
         self.space = space
         self._recorder = recorder
@@ -123,14 +120,7 @@ class Session:
         """
         while (trial := self._next()) is not None and self._taken_over(trial):
             self.completed(trial.number)
-        if trial is None or self._is_last:
-            self.last_begun()
         return None if trial is None else self.ledger.trials[trial.number]
-
-    @property
-    def _is_last(self) -> bool:
-        """Whether the planned number of trials has been handed out."""
-        return not self._unfinished and 0 < self.settings.trials <= len(self.ledger.trials)
 
     def _next(self) -> TrialRecord | None:
         while self._unfinished:
@@ -209,6 +199,7 @@ class Session:
     def heard(self, told: Told) -> bool:
         """Take in what a trial says; whether it should be ended early."""
         trial = self.ledger.trials[told.number]
+        self.ledger.alive()
         self._record(trial, told.seed)
         self._recorder.epochs(told.number, told.seed, told.reports, last=told.seed_finished)
         self._view.epoch(told.number, told.seed, told.reports[-1])
@@ -263,14 +254,26 @@ class Session:
 
     def _report_progress(self, trial: TrialRecord) -> None:
         """The parent run's metrics, a step per ended trial; the best configuration with every better one."""
-        ended = self._ended_trials()
-        best = best_trial(self.folder)
-        counts = Counter(f"trials/{other.state}" for other in ended)
-        values = dict(zip(self.settings.objectives, best.values, strict=True)) if best is not None else {}
-        self._recorder.progress({**counts, **{f"best/{k}": v for k, v in values.items()}}, len(ended))
+        ended, best = self._ended_trials(), self._chosen()
+        self._recorder.progress({**Counter(f"trials/{other.state}" for other in ended), **self._best()}, len(ended))
         if best is not None and best.number == trial.number:
             self._recorder.file("best.yaml", best_yaml(self.folder))
             self._recorder.describe(best_note(self.folder))
+
+    def concluded(self) -> None:
+        """All trials have ended and what ``sweep.test`` names is scored: the parent run gets the winner's scores."""
+        tested = records.metric_names(winner_scores(self.folder), "test")
+        self._recorder.progress({**self._best(), **tested}, len(self._ended_trials()))
+
+    def _best(self) -> dict[str, float]:
+        """The parent run's metrics of the best trial: ``best/val_wf1`` is its run's own, of several seeds the mean."""
+        best = self._chosen()
+        values = zip(self.settings.objectives, best.values, strict=True) if best is not None else ()
+        return records.metric_names({f"val_{name}": value for name, value in values}, "best")
+
+    def _chosen(self) -> TrialRecord | None:
+        """The best trial so far; None where there is none, and in a comparison, which chooses none."""
+        return None if is_comparison(self.folder.definition) else best_trial(self.folder)
 
     def _pruned(self, trial: TrialRecord, told: Told) -> bool:
         """Report the first training of a trial to the pruner, which compares equal epochs."""

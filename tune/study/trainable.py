@@ -20,7 +20,7 @@ from dclf.training.checkpoint import STATE_FILE
 from dclf.training.reports import EpochReport
 from dclf.training.source import Source
 from tune.search.overrides import apply
-from tune.study.adapters import METRIC, SCORING
+from tune.study.adapters import METRIC
 from tune.study.disk import disk_trouble, says_full
 from tune.study.history import write_history
 from tune.study.training_files import TrainingFiles
@@ -60,10 +60,6 @@ class StudyTrial(tune.Trainable):
     A step's result has ``number``, ``seed``, ``reports`` (JSON), ``curve`` (the first objective at the best epoch, as
     of each report), ``values``, ``seed_finished`` and ``finished``; or ``number``, ``error``, ``disk_full`` and
     ``finished`` where going on would fail again.
-
-    Configured with the ``number`` SCORING and ``trainings``, (trial, seed) of each, it scores these on the test split,
-    one in a step, whose result has ``number``, ``trial``, ``seed``, ``scores`` and ``finished``; or ``number``,
-    ``error`` and ``finished`` where that did not succeed.
     """
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
@@ -121,28 +117,13 @@ class StudyTrial(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._number: int = config["number"]
-        self._params: dict[str, Any] = config.get("params", {})
-        self._seeds: list[int] = list(config.get("seeds", ()))
-        self._to_score: list[tuple[int, int]] = [tuple(training) for training in config.get("trainings", ())]
+        self._params: dict[str, Any] = config["params"]
+        self._seeds: list[int] = list(config["seeds"])
         self._training, self._start = None, None
         self._put_away()
         self._told = 0
 
-    def _score(self) -> dict[str, Any]:
-        from tune.study.scoring import score_training  # noqa: PLC0415 - for the driver's sake, as in ``_new_training``
-
-        number, seed = self._to_score.pop(0)
-        try:
-            scores = score_training(self._job.folder, number, seed).scores
-        except Exception as error:  # noqa: BLE001 - the driver tries again, and says what is wrong
-            return {"number": SCORING, "error": str(error), METRIC: math.nan, "finished": True, "done": True}
-        over = not self._to_score
-        scored = {"trial": number, "seed": seed, "scores": dict(scores)}
-        return {"number": SCORING, **scored, METRIC: math.nan, "finished": over, "done": over}
-
     def _step(self) -> dict[str, Any]:
-        if self._number == SCORING:
-            return self._score()
         seed = self._seeds[0]
         if self._training is None:
             self._training = self._new_training(seed)

@@ -7,8 +7,6 @@ training that goes on begins by fetching it.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cluster.storage import StorageError
+from cluster.temporary import TemporaryFolder
 from dclf.data.storage import Folder, is_remote, trouble_with
 from dclf.training.checkpoint import STATE_FILE
 from tune.study.history import HISTORY_FILE
@@ -46,8 +45,8 @@ class TrainingFiles:
 
     def __init__(self, study: str, number: int, seed: int) -> None:
         self.address = training_address(study, number, seed)
-        self._remote = is_remote(study)
-        self.local = Path(tempfile.mkdtemp(prefix=f"dclf-trial-{number}-")) if self._remote else Path(self.address)
+        self._own = TemporaryFolder(f"trial-{number}") if is_remote(study) else None
+        self.local = Path(self.address) if self._own is None else self._own.path
 
     @property
     def storage(self) -> str:
@@ -65,7 +64,7 @@ class TrainingFiles:
         Raises:
             StorageError: the store has not answered for ``PATIENCE_S``.
         """
-        if self._remote:
+        if self._own is not None:
             patiently(self.address, lambda: self._fetch(Folder.of(self.address)))
 
     def keep(self, *, epochs_only: bool = False) -> None:
@@ -77,14 +76,14 @@ class TrainingFiles:
         Raises:
             StorageError: the store has not answered for ``PATIENCE_S``.
         """
-        if self._remote:
+        if self._own is not None:
             names = (HISTORY_FILE,) if epochs_only else (STATE_FILE, HISTORY_FILE)
             patiently(self.address, lambda: self._keep(Folder.of(self.address), names))
 
     def done(self) -> None:
         """Leave nothing on this machine that is kept elsewhere."""
-        if self._remote:
-            shutil.rmtree(self.local, ignore_errors=True)
+        if self._own is not None:
+            self._own.close()
 
     def _fetch(self, folder: Folder) -> None:
         for name in (STATE_FILE, HISTORY_FILE):
@@ -134,8 +133,8 @@ def at_hand(address: str) -> Iterator[Path]:
     if not is_remote(address):
         yield Path(address)
         return
-    with tempfile.TemporaryDirectory(prefix="dclf-") as made:
-        folder, place = Folder.of(address), Path(made) / address.rpartition("/")[2]
+    with TemporaryFolder("copy") as copy:
+        folder, place = Folder.of(address), copy / address.rpartition("/")[2]
         for name in folder.files():
             target = place / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,9 +148,9 @@ def written_to(address: str) -> Iterator[Path]:
     if not is_remote(address):
         yield Path(address)
         return
-    with tempfile.TemporaryDirectory(prefix="dclf-") as made:
-        yield Path(made)
+    with TemporaryFolder("copy") as copy:
+        yield copy
         folder = Folder.of(address)
-        written = sorted((path for path in Path(made).rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns)
+        written = sorted((path for path in copy.rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns)
         for path in written:
-            folder.write_bytes(path.relative_to(made).as_posix(), path.read_bytes())
+            folder.write_bytes(path.relative_to(copy).as_posix(), path.read_bytes())

@@ -5,10 +5,8 @@ This brings Ray Tune and Ray Data, seconds of importing that a driver does while
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from cluster.lean import plain_actors
 from cluster.shared_data import shared_source
 from cluster.trial_plan import TrialPlan
 from dclf.config import Config
@@ -21,7 +19,7 @@ from tune.study.view import StudyView
 
 
 def run_trials(
-    session: Session, config: Config, shards: ShardSet, plan: TrialPlan, view: StudyView, *, plain: bool
+    session: Session, config: Config, shards: ShardSet, plan: TrialPlan, view: StudyView, *, own_ray: bool
 ) -> BaseException | None:
     """All trials that the session hands out; what ended the work before its time, if anything did.
 
@@ -31,10 +29,11 @@ def run_trials(
         shards: what the trials read.
         plan: where they run.
         view: hears of lost workers and interrupts.
-        plain: this process has started the Ray with processes that are ready for the trials.
+        own_ray: this process has started the Ray that it is connected to.
 
     Raises:
         KeyboardInterrupt: the second Ctrl-C.
+        Terminated: SIGTERM, where Ray is this process's own.
         StorageError: the study's folder can no longer be written.
     """
     settings, folder = session.settings, session.folder
@@ -49,10 +48,10 @@ def run_trials(
         else None,
         decisions=tuple(deciding_epochs(settings, config.train.epochs)),
     )
-    engine = Engine(session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, note=view.note)
-    actors: AbstractContextManager[None] = plain_actors() if plain else nullcontext()
-    with actors:
-        engine.run()
+    engine = Engine(
+        session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, own_ray=own_ray, note=view.note
+    )
+    engine.run()
     return engine.interrupted
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from dclf import uris
+from dclf.uris import file_uri, sqlite_uri
 from tune.tracking.redact import without_secrets
+from tune.tracking.relocation import ARTIFACTS
 from tune.tracking.trouble import TrackingError
 
 RUNS_FOLDER = "dclf-runs"
@@ -22,18 +25,17 @@ def resolve_tracking_uri(configured: str = "") -> str:
 
     A relative SQLite path becomes absolute, so that a later change of folder does not open another store.
     """
-    uri = configured or os.environ.get("MLFLOW_TRACKING_URI", "") or f"sqlite:///{RUNS_FOLDER}/mlflow.db"
+    uri = configured or os.environ.get("MLFLOW_TRACKING_URI", "") or sqlite_uri(Path(RUNS_FOLDER) / "mlflow.db")
     path = sqlite_path(uri)
-    return uri if path is None else f"sqlite:///{path}"
+    return uri if path is None else sqlite_uri(path)
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The absolute path of an SQLite URI's file; None for any other URI."""
-    if not uri.startswith("sqlite:"):
-        return None
-    if not uri.startswith("sqlite:///") or uri in ("sqlite:///", "sqlite:///:memory:"):
-        raise TrackingError(f"tracking URI {uri}: must name a file, as in sqlite:///{RUNS_FOLDER}/mlflow.db")
-    return Path(uri.removeprefix("sqlite:///")).absolute()
+    """The absolute path of an SQLite URI's file; None for any other URI, TrackingError where it names none."""
+    try:
+        return uris.sqlite_path(uri)
+    except ValueError as error:
+        raise TrackingError(f"tracking URI {error}") from None
 
 
 def artifact_root(uri: str) -> str | None:
@@ -43,9 +45,9 @@ def artifact_root(uri: str) -> str | None:
     """
     path = sqlite_path(uri)
     if path is not None:
-        return (path.parent / "artifacts").as_uri()
+        return file_uri(path.parent / ARTIFACTS)
     if scheme_of(uri) in DATABASES:
-        return (Path(RUNS_FOLDER) / "artifacts").absolute().as_uri()
+        return file_uri(Path(RUNS_FOLDER) / ARTIFACTS)
     return None
 
 
@@ -58,10 +60,10 @@ def refuse_unsupported(uri: str) -> None:
     """Raise TrackingError for a kind of store that MLflow does not take or no longer takes."""
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
-        path = urlsplit(uri).path if scheme else uri
+        path = unquote(urlsplit(uri).path) if scheme else uri
         raise TrackingError(
             f"tracking URI {uri}: MLflow no longer keeps runs in plain folders; use an SQLite file there instead: "
-            f"sqlite:///{Path(path).absolute() / 'mlflow.db'}"
+            f"{sqlite_uri(Path(path) / 'mlflow.db')}"
         )
     if scheme not in ("http", "https", "sqlite", "databricks", *DATABASES):
         raise TrackingError(f"tracking URI {without_secrets(uri)}: must be {_SUPPORTED}")

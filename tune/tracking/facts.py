@@ -82,7 +82,7 @@ def _gpus() -> str:
 
 def _who() -> dict[str, str]:
     return {
-        "mlflow.user": _user(),
+        "mlflow.user": user_name(),
         "mlflow.source.name": Path(sys.argv[0]).name,
         "mlflow.source.type": "LOCAL",
         "host": socket.gethostname(),
@@ -90,7 +90,8 @@ def _who() -> dict[str, str]:
     }
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Return the name of this process's user, or the number of one without a name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user id without a name

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
+from cluster.temporary import TemporaryFolder
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
-from tune.tracking.run import CHECKPOINT_TAG
-from tune.tracking.store import open_client
+from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG, relocated, with_places
+from tune.tracking.store import open_client, sqlite_path
 from tune.tracking.trouble import TrackingError, UnknownRunError, cause_of, explained
 
 _SHOWN = 5
@@ -37,6 +37,8 @@ class RunRecord:
         experiment_id: its experiment.
         started: when it began.
         metrics: the last value of each metric.
+        home: folder of the store when the run recorded its places; empty where it is no local one.
+        store: folder of the store now; likewise.
     """
 
     run_id: str
@@ -48,6 +50,12 @@ class RunRecord:
     experiment_id: str
     started: datetime
     metrics: Mapping[str, float]
+    home: str = ""
+    store: str = ""
+
+    def here(self, place: str) -> str:
+        """Where a place that the run has recorded lies now: runs may be moved with their store."""
+        return relocated(place, Path(self.home), Path(self.store)) if self.home and self.store else place
 
 
 def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
@@ -65,7 +73,7 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
     client = open_client(uri)
     with explained(uri), manners():
         run = _the_one(client, uri, ref, _experiment_ids(client, uri, experiment))
-        return _record(run, _config(client, uri, run))
+        return _record(uri, run, _config(client, uri, run))
 
 
 def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list[RunRecord]:
@@ -77,7 +85,7 @@ def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list
     client = open_client(uri)
     with explained(uri), manners():
         ids = _experiment_ids(client, uri, experiment)
-        return [_record(run, {}) for run in _search(client, ids, "", limit)]
+        return [_record(uri, run, {}) for run in _search(client, ids, "", limit)]
 
 
 def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
@@ -138,9 +146,9 @@ def _started(run: Any) -> datetime:
 
 def _config(client: Any, uri: str, run: Any) -> dict[str, Any]:
     """The configuration as the run's artifact has it: parameters are cut short where they are long."""
-    with TemporaryDirectory() as folder:
+    with TemporaryFolder("run") as folder:
         try:
-            file = client.download_artifacts(run.info.run_id, CONFIG_FILE, folder)
+            file = client.download_artifacts(run.info.run_id, CONFIG_FILE, str(folder))
         except Exception as error:  # noqa: BLE001 - MLflow raises what its backends raise
             raise TrackingError(
                 f"run {run.info.run_id} in {without_secrets(uri)} has no readable {CONFIG_FILE} ({cause_of(error)}); "
@@ -150,8 +158,10 @@ def _config(client: Any, uri: str, run: Any) -> dict[str, Any]:
         return loaded
 
 
-def _record(run: Any, config: Mapping[str, Any]) -> RunRecord:
-    return RunRecord(
+def _record(uri: str, run: Any, config: Mapping[str, Any]) -> RunRecord:
+    """With its places where they lie now."""
+    database, home = sqlite_path(uri), run.data.tags.get(HOME_TAG, "")
+    record = RunRecord(
         run_id=run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
@@ -161,4 +171,7 @@ def _record(run: Any, config: Mapping[str, Any]) -> RunRecord:
         experiment_id=run.info.experiment_id,
         started=_started(run),
         metrics=dict(run.data.metrics),
+        home=home,
+        store="" if database is None else str(database.parent),
     )
+    return replace(record, checkpoint=record.here(record.checkpoint), config=with_places(config, record.here))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from cluster.temporary import TemporaryFolder
+from dclf.uris import sqlite_uri
 from tune.local_files import cache_folder
 
 
@@ -36,10 +37,10 @@ def _template(mlflow: Any) -> Path:
     template = cache / f"mlflow-{mlflow.__version__}.db"
     if not template.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            made = Path(folder) / "made.db"
-            mlflow.MlflowClient(tracking_uri=f"sqlite:///{made}")
-            _without_experiments(made, Path(folder) / "empty.db").replace(template)
+        with TemporaryFolder("store", cache) as folder:
+            made = folder / "made.db"
+            mlflow.MlflowClient(tracking_uri=sqlite_uri(made))
+            _without_experiments(made, folder / "empty.db").replace(template)
     return template
 
 

@@ -1,10 +1,11 @@
 """How MLflow behaves while we call it: short requests, no retries of its own, nothing on the terminal.
 
-MLflow reads its settings from the environment at every request and retries a lost server for minutes. Around our own
-calls the environment says otherwise; a value that the user has set stands. Outside them nothing is changed, so that a
-notebook's own use of MLflow is left alone.
+MLflow reads its settings from the environment at every request and retries a lost server for minutes. While a program
+of ours runs, and while a function of ours does in a notebook, the environment says otherwise; a value that the user has
+set stands. A notebook's own use of MLflow is left alone.
 
-Only Python sees these changes, see ``cluster.variables``, and MLflow reads nothing else.
+Ray's threads read the environment too, without a lock: whatever starts Ray enters ``mlflow_settings`` before, and
+nothing is changed by what it calls.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cluster.variables import hide, show
+from cluster.environment import environment
 
 REQUEST_TIMEOUT_S = 20
 """Longest wait for a server's next byte."""
@@ -32,16 +33,22 @@ _SETTINGS = {
 
 
 class _Depth:
-    """How many threads are inside ``manners``, and what the first of them changed."""
+    """How many threads are inside ``manners``, and MLflow's log level before the first of them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.inside = 0
-        self.set_by_us: list[str] = []
         self.log_level = logging.NOTSET
 
 
 _depth = _Depth()
+
+
+@contextmanager
+def mlflow_settings() -> Iterator[None]:
+    """Have MLflow's settings in the environment inside the ``with`` or the decorated function; imports nothing."""
+    with environment(_SETTINGS):
+        yield
 
 
 @contextmanager
@@ -50,28 +57,28 @@ def manners() -> Iterator[Any]:
 
     May be nested and entered from several threads. The first use in a process imports MLflow, which takes two seconds.
     """
+    with mlflow_settings(), _silence():
+        yield sys.modules["mlflow"]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
     with _depth.lock:
         if _depth.inside == 0:
             _enter()
         _depth.inside += 1
     try:
-        yield sys.modules["mlflow"]
+        yield
     finally:
         with _depth.lock:
             _depth.inside -= 1
             if _depth.inside == 0:
-                _leave()
+                logging.getLogger("mlflow").setLevel(_depth.log_level)
 
 
 def _enter() -> None:
-    _depth.set_by_us = show(_SETTINGS)
     import mlflow  # noqa: F401, PLC0415 - slow, and sets its loggers' levels: here, and before ours
 
     logger = logging.getLogger("mlflow")
     _depth.log_level = logger.level
     logger.setLevel(logging.CRITICAL)  # whatever goes wrong is raised as well
-
-
-def _leave() -> None:
-    hide(_depth.set_by_us)
-    logging.getLogger("mlflow").setLevel(_depth.log_level)

@@ -7,9 +7,11 @@ import warnings
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
+
+from cluster.temporary import TemporaryFolder
 from tune.tracking.manners import manners
 from tune.tracking.redact import clean
 
@@ -41,9 +43,9 @@ def pack_model(model_folder: Path, target: Path) -> None:
         "info": predictor.info.to_dict(),
         "progress": {"best_model": predictor.model.state_dict()},
     }
-    with TemporaryDirectory() as folder, manners() as mlflow, warnings.catch_warnings():
+    with TemporaryFolder("model") as folder, manners() as mlflow, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of its own type hints when pyfunc is first imported
-        save_model(trained := Path(folder) / ARTIFACT, state)
+        save_model(trained := folder / ARTIFACT, state)
         mlflow.pyfunc.save_model(
             path=str(target),
             python_model=str(Path(__file__).with_name("served_model.py")),
@@ -120,7 +122,7 @@ def _created(client: Any, run_id: str, experiment_id: str, token: str) -> Any:
 def _address(mlflow: Any, folder: Path, model: Any, run_id: str) -> None:
     """Write the model's id into its MLmodel file, which was made before the server gave one."""
     file = folder / "MLmodel"
-    card = mlflow.models.Model.load(str(file))
+    card = mlflow.models.Model.from_dict(yaml.safe_load(file.read_text(encoding="utf-8")))
     card.artifact_path, card.run_id = model.artifact_location, run_id
     card.model_id = card.model_uuid = model.model_id
     card.save(str(file))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dclf.config import Config
+from dclf.labels import is_own_tag
 from dclf.training.reports import EpochReport, FinalReport, Optimism
 from tune.tracking.redact import clean, without_secrets
-from tune.tracking.writes import Write
+from tune.tracking.writes import Write, text_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +48,14 @@ def run_name(config: Config, card: Mapping[str, Any] | None) -> str:
     dataset = str((card or {}).get("dataset") or shards)
     method = {"none": "dclf"}.get(config.loss.ablate, config.loss.ablate)
     return "-".join(part for part in (dataset, config.model.name, method) if part)
+
+
+def user_tags(config: Config) -> list[Write]:
+    """The tags that the user gave, without passwords, in writes of their own: what MLflow refuses takes none of ours.
+
+    Studies of earlier versions may have some with names of ours, which are left out.
+    """
+    return text_values("tags", {tag: text for tag, text in clean(config.track.tags).items() if not is_own_tag(tag)})
 
 
 def dataset_write(config: Config, card: Mapping[str, Any]) -> Write:
@@ -85,22 +94,27 @@ def metric_names(values: Mapping[str, float], prefix: str) -> dict[str, float]:
 
 
 def epoch_metrics(report: EpochReport) -> dict[str, float]:
-    """``loss/<term>``, ``val/<score>``, the epoch's duration, and ``peeked_test/<score>`` where it looked at test."""
+    """``loss/<term>``, ``val/<score>``, the epoch's duration, and ``peeked_test/<score>`` where it looked at test.
+
+    MLflow shows the last value of a metric: of ``val/<score>`` the last epoch's, of ``best_metrics`` the best one's.
+    """
     return {
         **metric_names(report.losses, "loss"),
         **metric_names(report.validation, "val"),
         **metric_names(report.peeked, "peeked_test"),
+        **best_metrics(report),
         "epoch_seconds": report.seconds,
     }
 
 
-def final_metrics(final: FinalReport) -> dict[str, float]:
-    """``test/<score>``, and the best epoch with its validation WF1."""
-    found = metric_names(final.splits["test"].scores, "test") if "test" in final.splits else {}
-    if final.history:
-        last = final.history[-1]
-        found |= {"val/best_wf1": last.best_wf1, "best_epoch": float(last.best_epoch)}
-    return found
+def best_metrics(report: EpochReport) -> dict[str, float]:
+    """The best validation WF1 so far and its epoch: what a run is ranked by, whatever ends it."""
+    return {"best/val_wf1": report.best_wf1, "best/epoch": float(report.best_epoch)}
+
+
+def test_metrics(final: FinalReport) -> dict[str, float]:
+    """``test/<score>``; none where the test split was not scored."""
+    return metric_names(final.splits["test"].scores, "test") if "test" in final.splits else {}
 
 
 def paper_metrics(found: Optimism) -> dict[str, float]:

@@ -5,7 +5,7 @@
         ...                               # tracker.epoch(report) after every epoch
         tracker.finish(final, model_folder)
 
-Whatever leaves the ``with`` ends the run first: an exception as FAILED, Ctrl-C and SIGTERM as KILLED.
+Whatever leaves the ``with`` ends the run first: an exception as FAILED, Ctrl-C, SIGTERM and SIGHUP as KILLED.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cluster.signals import sigterm_raises
+from cluster.signals import termination_raises
 from dclf.config import Config
+from dclf.data.storage import absolute, is_remote
 from dclf.training.reports import EpochReport, FinalReport
 from tune.tracking import records, writes
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG, Guardian
 from tune.tracking.facts import surroundings
 from tune.tracking.model import new_token, pack_model
 from tune.tracking.outbox import Outbox
-from tune.tracking.redact import clean, without_secrets
+from tune.tracking.redact import without_secrets
+from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG
 from tune.tracking.reopening import Reopened, create_run, reopen_run
 from tune.tracking.spool import Address, Spool, read_spool
-from tune.tracking.store import RUNS_FOLDER, Store
+from tune.tracking.store import RUNS_FOLDER, Store, sqlite_path
 from tune.tracking.tracker import NoTracker, Tracker
 from tune.tracking.trouble import cause_of
 from tune.tracking.writes import Sender, Write
 
 __all__ = ["NoTracker", "RunTracker", "Tracker"]
 
-CHECKPOINT_TAG = "dclf.checkpoint"
 FLUSH_S = 60.0
 _KILLED_FLUSH_S = 10.0
 _FIGURE_DPI = 120
@@ -75,7 +76,7 @@ class RunTracker:
         self._logged: dict[tuple[str, int], float] = {}
 
     def __enter__(self) -> Self:
-        self._signals.enter_context(sigterm_raises())
+        self._signals.enter_context(termination_raises())
         return self
 
     def __exit__(
@@ -120,7 +121,11 @@ class RunTracker:
 
     def checkpoint(self, uri: str) -> None:
         """Record where the run can be resumed from."""
-        self._put(*writes.text_values("tags", {CHECKPOINT_TAG: without_secrets(uri)}))
+        tags = {CHECKPOINT_TAG: without_secrets(uri) if is_remote(uri) else uri}
+        if (database := sqlite_path(self._store.uri)) is not None:
+            # The folder may be moved with its runs, and other commands run in other folders.
+            tags = {CHECKPOINT_TAG: absolute(tags[CHECKPOINT_TAG]), HOME_TAG: str(database.parent)}
+        self._put(*writes.text_values("tags", tags))
 
     def finish(self, final: FinalReport, model_folder: Path | None = None) -> None:
         """Record scores, figures and the model, and end the run.
@@ -132,7 +137,7 @@ class RunTracker:
         Raises:
             CheckpointError: the model folder cannot be read.
         """
-        scores, step = records.final_metrics(final), records.best_epoch(final)
+        scores, step = records.test_metrics(final), records.best_epoch(final)
         write = writes.metrics(scores, step)
         self._put(write)
         if final.optimism is not None:
@@ -142,7 +147,8 @@ class RunTracker:
         if model_folder is not None:
             packed = self._spool.new_file("model")
             pack_model(model_folder, packed)
-            body = {"folder": str(packed), "token": new_token(), "scores": scores, "step": step}
+            best = records.best_metrics(final.history[-1]) if final.history else {}
+            body = {"folder": str(packed), "token": new_token(), "scores": {**scores, **best}, "step": step}
             self._put(Write("model", {**body, "timestamp": write.body["timestamp"]}))
         self._close("FINISHED", "finished", self._flush_s)
 
@@ -171,8 +177,8 @@ class RunTracker:
 
     def _describe(self, config: Config, card: Mapping[str, Any] | None, known: Reopened) -> list[Write]:
         params = {key: value for key, value in records.config_params(config).items() if key not in known.params}
-        tags = {**surroundings(), "seed": config.train.seed, **clean(config.track.tags)}
-        found = [*writes.text_values("tags", tags), *writes.text_values("params", params)]
+        tags = {**surroundings(), "seed": config.train.seed}
+        found = [*records.user_tags(config), *writes.text_values("tags", tags), *writes.text_values("params", params)]
         found.append(self._text_artifact(records.CONFIG_FILE, records.config_yaml(config)))
         if card is not None:
             found.append(records.dataset_write(config, card))

@@ -14,6 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from dclf.data.dialogue import Dialogue
+from dclf.data.whole_numbers import whole_numbers
 from dclf.inference import Predictor, load_model
 
 ARTIFACT = "trained"
@@ -40,6 +41,7 @@ class DialogueModel(PythonModel):
             Columns ``dialogue_id``, ``emotion`` and ``probability/<class>``, the input's index.
 
         Raises:
+            ValueError: a speaker is no whole number.
             DataError: features of another width, non-finite values or unknown speakers.
         """
         places = list(model_input.groupby("dialogue_id", sort=False).indices.items())
@@ -53,7 +55,7 @@ class DialogueModel(PythonModel):
         return Dialogue(
             dialogue_id=name,
             split="test",
-            speakers=rows["speaker"].to_numpy(np.int32),
+            speakers=whole_numbers(rows["speaker"].to_numpy(), f"dialogue {name}: speaker"),
             labels=np.zeros(len(rows), np.int32),
             features={m: np.array(rows[m].tolist(), np.float32) for m in self._predictor.modalities},
         )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from tune.tracking.relocation import relocated
 from tune.tracking.store import open_client
 from tune.tracking.trouble import TrackingError, cause_of, may_pass
-from tune.tracking.writes import Sender, Write
+from tune.tracking.writes import FILES, Sender, Write
 
 FILE_NAME = "writes.jsonl"
 
@@ -27,11 +28,18 @@ class Address:
         uri: the store, without user name and password.
         run_id: the run.
         experiment_id: its experiment.
+        folder: of the spool when it was written; empty in those of earlier versions.
     """
 
     uri: str
     run_id: str
     experiment_id: str
+    folder: str = field(default="", compare=False)
+
+    def moved_to(self, folder: Path) -> Address:
+        """The same for a spool that lies elsewhere now, with its store where that was moved along."""
+        uri = relocated(self.uri, Path(self.folder), folder) if self.folder else self.uri
+        return replace(self, uri=uri, folder=str(folder))
 
 
 class Spool:
@@ -40,7 +48,7 @@ class Spool:
     def __init__(self, parent: Path, address: Address) -> None:
         self.folder = (parent / f"unsent-{address.run_id}").absolute()
         self.path = self.folder / FILE_NAME
-        self._address = address
+        self._address = replace(address, folder=str(self.folder))
 
     def keep(self, source: Path, name: str) -> Path:
         """Copy a file or folder that a write needs, so that the original may go; the copy's path."""
@@ -96,7 +104,15 @@ def read_spool(path: Path) -> tuple[Address, list[Write]]:
             f"{path}: must be a {FILE_NAME} that a run left because MLflow did not answer; cannot be read as one "
             f"({error})"
         ) from None
-    return address, list(_whole_writes(path, lines))
+    folder = path.absolute().parent
+    writes = _whole_writes(path, lines)
+    return address.moved_to(folder), [_moved(write, address.folder, folder) for write in writes]
+
+
+def _moved(write: Write, old: str, new: Path) -> Write:
+    """A write with the files that it speaks of where they lie now."""
+    files = {key: relocated(write.body[key], Path(old), new) for key in FILES.get(write.kind, ())} if old else {}
+    return Write(write.kind, {**write.body, **files})
 
 
 def _whole_writes(path: Path, lines: list[str]) -> Iterable[Write]:

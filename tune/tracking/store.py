@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from dclf.uris import sqlite_uri
 from tune.tracking.address import RUNS_FOLDER, artifact_root, refuse_unsupported, resolve_tracking_uri, sqlite_path
 from tune.tracking.fresh import lay_out
 from tune.tracking.manners import manners
 from tune.tracking.probe import probe, probe_sqlite
 from tune.tracking.redact import without_secrets
+from tune.tracking.relocation import HOME_TAG, alone, folder_name, former_homes, mend_places
 from tune.tracking.trouble import TrackingError, explained
 
 __all__ = ["RUNS_FOLDER", "Store", "TrackingError", "connect", "open_client", "resolve_tracking_uri", "sqlite_path"]
@@ -73,37 +76,76 @@ def open_client(uri: str, timeout_s: float = 5.0) -> Any:
     """An ``mlflow.MlflowClient`` for a store that answers; creates an SQLite file that is not there.
 
     Raises:
-        TrackingError: the store does not answer or is of a kind that MLflow no longer takes.
+        TrackingError: the store does not answer, is of a kind that MLflow no longer takes, or was moved.
     """
     refuse_unsupported(uri)
     path = sqlite_path(uri)
     with explained(uri), manners() as mlflow:
         if path is not None:
-            return _open_sqlite(mlflow, path, uri)
+            client = _open_sqlite(mlflow, path)
+            if homes := former_homes(client, path.parent):
+                raise TrackingError(f"MLflow store {uri}: {_moved(homes)}; mend it with: {mending(uri)}")
+            return client
         probe(mlflow, uri, timeout_s)
         return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def move_problem(uri: str) -> str:
+    """From where a store was moved or copied, with its runs' artifacts still looked for there; empty where it was not.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    path = sqlite_path(uri)
+    if path is None or not path.exists():
+        return ""
+    with explained(uri), manners() as mlflow:
+        homes = former_homes(_open_sqlite(mlflow, path), path.parent)
+        return _moved(homes) if homes else ""
+
+
+def mend_move(uri: str) -> None:
+    """Have a store that was moved or copied name the artifacts that lie beside it now.
+
+    Raises:
+        TrackingError: they do not, or the file cannot be written.
+    """
+    path = sqlite_path(uri)
+    assert path is not None, "only a file is moved"
+    with explained(uri), manners() as mlflow:
+        client = _open_sqlite(mlflow, path)
+        with alone(path):
+            mend_places(client, path, former_homes(client, path.parent))
+
+
+def mending(uri: str) -> str:
+    """The command that mends a store that was moved."""
+    named = "" if uri == resolve_tracking_uri() else f" --uri {shlex.quote(uri)}"
+    return f"dclf doctor --fix{named}"
+
+
+def _moved(homes: list[Path]) -> str:
+    places = " and ".join(str(home) for home in homes)
+    return f"was moved or copied from {places}, where its runs' artifacts are still looked for and would be written"
 
 
 def _create_experiment(mlflow: Any, client: Any, uri: str, experiment: str) -> Any:
     root = artifact_root(uri)
     try:
-        place = root and f"{root}/{_folder_name(experiment)}"
-        client.create_experiment(experiment, artifact_location=place, tags=_SHOW_AS_TRAINING)
+        place = root and f"{root}/{quote(folder_name(experiment))}"
+        path = sqlite_path(uri)
+        home = {} if path is None else {HOME_TAG: str(path.parent)}
+        client.create_experiment(experiment, artifact_location=place, tags=_SHOW_AS_TRAINING | home)
     except mlflow.exceptions.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run was faster
             raise
     return client.get_experiment_by_name(experiment)
 
 
-def _folder_name(experiment: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in experiment).strip(".") or "experiment"
-
-
-def _open_sqlite(mlflow: Any, path: Path, uri: str) -> Any:
+def _open_sqlite(mlflow: Any, path: Path) -> Any:
     """Two processes must not create the tables of one file at once, which MLflow does not prevent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     probe_sqlite(path)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(path):
         lay_out(mlflow, path)
-        return mlflow.MlflowClient(tracking_uri=uri)
+        return mlflow.MlflowClient(tracking_uri=sqlite_uri(path))

@@ -60,7 +60,7 @@ def explained(uri: str) -> Iterator[None]:
 def unreachable(uri: str, cause: str) -> str:
     """The message for a store that cannot be used, with what to do."""
     name = without_secrets(uri)
-    if uri.startswith("sqlite:"):
+    if uri.startswith("sqlite"):
         return (
             f"MLflow store {name} cannot be opened ({cause}); check the path in track.uri, that it is writable and "
             "that there is free space"

@@ -20,6 +20,8 @@ from tune.tracking.model import send_model
 _PER_BATCH = 100
 _METRICS_PER_BATCH = 900
 """MLflow takes a thousand entries, a hundred tags among them."""
+FILES = {"artifact": ("file",), "model": ("folder",)}
+"""Kind -> keys of the body that name files of this machine."""
 _LONGEST = {"params": 6000, "tags": 8000}
 
 
@@ -80,6 +82,8 @@ def status(value: str) -> Write:
 
 def _text(value: Any, longest: int) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # A command line or path may hold bytes that are no text, which no database takes.
+    text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -20,6 +20,7 @@ from dclf.data.importers.replacement import replacement_text
 from dclf.data.importers.safe_pickle import read_pickle
 from dclf.data.importers.sources import describe, hold_out, natural_order, refuse_empty_splits, rows_of_numbers
 from dclf.data.presets import IEMOCAP_CLASSES, MELD_CLASSES
+from dclf.data.whole_numbers import whole_numbers
 
 PathLike = str | os.PathLike[str]
 Imported = tuple[DatasetInfo, Iterator[Dialogue]]
@@ -66,6 +67,11 @@ class FeaturePickle:
             test=_listed(content[8], os.fspath(path)),
         )
 
+    @property
+    def others(self) -> dict[str, Mapping[Any, Any]]:
+        """The features beside the text."""
+        return {"audio": self.audio, "visual": self.visual}
+
     def problems(self) -> list[str]:
         """Dialogues in two splits, or missing from one of the dicts."""
         both = set(self.train) & set(self.test)
@@ -107,9 +113,11 @@ def _one_hot(value: Any, where: str) -> NDArray[np.int32]:
 
 def _labels(value: Any, where: str) -> NDArray[np.int32]:
     try:
-        return np.asarray(value, dtype=np.int32)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise SourceError(f"{where}: labels must be whole numbers ({error})") from error
+        return whole_numbers(value, "label")
+    except ValueError as error:
+        raise SourceError(
+            f"{where}: {error}; an emotion is the number of a class: scores such as sentiments are none"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,11 @@ _MELD = _Dialect("meld", MELD_CLASSES, MELD_SPEAKERS, _one_hot)
 
 
 def import_mmgcn_iemocap(
-    pickle: PathLike, text: PathLike | None = None, val_dialogues: int = 20, seed: int = 0
+    pickle: PathLike,
+    text: PathLike | None = None,
+    val_dialogues: int = 20,
+    seed: int = 0,
+    text_element: int | None = None,
 ) -> Imported:
     """IEMOCAP from ``IEMOCAP_features.pkl``.
 
@@ -139,6 +151,8 @@ def import_mmgcn_iemocap(
         text: a RoBERTa pickle whose rows replace the text features.
         val_dialogues: how many training dialogues to hold out.
         seed: of the hold-out.
+        text_element: which element of ``text`` to take, from 0, where it is not clear
+            (``dclf.data.importers.replacement``).
 
     Raises:
         UnsafePickleError, SourceError, DataError: see ``dclf.data.errors``.
@@ -146,11 +160,15 @@ def import_mmgcn_iemocap(
     content = FeaturePickle.read(pickle, elements=9)
     splits = _splits(content, os.fspath(pickle), lambda: hold_out(content.train, val_dialogues, seed))
     origin = {"importer": "mmgcn-iemocap", "source": describe(pickle), "validation": _held_out(splits["val"], seed)}
-    return _assemble(_IEMOCAP, *_with_text(content, text, origin), splits)
+    return _assemble(_IEMOCAP, *_with_text(content, text, text_element, origin), splits)
 
 
 def import_mmgcn_meld(
-    pickle: PathLike, text: PathLike | None = None, val_dialogues: int = 114, seed: int = 0
+    pickle: PathLike,
+    text: PathLike | None = None,
+    val_dialogues: int = 114,
+    seed: int = 0,
+    text_element: int | None = None,
 ) -> Imported:
     """MELD from ``MELD_features_raw1.pkl``.
 
@@ -163,6 +181,8 @@ def import_mmgcn_meld(
         text: a RoBERTa pickle whose rows replace the text features.
         val_dialogues: how many training dialogues to hold out where MELD's own dev split cannot be recovered.
         seed: of the hold-out.
+        text_element: which element of ``text`` to take, from 0, where it is not clear
+            (``dclf.data.importers.replacement``).
 
     Raises:
         UnsafePickleError, SourceError, DataError: see ``dclf.data.errors``.
@@ -176,7 +196,7 @@ def import_mmgcn_meld(
     )
     validation = {"method": "published dev split"} if published else _held_out(splits["val"], seed)
     origin = {"importer": "mmgcn-meld", "source": describe(pickle), "validation": validation}
-    return _assemble(_MELD, *_with_text(content, text, origin), splits)
+    return _assemble(_MELD, *_with_text(content, text, text_element, origin), splits)
 
 
 def _has_published_dev(content: FeaturePickle) -> bool:
@@ -202,12 +222,18 @@ def _splits(content: FeaturePickle, source: str, choose: Callable[[], list[Any]]
 
 
 def _with_text(
-    content: FeaturePickle, text: PathLike | None, origin: Mapping[str, object]
+    content: FeaturePickle, text: PathLike | None, element: int | None, origin: Mapping[str, object]
 ) -> tuple[FeaturePickle, Mapping[str, object]]:
     if text is None:
+        if element is not None:
+            raise SourceError(f"--text-element {element}: says which element of --text to take, which is not given")
         return content, origin
     lengths = {name: len(content.labels[name]) for name in (*content.train, *content.test)}
-    rows, found = replacement_text(text, lengths)
+    first = content.train[0]
+    others = {
+        m: rows_of_numbers(rows[first], f"dialogue {first!r}, {m}").shape[1] for m, rows in content.others.items()
+    }
+    rows, found = replacement_text(text, lengths, others=others, element=element)
     return replace(content, text=rows), {**origin, "text": found}
 
 

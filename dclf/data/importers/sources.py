@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dclf.data.dialogue import SPLITS
 from dclf.data.errors import DataError, SourceError
+from dclf.data.whole_numbers import whole_number
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, object]:
@@ -34,7 +35,8 @@ def _pieces(name: Any) -> list[str]:
 
 def hold_out(train: Sequence[Any], count: int, seed: int) -> list[Any]:
     """Draw the validation dialogues from the training ones; ValueError where that leaves either empty."""
-    if not 1 <= count < len(train):
+    whole_number(seed, "seed")
+    if not 1 <= whole_number(count, "val_dialogues") < len(train):
         raise ValueError(
             f"val_dialogues must be between 1 and {len(train) - 1} (there are {len(train)} training dialogues), "
             f"is {count}"

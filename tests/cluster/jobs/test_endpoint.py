@@ -67,13 +67,30 @@ def test_a_named_token_file_must_be_there(monkeypatch: pytest.MonkeyPatch) -> No
         find_endpoint("http://a:1")
 
 
+@pytest.mark.parametrize("home", ["/dev/null/home", None])
+def test_a_home_folder_without_token_is_no_mistake(home: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if home:
+        monkeypatch.setenv("HOME", home)
+    else:
+        monkeypatch.delenv("HOME")
+    assert find_endpoint("http://a:1").token == ""
+
+
+def test_a_named_token_file_must_be_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path))
+    with pytest.raises(
+        JobError, match=r"RAY_AUTH_TOKEN_PATH: must name a file with the token, cannot read .*directory"
+    ):
+        find_endpoint("http://a:1")
+
+
 def test_the_environment_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "intranet")
     monkeypatch.delenv("no_proxy", raising=False)
     before = dict(os.environ)
     with as_address(Endpoint("http://a:1", "token")):
         assert os.environ["RAY_API_SERVER_ADDRESS"] == "http://a:1"
-        assert os.environ["NO_PROXY"] == "intranet,a"
+        assert os.environ["NO_PROXY"] == "intranet,localhost,127.0.0.1,::1,a"
     assert dict(os.environ) == before
 
 

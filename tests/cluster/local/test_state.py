@@ -66,18 +66,23 @@ def test_the_state_holds_no_secret(stored: LocalCluster) -> None:
     assert '"pass"' not in text
 
 
-def test_the_environment_lets_in(stored: LocalCluster) -> None:
+def test_the_environment_lets_in(stored: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    monkeypatch.setenv("no_proxy", "*")
+    stored = replace(stored, host="192.0.2.7")
     assert stored.environment() == {
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "NO_PROXY": "intranet,localhost,127.0.0.1,::1,192.0.2.7",
+        "no_proxy": "*",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": "t0ken",
-        "MLFLOW_TRACKING_URI": "http://127.0.0.1:25000",
+        "MLFLOW_TRACKING_URI": "http://192.0.2.7:25000",
         "MLFLOW_TRACKING_USERNAME": "admin",
         "MLFLOW_TRACKING_PASSWORD": "pass",
     }
 
 
 def test_off_loopback_ray_resolves_addresses_as_ever(stored: LocalCluster) -> None:
+    assert stored.environment()["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in replace(stored, host="192.0.2.7").environment()
 
 

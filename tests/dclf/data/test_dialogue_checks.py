@@ -34,6 +34,16 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "label too large": ({"labels": np.array([0, 3, 1, 2])}, "label 3 at utterance 1 is out of range 0..2"),
     "label negative": ({"labels": np.array([0, 2, 1, -1])}, "label -1 at utterance 3 is out of range 0..2"),
     "labels of floats": ({"labels": np.zeros(4)}, "labels must be one row of integers, are float64"),
+    "a label that is not whole": (
+        {"labels": np.array([0.0, 1.0, 2.77, 1.0])},
+        "are float64 of shape [4]: 2.77 at utterance 2 is no whole number",
+    ),
+    "a label that is missing": ({"labels": np.array([0.0, np.nan, 2.0, np.nan])}, "nan at utterances 1, 3 is no whole"),
+    "labels of truth": (
+        {"labels": np.array([True, False, True, True])},
+        "labels must be one row of integers, are bool",
+    ),
+    "speakers that are not whole": ({"speakers": np.array([0.0, 0.5, 1, 1])}, "0.5 at utterance 1 is no whole number"),
     "speaker too large": ({"speakers": np.array([0, 2, 2, 1])}, "speaker 2 at utterances 1, 2 is out of range 0..1"),
     "not a number": (
         {"features": features(visual=matrix(3, (0, np.nan), (2, np.inf)))},

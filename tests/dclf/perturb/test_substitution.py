@@ -1,8 +1,10 @@
 """What is substituted: emotions, dialogues, seeds, against the definition utterance by utterance."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,6 +139,16 @@ def test_impossible_requests_are_refused() -> None:
         substitute_context(targets, pool, "cut", seed=0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="draw must be 0 or more"):
         substitute_context(targets, pool, "eccs", seed=0, draw=-1)
+    with pytest.raises(ValueError, match=r"draw must be a whole number, is 1\.5"):
+        substitute_context(targets, pool, "eccs", seed=0, draw=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"labels must be whole numbers, is 0\.5 at utterance 0"):
+        substitute_context(replace(targets, labels=np.array([0.5])), pool, "eccs", seed=0)
+    with pytest.raises(ValueError, match=r"labels must be whole numbers, is 2\.5 at utterance 2"):
+        substitute_context(
+            targets, replace(pool, labels=pool.labels + np.eye(1, len(pool.labels), 2)[0] / 2), "eccs", seed=0
+        )
+    with pytest.raises(ValueError, match=r"dialogue t0: speakers must be whole numbers, is 0\.5 at utterance 1"):
+        Conversations.of([replace(dialogue_of("t0", [0, 1]), speakers=np.array([0, 0.5]))], ("text",))
     with pytest.raises(KeyError, match="utterance 1 of dialogue 't0'"):
         substitute_context(targets, pool, "eccs", seed=0).context("t0", 1)
 
@@ -159,7 +171,13 @@ def test_files_round_trip_and_damage_is_named(tmp_path: Path) -> None:
         read_substitutions(tmp_path / "absent.arrow")
     with pytest.raises(ValueError, match="carries no substitutions"):
         Substitutions.from_table(drawn.to_table().replace_schema_metadata(None))
-    cut = drawn.to_table().set_column(1, "length", [[2]])
+    for place, column in ((1, "length"), (2, "positions")):
+        floats = drawn.to_table()
+        kind = pa.float64() if column == "length" else pa.large_list(pa.float32())
+        floats = floats.set_column(place, column, floats[column].cast(kind))
+        with pytest.raises(ValueError, match=f"{column} must hold .*int.*, holds .*(double|float)"):
+            Substitutions.from_table(floats)
+    cut = drawn.to_table().set_column(1, "length", pa.array([2], pa.int64()))
     with pytest.raises(ValueError, match="draw them again"):
         Substitutions.from_table(cut)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from dclf.config import ABLATIONS, Config
+from dclf.config import ABLATIONS, SEEDS, Config
 from dclf.data import emotion_shifts, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.errors import DataError
@@ -80,6 +80,11 @@ def test_a_seed_repeats_a_run_exactly(config: Config, shards: ShardSet, name: st
     assert timeless(first) == timeless(second)
     other = run(with_(config, "train", seed=2), shards)
     assert timeless(other) != timeless(first)
+
+
+def test_the_largest_seeds_train(config: Config, shards: ShardSet) -> None:
+    last, before = (run(with_(config, "train", epochs=1, seed=seed), shards) for seed in (SEEDS - 1, SEEDS - 2))
+    assert timeless(last) != timeless(before)
 
 
 @pytest.mark.parametrize("pairs", ["bank", "batch"])

@@ -55,6 +55,16 @@ def test_wrong_options_are_code_2(tmp_path: Path, option: list[str], capsys: Sho
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [(["--seed", "-1"], "--seed must be 0 or more"), (["--dialogues", "2"], "--dialogues must be")],
+)
+def test_wrong_values_are_code_2(tmp_path: Path, option: list[str], problem: str, capsys: Shown) -> None:
+    assert main(["data", "generate", str(tmp_path / "out"), *option]) == 2
+    assert f"dclf: error: {problem}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 class Payload:
     """A pickle that would run code on reading."""
 

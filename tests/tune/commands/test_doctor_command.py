@@ -1,6 +1,7 @@
 """``dclf doctor`` and ``dclf gc`` as people and scripts call them."""
 
 import json
+import shlex
 import shutil
 import sqlite3
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dclf.uris import sqlite_uri
 from tests.tune.study.broken import SEED, Writer, check
 from tune.commands.main import main
 from tune.study.children import TRIAL_TAG
@@ -104,6 +106,39 @@ def test_a_store_that_was_moved_is_not_made_anew(storage: Path, store: Store, dc
     code, out, _ = dclf("doctor", "gammas", "--fix")
     assert (code, "name that store in MLFLOW_TRACKING_URI" in out) == (1, True)
     assert not (tmp_path / "elsewhere.db").exists()
+
+
+def test_a_copied_project_is_mended_and_leaves_the_original_alone(
+    empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    original, copy = tmp_path / "original", tmp_path / "a?b%41#c&d'e fü"
+    original.mkdir()
+    store = connect(f"sqlite:///{shutil.copy(empty_store, original / 'mlflow.db')}", "dclf")
+    Writer(original / "studies", store).write(sent=12)
+    shutil.copytree(original, copy)
+    before = contents(original)
+    words = ["doctor", "gammas", "--storage", str(copy / "studies")]
+    uri = sqlite_uri(copy / "mlflow.db")
+    assert main(words) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"MLflow store {uri}: was moved or copied from {original}, ")
+    assert said[1] == f"  mend it with: dclf doctor --fix --uri {shlex.quote(uri)}"
+    assert main([*words, "--output", "json"]) == 1
+    (stores,) = json.loads(capsys.readouterr().out)["stores"]
+    assert (stores["name"], stores["agrees"]) == (uri, False)
+    assert main([*words, "--fix"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"MLflow store mended: {uri}: ")
+    assert said[1] == "study gammas: 3 disagreements mended, all agrees"
+    assert main(words) == 0
+    check(StudyFolder.open(copy / "studies", "gammas"), connect(uri, "dclf"))
+    assert contents(original) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
 
 
 @pytest.mark.parametrize("kept", [0, 12])

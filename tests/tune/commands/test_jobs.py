@@ -97,7 +97,7 @@ def assert_no_secret(cluster: LocalCluster) -> None:
     told = json.dumps(fetch_json(f"{cluster.jobs_address}/api/jobs/", bearer=cluster.token))
     lines = "\n".join(" ".join(process.cmdline()) for process in marked(cluster.mark))
     runs = (cluster.folder / "mlflow.db").read_bytes().decode(errors="replace")
-    folders = (cluster.folder / "logs", Path(cluster.sockets) / "session_latest" / "logs")
+    folders = (cluster.folder / "logs", cluster.ray_folder / "session_latest" / "logs")
     logs = [path.read_text(errors="replace") for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert "gamma_ca" in runs
     assert len(logs) > 10

@@ -76,6 +76,57 @@ def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixtu
     assert "usage: dclf" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["trian"], "'trian'; did you mean train? (choose from data, train,"),
+        (["clsuter", "up"], "'clsuter'; did you mean cluster?"),
+        (["data", "improt"], "'improt'; did you mean import?"),
+        (["data", "import", "mmgcn-iemocp"], "'mmgcn-iemocp'; did you mean mmgcn-iemocap?"),
+        (["plan", "swep"], "'swep'; did you mean sweep?"),
+        (["cluster", "staus"], "'staus'; did you mean status?"),
+        (["cluster"], "is missing (choose from up, status,"),
+        (["submit", "--", "trian"], "'trian'; did you mean train?"),
+        (["nonsense"], "'nonsense' (choose from data,"),
+    ],
+)
+def test_a_mistyped_command_is_told_which_is_meant(
+    arguments: list[str], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9")
+    assert main(arguments) == 2
+    assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problems"),
+    [
+        (["ablate", "--dry-run", "iemocap"], ["--dry-run: unknown option; dclf plan says what"]),
+        (["grid", "--dry_run", "--loss.window", "2,4"], ["--dry-run: unknown option; dclf plan says what"]),
+        (["study", "iemocap/table4", "--print_config"], ["--print-config: unknown option; dclf train and"]),
+        (["ablate", "iemocap", "--print-config"], ["--print-config: unknown option; dclf train and"]),
+        (
+            ["train", "--dry-run", "--verbos", "--epochs", "5", "--modl=x"],
+            [
+                "--dry-run: unknown option; dclf plan",
+                "--verbos: unknown option; did you mean --verbose?",
+                "--epochs: unknown option; did you mean train.epochs?",
+                "--modl: unknown option\n",
+                "data.shards: must name",
+            ],
+        ),
+    ],
+)
+def test_an_option_that_a_command_lacks_is_told_with_all_else(
+    arguments: list[str], problems: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert [problem for problem in problems if problem not in shown] == []
+    assert "must have a value" not in shown
+
+
 def test_a_mistake_is_one_message_without_traceback(tmp_path: Path) -> None:
     done = dclf_command("data", "inspect", "nowhere", cwd=tmp_path)
     assert done.returncode == 1

@@ -223,6 +223,17 @@ def frame(view: RichStudyView, console: Console) -> list[str]:
     return still.export_text().splitlines()
 
 
+def test_a_comparison_has_no_best_variant_on_its_way(tmp_path: Path, watch: Watch) -> None:
+    folder = study_folder(tmp_path, test="all", time="")
+    plain, (view, console) = io.StringIO(), live(watch)
+    run_three(PlainStudyView(plain, StudyState(watch)), folder, watch)
+    view.started(folder, [], "3f2a")
+    shown = "\n".join(frame(view, console))
+    for text in (plain.getvalue(), shown):
+        assert "complete" in text
+        assert "best" not in text
+
+
 def test_the_live_panel_shows_the_state_of_the_study(folder: StudyFolder, watch: Watch) -> None:
     view, console = live(watch)
     with view:

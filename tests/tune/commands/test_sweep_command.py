@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,54 @@ def test_a_study_without_a_complete_trial_failed(sweeps: Sweeps, capsys: Shown) 
     sweeps.behaviour = fail
     assert main([*SWEEP, "--quiet"]) == 1
     assert "no trial is complete" in capsys.readouterr().out.splitlines()[-1]
+
+
+def failing(*failed: str) -> Callable[[StudyFolder, Any], None]:
+    """A study with two complete trials, and others that failed for these reasons."""
+
+    def behave(folder: StudyFolder, _view: Any) -> None:
+        for value in (0.5, 0.625):
+            end(folder, start(folder).number, "complete", value)
+        for reason in failed:
+            end(folder, start(folder).number, "failed", reason=reason)
+
+    return behave
+
+
+COMMANDS = {
+    "sweep": SWEEP,
+    "ablate": ["ablate", "iemocap", "--data.shards", "shards"],
+    "grid": ["grid", "iemocap", "--data.shards", "shards", "--loss.window", "2,4"],
+    "study": ["study", "iemocap/table4", "--data.shards", "shards"],
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_a_study_most_of_whose_trials_failed_failed(sweeps: Sweeps, capsys: Shown, words: list[str]) -> None:
+    losses = [f"NonFiniteLossError: loss nan after {batch} batches" for batch in (3, 8)]
+    sweeps.behaviour = failing("OSError: disk full", *losses)
+    assert main([*words, "--name", "gammas", "--quiet", "--output", "json"]) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["best"]["values"]["wf1"] == 0.625, "the result is told all the same"
+    assert shown.err == (
+        f"dclf: error: study gammas: 3 of 5 trials failed, 2 of them as this one: {losses[0]}; "
+        f"see them all: dclf show gammas --storage {sweeps.storage}\n"
+    )
+
+
+def test_a_resumed_study_counts_the_trials_that_failed_before(sweeps: Sweeps, capsys: Shown) -> None:
+    folder = study_folder(sweeps.storage)
+    for _ in range(3):
+        end(folder, start(folder).number, "failed", reason="out of memory (9 GB)")
+    sweeps.behaviour = failing()
+    assert main(["resume", "gammas", "--storage", str(sweeps.storage), "--quiet"]) == 1
+    assert "3 of 5 trials failed, all of them as this one: out of memory (9 GB); see" in capsys.readouterr().err
+
+
+def test_half_of_the_trials_is_not_most(sweeps: Sweeps, capsys: Shown) -> None:
+    sweeps.behaviour = failing("OSError: disk full", "OSError: disk full")
+    assert main([*SWEEP, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("log", ["plain", "live", "quiet", "jsonl"])

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from dclf.config import Config
+from dclf.data import generate, write_shards
 from dclf.training.reports import FinalReport
+from tests.paper_data import write_like_paper
 from tests.tune.commands.conftest import Runs
 from tune.commands import train as train_module
 from tune.commands.main import main
@@ -27,10 +29,26 @@ def test_the_last_line_is_the_test_wf1(runs: Runs, capsys: Shown) -> None:
     assert (resume, verbose) == (None, False)
 
 
-def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys: Shown) -> None:
+def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys: Shown, tmp_path: Path) -> None:
     runs.behaviour = lambda config, view: view.started(config, [], "bold", "3f2a")
-    assert main(["train", "meld-ddin", *SHARDS, "--loss.ablate", "base", "--quiet"]) == 0
+    shards = str(write_like_paper(tmp_path / "meld", "meld"))
+    train = ["train", "meld-ddin", "--data.shards", shards, "--loss.ablate", "base", "--quiet"]
+    assert main(train) == 0
     assert "published   test WF1 61.02 on meld\n" in capsys.readouterr().out
+    assert main([*train, "--data.modalities", "text,audio"]) == 0
+    assert "61.02" not in (shown := capsys.readouterr().out)
+    assert "published   none for these data: read are text and audio, in the paper text, audio and visual\n" in shown
+
+
+def test_generated_data_have_no_published_result(runs: Runs, capsys: Shown, tmp_path: Path) -> None:
+    runs.behaviour = lambda config, view: view.started(config, [], "bold", "3f2a")
+    info, dialogues = generate("meld-small", 12)
+    write_shards(dialogues, tmp_path / "shards", info)
+    assert main(["train", "meld", "--data.shards", str(tmp_path / "shards"), "--quiet"]) == 0
+    assert "67.11" not in (shown := capsys.readouterr().out)
+    assert "published   none for these data: the data are generated\n" in shown
+    assert main(["train", "--data.shards", str(tmp_path / "shards"), "--quiet"]) == 0
+    assert "published" not in capsys.readouterr().out, "nothing is published for a configuration without a preset"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +144,23 @@ def test_mistakes_of_command_line_and_values_come_together(runs: Runs, capsys: S
     assert not runs.trained
 
 
+def test_what_mlflow_would_refuse_comes_with_the_rest_before_any_work(
+    runs: Runs, tmp_path: Path, capsys: Shown
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("track:\n  experiment: ''\n  tags:\n    host: me\n", encoding="utf-8")
+    words = ["--train.epochs", "0", "--track.tags.a?b", "c", "--track.tags.my-own", "1", "--train.seed", str(2**63)]
+    assert main(["train", str(file), *SHARDS, *words]) == 2
+    assert [line.replace(str(file), "mine")[13:60] for line in capsys.readouterr().err.splitlines()] == [
+        "train.seed: must be a whole number of at most 6",
+        "train.epochs: must be at least 1, is 0",
+        "mine:2: track.experiment: must be the name of a",
+        "mine:4: track.tags.host: must have another name",
+        "track.tags.a?b: a tag's name must have letters,",
+    ]
+    assert not runs.trained
+
+
 def test_an_undotted_unknown_option_is_a_mistake_of_the_configuration(runs: Runs, capsys: Shown) -> None:
     assert main(["train", "iemocap", *SHARDS, "--gamma_ca", "1", "--epochs", "x"]) == 2
     shown = capsys.readouterr().err
@@ -204,7 +239,7 @@ def test_help_lists_every_key_with_its_meaning(capsys: Shown) -> None:
 
 def test_the_command_knows_its_own_options() -> None:
     usage = parser(with_keys=False).format_help()
-    own = set(re.findall(r"^  (?:-h, )?(--[a-z_]+)", usage, flags=re.MULTILINE))
+    own = set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", usage, flags=re.MULTILINE))
     assert own == {*FLAGS, *VALUED} - {"-h"}
 
 

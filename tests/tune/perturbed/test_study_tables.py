@@ -171,6 +171,78 @@ def test_a_drop_that_grows_is_said_to(tmp_path: Path) -> None:
     assert table.head[-1] == "p", "nothing published, no columns for it"
 
 
+def seeds_of(*drops: float) -> list[tuple[float, float, tuple[float, float]]]:
+    """Seeds with these EICS drops from 70 %."""
+    return [(0.7, 0.7, (0.7 - drop, 0.7 - drop)) for drop in drops]
+
+
+@pytest.mark.parametrize(
+    ("base", "dclf", "said"),
+    [
+        (
+            (0.02, -0.015, 0.0028),
+            (0.03, 0.01, 0.02),
+            "with DCLF the EICS drop grows, from 0.26 to 2.00 points (+1.74; 95 % interval [",
+        ),
+        (
+            (0.19, 0.21),
+            (0.09, 0.11),
+            "with DCLF the EICS drop shrinks, from 20.00 to 10.00 points (-10.00; two seeds, so",
+        ),
+        (
+            (-0.01, -0.02, -0.03),
+            (0.05, 0.06, 0.08),
+            "under EICS WF1 falls by 6.33 points with DCLF and rises by 2.00 without (+8.33; 95 % interval [",
+        ),
+        (
+            (0.19, 0.2, 0.21),
+            (-0.01, -0.02, 0.0),
+            "under EICS WF1 rises by 1.00 points with DCLF and falls by 20.00 without (-21.00; 95 % interval [",
+        ),
+        (
+            (0.1, 0.2, 0.3),
+            (0.2, 0.3, 0.1),
+            "with DCLF the EICS drop stays at 20.00 points (0.00; 95 % interval [",
+        ),
+    ],
+)
+def test_a_sentence_says_what_happened(tmp_path: Path, base: Sequence[float], dclf: Sequence[float], said: str) -> None:
+    """Percentages of a drop that is beyond its own uncertainty alone, and no drop below zero that grows."""
+    folder = study(tmp_path, ablation(parts=["base"], seeds=len(base)), replace(BASE, published={}))
+    add(folder, {"loss.ablate": "base"}, seeds_of(*base))
+    add(folder, {"loss.ablate": "none"}, seeds_of(*dclf))
+    (sentence,) = perturbation_sentences(folder)
+    assert said in sentence
+    assert " by -" not in sentence
+    assert sentence.count("%") == sentence.count("95 %")
+
+
+def test_the_table_says_which_tests_are_a_family(tmp_path: Path) -> None:
+    folder = study(tmp_path, ablation(models=["mmgcn", "ddin"], parts=["base", "no_cacl"], seeds=3))
+    for model in ("mmgcn", "ddin"):
+        add(folder, {"model.name": model, "loss.ablate": "base"}, seeds_of(0.19, 0.2, 0.22))
+        add(folder, {"model.name": model, "loss.ablate": "no_cacl"}, seeds_of(0.15, 0.18, 0.17))
+        add(folder, {"model.name": model, "loss.ablate": "none"}, seeds_of(0.1, 0.12, 0.1))
+    table = perturbation_table(folder)
+    assert table is not None
+    assert table.note == (
+        "Reference: base model. Differences in EICS drops in points, over shared seeds. p: two-sided paired t-tests, "
+        "with Holm's correction over the 2 tests of EICS drops that this study has for each base model."
+    )
+    found = {one.variant.part: one.against for one in perturbed_variants(folder) if one.variant.model == "ddin"}
+    first = stats.ttest_rel([0.1, 0.12, 0.1], [0.19, 0.2, 0.22]).pvalue
+    assert found["none"] is not None
+    assert found["none"].p == pytest.approx(2 * first, abs=1e-9), "the other base model's tests do not count"
+
+
+def test_no_drop_has_no_arrow(tmp_path: Path) -> None:
+    folder = study(tmp_path, ablation(parts=["base"], seeds=3))
+    add(folder, {"loss.ablate": "none"}, [(0.7, 0.7, (0.71, 0.71)), (0.7, 0.70001, (0.7, 0.7))])
+    table = perturbation_table(folder)
+    assert table is not None
+    assert table.rows[0][4:6] == ("70.00 ± 0.00 (0.00)", "70.50 ± 0.71 (↑0.50)")
+
+
 def test_a_study_file_brings_its_own_numbers(tmp_path: Path) -> None:
     settings = ablation(parts=["base"], seeds=3)
     published = {"raw": 62.2, "eccs": 60.0, "eics": 30.5}

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tune.config_files import ConfigError
 from tune.plans.file import read_study_file, shipped_studies
@@ -123,3 +124,26 @@ def test_the_example_in_the_documentation_runs(tmp_path: Path) -> None:
     # MMGCN's preset has window 10, so that the grid's second cell is the whole framework.
     assert names == ["DCLF", "w/o CACL", "base model", "window 4", "text alone", "no weights"]
     assert planned.config.train.epochs == 40
+
+
+def test_names_of_variants_are_rows_of_tables(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    names = ["one", "one", "two\nlines", "x" * 101, "x" * 100]
+    listed = [{"name": name, "set": {"loss.window": place}} for place, name in enumerate(names, start=1)]
+    file.write_text(yaml.safe_dump({"base": "iemocap", "variants": {"listed": listed}}), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_study_file(file)
+    assert [line.partition("variants.listed: ")[2][:71] for line in caught.value.problems] == [
+        "variant 3: its name, a row of every table, must be one line of at most ",
+        "variant 4: its name, a row of every table, must be one line of at most ",
+        "the name 'one' must stand for one variant, stands for 2",
+    ]
+
+
+def test_a_study_file_that_is_a_folder_or_in_another_encoding_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"is the folder {tmp_path}$"):
+        read_study_file(tmp_path)
+    file = tmp_path / "mine.yaml"
+    file.write_bytes("base: iemocap\ntitle: Übung\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"mine.yaml:2: must be text in UTF-8, has the byte 0xdc"):
+        read_study_file(file)

@@ -35,6 +35,12 @@ def test_a_full_study_has_every_figure(drawings: Drawings) -> None:
     assert not drawings.missing
 
 
+def test_curves_speak_of_pruned_trials_where_there_are_some(tmp_path: Path, drawings: Drawings) -> None:
+    assert drawings.drawn["curves"].caption.startswith("The validation WF1 after each epoch; pruned trials have short")
+    drawn = draw_study(study_of(tmp_path, 2), ["wf1"], names={"curves"}).drawn
+    assert drawn["curves"].caption == "The validation WF1 after each epoch."
+
+
 def test_several_objectives_have_a_front(tmp_path: Path) -> None:
     study = study_of(tmp_path, 40, objectives={"wf1": "maximize", "f1/sad": "minimize"})
     figures = study_figures(study, ["wf1", "f1/sad"])

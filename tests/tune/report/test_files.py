@@ -19,11 +19,10 @@ from dclf.data import read_shards
 from tests.tune.report.samples import BASE, add_trial, base_params, fill, new_folder, optuna_study
 from tune.report.dataset import dataset_note
 from tune.report.facts import report_facts
-from tune.report.files import write_report
+from tune.report.files import ReportFiles, write_report
 from tune.report.latex import latex_escape, latex_table
 from tune.report.markdown import markdown_escape, markdown_table
-from tune.report.parts import ReportFiles
-from tune.report.tables import Table, domain_text
+from tune.report.tables import Table, domain_text, ended_early_table
 from tune.study.folder import StudyFolder
 
 NASTY = "</td><script>alert(1)</script> & 50% of $x_1$ | `tick` \\input{x} ~^#"
@@ -123,6 +122,24 @@ def test_every_figure_is_a_png_for_print_too(written: tuple[StudyFolder, ReportF
         assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("states", "title"),
+    [
+        (["failed"], "Trials that failed"),
+        (["pruned"], "Trials that were pruned"),
+        (["failed", "pruned"], "Trials that failed or were pruned"),
+    ],
+)
+def test_the_table_of_ends_names_those_that_there_are(tmp_path: Path, states: list[str], title: str) -> None:
+    folder = new_folder(tmp_path)
+    assert ended_early_table(folder) is None
+    for state in states:
+        add_trial(folder, base_params(), state=state, reason="why")
+    table = ended_early_table(folder)
+    assert table is not None
+    assert table.title == title
+
+
 def test_a_report_is_renewed_the_same(written: tuple[StudyFolder, ReportFiles]) -> None:
     folder, files = written
     before = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
@@ -179,8 +196,12 @@ def test_other_data_are_called_by_their_name(folder: StudyFolder, shards: Path, 
     renamed = tmp_path / "renamed"
     shutil.copytree(shards, renamed)
     manifest = renamed / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("generated-iemocap-small", "meld"))
+    text = manifest.read_text().replace("generated-iemocap-small", "meld")
+    manifest.write_text(text)
     definition = replace(folder.definition, config=with_shards(renamed).to_dict())
+    sentence = dataset_note(definition).sentence
+    assert sentence.startswith("Generated dialogues that somebody calls meld"), "their provenance says so"
+    manifest.write_text(text.replace('"importer": "generate"', '"importer": "test"'))
     assert dataset_note(definition).sentence.startswith("Dataset meld.")
 
 

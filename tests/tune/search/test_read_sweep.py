@@ -126,6 +126,20 @@ sweep:
     assert list(caught.value.problems) == found
 
 
+def test_seeds_of_all_trainings_must_be_seeds() -> None:
+    overrides = {"data.shards": "x", "train.seed": str(2**63 - 3), "sweep.seeds": "3"}
+    assert read_sweep(None, overrides)[2] == []
+    assert read_sweep(None, {**overrides, "sweep.seeds": "4"})[2] == [
+        f"train.seed: must leave room for 4 seeds below 2^63, is {2**63 - 3}"
+    ]
+    too_large = {**overrides, "train.seed": str(2**63), "sweep.seed": "-1", "sweep.trials": str(2**63)}
+    assert read_sweep(None, too_large)[2] == [
+        f"train.seed: must be a whole number of at most 64 bits, is '{2**63}'",
+        f"sweep.trials: must be a whole number of at most 64 bits, is '{2**63}'",
+        "sweep.seed: must be 0 or more, is -1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [

@@ -28,11 +28,13 @@ def score(params: Mapping[str, Any], seed: int, epoch: int) -> float:
     return float(params["loss.gamma_ca"]) / 2 + seed / 100 + epoch / 10
 
 
-def definition(name: str = "gammas", uri: str = "", **settings: Any) -> StudyDefinition:
+def definition(
+    name: str = "gammas", uri: str = "", tags: dict[str, str] | None = None, **settings: Any
+) -> StudyDefinition:
     config = Config(
         data=DataConfig(shards="shards/demo"),
         train=TrainConfig(epochs=EPOCHS, seed=3),
-        track=TrackConfig(uri=uri, experiment="dclf"),
+        track=TrackConfig(uri=uri, experiment="dclf", tags=tags or {}),
     )
     wanted = SweepSettings(**{"trials": 4, "scheduler": "none", "sampler": "random", **settings})
     return StudyDefinition(
@@ -117,19 +119,20 @@ class Driver:
             number=trial.number,
             seed=seed,
             reports=[report(number, values) for number in range(1, epoch + 1)],
-            curve=values,
-            values=(values[-1],),
+            curve=[max(values[:number]) for number in range(1, epoch + 1)],
+            values=(max(values),),
             seed_finished=epoch == EPOCHS,
         )
 
 
 def report(epoch: int, values: list[float]) -> EpochReport:
+    so_far = values[:epoch]
     return EpochReport(
         epoch=epoch,
         epochs=EPOCHS,
         losses={"total": 1 / epoch, "ce": 0.5},
         validation={"wf1": values[epoch - 1], "wa": 0.5},
-        best_epoch=epoch,
-        best_wf1=values[epoch - 1],
+        best_epoch=so_far.index(max(so_far)) + 1,
+        best_wf1=max(so_far),
         seconds=0.25,
     )

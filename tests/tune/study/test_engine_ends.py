@@ -1,31 +1,34 @@
 """How the engine sorts what ends a trial, and what ends the study."""
 
 import errno
-import json
+import signal
 from pathlib import Path
 
 import pytest
 from ray import cloudpickle
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
 
+from cluster.signals import Terminated
 from cluster.storage import StorageError
 from dclf.objective import NonFiniteLossError
 from tests.tune.study.disks import SmallDisk
-from tests.tune.study.sessions import EPOCHS, Driver, new_study, report
-from tune.search.settings import SweepSettings
-from tune.study.adapters import SCORING, last_error
+from tests.tune.study.sessions import Driver, new_study
+from tune.study.adapters import last_error
 from tune.study.disk import disk_trouble, says_full
 from tune.study.engine import MAX_FAILURES, Engine
-from tune.study.folder import StudyFolder
-from tune.study.sealed import scored_by_trials
 from tune.study.trainable import Job, reason_of
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    session = Driver(new_study(tmp_path, trials=2)).session
+    return new_engine(tmp_path)
+
+
+def new_engine(folder: Path, *, own_ray: bool = False) -> Engine:
+    """Of a study of two trials, of which the first runs."""
+    session = Driver(new_study(folder, trials=2)).session
     job = Job(config={}, folder=str(session.folder.path), objectives=("wf1",), workers=0, source=None, decisions=())
-    made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, note=lambda _text: None)
+    made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray, note=lambda _text: None)
     config = made.next()
     assert config is not None
     made.started(config["number"], "ray")
@@ -105,58 +108,22 @@ def test_a_trial_that_could_not_be_kept_ends_the_study_and_stays_unfinished(engi
     assert "then resume" in str(engine.interrupted)
 
 
-def test_the_winner_is_scored_when_all_trials_have_ended(engine: Engine) -> None:
-    ended: list[str] = []
-    session = engine._session
-    session.all_ended = lambda: ended.append("all")
-    trained(engine, 0, 0.5)
-    second = engine.next()
-    assert second is not None
-    assert second["number"] == 1
-    engine.ended(0, {}, pruned=False)
-    assert engine.next() is None
-    assert engine.waits, "the other trial may be the winner"
-    trained(engine, 1, 0.7)
-    engine.ended(1, {}, pruned=False)
-    assert ended == []
-    assert engine.next() == {"number": SCORING, "trainings": [(1, 3)]}
-    assert ended == ["all"]
-    engine.scored({"error": "no such shards"})
-    assert session.ledger.tested == {}, "left to the driver"
-    for score in (0.6, 0.1):
-        engine.scored({"trial": 1, "seed": 3, "scores": {"wf1": score}})
-    assert session.ledger.tested == {(1, 3): {"wf1": 0.6}}, "once"
-    assert engine.next() is None
-    assert not engine.waits
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_lets_trials_end_their_epoch_and_the_second_does_not(
+    engine: Engine, number: signal.Signals
+) -> None:
+    with engine._signals():
+        signal.raise_signal(number)
+        assert isinstance(engine.interrupted, Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
 
 
-def test_where_no_trial_ended_in_this_drivers_time_none_of_their_processes_scores(tmp_path: Path) -> None:
-    folder = new_study(tmp_path, trials=2)
-    Driver(folder).work()
-    session = Driver(StudyFolder.open(tmp_path, folder.definition.name)).session
-    job = Job(config={}, folder=str(folder.path), objectives=("wf1",), workers=0, source=None, decisions=())
-    engine = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, note=lambda _text: None)
-    assert engine.next() is None
-    assert not engine.waits
-
-
-@pytest.mark.parametrize(("scheduler", "workers", "scored"), [("none", 0, True), ("none", 2, False), ("pbt", 0, False)])
-def test_processes_without_models_do_not_score(scheduler: str, workers: int, scored: bool) -> None:
-    assert scored_by_trials(SweepSettings(scheduler=scheduler), workers) is scored
-
-
-def trained(engine: Engine, number: int, value: float) -> None:
-    """A trial of the engine has said that its training is over."""
-    engine.heard(
-        number,
-        {
-            "seed": 3,
-            "reports": json.dumps([report(EPOCHS, [value] * EPOCHS).to_dict()]),
-            "curve": [value],
-            "values": [value],
-            "seed_finished": True,
-        },
-    )
+def test_a_queues_signal_ends_at_once_what_runs_on_a_ray_of_its_own_group(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path, own_ray=True)
+    with engine._signals(), pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGTERM)
+    assert state(engine) == ("running", ""), "to be resumed"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dclf.uris import sqlite_uri
 from tests.tune.study.sessions import definition, new_study
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError, study_names, study_path
@@ -102,3 +104,27 @@ def test_what_another_driver_did_meanwhile_is_known_once_locked(tmp_path: Path) 
         other.ledger.create({"loss.window": 3})
     with early.locked():
         assert early.ledger.create({"loss.window": 4}).number == 1
+
+
+def test_a_study_that_was_moved_names_what_came_along(tmp_path: Path) -> None:
+    original, new = tmp_path / "original", tmp_path / "new"
+    (original / "shards").mkdir(parents=True)
+    (original / "mlflow.db").touch()
+    wanted = definition(optuna=sqlite_uri(original / "optuna.db"))
+    config = {
+        **wanted.config,
+        "data": {"shards": str(original / "shards")},
+        "track": {"uri": sqlite_uri(original / "mlflow.db")},
+    }
+    StudyFolder.create(original / "studies", replace(wanted, config=config))
+    original.rename(new)
+    found = StudyFolder.open(new / "studies", "gammas").definition
+    assert found.base.data.shards == str(new / "shards")
+    assert found.base.track.uri == sqlite_uri(new / "mlflow.db")
+    assert found.sweep.optuna == sqlite_uri(original / "optuna.db"), "it lay outside the study, and is not there"
+    (new / "optuna.db").touch()
+    assert StudyFolder.open(new / "studies", "gammas").definition.sweep.optuna == sqlite_uri(new / "optuna.db")
+    new.rename(original)
+    assert StudyFolder.open(original / "studies", "gammas").definition.base.track.uri == sqlite_uri(
+        original / "mlflow.db"
+    )

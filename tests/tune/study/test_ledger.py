@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tune.study.ledger import Ledger, LedgerError
+from tune.study.ledger import ALIVE_S, Ledger, LedgerError
 
 values = (
     st.floats(0, 1) | st.integers(0, 30) | st.sampled_from(["mmgcn", "ä}", "a\nb", "\x18"]) | st.lists(st.booleans())
@@ -19,7 +20,7 @@ events = st.one_of(
     st.tuples(st.just("run"), st.integers(0, 2)),
     st.tuples(st.just("seed_done"), st.integers(0, 2)),
     st.tuples(st.just("end"), st.sampled_from(["complete", "pruned", "failed"])),
-    st.tuples(st.just("note"), st.sampled_from(["begin", "parent"])),
+    st.tuples(st.just("note"), st.sampled_from(["begin", "parent", "alive"])),
 )
 histories = st.lists(st.tuples(events, st.integers(0, 3)), min_size=1, max_size=12)
 any_ledger = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -142,8 +143,58 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
     assert len(ledger.path.read_text().splitlines()) == 160
 
 
+def ledger_of(path: Path, *lines: tuple[float, str, dict[str, Any]]) -> Ledger:
+    """A ledger whose lines were written at these times."""
+    said = ({"event": event, "time": when, **content} for when, event, content in lines)
+    path.write_text("".join(json.dumps(line) + "\n" for line in said))
+    return Ledger(path)
+
+
+def note(when: float, kind: str) -> tuple[float, str, dict[str, Any]]:
+    return when, "note", {"kind": kind}
+
+
 def test_time_between_sessions_is_no_work(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
     times = [(100, "begin"), (110, "x"), (130, "x"), (500, "begin"), (507, "x")]
-    path.write_text("".join(json.dumps({"event": "note", "time": t, "kind": kind}) + "\n" for t, kind in times))
-    assert Ledger(path).worked_s == 37
+    assert ledger_of(tmp_path / "ledger.jsonl", *(note(when, kind) for when, kind in times)).worked_s == 37
+
+
+def test_a_resumed_trial_did_not_run_while_no_driver_did(tmp_path: Path) -> None:
+    born = {"number": 0, "params": {}, "optuna": 0, "origin": "search"}
+    started, run = {"number": 0, "ray_id": "ray"}, {"number": 0, "seed": 0, "run_id": "3f2a"}
+    ended = {"number": 0, "state": "complete", "values": [0.5], "reason": ""}
+    ledger = ledger_of(
+        tmp_path / "ledger.jsonl",
+        note(100, "begin"),
+        (101, "trial", born),
+        (102, "started", started),
+        (104, "started", started),  # after a lost worker
+        note(110, "alive"),
+        # Killed. What doctor, gc and the next driver write before it begins is no sign that the first one lived on.
+        (900, "run", run),
+        note(901, "kept"),
+        note(902, "budget"),
+        note(1000, "begin"),
+        (1005, "started", started),
+        (1015, "ended", ended),
+    )
+    assert ledger.trials[0].worked_s == 8 + 10
+    assert ledger.worked_s == 10 + 15
+    assert [one["kind"] for one in ledger.notes] == ["begin", "kept", "budget", "begin"]
+
+
+def test_a_trial_that_ended_after_a_kill_ran_until_the_kill(tmp_path: Path) -> None:
+    born = {"number": 0, "params": {}, "optuna": 0, "origin": "search"}
+    done = {"number": 0, "seed": 0, "values": [0.5], "epochs": 3}
+    ended = {"number": 0, "state": "complete", "values": [0.5], "reason": ""}
+    lines = [note(0, "begin"), (1, "trial", born), (2, "started", {"number": 0, "ray_id": ""}), (9, "seed", done)]
+    ledger = ledger_of(tmp_path / "ledger.jsonl", *lines, note(5000, "begin"), (5001, "ended", ended))
+    assert ledger.trials[0].worked_s == 7
+
+
+def test_a_sign_of_life_is_left_only_where_there_was_none_for_a_while(tmp_path: Path) -> None:
+    ledger = ledger_of(tmp_path / "ledger.jsonl", note(time.time() - ALIVE_S - 1, "begin"))
+    ledger.alive()
+    ledger.alive()
+    assert len(ledger.path.read_text().splitlines()) == 2
+    assert ALIVE_S < Ledger(ledger.path).worked_s < ALIVE_S + 60

@@ -3,15 +3,16 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.tune.study.outcome import check_runs, find_all
-from tests.tune.study.sessions import EPOCHS, Driver, new_study
+from tests.tune.study.sessions import EPOCHS, Driver, new_study, score
 from tests.tune.tracking.server import Server, wait_until
+from tune.report.ranking import best_trial, untested
 from tune.study.children import PARENT_TAG, SEED_TAG, TRIAL_TAG, Children
 from tune.study.folder import StudyFolder
 from tune.study.mend import mend
@@ -50,8 +51,47 @@ def test_a_study_is_a_parent_and_a_run_per_trial_and_seed(tmp_path: Path, store:
             assert points(store, run.run_id, "objective/wf1") == [(EPOCHS, run.values[0])]
     parent = store.client.get_run(recorder.run_id)
     assert parent.data.metrics["trials/complete"] == 3
-    assert parent.data.metrics["best/wf1"] == max(trial.values[0] for trial in folder.ledger.trials.values())
+    assert parent.data.metrics["best/val_wf1"] == max(trial.values[0] for trial in folder.ledger.trials.values())
     assert points(store, recorder.run_id, "trials/complete") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+def peaked(params: Mapping[str, Any], seed: int, epoch: int) -> float:
+    """A score that is best after the second epoch."""
+    return score(params, seed, min(epoch, EPOCHS - epoch))
+
+
+def test_child_and_parent_tell_the_same_best_epoch(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=2)
+    recorder = opened(folder, store)
+    Driver(folder, recorder, score=peaked).work()
+    recorder.close("FINISHED", "finished")
+    best = best_trial(folder)
+    assert best is not None
+    run, parent = (store.client.get_run(run_id).data.metrics for run_id in (best.runs[3].run_id, recorder.run_id))
+    assert run["best/epoch"] == 2
+    assert run["best/val_wf1"] == parent["best/val_wf1"] == best.values[0] > run["val/wf1"]
+
+
+@pytest.mark.parametrize("test", ["best", "all"])
+def test_the_parent_has_the_test_scores_of_a_winner_once(tmp_path: Path, store: Store, test: str) -> None:
+    new_study(tmp_path, uri=store.uri, trials=2, seeds=2, test=test)
+    # The second driver finds all done, as after a kill before the report was written.
+    for _ in range(2):
+        folder = StudyFolder.open(tmp_path, "gammas")
+        recorder = opened(folder, store)
+        driver = Driver(folder, recorder)
+        driver.work()
+        for number, seed in untested(folder):
+            driver.session.tested(number, seed, {"wf1": seed / 10, "wa": 0.5, "f1/joy!": 0.25})
+        driver.session.concluded()
+        recorder.close("FINISHED", "finished")
+    metrics = store.client.get_run(recorder.run_id).data.metrics
+    scores = {name: value for name, value in metrics.items() if name.startswith("test/")}
+    expected = {"test/wf1": pytest.approx(0.35), "test/wa": 0.5, "test/f1/joy_": 0.25}
+    assert scores == (expected if test == "best" else {})
+    for name in ("best/val_wf1", *scores):
+        steps = [step for step, _ in points(store, recorder.run_id, name)]
+        assert steps == sorted(set(steps)), "each value is there once"
 
 
 def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +114,33 @@ def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch:
     (run,) = folder.ledger.trials[0].runs.values()
     assert batches[run.run_id] == 2, "parameters, and at the end metrics and tags together"
     check_runs(folder, store)
+
+
+def test_tags_that_mlflow_refuses_take_nothing_else_with_them(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1, tags={"purpose": "test", "a?b": "c", "dclf.trial": "17"})
+    notes: list[str] = []
+    recorder = opened(folder, store, notes)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    assert [note.partition(":")[0] for note in notes] == ["MLflow refused tags of this run"]
+    check_runs(folder, store)
+    (made,) = folder.ledger.trials[0].runs.values()
+    runs = [store.client.get_run(run_id) for run_id in (recorder.run_id, made.run_id)]
+    for run in runs:
+        assert {"version.torch", "host", "command"} <= run.data.tags.keys()
+        assert not {"purpose", "a?b"} & run.data.tags.keys()
+    assert (runs[1].data.tags["seed"], runs[1].data.tags[TRIAL_TAG]) == ("3", "0")
+    assert "loss.window" in runs[1].data.params
+
+
+def test_tags_of_the_user_are_on_the_parent_and_on_every_child(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1, tags={"purpose": "test"})
+    recorder = opened(folder, store)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    (made,) = folder.ledger.trials[0].runs.values()
+    for run_id in (recorder.run_id, made.run_id):
+        assert store.client.get_run(run_id).data.tags["purpose"] == "test"
 
 
 def test_a_trial_that_fails_before_its_run_is_open_is_recorded_as_failed(tmp_path: Path, store: Store) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.tune.study.outcome import check_optuna
-from tests.tune.study.sessions import EPOCHS, Driver, new_study, score
+from tests.tune.study.sessions import EPOCHS, Driver, SilentRecorder, new_study, score
+from tune.report.table import trials_frame
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
 from tune.study.optuna_state import JOURNAL, load_study
@@ -53,26 +54,50 @@ def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_training
     check_optuna(second.folder)
 
 
-def test_the_last_trial_is_told_when_it_begins(tmp_path: Path) -> None:
-    driver = Driver(new_study(tmp_path, trials=3))
-    told: list[int] = []
-    driver.session.last_begun = lambda: told.append(len(driver.session.ledger.trials))
-    for known in ([], [], [3]):
-        trial = driver.session.next()
-        assert trial is not None
-        assert told == known
-        driver.run(trial)
-    assert driver.session.next() is None
-    assert told == [3, 3]
+def test_the_time_of_a_resumed_trial_is_what_its_drivers_worked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune.study.ledger.ALIVE_S", 0.0)
+    folder = new_study(tmp_path, trials=1)
+    first = Driver(folder)
+    trial = first.session.next()
+    assert trial is not None
+    first.session.started(trial.number, "ray")
+    first.session.heard(first.told(trial, 3, 2))
+    # The driver is killed, and the next one begins an hour later.
+    lines = [json.loads(line) for line in folder.ledger.path.read_text().splitlines()]
+    assert lines[-1]["kind"] == "alive"
+    earlier = [{**line, "time": line["time"] - 3600 - 20 * (line["event"] != "note")} for line in lines]
+    folder.ledger.path.write_text("".join(json.dumps(line) + "\n" for line in earlier))
+    second = Driver(reopened(folder), trained={(0, 3): 2})
+    second.work()
+    (ended,) = second.folder.ledger.trials.values()
+    assert ended.state == "complete"
+    assert 20 <= ended.worked_s < 600
+    assert trials_frame(second.folder)["seconds"].tolist() == [ended.worked_s]
 
 
-def test_a_study_that_a_stop_rule_ends_tells_when_none_follows(tmp_path: Path) -> None:
-    driver = Driver(new_study(tmp_path, trials=9, stop_at=0.2))
-    told: list[int] = []
-    driver.session.last_begun = lambda: told.append(len(driver.ran))
-    driver.work()
-    assert driver.ran == [0]
-    assert told == [1]
+class Progress(SilentRecorder):
+    """Remembers what the parent run is told."""
+
+    def __init__(self) -> None:
+        self.metrics: set[str] = set()
+        self.files: set[str] = set()
+
+    def progress(self, values: Mapping[str, float], _step: int) -> None:
+        self.metrics |= values.keys()
+
+    def file(self, name: str, _text: str) -> None:
+        self.files.add(name)
+
+
+@pytest.mark.parametrize(("test", "chooses"), [("all", False), ("best", True)])
+def test_a_comparison_tells_mlflow_of_no_best(tmp_path: Path, test: str, *, chooses: bool) -> None:
+    told = Progress()
+    Driver(new_study(tmp_path, trials=2, test=test), recorder=told).work()
+    assert any(name.startswith("best/") for name in told.metrics) == chooses
+    assert ("best.yaml" in told.files) == chooses
+    assert "trials/complete" in told.metrics
 
 
 def test_a_trial_is_worth_the_mean_of_its_seeds(tmp_path: Path) -> None:

@@ -70,6 +70,15 @@ def test_rows_keep_their_order_when_dialogues_are_interleaved(packed: Path, trai
     assert np.allclose(answer[COLUMNS[2:]].to_numpy(), expected(trained_model)[order], atol=1e-5)
 
 
+def test_a_speaker_that_is_no_whole_number_is_named(packed: Path) -> None:
+    model = load(packed).unwrap_python_model()
+    rows = table().assign(speaker=0.0)
+    assert len(model.predict(None, rows)) == len(rows), "whole floats count"
+    rows.loc[1, "speaker"] = 0.5
+    with pytest.raises(ValueError, match=r"dialogue .*: speakers must be whole numbers, is 0\.5 at utterance 1"):
+        model.predict(None, rows)
+
+
 def test_the_example_and_the_signature_agree(packed: Path) -> None:
     model = load(packed)
     example = mlflow.models.Model.load(str(packed)).load_input_example(str(packed))

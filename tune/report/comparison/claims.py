@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tune.report.comparison.paper import MODALITIES
-from tune.report.dataset import DatasetNote, dataset_note
+from dclf.published import papers_modalities, unlike_paper
+from tune.report.dataset import dataset_note
 from tune.study.definition import StudyDefinition
 
 
-def on_papers_data(definition: StudyDefinition, data: DatasetNote | None = None) -> bool:
-    """Whether the study ran on the data set that the published numbers are of, going by its name."""
-    data = dataset_note(definition) if data is None else data
-    return bool(data.name) and data.name == definition.base.published.get("dataset")
-
-
-def as_in_paper(definition: StudyDefinition, data: DatasetNote | None = None) -> bool:
+def as_in_paper(definition: StudyDefinition) -> bool:
     """Whether the study can confirm the paper: its data set, with all the modalities that the paper's models read."""
-    return on_papers_data(definition, data) and set(definition.base.data.modalities) == set(MODALITIES)
+    return not unlike_paper(definition.base)
+
+
+def other_data(definition: StudyDefinition) -> str:
+    """`` (other data)`` behind the paper's numbers where they are not of the study's data; else nothing."""
+    return "" if as_in_paper(definition) else " (other data)"
 
 
 def caveats(definition: StudyDefinition) -> Iterator[str]:
@@ -26,10 +25,14 @@ def caveats(definition: StudyDefinition) -> Iterator[str]:
     paper = str(base.published.get("dataset", ""))
     if not paper:
         return
+    wanted = papers_modalities(base)
     if data.generated:
         yield "The data are generated: that signs agree with the paper's says nothing of the paper's data."
-    elif not on_papers_data(definition, data):
+    elif data.name != paper:
         yield f"The paper's numbers are of {paper}, these of {data.name} data: agreement confirms nothing of the paper."
-    elif not as_in_paper(definition, data):
-        mine, theirs = ", ".join(base.data.modalities), ", ".join(MODALITIES)
+    elif set(base.data.modalities) != set(wanted):
+        mine, theirs = ", ".join(base.data.modalities), ", ".join(wanted)
         yield f"The paper's models read {theirs}, these {mine} alone: agreement confirms nothing of the paper."
+    elif reasons := unlike_paper(base):
+        said = "; ".join(reasons)
+        yield f"These data are called {paper} and are not the paper's: {said}. Agreement confirms nothing of the paper."

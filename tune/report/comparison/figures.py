@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from tune.report.comparison.canvas import INK, SMALL, TEXT, blank, legend_below, literal, room_above, shades, tidy
-from tune.report.comparison.claims import on_papers_data
+from tune.report.comparison.claims import as_in_paper
 from tune.report.comparison.compared import base_models, whole_frameworks
 from tune.report.comparison.grids import Grid, grids_over
 from tune.report.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
@@ -149,7 +149,7 @@ def _heat(axes: Axes, grid: Grid, low: float, high: float) -> AxesImage:
     for (row, column), variant in grid.cells.items():
         place = rows.index(row), columns.index(column)
         _annotate(axes, variant, *place, bright=table[place] > low + 0.6 * (high - low))
-    for values, style in ((grid.own, "--"), (grid.best, "-")):
+    for values, style in ((grid.own, "--"), *((values, "-") for values in grid.best)):
         if values in grid.cells:
             _frame(axes, rows.index(values[0]), columns.index(values[1]), style)
     axes.set_xticks(range(len(columns)), [value_text(value) for value in columns], fontsize=SMALL)
@@ -179,7 +179,7 @@ def _frame(axes: Axes, row: int, column: int, style: str) -> None:
 
 def _gamma_caption(folder: StudyFolder, grids: Sequence[Grid]) -> str:
     parts = [f"WF1 by both weights of the contrasts; {_seeds([one for grid in grids for one in grid.cells.values()])}"]
-    parts.append("Solid frame: the best cell, named to be read and not chosen by its test score")
+    parts.append("Solid frame: the highest mean, marked to be read; nothing was chosen by its test score")
     ca, mc = map(value_text, grids[0].own)
     if any(grid.own in grid.cells for grid in grids):
         parts.append(f"Dashed frame: the configuration's own weights ({ca}, {mc})")
@@ -230,4 +230,4 @@ def _diamonds(folder: StudyFolder, published: Sequence[float]) -> str:
 def _other_data(folder: StudyFolder) -> str:
     """A reminder where the measured data are not the paper's."""
     paper = folder.definition.base.published.get("dataset", "")
-    return f" (of {paper}, not of these data)" if paper and not on_papers_data(folder.definition) else ""
+    return f" (of {paper}, not of these data)" if paper and not as_in_paper(folder.definition) else ""

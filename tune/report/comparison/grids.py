@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tune.report.comparison.claims import other_data
 from tune.report.comparison.paper import GAMMA_CA, GAMMA_MC, MODEL, WINDOW
 from tune.report.comparison.tables import has_published, mean_text, published_text
 from tune.report.comparison.variants import Variant, variants_of
 from tune.report.ranking import configured, listed
 from tune.report.scores import value_text
+from tune.report.statistics import SAME
 from tune.report.tables import Table
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
@@ -37,9 +39,11 @@ class Grid:
         return sorted({values[place] for values in self.cells})
 
     @property
-    def best(self) -> tuple[Any, ...]:
-        """The values with the best mean WF1 on test, the earlier of equals."""
-        return max(self.cells, key=lambda values: self.cells[values].mean("wf1"))
+    def best(self) -> list[tuple[Any, ...]]:
+        """The values with the highest mean WF1 on test, several where they are equal."""
+        means = {values: one.mean("wf1") for values, one in self.cells.items()}
+        highest = max(means.values())
+        return [values for values, mean in means.items() if mean >= highest - SAME]
 
 
 def grids_over(folder: StudyFolder, keys: tuple[str, ...]) -> list[Grid]:
@@ -61,7 +65,8 @@ def window_table(folder: StudyFolder) -> Table | None:
     if not grids:
         return None
     windows = sorted({value for grid in grids for value in grid.axis(0)})
-    rows = [row for grid in grids for row in _window_rows(grid, windows)]
+    papers = f"paper{other_data(folder.definition)}"
+    rows = [row for grid in grids for row in _window_rows(grid, windows, papers)]
     title = f"Test WF1 (%) of study {folder.definition.name} by dialogue window W"
     head = ("model", "", *(f"W {value_text(window)}" for window in windows))
     return Table(title=title, head=head, rows=tuple(rows), numeric=2)
@@ -83,11 +88,11 @@ def gamma_table(folder: StudyFolder) -> Table | None:
     return Table(title=title, head=head, rows=tuple(rows), numeric=2)
 
 
-def _window_rows(grid: Grid, windows: Sequence[Any]) -> list[tuple[str, ...]]:
+def _window_rows(grid: Grid, windows: Sequence[Any], papers: str) -> list[tuple[str, ...]]:
     rows = [(grid.model, "measured", *(_cell(grid, (window,)) for window in windows))]
     if any(has_published(variant, ["wf1"]) for variant in grid.cells.values()):
         found = (grid.cells.get((window,)) for window in windows)
-        rows.append(("", "paper", *("–" if one is None else published_text(one, "wf1") for one in found)))
+        rows.append(("", papers, *("–" if one is None else published_text(one, "wf1") for one in found)))
     return rows
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from dclf.published import unlike_paper
 from tune.perturbed.study_tables import (
     damage_table,
     perturbation_sentences,
@@ -18,7 +19,7 @@ from tune.report.comparison.compared import Compared, compared_variants
 from tune.report.comparison.grids import gamma_table, window_table
 from tune.report.comparison.tables import class_tables, distance_table, main_table, shifts_table, variants_table
 from tune.report.comparison.variants import is_comparison, layout_of, variants_of
-from tune.report.comparison.verdicts import Verdict, judged, verdicts
+from tune.report.comparison.verdicts import NOT_TESTED, Verdict, judged, verdicts
 from tune.report.markdown import markdown_escape, markdown_table
 from tune.report.optimism import optimism_table
 from tune.report.tables import Table
@@ -59,10 +60,14 @@ def comparison_lines(folder: StudyFolder) -> Iterator[str]:
         yield "No variant is scored on the test split yet; each is, once, when all of them are trained."
         return
     found = verdicts(folder)
-    yield from (verdict.sentence for verdict in found)
-    yield from perturbation_sentences(folder)
+    said = [*(verdict.sentence for verdict in found), *perturbation_sentences(folder)]
+    if not found and not perturbed_variants(folder):
+        said.append(
+            "Nothing is compared: that takes a base model's reference and another variant, scored with the same seed."
+        )
     if any(verdict.paper for verdict in found):
-        yield from caveats(folder.definition)
+        said += caveats(folder.definition)
+    yield from dict.fromkeys(said)
 
 
 def study_verdicts(folder: StudyFolder) -> list[Verdict]:
@@ -72,27 +77,40 @@ def study_verdicts(folder: StudyFolder) -> list[Verdict]:
         Verdict(
             about=f"{one.variant.model}, EICS drop",
             sentence="",
-            outcome=judged(one.against, own=own)[0],
+            outcome=_outcome(one.against, own=own),
             table="Table 6",
         )
         for one in perturbed_variants(folder)
-        if one.variant.part == "none" and one.against is not None and not math.isnan(one.against.p)
+        if one.variant.part == "none" and one.against is not None
     ]
     return [*verdicts(folder), *perturbed]
 
 
+def _outcome(one: Compared, *, own: bool) -> str:
+    if one.paired is None or one.published is None:
+        return ""
+    return judged(one, own=own)[0] if one.paired.tested else NOT_TESTED
+
+
 def comparison_facts(folder: StudyFolder) -> dict[str, Any]:
-    """``variants`` with their scores by seed and ``verdicts``, plain values for JSON; empty where none is scored."""
+    """``variants`` with their scores by seed, ``verdicts``, and ``unlike_paper``: why ``published`` is of other data.
+
+    Plain values for JSON; empty where none is scored.
+    """
     found = compared_variants(folder)
     if not found:
         return {}
     said = [{"about": one.about, "sentence": one.sentence, "outcome": one.outcome or None} for one in verdicts(folder)]
-    return {"variants": [_plain(one) for one in found], "verdicts": said}
+    return {
+        "variants": [_plain(one) for one in found],
+        "verdicts": said,
+        "unlike_paper": list(unlike_paper(folder.definition.base)),
+    }
 
 
 def _plain(one: Compared) -> dict[str, Any]:
     variant, test = one.variant, one.paired
-    numbers = {} if test is None else {**asdict(test), "p_holm": one.p}
+    numbers = {} if test is None else {**asdict(test), "p_holm": one.p, "tests_in_family": one.family}
     return {
         "trial": variant.trial,
         "model": variant.model,

@@ -16,8 +16,9 @@ from tune.report.comparison.grids import Grid, grids_over
 from tune.report.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
 from tune.report.comparison.tables import mean_text
 from tune.report.comparison.variants import Variant, variants_of
-from tune.report.comparison.words import interval, points, probability
+from tune.report.comparison.words import interval, joined, points, probability, why_untested
 from tune.report.scores import WF1, value_text
+from tune.report.statistics import FEWEST
 from tune.study.folder import StudyFolder
 
 SIGNIFICANT = 0.05
@@ -43,6 +44,8 @@ _WORDS = (
     "not the sign of {paper}, significant",
 )
 """The end of the sentence for each outcome."""
+NOT_TESTED = "not tested"
+"""What a finding comes to where the seeds are too few, or differ by the same: no judgement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ class Verdict:
     Attributes:
         about: the finding in short, such as ``mmgcn, w/o CACL``.
         sentence: what was measured, and what that says of the paper.
-        outcome: one of ``OUTCOMES``; empty where the paper has nothing to compare with, or nothing was tested.
+        outcome: one of ``OUTCOMES``, or ``NOT_TESTED``; empty where the paper has nothing to compare with.
         paper: whether the sentence names what the paper found.
         table: of the paper that has this finding, where it is not the study's own.
     """
@@ -84,25 +87,34 @@ def _of_variant(one: Compared, *, own: bool) -> Iterator[Verdict]:
         return
     about = f"{variant.model}, {variant.name}"
     means = f"{about}: {points(test.difference)} points"
-    if test.count < 2:
-        yield Verdict(about=about, sentence=f"{means}; one seed, so nothing can be tested.")
+    if not test.tested:
+        parting = ";" if test.count < FEWEST else ","
+        outcome = "" if one.published is None else NOT_TESTED
+        yield Verdict(about=about, sentence=f"{means}{parting} {why_untested(test)}.", outcome=outcome)
         return
     outcome, words = judged(one, own=own)
     yield Verdict(about=about, sentence=f"{means}{_evidence(one)}: {words}.", outcome=outcome, paper=bool(outcome))
 
 
 def _evidence(one: Compared) -> str:
-    """`` [-4.10, -0.20], p 0.0351``."""
+    """`` [-4.10, -0.20], p 0.0351``, with the seeds where not all of them count."""
     assert one.paired is not None
-    span = "" if math.isnan(one.paired.low) else f" {interval(one.paired)}"
-    return f"{span}, {'the same in every seed' if math.isnan(one.p) else f'p {probability(one.p)}'}"
+    return f" {interval(one.paired)}, p {probability(one.p)}{_shared(one)}"
+
+
+def _shared(one: Compared) -> str:
+    """How many seeds the difference is over, where a side has more."""
+    assert one.paired is not None
+    assert one.reference is not None
+    most = max(len(one.variant.test), len(one.reference.test))
+    return "" if one.paired.count == most else f", over the {one.paired.count} seeds that both have"
 
 
 def judged(one: Compared, *, own: bool) -> tuple[str, str]:
     """The outcome of a test, empty where the paper has no difference, and the end of the sentence on it.
 
     Args:
-        one: tested.
+        one: a comparison that was tested.
         own: whether the data are the paper's.
     """
     assert one.paired is not None
@@ -121,14 +133,12 @@ def _of_shifts(variants: Sequence[Variant], *, own: bool) -> Iterator[Verdict]:
     both = [one for model, one in wholes.items() if model in bases]
     for one in compared(both, bases, _gap, lambda variant: _published_gap(variant.published)):
         test, about = one.paired, f"{one.variant.model}, emotion shift"
-        if test is None or test.count < 2:
+        if test is None or not test.tested:
             continue
         outcome, words = judged(one, own=own)
-        gaps = [_mean_gap(variant) for variant in (one.variant, bases[one.variant.model])]
-        sentence = (
-            f"{about}: WF1 there is below that elsewhere by {gaps[0]} points with DCLF, by {gaps[1]} without: "
-            f"{points(test.difference)} points{_evidence(one)}: {words}."
-        )
+        gaps = _both_gaps(one.variant, bases[one.variant.model])
+        change = f"the gap changes by {points(test.difference)} points{_evidence(one)}"
+        sentence = f"{about}: {gaps}: {change}: {words}."
         yield Verdict(about=about, sentence=sentence, outcome=outcome, paper=bool(outcome), table="Table 7")
 
 
@@ -138,8 +148,18 @@ def _gap(variant: Variant) -> dict[int, float]:
     return {seed: without[seed] - with_shift[seed] for seed in without.keys() & with_shift.keys()}
 
 
-def _mean_gap(variant: Variant) -> str:
-    return WF1.mean_text([gap for _, gap in sorted(_gap(variant).items())])
+def _both_gaps(whole: Variant, base: Variant) -> str:
+    """``WF1 there is below that elsewhere by 8.10 ± 0.40 points with DCLF, by 9.30 ± 0.50 without``."""
+    (side, mean), (other, before) = _mean_gap(whole), _mean_gap(base)
+    again = "" if other == side else f"{other} it "
+    return f"WF1 there is {side} that elsewhere by {mean} points with DCLF, {again}by {before} without"
+
+
+def _mean_gap(variant: Variant) -> tuple[str, str]:
+    """Whether utterances with emotion shift are recognised worse (``below``) or better, and by how many points."""
+    gaps = [gap for _, gap in sorted(_gap(variant).items())]
+    text = WF1.mean_text(gaps)
+    return ("above", WF1.mean_text([-gap for gap in gaps])) if text.startswith("-") else ("below", text)
 
 
 def _published_gap(published: Mapping[str, float]) -> float:
@@ -147,12 +167,13 @@ def _published_gap(published: Mapping[str, float]) -> float:
 
 
 def _of_windows(folder: StudyFolder) -> Iterator[Verdict]:
-    """Which window is best, and which one is in the paper's Table 5."""
+    """At which window the mean WF1 is highest, and which one is best in the paper's Table 5."""
     for grid in grids_over(folder, (WINDOW,)):
         known = {values: one.published["wf1"] for values, one in grid.cells.items() if "wf1" in one.published}
         end = f"; of these the paper's best is {max(known, key=lambda values: known[values])[0]}" if known else ""
         about = f"{grid.model}, best window"
-        sentence = f"{about}: W {value_text(grid.best[0])} with {_best(grid)}{end}."
+        where = joined([value_text(window) for (window,) in grid.best])
+        sentence = f"{about}: W {where} with {_best(grid)}{end}."
         yield Verdict(about=about, sentence=sentence, paper=bool(end))
 
 
@@ -161,10 +182,14 @@ def _of_gammas(folder: StudyFolder) -> Iterator[Verdict]:
     known = OPTIMUM.get(str(folder.definition.base.published.get("dataset")))
     end = f"; the paper's best on {known[0]} is at gamma_ca {known[1]}" if known else ""
     for grid in grids_over(folder, (GAMMA_CA, GAMMA_MC)):
-        about, (ca, mc) = f"{grid.model}, best weights", map(value_text, grid.best)
-        sentence = f"{about}: gamma_ca {ca}, gamma_mc {mc} with {_best(grid)}{end}."
+        about = f"{grid.model}, best weights"
+        where = joined([f"gamma_ca {value_text(ca)}, gamma_mc {value_text(mc)}" for ca, mc in grid.best])
+        sentence = f"{about}: {where} with {_best(grid)}{end}."
         yield Verdict(about=about, sentence=sentence, paper=bool(end))
 
 
 def _best(grid: Grid) -> str:
-    return f"test WF1 {mean_text(grid.cells[grid.best], 'wf1')} %"
+    """The highest mean; of several equal ones the mean alone."""
+    if len(grid.best) > 1:
+        return f"the same test WF1, {WF1.number(grid.cells[grid.best[0]].mean('wf1'))} %"
+    return f"test WF1 {mean_text(grid.cells[grid.best[0]], 'wf1')} %"

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
-from tune.report.statistics import Paired
+from tune.report.statistics import FEWEST, Paired
+
+UNTESTED = f"fewer than {FEWEST} shared seeds, or the same difference in each"
+"""Why a difference may have no test."""
+_COUNTS = {1: "one", 2: "two"}
 
 
 def points(difference: float) -> str:
-    """Percentage points with their sign, as the paper rounds."""
-    return "–" if math.isnan(difference) else f"{100 * difference:+.2f}"
+    """Percentage points with their sign, as the paper rounds; without one where they round to zero."""
+    if math.isnan(difference):
+        return "–"
+    text = f"{100 * difference:+.2f}"
+    return text[1:] if text[1:] == "0.00" else text
+
+
+def drop_text(drop: float) -> str:
+    """What is lost, in points, as the paper marks it: ``(↓3.70)``, ``(↑0.40)`` for a gain, ``(0.00)`` for neither."""
+    text = f"{abs(100 * drop):.2f}"
+    return f"({text if text == '0.00' else ('↑' if drop < 0 else '↓') + text})"
 
 
 def interval(test: Paired) -> str:
@@ -24,9 +38,56 @@ def probability(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def tested(test: Paired | None, p: float) -> list[str]:
-    """Four cells: difference, interval, corrected p, effect size."""
-    if test is None:
-        return ["–"] * 4
-    effect = "–" if math.isnan(test.effect) else f"{test.effect:.2f}"
-    return [points(test.difference), interval(test), probability(p), effect]
+def effect_size(test: Paired) -> str:
+    """Two decimals; a dash where nothing was tested."""
+    return "–" if math.isnan(test.effect) else f"{test.effect:.2f}"
+
+
+def seeds_text(count: int) -> str:
+    """``one seed``, ``two seeds``, ``3 seeds``."""
+    return f"{_COUNTS.get(count, count)} seed{'s' if count > 1 else ''}"
+
+
+def why_untested(test: Paired) -> str:
+    """Why a difference has no test; empty where it has one."""
+    if test.tested:
+        return ""
+    if test.count < FEWEST:
+        return f"{seeds_text(test.count)}, so nothing can be tested"
+    return "the same in every seed, so nothing can be tested"
+
+
+def few_seeds_warning(seeds: int) -> str:
+    """What a reader must know of a study with so many seeds; empty for enough of them."""
+    if seeds >= FEWEST:
+        return ""
+    return (
+        f"{seeds_text(seeds).capitalize()} per variant: differences are told without interval, test or percentage, "
+        f"which take {seeds_text(FEWEST)}; differences of a point or two mean nothing."
+    )
+
+
+def family_note(tests: Mapping[str, int], score: str) -> str:
+    """Which tests the p-values of a table are corrected for, as a sentence.
+
+    Args:
+        tests: base model -> how many comparisons were tested.
+        score: what was compared, such as ``WF1``.
+    """
+    counts = set(tests.values())
+    if not any(counts):
+        return f"Nothing is tested: {UNTESTED}."
+    if counts == {1}:
+        which = "the only one" if len(tests) == 1 else "one for each base model"
+        return f"p: two-sided paired t-test of {score}, {which}, so there is nothing to correct for."
+    if len(counts) == 1:
+        which = f"the {counts.pop()} tests of {score}"
+    else:
+        which = f"all tests of {score} ({', '.join(f'{model} {count}' for model, count in tests.items())})"
+    whose = "this study has for each base model" if len(tests) > 1 else "this study has"
+    return f"p: two-sided paired t-tests, with Holm's correction over {which} that {whose}."
+
+
+def joined(names: Sequence[str]) -> str:
+    """``2``, ``2 and 4``, ``2, 4 and 8``."""
+    return " and ".join([part for part in (", ".join(names[:-1]), *names[-1:]) if part])

@@ -2,14 +2,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.paper_data import write_like_paper
 from tests.tune.report.comparison import studies
 from tune.study.folder import StudyFolder
 
 
 @pytest.fixture
-def own_data(shards: Path, tmp_path: Path) -> Path:
-    """Shards that call themselves the paper's data set."""
-    return studies.renamed_shards(shards, tmp_path / "own", "iemocap")
+def own_data(tmp_path: Path) -> Path:
+    """Shards like the paper's IEMOCAP."""
+    return write_like_paper(tmp_path / "own")
 
 
 @pytest.fixture

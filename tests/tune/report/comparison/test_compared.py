@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,12 @@ from tests.tune.report.comparison.studies import (
 )
 from tests.tune.report.samples import BASE
 from tune.comparisons import ablation, grid
-from tune.report.comparison.compared import against_base, compared_variants
+from tune.report.comparison.compared import Compared, against_base, compared_variants
 from tune.report.comparison.export import variants_csv
 from tune.report.comparison.study import comparison_lines, study_tables
 from tune.report.comparison.variants import variants_of
 from tune.report.facts import report_facts
+from tune.report.tables import Table
 from tune.search.settings import SweepSettings
 from tune.study.folder import StudyFolder
 
@@ -44,22 +47,92 @@ def test_parts_are_compared_with_the_whole_framework(ablations: StudyFolder) -> 
 
 
 def test_table_3_turns_it_round(ablations: StudyFolder) -> None:
-    found = {one.variant.name: one for one in against_base(ablations)}
-    assert next(iter(found)) == "base model", "the paper has it first"
-    assert found["base model"].paired is None
-    whole = found["DCLF"]
+    base, whole = against_base(ablations)
+    assert (base.variant.name, whole.variant.name) == ("base model", "DCLF"), "the paper has it first"
+    assert base.paired is None
+    assert whole.paired is not None
+    test = stats.ttest_rel([0.70, 0.71, 0.72], [0.60, 0.62, 0.61])
+    interval = test.confidence_interval(0.95)
+    assert whole.paired.difference == pytest.approx(0.1)
+    assert (whole.paired.low, whole.paired.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
+    assert whole.paired.effect == pytest.approx(test.statistic / 3**0.5)
+    assert whole.published == pytest.approx(0.0467)
+
+
+def p_values(found: Sequence[Compared]) -> dict[frozenset[str], set[float]]:
+    """Pair of variants -> every p-value that is told of it."""
+    told: dict[frozenset[str], set[float]] = {}
+    for one in found:
+        if one.reference is not None:
+            told.setdefault(frozenset((one.variant.name, one.reference.name)), set()).add(one.p)
+    return told
+
+
+@pytest.mark.parametrize("layout", ["", "variants", "main"])
+def test_a_pair_has_one_p_value_whichever_table_shows_it(ablations: StudyFolder, layout: str) -> None:
+    ablations.definition = replace(ablations.definition, plan={"layout": layout})
+    told = p_values([*compared_variants(ablations), *against_base(ablations)])
+    assert frozenset(("base model", "DCLF")) in told
+    assert {len(ps) for ps in told.values()} == {1}
+    shown = study_tables(ablations)
+    cells = [row[head.index("p")] for head, row in rows_of_pair(shown, "base model", "DCLF")]
+    assert len(set(cells)) == 1, "in every table that has the pair"
+
+
+def rows_of_pair(tables: Mapping[str, Table], *names: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Head and row of every test between two variants, in the tables of scores."""
+    for name in ("variants", "main"):
+        if name in tables:
+            rows = {row[1]: row for row in tables[name].rows}
+            (untested,) = [one for one in rows if rows[one][tables[name].head.index("difference")] == "–"]
+            (other,) = set(names) - {untested}
+            yield tables[name].head, rows[other]
+
+
+def test_a_family_is_one_base_models(tmp_path: Path) -> None:
+    """Another base model's tests change nothing; within one, Holm's correction counts all comparisons."""
+    parts = {"none": [0.70, 0.71, 0.73], "no_cacl": [0.66, 0.68, 0.70], "base": [0.60, 0.62, 0.61]}
+    alone = comparison(tmp_path / "alone", ablation(models=["mmgcn"], parts=["no_cacl", "base"], seeds=3))
+    both = comparison(tmp_path / "both", ablation(models=["mmgcn", "ddin"], parts=["no_cacl", "base"], seeds=3))
+    for part, wf1 in parts.items():
+        add_tested(alone, {"model.name": "mmgcn", "loss.ablate": part}, wf1)
+        add_tested(both, {"model.name": "mmgcn", "loss.ablate": part}, wf1)
+        add_tested(both, {"model.name": "ddin", "loss.ablate": part}, [x - 0.1 * x * x for x in wf1])
+    ps = {one.variant.name: (one.p, one.family) for one in compared_variants(alone) if one.paired}
+    mine = [one for one in compared_variants(both) if one.variant.model == "mmgcn" and one.paired]
+    assert {one.variant.name: (one.p, one.family) for one in mine} == ps
+    raw = {part: stats.ttest_rel(parts[part], parts["none"]).pvalue for part in ("no_cacl", "base")}
+    assert ps["base model"] == (pytest.approx(2 * raw["base"]), 2)
+    assert ps["w/o CACL"] == (pytest.approx(max(2 * raw["base"], raw["no_cacl"])), 2)
+
+
+def test_table_3_takes_the_base_model_that_differs_in_nothing_else(tmp_path: Path) -> None:
+    space = {"loss.window": {"choices": [4, 10]}, "loss.ablate": {"choices": ["none", "base"]}}
+    folder = comparison(tmp_path, grid(space, seeds=3))
+    for window, part, low in ((10, "none", 0.7), (10, "base", 0.6), (4, "none", 0.5), (4, "base", 0.3)):
+        wf1 = [low, low + 0.01 * (window == 4), low + 0.02]
+        add_tested(folder, {"loss.window": window, "loss.ablate": part}, wf1)
+    base, whole = against_base(folder)
+    assert [one.variant.params["loss.window"] for one in (base, whole)] == [10, 10], "the configuration's own"
     assert whole.paired is not None
     assert whole.paired.difference == pytest.approx(0.1)
-    ps = [
-        stats.ttest_rel(values, [0.60, 0.62, 0.61]).pvalue
-        for values in ([0.70, 0.71, 0.72], [0.66, 0.68, 0.70], [0.71, 0.72, 0.73])
+
+
+def test_sides_that_no_other_is_compared_with_have_a_family_of_their_own(tmp_path: Path, shards: Path) -> None:
+    listed = [("DCLF", "none", False), ("base", "base", False), ("w/o CE", "no_ce", True)]
+    variants = [
+        {"name": name, "model": "mmgcn", "params": {"loss.ablate": part}, "reference": reference}
+        for name, part, reference in listed
     ]
-    smallest, middle, largest = sorted(ps)
-    holm = {smallest: 3 * smallest, middle: max(3 * smallest, 2 * middle)}
-    holm[largest] = max(holm[middle], largest)
-    assert whole.p == pytest.approx(holm[ps[0]], abs=1e-12)
-    assert found["w/o CACL"].p == pytest.approx(holm[ps[1]], abs=1e-12)
-    assert whole.published == pytest.approx(0.0467)
+    folder = comparison(tmp_path, ablation(seeds=3), with_paper(shards), kind="study", variants=variants)
+    for part, wf1 in (("none", [0.7, 0.71, 0.73]), ("base", [0.6, 0.62, 0.61]), ("no_ce", [0.65, 0.66, 0.68])):
+        add_tested(folder, {"loss.ablate": part}, wf1)
+    _, whole = against_base(folder)
+    assert (whole.family, whole.reference is not None and whole.reference.name) == (1, "base")
+    assert whole.p == pytest.approx(stats.ttest_rel([0.7, 0.71, 0.73], [0.6, 0.62, 0.61]).pvalue)
+    told = p_values([*compared_variants(folder), *against_base(folder)])
+    assert len(told) == 3
+    assert {len(ps) for ps in told.values()} == {1}
 
 
 def test_every_base_model_has_its_own_reference(tmp_path: Path) -> None:

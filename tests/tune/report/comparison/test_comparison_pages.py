@@ -17,9 +17,10 @@ from tests.tune.report.comparison.studies import (
 from tests.tune.report.samples import optuna_study
 from tune.commands.main import main
 from tune.comparisons import ablation
-from tune.report.comparison.study import comparison_lines, study_tables, study_verdicts
+from tune.report.comparison.study import comparison_lines, comparison_note, study_tables, study_verdicts
 from tune.report.files import write_report
 from tune.report.reproduction import write_reproduction
+from tune.report.summary import study_details
 from tune.study.folder import StudyFolder
 
 Shown = pytest.CaptureFixture[str]
@@ -62,6 +63,35 @@ def test_show_as_json_has_scores_and_verdicts(tmp_path: Path, shards: Path, caps
     assert variants["w/o CACL"]["against_reference"]["p_holm"] == pytest.approx(0.0351, abs=1e-4)
     assert variants["w/o MCCL"]["against_reference"]["p"] is None
     assert shown["verdicts"][0]["outcome"] == "the paper's sign, significant"
+
+
+def test_every_form_says_in_the_caption_which_tests_are_a_family(tmp_path: Path, shards: Path, capsys: Shown) -> None:
+    folder = ablation_study(tmp_path, with_paper(shards))
+    said = "with Holm's correction over the 2 tests of WF1 that this study has."
+    files = write_report(folder, optuna_study(comparison(tmp_path, ablation(), name="none")))
+    html, markdown = (file.read_text(encoding="utf-8") for file in (files.html, files.markdown))
+    assert html.count(said.replace("'", "&#39;")) == 2, "under the variants and under Table 3"
+    assert markdown.count(said) == 2
+    for name in ("variants.tex", "main.tex"):
+        caption = files.tables[name].read_text(encoding="utf-8").split(r"\caption{")[1].split(r"\label")[0]
+        assert said in caption
+    assert said in comparison_note(folder)
+    assert main(["show", "parts", "--storage", str(tmp_path)]) == 0
+    assert " ".join(capsys.readouterr().out.split()).count(said) == 2
+
+
+def test_nothing_is_called_the_best_where_nothing_was_chosen(tmp_path: Path, shards: Path, capsys: Shown) -> None:
+    folder = ablation_study(tmp_path, with_paper(shards))
+    files = write_report(folder, optuna_study(comparison(tmp_path, ablation(), name="none")))
+    assert files.config is None
+    assert not (files.folder / "best.yaml").exists()
+    for file in (files.html, files.markdown):
+        assert "best configuration" not in file.read_text(encoding="utf-8").lower()
+    assert main(["list", "--storage", str(tmp_path)]) == 0
+    row = next(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("parts"))
+    assert "wf1" not in row
+    details = study_details(folder)
+    assert (details["best_trial"], details["best_value"], details["best"], details["top"]) == (None, None, None, [])
 
 
 def test_the_perturbation_test_is_on_the_page(perturbed: StudyFolder) -> None:

@@ -1,0 +1,81 @@
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+
+import pytest
+
+from tune.commands.main import main
+from tune.commands.spelling import spelled
+from tune.search.read import sweep_types
+from tune.settings import config_types
+
+GROUP = re.compile(r"^usage: dclf[a-z -]* \[-h\] \[--version\] COMMAND \.\.\.$", re.MULTILINE)
+MEMBER = re.compile(r"^    ([a-z-]+)(?:\s|$)", re.MULTILINE)
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w.-]*")
+ODD = re.compile(r"%%|%\(|default:\s+(null|None|\)|''|\{\})|Literal|==SUPPRESS==")
+FLAG_DEFAULT = re.compile(r"\(default:\s+False\)")
+
+
+def helps(*command: str) -> Iterator[tuple[str, str]]:
+    """A command and its help, and those of the commands below it."""
+    with redirect_stdout(StringIO()) as shown:
+        assert main([*command, "--help"]) == 0, command
+    yield " ".join(["dclf", *command]), shown.getvalue()
+    if GROUP.search(shown.getvalue()):
+        for name in MEMBER.findall(shown.getvalue()):
+            yield from helps(*command, name)
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[str, str]:
+    return dict(helps())
+
+
+def test_every_command_is_walked_through(shown: dict[str, str]) -> None:
+    assert {"dclf train", "dclf plan ablate", "dclf data import meld-csv", "dclf cluster up", "dclf version"} <= {
+        *shown
+    }
+    assert len(shown) > 40
+
+
+def test_every_help_says_what_the_command_does(shown: dict[str, str]) -> None:
+    for command, text in shown.items():
+        usage, description, *_ = text.split("\n\n")
+        assert usage.startswith(f"usage: {command} "), command
+        assert re.match(r"[A-Z].*[.)]$", description, re.DOTALL), (command, description)
+
+
+def test_no_help_has_leftovers_of_its_making(shown: dict[str, str]) -> None:
+    odd = [(command, found[0]) for command, text in shown.items() for found in ODD.finditer(text)]
+    assert odd == []
+    assert [command for command, text in shown.items() if FLAG_DEFAULT.search(text)] == []
+
+
+def test_every_option_has_a_meaning(shown: dict[str, str]) -> None:
+    for command, text in shown.items():
+        lines = text.splitlines()
+        for line, after in zip(lines, [*lines[1:], ""], strict=True):
+            if re.match(r"  (-\w, )?--\w", line):
+                assert re.search(r"\S {2,}\S", line[2:]) or after.startswith(" " * 8), (command, line)
+
+
+def test_every_option_is_reached_by_both_spellings(shown: dict[str, str]) -> None:
+    told = {option for text in shown.values() for option in OPTION.findall(text)} - {"--section.key"}
+    keys = {f"--{key}" for key in (*config_types(), *sweep_types())}
+    assert {"--print-config", "--seeds-per-trial", "--val-dialogues", "--train.batch_size"} <= told | keys
+    for option in told | keys:
+        for other in (option.replace("_", "-"), f"--{option[2:].replace('-', '_')}"):
+            assert spelled([other, f"{other}=a-b_c"]) == [option, f"{option}=a-b_c"]
+
+
+def test_names_that_users_gave_and_words_after_two_dashes_stay() -> None:
+    kept = ["--track.tags.my-tag", "--track.tags.my_tag=1", "--sweep.objectives.f1/well-being", "my_run", "--", "--a_b"]
+    assert spelled(kept) == kept
+
+
+@pytest.mark.parametrize("option", ["--print-config", "--print_config"])
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_both_spellings_print_the_configuration(command: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "meld", option, "--train.batch-size", "3"]) == 0
+    assert "\n  batch_size: 3\n" in capsys.readouterr().out

@@ -1,0 +1,58 @@
+"""``--out`` that names no folder that can be written to: refused before anything is computed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dclf.data import generate, write_shards
+from tests.tune.commands.studies import study_folder, two_ended
+from tune.commands.main import main
+from tune.local_files import output_problem
+
+Shown = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    monkeypatch.chdir(tmp_path)
+    two_ended(study_folder(tmp_path / "studies"))
+    info, dialogues = generate("iemocap-small", 12)
+    write_shards(dialogues, "shards", info)
+    return {
+        "report": ["report", "gammas", "--storage", "studies"],
+        "reproduce": ["reproduce", "iemocap", "--shards", "shards", "--only", "table4", "--quiet"],
+        "perturb": ["perturb", "gammas", "--as", "study", "--storage", "studies"],
+    }
+
+
+@pytest.mark.parametrize("command", ["report", "reproduce", "perturb"])
+def test_an_impossible_place_is_named_with_its_option(
+    words: dict[str, list[str]], command: str, tmp_path: Path, capsys: Shown
+) -> None:
+    (tmp_path / "file").touch()
+    told = []
+    for place in ("file", "file/below", "/proc/nowhere", "x" * 300, "s3://bucket/paper"):
+        assert main([*words[command], "--out", place]) == 2
+        told.append(capsys.readouterr().err)
+    shapes = [line.replace("\n", "").split("--out: must be a folder ")[1][:22] for line in told]
+    assert shapes == ["that can be made and w"] * 4 + ["on this machine, is s3"]
+    assert all(line.startswith("dclf: error: --out: ") and line.count("\n") == 1 for line in told)
+    assert not [line for line in told if "Errno" in line]
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "studies", "shards"}
+
+
+def test_a_folder_that_can_be_written_to_is_made(tmp_path: Path) -> None:
+    assert output_problem("--out", tmp_path / "new" / "folder") is None
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["new", f"new{os.sep}folder"]
+
+
+def test_a_manifest_s_place_is_named(tmp_path: Path, capsys: Shown) -> None:
+    assert main(["cluster", "manifest", "compose", "--out", str(tmp_path / "no" / "file")]) == 1
+    assert "--out: must be a file that can be written, is " in capsys.readouterr().err
+
+
+def test_a_storage_that_is_a_file_has_no_studies(tmp_path: Path, capsys: Shown) -> None:
+    (tmp_path / "file").touch()
+    assert main(["show", "gammas", "--storage", str(tmp_path / "file")]) == 2
+    assert f"no study 'gammas' in {tmp_path}/file; it has: none" in capsys.readouterr().err

@@ -1,0 +1,191 @@
+"""Stores, runs and studies that were moved or copied with their folder: where they lay, and where their places are.
+
+What we record ourselves stays as it was written and says beside it where its folder lay then: whoever reads it knows
+the place of today. MLflow keeps absolute places of artifacts in its tables and has no call to change them (``mlflow db
+move-resources`` leaves those of runs and models). A store that was moved is therefore refused, since a copy would write
+into the original, until ``mend_places`` has rewritten them: the one place where we write MLflow's tables. The columns
+are those of 3.17; a test fails when another one holds such a place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from dclf.uris import FILE_SCHEMES, file_path, file_uri, sqlite_path, sqlite_uri
+from tune.tracking.manners import manners
+from tune.tracking.trouble import TrackingError
+
+CHECKPOINT_TAG = "dclf.checkpoint"
+"""Tag of runs: the folder or URI of their checkpoints."""
+HOME_TAG = "dclf.store"
+"""Tag of experiments and runs: the folder of the SQLite file when their places were recorded."""
+ARTIFACTS = "artifacts"
+"""Folder beside an SQLite file that holds its artifacts."""
+_IN_CONFIG = (("data", "shards"), ("train", "storage"), ("track", "uri"))
+MLRUNS = "mlruns"
+PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""MLflow's tables and columns that hold places of artifacts."""
+
+
+def relocated(place: str, old: Path, new: Path) -> str:
+    """Where a recorded place lies now that the folder which it was recorded in lies elsewhere.
+
+    What lay in the folder itself is looked for in it. What lay outside, but within that which was moved (of
+    ``/p/dclf-runs``, now ``/q/dclf-runs``, that is ``/p``), is where it was unless it came along.
+
+    Args:
+        place: a path, an SQLite or ``file:`` URI; whatever else it is, and a relative path, comes back as it is.
+        old: where the folder lay.
+        new: where it lies.
+    """
+    path = _local_path(place)
+    if path is None or same_folder(old, new):
+        return place
+    before, after = _differing(old, new)
+    if not path.is_relative_to(before):
+        return place
+    moved = after / path.relative_to(before)
+    if not path.is_relative_to(old) and not moved.exists():
+        return place
+    return sqlite_uri(moved) if place.startswith("sqlite") else str(moved)
+
+
+def with_places(config: Mapping[str, Any], here: Callable[[str], str]) -> dict[str, Any]:
+    """A configuration as nested dictionaries with what ``here`` makes of its places."""
+    found = {name: dict(section) if isinstance(section, Mapping) else section for name, section in config.items()}
+    for section, key in _IN_CONFIG:
+        if found.get(section, {}).get(key):
+            found[section][key] = here(found[section][key])
+    return found
+
+
+def same_folder(one: Path, other: Path) -> bool:
+    """Whether two paths name one folder, through whatever links."""
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
+
+
+def former_homes(client: Any, folder: Path) -> list[Path]:
+    """Folders that experiments of a store think it lies in, other than the one where it does.
+
+    Args:
+        client: an ``mlflow.MlflowClient`` on an SQLite file.
+        folder: of that file.
+    """
+    homes = {home for experiment in _experiments(client) if (home := _home(experiment)) is not None}
+    return sorted(home for home in homes if not same_folder(home, folder))
+
+
+def mend_places(client: Any, database: Path, homes: list[Path]) -> None:
+    """Have a moved store name the artifacts that lie beside it now.
+
+    Args:
+        client: an ``mlflow.MlflowClient`` on the file.
+        database: the SQLite file; nobody may be writing to it.
+        homes: from ``former_homes``.
+
+    Raises:
+        TrackingError: the artifacts were not moved along.
+        sqlite3.Error: the file cannot be written, or has other tables than those of MLflow 3.17.
+    """
+    folder = database.parent
+    for home in homes:
+        if (home / ARTIFACTS).exists() and not (folder / ARTIFACTS).exists():
+            raise TrackingError(
+                f"{folder / ARTIFACTS}: must hold the runs' artifacts, is absent; copy {home / ARTIFACTS} there"
+            )
+        _tag_runs(client, home)
+        with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+            for table, column in PLACES:
+                for before, after in _prefixes(home, folder):
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - our own names
+                        f"WHERE substr({column}, 1, ?) = ?",
+                        (after, len(before) + 1, len(before) + 1, f"{before}/"),
+                    )
+    for experiment in _experiments(client):
+        if _home(experiment) is not None:
+            client.set_experiment_tag(experiment.experiment_id, HOME_TAG, str(folder))
+
+
+def _prefixes(home: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """Beginnings of places and what takes their place; as MLflow has them, URIs and plain paths."""
+    moved = [(home, folder)]
+    # The default experiment's artifacts, which MLflow puts into the folder that its store was made from.
+    before, after = home.parent / MLRUNS, folder.parent / MLRUNS
+    if after.exists() or not before.exists():
+        moved.append((before, after))
+    for old, new in moved:
+        yield file_uri(old), file_uri(new)
+        yield str(old), str(new)
+
+
+@contextmanager
+def alone(database: Path) -> Iterator[None]:
+    """Let one process at a time make the tables of an SQLite file or mend them."""
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def folder_name(experiment: str) -> str:
+    """Name of the folder of an experiment's artifacts."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in experiment).strip(".") or "experiment"
+
+
+def _tag_runs(client: Any, home: Path) -> None:
+    """Have runs of earlier versions say where their places were recorded."""
+    ids = [experiment.experiment_id for experiment in _experiments(client)]
+    condition = f"tags.`{CHECKPOINT_TAG}` LIKE '%'"
+    for run in _all_pages(client.search_runs, ids, condition):
+        if HOME_TAG not in run.data.tags:
+            client.set_tag(run.info.run_id, HOME_TAG, str(home))
+
+
+def _experiments(client: Any) -> list[Any]:
+    with manners() as mlflow:
+        return list(_all_pages(client.search_experiments, mlflow.entities.ViewType.ALL))
+
+
+def _all_pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+    page = search(*arguments)
+    yield from page
+    while page.token:
+        page = search(*arguments, page_token=page.token)
+        yield from page
+
+
+def _home(experiment: Any) -> Path | None:
+    """Where an experiment's store lay, as its tag says or, where an earlier version made it, as its artifacts do."""
+    if HOME_TAG in experiment.tags:
+        return Path(experiment.tags[HOME_TAG])
+    place = _local_path(experiment.artifact_location or "")
+    if place is None or (place.parent.name, place.name) != (ARTIFACTS, folder_name(experiment.name)):
+        return None
+    return place.parents[1]
+
+
+def _local_path(place: str) -> Path | None:
+    """The absolute path that a place names; None for a relative one, and for what lies in no folder of this machine."""
+    try:
+        path = file_path(place) if place.startswith(FILE_SCHEMES) else sqlite_path(place) or Path(place)
+    except ValueError:
+        return None
+    return path if path.is_absolute() else None
+
+
+def _differing(old: Path, new: Path) -> tuple[Path, Path]:
+    """The two folders that were told apart by the move: their names below are the same."""
+    while old.name and old.name == new.name:
+        old, new = old.parent, new.parent
+    return old, new
