@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
     if diagnosis.worker:
         yield f"  {diagnosis.worker} works on it: nothing is changed, and what is listed may be on its way"
     elif left and not diagnosis.mended and any(finding.fix for finding in diagnosis.findings):
-        place = "" if storage == SweepSettings().storage else f" --storage {storage}"
+        place = "" if storage == SweepSettings().storage else f" --storage {shlex.quote(storage)}"
         yield f"  mend it with: dclf doctor {name} --fix{place}"
 
 
