@@ -207,7 +207,6 @@ class RunTracker:
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
         left = self._outbox.close(flush_s)
         if left is not None:
-            self._tell(
-                f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: dclf track send {shlex.quote(str(left))}"
-            )
+            send = f"dclf track send {shlex.quote(str(left))}"
+            self._tell(f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: {send}")
         self._guardian.close()
