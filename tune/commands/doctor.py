@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,11 @@ def main(argv: Sequence[str]) -> int:
         said = {"stores": [_plain(one) for one in stores], "studies": [_plain(one) for one in found]}
         print_json({"storage": options.storage, **said})
     else:
-        print(*(line for one in stores for line in _store_lines(one)), sep="\n", end="\n" if stores else "")
+        print(
+            *(line for one in stores for line in _store_lines(one, fix=options.fix)),
+            sep="\n",
+            end="\n" if stores else "",
+        )
         print(*(line for one in found for line in lines(one, options.storage)), sep="\n", end="\n" if found else "")
         if not found:
             print(f"no studies in {options.storage}")
@@ -62,17 +67,17 @@ def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
     if diagnosis.worker:
         yield f"  {diagnosis.worker} works on it: nothing is changed, and what is listed may be on its way"
     elif left and not diagnosis.mended and any(finding.fix for finding in diagnosis.findings):
-        place = "" if storage == SweepSettings().storage else f" --storage {storage}"
+        place = "" if storage == SweepSettings().storage else f" --storage {shlex.quote(storage)}"
         yield f"  mend it with: dclf doctor {name} --fix{place}"
 
 
-def _store_lines(diagnosis: Diagnosis) -> Iterator[str]:
+def _store_lines(diagnosis: Diagnosis, *, fix: bool) -> Iterator[str]:
     """A store that was moved, for a terminal."""
     from tune.tracking.store import mending  # noqa: PLC0415 - as below
 
     yield from (f"MLflow store mended: {finding.line}" for finding in diagnosis.mended)
     yield from (f"MLflow store {finding.line}" for finding in diagnosis.findings)
-    if diagnosis.findings and not diagnosis.mended:
+    if diagnosis.findings and not fix:
         yield f"  mend it with: {mending(diagnosis.name)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -108,4 +109,7 @@ def _print_warnings(warnings: Sequence[str], out: str) -> None:
     for warning in warnings[:WARNINGS_SHOWN]:
         print(f"warning: {warning}", file=sys.stderr)
     if (rest := len(warnings) - WARNINGS_SHOWN) > 0:
-        print(f"and {counted(rest, 'further warning')}; all of them: dclf data validate {out}", file=sys.stderr)
+        print(
+            f"and {counted(rest, 'further warning')}; all of them: dclf data validate {shlex.quote(out)}",
+            file=sys.stderr,
+        )

@@ -26,8 +26,10 @@ HOME_TAG = "dclf.store"
 """Tag of experiments and runs: the folder of the SQLite file when their places were recorded."""
 ARTIFACTS = "artifacts"
 """Folder beside an SQLite file that holds its artifacts."""
-_IN_CONFIG = (("data", "shards"), ("train", "storage"), ("track", "uri"))
 MLRUNS = "mlruns"
+"""Folder that MLflow makes for the artifacts of its default experiment."""
+_IN_CONFIG = (("data", "shards"), ("train", "storage"), ("track", "uri"))
+"""Keys of a configuration that hold places."""
 PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),

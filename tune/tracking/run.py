@@ -11,6 +11,7 @@ Whatever leaves the ``with`` ends the run first: an exception as FAILED, Ctrl-C,
 from __future__ import annotations
 
 import logging
+import shlex
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -207,7 +208,6 @@ class RunTracker:
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
         left = self._outbox.close(flush_s)
         if left is not None:
-            self._tell(
-                f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: dclf track send {left}"
-            )
+            send = f"dclf track send {shlex.quote(str(left))}"
+            self._tell(f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: {send}")
         self._guardian.close()
