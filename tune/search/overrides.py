@@ -45,12 +45,12 @@ def refusals(config: Config, overrides: Mapping[str, Any], own: Collection[str] 
         overrides: dotted key -> value.
         own: the configuration's own problems, which are left out; asked of it where None.
     """
-    try:
-        changed = apply(config, overrides)
-    except ConfigError as error:
-        return list(error.problems)
     own = config.problems() if own is None else own
-    return [problem for problem in changed.problems() if problem not in own]
+    try:
+        problems: Collection[str] = apply(config, overrides).problems()
+    except ConfigError as error:
+        problems = error.problems
+    return [problem for problem in problems if problem not in own]
 
 
 def value_of(config: Config, key: str) -> Any:

@@ -24,7 +24,7 @@ LARGEST_CAUSE = 3
 
 
 @dataclass(frozen=True)
-class Tried:
+class Outcome:
     """A combination that the space can express.
 
     Attributes:
@@ -36,7 +36,7 @@ class Tried:
     problems: Sequence[str]
 
 
-def try_all(space: Space, config: Config, keys: Sequence[str], own: Sequence[str]) -> list[Tried]:
+def outcomes_of(space: Space, config: Config, keys: Sequence[str], own: Sequence[str]) -> list[Outcome]:
     """Every combination of a group of keys, checked as a trial's configuration is.
 
     Args:
@@ -45,24 +45,24 @@ def try_all(space: Space, config: Config, keys: Sequence[str], own: Sequence[str
         keys: the group.
         own: the base configuration's own problems.
     """
-    return [Tried(values, refusals(config, values, own)) for values in combinations(space, keys)]
+    return [Outcome(values, refusals(config, values, own)) for values in combinations(space, keys)]
 
 
-def refusal_lines(space: Space, config: Config, tried: Sequence[Tried]) -> Iterator[str]:
+def refusal_lines(space: Space, config: Config, outcomes: Sequence[Outcome]) -> Iterator[str]:
     """What the configuration refuses, as ``sweep.space.KEY: allows VALUE with ..., but ...; write ...``.
 
     Args:
         space: with ``config`` as its base.
         config: the base configuration.
-        tried: the combinations of one group.
+        outcomes: the combinations of one group.
     """
-    witnesses: dict[str, Tried] = {}
-    for one in tried:
+    witnesses: dict[str, Outcome] = {}
+    for one in outcomes:
         for problem in one.problems:
             witnesses.setdefault(problem, one)
     rules: set[tuple[str, str]] = set()
     for problem, witness in witnesses.items():
-        cause = _cause(problem, witness, tried)
+        cause = _cause(problem, witness, outcomes)
         subject, *others = cause
         # Numbers that break the same rule are one mistake, every choice that is refused is one.
         numbers = any(isinstance(space.domains[key], Numbers) for key in cause)
@@ -71,13 +71,13 @@ def refusal_lines(space: Space, config: Config, tried: Sequence[Tried]) -> Itera
             continue
         rules.add(rule)
         beside = f" with {', '.join(f'{key} {witness.values[key]}' for key in others)}" if others else ""
-        advice = _advice(space, config, tried, cause, problem, witness)
+        advice = _advice(space, config, outcomes, cause, problem, witness)
         yield f"sweep.space.{subject}: allows {witness.values[subject]!r}{beside}, but {problem}{advice}"
         if len(rules) == MOST_LINES:
             return
 
 
-def _cause(problem: str, witness: Tried, tried: Sequence[Tried]) -> tuple[str, ...]:
+def _cause(problem: str, witness: Outcome, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     """The fewest parameters whose values bring the problem about, that of the problem itself first.
 
     They do where every combination with these values has the problem, or another one of the same key: a base model
@@ -90,30 +90,30 @@ def _cause(problem: str, witness: Tried, tried: Sequence[Tried]) -> tuple[str, .
         # Of equals the last: what depends on others stands behind them.
         for some in choose(reversed(keys), size):
             cause = (*first, *some)
-            if cause and all(named in map(_key, one.problems) for one in tried if _agrees(one, witness, cause)):
+            if cause and all(named in map(_key, one.problems) for one in outcomes if _agrees(one, witness, cause)):
                 return cause
     return (*first, *keys)
 
 
-def _agrees(one: Tried, other: Tried, keys: Sequence[str]) -> bool:
+def _agrees(one: Outcome, other: Outcome, keys: Sequence[str]) -> bool:
     return all(key in one.values and same(one.values[key], other.values[key]) for key in keys)
 
 
 def _advice(
-    space: Space, config: Config, tried: Sequence[Tried], cause: Sequence[str], problem: str, witness: Tried
+    space: Space, config: Config, outcomes: Sequence[Outcome], cause: Sequence[str], problem: str, witness: Outcome
 ) -> str:
     subject, named = cause[0], _key(problem)
     if isinstance(space.domains[subject], Numbers) and "must be a whole number" in problem:
         return "; write int: true"
     if len(cause) == 2 and isinstance(space.domains[cause[1]], Choices):
-        return _missing_condition(space, config, tried, cause, named, witness)
+        return _missing_condition(space, config, outcomes, cause, named, witness)
     if named.startswith(f"{OPTIONS}.") and named not in witness.values and value_of(config, named) is not None:
         return f"; leave {named} out of the configuration, and give it in the space to the models that have it"
     return ""
 
 
 def _missing_condition(
-    space: Space, config: Config, tried: Sequence[Tried], cause: Sequence[str], named: str, witness: Tried
+    space: Space, config: Config, outcomes: Sequence[Outcome], cause: Sequence[str], named: str, witness: Outcome
 ) -> str:
     """The ``when`` that keeps the first key to the values of the second that it goes with; nothing where it is no cure.
 
@@ -122,7 +122,7 @@ def _missing_condition(
     subject, other = cause
 
     def sound(value: Any) -> bool:
-        asked = [one for one in tried if subject in one.values and same(one.values.get(other), value)]
+        asked = [one for one in outcomes if subject in one.values and same(one.values.get(other), value)]
         return bool(asked) and not any(named in map(_key, one.problems) for one in asked)
 
     allowed = [value for value in space.domains[other].samples() if sound(value)]

@@ -10,7 +10,7 @@ from tune.checked import advice, config_types
 from tune.search.combinations import above, groups
 from tune.search.conditions import Condition
 from tune.search.overrides import OPTIONS, refusals, value_of
-from tune.search.proof import refusal_lines, try_all
+from tune.search.proof import outcomes_of, refusal_lines
 
 if TYPE_CHECKING:
     from tune.search.space import Space
@@ -87,16 +87,16 @@ def _outside_problems(key: str, condition: Condition, config: Config) -> Iterato
 
 def _value_problems(space: Space, config: Config, keys: Sequence[str]) -> list[str]:
     """What the configuration refuses of all that the space can express, and parameters that are never asked."""
-    own = config.problems()
-    tried = {group[0]: try_all(space, config, group, own) for group in groups(keys)}
+    own = [*config.problems(), *refusals(config, {})]
+    outcomes = {group[0]: outcomes_of(space, config, group, own) for group in groups(keys)}
     # A parameter on which several groups depend is refused in each.
-    found = list(dict.fromkeys(line for several in tried.values() for line in refusal_lines(space, config, several)))
-    asked = {key for several in tried.values() for one in several for key in one.values}
+    found = list(dict.fromkeys(line for several in outcomes.values() for line in refusal_lines(space, config, several)))
+    used = {key for several in outcomes.values() for one in several for key in one.values}
     found += [
         f"sweep.space.{key}: when can never hold, its conditions exclude each other"
         for key in keys
-        if key not in asked and all(condition.key in space.domains for condition in space.conditions[key])
+        if key not in used and all(condition.key in space.domains for condition in space.conditions[key])
     ]
-    if not found and keys and not asked:
+    if not found and keys and not used:
         found.append("sweep.space: must ask for at least one parameter, but no condition holds")
     return found

@@ -189,5 +189,10 @@ def test_the_shards_are_asked_for_every_modality_of_any_trial(spec: dict[str, An
     assert set(trained_modalities(Space.of(spec, BASE), BASE)) == wanted
 
 
-def test_what_the_configuration_lacks_itself_is_not_the_space_s() -> None:
+def test_what_is_wrong_with_the_configuration_itself_is_not_the_space_s() -> None:
     assert refusals(Config(), {"loss.window": 3}) == []
+    broken = replace(BASE, model=replace(BASE.model, options={"layers": "many", "depth": 3}))
+    assert broken.problems()
+    assert (
+        problems({"loss.window": {"low": 2, "high": 4, "int": True}, "model.causal": {"choices": [True]}}, broken) == []
+    )
