@@ -145,6 +145,8 @@ class _Tracked:
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
             tracker.checkpoint(_run_folder(self.config, tracker.run_id))
             self.view.started(self.config, plan_lines, tracker.run_name, tracker.run_id)
+            for warning in card["warnings"]:
+                self.view.note(f"warning: {warning}")
             if self.config.train.looks_at_test:
                 self.view.note(TEST_IS_WATCHED)
             outcome = self._train(tracker)

@@ -275,6 +275,8 @@ class _Work:
         run_id = recorder.open(self.card)
         try:
             self.view.started(folder, plan.describe(), run_id)
+            for warning in self.card["warnings"]:
+                self.view.note(f"warning: {warning}")
             if self.config.train.looks_at_test:
                 self.view.note(TEST_IS_WATCHED)
             recorder.file("plan.txt", "\n".join(plan.describe()) + "\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dclf.data.checks import index_problems
+from dclf.data.checks import empty_classes, index_problems
 from dclf.data.dialogue import SPLITS
 from dclf.data.errors import DataError
 from dclf.data.index import DialogueIndex
@@ -66,9 +66,19 @@ class FeatureCard:
     files: Mapping[str, str]
     sha256: str
 
+    @property
+    def warnings(self) -> list[str]:
+        """What training survives but is probably a mistake: classes that no utterance has."""
+        present = {
+            number
+            for number, name in enumerate(self.class_names)
+            if any(split.classes[name] for split in self.splits.values())
+        }
+        return empty_classes(self.class_names, present)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {**asdict(self), "class_names": list(self.class_names)}
+        """Plain values, ready for JSON; with the ``warnings``."""
+        return {**asdict(self), "class_names": list(self.class_names), "warnings": self.warnings}
 
     def to_markdown(self) -> str:
         """The card as Markdown tables."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,21 @@ def zero_rows(dialogue: Dialogue) -> list[str]:
         for modality, matrix in dialogue.features.items()
         if (rows := np.flatnonzero(~np.any(np.asarray(matrix), axis=1))).size
     ]
+
+
+def empty_classes(class_names: Sequence[str], labels: Collection[int]) -> list[str]:
+    """A warning where classes are declared that no utterance has, as when four emotions come under six names.
+
+    Args:
+        class_names: of the dataset.
+        labels: those that occur, in any split.
+    """
+    absent = [name for number, name in enumerate(class_names) if number not in labels]
+    if not absent:
+        return []
+    what = f"{len(absent)} of the {len(class_names)} classes {'is' if len(absent) == 1 else 'are'} empty"
+    remedy = "check that the labels are numbered as the classes are named, and compare with no result on all classes"
+    return [f"no utterance is {', '.join(absent)}: {what}, score 0 and weigh nothing; {remedy}"]
 
 
 def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dclf.data.checks import repeated_id, validate_dialogue, zero_rows
+from dclf.data.checks import empty_classes, repeated_id, validate_dialogue, zero_rows
 from dclf.data.dialogue import SPLITS
 from dclf.data.errors import DataError, ShardError
 from dclf.data.manifest import Manifest, ShardEntry, verify_shard
@@ -35,11 +35,13 @@ def validate_shards(path: str | os.PathLike[str]) -> ValidationReport:
     """Read every shard once and report all problems and warnings; ShardError only where there is no manifest.
 
     Checks checksums, every dialogue (``validate_dialogue``), ids over all splits, the manifest's counts and that no
-    split is empty. Memory stays flat but for the dialogue ids.
+    split is empty; warns of classes that no utterance has. Memory stays flat but for the dialogue ids.
     """
     shards = read_shards(path, verify=False)
     looking = _Looking(shards)
     looking.at_files()
+    if not looking.problems:
+        looking.warnings += empty_classes(shards.info.class_names, looking.labels)
     return ValidationReport(tuple(looking.problems), tuple(looking.warnings))
 
 
@@ -61,6 +63,7 @@ class _Looking:
         self._seen: dict[str, str] = {}
         self.problems: list[str] = list(empty_splits(shards.manifest))
         self.warnings: list[str] = []
+        self.labels: set[int] = set()
 
     def at_files(self) -> None:
         manifest = self._shards.manifest
@@ -80,6 +83,7 @@ class _Looking:
             self.problems += validate_dialogue(dialogue, self._shards.info)
             self.problems += repeated_id(dialogue.dialogue_id, dialogue.split, self._seen)
             self.warnings += zero_rows(dialogue)
+            self.labels |= set(dialogue.labels.tolist())
             if dialogue.split != entry.split:
                 self.problems.append(
                     f"dialogue {dialogue.dialogue_id!r}: is of split {dialogue.split} but lies in {entry.file}"

@@ -111,10 +111,30 @@ def test_a_finished_run_is_not_resumed(trained: TrainedRun, config: Config) -> N
         train(config, resume=trained.run_id)
 
 
-def test_a_failed_run_ends_as_failed(config: Config, local_ray: None) -> None:
-    broken = replace(config, train=replace(config.train, lr=1e30), track=replace(config.track, name="broken"))
+class Noting(NoView):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_failed_run_ends_as_failed_and_had_a_warning_of_empty_classes(
+    config: Config, local_ray: None, tmp_path: Path
+) -> None:
+    info, dialogues = generate("iemocap-small", 20, seed=3)
+    write_shards((replace(one, labels=one.labels % 4) for one in dialogues), tmp_path / "four", info)
+    broken = replace(
+        config,
+        data=DataConfig(shards=str(tmp_path / "four")),
+        train=replace(config.train, lr=1e30),
+        track=replace(config.track, name="broken"),
+    )
+    view = Noting()
     with pytest.raises(NonFiniteLossError, match="ce"):
-        train(broken)
+        train(broken, view=view)
+    (warning,) = [note for note in view.notes if note.startswith("warning")]
+    assert warning.startswith("warning: no utterance is excited, frustrated: 2 of the 6 classes are empty")
     [run] = mlflow.MlflowClient(config.track.uri).search_runs(
         [mlflow.MlflowClient(config.track.uri).get_experiment_by_name("tests").experiment_id],
         "attributes.run_name = 'broken'",

@@ -11,6 +11,7 @@ from tune.commands.options import (
     add_overwrite_option,
     command_parser,
     counted,
+    print_card_warnings,
     print_json,
     print_written,
 )
@@ -62,6 +63,7 @@ def generate(argv: Sequence[str]) -> int:
     except ValueError as error:
         raise ConfigError([f"--{error}"]) from error
     print_written(options.out, data.write_shards(dialogues, options.out, info, overwrite=options.overwrite))
+    print_card_warnings(data.feature_card(options.out))
     return 0
 
 
@@ -82,6 +84,7 @@ def inspect(argv: Sequence[str]) -> int:
         print_json(card.to_dict())
     else:
         print(card.to_text(), end="")
+    print_card_warnings(card)
     return 0
 
 
@@ -90,7 +93,7 @@ def validate(argv: Sequence[str]) -> int:
     parser = command_parser(
         "dclf data validate",
         "Read every shard and report damage, disagreeing lengths, labels out of range, numbers that are not finite,\n"
-        "dialogues in two splits and empty splits.",
+        "dialogues in two splits, empty splits, and classes that no utterance has.",
         "examples:\n  dclf data validate shards/demo\n",
     )
     parser.add_argument("shards", help="folder or URI of the shards")

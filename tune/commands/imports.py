@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.options import add_overwrite_option, command_parser, counted, print_written
+from tune.commands.options import add_overwrite_option, command_parser, counted, print_card_warnings, print_written
 
 COMMANDS = {
     "mmgcn-iemocap": Command("MMGCN's IEMOCAP_features.pkl", "tune.commands.imports:mmgcn_iemocap"),
@@ -86,6 +86,7 @@ def _run(name: str, parser: ArgumentParser, argv: Sequence[str]) -> int:
     add_overwrite_option(parser)
     options: dict[str, Any] = parser.parse_args(argv).as_dict()
     # Imported here, so that help does not wait.
+    from dclf.data import feature_card  # noqa: PLC0415
     from dclf.data.importers import import_dataset  # noqa: PLC0415
 
     source, out = options.pop("source"), options.pop("out")
@@ -93,6 +94,7 @@ def _run(name: str, parser: ArgumentParser, argv: Sequence[str]) -> int:
     manifest = import_dataset(name, source, out, warn=warnings.append, **options)
     print_written(out, manifest)
     _print_text_element(manifest.info.provenance.get("text"))
+    print_card_warnings(feature_card(out))
     _print_warnings(warnings, out)
     return 0
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 if TYPE_CHECKING:
-    from dclf.data import Manifest
+    from dclf.data import FeatureCard, Manifest
 
 
 class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -73,6 +73,12 @@ def print_written(out: str, manifest: Manifest) -> None:
     utterances = sum(shard.utterances for shard in manifest.shards)
     splits = ", ".join(f"{count} {split}" for split, count in manifest.splits.items())
     print(f"{out}: {sum(manifest.splits.values())} dialogues ({splits}), {utterances} utterances")
+
+
+def print_card_warnings(card: FeatureCard) -> None:
+    """What is probably a mistake in shards, on stderr."""
+    for warning in card.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def listed(text: str) -> list[str]:

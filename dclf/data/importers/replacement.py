@@ -79,8 +79,7 @@ def replacement_text(
     if isinstance(content, (tuple, list)):
         chosen, facts = _choose(source, content, next(iter(lengths)), others or {}, element)
     else:
-        _refuse_other(source, content, next(iter(lengths)), element)
-        chosen, facts = content, {"element": None, "width": len(_rows(content[next(iter(lengths))])[0])}
+        chosen, facts = content, {"element": None, "width": _only_width(source, content, next(iter(lengths)), element)}
     _refuse_gaps(source, chosen, lengths)
     return chosen, {**describe(path), **facts}
 
@@ -124,11 +123,14 @@ def _listed(elements: list[_Element]) -> str:
     return "\n".join(f"  {one}" for one in elements)
 
 
-def _refuse_other(source: str, content: Any, name: Any, element: int | None) -> None:
-    if not (isinstance(content, dict) and name in content and _rows(content[name]) is not None):
+def _only_width(source: str, content: Any, name: Any, element: int | None) -> int:
+    """Width of a pickle that is one dict of rows."""
+    rows = _rows(content[name]) if isinstance(content, dict) and name in content else None
+    if rows is None:
         raise SourceError(_nothing(source, name))
     if element is not None:
         raise SourceError(f"{source}: is one dict of rows and has no elements to choose from; leave out --text-element")
+    return rows.shape[1]
 
 
 def _nothing(source: str, name: Any) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dclf.data import read_shards
+from tests.dclf.data.test_mmgcn_variants import iemocap_content
 from tune.commands.main import main
 
 Shown = pytest.CaptureFixture[str]
@@ -117,6 +118,46 @@ def test_all_zero_rows_are_told_on_importing(tmp_path: Path, capsys: Shown, dial
     assert shown.out.startswith(f"{out}: {3 * dialogues} dialogues")
     assert shown.err.count("text features are all zero at utterance 0") == min(3 * dialogues, 5)
     assert shown.err.splitlines()[-1].startswith(rest or "warning: dialogue ")
+
+
+def test_classes_that_no_utterance_has_are_told_once(tmp_path: Path, capsys: Shown) -> None:
+    write_meld(tmp_path, 2)
+    out, pattern = str(tmp_path / "out"), str(tmp_path / "{split}_text.npy")
+    words = "warning: no utterance is neutral, surprise, fear, sadness, disgust, anger: 6 of the 7 classes are empty, "
+    assert main(["data", "import", "meld-csv", str(tmp_path), out, "--text", pattern]) == 0
+    assert capsys.readouterr().err.count(words) == 1
+    assert main(["data", "inspect", out]) == 0
+    assert capsys.readouterr().err.startswith(words)
+    assert main(["data", "inspect", out, "--output", "json"]) == 0
+    assert [words.removeprefix("warning: ") in line for line in json.loads(capsys.readouterr().out)["warnings"]] == [
+        True
+    ]
+    assert main(["data", "validate", out]) == 0
+    assert capsys.readouterr().err.count(words) == 1
+    generate = ["data", "generate", str(tmp_path / "few"), "--preset", "meld-small", "--dialogues", "3"]
+    assert main(generate) == 0
+    assert capsys.readouterr().err.startswith("warning: no utterance is ")
+    assert main([*generate[:-1], "60", "--overwrite"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_text_element_is_told_and_can_be_chosen(tmp_path: Path, capsys: Shown) -> None:
+    source, text, out = tmp_path / "features.pkl", tmp_path / "roberta.pkl", str(tmp_path / "out")
+    content = iemocap_content()
+    layers = [{name: np.full((2, 8), layer / 4) for name in content[2]} for layer in range(2)]
+    source.write_bytes(pickle.dumps(content, protocol=2))
+    text.write_bytes(pickle.dumps([content[1], *layers], protocol=2))
+    command = ["data", "import", "mmgcn-iemocap", str(source), out, "--val_dialogues", "2", "--text", str(text)]
+    assert main(command) == 0
+    line = "text: element 1 of roberta.pkl, 8 wide; 2 are as wide, --text-element K takes another\n"
+    assert line in capsys.readouterr().out
+    assert main([*command, "--overwrite", "--text-element", "2"]) == 0
+    assert "text: element 2 of roberta.pkl, 8 wide\n" in capsys.readouterr().out
+    assert {float(dialogue.features["text"][0, 0]) for dialogue in read_shards(out)} == {0.25}
+    assert main([*command, "--overwrite", "--text-element", "2.0"]) == 2
+    text.write_bytes(pickle.dumps([*layers, {name: np.ones((2, 6)) for name in content[2]}], protocol=2))
+    assert main([*command, "--overwrite"]) == 1
+    assert "element 2: rows of numbers, 6 wide" in capsys.readouterr().err
 
 
 def test_an_importer_without_any_modality_says_so(tmp_path: Path, capsys: Shown) -> None:
