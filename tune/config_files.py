@@ -227,8 +227,9 @@ class _Document:
         yield from last.values()
 
     def _named(self, loader: yaml.SafeLoader, prefix: str, node: yaml.Node) -> tuple[str, str]:
-        """The dotted key that a node is, and its place."""
-        return f"{prefix}{loader.construct_object(node, deep=True)}", f"{self.name}:{node.start_mark.line + 1}"
+        """The dotted key that a node is, as it is written, and its place."""
+        name = node.value if isinstance(node, yaml.ScalarNode) else loader.construct_object(node, deep=True)
+        return f"{prefix}{name}", f"{self.name}:{node.start_mark.line + 1}"
 
 
 def _kind(node: yaml.Node) -> str:

@@ -166,6 +166,8 @@ def test_extending_in_a_circle_is_refused(tmp_path: Path) -> None:
         ("loss:\n  <<: 3\n", 2, "must be YAML, expected a mapping or list of mappings for merging"),
         ("loss:\n  window: 3\n  \0\n", 3, "must be YAML, which has no character U+0000"),
         ("track:\n  name: 2026-13-01\n", 2, "track.name: must be a value that YAML can read (month must be in 1..12)"),
+        ("track:\n  2026-13-01: x\n", 2, "track.2026-13-01: unknown key"),
+        ("track:\n  tags: {2026-13-01: x}\n", 2, "track.tags: must be a value that YAML can read"),
         (f"loss:\n  window: {'9' * 5000}\n", 2, "loss.window: must be a value that YAML can read (Exceeds the limit"),
         ("model: &a {options: *a}\n", 1, "must be YAML, found unconstructable recursive node"),
         ("train:\n  seed: 9223372036854775808\n", 2, "train.seed: must be a whole number of at most 64 bits, is 92233"),

@@ -49,6 +49,15 @@ def test_places_of_a_study_become_absolute(here: Path, storage: str | None) -> N
     assert command.needs.storages == {"sweep.storage": studies}
 
 
+def test_both_spellings_of_an_option_are_one_in_a_job() -> None:
+    ours = [*SWEEP, "--name", "own", "--seeds-per-trial", "2", "--train.batch_size=4", "--track.tags.a-b_c", "x"]
+    theirs = [*SWEEP, "--name", "own", "--seeds_per_trial", "2", "--train.batch-size=4", "--track.tags.a-b_c", "x"]
+    assert read_job_command(theirs) == read_job_command(ours)
+    assert {"--seeds-per-trial", "--train.batch_size=4", "--track.tags.a-b_c"} <= {*read_job_command(theirs).words}
+    with pytest.raises(ConfigError, match="--print-config: has no meaning in a job"):
+        read_job_command([*SWEEP, "--print_config"])
+
+
 @pytest.mark.parametrize(
     "words",
     [
