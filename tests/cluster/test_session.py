@@ -76,6 +76,12 @@ def test_a_local_ray_says_nothing_and_ends_with_the_block() -> None:
     assert started.stderr == ""
 
 
+def test_what_workers_print_is_shown_where_it_is_asked_for() -> None:
+    started = run(START.replace("num_cpus=2", "num_cpus=2, verbose=True"))
+    assert started.returncode == 0, started.stderr
+    assert "noise" in started.stderr
+
+
 def test_no_cluster_at_the_address_is_told_with_the_remedy() -> None:
     script = "from cluster.session import ray_session\nwith ray_session('127.0.0.1:1'): pass"
     refused = run(script)

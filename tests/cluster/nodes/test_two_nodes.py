@@ -12,6 +12,7 @@ import pytest
 
 from dclf.config import Config
 from dclf.data.reader import ShardSet
+from tests.cluster.nodes.trainings import WORKER
 from tests.cluster.nodes.two_nodes import TwoNodes
 from tests.tune.study.processes import Driver
 from tests.tune.study.victims import SMALL
@@ -27,7 +28,6 @@ from tune.commands.main import main
 cluster.training.RESIZE_SECONDS = 1.0
 sys.exit(main())
 """
-WORKER = "RayTrainWorker"
 
 
 def test_spread_over_two_nodes_it_is_what_it_is_on_one(

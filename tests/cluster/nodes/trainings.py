@@ -5,16 +5,19 @@ its workers are on, or the run's scores.
 """
 
 import json
+import os
 import sys
 from dataclasses import replace
 from typing import Any
-
-import ray
 
 from cluster.session import ray_session
 from cluster.training import train_on_ray
 from dclf.config import Config
 from dclf.training.reports import EpochReport
+from tests.cluster.nodes.two_nodes import title
+from tests.tune.study.processes import MARK, of_mark
+
+WORKER = "RayTrainWorker"
 
 
 def main(address: str, runs: str) -> None:
@@ -33,13 +36,9 @@ def say_line(**content: Any) -> None:
     print(json.dumps(content), flush=True)
 
 
-def nodes_of_workers() -> list[str]:
-    """The node of every training worker that is alive."""
-    return sorted(
-        actor["Address"]["NodeID"]
-        for actor in ray._private.state.actors(actor_state_name="ALIVE").values()
-        if "RayTrainWorker" in actor["ActorClassName"]
-    )
+def nodes_of_workers() -> list[int]:
+    """The node of every training worker that is alive: the process id of the raylet that has started it."""
+    return sorted(process.ppid() for process in of_mark(os.environ[MARK]) if WORKER in title(process))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class TwoNodes:
 
     def running(self, title: str) -> tuple[int, int]:
         """How many processes with this in their title are on the head and on the worker."""
-        head, worker = ([_title(child) for child in _below(node)] for node in (self._head, self._worker))
+        head, worker = ([title(child) for child in _below(node)] for node in (self._head, self._worker))
         return sum(title in each for each in head), sum(title in each for each in worker)
 
     def figures(self) -> dict[str, float]:
@@ -79,7 +79,8 @@ def _below(node: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _title(process: psutil.Process) -> str:
+def title(process: psutil.Process) -> str:
+    """What a process is called; empty for one that is gone."""
     try:
         return " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):

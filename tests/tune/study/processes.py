@@ -37,7 +37,7 @@ class Processes:
 
     def left(self) -> list[psutil.Process]:
         """Those that are there now; a process that has ended and waits to be reaped is not."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        return of_mark(self._mark)
 
     def all_gone(self) -> bool:
         return not self.left()
@@ -56,11 +56,17 @@ class Processes:
                 kill(process)
             psutil.wait_procs(left, timeout=5)
 
-    def _is_ours(self, process: psutil.Process) -> bool:
+
+def of_mark(mark: str) -> list[psutil.Process]:
+    """The processes that have inherited a mark and have not ended."""
+
+    def has(process: psutil.Process) -> bool:
         try:
-            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == self._mark
+            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+    return [process for process in psutil.process_iter() if has(process)]
 
 
 class Driver:

@@ -11,16 +11,10 @@ from tests.tune.study.processes import Processes, kill_tree
 from tests.tune.tracking.server import wait_until
 
 JOIN_S = 120
-LEAN = """
-from cluster.lean import lean_head
-from ray.scripts.scripts import main
-
-with lean_head(logs=True):
-    main()
-"""
-"""``ray start`` without the dashboard's agent: a raylet ends when its agent has not imported Ray within 30 s, which
-takes longer where a training and other tests keep both cores busy."""
-START = [sys.executable, "-c", LEAN, "start", "--block"]
+START = [str(Path(sys.executable).with_name("ray")), "start", "--block"]
+PATIENT = {"RAY_agent_register_timeout_ms": str(JOIN_S * 1000)}
+"""A node ends when its agents have not imported Ray 30 s after its start, which takes longer where a training and other
+tests keep both cores busy."""
 
 
 class Nodes:
@@ -66,7 +60,7 @@ class Nodes:
                 [*START, *words, *sizes],
                 stdout=file,
                 stderr=file,
-                env=self._processes.environment,
+                env={**self._processes.environment, **PATIENT},
                 start_new_session=True,
             )
         self._started.append(started)
