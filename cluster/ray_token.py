@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-TOKEN, TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"  # noqa: S105 - names of variables
+TOKEN, TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _generated: list[str] = []
 """The token of this process's own Rays. Ray reads a token once per process, so all of them have the same."""
 
