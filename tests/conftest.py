@@ -15,6 +15,7 @@ from cluster.local.start import up
 from cluster.local.state import LocalCluster
 from cluster.local.stop import down
 from tests.cluster.local.support import small
+from tests.proxies import PROXIES
 from tests.stores import Store
 from tune.tracking.store import connect
 
@@ -60,10 +61,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Two nodes of two slots and an MLflow server, for all tests that leave them as they were."""
+    """Two nodes of two slots and an MLflow server, for all tests that leave them as they were.
+
+    Their user has a proxy, which reaches none of them.
+    """
     folder = tmp_path_factory.mktemp("shared") / "cluster"
     try:
-        yield up(small(cpus=2), folder)
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in PROXIES.items():
+                environment.setenv(name, value)
+            cluster = up(small(cpus=2), folder)
+        yield cluster
     finally:
         down(folder)
 

@@ -30,6 +30,8 @@ with ray_session(num_cpus=2) as resources:
     ray.data.range(10).materialize()
     print(resources.cpus)
 print(ray.is_initialized(), signal.getsignal(signal.SIGTERM) is before)
+with ray_session(num_cpus=1):  # Ray has read its token, once for the whole process
+    print(ray.get(ray.remote(lambda: "again").remote()))
 """
 
 
@@ -70,9 +72,9 @@ def test_another_process_joins_by_address_and_leaves_the_cluster_up(local_ray: C
     assert ray.get(ray.remote(num_cpus=0)(lambda: 1).remote()) == 1
 
 
-def test_a_local_ray_says_nothing_and_ends_with_the_block() -> None:
-    started = run(START)
-    assert started.stdout.split() == ["2", "False", "True"]
+def test_a_local_ray_says_nothing_and_ends_with_the_block_and_needs_no_home() -> None:
+    started = run(START, HOME="/dev/null/home")
+    assert started.stdout.split() == ["2", "False", "True", "again"]
     assert started.stderr == ""
 
 

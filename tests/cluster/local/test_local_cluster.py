@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import stat
 import subprocess
 import sys
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from cluster.local.start import up
 from cluster.local.state import ADMIN, LocalCluster, load_cluster
 from cluster.local.status import status_of_cluster
 from tests.cluster.local.support import joining, listening, small
+from tests.proxies import behind_proxy
 from tune.commands.main import main
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]
@@ -57,6 +59,11 @@ while not jobs.get_job_status(name).is_terminal():
     time.sleep(0.2)
 print(jobs.get_job_logs(name))
 sys.exit(jobs.get_job_status(name) != JobStatus.SUCCEEDED)
+"""
+SHELL = """
+import os, ray, requests
+print(requests.get(os.environ["MLFLOW_TRACKING_URI"] + "/health", timeout=10).text)
+print(ray.init().address_info["gcs_address"])
 """
 JOIN = """
 import sys, ray
@@ -191,13 +198,17 @@ def test_a_driver_joins_with_the_environment(cluster: LocalCluster) -> None:
 
 
 def test_a_shell_with_the_clusters_environment_works_on_it(cluster: LocalCluster) -> None:
-    dclf = [sys.executable, "-c", "import sys; from tune.commands.main import main; sys.exit(main())"]
-    words = shlex.join([*dclf, "cluster", "env", "--folder", str(cluster.folder)])
-    join = shlex.join([sys.executable, "-c", "import ray; print(ray.init().address_info['gcs_address'])"])
-    done = subprocess.run(
-        ["sh", "-c", f'eval "$({words})" && {join}'], check=False, capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.strip() == cluster.ray_address, done.stderr
+    dclf = str(Path(sys.executable).with_name("dclf"))
+    words = shlex.join([dclf, "cluster", "env", "--folder", str(cluster.folder)])
+    join = shlex.join([sys.executable, "-c", SHELL])
+    shell = ["sh", "-c", f'eval "$({words})" && {join}']
+    done = subprocess.run(shell, check=False, env=behind_proxy(), capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["OK", cluster.ray_address], done.stderr
+
+
+def test_ray_s_sockets_and_logs_are_their_owner_s_alone(cluster: LocalCluster) -> None:
+    assert stat.S_IMODE(Path(cluster.sockets).stat().st_mode) == 0o700
+    assert (cluster.ray_folder / "session_latest" / "logs").is_dir()
 
 
 def test_a_driver_with_another_token_stays_outside(cluster: LocalCluster) -> None:

@@ -12,6 +12,7 @@ from cluster.local.state import ClusterError
 from cluster.local.stop import down
 from dclf.data.storage import Folder
 from tests.cluster.local.support import joining, small
+from tests.proxies import PROXIES
 from tests.stores import SECRET, Store, use
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.ray, pytest.mark.slow]
@@ -30,6 +31,8 @@ def test_artifacts_go_through_the_server_into_the_store(
 ) -> None:
     use(store, monkeypatch, tmp_path / "cache")
     place, folder = f"s3://{store.bucket()}/mlflow", tmp_path / "cluster"
+    for name, value in PROXIES.items():
+        monkeypatch.setenv(name, value)
     try:
         cluster = up(small(nodes=1, artifacts=place), folder)
         # Who records needs no credentials of the store.

@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import signal
 import socket
@@ -11,6 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.proxies import behind_proxy
 from tune.commands.main import main
 from tune.commands.ui import HOST, claim_port, require_store
 
@@ -62,11 +62,9 @@ def test_a_server_has_its_own_ui(capsys: Shown) -> None:
 def test_the_ui_answers_and_ends_on_an_interrupt(tmp_path: Path) -> None:
     (tmp_path / "dclf-runs").mkdir()
     (tmp_path / "dclf-runs" / "mlflow.db").touch()
-    code = "import sys; from tune.commands.main import main; sys.exit(main(['ui']))"
-    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
-    ) as ui:
+    command = [str(Path(sys.executable).with_name("dclf")), "ui"]
+    environment = {key: value for key, value in behind_proxy().items() if key != "MLFLOW_TRACKING_URI"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as ui:
         try:
             assert ui.stdout is not None
             line = ui.stdout.readline()
