@@ -62,8 +62,11 @@ def test_ctrl_c_ends_between_epochs_and_resuming_finishes(victim: Victim) -> Non
     victim.check()
 
 
-def test_a_queue_that_ends_all_processes_of_the_group_leaves_the_driver_its_ray(victim: Victim) -> None:
-    cut_short(victim, lambda driver: os.killpg(driver.process.pid, signal.SIGTERM), 143)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_queue_or_terminal_that_ends_all_processes_of_the_group_leaves_the_driver_its_ray(
+    victim: Victim, number: signal.Signals, code: int
+) -> None:
+    cut_short(victim, lambda driver: os.killpg(driver.process.pid, number), code)
     statuses = {run.info.status for run in find_all(victim.study, victim.uri)}
     assert statuses <= {"KILLED", "FINISHED"}
     assert "KILLED" in statuses
