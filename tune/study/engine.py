@@ -223,8 +223,8 @@ class Engine:
     def _signals(self) -> Iterator[None]:
         """The first Ctrl-C, SIGTERM or SIGHUP ends the study between epochs; a second Ctrl-C or SIGTERM at once.
 
-        A queue's SIGTERM goes to the whole process group and ends a Ray of this process's own too, in whose trials no
-        epoch comes to an end any more: the first one then ends the study at once.
+        A queue's SIGTERM and a terminal's SIGHUP go to the whole process group and end a Ray of this process's own too,
+        in whose trials no epoch comes to an end any more: the first one then ends the study at once.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -236,7 +236,7 @@ class Engine:
                     return  # both the kernel and the shell say that a terminal closes
                 raise KeyboardInterrupt
             self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
-            if number == signal.SIGTERM and self._own_ray:
+            if number != signal.SIGINT and self._own_ray:
                 raise self.interrupted
             self._note("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
 

@@ -62,9 +62,12 @@ def test_ctrl_c_ends_between_epochs_and_resuming_finishes(victim: Victim) -> Non
     victim.check()
 
 
-def test_a_queue_that_ends_ray_with_the_driver_costs_the_epochs_under_way_alone(victim: Victim) -> None:
-    # Ray's processes are in the group that the queue's signal goes to.
-    cut_short(victim, lambda driver: os.killpg(driver.process.pid, signal.SIGTERM), 143)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_queue_or_terminal_that_ends_ray_with_the_driver_costs_the_epochs_under_way_alone(
+    victim: Victim, number: signal.Signals, code: int
+) -> None:
+    # Ray's processes are in the group that the signal goes to.
+    cut_short(victim, lambda driver: os.killpg(driver.process.pid, number), code)
     statuses = {run.info.status for run in find_all(victim.study, victim.uri)}
     assert statuses <= {"KILLED", "FINISHED"}
     assert "KILLED" in statuses

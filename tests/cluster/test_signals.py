@@ -1,0 +1,51 @@
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.signals import Terminated, termination_raises
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_the_signal_raises_and_the_handler_is_put_back(number: signal.Signals, code: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Terminated) as raised, termination_raises(), termination_raises():
+        signal.raise_signal(number)
+    assert (raised.value.code, str(raised.value)) == (code, number.name)
+    assert signal.getsignal(number) is before
+
+
+def end_twice(number: signal.Signals, ended: list[bool]) -> None:
+    """Get the signal, and again while an inner ``with`` has been left and its work is closed."""
+    with termination_raises():
+        try:
+            with termination_raises():
+                signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)
+            ended.append(True)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGHUP, [True]), (signal.SIGTERM, [])])
+def test_a_second_hangup_does_not_cut_short_the_ending_but_a_second_sigterm_does(
+    number: signal.Signals, expected: list[bool]
+) -> None:
+    ended: list[bool] = []
+    with pytest.raises(Terminated):
+        end_twice(number, ended)
+    assert ended == expected
+
+
+def test_under_nohup_it_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with termination_raises():
+        signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
