@@ -224,7 +224,8 @@ def _sentence(row: PerturbedVariant, base: PerturbedVariant) -> str:
     said += f"; {_certainty(row.against)})"
     if math.isnan(paper := row.paper_drop(MATTERS)) or math.isnan(known := base.paper_drop(MATTERS)):
         return f"{said}."
-    return f"{said}; the paper's goes from {_points(known)} to {_points(paper)}."
+    whose = "the paper's" if "EICS drop" in said else "the paper's drop"
+    return f"{said}; {whose} goes from {_points(known)} to {_points(paper)}."
 
 
 def _what_happened(row: PerturbedVariant, base: PerturbedVariant) -> str:

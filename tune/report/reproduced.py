@@ -169,8 +169,8 @@ def _warnings(folders: Sequence[StudyFolder]) -> Iterator[str]:
         yield from caveats(folder.definition)
     for seeds in sorted({folder.definition.sweep.seeds for folder in folders}):
         names = [folder.definition.name for folder in folders if folder.definition.sweep.seeds == seeds]
-        if warning := few_seeds_warning(seeds):
-            yield warning if len(names) == len(folders) else f"In {', '.join(names)}: {warning}"
+        if warning := few_seeds_warning(seeds, "" if len(names) == len(folders) else ", ".join(names)):
+            yield warning
 
 
 def _ran(folders: Sequence[StudyFolder]) -> Table:

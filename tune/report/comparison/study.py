@@ -123,8 +123,14 @@ def _plain(one: Compared) -> dict[str, Any]:
 
 
 def comparison_note(folder: StudyFolder) -> str:
-    """The sentences and the first table as Markdown, for the page of the study's run."""
+    """The sentences and the first table as Markdown, for the page of the study's run.
+
+    Where that table has no tests, the note of the first one that has: the sentences tell p-values.
+    """
     lines = [f"- {markdown_escape(line)}" for line in comparison_lines(folder)]
-    for table in [*study_tables(folder).values()][:1]:
+    tables = [*study_tables(folder).values()]
+    for table in tables[:1]:
+        notes = [other.note for other in tables if other.note][: 0 if table.note else 1]
+        lines += [f"\n{markdown_escape(note)}" for note in notes]
         lines += ["", f"**{markdown_escape(table.title)}**", "", markdown_table(table)]
     return "\n".join(lines)

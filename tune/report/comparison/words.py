@@ -57,13 +57,19 @@ def why_untested(test: Paired) -> str:
     return "the same in every seed, so nothing can be tested"
 
 
-def few_seeds_warning(seeds: int) -> str:
-    """What a reader must know of a study with so many seeds; empty for enough of them."""
+def few_seeds_warning(seeds: int, where: str = "") -> str:
+    """What a reader must know of a study with so many seeds; empty for enough of them.
+
+    Args:
+        seeds: of every variant.
+        where: names of the studies, if it is not all that the reader sees.
+    """
     if seeds >= FEWEST:
         return ""
+    which = f"{seeds_text(seeds).capitalize()} per variant{f' in {where}' if where else ''}"
     return (
-        f"{seeds_text(seeds).capitalize()} per variant: differences are told without interval, test or percentage, "
-        f"which take {seeds_text(FEWEST)}; differences of a point or two mean nothing."
+        f"{which}: differences have no interval, no test and no percentage, which take {seeds_text(FEWEST)}; "
+        "a point or two between variants may be chance."
     )
 
 
@@ -75,17 +81,17 @@ def family_note(tests: Mapping[str, int], score: str) -> str:
         score: what was compared, such as ``WF1``.
     """
     counts = set(tests.values())
-    if not any(counts):
+    most = max(counts, default=0)
+    if not most:
         return f"Nothing is tested: {UNTESTED}."
-    if counts == {1}:
+    if most == 1:
         which = "the only one" if len(tests) == 1 else "one for each base model"
         return f"p: two-sided paired t-test of {score}, {which}, so there is nothing to correct for."
-    if len(counts) == 1:
-        which = f"the {counts.pop()} tests of {score}"
-    else:
-        which = f"all tests of {score} ({', '.join(f'{model} {count}' for model, count in tests.items())})"
-    whose = "this study has for each base model" if len(tests) > 1 else "this study has"
-    return f"p: two-sided paired t-tests, with Holm's correction over {which} that {whose}."
+    every = f"the {most} tests" if len(counts) == 1 else "all tests"
+    models = " for each base model" if len(tests) > 1 else ""
+    each = "" if len(counts) == 1 else f" ({', '.join(f'{model} {count}' for model, count in tests.items())})"
+    which = f"{every} of {score} that this study has{models}{each}"
+    return f"p: two-sided paired t-tests, with Holm's correction over {which}."
 
 
 def joined(names: Sequence[str]) -> str:

@@ -104,13 +104,14 @@ def ablation_study(storage: Path, base: Config) -> StudyFolder:
     return folder
 
 
-def window_study(storage: Path, base: Config, windows: Sequence[int] = (2, 4, 8)) -> StudyFolder:
-    """WF1 0.60, 0.62, ... by window, over two seeds."""
+def window_study(storage: Path, base: Config, windows: Sequence[int] = (2, 4, 8), seeds: int = 2) -> StudyFolder:
+    """WF1 0.60, 0.62, ... by window, over two seeds; with further ones differences vary from seed to seed."""
     folder = comparison(
-        storage, grid({"loss.window": {"choices": list(windows)}}, seeds=2), base, "windows", kind="grid"
+        storage, grid({"loss.window": {"choices": list(windows)}}, seeds=seeds), base, "windows", kind="grid"
     )
     for place, window in enumerate(windows):
-        add_tested(folder, {"loss.window": window}, [0.60 + 0.02 * place, 0.61 + 0.02 * place])
+        further = [0.60 + 0.01 * seed + 0.02 * place**2 / seed for seed in range(2, seeds)]
+        add_tested(folder, {"loss.window": window}, [0.60 + 0.02 * place, 0.61 + 0.02 * place, *further])
     return folder
 
 

@@ -12,6 +12,7 @@ from tests.tune.report.comparison.studies import (
     comparison,
     planned_main,
     preset,
+    window_study,
     with_paper,
 )
 from tests.tune.report.samples import optuna_study
@@ -76,6 +77,9 @@ def test_every_form_says_in_the_caption_which_tests_are_a_family(tmp_path: Path,
         caption = files.tables[name].read_text(encoding="utf-8").split(r"\caption{")[1].split(r"\label")[0]
         assert said in caption
     assert said in comparison_note(folder)
+    windows = window_study(tmp_path, with_paper(shards), (2, 4, 8, 10), seeds=3)
+    note = comparison_note(windows)
+    assert note.index("over the 3 tests of WF1") < note.index("by dialogue window W"), "which has no test of its own"
     assert main(["show", "parts", "--storage", str(tmp_path)]) == 0
     assert " ".join(capsys.readouterr().out.split()).count(said) == 2
 

@@ -181,7 +181,7 @@ def test_fewer_than_three_seeds_have_no_test_anywhere(tmp_path: Path, own_data: 
         against = one["against_reference"]
         assert against is None or [against[key] for key in ("low", "high", "p", "p_holm", "effect")] == [None] * 5
     (warning,) = [line for line in report_facts(folder, "").warnings if "per variant: " in line]
-    assert warning.startswith(f"{count.capitalize()} per variant: differences are told without interval, test or perc")
+    assert warning.startswith(f"{count.capitalize()} per variant: differences have no interval, no test and no percent")
 
 
 def test_seeds_that_only_one_side_has_do_not_count(tmp_path: Path) -> None:
