@@ -130,7 +130,7 @@ def _only_width(source: str, content: Any, name: Any, element: int | None) -> in
         raise SourceError(_nothing(source, name))
     if element is not None:
         raise SourceError(f"{source}: is one dict of rows and has no elements to choose from; leave out --text-element")
-    return rows.shape[1]
+    return int(rows.shape[1])
 
 
 def _nothing(source: str, name: Any) -> str:

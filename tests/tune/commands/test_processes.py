@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from cluster.temporary import PREFIX
+from tests.dclf.test_uris import NASTY
 from tests.tune.study.processes import Processes
 from tests.tune.tracking.server import wait_until
 from tune.commands.main import COMMANDS
 from tune.study.folder import StudyFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
-PROJECT = "project"
+PROJECT = NASTY
 """Name of the folder in which all commands work."""
 DCLF = str(Path(sys.executable).with_name("dclf"))
 LIMIT_S = 300.0
