@@ -24,7 +24,7 @@ from dclf.config import Config
 from dclf.data import read_shards
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
-from tune.settings import load_config
+from tune.config.settings import load_config
 
 ABLATIONS = {"base": "base", "dclf": "none"}
 

@@ -60,9 +60,9 @@ def last_session(runs: Path) -> float:
 
 def multiply(runs: Path, count: int) -> None:
     """Make ``count`` trials of the study's only one."""
+    from tune.runner.mend_optuna import add_missing  # noqa: PLC0415
+    from tune.runner.optuna_state import JOURNAL, create_study  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415 - after the folder is known
-    from tune.study.mend_optuna import add_missing  # noqa: PLC0415
-    from tune.study.optuna_state import JOURNAL, create_study  # noqa: PLC0415
 
     real_fsync, os.fsync = os.fsync, lambda _file: None
     study = StudyFolder.open(runs / "studies", "large")

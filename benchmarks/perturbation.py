@@ -25,9 +25,9 @@ from dclf.data import generate, read_shards, write_shards
 from dclf.data.reader import ShardSet
 from dclf.inference import Predictor
 from dclf.models.framework import DCLF
-from tune.perturbed.data import Condition, Draw, PerturbationData, Raw, read_data, score_condition
-from tune.perturbed.settings import PerturbationSettings
-from tune.perturbed.substitutes import Substitutes
+from tune.analysis.perturbation.data import Condition, Draw, PerturbationData, Raw, read_data, score_condition
+from tune.analysis.perturbation.settings import PerturbationSettings
+from tune.analysis.perturbation.substitutes import Substitutes
 
 BAR_S = 20.0
 CONDITIONS: tuple[Condition, ...] = (Raw(), Draw("eccs", 0), Draw("eics", 0))

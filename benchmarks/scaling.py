@@ -38,16 +38,16 @@ from dclf.data.storage import Folder
 from dclf.metrics import classification_scores
 from dclf.negatives import EmotionIndex
 from dclf.training.reports import EpochReport
+from tune.config.sweep_settings import SweepSettings
+from tune.runner.child_writes import begun, child_tags, ended, epoch_write
+from tune.runner.mend_optuna import frozen_trial
+from tune.runner.optuna_state import JOURNAL, create_study, load_study
 from tune.search.samplers import make_sampler
-from tune.search.settings import SweepSettings
 from tune.search.space import DEFAULT, Space
-from tune.study.child_writes import begun, child_tags, ended, epoch_write
-from tune.study.children import Children
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger, TrialRecord
-from tune.study.mend_optuna import frozen_trial
-from tune.study.optuna_state import JOURNAL, create_study, load_study
+from tune.tracking.children import Children
 from tune.tracking.store import connect
 
 STATE_WIDTH = 300

@@ -164,8 +164,8 @@ class Table:
 
 def unfinished(studies: Path, uri: str, trials: int) -> list[str]:
     """What is wrong with the runs: every trial must have ended complete, as exactly one FINISHED run."""
-    from tune.study.children import KIND_TAG, TRIAL_TAG, find_runs  # noqa: PLC0415 - after the environment is set
     from tune.study.folder import StudyFolder  # noqa: PLC0415
+    from tune.tracking.children import KIND_TAG, TRIAL_TAG, find_runs  # noqa: PLC0415 - after the environment is set
     from tune.tracking.store import connect  # noqa: PLC0415
 
     study = StudyFolder.open(studies, NAME)

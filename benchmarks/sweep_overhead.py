@@ -105,8 +105,8 @@ def train_half(shards: str, epochs: str, params: str) -> None:
     from dclf.data import read_shards  # noqa: PLC0415
     from dclf.training.local import LocalSource  # noqa: PLC0415
     from dclf.training.loop import train  # noqa: PLC0415
-    from tune.search.overrides import apply  # noqa: PLC0415
-    from tune.settings import load_config  # noqa: PLC0415
+    from tune.config.overrides import apply  # noqa: PLC0415
+    from tune.config.settings import load_config  # noqa: PLC0415
 
     torch.set_num_threads(1)
     base = load_config("iemocap", {"data.shards": shards})

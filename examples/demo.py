@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dclf.data import generate, write_shards
 from tune.commands.train import choose_view
+from tune.config.settings import load_config
 from tune.runs import TrainedRun, train
-from tune.settings import load_config
 
 SHARDS = Path("dclf-demo") / "shards"
 DIALOGUES = 75

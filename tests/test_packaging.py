@@ -16,7 +16,7 @@ DIRT = ("dclf-runs/code.py", "dclf-demo/shards/manifest.json", "tune-old/__init_
 BESIDE = """
 from pathlib import Path
 import dclf
-from tune.settings import load_config
+from tune.config.settings import load_config
 print(load_config("iemocap", {"data.shards": "shards"}).loss.window, Path(dclf.__file__).resolve())
 """
 

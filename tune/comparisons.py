@@ -4,7 +4,7 @@ Ablations leave parts of the framework out (Table 4 of the paper), grids vary va
 studies like a sweep, planned, recorded, resumed and mended the same way; nothing is searched and nothing ends early.
 
 >>> from tune.comparisons import ablation, grid
->>> from tune.settings import load_config
+>>> from tune.config.settings import load_config
 >>> from tune.sweeps import sweep
 >>> config = load_config("iemocap", {"data.shards": "shards/iemocap"})  # doctest: +SKIP
 >>> study = sweep(config, ablation(seeds=5), kind="ablation")  # doctest: +SKIP
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 SEEDS = 5
 PARTS = ("no_cacl", "no_ce", "no_mccl", "no_ica", "base")

@@ -14,22 +14,22 @@ from pathlib import Path
 from dclf.data import read_shards
 from dclf.inference import Predictor
 from dclf.perturb import Outcome
-from tune.perturbed.data import read_data
-from tune.perturbed.files import SuiteFolder, write_results
-from tune.perturbed.kept import StudyPerturbations, load_study_perturbations
-from tune.perturbed.one_model import ModelTest, RunName, require_modalities, require_possible
-from tune.perturbed.published import model_label
-from tune.perturbed.record import record_test
-from tune.perturbed.report import PerturbationReport
-from tune.perturbed.scores import ConditionScore
-from tune.perturbed.settings import PerturbationSettings
-from tune.perturbed.study import OUT, perturb_study
-from tune.perturbed.substitutes import Substitutes
-from tune.perturbed.view import NoPerturbationView, PerturbationView
-from tune.perturbed.words import condition_text
+from tune.analysis.perturbation.data import read_data
+from tune.analysis.perturbation.files import SuiteFolder, write_results
+from tune.analysis.perturbation.kept import StudyPerturbations, load_study_perturbations
+from tune.analysis.perturbation.one_model import ModelTest, RunName, require_modalities, require_possible
+from tune.analysis.perturbation.published import model_label
+from tune.analysis.perturbation.record import record_test
+from tune.analysis.perturbation.report import PerturbationReport
+from tune.analysis.perturbation.scores import ConditionScore
+from tune.analysis.perturbation.settings import PerturbationSettings
+from tune.analysis.perturbation.study import OUT, perturb_study
+from tune.analysis.perturbation.substitutes import Substitutes
+from tune.analysis.perturbation.view import NoPerturbationView, PerturbationView
+from tune.analysis.perturbation.words import condition_text
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import resolve_tracking_uri
-from tune.trained import trained_model
+from tune.tracking.trained import trained_model
 
 __all__ = [
     "OUT",
@@ -67,7 +67,7 @@ class PerturbationTest:
 
     @property
     def results(self) -> Path:
-        """The Arrow file with a row per condition, draw and utterance (``tune.perturbed.files.results_table``)."""
+        """The Arrow file with a row per condition, draw and utterance; ``results_table`` has the columns."""
         return self.files[0]
 
 

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
-from tune.plans.record import record_page
-from tune.plans.reproduction import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
-from tune.report.progress import progress_of
-from tune.report.ranking import untested
 from tune.report.saved import save_text
-from tune.study.evaluations import evaluated
+from tune.runner.evaluations import evaluated
+from tune.runner.reproduction_plan import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
+from tune.runner.reproduction_record import record_page
+from tune.runner.view import NoStudyView, StudyView
 from tune.study.folder import StudyFolder
-from tune.study.view import NoStudyView, StudyView
+from tune.study.progress import progress_of
+from tune.study.ranking import untested
 from tune.tracking.manners import mlflow_settings
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Tracked training runs: what ``dclf train`` and ``dclf evaluate`` do, for notebooks too.
 
 >>> from tune.runs import train
->>> from tune.settings import load_config
+>>> from tune.config.settings import load_config
 >>> run = train(load_config("iemocap", {"data.shards": "shards/iemocap"}))  # doctest: +SKIP
 """
 
@@ -28,8 +28,8 @@ from dclf.inference import predictor_of, save_model
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
-from tune.settings import ConfigError
-from tune.tracking.find import RunRecord, find_run
+from tune.config.settings import ConfigError
+from tune.tracking.find import RunRecord, checkpoint_of, find_run
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
@@ -118,18 +118,6 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
     record = find_run(resolve_tracking_uri(uri), run)
     predictor = predictor_of(load_checkpoint(checkpoint_of(record)))
     return score_predictor(predictor, read_shards(shards or record.here(predictor.config.data.shards)), split)
-
-
-def checkpoint_of(record: RunRecord) -> str:
-    """Path or URI of a run's last checkpoint; TrackingError where it left none."""
-    storage, _, run_id = record.checkpoint.rpartition("/")
-    found = latest_checkpoint(storage, run_id) if record.checkpoint else None
-    if found is None:
-        raise TrackingError(
-            f"run {record.name} ({record.run_id}) has no checkpoint at {record.checkpoint or 'any known place'}; "
-            "it ended before its first epoch, or the folder was moved"
-        )
-    return found
 
 
 class _Tracked:

@@ -29,29 +29,29 @@ from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute
 from dclf.training.preflight import check_shards
-from tune.report.best import best_config, best_yaml
-from tune.report.comparison.variants import is_comparison
+from tune.analysis.comparison.variants import is_comparison
+from tune.config.settings import ConfigError
+from tune.config.sweep_settings import SweepSettings
 from tune.report.facts import best_note
-from tune.report.ranking import best_trial
+from tune.runner.evaluations import evaluate_models
+from tune.runner.illustrator import Illustrator
+from tune.runner.mend import mend
+from tune.runner.optuna_state import create_study, load_study, open_study, reconcile
+from tune.runner.recorder import StudyRecorder
+from tune.runner.sealed import score_sealed
+from tune.runner.session import Session
+from tune.runner.view import NoStudyView, StudyView
+from tune.runner.warm_start import warm_start, warm_start_problems
 from tune.search.checks import objective_problems, sweep_problems, sweep_space, trained_modalities
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
-from tune.search.settings import SweepSettings
 from tune.search.space import Space, default_space
-from tune.settings import ConfigError
+from tune.study.best import best_config, best_yaml
 from tune.study.definition import StudyDefinition
-from tune.study.evaluations import evaluate_models
 from tune.study.folder import StudyFolder
-from tune.study.illustrator import Illustrator
 from tune.study.ledger import TrialRecord
-from tune.study.mend import mend
-from tune.study.optuna_state import create_study, load_study, open_study, reconcile
 from tune.study.places import StudyError, require_new, study_exists
-from tune.study.recorder import StudyRecorder
-from tune.study.sealed import score_sealed
-from tune.study.session import Session
-from tune.study.view import NoStudyView, StudyView
-from tune.study.warm_start import warm_start, warm_start_problems
+from tune.study.ranking import best_trial
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import clean
 from tune.tracking.store import Store, connect, resolve_tracking_uri
@@ -103,7 +103,7 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """One row per trial."""
-        from tune.report.table import trials_frame  # noqa: PLC0415 - pandas is slow to import
+        from tune.study.trial_table import trials_frame  # noqa: PLC0415 - pandas is slow to import
 
         return trials_frame(self.folder)
 
@@ -236,7 +236,7 @@ class _Work:
         with ThreadPoolExecutor(max_workers=2) as pool:
             # A fresh SQLite file takes two seconds, and so does starting Ray; a cluster first says whether it has room.
             store = pool.submit(self._connect) if self._own_ray else None
-            pool.submit(import_module, "tune.study.trials")
+            pool.submit(import_module, "tune.runner.trials")
             with ExitStack() as joined:
                 plan = plan_trials(
                     self.config, self.settings, joined.enter_context(self._ray(verbose=verbose, address=address))
@@ -296,7 +296,7 @@ class _Work:
     def _trials(
         self, folder: StudyFolder, plan: TrialPlan, session: Session, recorder: StudyRecorder
     ) -> BaseException | None:
-        from tune.study.trials import run_trials  # noqa: PLC0415 - imported while Ray starts
+        from tune.runner.trials import run_trials  # noqa: PLC0415 - imported while Ray starts
 
         illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
         session.changed = illustrator.poke

@@ -13,7 +13,7 @@ from cluster.trial_layout import DRIVER_CPUS, Layout
 from cluster.trial_plan import TrialPlan, TrialPlanError, concurrency_of, local_cpus_for_trials, plan_trials
 from dclf.config import Config, TrainConfig
 from tests.cluster.trial_layouts import refused_and_nearest
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 EPSILON = 1e-6
 

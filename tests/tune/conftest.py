@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.study.processes import Processes
+from tests.tune.runner.processes import Processes
 from tests.tune.tracking.server import Server
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.local_files import cache_folder
+from tune.config.local_files import cache_folder
 from tune.study.mirror import working_copies
 
 

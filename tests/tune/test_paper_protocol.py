@@ -12,12 +12,12 @@ from cluster.session import ray_session
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
 from dclf.data import generate, write_shards
 from dclf.training.reports import EpochReport
+from tune.analysis.optimism import optimism_table
 from tune.comparisons import ablation, grid
-from tune.report.optimism import optimism_table
+from tune.config.sweep_settings import SweepSettings
+from tune.runner.view import NoStudyView
 from tune.runs import train
-from tune.search.settings import SweepSettings
 from tune.study.history import read_history
-from tune.study.view import NoStudyView
 from tune.sweeps import Study, sweep
 from tune.tracking.store import open_client
 from tune.view import TEST_IS_WATCHED, NoView

@@ -29,17 +29,17 @@ from tests.paper_data import write_like_paper
 from tests.tune.perturbed_runs import MODALITIES, RunStore
 from tests.tune.tracking.samples import CARD, CONFIG, final, save_trained
 from tests.tune.tracking.server import Server
-from tune.config_files import ConfigError
+from tune.analysis.perturbation.data import Cut, Draw, Raw, conditions
+from tune.analysis.perturbation.files import SuiteFolder
+from tune.analysis.perturbation.published import comparable_scores, published_scores
+from tune.analysis.perturbation.tables import tables
+from tune.config.settings import load_config
+from tune.config.yaml_files import ConfigError
 from tune.perturbations import PerturbationSettings, PerturbationTest, RunName, perturb, perturb_model
-from tune.perturbed.data import Cut, Draw, Raw, conditions
-from tune.perturbed.files import SuiteFolder
-from tune.perturbed.published import comparable_scores, published_scores
-from tune.perturbed.tables import tables
-from tune.settings import load_config
 from tune.tracking.run import RunTracker
 from tune.tracking.store import TrackingError, connect
+from tune.tracking.trained import trained_model
 from tune.tracking.trouble import UnknownRunError
-from tune.trained import trained_model
 
 pytestmark = pytest.mark.slow  # torch, MLflow and two trainings, ten seconds in all
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from dclf.data import feature_card, generate, write_shards
-from tests.tune.study.processes import Processes
+from tests.tune.runner.processes import Processes
 from tests.tune.tracking.server import wait_until
 from tune.commands.main import main
-from tune.config_files import ConfigError
-from tune.plans.record import KIND
+from tune.config.yaml_files import ConfigError
 from tune.reproduction import ReproductionPlan, items, plan_reproduction, reproduce
+from tune.runner.reproduction_record import KIND
 from tune.search.space import Space
-from tune.study.children import KIND_TAG
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.reuse import REUSED_NOTE
+from tune.tracking.children import KIND_TAG
 from tune.tracking.store import open_client
 
 SMALL = {"train.epochs": 2, "train.batch_size": 8, "train.device": "cpu"}

@@ -20,8 +20,8 @@ from dclf.data import generate, read_shards, write_shards
 from dclf.data.errors import DataError
 from dclf.objective import NonFiniteLossError
 from dclf.training.reports import EpochReport
+from tune.config.settings import ConfigError
 from tune.runs import TrainedRun, evaluate, train
-from tune.settings import ConfigError
 from tune.tracking.store import TrackingError
 from tune.view import NoView
 

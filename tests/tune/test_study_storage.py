@@ -8,7 +8,7 @@ import pytest
 from cluster.storage import StorageError
 from dclf.config import Config, DataConfig
 from dclf.data import feature_card, generate, write_shards
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.sweeps import resume, sweep

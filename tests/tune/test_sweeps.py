@@ -18,16 +18,16 @@ from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from tests.tune.tracking.server import Server
 from tests.tune.tracking.test_ui import Browser
+from tune.analysis.scoring import last_checkpoint, score_checkpoint
 from tune.commands.main import main
 from tune.comparisons import ablation
-from tune.search.overrides import apply, plain
-from tune.search.settings import SweepSettings
+from tune.config.overrides import apply, plain
+from tune.config.settings import ConfigError, load_config
+from tune.config.sweep_settings import SweepSettings
+from tune.runner.population import nearest
 from tune.search.space import Space
-from tune.settings import ConfigError, load_config
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
-from tune.study.population import nearest
-from tune.study.scoring import last_checkpoint, score_checkpoint
 from tune.sweeps import Study, resume, sweep
 from tune.tracking.store import open_client
 
@@ -190,7 +190,7 @@ def test_a_process_of_the_trials_scores_the_winner(
     def here(folder: Path) -> None:
         raise AssertionError(f"{folder} is scored by the driver")
 
-    monkeypatch.setattr("tune.study.sealed.score_checkpoint", here)
+    monkeypatch.setattr("tune.runner.sealed.score_checkpoint", here)
     study = sweep(config, replace(settings, trials=3, scheduler="none"), name="scored")
     assert study.best is not None
     (run,) = study.best.runs

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.commands.study_tables import aligned
-from tune.config_files import ConfigError
+from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
     from cluster.local.state import LocalCluster

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 from tune.commands.sweep_options import ALIASES, Asked, add_settings_help, require_local_room, sweep_parser
 from tune.commands.sweep_results import run_asked
 from tune.comparisons import SEEDS
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 FLAGS = ("--help", "-h", "--quiet", "--verbose")
 VALUED = ("--name", "--address", "--log", "--output", "--seeds")

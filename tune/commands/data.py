@@ -15,7 +15,7 @@ from tune.commands.options import (
     print_json,
     print_written,
 )
-from tune.config_files import ConfigError
+from tune.config.yaml_files import ConfigError
 
 COMMANDS = {
     "generate": Command("write generated dialogues with planted structure", "tune.commands.data:generate"),

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tune.commands.options import add_output_option, command_parser, counted, print_json
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:
-    from tune.study.doctor import Diagnosis
-    from tune.study.mend_finding import Finding
+    from tune.runner.doctor import Diagnosis
+    from tune.runner.mend_finding import Finding
 
 DESCRIPTION = """\
 Compare what remembers a study: its ledger, Optuna's storage, MLflow's runs and the checkpoints. The ledger holds where
@@ -83,8 +83,8 @@ def _store_lines(diagnosis: Diagnosis, *, fix: bool) -> Iterator[str]:
 
 def _stores(storage: str, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
     """The stores that were moved; one that does not answer is told where its studies are looked at."""
-    from tune.study.doctor import Diagnosis, Doctor, store_findings  # noqa: PLC0415 - as below
-    from tune.study.mend_finding import apply_fixes  # noqa: PLC0415 - as below
+    from tune.runner.doctor import Diagnosis, Doctor, store_findings  # noqa: PLC0415 - as below
+    from tune.runner.mend_finding import apply_fixes  # noqa: PLC0415 - as below
 
     for store in Doctor(storage).stores(uri):
         with suppress(OSError):
@@ -108,7 +108,7 @@ def _diagnoses(storage: str, name: str | None, *, fix: bool) -> Iterator[Diagnos
 
     if name is not None:
         StudyFolder.open(storage, name)
-    from tune.study.doctor import Diagnosis, Doctor  # noqa: PLC0415
+    from tune.runner.doctor import Diagnosis, Doctor  # noqa: PLC0415
 
     doctor = Doctor(storage)
     treat = doctor.mend if fix else doctor.look

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable
 
 from tune.report.facts import study_command
-from tune.report.progress import mostly_failed
 from tune.study.folder import StudyFolder
+from tune.study.progress import mostly_failed
 
 
 def code_of(folders: Iterable[StudyFolder]) -> int:

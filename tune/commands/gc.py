@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tune.commands.options import add_output_option, command_parser, counted, print_json
-from tune.config_files import ConfigError
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
-    from tune.study.tidy_all import Cleaning
+    from tune.runner.tidy_all import Cleaning
 
 DESCRIPTION = """\
 Delete the checkpoints of pruned and failed trials and of complete ones outside the best --keep, and what a killed Ray
@@ -47,8 +47,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _clean(storage: str, name: str, keep: int | None, *, dry_run: bool) -> Cleaning:
     # Imported here, so that help does not wait.
+    from tune.runner.tidy_all import clean, survey_waste  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415
-    from tune.study.tidy_all import clean, survey_waste  # noqa: PLC0415
 
     folder = StudyFolder.open(storage, name)
     wanted = folder.definition.sweep.keep if keep is None else keep

@@ -10,7 +10,6 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from tune.checked import from_text
 from tune.commands.comparison import (
     FLAGS,
     VALUED,
@@ -22,6 +21,7 @@ from tune.commands.comparison import (
 from tune.commands.options import add_log_options
 from tune.commands.sweep_options import Asked, read_command_line
 from tune.comparisons import grid
+from tune.config.typed_values import from_text
 
 EXAMPLES = """\
 examples:

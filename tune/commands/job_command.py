@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tune.commands.job_readers import READERS
 from tune.commands.job_words import JobCommand
 from tune.commands.spelling import spelled
-from tune.config_files import ConfigError, suggestion
+from tune.config.yaml_files import ConfigError, suggestion
 from tune.tracking.redact import without_secrets
 
 NOT_IN_A_JOB = ("--address", "--print-config", "--help", "-h")

@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     # Imported here: whoever follows the job is told at once that it runs.
     from cluster.signals import termination_raises  # noqa: PLC0415
     from tune.commands.main import EXPECTED, FAILED, INTERRUPTED, USAGE  # noqa: PLC0415
-    from tune.config_files import ConfigError  # noqa: PLC0415
+    from tune.config.yaml_files import ConfigError  # noqa: PLC0415
     from tune.tracking.manners import mlflow_settings  # noqa: PLC0415
 
     _, version, _, *words = argv

@@ -14,12 +14,12 @@ from tune.commands.job_words import JobCommand, absolute_database, placed
 from tune.commands.options import add_log_options, listed
 from tune.commands.overrides import split_overrides
 from tune.commands.sweep_options import Asked, options_and_overrides, read_command_line
-from tune.config_files import ConfigError
+from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from tune.perturbed.target import Target
+    from tune.analysis.perturbation.target import Target
 
 SHARDS, STUDIES, CHECKPOINTS, TRACKING = "data.shards", "sweep.storage", "train.storage", "track.uri"
 OPTUNA = "sweep.optuna"
@@ -27,7 +27,7 @@ OPTUNA = "sweep.optuna"
 
 def _train(arguments: list[str], _study: str) -> JobCommand:
     from tune.commands import train  # noqa: PLC0415 - only the command that is read
-    from tune.settings import read_config  # noqa: PLC0415
+    from tune.config.settings import read_config  # noqa: PLC0415
 
     rest, overrides, mistakes = split_overrides(arguments, train.FLAGS, train.VALUED)
     options = train.parser(with_keys=False).parse_args(rest)
@@ -94,7 +94,7 @@ def _resume(arguments: list[str], _study: str) -> JobCommand:
 
 def _reproduce(arguments: list[str], _study: str) -> JobCommand:
     from tune.commands import reproduce  # noqa: PLC0415 - as above
-    from tune.plans.reproduction import planned_studies  # noqa: PLC0415
+    from tune.runner.reproduction_plan import planned_studies  # noqa: PLC0415
 
     options, overrides = reproduce.read(arguments)
     only = listed(options.only)
@@ -109,10 +109,10 @@ def _reproduce(arguments: list[str], _study: str) -> JobCommand:
 
 
 def _perturb(arguments: list[str], study: str) -> JobCommand:
+    from tune.analysis.perturbation.study import OUT  # noqa: PLC0415
+    from tune.analysis.perturbation.target import named_on_disk  # noqa: PLC0415
     from tune.commands import perturb  # noqa: PLC0415 - as above
-    from tune.perturbed.study import OUT  # noqa: PLC0415
-    from tune.perturbed.target import named_on_disk  # noqa: PLC0415
-    from tune.search.settings import SweepSettings  # noqa: PLC0415
+    from tune.config.sweep_settings import SweepSettings  # noqa: PLC0415
 
     options, overrides, mistakes = options_and_overrides(arguments, perturb.parser(), perturb.FLAGS, perturb.VALUED)
     _, problems = perturb.read_settings(options)
@@ -232,7 +232,7 @@ def _files(config: str | None) -> tuple[Path, ...]:
 
 def _study_files(study: str) -> tuple[Path, ...]:
     """A study file, and the configurations beside it that it names."""
-    from tune.plans.file import read_study_file  # noqa: PLC0415 - as above
+    from tune.config.study_files import read_study_file  # noqa: PLC0415 - as above
 
     if not Path(study).is_file():  # one of the paper's
         return ()

@@ -7,7 +7,7 @@ from typing import Any
 
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.commands.study_tables import aligned
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 EXAMPLES = """\
 examples:
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     add_output_option(parser)
     options = parser.parse_args(argv)
     # Imported here, so that help does not wait.
-    from tune.report.summary import list_studies  # noqa: PLC0415
+    from tune.analysis.summary import list_studies  # noqa: PLC0415
 
     studies = list_studies(options.storage)
     if options.output == "json":
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _row(study: Mapping[str, Any]) -> tuple[str, ...]:
-    from tune.report.scores import Score  # noqa: PLC0415
+    from tune.study.scores import Score  # noqa: PLC0415
 
     score = Score(name=study["objective"], direction=study["direction"])
     best = "–" if study["best_value"] is None else f"{study['objective']} {score.number(study['best_value'])}"

@@ -122,7 +122,7 @@ def _code(request: SystemExit) -> int:
 def _explain(error: Exception) -> int:
     # Imported here, where the command that failed has paid for it already.
     from cluster.plan import PlanError  # noqa: PLC0415
-    from tune.config_files import ConfigError  # noqa: PLC0415
+    from tune.config.yaml_files import ConfigError  # noqa: PLC0415
     from tune.study.places import StudyError  # noqa: PLC0415
     from tune.tracking.trouble import UnknownRunError  # noqa: PLC0415
 

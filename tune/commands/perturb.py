@@ -14,13 +14,13 @@ from jsonargparse import ArgumentParser, Namespace
 from tune.commands.options import LOGS, add_output_option, command_parser, print_json
 from tune.commands.sweep_options import options_and_overrides
 from tune.comparisons import SEEDS
-from tune.config_files import ConfigError
-from tune.local_files import output_problem
-from tune.search.settings import SweepSettings
+from tune.config.local_files import output_problem
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
+    from tune.analysis.perturbation.settings import PerturbationSettings
     from tune.perturbations import PerturbationTest
-    from tune.perturbed.settings import PerturbationSettings
 
 DESCRIPTION = """\
 Score trained models again with every context replaced by utterances of other dialogues: with the same emotions (ECCS)
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     if found := [*mistakes, *problems]:
         raise ConfigError(found)
     # Imported here: help does not wait for them, nor do mistakes wait for what the tests need.
-    from tune.perturbed.target import find_target  # noqa: PLC0415
+    from tune.analysis.perturbation.target import find_target  # noqa: PLC0415
 
     storage = overrides.get(STORAGE, SweepSettings().storage)
     target = options.target or find_target(options.what, storage, options.uri)
@@ -134,8 +134,8 @@ def _add_places(made: ArgumentParser) -> None:
 def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
     """The settings that the options ask for, and every impossible value."""
     # Imported here, so that help does not wait for torch.
+    from tune.analysis.perturbation.settings import PerturbationSettings  # noqa: PLC0415
     from tune.commands.perturb_options import read_corruptions, read_kinds  # noqa: PLC0415
-    from tune.perturbed.settings import PerturbationSettings  # noqa: PLC0415
 
     corruptions, problems = read_corruptions(options.corrupt, options.seed)
     settings = PerturbationSettings(
@@ -152,7 +152,7 @@ def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
 
 
 def _perturb_run(options: Namespace, settings: PerturbationSettings) -> int:
-    from tune.commands.perturb_views import choose_perturbation_view  # noqa: PLC0415 - help does not wait
+    from tune.commands.view_choice import choose_perturbation_view  # noqa: PLC0415 - help does not wait
 
     with choose_perturbation_view(options.log, quiet=options.quiet) as view:
         # Imported here: the view shows the wait for torch and MLflow.
@@ -182,8 +182,8 @@ def _studies_named(storage: str) -> Iterator[None]:
 
 def result_lines(done: PerturbationTest) -> Iterator[str]:
     """Tables and places for a terminal."""
+    from tune.analysis.perturbation.tables import tables  # noqa: PLC0415
     from tune.commands.study_tables import aligned  # noqa: PLC0415 - help does not wait
-    from tune.perturbed.tables import tables  # noqa: PLC0415
 
     for table in tables(done.report):
         yield table.title

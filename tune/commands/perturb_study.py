@@ -12,19 +12,18 @@ from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
 from tune.commands.failures import code_of
 from tune.commands.options import listed, print_json
-from tune.commands.perturb_views import choose_perturbation_view
 from tune.commands.show_study import table_lines
-from tune.commands.study_views import choose_study_view
 from tune.commands.sweep_options import Asked, require_local_room
 from tune.commands.sweep_results import study_result
+from tune.commands.view_choice import choose_perturbation_view, choose_study_view
 from tune.comparisons import SEEDS, ablation
-from tune.config_files import ConfigError
+from tune.config.yaml_files import ConfigError
 from tune.report.facts import study_command
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
-    from tune.perturbed.kept import StudyPerturbations
-    from tune.perturbed.settings import PerturbationSettings
+    from tune.analysis.perturbation.kept import StudyPerturbations
+    from tune.analysis.perturbation.settings import PerturbationSettings
     from tune.sweeps import Study
 
 
@@ -100,7 +99,7 @@ def _perturb(folder: StudyFolder, options: Namespace, settings: PerturbationSett
     try:
         with choose_perturbation_view(options.log, quiet=options.quiet) as view:
             # Imported here: the view shows the wait for torch, Ray and MLflow.
-            from tune.perturbed.study import OUT, perturb_study  # noqa: PLC0415
+            from tune.analysis.perturbation.study import OUT, perturb_study  # noqa: PLC0415
 
             return perturb_study(folder, settings, out=options.out or OUT, view=view, actors=actors)
     except (KeyboardInterrupt, SystemExit, ModelError):
@@ -110,7 +109,7 @@ def _perturb(folder: StudyFolder, options: Namespace, settings: PerturbationSett
 
 
 def _print(folder: StudyFolder, found: StudyPerturbations, options: Namespace, further: Mapping[str, Any]) -> None:
-    from tune.perturbed.study_tables import perturbation_sentences  # noqa: PLC0415 - help does not wait
+    from tune.analysis.perturbation.study_tables import perturbation_sentences  # noqa: PLC0415 - help does not wait
 
     if options.output == "json" or options.log == "jsonl":
         sentences = perturbation_sentences(folder, found.split)
@@ -121,12 +120,12 @@ def _print(folder: StudyFolder, found: StudyPerturbations, options: Namespace, f
 
 def _lines(folder: StudyFolder, found: StudyPerturbations) -> Iterator[str]:
     """Tables, sentences and places for a terminal."""
-    from tune.perturbed.study_tables import (  # noqa: PLC0415 - help does not wait
+    from tune.analysis.perturbation.study_tables import (  # noqa: PLC0415 - help does not wait
         damage_table,
         perturbation_sentences,
         perturbation_table,
     )
-    from tune.report.dataset import dataset_note  # noqa: PLC0415
+    from tune.study.dataset import dataset_note  # noqa: PLC0415
 
     for table in (perturbation_table(folder, found.split), damage_table(folder, found.split)):
         if table is not None:

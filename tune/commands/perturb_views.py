@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TextIO
 
-from tune.commands.options import chosen_log
+from tune.analysis.perturbation.view import NoPerturbationView
 from tune.commands.view_forms import JsonLines, Lines, Quiet
 from tune.commands.views import percent
-from tune.perturbed.view import NoPerturbationView
 
 
 class QuietPerturbationView(Quiet, NoPerturbationView):
@@ -43,18 +42,3 @@ class JsonLinesPerturbationView(JsonLines, QuietPerturbationView):
     def scored(self, name: str, wf1: float) -> None:
         """Write the condition and its WF1."""
         self._write("scored", condition=name, wf1=wf1)
-
-
-def choose_perturbation_view(log: str, *, quiet: bool) -> QuietPerturbationView:
-    """The view that the options ask for, and on `auto` the one that stderr can show."""
-    chosen = chosen_log(log, quiet=quiet)
-    if chosen == "live":
-        # rich is only needed on a terminal.
-        from tune.commands.perturb_live import RichPerturbationView  # noqa: PLC0415
-
-        return RichPerturbationView()
-    kinds: dict[str, type[QuietPerturbationView]] = {
-        "plain": PlainPerturbationView,
-        "jsonl": JsonLinesPerturbationView,
-    }
-    return kinds.get(chosen, QuietPerturbationView)()

@@ -109,9 +109,9 @@ def _planned(asked: Asked, layout: TrialPlan) -> Planned:
     # Imported here, so that a refused layout waits for neither the shards nor the training loop.
     from dclf.data import read_shards  # noqa: PLC0415
     from dclf.training.preflight import check_shards  # noqa: PLC0415
-    from tune.config_files import ConfigError  # noqa: PLC0415
-    from tune.estimate import estimate  # noqa: PLC0415
-    from tune.probe import probe  # noqa: PLC0415
+    from tune.config.yaml_files import ConfigError  # noqa: PLC0415
+    from tune.runner.estimate import estimate  # noqa: PLC0415
+    from tune.runner.probe import probe  # noqa: PLC0415
     from tune.search.checks import objective_problems, sweep_space, trained_modalities  # noqa: PLC0415
     from tune.search.start_points import countable_size, start_points  # noqa: PLC0415
 

@@ -15,11 +15,11 @@ from dclf.data.storage import is_remote
 from tune.commands.options import counted, print_json
 from tune.commands.study_views_state import budget_text, params_text
 from tune.commands.views import duration
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:
-    from tune.estimate import Estimate
-    from tune.probe import Probe
+    from tune.runner.estimate import Estimate
+    from tune.runner.probe import Probe
     from tune.search.space import Space
 
 STARTS_SHOWN = 3

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser
 
 from tune.commands.options import add_output_option, command_parser, print_json
-from tune.config_files import ConfigError
-from tune.local_files import output_problem
-from tune.search.settings import SweepSettings
+from tune.config.local_files import output_problem
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
     from tune.report.files import ReportFiles
@@ -60,7 +60,7 @@ def _write(storage: str, name: str, out: str) -> ReportFiles:
     if out and (problem := output_problem("--out", out)):
         raise ConfigError([problem])
     from tune.report.files import write_report  # noqa: PLC0415
-    from tune.study.optuna_state import load_study  # noqa: PLC0415
+    from tune.runner.optuna_state import load_study  # noqa: PLC0415
 
     files = write_report(folder, load_study(folder), Path(out) if out else None)
     folder.share_files()

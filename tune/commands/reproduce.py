@@ -23,10 +23,11 @@ from tune.commands.options import (
     listed,
     print_json,
 )
-from tune.commands.study_views import QuietStudyView, choose_study_view
+from tune.commands.study_views import QuietStudyView
 from tune.commands.sweep_options import add_settings_help, options_and_overrides
-from tune.config_files import ConfigError
-from tune.local_files import output_problem
+from tune.commands.view_choice import choose_study_view
+from tune.config.local_files import output_problem
+from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
     from tune.report.reproduction import ReproductionFiles

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser
 
 from tune.commands.options import add_log_options, add_output_option, command_parser
-from tune.commands.study_views import QuietStudyView, choose_study_view
+from tune.commands.study_views import QuietStudyView
 from tune.commands.sweep_results import run_study
-from tune.config_files import ConfigError
-from tune.search.settings import SweepSettings
+from tune.commands.view_choice import choose_study_view
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _problems(trials: int | None, time: str | None) -> list[str]:
     """What is wrong with the new budget."""
     problems = [f"--trials: must be 0 or more, is {trials}"] if trials is not None and trials < 0 else []
     if time:
-        from tune.search.durations import parse_duration  # noqa: PLC0415 - the package needs Optuna
+        from tune.config.durations import parse_duration  # noqa: PLC0415 - the package needs Optuna
 
         try:
             parse_duration(time)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.commands.study_tables import aligned
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:
-    from tune.report.tables import Table
+    from tune.analysis.table import Table
     from tune.study.folder import StudyFolder
 
 EXAMPLES = """\
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     add_output_option(parser)
     options = parser.parse_args(argv)
     # Imported here, so that help does not wait.
-    from tune.report.summary import study_details  # noqa: PLC0415
+    from tune.analysis.summary import study_details  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415
 
     folder = StudyFolder.open(options.storage, options.name)
@@ -46,11 +46,9 @@ def main(argv: Sequence[str]) -> int:
 
 def study_lines(folder: StudyFolder) -> Iterator[str]:
     """The study for a terminal."""
-    from tune.report.comparison.study import study_tables  # noqa: PLC0415
-    from tune.report.comparison.variants import is_comparison  # noqa: PLC0415
+    from tune.analysis.comparison.study import study_tables  # noqa: PLC0415
+    from tune.analysis.comparison.variants import is_comparison  # noqa: PLC0415
     from tune.report.facts import next_commands, result_lines, standing_text  # noqa: PLC0415
-    from tune.report.progress import progress_of  # noqa: PLC0415
-    from tune.report.ranking import top_trials  # noqa: PLC0415
     from tune.report.tables import (  # noqa: PLC0415
         budget_table,
         comparison_table,
@@ -59,6 +57,8 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         searched_table,
         trials_table,
     )
+    from tune.study.progress import progress_of  # noqa: PLC0415
+    from tune.study.ranking import top_trials  # noqa: PLC0415
 
     progress, name = progress_of(folder), folder.definition.name
     yield f"{folder.definition.kind} {name}: {standing_text(progress)}"

@@ -43,8 +43,8 @@ def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> tup
     """
     options, overrides, mistakes = options_and_overrides(argv, made, flags, (*VALUED, "--models"))
     # Imported here, so that help does not wait for Optuna.
-    from tune.plans.file import read_study_file  # noqa: PLC0415
-    from tune.plans.variants import plan_study  # noqa: PLC0415
+    from tune.config.study_files import read_study_file  # noqa: PLC0415
+    from tune.runner.variants import plan_study  # noqa: PLC0415
 
     models = listed(options.models)
     if options.seeds is not None and options.seeds < 1:
@@ -59,7 +59,7 @@ def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> tup
 def parser(prog: str) -> ArgumentParser:
     """The options of the command but for those on its output."""
     # Imported here: so that other commands need not.
-    from tune.plans.file import shipped_studies  # noqa: PLC0415
+    from tune.config.study_files import shipped_studies  # noqa: PLC0415
 
     made = command_parser(prog, "Run a study file: variants compared over shared seeds.", EXAMPLES)
     made.usage = f"{prog} FILE --data.shards SHARDS [--section.key VALUE ...] [options]"

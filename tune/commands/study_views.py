@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TextIO
 
 from dclf.training.reports import EpochReport
-from tune.commands.options import chosen_log, counted
+from tune.commands.options import counted
 from tune.commands.study_views_state import (
     StudyState,
     budget_text,
@@ -21,9 +21,9 @@ from tune.commands.study_views_state import (
 )
 from tune.commands.view_forms import JsonLines, Lines, Quiet
 from tune.commands.views import duration
+from tune.runner.view import NoStudyView
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, TrialRecord
-from tune.study.view import NoStudyView
 
 
 class QuietStudyView(Quiet, NoStudyView):
@@ -111,18 +111,6 @@ class JsonLinesStudyView(JsonLines, QuietStudyView):
     def finished(self, folder: StudyFolder) -> None:
         """Write the name; the command's result follows."""
         self._write("finished", study=folder.definition.name)
-
-
-def choose_study_view(log: str, *, quiet: bool) -> QuietStudyView:
-    """The view that the options ask for, and on `auto` the one that stderr can show."""
-    chosen = chosen_log(log, quiet=quiet)
-    if chosen == "live":
-        # rich is only needed on a terminal.
-        from tune.commands.study_views_live import RichStudyView  # noqa: PLC0415
-
-        return RichStudyView()
-    kinds: dict[str, type[QuietStudyView]] = {"plain": PlainStudyView, "jsonl": JsonLinesStudyView}
-    return kinds.get(chosen, QuietStudyView)()
 
 
 def headline(folder: StudyFolder, run_id: str) -> str:

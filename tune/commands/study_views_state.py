@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dclf.training.reports import EpochReport
-from tune.report.scores import Score, scores_of, short_names, value_text
-from tune.search.durations import parse_duration
-from tune.search.settings import SweepSettings
+from tune.config.durations import parse_duration
+from tune.config.sweep_settings import SweepSettings
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, State, TrialRecord
+from tune.study.scores import Score, scores_of, short_names, value_text
 
 RECENT = 4
 """Ended trials that a live view lists."""

@@ -18,7 +18,7 @@ from jsonargparse import ArgumentParser
 
 from tune.commands.job_options import add_endpoint_options, endpoint_of
 from tune.commands.options import command_parser, listed
-from tune.config_files import ConfigError
+from tune.config.yaml_files import ConfigError
 from tune.tracking.facts import user_name
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tune.commands.options import add_log_options
 from tune.commands.reference import annotated_sweep, annotated_yaml
 from tune.commands.sweep_options import Asked, add_settings_help, read_command_line, require_local_room, sweep_parser
 from tune.commands.sweep_results import run_asked
-from tune.config_files import ConfigError
+from tune.config.yaml_files import ConfigError
 
 EXAMPLES = """\
 examples:

@@ -12,8 +12,8 @@ from cluster.trial_plan import local_trial_resources, plan_trials
 from dclf.config import Config
 from tune.commands.options import add_output_option, command_parser
 from tune.commands.overrides import split_overrides
-from tune.config_files import ConfigError, preset_names
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError, preset_names
 from tune.study.places import StudyError, require_new
 
 ALIASES = {
@@ -64,7 +64,7 @@ class Asked:
             ConfigError: with every mistake at once, the study's name included.
         """
         # Imported here: it brings Optuna, for which help should not wait.
-        from tune.study.warm_start import warm_start_problems  # noqa: PLC0415
+        from tune.runner.warm_start import warm_start_problems  # noqa: PLC0415
 
         named = _name_problems(self.options.name, self.settings.storage)
         if problems := [*self.problems, *named, *warm_start_problems(self.settings)]:

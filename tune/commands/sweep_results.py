@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tune.analysis.comparison.study import comparison_facts, comparison_lines, study_tables
+from tune.analysis.comparison.variants import is_comparison
 from tune.commands.failures import code_of
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
-from tune.commands.study_views import QuietStudyView, choose_study_view
-from tune.report.comparison.study import comparison_facts, comparison_lines, study_tables
-from tune.report.comparison.variants import is_comparison
-from tune.report.dataset import dataset_note
+from tune.commands.study_views import QuietStudyView
+from tune.commands.view_choice import choose_study_view
 from tune.report.facts import study_command
-from tune.report.scores import scores_of, short_names, value_text
+from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
+from tune.study.scores import scores_of, short_names, value_text
 
 if TYPE_CHECKING:
     from tune.commands.sweep_options import Asked

@@ -17,8 +17,8 @@ from tune.commands.overrides import split_overrides
 from tune.commands.reference import annotated_yaml, field_docs, flow
 from tune.commands.results import print_run
 from tune.commands.views import JsonLinesView, PlainView, QuietView
-from tune.config_files import ConfigError, preset_names
-from tune.settings import config_types, describe, read_config
+from tune.config.settings import config_types, describe, read_config
+from tune.config.yaml_files import ConfigError, preset_names
 
 EXAMPLES = """\
 examples:

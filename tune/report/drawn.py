@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import optuna
 
+from tune.analysis.comparison.variants import is_comparison
 from tune.report.comparison.figures import comparison_figures
-from tune.report.comparison.variants import is_comparison
 from tune.report.figures import Drawings, draw_study
 from tune.study.folder import StudyFolder
 

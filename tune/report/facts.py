@@ -7,15 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune.report.comparison.study import comparison_lines, comparison_note, study_tables
-from tune.report.comparison.variants import is_comparison
-from tune.report.comparison.words import few_seeds_warning
-from tune.report.dataset import DatasetNote, dataset_note
-from tune.report.progress import Progress, progress_of
-from tune.report.ranking import base_trial, best_trial, sealed_values, top_trials
-from tune.report.scores import scores_of, value_text
+from tune.analysis.comparison.study import comparison_lines, comparison_note, study_tables
+from tune.analysis.comparison.variants import is_comparison
+from tune.analysis.comparison.words import few_seeds_warning
+from tune.analysis.table import Table
+from tune.config.sweep_settings import SweepSettings
 from tune.report.tables import (
-    Table,
     budget_table,
     comparison_table,
     ended_early_table,
@@ -24,8 +21,11 @@ from tune.report.tables import (
     searched_table,
     trials_table,
 )
-from tune.search.settings import SweepSettings
+from tune.study.dataset import DatasetNote, dataset_note
 from tune.study.folder import StudyFolder
+from tune.study.progress import Progress, progress_of
+from tune.study.ranking import base_trial, best_trial, sealed_values, top_trials
+from tune.study.scores import scores_of, value_text
 
 TOP = 10
 STORAGE = SweepSettings().storage

@@ -14,7 +14,7 @@ from optuna.visualization import matplotlib as plots
 from tune.report import layout
 from tune.report.plotted import complete, plotted, spread
 from tune.report.pyplot import borrowed_pyplot, taken
-from tune.report.scores import Score, short_names
+from tune.study.scores import Score, short_names
 
 MOST_CURVES, MOST_IN_CONTOUR, MOST_LINES = 60, 200, 400
 """Trials in the busy figures; more would take long and show no more."""

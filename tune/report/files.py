@@ -8,21 +8,20 @@ from pathlib import Path
 
 import optuna
 
-from tune.perturbed.study_tables import perturbations_csv
-from tune.report.best import best_yaml
+from tune.analysis.comparison.variants import is_comparison
+from tune.analysis.perturbation.study_tables import perturbations_csv
+from tune.analysis.table import Table, latex_table
 from tune.report.comparison.export import variants_csv
-from tune.report.comparison.variants import is_comparison
 from tune.report.drawn import study_drawings
 from tune.report.facts import ReportFacts, report_facts
 from tune.report.figures import FigureWords
 from tune.report.html import html_report
-from tune.report.latex import latex_table
 from tune.report.markdown import markdown_report
-from tune.report.ranking import best_trial
 from tune.report.saved import SavedFigures, remove_other_figures, save_figures, save_text
-from tune.report.table import trials_frame
-from tune.report.tables import Table
+from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
+from tune.study.ranking import best_trial
+from tune.study.trial_table import trials_frame
 
 
 @dataclass(frozen=True, kw_only=True)

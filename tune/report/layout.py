@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from tune.report.scores import Score
+from tune.study.scores import Score
 
 TEXT, SMALL = 9, 8
 MANY = 300

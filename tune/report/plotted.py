@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tune.report.pyplot import borrowed_pyplot
-from tune.report.scores import Score, value_text
+from tune.study.scores import Score, value_text
 
 _SOME_TIME = datetime.fromtimestamp(0)
 """Plots do not show when; a trial that has ended must have such times."""

@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tune.perturbed.study_tables import perturbation_sentences
-from tune.report.comparison.claims import as_in_paper, caveats
+from tune.analysis.comparison.claims import as_in_paper, caveats
+from tune.analysis.comparison.study import study_tables, study_verdicts
+from tune.analysis.comparison.variants import layout_of, variants_of
+from tune.analysis.comparison.verdicts import NOT_TESTED, OUTCOMES, Verdict, verdicts
+from tune.analysis.comparison.words import few_seeds_warning
+from tune.analysis.perturbation.study_tables import perturbation_sentences
+from tune.analysis.table import Table
 from tune.report.comparison.figures import GAMMAS, LABELS, WINDOWS, comparison_figures
-from tune.report.comparison.study import study_tables, study_verdicts
-from tune.report.comparison.variants import layout_of, variants_of
-from tune.report.comparison.verdicts import NOT_TESTED, OUTCOMES, Verdict, verdicts
-from tune.report.comparison.words import few_seeds_warning
-from tune.report.dataset import dataset_note
 from tune.report.facts import standing_text
 from tune.report.figures import Drawing
-from tune.report.progress import progress_of
-from tune.report.tables import Table
+from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
+from tune.study.progress import progress_of
 
 CONFIRMED, AGREES = "What is confirmed and what is not", "What agrees in sign with the paper and what does not"
 LAYOUTS: Mapping[str, Sequence[tuple[str, Sequence[str], Sequence[str]]]] = {

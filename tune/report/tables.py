@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from tune.report.durations import spoken
-from tune.report.progress import Progress, failures, numbers_text, pruned
-from tune.report.ranking import base_trial, best_trial, pareto, sealed_values, value_at
-from tune.report.scores import Score, scores_of, short_names, value_text
-from tune.report.table import param_keys, seed_values, trial_seconds
+from tune.analysis.table import Table
+from tune.study.durations import spoken
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
+from tune.study.progress import Progress, failures, numbers_text, pruned
+from tune.study.ranking import base_trial, best_trial, pareto, sealed_values, value_at
+from tune.study.scores import Score, scores_of, short_names, value_text
+from tune.study.trial_table import param_keys, seed_values, trial_seconds
 
 MOST_REASONS, MOST_IN_FRONT = 20, 25
 _ENDS = {"failed": "failed", "pruned": "were pruned"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table of text.
-
-    Attributes:
-        title: what it shows, also its caption.
-        head: the columns.
-        rows: their cells.
-        numeric: columns from this one on hold numbers.
-        note: what its numbers rest on, one sentence or more; belongs to the caption.
-    """
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: int = 1
-    note: str = ""
 
 
 def score_text(score: Score, place: int, trial: TrialRecord) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 
 from dclf.config import SEEDS, Config, number_problems
 from dclf.uris import secret_problem, sqlite_path
+from tune.config.durations import parse_duration
+from tune.config.sweep_settings import SweepSettings, study_name_problem
 from tune.search.domains import Choices
-from tune.search.durations import parse_duration
 from tune.search.samplers import sampler_problems
-from tune.search.settings import SweepSettings
 from tune.search.space import Space, default_space
+from tune.search.space_problems import space_problems
 from tune.search.start_points import start_point_problems
-from tune.study.places import StudyError, study_path
 
 OBJECTIVES = ("wf1", "wa")
 PER_CLASS = ("f1/", "accuracy/")
@@ -39,7 +39,7 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
     """
     space = sweep_space(settings, config)
     # A list is tried as it stands, and says what its own configurations are.
-    space_lines = space.problems(config, every=settings.sampler != "listed")
+    space_lines = space_problems(space, config, every=settings.sampler != "listed")
     numbers = list(number_problems(settings, "sweep."))
     found = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
     found += [*_objective_problems(settings), *_seed_problems(settings, config), *space_lines]
@@ -136,10 +136,8 @@ def _text_problems(settings: SweepSettings) -> Iterator[str]:
         except ValueError as error:
             yield f"sweep.time: {error}"
     for name in settings.warm_start:
-        try:
-            study_path(settings.storage, name)
-        except StudyError as error:
-            yield f"sweep.warm_start: {error}"
+        if problem := study_name_problem(name):
+            yield f"sweep.warm_start: {problem}"
     if not settings.storage:
         yield "sweep.storage: must name the folder of studies, is empty"
     if problem := secret_problem(settings.storage):

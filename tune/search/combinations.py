@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import combinations as choose
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dclf.config import JOINT
 from tune.search.domains import Choices, same
 from tune.search.grid import Grid
-
-if TYPE_CHECKING:
-    from tune.search.space import Space
+from tune.search.space import Space
 
 LIMIT = 2000
 """Combinations of a group that are tried all; of a larger one every pair of values is, beside ``ALWAYS``."""

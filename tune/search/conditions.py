@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from tune.config.overrides import plain
 from tune.search.domains import same
-from tune.search.overrides import plain
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tune.config_files import suggestion
+from tune.config.overrides import plain
+from tune.config.yaml_files import suggestion
 from tune.search.domains import Choices, Domain, Numbers, same
-from tune.search.overrides import plain
 
 NUMBER_FIELDS = ("low", "high", "step", "log", "int")
 FIELDS = (*NUMBER_FIELDS, "choices", "when")

@@ -6,17 +6,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations as choose
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from dclf.config import Config
+from tune.config.overrides import OPTIONS, plain, refusals, value_of
 from tune.search.combinations import combinations
 from tune.search.domains import Choices, Numbers, same
-from tune.search.overrides import OPTIONS, plain, refusals, value_of
-
-if TYPE_CHECKING:
-    from tune.search.space import Space
+from tune.search.space import Space
 
 MOST_LINES = 20
 """Of one group: whoever mends these will have mended the rest."""

@@ -13,7 +13,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, Successive
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 REDUCTION = 3
 """Of the trials that reach a rung, one in this many goes on; the next rung is this many times as far."""

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from dclf.config import Config
-from tune.checked import Checked, class_parser, from_text
-from tune.config_files import ConfigError, Entry, Reading, read_config_file
+from tune.config.durations import parse_duration
+from tune.config.settings import FILE_SECTIONS, SWEEP, override_entries, read_config
+from tune.config.sweep_settings import SweepSettings
+from tune.config.typed_values import Checked, class_parser, from_text
+from tune.config.yaml_files import ConfigError, Entry, Reading, read_config_file
 from tune.search.checks import sweep_problems
-from tune.search.durations import parse_duration
-from tune.search.settings import SweepSettings
-from tune.settings import FILE_SECTIONS, SWEEP, override_entries, read_config
 
 __all__ = ["load_sweep", "parse_duration", "read_sweep", "sweep_types"]
 

@@ -10,10 +10,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study
 
+from tune.config.sweep_settings import SweepSettings
 from tune.search.domains import Choices, Numbers
 from tune.search.grid import UncountableError
 from tune.search.grid_sampler import GridSampler
-from tune.search.settings import SweepSettings
 from tune.search.space import Space
 
 

@@ -14,13 +14,12 @@ from optuna.distributions import BaseDistribution, CategoricalChoiceType
 from optuna.trial import BaseTrial
 
 from dclf.config import Config
-from tune.config_files import ConfigError
+from tune.config.overrides import plain, value_of
+from tune.config.yaml_files import ConfigError
 from tune.search.conditions import Condition, in_order, read_conditions
 from tune.search.domain_reading import read_domain
 from tune.search.domains import Domain
 from tune.search.grid import Grid, UncountableError
-from tune.search.overrides import plain, value_of
-from tune.search.space_problems import space_problems
 
 DEFAULT: Mapping[str, Mapping[str, Any]] = {
     "loss.gamma_ca": {"low": 0.0, "high": 1.0, "step": 0.05},
@@ -72,15 +71,6 @@ class Space:
             if wrong or wrong_when:
                 mistakes[key] = [*wrong, *wrong_when]
         return cls(domains, conditions, base, mistakes)
-
-    def problems(self, config: Config, *, every: bool = True) -> list[str]:
-        """Every mistake of the space, as ``sweep.space.KEY: what must hold, what came``; empty when it is sound.
-
-        Args:
-            config: the base configuration.
-            every: whether it must take every combination that the space can express.
-        """
-        return space_problems(self.based_on(config), config, every=every)
 
     def based_on(self, base: Config) -> Space:
         """The same space with another base configuration."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from dclf.config import Config
-from tune.checked import advice, config_types
+from tune.config.overrides import OPTIONS, refusals, value_of
+from tune.config.typed_values import advice, config_types
 from tune.search.combinations import above, groups
 from tune.search.conditions import Condition
-from tune.search.overrides import OPTIONS, refusals, value_of
 from tune.search.proof import outcomes_of, refusal_lines
-
-if TYPE_CHECKING:
-    from tune.search.space import Space
+from tune.search.space import Space
 
 PLANNED = "all trials of a study have the same slots"
 CONSTANT: Mapping[str, str] = {
@@ -32,13 +29,14 @@ CONSTANT: Mapping[str, str] = {
 
 
 def space_problems(space: Space, config: Config, *, every: bool = True) -> list[str]:
-    """Every mistake of a space, as ``sweep.space.KEY: what must hold, what came``.
+    """Every mistake of a space, as ``sweep.space.KEY: what must hold, what came``; empty when it is sound.
 
     Args:
-        space: with ``config`` as its base.
+        space: what is searched.
         config: the base configuration.
         every: whether the configuration must take every combination that the space can express.
     """
+    space = space.based_on(config)
     found = [*space.form_problems, *_key_problems(space), *_condition_problems(space, config)]
     wrong = {line.split(": ")[0].removeprefix("sweep.space.") for line in found}
     usable = [key for key in space.domains if key not in wrong]

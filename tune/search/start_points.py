@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dclf.config import Config
-from tune.config_files import ConfigError
-from tune.search.overrides import apply, refusals
-from tune.search.settings import SweepSettings
+from tune.config.overrides import apply, refusals
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError
 from tune.search.space import Space
 
 

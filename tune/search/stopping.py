@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tune.search.durations import parse_duration
-from tune.search.settings import SweepSettings
+from tune.config.durations import parse_duration
+from tune.config.sweep_settings import SweepSettings
 
 
 class StopRule:

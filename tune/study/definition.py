@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from dclf.config import Config
-from tune.search.settings import SweepSettings
-from tune.tracking.relocation import relocated, same_folder, with_places
+from tune.config.moved_folders import relocated, same_folder, with_places
+from tune.config.sweep_settings import SweepSettings
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Libyaml's, ten times as fast, where PyYAML was built with it."""
@@ -92,3 +92,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def child_name(definition: StudyDefinition, number: int, seed: int) -> str:
+    """Name of the run of a trial and seed."""
+    name = f"{definition.name}-{number}"
+    return name if definition.sweep.seeds == 1 else f"{name}-seed{seed}"

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 import yaml
 
 from dclf.data.storage import is_remote
-from tune.local_files import whole
+from tune.config.local_files import whole
 from tune.study.claims import Claims
 from tune.study.definition import StudyDefinition
 from tune.study.ledger import Ledger

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dclf.data.storage import FileFacts, Folder
-from tune.local_files import cache_folder, require_cache, whole
+from tune.config.local_files import cache_folder, require_cache, whole
 from tune.study.history import HISTORY_FILE
 from tune.study.segments import SegmentedFile
 

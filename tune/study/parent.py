@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from tune.config.moved_folders import relocated
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
-from tune.tracking.relocation import relocated
 
 PARENT_NOTE = "parent"
 """Kind of the ledger's notes with the parent run's id."""

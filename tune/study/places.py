@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.storage import StorageError
 from dclf.data.storage import Folder, absolute, is_remote, trouble_with
+from tune.config.sweep_settings import study_name_problem
 from tune.study.mirror import working_copies
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class StudyError(ValueError):
@@ -24,11 +22,8 @@ def study_path(storage: Path | str, name: str) -> Path:
     Raises:
         StudyError: the name cannot be a folder's.
     """
-    if not _NAME.fullmatch(name):
-        raise StudyError(
-            f"a study's name must be 1 to 100 letters, digits, dots, dashes and underscores and begin with a letter "
-            f"or digit, is {name!r}"
-        )
+    if problem := study_name_problem(name):
+        raise StudyError(problem)
     return (working_copies(str(storage)) if is_remote(str(storage)) else Path(place_of(storage))) / name
 
 

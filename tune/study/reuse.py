@@ -15,13 +15,13 @@ from typing import Any
 
 from dclf.config import Config
 from dclf.training.reports import EpochReport
-from tune.report.best import trial_config
+from tune.study.best import trial_config
+from tune.study.checkpoints import has_checkpoint
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.history import HISTORY_FILE, read_history
 from tune.study.ledger import TrialRecord
 from tune.study.places import study_names
-from tune.study.tidy import has_checkpoint
 
 REUSED_NOTE = "reused"
 """Kind of the ledger's notes that say where a training comes from."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import time_ns
 
 from dclf.data.storage import Folder
-from tune.local_files import whole
+from tune.config.local_files import whole
 
 MERGED = 32
 _NAME = re.compile(r"(\d{12})-(\d{12})-(\d{13})")

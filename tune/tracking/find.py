@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from cluster.temporary import TemporaryFolder
+from tune.config.moved_folders import relocated, with_places
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
-from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG, relocated, with_places
+from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG
 from tune.tracking.store import open_client, sqlite_path
 from tune.tracking.trouble import TrackingError, UnknownRunError, cause_of, explained
 
@@ -86,6 +87,21 @@ def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list
     with explained(uri), manners():
         ids = _experiment_ids(client, uri, experiment)
         return [_record(uri, run, {}) for run in _search(client, ids, "", limit)]
+
+
+def checkpoint_of(record: RunRecord) -> str:
+    """Path or URI of a run's last checkpoint; TrackingError where it left none."""
+    # Imported here: it brings Ray, which looking runs up can do without.
+    from cluster.storage import latest_checkpoint  # noqa: PLC0415
+
+    storage, _, run_id = record.checkpoint.rpartition("/")
+    found = latest_checkpoint(storage, run_id) if record.checkpoint else None
+    if found is None:
+        raise TrackingError(
+            f"run {record.name} ({record.run_id}) has no checkpoint at {record.checkpoint or 'any known place'}; "
+            "it ended before its first epoch, or the folder was moved"
+        )
+    return found
 
 
 def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:

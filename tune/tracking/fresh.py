@@ -14,7 +14,7 @@ from typing import Any
 
 from cluster.temporary import TemporaryFolder
 from dclf.uris import sqlite_uri
-from tune.local_files import cache_folder
+from tune.config.local_files import cache_folder
 
 
 def lay_out(mlflow: Any, path: Path) -> None:

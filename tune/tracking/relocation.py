@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dclf.uris import FILE_SCHEMES, file_path, file_uri, sqlite_path, sqlite_uri
+from dclf.uris import file_uri
+from tune.config.moved_folders import local_path, same_folder
 from tune.tracking.manners import manners
 from tune.tracking.trouble import TrackingError
 
@@ -28,8 +29,6 @@ ARTIFACTS = "artifacts"
 """Folder beside an SQLite file that holds its artifacts."""
 MLRUNS = "mlruns"
 """Folder that MLflow makes for the artifacts of its default experiment."""
-_IN_CONFIG = (("data", "shards"), ("train", "storage"), ("track", "uri"))
-"""Keys of a configuration that hold places."""
 PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -38,43 +37,6 @@ PLACES = (
     ("model_versions", "storage_location"),
 )
 """MLflow's tables and columns that hold places of artifacts."""
-
-
-def relocated(place: str, old: Path, new: Path) -> str:
-    """Where a recorded place lies now that the folder which it was recorded in lies elsewhere.
-
-    What lay in the folder itself is looked for in it. What lay outside, but within that which was moved (of
-    ``/p/dclf-runs``, now ``/q/dclf-runs``, that is ``/p``), is where it was unless it came along.
-
-    Args:
-        place: a path, an SQLite or ``file:`` URI; whatever else it is, and a relative path, comes back as it is.
-        old: where the folder lay.
-        new: where it lies.
-    """
-    path = _local_path(place)
-    if path is None or same_folder(old, new):
-        return place
-    before, after = _differing(old, new)
-    if not path.is_relative_to(before):
-        return place
-    moved = after / path.relative_to(before)
-    if not path.is_relative_to(old) and not moved.exists():
-        return place
-    return sqlite_uri(moved) if place.startswith("sqlite") else str(moved)
-
-
-def with_places(config: Mapping[str, Any], here: Callable[[str], str]) -> dict[str, Any]:
-    """A configuration as nested dictionaries with what ``here`` makes of its places."""
-    found = {name: dict(section) if isinstance(section, Mapping) else section for name, section in config.items()}
-    for section, key in _IN_CONFIG:
-        if found.get(section, {}).get(key):
-            found[section][key] = here(found[section][key])
-    return found
-
-
-def same_folder(one: Path, other: Path) -> bool:
-    """Whether two paths name one folder, through whatever links."""
-    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def former_homes(client: Any, folder: Path) -> list[Path]:
@@ -171,23 +133,7 @@ def _home(experiment: Any) -> Path | None:
     """Where an experiment's store lay, as its tag says or, where an earlier version made it, as its artifacts do."""
     if HOME_TAG in experiment.tags:
         return Path(experiment.tags[HOME_TAG])
-    place = _local_path(experiment.artifact_location or "")
+    place = local_path(experiment.artifact_location or "")
     if place is None or (place.parent.name, place.name) != (ARTIFACTS, folder_name(experiment.name)):
         return None
     return place.parents[1]
-
-
-def _local_path(place: str) -> Path | None:
-    """The absolute path that a place names; None for a relative one, and for what lies in no folder of this machine."""
-    try:
-        path = file_path(place) if place.startswith(FILE_SCHEMES) else sqlite_path(place) or Path(place)
-    except ValueError:
-        return None
-    return path if path.is_absolute() else None
-
-
-def _differing(old: Path, new: Path) -> tuple[Path, Path]:
-    """The two folders that were told apart by the move: their names below are the same."""
-    while old.name and old.name == new.name:
-        old, new = old.parent, new.parent
-    return old, new

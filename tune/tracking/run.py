@@ -24,7 +24,7 @@ from dclf.config import Config
 from dclf.data.storage import absolute, is_remote
 from dclf.training.reports import EpochReport, FinalReport
 from tune.tracking import records, writes
-from tune.tracking.ending import DRIVER_TAG, STATUS_TAG, Guardian
+from tune.tracking.ending import DRIVER_TAG, STATUS_TAG
 from tune.tracking.facts import surroundings
 from tune.tracking.model import new_token, pack_model
 from tune.tracking.outbox import Outbox
@@ -35,6 +35,7 @@ from tune.tracking.spool import Address, Spool, read_spool
 from tune.tracking.store import RUNS_FOLDER, Store, sqlite_path
 from tune.tracking.tracker import NoTracker, Tracker
 from tune.tracking.trouble import cause_of
+from tune.tracking.watch import Guardian
 from tune.tracking.writes import Sender, Write
 
 __all__ = ["NoTracker", "RunTracker", "Tracker"]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from tune.tracking.relocation import relocated
+from tune.config.moved_folders import relocated
 from tune.tracking.store import open_client
 from tune.tracking.trouble import TrackingError, cause_of, may_pass
 from tune.tracking.writes import FILES, Sender, Write

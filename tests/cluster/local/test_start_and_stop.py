@@ -12,7 +12,7 @@ from cluster.local.state import ClusterError, LocalCluster, load_cluster
 from cluster.local.status import status_of_cluster
 from cluster.local.stop import down
 from tests.cluster.local.support import as_words, assert_nothing_is_left, small
-from tests.tune.study.processes import Driver, Processes
+from tests.tune.runner.processes import Driver, Processes
 from tests.tune.tracking.server import wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.nodes.two_nodes import TwoNodes
-from tests.tune.study.processes import Processes
+from tests.tune.runner.processes import Processes
 
 
 @pytest.fixture(autouse=True)

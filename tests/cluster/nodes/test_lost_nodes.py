@@ -9,7 +9,7 @@ import pytest
 from benchmarks.soak import Soak, unfinished
 from dclf.data.reader import ShardSet
 from tests.cluster.nodes.two_nodes import TwoNodes
-from tests.tune.study.victims import NAME, SMALL, Victim
+from tests.tune.runner.victims import NAME, SMALL, Victim
 from tests.tune.tracking.server import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]

@@ -14,8 +14,8 @@ from dclf.config import Config
 from dclf.data.reader import ShardSet
 from tests.cluster.nodes.trainings import WORKER
 from tests.cluster.nodes.two_nodes import TwoNodes
-from tests.tune.study.processes import Driver
-from tests.tune.study.victims import SMALL
+from tests.tune.runner.processes import Driver
+from tests.tune.runner.victims import SMALL
 from tests.tune.tracking.server import wait_until
 from tune.tracking.store import connect
 

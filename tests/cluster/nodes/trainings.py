@@ -15,7 +15,7 @@ from cluster.training import train_on_ray
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tests.cluster.nodes.two_nodes import title
-from tests.tune.study.processes import MARK, of_mark
+from tests.tune.runner.processes import MARK, of_mark
 
 WORKER = "RayTrainWorker"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.tune.study.processes import Processes
-from tests.tune.study.ray_nodes import Nodes
+from tests.tune.runner.processes import Processes
+from tests.tune.runner.ray_nodes import Nodes
 
 CPUS = 2
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from dclf.config import Config, DataConfig
-from tune.report.ranking import best_trial
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
+from tune.study.ranking import best_trial
 
 PARAMS = {"loss.gamma_ca": 0.6, "loss.window": 4}
 

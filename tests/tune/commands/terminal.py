@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.tune.study.processes import CODE
+from tests.tune.runner.processes import CODE
 
 
 class Terminal:

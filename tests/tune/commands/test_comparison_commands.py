@@ -7,7 +7,7 @@ import pytest
 from tune.commands import comparison
 from tune.commands.grid import varied_values
 from tune.commands.main import main
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 
 DATA = ("--data.shards", "shards/demo")
 Shown = pytest.CaptureFixture[str]

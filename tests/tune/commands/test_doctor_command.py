@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from dclf.uris import sqlite_uri
-from tests.tune.study.broken import SEED, Writer, check
+from tests.tune.runner.broken import SEED, Writer, check
 from tune.commands.main import main
-from tune.study.children import TRIAL_TAG
-from tune.study.doctor import Doctor
+from tune.runner.doctor import Doctor
+from tune.runner.mend_optuna import add_missing
+from tune.runner.optuna_state import JOURNAL, create_study
 from tune.study.folder import StudyFolder
-from tune.study.mend_optuna import add_missing
-from tune.study.optuna_state import JOURNAL, create_study
+from tune.tracking.children import TRIAL_TAG
 from tune.tracking.store import Store, connect
 
 Run = Callable[..., tuple[int, str, str]]

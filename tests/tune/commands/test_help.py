@@ -7,8 +7,8 @@ import pytest
 
 from tune.commands.main import main
 from tune.commands.spelling import spelled
+from tune.config.settings import config_types
 from tune.search.read import sweep_types
-from tune.settings import config_types
 
 GROUP = re.compile(r"^usage: dclf[a-z -]* \[-h\] \[--version\] COMMAND \.\.\.$", re.MULTILINE)
 MEMBER = re.compile(r"^    ([a-z-]+)(?:\s|$)", re.MULTILINE)

@@ -14,7 +14,7 @@ from tune.commands.job_readers import READERS
 from tune.commands.job_words import JobCommand
 from tune.commands.main import COMMANDS
 from tune.commands.submit import tracking_environment
-from tune.config_files import ConfigError
+from tune.config.yaml_files import ConfigError
 from tune.tracking import find
 from tune.tracking.find import RunRecord
 

@@ -22,10 +22,10 @@ from dclf.data.generator import generate
 from tests.ports import free_ports
 from tests.proxies import behind_proxy
 from tests.tune.commands.terminal import Terminal
-from tests.tune.study.processes import Processes, kill_tree
+from tests.tune.runner.processes import Processes, kill_tree
 from tests.tune.tracking.server import wait_until
+from tune.analysis.summary import list_studies
 from tune.commands.main import main
-from tune.report.summary import list_studies
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]
 Shown = pytest.CaptureFixture[str]

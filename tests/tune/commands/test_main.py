@@ -10,7 +10,7 @@ from cluster.plan import PlanError
 from tune.commands import main as main_module
 from tune.commands.dispatch import Command
 from tune.commands.main import COMMANDS, main
-from tune.config_files import ConfigError
+from tune.config.yaml_files import ConfigError
 
 
 def dclf_command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

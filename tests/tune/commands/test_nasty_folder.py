@@ -13,7 +13,7 @@ from tests.tune.commands.test_end_to_end import SMALL, dclf
 from tune.commands.main import main
 from tune.tracking.find import find_run
 from tune.tracking.store import connect
-from tune.trained import trained_model
+from tune.tracking.trained import trained_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(600)]
 

@@ -8,7 +8,7 @@ import pytest
 from dclf.data import generate, write_shards
 from tests.tune.commands.studies import study_folder, two_ended
 from tune.commands.main import main
-from tune.local_files import output_problem
+from tune.config.local_files import output_problem
 
 Shown = pytest.CaptureFixture[str]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.tune.analysis.perturbation.studies import new_study, trained_study
 from tests.tune.commands.studies import sweeps_double
-from tests.tune.perturbed.studies import new_study, trained_study
 from tests.tune.perturbed_runs import RunStore
 from tune.commands.main import main
 from tune.commands.perturb_live import RichPerturbationView

@@ -71,7 +71,7 @@ def test_json_has_it_all(plan: list[str], capsys: Shown) -> None:
 
 
 def test_without_a_probe_nothing_is_trained(plan: list[str], capsys: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tune.probe.probe", lambda *_args, **_options: pytest.fail("trained"))
+    monkeypatch.setattr("tune.runner.probe.probe", lambda *_args, **_options: pytest.fail("trained"))
     assert main([*plan, "--no-probe"]) == 0
     assert "probe" not in capsys.readouterr().out
 

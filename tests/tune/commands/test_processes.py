@@ -16,7 +16,7 @@ import pytest
 
 from cluster.temporary import PREFIX
 from tests.dclf.test_uris import NASTY
-from tests.tune.study.processes import Processes
+from tests.tune.runner.processes import Processes
 from tests.tune.tracking.server import wait_until
 from tune.commands.main import COMMANDS
 from tune.study.folder import StudyFolder

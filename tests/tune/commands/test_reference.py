@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tune.commands.reference import annotated_yaml, configuration_page, field_docs
-from tune.settings import config_types, load_config, preset_names
+from tune.config.settings import config_types, load_config, preset_names
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 

@@ -17,8 +17,8 @@ from tune.commands.study_views import (
 )
 from tune.commands.study_views_live import RichStudyView
 from tune.commands.study_views_state import StudyState, counts_text, params_text, values_text
-from tune.report.scores import Score
 from tune.study.folder import StudyFolder
+from tune.study.scores import Score
 
 LONG = {"model.options.hidden": 100, "train.lr": 0.00012345, "data.modalities": ["text", "audio"], "loss.tau": 0.07}
 

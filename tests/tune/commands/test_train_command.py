@@ -15,7 +15,7 @@ from tune.commands import train as train_module
 from tune.commands.main import main
 from tune.commands.results import published_wf1
 from tune.commands.train import FLAGS, VALUED, parser
-from tune.settings import config_types, load_config
+from tune.config.settings import config_types, load_config
 
 Shown = pytest.CaptureFixture[str]
 SHARDS = ["--data.shards", "shards"]

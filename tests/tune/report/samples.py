@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from dclf.config import Config, DataConfig, LossConfig, TrainConfig
-from tune.search.settings import SweepSettings
+from tune.config.sweep_settings import SweepSettings
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord

@@ -19,7 +19,7 @@ from tests.tune.report.samples import SPACE, fill, new_folder, optuna_study, stu
 from tune.report.figures import MOST_CURVES, MOST_IN_CONTOUR, Drawings, draw_study, study_figures
 from tune.report.html import figure_svg
 from tune.report.plotted import complete, plotted, spread
-from tune.report.scores import Score
+from tune.study.scores import Score
 
 ONE = {"history", "curves", "importance", "slice", "contour", "parallel"}
 

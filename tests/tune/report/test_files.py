@@ -17,12 +17,11 @@ from PIL import Image
 from dclf.config import Config
 from dclf.data import read_shards
 from tests.tune.report.samples import BASE, add_trial, base_params, fill, new_folder, optuna_study
-from tune.report.dataset import dataset_note
+from tune.analysis.table import Table, latex_escape, latex_table, markdown_escape, markdown_table
 from tune.report.facts import report_facts
 from tune.report.files import ReportFiles, write_report
-from tune.report.latex import latex_escape, latex_table
-from tune.report.markdown import markdown_escape, markdown_table
-from tune.report.tables import Table, domain_text, ended_early_table
+from tune.report.tables import domain_text, ended_early_table
+from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
 
 NASTY = "</td><script>alert(1)</script> & 50% of $x_1$ | `tick` \\input{x} ~^#"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.report.samples import fill, new_folder, optuna_study
-from tune.study.optuna_state import create_study
+from tune.runner.optuna_state import create_study
 
 TRIALS = 5000
 LIMIT_S = 10.0

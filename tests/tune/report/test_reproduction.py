@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.paper_data import write_like_paper
-from tests.tune.report.comparison.studies import (
+from tests.tune.analysis.comparison.studies import (
     ablation_study,
     comparison,
     gamma_study,

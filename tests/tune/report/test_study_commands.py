@@ -10,8 +10,8 @@ import pytest
 from tests.tune.report.samples import add_trial, fill, new_folder, optuna_study
 from tune.commands.main import main
 from tune.commands.study_tables import aligned
+from tune.runner.optuna_state import create_study
 from tune.study.folder import StudyFolder
-from tune.study.optuna_state import create_study
 
 
 @pytest.fixture

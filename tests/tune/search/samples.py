@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from dclf.config import Config
-from tune.settings import load_config
+from tune.config.settings import load_config
 
 BASE: Config = load_config("meld", {"data.shards": "shards"})
 

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from dclf.config import Config
 from tests.tune.search.samples import BASE
+from tune.config.overrides import apply, refusals
+from tune.config.sweep_settings import SweepSettings
 from tune.search.checks import sweep_problems, trained_modalities
 from tune.search.combinations import LIMIT, combinations, groups
-from tune.search.overrides import apply, refusals
-from tune.search.settings import SweepSettings
 from tune.search.space import Space
+from tune.search.space_problems import space_problems
 
 NAMES = {"choices": ["mmgcn", "ddin"]}
 LAYERS: dict[str, Any] = {"choices": [2, 3]}
@@ -32,7 +33,7 @@ DECIDING = ("model.name", "model.causal", "loss.ablate")
 
 
 def problems(spec: dict[str, Any], base: Config = BASE) -> list[str]:
-    return Space.of(spec, base).problems(base)
+    return space_problems(Space.of(spec, base), base)
 
 
 @st.composite
@@ -56,7 +57,9 @@ def spaces(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
 def test_what_is_accepted_can_be_trained_and_what_is_refused_cannot(spec: dict[str, Any], base: dict[str, Any]) -> None:
     config = apply(BASE, base)
     space = Space.of(spec, config)
-    found = [line for line in space.problems(config) if "can never hold" not in line and "at least one" not in line]
+    found = [
+        line for line in space_problems(space, config) if "can never hold" not in line and "at least one" not in line
+    ]
     refused = [
         cell for cell in (space.grid[index] for index in range(len(space.grid))) if apply(config, cell).problems()
     ]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tune.config.sweep_settings import Scheduler, SweepSettings
 from tune.search.pruners import deciding_epochs, make_pruner
-from tune.search.settings import Scheduler, SweepSettings
 
 EPOCHS = 30
 

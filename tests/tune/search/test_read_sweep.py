@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tune.config_files import ConfigError
+from tune.config.settings import load_config, read_config
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError
 from tune.search.checks import objective_problems, sweep_space
 from tune.search.read import load_sweep, read_sweep
-from tune.search.settings import SweepSettings
-from tune.settings import load_config, read_config
 
 SHARDS = {"data.shards": "shards"}
 

@@ -8,10 +8,10 @@ import pytest
 from optuna.trial import TrialState
 
 from tests.tune.search.samples import BASE
+from tune.config.sweep_settings import Sampler, SweepSettings
 from tune.search.grid import UncountableError
 from tune.search.grid_sampler import FORGOTTEN
 from tune.search.samplers import exhausted, make_sampler, sampler_problems, search_seed
-from tune.search.settings import Sampler, SweepSettings
 from tune.search.space import Space, default_space
 
 SMALL = Space.of(

@@ -6,12 +6,13 @@ import pytest
 
 from tests.tune.search.samples import BASE
 from tune.search.space import Space
+from tune.search.space_problems import space_problems
 
 UNIT = {"low": 0, "high": 1}
 
 
 def problems(spec: dict[str, Any]) -> list[str]:
-    return Space.of(spec, BASE).problems(BASE)
+    return space_problems(Space.of(spec, BASE), BASE)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_an_exponent_without_a_point_is_a_number() -> None:
     space = Space.of(
         {"train.lr": {"low": "1e-5", "high": "1e-2", "log": True}, "train.weight_decay": {"choices": ["1e-4"]}}
     )
-    assert space.problems(BASE) == []
+    assert space_problems(space, BASE) == []
     assert space.spec["train.lr"] == {"low": 1e-5, "high": 0.01, "log": True}
     assert space.spec["train.weight_decay"] == {"choices": [1e-4]}
 
@@ -154,4 +155,4 @@ def test_problems_of_the_base_itself_are_not_the_space_s() -> None:
     from dclf.config import Config  # noqa: PLC0415
 
     assert Config().problems()
-    assert Space.of({"loss.gamma_ca": UNIT}).problems(Config()) == []
+    assert space_problems(Space.of({"loss.gamma_ca": UNIT}), Config()) == []

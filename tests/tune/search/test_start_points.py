@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.tune.search.samples import BASE
+from tune.config.overrides import apply
+from tune.config.sweep_settings import SweepSettings
 from tune.search.checks import sweep_problems
-from tune.search.overrides import apply
-from tune.search.settings import SweepSettings
 from tune.search.space import Space
 from tune.search.start_points import countable_size, start_point_problems, start_points
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune.search.durations import parse_duration
-from tune.search.settings import SweepSettings
+from tune.config.durations import parse_duration
+from tune.config.sweep_settings import SweepSettings
 from tune.search.stopping import StopRule
 
 

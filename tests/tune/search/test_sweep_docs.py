@@ -10,6 +10,7 @@ import yaml
 from tests.tune.search.samples import BASE
 from tune.search.read import load_sweep
 from tune.search.space import Space, default_space
+from tune.search.space_problems import space_problems
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sweeps.md").read_text(encoding="utf-8")
 BLOCKS: list[dict[str, Any]] = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S)]
@@ -21,7 +22,7 @@ def test_the_page_shows_the_default_space() -> None:
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if "space" in block])
 def test_spaces_of_the_page_are_sound(block: dict[str, Any]) -> None:
-    assert Space.of(block["space"], BASE).problems(BASE) == []
+    assert space_problems(Space.of(block["space"], BASE), BASE) == []
 
 
 def test_whole_files_and_start_points_of_the_page(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dclf.uris import sqlite_uri
-from tests.tune.study.sessions import definition, new_study
+from tests.tune.runner.sessions import definition, new_study
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError, study_names, study_path
 

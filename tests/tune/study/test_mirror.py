@@ -12,18 +12,19 @@ from dclf.data.storage import Folder
 from dclf.training.checkpoint import STATE_FILE
 from tests.ports import free_ports
 from tests.stores import SECRET, Store, use
-from tests.tune.study.sessions import Driver, definition
-from tune.report.progress import worker_of
-from tune.report.summary import list_studies
+from tests.tune.runner.sessions import Driver, definition
+from tune.analysis.summary import list_studies
+from tune.config.sweep_settings import SweepSettings
+from tune.runner.optuna_state import create_study
+from tune.runner.tidy import tidy
 from tune.search.checks import sweep_problems
-from tune.search.settings import SweepSettings
+from tune.study.checkpoints import bytes_of, has_checkpoint
 from tune.study.disk import disk_trouble
 from tune.study.folder import StudyFolder
 from tune.study.history import HISTORY_FILE
 from tune.study.mirror import ELSEWHERE
-from tune.study.optuna_state import create_study
 from tune.study.places import StudyError, study_names
-from tune.study.tidy import bytes_of, has_checkpoint, tidy
+from tune.study.progress import worker_of
 from tune.study.training_files import TrainingFiles, at_hand, patiently, written_to
 
 STATE = b"state" * 1000

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
-from tests.tune.study.sessions import EPOCHS, SPACE, Driver, definition, report, score
+from tests.tune.runner.sessions import EPOCHS, SPACE, Driver, definition, report, score
+from tune.runner.optuna_state import create_study
 from tune.search.space import Space
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history, write_history
-from tune.study.optuna_state import create_study
 from tune.study.reuse import REUSED_NOTE, FinishedTrainings, take_over, training_hash, trial_hash
 
 VERSIONS = {package: metadata.version(package) for package in ("dclf", "torch")}
@@ -147,7 +147,7 @@ def test_a_training_that_vanishes_meanwhile_is_repeated(tmp_path: Path, monkeypa
     def gone(*_args: object) -> None:
         raise FileNotFoundError
 
-    monkeypatch.setattr("tune.study.session.take_over", gone)
+    monkeypatch.setattr("tune.runner.session.take_over", gone)
     assert train(comparison(tmp_path, "second")).ran == [0, 1, 2]
 
 

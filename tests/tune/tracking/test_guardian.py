@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.tune.tracking.server import wait_until
-from tune.tracking.ending import DRIVER_TAG, Guardian, end_running
+from tune.tracking.ending import DRIVER_TAG, end_running
 from tune.tracking.store import Store
+from tune.tracking.watch import Guardian
 
 DRIVER = """
 import sys, threading

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from dclf.labels import LONGEST_EXPERIMENT, LONGEST_NAME, LONGEST_TAG, is_own_tag, label_problems
 from tests.tune.tracking.samples import CONFIG
-from tune.study import child_writes, children, recorder
+from tune.runner import child_writes, recorder
 from tune.study.ledger import TrialRecord
+from tune.tracking import children
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG
 from tune.tracking.facts import surroundings
 from tune.tracking.manners import manners

@@ -11,9 +11,10 @@ import pytest
 
 from dclf.uris import file_uri, sqlite_uri
 from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
+from tune.config.moved_folders import relocated
 from tune.tracking import writes
 from tune.tracking.find import find_run, list_runs
-from tune.tracking.relocation import HOME_TAG, PLACES, relocated
+from tune.tracking.relocation import HOME_TAG, PLACES
 from tune.tracking.run import RunTracker
 from tune.tracking.spool import Address, Spool, read_spool, send_spool
 from tune.tracking.store import Store, TrackingError, connect, mend_move, move_problem, open_client

@@ -6,10 +6,10 @@ import csv
 import io
 import math
 
-from tune.report.comparison.variants import variants_of
-from tune.report.scores import value_text
-from tune.report.table import param_keys
+from tune.analysis.comparison.variants import variants_of
 from tune.study.folder import StudyFolder
+from tune.study.scores import value_text
+from tune.study.trial_table import param_keys
 
 
 def variants_csv(folder: StudyFolder) -> str:

@@ -10,16 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from tune.analysis.comparison.claims import as_in_paper
+from tune.analysis.comparison.compared import base_models, whole_frameworks
+from tune.analysis.comparison.grids import Grid, grids_over
+from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
+from tune.analysis.comparison.tables import class_names, has_published
+from tune.analysis.comparison.variants import Variant, variants_of
 from tune.report.comparison.canvas import INK, SMALL, TEXT, blank, legend_below, literal, room_above, shades, tidy
-from tune.report.comparison.claims import as_in_paper
-from tune.report.comparison.compared import base_models, whole_frameworks
-from tune.report.comparison.grids import Grid, grids_over
-from tune.report.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
-from tune.report.comparison.tables import class_names, has_published
-from tune.report.comparison.variants import Variant, variants_of
 from tune.report.figures import Drawing
-from tune.report.scores import deviation, value_text
 from tune.study.folder import StudyFolder
+from tune.study.scores import deviation, value_text
 
 LABELS, GAMMAS, WINDOWS = "labels", "gammas", "window"
 PUBLISHED = "published"

@@ -9,7 +9,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.patches import Rectangle
 
-from tests.tune.report.comparison.studies import (
+from tests.tune.analysis.comparison.studies import (
     ablation_study,
     add_tested,
     comparison,

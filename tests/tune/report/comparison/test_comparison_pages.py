@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.report.comparison.studies import (
+from tests.tune.analysis.comparison.studies import (
     ablation_study,
     add_perturbed,
     add_tested,
@@ -16,12 +16,12 @@ from tests.tune.report.comparison.studies import (
     with_paper,
 )
 from tests.tune.report.samples import optuna_study
+from tune.analysis.comparison.study import comparison_lines, comparison_note, study_tables, study_verdicts
+from tune.analysis.summary import study_details
 from tune.commands.main import main
 from tune.comparisons import ablation
-from tune.report.comparison.study import comparison_lines, comparison_note, study_tables, study_verdicts
 from tune.report.files import write_report
 from tune.report.reproduction import write_reproduction
-from tune.report.summary import study_details
 from tune.study.folder import StudyFolder
 
 Shown = pytest.CaptureFixture[str]

@@ -1,0 +1,288 @@
+"""Perturbation tests of whole studies: what is kept and recorded, what a second call, a kill and a lost file cost."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import pyarrow as pa
+import pytest
+
+from cluster.model_actors import ModelError
+from cluster.model_plan import ActorSettings
+from dclf.inference import predictor_of
+from dclf.perturb import Corruption
+from dclf.training import checkpoint
+from tests.tune.analysis.perturbation.studies import SEEDS, Watcher, copied, trained_study
+from tests.tune.perturbed_runs import RunStore
+from tests.tune.runner.processes import Processes
+from tune.analysis.perturbation.kept import training_folder
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError
+from tune.perturbations import (
+    PerturbationSettings,
+    RunName,
+    StudyPerturbations,
+    load_study_perturbations,
+    perturb_model,
+    perturb_study,
+)
+from tune.study.folder import StudyFolder
+from tune.study.places import StudyError
+from tune.tracking.store import TrackingError
+
+pytestmark = pytest.mark.slow  # torch, MLflow and four trainings, ten seconds in all
+
+SETTINGS = PerturbationSettings(draws=2, corruptions=(Corruption(damage="missing", modalities=("text",), share=0.5),))
+HERE = ActorSettings(at_a_time=1)
+KEYS = [(number, seed) for number in (0, 1) for seed in SEEDS]
+PER_MODEL = 1 + 2 * 2 + 1
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> RunStore:
+    return RunStore(tmp_path_factory.mktemp("perturbed-study"), empty_store)
+
+
+@pytest.fixture(scope="module")
+def trained(runs: RunStore) -> StudyFolder:
+    return trained_study(runs)
+
+
+@pytest.fixture(scope="module")
+def done(runs: RunStore, trained: StudyFolder) -> StudyPerturbations:
+    assert load_study_perturbations(trained) is None
+    return perturb_study(trained, SETTINGS, out=runs.folder / "perturbations", actors=HERE)
+
+
+@pytest.fixture
+def fresh(trained: StudyFolder, tmp_path: Path) -> StudyFolder:
+    """The study in a storage of its own, not yet tested."""
+    folder = copied(trained, tmp_path / "studies")
+    for place in sorted((folder.path / "perturbations").rglob("*"), reverse=True):
+        place.unlink() if place.is_file() else place.rmdir()
+    return folder
+
+
+def perturbed(runs: RunStore, folder: StudyFolder, view: Watcher | None = None) -> StudyPerturbations:
+    return perturb_study(folder, SETTINGS, out=runs.folder / "perturbations", view=view, actors=HERE)
+
+
+def kept(folder: StudyFolder) -> dict[str, tuple[int, bytes]]:
+    """Every file of the trainings' tests, with the time it was written."""
+    files = (folder.path / "perturbations" / "test").glob("*-s*/*")
+    return {str(file.relative_to(folder.path)): (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+
+def rows(path: Path) -> pa.Table:
+    with pa.OSFile(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def test_every_training_is_scored_and_raw_is_its_own_test_score(trained: StudyFolder, done: StudyPerturbations) -> None:
+    assert [(training.trial, training.seed) for training in done.trainings] == KEYS
+    assert done.missing == ()
+    assert done.conditions == ("eccs", "eics", "text-missing-50")
+    for training in done.trainings:
+        sealed = trained.ledger.tested[training.trial, training.seed]["wf1"]
+        assert training.raw == pytest.approx(sealed)
+        assert training.wf1("raw") == training.raw
+        eics = training.conditions["eics"]
+        assert len(eics.values) == 2
+        assert training.wf1("eics") == pytest.approx(fmean(eics.values))
+        assert training.drop("eics") == pytest.approx(sealed - fmean(eics.values))
+
+
+def test_a_study_scores_as_a_single_model_does(
+    runs: RunStore, trained: StudyFolder, done: StudyPerturbations, tmp_path: Path
+) -> None:
+    predictor = predictor_of(checkpoint.load(trained.checkpoint(1, 2)))
+    single = perturb_model(predictor, RunName(id="one", name="one"), SETTINGS, out=tmp_path)
+    own = done.of(1)[2]
+    assert {score.name: score.values for score in single.report.scores} == {
+        name: found.values for name, found in own.conditions.items()
+    }
+    assert rows(own.files[0]).to_pydict() == rows(single.results).to_pydict()
+
+
+def test_what_is_kept_is_read_again_without_computing(trained: StudyFolder, done: StudyPerturbations) -> None:
+    assert load_study_perturbations(trained) == done
+    assert load_study_perturbations(trained, "val") is None
+
+
+def test_a_second_call_computes_nothing(runs: RunStore, trained: StudyFolder, done: StudyPerturbations) -> None:
+    before, view = kept(trained), Watcher()
+    metrics = {run.info.run_id: run.data.metrics for run in children(runs, trained)}
+    assert perturbed(runs, trained, view) == done
+    assert kept(trained) == before
+    assert (view.total, view.scores) == (0, {})
+    assert {run.info.run_id: run.data.metrics for run in children(runs, trained)} == metrics
+
+
+def children(runs: RunStore, folder: StudyFolder) -> list:  # type: ignore[type-arg]
+    return [runs.client.get_run(folder.ledger.trials[number].runs[seed].run_id) for number, seed in KEYS]
+
+
+def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, done: StudyPerturbations) -> None:
+    for run, training in zip(children(runs, trained), done.trainings, strict=True):
+        metrics = run.data.metrics
+        assert metrics["perturb/raw/wf1"] == training.raw
+        assert metrics["perturb/eics/wf1"] == training.wf1("eics")
+        assert metrics["perturb/eics/drop"] == pytest.approx(training.drop("eics"))
+        assert metrics["perturb/eics/draws"] == 2
+        assert run.info.status == "FINISHED"
+        assert len(runs.client.get_metric_history(run.info.run_id, "perturb/eics/wf1")) == 1
+        found = runs.client.list_artifacts(run.info.run_id, "perturbations/test")
+        assert [Path(file.path).name for file in found] == ["results.arrow", "summary.json"]
+    parent = trained.ledger.notes[0]["run_id"]
+    found = runs.client.list_artifacts(parent, "perturbations/test")
+    assert [Path(file.path).name for file in found] == ["scores.csv", "table.md", "table.tex"]
+    text = (done.folder / "table.tex").read_text(encoding="utf-8")
+    assert text.isascii()
+    assert r"\downarrow$" in text or r"\uparrow$" in text
+
+
+def test_another_test_takes_the_place_of_the_first(runs: RunStore, fresh: StudyFolder) -> None:
+    perturbed(runs, fresh)
+    other = replace(SETTINGS, draws=1, kinds=("eics",), corruptions=())
+    found = perturb_study(fresh, other, out=runs.folder / "perturbations", actors=HERE)
+    assert found.conditions == ("eics",)
+    assert load_study_perturbations(fresh) == found
+
+
+def test_a_checkpoint_that_cannot_be_read_is_told_with_trial_and_seed(runs: RunStore, fresh: StudyFolder) -> None:
+    broken = fresh.checkpoint(1, 1) / "state.pt"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=r"^trial 1, seed 1: CheckpointError: .*state.pt: cannot be read"):
+        perturbed(runs, fresh)
+    part = load_study_perturbations(fresh)
+    assert part is not None
+    assert [(training.trial, training.seed) for training in part.trainings] == KEYS[:2]
+    assert part.missing == tuple(KEYS[2:])
+    before, view = kept(fresh), Watcher()
+    broken.write_bytes(whole)
+    assert perturbed(runs, fresh, view).missing == ()
+    assert view.total == 2 * PER_MODEL
+    assert "2 of 4 trained models to score" in view.lines
+    assert before.items() <= kept(fresh).items()
+
+
+def test_a_checkpoint_that_is_gone_is_told_before_anything_begins(
+    runs: RunStore, fresh: StudyFolder, done: StudyPerturbations
+) -> None:
+    (fresh.checkpoint(0, 2) / "state.pt").unlink()
+    (fresh.checkpoint(1, 1) / "state.pt").unlink()
+    with pytest.raises(StudyError, match="those of trial 0, seed 2; trial 1, seed 1 are gone; restore them"):
+        perturbed(runs, fresh)
+    assert load_study_perturbations(fresh) is None
+
+
+def test_what_is_scored_needs_its_checkpoint_no_more(
+    runs: RunStore, trained: StudyFolder, done: StudyPerturbations, tmp_path: Path
+) -> None:
+    folder = copied(trained, tmp_path)
+    (folder.checkpoint(0, 2) / "state.pt").unlink()
+    assert perturbed(runs, folder).trainings[0].conditions == done.trainings[0].conditions
+
+
+def test_a_damaged_summary_is_scored_again(
+    runs: RunStore, trained: StudyFolder, done: StudyPerturbations, tmp_path: Path
+) -> None:
+    folder, view = copied(trained, tmp_path), Watcher()
+    (training_folder(folder, "test", 0, 1) / "summary.json").write_text("{", encoding="utf-8")
+    assert perturbed(runs, folder, view).missing == ()
+    assert view.total == PER_MODEL
+    assert all(name.startswith("trial 0, seed 1: ") for name in view.scores)
+
+
+def test_what_cannot_be_tested_is_refused(runs: RunStore, trained: StudyFolder, tmp_path: Path) -> None:
+    blind = replace(SETTINGS, corruptions=(Corruption(damage="noise", modalities=("visual",), share=0.5),))
+    with pytest.raises(ConfigError, match=r"what trial 0, seed 1 reads \(text, audio\), name visual"):
+        perturb_study(trained, blind, out=tmp_path)
+    with pytest.raises(ConfigError, match=r"gpus: must be 0, or 0\.01 to 1 of a card, is 2"):
+        perturb_study(trained, SETTINGS, out=tmp_path, actors=ActorSettings(gpus=2))
+    search = StudyFolder.create(
+        tmp_path, replace(trained.definition, name="search", settings=SweepSettings().to_dict())
+    )
+    with pytest.raises(StudyError, match="is a search, whose trials are not scored on test"):
+        perturb_study(search, SETTINGS, out=tmp_path)
+    new = StudyFolder.create(tmp_path, replace(trained.definition, name="new"))
+    with pytest.raises(StudyError, match="'new' has no complete training yet; finish it: dclf resume new"):
+        perturb_study(new, SETTINGS, out=tmp_path)
+    other = StudyFolder.create(tmp_path, replace(trained.definition, name="other", shards_sha256="0" * 64))
+    with pytest.raises(StudyError, match="'other' began on other shards"):
+        perturb_study(other, SETTINGS, out=tmp_path)
+
+
+def test_another_store_is_refused_before_the_work(runs: RunStore, fresh: StudyFolder, tmp_path: Path) -> None:
+    config = {
+        **fresh.definition.config,
+        "track": {**fresh.definition.config["track"], "uri": f"sqlite:///{tmp_path}/x.db"},
+    }
+    moved = StudyFolder(fresh.path, replace(fresh.definition, config=config))
+    with pytest.raises(
+        TrackingError, match=r"is recorded at sqlite:.*mlflow.db, MLflow is at sqlite:.*x.db here; name"
+    ):
+        perturbed(runs, moved)
+    assert not (tmp_path / "x.db").exists()
+
+
+@pytest.mark.ray
+def test_actors_find_what_this_process_finds(
+    runs: RunStore, fresh: StudyFolder, done: StudyPerturbations, tmp_path: Path
+) -> None:
+    view = Watcher()
+    found = perturb_study(fresh, SETTINGS, out=tmp_path / "out", view=view, actors=ActorSettings(at_a_time=2))
+    assert len(view.scores) == view.total == 4 * PER_MODEL
+    assert "2 models at a time, each with 1 CPU slot" in view.lines
+    for own, other in zip(found.trainings, done.trainings, strict=True):
+        assert (own.raw, own.conditions) == (other.raw, other.conditions)
+        assert rows(own.files[0]).equals(rows(other.files[0]), check_metadata=True)
+
+
+@pytest.fixture
+def processes(runs: RunStore) -> Iterator[Processes]:
+    started = Processes({"MLFLOW_TRACKING_URI": runs.uri})
+    yield started
+    started.end()
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_kill_costs_the_models_under_way(
+    number: signal.Signals,
+    runs: RunStore,
+    fresh: StudyFolder,
+    done: StudyPerturbations,
+    processes: Processes,
+    tmp_path: Path,
+) -> None:
+    words = ["perturb", "parts", "--storage", str(fresh.path.parent), "--out", str(tmp_path / "out"), "--draws", "2"]
+    words += ["--corrupt", "text:missing:50", "--at-a-time", "2", "--log", "plain"]
+    first = processes.dclf(tmp_path, *words)
+    until = time.monotonic() + 120
+    while not list(fresh.path.glob("perturbations/test/*-s*/summary.json")):
+        assert first.running, first.output
+        assert time.monotonic() < until
+    first.signal(number)
+    code = first.end()
+    assert code == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    if number == signal.SIGINT:
+        assert "what is scored is kept; go on with: dclf perturb parts --storage" in first.output
+        assert "Traceback" not in first.output
+    scored = kept(fresh)
+    assert 0 < len([name for name in scored if name.endswith("summary.json")]) < 4
+    if number == signal.SIGINT:
+        return
+    second = processes.dclf(tmp_path, *words)
+    assert second.end() == 0, second.output
+    now = kept(fresh)
+    assert all(now[name] == scored[name] for name in scored if name.endswith(("summary.json", "results.arrow")))
+    found = load_study_perturbations(fresh)
+    assert found is not None
+    assert [t.conditions for t in found.trainings] == [t.conditions for t in done.trainings]
+    assert json.loads((fresh.path / "perturbations/test/test.json").read_text())["settings"]["draws"] == 2

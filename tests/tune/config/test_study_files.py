@@ -1,0 +1,149 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tune.config.settings import load_config
+from tune.config.study_files import read_study_file, shipped_studies
+from tune.config.yaml_files import ConfigError
+from tune.runner.variants import plan_study
+
+WRONG = """\
+base: iemocap
+title: 3
+layot: main
+seeds: 0
+models: {mmgcn: 3}
+variants:
+  leave_one_out: [no_cacl, no_x]
+  grid: {loss.window: 3}
+  listed: [{name: a, sets: 3}, {set: 4, reference: 3}]
+evaluations: [perturbation, taste]
+published: {mmgcn: {DCLF: {wf1: x}}, ddin: 3}
+"""
+EXPECTED = [
+    ":2: title: must be text, is 3",
+    ":3: layot: unknown key; did you mean layout?",
+    ":7: variants.leave_one_out: must be a list, each one of none, base, no_cacl, no_ce, no_mccl, no_ica, is",
+    ":10: evaluations: must be a list, each one of perturbation, is",
+    ":4: seeds: must be at least 1, is 0",
+    ":8: variants.grid.loss.window: must be a list of values, is 3",
+    ":9: variants.listed: variant 1: must have name, set and reference only, has sets",
+    ":9: variants.listed: variant 2: must have a name, has None",
+    ":9: variants.listed: variant 2: set must be a mapping of dotted keys to values, is 4",
+    ":9: variants.listed: variant 2: reference must be true or false, is 3",
+    ":5: models.mmgcn: must be a preset, a YAML file or a mapping of keys, is 3",
+    ":11: published.mmgcn.DCLF: must be a mapping of scores to numbers in percent, is {'wf1': 'x'}",
+    ":11: published.ddin: must be a mapping of variants to scores, is 3",
+]
+
+
+def test_all_mistakes_are_told_at_once_with_their_places(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(WRONG)
+    with pytest.raises(ConfigError) as caught:
+        read_study_file(file)
+    found = caught.value.problems
+    assert len(found) == len(EXPECTED)
+    for line, expected in zip(found, EXPECTED, strict=True):
+        assert line.startswith(f"{file}{expected}")
+
+
+def test_a_study_must_say_what_it_changes_and_how(tmp_path: Path) -> None:
+    file = tmp_path / "empty.yaml"
+    file.write_text("title: nothing\n")
+    with pytest.raises(ConfigError) as caught:
+        read_study_file(file)
+    assert [line.removeprefix(f"{file}: ") for line in caught.value.problems] == [
+        "base: must name the configuration that the variants change, is missing",
+        "variants: must name leave_one_out, grid or listed, names none",
+    ]
+
+
+def test_an_unknown_study_is_told_with_those_there_are() -> None:
+    told = r"must be a YAML file or one of iemocap/figure4.*did you mean iemocap/table4\?"
+    with pytest.raises(ConfigError, match=told):
+        read_study_file("iemocap/tabel4")
+
+
+def test_the_paper_ships_a_study_per_table_with_trainings_of_its_own() -> None:
+    common = ["figure4", "table3", "table4", "table5"]
+    expected = sorted(["iemocap/table1", *(f"{dataset}/{name}" for dataset in ("iemocap", "meld") for name in common)])
+    assert list(shipped_studies()) == expected
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_the_papers_studies_can_be_planned(name: str) -> None:
+    file = read_study_file(name)
+    planned = plan_study(file, {"data.shards": "shards"})
+    assert not planned.problems
+    assert not planned.config.problems()
+    assert file.seeds == planned.settings.seeds == 5
+    assert len(planned.variants) == planned.settings.trials == len(planned.settings.start_points)
+
+
+@pytest.mark.parametrize("dataset", ["iemocap", "meld"])
+@pytest.mark.parametrize("model", ["mmgcn", "ddin"])
+def test_published_values_are_those_of_the_preset(dataset: str, model: str) -> None:
+    """Presets have them too, for single runs; both were copied from the paper."""
+    paper = load_config(dataset, {"data.shards": "shards"}).published[model]
+    main = read_study_file(f"{dataset}/table3").published[model]
+    for method, name in (("base", "base model"), ("dclf", "DCLF")):
+        row = main[name]
+        assert {key: row[key] for key in ("wa", "wf1")} == paper["table3"][method]
+        assert {key: row[key] for key in ("raw", "eccs", "eics")} == paper["table6"][method]
+        shift = {"whole": row["wf1"], "without_shift": row["no_shift/wf1"], "with_shift": row["shift/wf1"]}
+        assert shift == paper["table7"][method]
+        for kind in ("accuracy", "f1"):
+            per_class = {key.split("/")[1]: value for key, value in row.items() if key.startswith(f"{kind}/")}
+            assert per_class == paper["table3"].get(f"{method}_{kind}", {})
+    parts = {"none": "DCLF", "no_cacl": "w/o CACL", "no_ce": "w/o CE", "no_mccl": "w/o MCCL", "no_ica": "w/o ICA"}
+    ablations = read_study_file(f"{dataset}/table4").published[model]
+    assert {parts[part]: {"wf1": value} for part, value in paper["table4"].items()} == ablations
+    windows = read_study_file(f"{dataset}/table5").published[model]
+    for window, value in paper["table5_window"].items():
+        assert windows[f"window {window}"] == {"wf1": value}
+
+
+def test_every_published_row_belongs_to_a_variant() -> None:
+    for name in shipped_studies():
+        file = read_study_file(name)
+        planned = plan_study(file, {"data.shards": "shards"})
+        rows = {(model, row) for model, rows in file.published.items() for row in rows}
+        assert rows <= {(variant["model"], variant["name"]) for variant in planned.variants}
+        assert all(bool(variant["published"]) == bool(file.published) for variant in planned.variants)
+
+
+def test_the_example_in_the_documentation_runs(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "comparisons.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "mine.yaml").write_text(example)
+    planned = plan_study(read_study_file(tmp_path / "mine.yaml"), {"data.shards": "shards"})
+    assert not planned.problems
+    names = [variant["name"] for variant in planned.variants if variant["model"] == "mmgcn"]
+    # MMGCN's preset has window 10, so that the grid's second cell is the whole framework.
+    assert names == ["DCLF", "w/o CACL", "base model", "window 4", "text alone", "no weights"]
+    assert planned.config.train.epochs == 40
+
+
+def test_names_of_variants_are_rows_of_tables(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    names = ["one", "one", "two\nlines", "x" * 101, "x" * 100]
+    listed = [{"name": name, "set": {"loss.window": place}} for place, name in enumerate(names, start=1)]
+    file.write_text(yaml.safe_dump({"base": "iemocap", "variants": {"listed": listed}}), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_study_file(file)
+    assert [line.partition("variants.listed: ")[2][:71] for line in caught.value.problems] == [
+        "variant 3: its name, a row of every table, must be one line of at most ",
+        "variant 4: its name, a row of every table, must be one line of at most ",
+        "the name 'one' must stand for one variant, stands for 2",
+    ]
+
+
+def test_a_study_file_that_is_a_folder_or_in_another_encoding_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"is the folder {tmp_path}$"):
+        read_study_file(tmp_path)
+    file = tmp_path / "mine.yaml"
+    file.write_bytes("base: iemocap\ntitle: Übung\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"mine.yaml:2: must be text in UTF-8, has the byte 0xdc"):
+        read_study_file(file)

@@ -1,0 +1,69 @@
+"""A Ray cluster of several nodes on loopback, with a token, whose nodes may be killed one by one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.ports import free_ports
+from tests.tune.runner.processes import Processes, kill_tree
+from tests.tune.tracking.server import wait_until
+
+JOIN_S = 120
+START = [str(Path(sys.executable).with_name("ray")), "start", "--block"]
+PATIENT = {"RAY_agent_register_timeout_ms": str(JOIN_S * 1000)}
+"""A node ends when its agents have not imported Ray 30 s after its start, which takes longer where a training and other
+tests keep both cores busy."""
+
+
+class Nodes:
+    """The nodes of a cluster.
+
+    Args:
+        folder: for their logs.
+        processes: marks them; its environment must name the token.
+    """
+
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self.address = ""
+        self._folder = folder
+        self._processes = processes
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def head(self, cpus: int) -> psutil.Process:
+        """Start the first node; another one, with an address of its own, where that was killed."""
+        port, client = free_ports(2)
+        self.address = f"127.0.0.1:{port}"
+        own = ["--head", "--node-ip-address", "127.0.0.1", "--port", str(port), "--include-dashboard", "false"]
+        return self._start([*own, "--ray-client-server-port", str(client)], cpus)
+
+    def add(self, cpus: int) -> psutil.Process:
+        """A further node."""
+        return self._start(["--address", self.address, "--node-ip-address", "127.0.0.1"], cpus)
+
+    def kill(self, node: psutil.Process) -> None:
+        """SIGKILL to all processes of a node."""
+        kill_tree(node)
+
+    def end(self) -> None:
+        for started in reversed(self._started):
+            if started.poll() is None:
+                kill_tree(psutil.Process(started.pid))
+            started.wait()
+
+    def _start(self, words: list[str], cpus: int) -> psutil.Process:
+        log = self._folder / f"node-{len(self._started)}.log"
+        sizes = ["--num-cpus", str(cpus), "--object-store-memory", str(100 << 20), "--disable-usage-stats"]
+        with log.open("wb") as file:
+            started = subprocess.Popen(
+                [*START, *words, *sizes],
+                stdout=file,
+                stderr=file,
+                env={**self._processes.environment, **PATIENT},
+                start_new_session=True,
+            )
+        self._started.append(started)
+        wait_until(lambda: b"Ray runtime started" in log.read_bytes() or started.poll() is not None, JOIN_S)
+        assert started.poll() is None, log.read_text()
+        return psutil.Process(started.pid)

@@ -1,0 +1,138 @@
+"""Drivers of a study without Ray: trials whose epochs cost nothing and whose scores follow from their parameters."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dclf.config import Config, DataConfig, TrackConfig, TrainConfig
+from dclf.training.reports import EpochReport
+from tune.config.sweep_settings import SweepSettings
+from tune.runner.optuna_state import create_study, open_study, reconcile
+from tune.runner.session import Session, Told, finished_seeds
+from tune.runner.view import NoStudyView
+from tune.search.pruners import make_pruner
+from tune.search.samplers import make_sampler, search_seed
+from tune.search.space import Space
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
+
+SPACE = {"loss.gamma_ca": {"low": 0.0, "high": 1.0, "step": 0.05}, "loss.window": {"low": 2, "high": 20, "int": True}}
+EPOCHS = 4
+Score = Callable[[Mapping[str, Any], int, int], float]
+
+
+def score(params: Mapping[str, Any], seed: int, epoch: int) -> float:
+    """The first objective after an epoch: grows with gamma_ca, the seed and the epochs."""
+    return float(params["loss.gamma_ca"]) / 2 + seed / 100 + epoch / 10
+
+
+def definition(
+    name: str = "gammas", uri: str = "", tags: dict[str, str] | None = None, **settings: Any
+) -> StudyDefinition:
+    config = Config(
+        data=DataConfig(shards="shards/demo"),
+        train=TrainConfig(epochs=EPOCHS, seed=3),
+        track=TrackConfig(uri=uri, experiment="dclf", tags=tags or {}),
+    )
+    wanted = SweepSettings(**{"trials": 4, "scheduler": "none", "sampler": "random", **settings})
+    return StudyDefinition(
+        name=name,
+        config=config.to_dict(),
+        settings=wanted.to_dict(),
+        space=Space.of(SPACE).spec,
+        created="2024-01-01T00:00:00+00:00",
+    )
+
+
+def new_study(storage: Path, *, uri: str = "", **settings: Any) -> StudyFolder:
+    folder = StudyFolder.create(storage, definition(uri=uri, **settings))
+    create_study(folder)
+    return folder
+
+
+class SilentRecorder:
+    """Records nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_args, **_options: None
+
+
+@dataclass
+class Driver:
+    """A driver of a study, from its disk state.
+
+    Attributes:
+        folder: as the disk has it.
+        recorder: where trials are recorded.
+        score: of a trial.
+        trained: (trial, seed) -> epochs trained by all drivers that share it; stands for the checkpoints.
+        ran: trials that were handed out, in this order.
+    """
+
+    folder: StudyFolder
+    recorder: Any = field(default_factory=SilentRecorder)
+    score: Score = score
+    trained: dict[tuple[int, int], int] = field(default_factory=dict)
+    ran: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        settings, config = self.folder.definition.sweep, self.folder.definition.base
+        space = Space.of(self.folder.definition.space, config)
+        known = len(self.folder.ledger.trials)
+        sampler = make_sampler(settings, space, search_seed(settings, known))
+        self.study = open_study(self.folder, sampler, make_pruner(settings, config.train.epochs))
+        self.notes = reconcile(self.folder, self.study)
+        self.session = Session(self.folder, self.study, space, self.recorder, NoStudyView())
+
+    def work(self) -> None:
+        """All trials, one after the other."""
+        while (trial := self.session.next()) is not None:
+            self.run(trial)
+
+    def run(self, trial: TrialRecord) -> None:
+        """One trial to its end."""
+        self.ran.append(trial.number)
+        self.session.started(trial.number, f"ray-{trial.number}")
+        for seed in self.session.seeds():
+            if seed not in finished_seeds(trial) and (told := self._seed(trial, seed)) is not None:
+                self.session.pruned(trial.number, told)
+                return
+        self.session.completed(trial.number)
+
+    def _seed(self, trial: TrialRecord, seed: int) -> Told | None:
+        """Train; what was said last where the trial is to end early."""
+        told = self.trained.get((trial.number, seed)) == EPOCHS
+        while told or self.trained.get((trial.number, seed), 0) < EPOCHS:
+            self.trained[trial.number, seed] = self.trained.get((trial.number, seed), 0) + (not told)
+            said = self.told(trial, seed, self.trained[trial.number, seed])
+            if self.session.heard(said):
+                return said
+            told = False
+        return None
+
+    def told(self, trial: TrialRecord, seed: int, epoch: int) -> Told:
+        """What the trial says after an epoch: all epochs so far, as after a restart."""
+        values = [self.score(trial.params, seed, number) for number in range(1, epoch + 1)]
+        return Told(
+            number=trial.number,
+            seed=seed,
+            reports=[report(number, values) for number in range(1, epoch + 1)],
+            curve=[max(values[:number]) for number in range(1, epoch + 1)],
+            values=(max(values),),
+            seed_finished=epoch == EPOCHS,
+        )
+
+
+def report(epoch: int, values: list[float]) -> EpochReport:
+    so_far = values[:epoch]
+    return EpochReport(
+        epoch=epoch,
+        epochs=EPOCHS,
+        losses={"total": 1 / epoch, "ce": 0.5},
+        validation={"wf1": values[epoch - 1], "wa": 0.5},
+        best_epoch=so_far.index(max(so_far)) + 1,
+        best_wf1=max(so_far),
+        seconds=0.25,
+    )

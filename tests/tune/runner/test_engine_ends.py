@@ -1,0 +1,163 @@
+"""How the engine sorts what ends a trial, and what ends the study."""
+
+import errno
+import signal
+from pathlib import Path
+
+import pytest
+from ray import cloudpickle
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
+
+from cluster.signals import Terminated
+from cluster.storage import StorageError
+from dclf.objective import NonFiniteLossError
+from tests.tune.runner.disks import SmallDisk
+from tests.tune.runner.sessions import Driver, new_study
+from tune.runner.adapters import last_error
+from tune.runner.engine import MAX_FAILURES, Engine
+from tune.runner.trainable import Job, reason_of
+from tune.study.disk import disk_trouble, says_full
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return new_engine(tmp_path)
+
+
+def new_engine(folder: Path, *, own_ray: bool = False) -> Engine:
+    """Of a study of two trials, of which the first runs."""
+    session = Driver(new_study(folder, trials=2)).session
+    job = Job(config={}, folder=str(session.folder.path), objectives=("wf1",), workers=0, source=None, decisions=())
+    made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray, note=lambda _text: None)
+    config = made.next()
+    assert config is not None
+    made.started(config["number"], "ray")
+    return made
+
+
+def state(engine: Engine) -> tuple[str, str]:
+    trial = engine._session.ledger.trials[0]
+    return trial.state, trial.reason
+
+
+def test_a_worker_that_ray_ended_for_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
+    engine.lost(
+        0, OutOfMemoryError("Task was killed due to the node running low on memory."), failures=MAX_FAILURES + 1
+    )
+    assert state(engine)[0] == "failed"
+    assert state(engine)[1].startswith("out of memory: Ray ended its worker")
+
+
+def test_a_worker_that_was_lost_for_another_reason_is_said_to_be_lost(engine: Engine) -> None:
+    engine.lost(0, RuntimeError("\n\nthe actor died\nmore"), failures=MAX_FAILURES + 1)
+    assert state(engine) == ("failed", "its worker was lost 4 times (the actor died)")
+    assert engine.interrupted is None
+
+
+def test_a_worker_that_died_of_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
+    engine.lost(
+        0, RuntimeError("2 worker(s) were killed due to the node running low on memory."), failures=MAX_FAILURES + 1
+    )
+    assert state(engine)[1].startswith("out of memory: Ray ended its worker")
+
+
+def test_an_error_that_came_with_every_worker_is_told(engine: Engine) -> None:
+    engine.lost(
+        0, RayTaskError("restore", "Traceback\nmore", ValueError("shapes differ\nmore")), failures=MAX_FAILURES + 1
+    )
+    assert state(engine) == ("failed", "failed 4 times, at last with ValueError: shapes differ")
+
+
+def test_a_trial_that_lost_its_worker_before_it_began_is_handed_out_again_but_not_for_ever(engine: Engine) -> None:
+    # Ray Tune gives up a trial at once whose worker dies between two trials.
+    second = engine.next()
+    assert second is not None
+    for _ in range(MAX_FAILURES):
+        engine.lost(1, RuntimeError("the actor died"), failures=1)
+        assert engine._session.left
+        assert engine.next() == second
+    assert not engine._session.left
+    engine.lost(1, RuntimeError("the actor died"), failures=1)
+    assert not engine._session.left
+    trials = engine._session.ledger.trials
+    assert [trials[number].state for number in (0, 1)] == ["running", "failed"]
+
+
+def test_the_latest_error_is_read_from_what_ray_tune_wrote(tmp_path: Path) -> None:
+    text, pickled = tmp_path / "error.txt", tmp_path / "error.pkl"
+    assert last_error(None, None) is None
+    assert last_error(str(text), None) is None
+    raised = ActorDiedError()
+    pickled.write_bytes(cloudpickle.dumps(raised))
+    text.write_text(f"Failure # 1 (occurred at 2026-11-23_10-00-00)\n{raised}\n")
+    assert isinstance(last_error(str(text), str(pickled)), ActorDiedError)
+    with text.open("a") as file:
+        file.write("Failure # 2 (occurred at 2026-11-23_10-00-09)\nthe node running low on memory\n")
+    assert str(last_error(str(text), str(pickled))) == "the node running low on memory"
+
+
+def test_an_error_of_a_trial_fails_it(engine: Engine) -> None:
+    engine.ended(0, {"error": "NonFiniteLossError: ce"}, pruned=False)
+    assert state(engine) == ("failed", "NonFiniteLossError: ce")
+
+
+def test_a_trial_that_could_not_be_kept_ends_the_study_and_stays_unfinished(engine: Engine) -> None:
+    engine.ended(0, {"error": "no space left on device", "disk_full": True}, pruned=False)
+    assert state(engine) == ("running", "")
+    assert isinstance(engine.interrupted, StorageError)
+    assert "then resume" in str(engine.interrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_lets_trials_end_their_epoch_and_the_second_does_not(
+    engine: Engine, number: signal.Signals
+) -> None:
+    with engine._signals():
+        signal.raise_signal(number)
+        assert isinstance(engine.interrupted, Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+
+
+def test_a_queues_signal_ends_at_once_what_runs_on_a_ray_of_its_own_group(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path, own_ray=True)
+    with engine._signals(), pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGTERM)
+    assert state(engine) == ("running", ""), "to be resumed"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "out of memory (MemoryError)"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), "out of memory ("),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20 GiB"), "out of memory ("),
+        (NonFiniteLossError("epoch 1: ce is nan"), "NonFiniteLossError: epoch 1: ce is nan"),
+        (ValueError("window must be at least 1\nmore"), "ValueError: window must be at least 1"),
+        (RuntimeError("connection reset"), None),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), None),
+    ],
+)
+def test_what_would_come_again_is_named_and_the_rest_is_tried_again(error: Exception, reason: str | None) -> None:
+    found = reason_of(error)
+    assert (found is None) == (reason is None)
+    assert reason is None or (found or "").startswith(reason)
+
+
+def test_a_full_disk_is_found_behind_other_errors() -> None:
+    wrapped = RuntimeError("torch could not write")
+    wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert says_full(wrapped)
+    assert not says_full(RuntimeError("connection reset"))
+    assert not says_full(None)
+
+
+def test_a_folder_is_asked_whether_it_can_be_written(tmp_path: Path) -> None:
+    assert disk_trouble(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    with SmallDisk(tmp_path / "small", mib=2) as disk:
+        assert disk_trouble(tmp_path / "small") is None
+        disk.fill()
+        trouble = disk_trouble(tmp_path / "small")
+        assert str(tmp_path / "small") in str(trouble)
+        assert "No space left on device" in str(trouble)

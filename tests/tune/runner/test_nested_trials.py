@@ -1,0 +1,68 @@
+"""Trials of several workers each, through Ray Train, on a real cluster."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dclf.training.reports import EpochReport
+from tests.tune.runner.outcome import check_optuna, check_runs
+from tests.tune.runner.processes import Processes
+from tests.tune.runner.ray_nodes import Nodes
+from tests.tune.runner.victims import EPOCHS, Victim
+from tests.tune.tracking.server import wait_until
+from tune.study.best import best_yaml
+from tune.study.history import read_history
+from tune.tracking.store import connect
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
+NESTED = {"sweep.workers_per_trial": "2", "sweep.concurrency": "1"}
+
+
+@pytest.fixture
+def victim(tmp_path: Path, shards: Path, sqlite_uri: str, cluster: tuple[Nodes, Processes]) -> Iterator[Victim]:
+    nodes, processes = cluster
+    made = Victim(tmp_path, shards, sqlite_uri, processes, 2, nodes.address, NESTED)
+    yield made
+    made.saves.close()
+
+
+def epochs_of(victim: Victim) -> list[EpochReport]:
+    """What the first trial keeps, with the seconds that every epoch took."""
+    return read_history(victim.path / "trials" / "0" / "s0")
+
+
+def test_a_killed_sweep_of_nested_trials_goes_on_and_equals_plain_training(victim: Victim, tmp_path: Path) -> None:
+    driver = victim.go_on()
+    wait_until(lambda: len(epochs_of(victim)) >= 2 or not driver.running, 180)
+    driver.kill()
+    known = epochs_of(victim)
+    victim.finish()
+    study = victim.study
+    assert {trial.state for trial in study.ledger.trials.values()} == {"complete"}
+    assert sorted(study.ledger.trials) == [0, 1]
+    assert epochs_of(victim)[: len(known)] == known, "epochs that were kept were not trained again"
+    check_optuna(study)
+    store = connect(victim.uri, "dclf")
+    check_runs(study, store)
+    for trial in study.ledger.trials.values():
+        points = store.client.get_metric_history(trial.runs[0].run_id, "val/wf1")
+        assert sorted(point.step for point in points) == list(range(1, EPOCHS + 1))
+    (tmp_path / "best.yaml").write_text(best_yaml(study))
+    plain = victim.processes.dclf(
+        tmp_path,
+        "train",
+        "best.yaml",
+        "--train.workers",
+        "2",
+        "--output",
+        "json",
+        "--train.storage",
+        "plain",
+        address=victim.address,
+    )
+    assert plain.end() == 0, plain.output
+    scores = json.loads(plain.output.splitlines()[-1])["val"]
+    best = max(trial.values[0] for trial in study.ledger.trials.values())
+    assert scores["wf1"] == pytest.approx(best, abs=1e-6)

@@ -1,0 +1,257 @@
+"""A study's runs in a real MLflow store, through lost answers, killed drivers and a lost server."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tune.runner.outcome import check_runs, find_all
+from tests.tune.runner.sessions import EPOCHS, Driver, new_study, score
+from tests.tune.tracking.server import Server, wait_until
+from tune.runner.mend import mend
+from tune.runner.recorder import StudyRecorder
+from tune.study.folder import StudyFolder
+from tune.study.ranking import best_trial, untested
+from tune.tracking import writes
+from tune.tracking.children import PARENT_TAG, SEED_TAG, TRIAL_TAG, Children
+from tune.tracking.store import Store, connect
+
+CARD = {"dataset": "demo", "sha256": "0" * 64}
+TAGS = {PARENT_TAG: "parent", TRIAL_TAG: "0", SEED_TAG: "3"}
+
+
+@pytest.fixture
+def store(sqlite_uri: str) -> Store:
+    return connect(sqlite_uri, "dclf")
+
+
+def opened(folder: StudyFolder, store: Store, notes: list[str] | None = None) -> StudyRecorder:
+    recorder = StudyRecorder(store, folder, (notes if notes is not None else []).append)
+    recorder.open(CARD)
+    return recorder
+
+
+def points(store: Store, run_id: str, key: str = "val/wf1") -> list[tuple[int, float]]:
+    return sorted((point.step, point.value) for point in store.client.get_metric_history(run_id, key))
+
+
+def test_a_study_is_a_parent_and_a_run_per_trial_and_seed(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=3, seeds=2, start_points=({"loss.window": 3},))
+    recorder = opened(folder, store)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    check_runs(folder, store)
+    for trial in folder.ledger.trials.values():
+        for run in trial.runs.values():
+            assert [step for step, _ in points(store, run.run_id)] == list(range(1, EPOCHS + 1))
+            assert points(store, run.run_id, "objective/wf1") == [(EPOCHS, run.values[0])]
+    parent = store.client.get_run(recorder.run_id)
+    assert parent.data.metrics["trials/complete"] == 3
+    assert parent.data.metrics["best/val_wf1"] == max(trial.values[0] for trial in folder.ledger.trials.values())
+    assert points(store, recorder.run_id, "trials/complete") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+def peaked(params: Mapping[str, Any], seed: int, epoch: int) -> float:
+    """A score that is best after the second epoch."""
+    return score(params, seed, min(epoch, EPOCHS - epoch))
+
+
+def test_child_and_parent_tell_the_same_best_epoch(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=2)
+    recorder = opened(folder, store)
+    Driver(folder, recorder, score=peaked).work()
+    recorder.close("FINISHED", "finished")
+    best = best_trial(folder)
+    assert best is not None
+    run, parent = (store.client.get_run(run_id).data.metrics for run_id in (best.runs[3].run_id, recorder.run_id))
+    assert run["best/epoch"] == 2
+    assert run["best/val_wf1"] == parent["best/val_wf1"] == best.values[0] > run["val/wf1"]
+
+
+@pytest.mark.parametrize("test", ["best", "all"])
+def test_the_parent_has_the_test_scores_of_a_winner_once(tmp_path: Path, store: Store, test: str) -> None:
+    new_study(tmp_path, uri=store.uri, trials=2, seeds=2, test=test)
+    # The second driver finds all done, as after a kill before the report was written.
+    for _ in range(2):
+        folder = StudyFolder.open(tmp_path, "gammas")
+        recorder = opened(folder, store)
+        driver = Driver(folder, recorder)
+        driver.work()
+        for number, seed in untested(folder):
+            driver.session.tested(number, seed, {"wf1": seed / 10, "wa": 0.5, "f1/joy!": 0.25})
+        driver.session.concluded()
+        recorder.close("FINISHED", "finished")
+    metrics = store.client.get_run(recorder.run_id).data.metrics
+    scores = {name: value for name, value in metrics.items() if name.startswith("test/")}
+    expected = {"test/wf1": pytest.approx(0.35), "test/wa": 0.5, "test/f1/joy_": 0.25}
+    assert scores == (expected if test == "best" else {})
+    for name in ("best/val_wf1", *scores):
+        steps = [step for step, _ in points(store, recorder.run_id, name)]
+        assert steps == sorted(set(steps)), "each value is there once"
+
+
+def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1)
+    sent: list[set[int]] = []
+    batches: Counter[str] = Counter()
+    log_batch = store.client.log_batch
+
+    def counted(run_id: str, metrics: Sequence[Any] = (), **rest: Any) -> None:
+        sent.append({metric.step for metric in metrics if metric.key == "val/wf1"})
+        batches[run_id] += 1
+        log_batch(run_id, metrics=metrics, **rest)
+
+    monkeypatch.setattr(store.client, "log_batch", counted)
+    monkeypatch.setattr("tune.runner.recorder.TOGETHER_S", 600.0)
+    recorder = opened(folder, store)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    assert [steps for steps in sent if steps] == [set(range(1, EPOCHS + 1))]
+    (run,) = folder.ledger.trials[0].runs.values()
+    assert batches[run.run_id] == 2, "parameters, and at the end metrics and tags together"
+    check_runs(folder, store)
+
+
+def test_tags_that_mlflow_refuses_take_nothing_else_with_them(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1, tags={"purpose": "test", "a?b": "c", "dclf.trial": "17"})
+    notes: list[str] = []
+    recorder = opened(folder, store, notes)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    assert [note.partition(":")[0] for note in notes] == ["MLflow refused tags of this run"]
+    check_runs(folder, store)
+    (made,) = folder.ledger.trials[0].runs.values()
+    runs = [store.client.get_run(run_id) for run_id in (recorder.run_id, made.run_id)]
+    for run in runs:
+        assert {"version.torch", "host", "command"} <= run.data.tags.keys()
+        assert not {"purpose", "a?b"} & run.data.tags.keys()
+    assert (runs[1].data.tags["seed"], runs[1].data.tags[TRIAL_TAG]) == ("3", "0")
+    assert "loss.window" in runs[1].data.params
+
+
+def test_tags_of_the_user_are_on_the_parent_and_on_every_child(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1, tags={"purpose": "test"})
+    recorder = opened(folder, store)
+    Driver(folder, recorder).work()
+    recorder.close("FINISHED", "finished")
+    (made,) = folder.ledger.trials[0].runs.values()
+    for run_id in (recorder.run_id, made.run_id):
+        assert store.client.get_run(run_id).data.tags["purpose"] == "test"
+
+
+def test_a_trial_that_fails_before_its_run_is_open_is_recorded_as_failed(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1)
+    recorder = opened(folder, store)
+    driver = Driver(folder, recorder)
+    trial = driver.session.next()
+    assert trial is not None
+    driver.session.started(trial.number, "ray")
+    driver.session.failed(trial.number, "out of memory")
+    recorder.close("FINISHED", "finished")
+    check_runs(folder, store)
+    run = store.client.get_run(folder.ledger.trials[0].runs[3].run_id)
+    assert run.data.tags["dclf.status"] == "failed: out of memory"
+
+
+def test_an_interrupted_study_leaves_no_run_running_and_goes_on_in_the_same_ones(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=2, seeds=2)
+    recorder = opened(folder, store)
+    first = Driver(folder, recorder)
+    trial = first.session.next()
+    assert trial is not None
+    first.session.started(trial.number, "ray")
+    first.session.heard(first.told(trial, 3, EPOCHS))
+    first.session.heard(first.told(trial, 4, 2))
+    recorder.close("KILLED", "killed: Ctrl-C")
+    left = find_all(folder, store.uri)
+    assert {run.info.status for run in left} == {"KILLED"}
+    again = StudyFolder.open(tmp_path, "gammas")
+    mend(again, store)
+    later = opened(again, store)
+    Driver(again, later, trained={(0, 3): EPOCHS, (0, 4): 2}).work()
+    later.close("FINISHED", "finished")
+    check_runs(again, store)
+    assert {run.info.run_id for run in left} <= {run.info.run_id for run in find_all(again, store.uri)}
+    for run in again.ledger.trials[0].runs.values():
+        assert [step for step, _ in points(store, run.run_id)] == list(range(1, EPOCHS + 1))
+
+
+def test_a_reopened_run_gets_missing_epochs_only(tmp_path: Path, store: Store) -> None:
+    heard: dict[tuple[int, int], str] = {}
+    values = [0.1, 0.2, 0.3]
+    for known in (2, 3):
+        children = Children(store, "gammas", heard.__setitem__)
+        children.open((0, 3), "gammas-0", TAGS, heard.get((0, 3), ""), look=False)
+        for epoch in range(1, known + 1):
+            children.send((0, 3), writes.metrics({"val/wf1": values[epoch - 1]}, epoch))
+    assert points(store, heard[0, 3]) == [(1, 0.1), (2, 0.2), (3, 0.3)]
+
+
+def test_a_run_whose_making_got_no_answer_is_not_made_twice(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri)
+    tags = {**TAGS, "dclf.study": folder.definition.name, "dclf.kind": "trial"}
+    Children(store, "gammas", lambda *_: None).open((0, 3), "gammas-0", tags, "", look=False)
+    heard: dict[tuple[int, int], str] = {}
+    Children(store, "gammas", heard.__setitem__).open((0, 3), "gammas-0", tags, "", look=True)
+    assert [run.info.run_id for run in find_all(folder, store.uri)] == [heard[0, 3]]
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+from tests.tune.runner.sessions import Driver
+from tests.tune.runner.test_recorder import opened
+from tune.study.folder import StudyFolder
+from tune.tracking.store import connect
+folder = StudyFolder.open(sys.argv[1], "gammas")
+driver = Driver(folder, opened(folder, connect(sys.argv[2], "dclf")))
+driver.run(driver.session.next())
+trial = driver.session.next()
+driver.session.started(trial.number, "ray")
+driver.session.heard(driver.told(trial, 3, 2))
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_killed_driver_had_not_sent_is_made_again(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=3)
+    crashed = subprocess.run([sys.executable, "-c", CRASH, str(tmp_path), store.uri], check=False)
+    assert crashed.returncode == -9
+    again = StudyFolder.open(tmp_path, "gammas")
+    mend(again, store)
+    recorder = opened(again, store)
+    Driver(again, recorder, trained={(1, 3): 2}).work()
+    recorder.close("FINISHED", "finished")
+    check_runs(again, store)
+    assert sorted(again.ledger.trials) == [0, 1, 2]
+    assert folder.definition.name == again.definition.name
+
+
+@pytest.mark.slow
+@pytest.mark.mlflow
+def test_a_lost_server_loses_nothing(tmp_path: Path, server: Server) -> None:
+    store = connect(server.uri, "dclf")
+    folder = new_study(tmp_path, uri=server.uri, trials=4)
+    notes: list[str] = []
+    recorder = opened(folder, store, notes)
+    driver = Driver(folder, recorder)
+    first = driver.session.next()
+    assert first is not None
+    driver.run(first)
+    server.kill()
+    trial = driver.session.next()
+    assert trial is not None
+    driver.run(trial)
+    wait_until(lambda: any("MLflow does not answer" in note for note in notes), 60)
+    driver.work()
+    server.start()
+    recorder.close("FINISHED", "finished")
+    check_runs(folder, store)
+    for trial in folder.ledger.trials.values():
+        assert [step for step, _ in points(store, trial.runs[3].run_id)] == list(range(1, EPOCHS + 1))
+    assert any("MLflow answers again" in note for note in notes)

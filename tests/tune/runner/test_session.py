@@ -1,0 +1,286 @@
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tune.runner.outcome import check_optuna
+from tests.tune.runner.sessions import EPOCHS, Driver, SilentRecorder, new_study, score
+from tune.runner.optuna_state import JOURNAL, load_study
+from tune.study.folder import StudyFolder
+from tune.study.ledger import Ledger
+from tune.study.places import StudyError
+from tune.study.trial_table import trials_frame
+
+
+def reopened(folder: StudyFolder) -> StudyFolder:
+    """As the next driver finds it."""
+    return StudyFolder.open(folder.path.parent, folder.definition.name)
+
+
+def test_start_points_come_first_and_the_budget_holds(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=5, start_points=({"loss.window": 3}, {"loss.gamma_ca": 0.25}))
+    Driver(folder).work()
+    trials = list(folder.ledger.trials.values())
+    base = folder.definition.base.loss
+    assert [trial.params for trial in trials[:3]] == [
+        {"loss.gamma_ca": base.gamma_ca, "loss.window": base.window},
+        {"loss.gamma_ca": base.gamma_ca, "loss.window": 3},
+        {"loss.gamma_ca": 0.25, "loss.window": base.window},
+    ]
+    assert [trial.origin for trial in trials] == ["start"] * 3 + ["search"] * 2
+    assert {trial.state for trial in trials} == {"complete"}
+    check_optuna(folder)
+
+
+def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_trainings(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=4, seeds=2)
+    first = Driver(folder)
+    one, two = first.session.next(), first.session.next()
+    assert one is not None
+    assert two is not None
+    first.session.started(one.number, "ray")
+    first.session.heard(first.told(one, 3, EPOCHS))
+    second = Driver(reopened(folder), trained=first.trained)
+    second.work()
+    assert second.ran == [0, 1, 2, 3]
+    assert (0, 3) not in second.trained, "that training was finished"
+    trial = second.folder.ledger.trials[0]
+    assert trial.values == pytest.approx(((score(trial.params, 3, EPOCHS) + score(trial.params, 4, EPOCHS)) / 2,))
+    check_optuna(second.folder)
+
+
+def test_the_time_of_a_resumed_trial_is_what_its_drivers_worked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune.study.ledger.ALIVE_S", 0.0)
+    folder = new_study(tmp_path, trials=1)
+    first = Driver(folder)
+    trial = first.session.next()
+    assert trial is not None
+    first.session.started(trial.number, "ray")
+    first.session.heard(first.told(trial, 3, 2))
+    # The driver is killed, and the next one begins an hour later.
+    lines = [json.loads(line) for line in folder.ledger.path.read_text().splitlines()]
+    assert lines[-1]["kind"] == "alive"
+    earlier = [{**line, "time": line["time"] - 3600 - 20 * (line["event"] != "note")} for line in lines]
+    folder.ledger.path.write_text("".join(json.dumps(line) + "\n" for line in earlier))
+    second = Driver(reopened(folder), trained={(0, 3): 2})
+    second.work()
+    (ended,) = second.folder.ledger.trials.values()
+    assert ended.state == "complete"
+    assert 20 <= ended.worked_s < 600
+    assert trials_frame(second.folder)["seconds"].tolist() == [ended.worked_s]
+
+
+class Progress(SilentRecorder):
+    """Remembers what the parent run is told."""
+
+    def __init__(self) -> None:
+        self.metrics: set[str] = set()
+        self.files: set[str] = set()
+
+    def progress(self, values: Mapping[str, float], _step: int) -> None:
+        self.metrics |= values.keys()
+
+    def file(self, name: str, _text: str) -> None:
+        self.files.add(name)
+
+
+@pytest.mark.parametrize(("test", "chooses"), [("all", False), ("best", True)])
+def test_a_comparison_tells_mlflow_of_no_best(tmp_path: Path, test: str, *, chooses: bool) -> None:
+    told = Progress()
+    Driver(new_study(tmp_path, trials=2, test=test), recorder=told).work()
+    assert any(name.startswith("best/") for name in told.metrics) == chooses
+    assert ("best.yaml" in told.files) == chooses
+    assert "trials/complete" in told.metrics
+
+
+def test_a_trial_is_worth_the_mean_of_its_seeds(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=2, seeds=3)
+    Driver(folder).work()
+    for trial in Ledger(folder.ledger.path).trials.values():
+        assert sorted(trial.runs) == [3, 4, 5]
+        assert trial.values == pytest.approx((score(trial.params, 4, EPOCHS),))
+
+
+def test_the_pruner_ends_what_is_worse(tmp_path: Path) -> None:
+    folder = new_study(
+        tmp_path,
+        trials=8,
+        scheduler="median",
+        startup_trials=1,
+        grace_epochs=1,
+        seeds=2,
+        start_points=({"loss.gamma_ca": 1.0},),
+    )
+    Driver(folder).work()
+    states = Counter(trial.state for trial in folder.ledger.trials.values())
+    assert states["pruned"] >= 1
+    assert states["complete"] >= 2
+    for trial in folder.ledger.trials.values():
+        if trial.state == "pruned":
+            assert trial.reason.startswith("median after epoch ")
+            assert trial.values == (score(trial.params, 3, trial.runs[3].epochs),)
+            assert trial.runs[3].epochs < EPOCHS
+    check_optuna(folder)
+
+
+def test_an_objective_that_is_no_number_fails_its_trial_alone(tmp_path: Path) -> None:
+    def nan_for_the_second(params: Any, seed: int, epoch: int) -> float:
+        return math.nan if params["loss.gamma_ca"] == 0.25 else score(params, seed, epoch)
+
+    folder = new_study(tmp_path, trials=4, start_points=({"loss.gamma_ca": 0.25},), sampler="tpe")
+    Driver(folder, score=nan_for_the_second).work()
+    assert [trial.state for trial in folder.ledger.trials.values()] == ["complete", "failed", "complete", "complete"]
+    assert folder.ledger.trials[1].reason == "its objective is not a number: (nan,)"
+    check_optuna(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "trials", "reason"),
+    [
+        ({"trials": 3}, 3, "all 3 trials are created"),
+        ({"trials": 9, "stop_at": 0.2}, 1, "a trial reached"),
+        ({"trials": 9, "stop_after": 2, "start_points": ({"loss.gamma_ca": 1.0},)}, 4, "no better trial"),
+    ],
+)
+def test_stop_rules_end_the_handing_out(tmp_path: Path, settings: dict[str, Any], trials: int, reason: str) -> None:
+    driver = Driver(new_study(tmp_path, **settings))
+    driver.work()
+    assert len(driver.folder.ledger.trials) == trials
+    assert driver.session.stop_reason is not None
+    assert reason in driver.session.stop_reason
+
+
+def test_the_time_of_earlier_drivers_counts(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=0, time="10s")
+    lines = [{"event": "note", "time": when, "kind": kind} for when, kind in ((100, "begin"), (111, "parent"))]
+    folder.ledger.path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    driver = Driver(reopened(folder))
+    driver.work()
+    assert (driver.ran, driver.session.stop_reason) == ([], "the time of 10s is up")
+
+
+def test_a_failed_trial_is_known_everywhere_and_not_tried_again(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=3)
+    first = Driver(folder)
+    trial = first.session.next()
+    assert trial is not None
+    first.session.started(trial.number, "ray")
+    first.session.failed(trial.number, "out of memory")
+    second = Driver(reopened(folder))
+    second.work()
+    assert second.ran == [1, 2]
+    assert second.folder.ledger.trials[0].reason == "out of memory"
+    check_optuna(second.folder)
+
+
+def test_an_end_that_only_optuna_knows_is_reached_again(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=3, scheduler="median", startup_trials=1, grace_epochs=1)
+
+    def equal(_params: Mapping[str, Any], _seed: int, epoch: int) -> float:
+        return epoch / 10
+
+    first = Driver(folder, score=equal)
+    first.work()
+    lines = folder.ledger.path.read_text().splitlines(keepends=True)
+    last = max(place for place, line in enumerate(lines) if '"event": "started"' in line)
+    folder.ledger.path.write_text("".join(lines[: last + 1]))
+    again = Driver(reopened(folder), score=equal, trained=first.trained)
+    assert [trial.state for trial in again.folder.ledger.trials.values()][-1] == "running"
+    again.work()
+    assert again.folder.ledger.trials[2].state == "complete"
+    assert {trial.state.name for trial in again.study.get_trials()} == {"COMPLETE"}
+
+
+class Killed(BaseException):
+    """The driver is gone."""
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"seeds": 2}, {"scheduler": "median", "startup_trials": 1, "grace_epochs": 1}]
+)
+def test_a_kill_after_any_write_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    """Ledger and journal reach the disk by fsync: the driver ends behind every one of these, and another goes on."""
+    undisturbed = Driver(new_study(tmp_path / "undisturbed", trials=3, start_points=({"loss.window": 2},), **settings))
+    undisturbed.work()
+    real, place, finished = os.fsync, 0, False
+    while not finished:
+        folder = new_study(tmp_path / str(place), trials=3, start_points=({"loss.window": 2},), **settings)
+        first = Driver(folder)
+        left = place
+
+        def killing(file: int) -> None:
+            nonlocal left
+            real(file)
+            if not left:
+                raise Killed
+            left -= 1
+
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "fsync", killing)
+                first.work()
+            finished = True
+        except Killed:
+            place += 1
+        ended = {number for number, trial in Ledger(folder.ledger.path).trials.items() if trial.ended}
+        second = Driver(reopened(folder), trained=first.trained)
+        second.work()
+        assert not ended & set(second.ran), "finished trials are not run again"
+        assert second.ran == sorted(second.ran)
+        trials = second.folder.ledger.trials
+        assert sorted(trials) == [0, 1, 2]
+        assert all(trial.ended for trial in trials.values())
+        assert [trial.origin for trial in trials.values()] == ["start", "start", "search"]
+        assert max(first.trained.values()) <= EPOCHS
+        for number in (0, 1):
+            assert trials[number].values == undisturbed.folder.ledger.trials[number].values
+            assert trials[number].state == undisturbed.folder.ledger.trials[number].state
+        check_optuna(second.folder)
+    assert place > 15
+
+
+def test_a_kill_before_optuna_has_its_study_costs_nothing(tmp_path: Path) -> None:
+    folder = new_study(tmp_path)
+    (folder.path / JOURNAL).unlink()
+    driver = Driver(reopened(folder))
+    driver.work()
+    assert len(driver.ran) == 4
+
+
+def test_a_lost_journal_of_a_study_with_trials_is_told(tmp_path: Path) -> None:
+    folder = new_study(tmp_path)
+    Driver(folder).work()
+    (folder.path / JOURNAL).unlink()
+    with pytest.raises(StudyError, match=r"optuna\.log must hold Optuna's record of study 'gammas' and does not"):
+        Driver(reopened(folder))
+
+
+def test_a_journal_cut_at_any_byte_goes_on(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=2)
+    Driver(folder).work()
+    journal = folder.path / JOURNAL
+    whole = journal.read_bytes()
+    last = whole.rindex(b"\n", 0, -1) + 1
+    for size in range(last, len(whole), 7):
+        journal.write_bytes(whole[:size])
+        driver = Driver(reopened(folder))
+        driver.study.ask()
+        assert len(load_study(folder).trials) == 3
+
+
+def test_the_lock_of_a_killed_writer_holds_up_nobody(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=1)
+    (folder.path / f"{JOURNAL}.lock").symlink_to(folder.path / JOURNAL)
+    driver = Driver(reopened(folder))
+    driver.work()
+    assert driver.session.elapsed < 20
+    assert driver.ran == [0]

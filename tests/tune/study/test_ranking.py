@@ -1,0 +1,103 @@
+"""Which trials are the best."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.tune.report.samples import add_trial, base_params, new_folder
+from tune.report.facts import result_lines
+from tune.report.tables import comparison_table
+from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
+from tune.study.ranking import base_trial, best_trial, front, pareto, sealed_values, top_trials
+
+
+def numbers(trials: list[TrialRecord]) -> list[int]:
+    return [trial.number for trial in trials]
+
+
+def test_no_trial_is_the_best_of_none(folder: StudyFolder) -> None:
+    assert best_trial(folder) is None
+
+
+@pytest.mark.parametrize(("direction", "best"), [("maximize", 1), ("minimize", 0)])
+def test_the_direction_decides(tmp_path: Path, direction: str, best: int) -> None:
+    folder = new_folder(tmp_path, objectives={"wf1": direction})
+    for value in (0.4, 0.6, 0.5):
+        add_trial(folder, {}, [[value]])
+    found = best_trial(folder)
+    assert found is not None
+    assert found.number == best
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_nan_never_wins(tmp_path: Path, direction: str) -> None:
+    folder = new_folder(tmp_path, objectives={"wf1": direction})
+    for value in (math.nan, 0.5, math.nan):
+        add_trial(folder, {}, [[value]])
+    assert numbers(top_trials(folder, 9)) == [1]
+
+
+def test_only_complete_trials_count(folder: StudyFolder) -> None:
+    add_trial(folder, {}, [[0.9]], "pruned")
+    add_trial(folder, {}, [], "failed", reason="out of memory")
+    add_trial(folder, {}, [], "running")
+    add_trial(folder, {}, [[0.5]])
+    assert numbers(top_trials(folder, 9)) == [3]
+
+
+def test_the_earlier_of_equals_is_first(folder: StudyFolder) -> None:
+    for value in (0.5, 0.7, 0.7, 0.6):
+        add_trial(folder, {}, [[value]])
+    assert numbers(top_trials(folder, 3)) == [1, 2, 3]
+
+
+def test_pareto_by_hand(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path, objectives={"wf1": "maximize", "drop": "minimize"})
+    for pair in ([0.7, 0.2], [0.6, 0.1], [0.6, 0.3], [0.5, 0.1], [0.7, 0.2], [math.nan, 0.0]):
+        add_trial(folder, {}, [pair])
+    assert numbers(pareto(folder)) == [0, 4, 1]
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), max_size=25))
+def test_the_front_is_what_nothing_dominates(triples: list[tuple[int, int, int]]) -> None:
+    slow = {
+        place
+        for place, one in enumerate(triples)
+        if not any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in triples)
+    }
+    assert set(front([tuple(map(float, triple)) for triple in triples])) == slow
+
+
+def test_the_base_is_found_among_the_trials(folder: StudyFolder) -> None:
+    add_trial(folder, {**base_params(), "loss.window": 3}, [[0.5]])
+    add_trial(folder, base_params(), [[0.4]])
+    found = base_trial(folder)
+    assert found is not None
+    assert found.number == 1
+
+
+def test_lists_of_the_base_are_known_again(folder: StudyFolder) -> None:
+    add_trial(folder, {"data.modalities": ["text", "audio", "visual"]}, [[0.5]])
+    assert base_trial(folder) is not None
+    add_trial(folder, {"data.modalities": ["text"]}, [[0.5]])
+    assert base_trial(folder) is folder.ledger.trials[0]
+
+
+def test_an_option_that_the_base_leaves_out_is_its_default(folder: StudyFolder) -> None:
+    add_trial(folder, {"loss.window": 10, "model.options.hidden": 100}, [[0.5]])
+    assert base_trial(folder) is folder.ledger.trials[0]
+
+
+def test_the_sealed_score_of_the_winner_is_told(folder: StudyFolder) -> None:
+    add_trial(folder, {}, [[0.5, 0.7]])
+    (trial,) = folder.ledger.trials.values()
+    assert sealed_values(folder, trial, "wf1") == []
+    assert "test" not in " ".join(result_lines(folder))
+    folder.ledger.note("test", number=trial.number, seed=0, scores={"wf1": 0.4, "wa": 0.3})
+    assert sealed_values(folder, trial, "wf1") == [0.4]
+    assert "The sealed test split, scored once: test WF1 40.00 %." in list(result_lines(folder))
+    assert ("test WF1 (%)", "–", "40.00") in comparison_table(folder).rows

@@ -1,0 +1,66 @@
+"""Numbers and names as people read them."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tune.study.durations import spoken
+from tune.study.scores import Score, deviation, short_names, value_text
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "text"),
+    [
+        ("wf1", "validation WF1 (%)", "68.42"),
+        ("f1/sad", "validation F1 of sad (%)", "68.42"),
+        ("accuracy/very happy", "validation accuracy of very happy (%)", "68.42"),
+        ("seconds", "seconds", "0.6842"),
+    ],
+)
+def test_shares_are_percent(name: str, label: str, text: str) -> None:
+    assert Score(name=name).unit_label == label
+    assert Score(name=name).number(0.68421) == text
+
+
+def test_the_deviation_is_of_a_sample() -> None:
+    assert deviation([0.5, 0.6, 0.7]) == pytest.approx(0.1)
+    assert math.isnan(deviation([0.5]))
+
+
+def test_mean_and_deviation() -> None:
+    assert Score(name="wf1").text([0.68, 0.7], 0.69) == "69.00 ± 1.41"
+    assert Score(name="wf1").text([0.69], 0.69) == "69.00"
+    assert Score(name="wf1").number(math.nan) == "–"
+
+
+@pytest.mark.parametrize(("direction", "gain"), [("maximize", 2.0), ("minimize", -2.0)])
+def test_a_gain_is_positive_for_better(direction: str, gain: float) -> None:
+    assert Score(name="wf1", direction=direction).gain(0.62, 0.6) == pytest.approx(gain)
+
+
+@given(st.lists(st.from_regex(r"[ab](\.[ab]){0,3}", fullmatch=True), unique=True, max_size=8))
+def test_short_names_differ(keys: list[str]) -> None:
+    names = short_names(keys)
+    assert len(set(names.values())) == len(keys)
+    assert all(key == name or key.endswith(f".{name}") for key, name in names.items())
+
+
+def test_short_names_are_short() -> None:
+    names = short_names(["loss.gamma_ca", "model.options.dropout", "train.dropout"])
+    assert list(names.values()) == ["gamma_ca", "options.dropout", "train.dropout"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0699999, "0.07"), (10, "10"), (["text", "audio"], "text + audio"), (True, "True")]
+)
+def test_values(value: object, text: str) -> None:
+    assert value_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.44, "0.4 s"), (48.2, "48 s"), (123, "2:03 min"), (3723, "1:02:03 h"), (math.nan, "–")]
+)
+def test_times(seconds: float, text: str) -> None:
+    assert spoken(seconds) == text

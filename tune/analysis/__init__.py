@@ -1,0 +1,1 @@
+"""What a study says: comparisons and their statistics, perturbation tests."""

@@ -1,0 +1,1 @@
+"""Variants compared over shared seeds: tables, tests and verdicts."""

@@ -1,0 +1,38 @@
+"""Whether a study may say anything of the paper: its data set, and the modalities that the paper's models read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dclf.published import papers_modalities, unlike_paper
+from tune.study.dataset import dataset_note
+from tune.study.definition import StudyDefinition
+
+
+def as_in_paper(definition: StudyDefinition) -> bool:
+    """Whether the study can confirm the paper: its data set, with all the modalities that the paper's models read."""
+    return not unlike_paper(definition.base)
+
+
+def other_data(definition: StudyDefinition) -> str:
+    """`` (other data)`` behind the paper's numbers where they are not of the study's data; else nothing."""
+    return "" if as_in_paper(definition) else " (other data)"
+
+
+def caveats(definition: StudyDefinition) -> Iterator[str]:
+    """Why the sentences say less of the paper than they seem to; nothing where they need no such words."""
+    data, base = dataset_note(definition), definition.base
+    paper = str(base.published.get("dataset", ""))
+    if not paper:
+        return
+    wanted = papers_modalities(base)
+    if data.generated:
+        yield "The data are generated: that signs agree with the paper's says nothing of the paper's data."
+    elif data.name != paper:
+        yield f"The paper's numbers are of {paper}, these of {data.name} data: agreement confirms nothing of the paper."
+    elif set(base.data.modalities) != set(wanted):
+        mine, theirs = ", ".join(base.data.modalities), ", ".join(wanted)
+        yield f"The paper's models read {theirs}, these {mine} alone: agreement confirms nothing of the paper."
+    elif reasons := unlike_paper(base):
+        said = "; ".join(reasons)
+        yield f"These data are called {paper} and are not the paper's: {said}. Agreement confirms nothing of the paper."

@@ -1,0 +1,1 @@
+"""YAML, presets, overrides and study files, read into typed settings with every mistake at its place."""

@@ -1,0 +1,179 @@
+"""Reads study files, and reports every mistake in one at once.
+
+A study file says which configurations are compared and what else is measured on them; docs/comparisons.md describes its
+keys. Those of the paper ship with the package, ``iemocap/table4`` and so on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from dclf.config import Ablation
+from dclf.labels import shown
+from tune.config.typed_values import Checked, class_parser
+from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file, suggestion
+
+Layout = Literal["variants", "main", "window", "gammas", "perturbation"]
+Evaluation = Literal["perturbation"]
+LONGEST_VARIANT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantsSpec:
+    """Which configurations are compared; what the parts name is joined, the same configuration once.
+
+    Attributes:
+        leave_one_out: values of ``loss.ablate``, beside the whole framework, which they are compared with.
+        grid: dotted key -> values; every combination.
+        listed: mappings with ``name``, ``set`` (dotted key -> value), and ``reference: true`` for the one that the
+            others are compared with.
+    """
+
+    leave_one_out: tuple[Ablation, ...] = ()
+    grid: dict[str, Any] = field(default_factory=dict)
+    listed: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFile:
+    """One study as somebody wrote it.
+
+    Attributes:
+        base: the configuration that variants change: a preset, or a YAML file beside the study file.
+        title: what is asked, in words.
+        paper: the table or figure of the paper, such as ``Table 4``; empty for none.
+        layout: how the report lays it out.
+        models: base model -> preset, YAML file or mapping of dotted keys with what it needs; the base configuration's
+            own model where empty.
+        set: dotted key -> value, for all variants.
+        variants: what is compared.
+        seeds: trainings per variant, the same for all.
+        evaluations: what is measured beside the test scores.
+        published: base model -> name of a variant -> score -> the paper's value in percent.
+    """
+
+    base: str = ""
+    title: str = ""
+    paper: str = ""
+    layout: Layout = "variants"
+    models: dict[str, Any] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict)
+    variants: VariantsSpec = field(default_factory=VariantsSpec)
+    seeds: int = 5
+    evaluations: tuple[Evaluation, ...] = ()
+    published: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, as they stand in a YAML file."""
+        return asdict(self)
+
+
+def shipped_studies() -> tuple[str, ...]:
+    """Names of the paper's studies, ``DATASET/STUDY``, sorted."""
+    papers = files("tune").joinpath("config", "papers")
+    return tuple(
+        sorted(f"{dataset.name}/{Path(entry.name).stem}" for dataset in papers.iterdir() for entry in dataset.iterdir())
+    )
+
+
+def read_study_file(study: str | Path) -> StudyFile:
+    """Read a study file, checked as far as it can be without its base configuration.
+
+    Args:
+        study: path of a YAML file, or one of ``shipped_studies``.
+
+    Raises:
+        ConfigError: with every unknown key, wrong type and impossible value; or there is no such file.
+    """
+    name = str(study)
+    if is_file(study):
+        return _read(Path(study))
+    if name not in (shipped := shipped_studies()):
+        what = f"the folder {name}" if is_folder(study) else f"{name!r}{suggestion(name, shipped)}"
+        raise ConfigError([f"study: must be a YAML file or one of {', '.join(shipped)}, is {what}"])
+    with as_file(files("tune").joinpath("config", "papers", f"{name}.yaml")) as path:
+        return _read(path)
+
+
+def _read(path: Path) -> StudyFile:
+    reading = read_config_file(path, ("variants",))
+    checked = Checked(types=_types(), parser=class_parser(StudyFile))
+    for entry in reading.entries:
+        checked.add(entry)
+    values = checked.nested()
+    made = StudyFile(**{**values, "variants": VariantsSpec(**values.get("variants", {}))})
+    problems = [*reading.problems, *checked.problems, *checked.located(list(_impossible(made)), f"{path}: ")]
+    if problems:
+        raise ConfigError(problems)
+    return made
+
+
+@cache
+def _types() -> Mapping[str, Any]:
+    types: dict[str, Any] = {}
+    for name, kind in get_type_hints(StudyFile).items():
+        inner = get_type_hints(kind) if is_dataclass(kind) else {}
+        types |= {f"{name}.{key}": hint for key, hint in inner.items()} or {name: kind}
+    return types
+
+
+def _impossible(study: StudyFile) -> Iterator[str]:
+    variants = study.variants
+    if not study.base:
+        yield "base: must name the configuration that the variants change, is missing"
+    if not (variants.leave_one_out or variants.grid or variants.listed):
+        yield "variants: must name leave_one_out, grid or listed, names none"
+    if study.seeds < 1:
+        yield f"seeds: must be at least 1, is {study.seeds}"
+    for key, values in variants.grid.items():
+        if not isinstance(values, list) or not values:
+            yield f"variants.grid.{key}: must be a list of values, is {values!r}"
+    yield from _listing_problems(variants.listed)
+    for model, sets in study.models.items():
+        if not isinstance(sets, str | Mapping | None):
+            yield f"models.{model}: must be a preset, a YAML file or a mapping of keys, is {sets!r}"
+    for model, rows in study.published.items():
+        yield from _published_problems(model, rows)
+
+
+def _listing_problems(listed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for place, one in enumerate(listed, start=1):
+        yield from _listed_problems(place, one)
+    for name, count in Counter(str(one["name"]) for one in listed if "name" in one).items():
+        if count > 1:
+            yield f"variants.listed: the name {name!r} must stand for one variant, stands for {count}"
+
+
+def _listed_problems(place: int, one: Mapping[str, Any]) -> Iterator[str]:
+    where = f"variants.listed: variant {place}"
+    if unknown := sorted(set(one) - {"name", "set", "reference"}):
+        yield f"{where}: must have name, set and reference only, has {', '.join(unknown)}"
+    if not isinstance(one.get("name"), str) or not one["name"]:
+        yield f"{where}: must have a name, has {one.get('name')!r}"
+    elif len(one["name"]) > LONGEST_VARIANT or not one["name"].isprintable():
+        most = f"one line of at most {LONGEST_VARIANT} characters"
+        yield f"{where}: its name, a row of every table, must be {most}, is {shown(one['name'])}"
+    if not isinstance(one.get("set", {}), Mapping):
+        yield f"{where}: set must be a mapping of dotted keys to values, is {one['set']!r}"
+    if not isinstance(one.get("reference", False), bool):
+        yield f"{where}: reference must be true or false, is {one['reference']!r}"
+
+
+def _published_problems(model: str, rows: Any) -> Iterator[str]:
+    if not isinstance(rows, Mapping):
+        yield f"published.{model}: must be a mapping of variants to scores, is {rows!r}"
+        return
+    for name, scores in rows.items():
+        numbers = isinstance(scores, Mapping) and all(_is_number(value) for value in scores.values())
+        if not numbers:
+            yield f"published.{model}.{name}: must be a mapping of scores to numbers in percent, is {scores!r}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

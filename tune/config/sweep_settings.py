@@ -1,0 +1,101 @@
+"""What a sweep searches and how: the ``sweep`` section of a configuration file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Sampler = Literal["tpe", "gp", "cmaes", "random", "grid", "nsga2", "listed"]
+Scheduler = Literal["none", "asha", "median", "hyperband", "pbt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """A search over configurations.
+
+    Attributes:
+        trials: how many trials to run; 0 for as many as ``time`` allows.
+        time: wall-clock budget such as ``90min`` or ``12h``, over all resumptions; empty for none. Trials that run
+            when it ends are finished.
+        sampler: where new trials come from; ``listed`` tries the start points and nothing else.
+        scheduler: which trials are ended early; ``pbt`` trains a population instead.
+        objectives: validation score -> ``maximize`` or ``minimize``; the first one prunes and ranks.
+        seeds: trainings per trial, with seeds ``train.seed``, ``train.seed`` + 1, ...; the trial's value is their mean.
+        seed: of the sampler.
+        startup_trials: random trials before the sampler and the scheduler start to learn.
+        grace_epochs: epochs that every trial gets before it may be ended.
+        stop_at: end the sweep once a trial reaches this value of the first objective; null for never.
+        stop_after: end the sweep after so many finished trials without a better one; 0 for never.
+        space: dotted key -> domain, see docs/sweeps.md; empty for the default space over gamma_ca, gamma_mc,
+            W and tau.
+        start_points: configurations to try first, dotted key -> value each, after the base configuration itself,
+            which ``listed`` leaves out.
+        warm_start: names of earlier studies of the same storage whose finished trials the sampler knows.
+        concurrency: trials at a time; 0 for as many as the plan finds room for.
+        workers_per_trial: 0 trains in the trial's own process; more go through Ray Train.
+        gpus_per_trial: GPUs of a trial, a fraction shares one.
+        cache_mb: MiB of dialogues that are read once and kept for all trials of a machine.
+        test: which complete trials are scored on the sealed test split, once, when all have ended: the ``best``, or
+            ``all`` where every configuration is reported and none is chosen.
+        keep: how many of the best trials keep their checkpoints, by the first objective; those of the Pareto front do
+            with several objectives.
+        storage: folder of studies, or a URI of one (s3://, gs://).
+        optuna: URL of a database for Optuna's state; empty keeps a journal in the study's folder.
+    """
+
+    trials: int = 50
+    time: str = ""
+    sampler: Sampler = "tpe"
+    scheduler: Scheduler = "asha"
+    objectives: dict[str, str] = field(default_factory=lambda: {"wf1": "maximize"})
+    seeds: int = 1
+    seed: int = 0
+    startup_trials: int = 10
+    grace_epochs: int = 5
+    stop_at: float | None = None
+    stop_after: int = 0
+    space: dict[str, Any] = field(default_factory=dict)
+    start_points: tuple[dict[str, Any], ...] = ()
+    warm_start: tuple[str, ...] = ()
+    concurrency: int = 0
+    workers_per_trial: int = 0
+    gpus_per_trial: float = 0.0
+    cache_mb: int = 1024
+    test: Literal["best", "all"] = "best"
+    keep: int = 5
+    storage: str = "dclf-runs/studies"
+    optuna: str = ""
+
+    @property
+    def minimizes(self) -> bool:
+        """Whether the first objective, which prunes and ranks, is better when it is smaller."""
+        return next(iter(self.objectives.values())) == "minimize"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, as they stand in a YAML file."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SweepSettings:
+        """The inverse of ``to_dict``.
+
+        Raises:
+            TypeError: a key is unknown.
+        """
+        lists = {key: tuple(data[key]) for key in ("start_points", "warm_start") if key in data}
+        return cls(**{**data, **lists})
+
+
+_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def study_name_problem(name: str) -> str:
+    """What is wrong with a study's name, which is a folder's too; empty where nothing is."""
+    if _STUDY_NAME.fullmatch(name):
+        return ""
+    return (
+        "a study's name must be 1 to 100 letters, digits, dots, dashes and underscores and begin with a letter or "
+        f"digit, is {name!r}"
+    )

@@ -1,0 +1,1 @@
+"""What makes trials happen: session, engine, recorder, agreement with MLflow and Optuna, cleaning up."""

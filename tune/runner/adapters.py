@@ -1,0 +1,165 @@
+"""Ray Tune's extension points, each passing on to the engine what it hears."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import cloudpickle
+from ray.tune import Callback
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+METRIC = "objective"
+"""Key of a step's result that Ray Tune looks at."""
+_FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)
+"""What Ray Tune writes above the text of each of a trial's errors."""
+
+
+class Hears(Protocol):
+    """What the adapters call; ``tune.runner.engine.Engine``."""
+
+    interrupted: BaseException | None
+    pruned: set[int]
+    population: bool
+
+    def next(self) -> dict[str, Any] | None:
+        """The next trial's configuration."""
+
+    def heard(self, number: int, result: dict[str, Any]) -> bool:
+        """A trial finished a step; whether to end it early."""
+
+    def changed(self, number: int, params: dict[str, Any]) -> None:
+        """A trial's present values."""
+
+    def started(self, number: int, ray_id: str) -> None:
+        """A trial runs."""
+
+    def recovers(self, number: int) -> None:
+        """A trial goes on with another worker."""
+
+    def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
+        """A trial ended by itself or was pruned."""
+
+    def lost(self, number: int, error: BaseException | None, *, failures: int) -> None:
+        """Ray Tune gives a trial up whose worker was lost, after so many failures."""
+
+
+class _Live:
+    """Ray Tune pickles what it is given, for a restoring that we do not use: the copies know no engine."""
+
+    _engine: Hears
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class SessionSearcher(_Live, Searcher):
+    """Asks for trials."""
+
+    def __init__(self, engine: Hears) -> None:
+        super().__init__(metric=METRIC, mode="max")
+        self._engine = engine
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ARG002 - Ray Tune's interface
+        """The next trial, or the word that there is none."""
+        trial = self._engine.next()
+        return Searcher.FINISHED if trial is None else trial
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """The listener hears of it."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the ledger has it."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: the ledger has it."""
+
+
+class PruningScheduler(_Live, FIFOScheduler):
+    """Ends a trial where the engine says so."""
+
+    def __init__(self, engine: Hears) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._engine = engine
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
+        """Go on or stop, after a step that was not the trial's last."""
+        number = trial.config["number"]
+        if not self._engine.heard(number, result):
+            return TrialScheduler.CONTINUE
+        self._engine.pruned.add(number)
+        return TrialScheduler.STOP
+
+
+class Listener(_Live, Callback):
+    """Hears how trials start and end."""
+
+    def __init__(self, engine: Hears) -> None:
+        self._engine = engine
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        """A worker has taken up the trial."""
+        self._engine.started(trial.config["number"], trial.trial_id)
+
+    def on_trial_result(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: Any,  # noqa: ARG002
+        trial: Any,
+        result: dict[str, Any],
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        """A step is done; Ray Tune does not ask our scheduler about a trial's last one, and of a population none."""
+        number = trial.config["number"]
+        if self._engine.population:
+            self._engine.changed(number, trial.config["params"])
+        if self._engine.population or result["finished"]:
+            self._engine.heard(number, result)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        """The trial has ended, by itself or early."""
+        number = trial.config["number"]
+        self._engine.ended(number, trial.last_result, pruned=number in self._engine.pruned)
+
+    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        """The trial's worker was lost and will be replaced."""
+        self._engine.recovers(trial.config["number"])
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+        """The trial's worker was lost once too often, or before the trial had begun on it."""
+        error = last_error(trial.error_file, trial.pickled_error_file)
+        self._engine.lost(trial.config["number"], error, failures=trial.run_metadata.num_failures)
+
+
+def last_error(text_file: str | None, pickle_file: str | None) -> BaseException | None:
+    """The latest of a trial's errors, from the files that Ray Tune writes beside this process.
+
+    Every failure adds its text to the one; what a task raised or an actor died of is in the other as it was, until the
+    next such failure.
+    """
+    if text_file is None or not Path(text_file).exists():
+        return None
+    text = _FAILURE.split(Path(text_file).read_text(encoding="utf-8", errors="replace"))[-1].strip()
+    if pickle_file is not None and Path(pickle_file).exists():
+        raised: BaseException = cloudpickle.loads(Path(pickle_file).read_bytes())
+        if str(raised).strip() == text:
+            return raised
+    return RuntimeError(text)
+
+
+class Interrupt(_Live, Stopper):
+    """Ends everything once somebody interrupted."""
+
+    def __init__(self, engine: Hears) -> None:
+        self._engine = engine
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 - Ray Tune's interface
+        """Never ends a single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether somebody interrupted."""
+        return self._engine.interrupted is not None

@@ -1,0 +1,49 @@
+"""What a study's folder lacks, and what lies in it without use."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+
+from tune.runner.mend_finding import Finding
+from tune.runner.tidy import kept_so_far, needed
+from tune.study.checkpoints import has_checkpoint
+from tune.study.folder import StudyFolder
+from tune.study.history import HISTORY_FILE
+from tune.study.ledger import ENDED
+
+RAY_FOLDER = "ray-tune"
+"""Where Ray Tune works while a driver does."""
+
+
+def file_findings(folder: StudyFolder, *, alive: bool) -> Iterator[Finding]:
+    """Missing checkpoints of the best trials, and what a killed Ray left."""
+    for number in sorted(needed(folder, kept_so_far(folder))):
+        for seed in folder.ledger.trials[number].runs:
+            if not has_checkpoint(folder.checkpoint(number, seed)):
+                yield _lost(folder, number, seed)
+    left = folder.path / RAY_FOLDER
+    if left.exists() and not alive:
+        remedy, fix = "it is deleted", partial(shutil.rmtree, left)
+        yield Finding(subject="the study", problem=f"Ray Tune's folder {left} was left behind", remedy=remedy, fix=fix)
+
+
+def restarts(folder: StudyFolder) -> Iterator[str]:
+    """Unfinished trials that begin anew, in words: they trained, and their checkpoint is gone."""
+    for trial in folder.ledger.trials.values():
+        if trial.state in ENDED:
+            continue
+        for seed, run in trial.runs.items():
+            place = folder.checkpoint(trial.number, seed)
+            if not run.values and (place / HISTORY_FILE).exists() and not has_checkpoint(place):
+                yield f"trial {trial.number}: the checkpoint of seed {seed} is gone; it starts from epoch 1 again"
+
+
+def _lost(folder: StudyFolder, number: int, seed: int) -> Finding:
+    name = folder.definition.name
+    return Finding(
+        subject=f"trial {number}",
+        problem=f"is among the best, and its checkpoint {folder.checkpoint(number, seed)} is gone",
+        remedy=f"restore it from a copy, or train its configuration again (dclf show {name})",
+    )

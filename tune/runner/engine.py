@@ -1,0 +1,262 @@
+"""Ray Tune as the engine of a study: its loop, actors and schedulers, with our session behind every decision.
+
+Ray Tune's own snapshots are not used: whatever must outlive a kill is in the ledger, Optuna's storage and the trials'
+checkpoints, and a resumed study is a new ``Tuner`` whose searcher hands out what is left.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from ray import tune
+from ray.exceptions import OutOfMemoryError, RayTaskError
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+from ray.tune.schedulers import TrialScheduler
+
+from cluster.signals import Terminated, termination_signals
+from cluster.storage import StorageError
+from dclf.data.storage import Folder, is_remote
+from tune.runner.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.runner.population import population_scheduler
+from tune.runner.session import Session, Told, finished_seeds
+from tune.runner.trainable import Job, StudyTrial, reports_of
+from tune.study.disk import disk_trouble, full_disk, says_full
+
+MAX_FAILURES = 3
+"""How often a trial may lose its worker before it is given up."""
+
+
+class Engine:
+    """Runs a session's trials on the cluster this process is connected to.
+
+    Args:
+        session: hands out trials.
+        job: what they share.
+        slots: of one trial, as a placement group's bundles.
+        concurrency: trials at a time.
+        own_ray: this process has started the Ray that the trials run on, in its own process group.
+        note: hears of lost workers and interrupts.
+
+    Attributes:
+        interrupted: Ctrl-C, SIGTERM, SIGHUP or a full disk ended the work before its time.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        job: Job,
+        *,
+        slots: list[dict[str, float]],
+        concurrency: int,
+        own_ray: bool,
+        note: Callable[[str], None],
+    ) -> None:
+        self.interrupted: BaseException | None = None
+        self.last: dict[int, Told] = {}
+        self.pruned: set[int] = set()
+        self.population = session.settings.scheduler == "pbt"
+        self._session = session
+        self._folder = session.folder.path / "ray-tune"
+        session.folder.lost = self._cut_short
+        self._job = job
+        self._slots = slots
+        self._concurrency = concurrency
+        self._own_ray = own_ray
+        self._note = note
+        self._put_back: Counter[int] = Counter()
+
+    def run(self) -> None:
+        """Run trials until the session hands out no more, or somebody interrupts.
+
+        Raises:
+            KeyboardInterrupt: the second Ctrl-C.
+            Terminated: SIGTERM, where Ray is this process's own.
+            StorageError: the study's folder can no longer be written.
+        """
+        try:
+            with self._signals():
+                self._tuner().fit()
+                while self._session.left and self.interrupted is None:
+                    # Lost when there was nothing else to hand out.
+                    self._tuner().fit()
+        except Exception as error:  # noqa: BLE001 - raised again where nobody interrupted
+            # What Ray Tune makes of a study that is cut short does not matter.
+            if self.interrupted is None:
+                raise self._disk_trouble(error) or error from None
+        finally:
+            self._clear()
+
+    def _tuner(self) -> tune.Tuner:
+        trainable = tune.with_parameters(StudyTrial, job=self._job)
+        return tune.Tuner(
+            tune.with_resources(trainable, PlacementGroupFactory(self._slots)),
+            tune_config=tune.TuneConfig(
+                metric=METRIC,
+                mode="min" if self._session.settings.minimizes else "max",
+                search_alg=SessionSearcher(self),
+                scheduler=self._scheduler(),
+                num_samples=-1,
+                # A population must be there as a whole; its trials then take turns on the slots.
+                max_concurrent_trials=self._session.settings.trials if self.population else self._concurrency,
+                reuse_actors=self._job.workers == 0,
+                trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",
+            ),
+            run_config=tune.RunConfig(
+                name=self._folder.name,
+                **self._storage(),
+                verbose=0,
+                callbacks=[Listener(self)],
+                stop=Interrupt(self),
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                # The trials keep their own checkpoints; Ray Tune would save once more at a trial's end.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+
+    def _storage(self) -> dict[str, Any]:
+        """Where Ray Tune works; a population's trials take over one another's checkpoints from there on any machine."""
+        if not self._far:
+            return {"storage_path": str(self._folder.parent)}
+        folder = Folder.of(self._session.folder.address)
+        return {"storage_path": folder.root, "storage_filesystem": folder.filesystem}
+
+    @property
+    def _far(self) -> bool:
+        return self.population and is_remote(self._session.folder.address)
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._far:
+            folder = Folder.of(self._session.folder.address).below(self._folder.name)
+            with suppress(OSError):
+                folder.filesystem.delete_dir(folder.root)
+
+    def _scheduler(self) -> TrialScheduler:
+        if self.population:
+            return population_scheduler(self._session.settings, self._session.space)
+        return PruningScheduler(self)
+
+    def next(self) -> dict[str, Any] | None:
+        """The next trial as Ray Tune's configuration of it; None when none shall follow."""
+        trial = self._session.next()
+        if trial is None:
+            return None
+        seeds = [seed for seed in self._session.seeds() if seed not in finished_seeds(trial)]
+        return {"number": trial.number, "params": dict(trial.params), "seeds": seeds}
+
+    def changed(self, number: int, params: dict[str, Any]) -> None:
+        """Population based training goes on with other values."""
+        self._session.changed_params(number, params)
+
+    def heard(self, number: int, result: dict[str, Any]) -> bool:
+        """Pass a step's result on; whether to end the trial early."""
+        if "error" in result:
+            return False
+        told = Told(
+            number=number,
+            seed=result["seed"],
+            reports=reports_of(result),
+            curve=tuple(result["curve"]),
+            values=tuple(result["values"]),
+            seed_finished=result["seed_finished"],
+        )
+        self.last[number] = told
+        return self._session.heard(told)
+
+    def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
+        """A trial has ended without losing its worker."""
+        told = self.last.pop(number, None)
+        if result.get("disk_full"):
+            self._cut_short(full_disk(self._session.folder.address, result["error"]))
+        elif "error" in result:
+            self._session.failed(number, result["error"])
+        elif pruned and told is not None:
+            self._session.pruned(number, told)
+        else:
+            self._session.completed(number)
+
+    def lost(self, number: int, error: BaseException | None, *, failures: int) -> None:
+        """A trial lost its worker: once too often, or while it was about to take over that of an ended trial.
+
+        Ray Tune gives up at once on the latter, where nothing of the trial is lost; it is handed out again.
+        """
+        self.last.pop(number, None)
+        if trouble := self._disk_trouble(error):
+            self._cut_short(trouble)
+            return
+        self._put_back[number] += 1
+        if failures > MAX_FAILURES or self._put_back[number] > MAX_FAILURES:
+            self._session.failed(number, _why_lost(error))
+            return
+        self._note(f"trial {number}: its worker was lost before it began, another one takes it")
+        self._session.again(number)
+
+    def started(self, number: int, ray_id: str) -> None:
+        """A trial runs on a worker."""
+        self._session.started(number, ray_id)
+
+    def recovers(self, number: int) -> None:
+        """A trial's worker was lost; another one goes on."""
+        if trouble := self._disk_trouble():
+            self._cut_short(trouble)
+            return
+        self._note(f"trial {number}: its worker was lost, another one goes on from the last epoch")
+
+    def _disk_trouble(self, error: BaseException | None = None) -> StorageError | None:
+        """What the study's folder has to do with an error, which may say nothing of it."""
+        folder = self._session.folder.address
+        return full_disk(folder, error) if says_full(error) else disk_trouble(folder)
+
+    def _cut_short(self, error: Exception) -> None:
+        """End the study between epochs; trials that run stay unfinished."""
+        if self.interrupted is None:
+            self.interrupted = error
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first Ctrl-C, SIGTERM or SIGHUP ends the study between epochs; a second Ctrl-C or SIGTERM at once.
+
+        A queue's SIGTERM and a terminal's SIGHUP go to the whole process group and end a Ray of this process's own too,
+        in whose trials no epoch comes to an end any more: the first one then ends the study at once.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number: int, _frame: FrameType | None) -> None:
+            if self.interrupted is not None:
+                if number == signal.SIGHUP:
+                    return  # both the kernel and the shell say that a terminal closes
+                raise KeyboardInterrupt
+            self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
+            if number != signal.SIGINT and self._own_ray:
+                raise self.interrupted
+            self._note("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, *termination_signals())}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _why_lost(error: BaseException | None) -> str:
+    if isinstance(error, OutOfMemoryError) or "running low on memory" in str(error):
+        return "out of memory: Ray ended its worker; run fewer trials at a time or make them smaller"
+    if isinstance(error, RayTaskError):
+        cause = error.cause or error
+        return f"failed {MAX_FAILURES + 1} times, at last with {type(cause).__name__}: {_first_line(cause)}"
+    return f"its worker was lost {MAX_FAILURES + 1} times ({_first_line(error)})"
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,256 @@
+"""A study in MLflow: a parent run, and a child per trial and seed.
+
+Everything but opening the parent is sent in the background and in order, so that a slow or lost server costs no
+training. What was not sent when the driver died is made again from the ledger and the checkpoints, see
+``tune.runner.mend``.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.temporary import TemporaryFolder
+from dclf.config import Config
+from dclf.training.reports import EpochReport
+from tune.runner import child_writes
+from tune.study.definition import child_name
+from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
+from tune.study.parent import PARENT_NOTE, created_ms, parent_id
+from tune.tracking import records, writes
+from tune.tracking.children import KIND_TAG, STUDY_TAG, Children, Key, find_runs
+from tune.tracking.ending import DRIVER_TAG, STATUS_TAG
+from tune.tracking.facts import surroundings
+from tune.tracking.outbox import Outbox
+from tune.tracking.redact import clean
+from tune.tracking.reopening import Reopened, create_run, reopen_run
+from tune.tracking.store import Store
+from tune.tracking.watch import Guardian
+from tune.tracking.writes import Sender, Write
+
+FLUSH_S, INTERRUPTED_FLUSH_S = 60.0, 10.0
+TOGETHER_S = 2.0
+"""How long a training's epochs may wait to reach MLflow in one request; it takes as long for one as for ten."""
+REUSED_TAG = "dclf.reused_from"
+
+
+@dataclass(frozen=True)
+class _Addressed(Write):
+    """A write to the run of one trial and seed; to the parent run where ``key`` is None."""
+
+    key: Key | None = None
+
+
+class StudyRecorder:
+    """Writes a study to MLflow.
+
+    Args:
+        store: an open store.
+        folder: the study.
+        tell: hears of a lost server and of refused records; from a thread as well.
+
+    Attributes:
+        run_id: the parent run; empty before ``open``.
+    """
+
+    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None]) -> None:
+        self.run_id = ""
+        self.store = store
+        self._folder = folder
+        self._tell = tell
+        self._token = uuid.uuid4().hex
+        self._children = Children(store, folder.definition.name, self._note_run)
+        self._opened: set[Key] = set()
+        self._epochs: defaultdict[Key, list[Write]] = defaultdict(list)
+        self._send_at: dict[Key, float] = {}
+        self._files = TemporaryFolder("study")
+        self._surroundings: dict[str, str] = {}
+        self._progress: dict[tuple[str, int], float] = {}
+
+    def open(self, card: Mapping[str, Any]) -> str:
+        """Create the parent run, or take up the one of an earlier driver; its id.
+
+        Raises:
+            TrackingError: the store does not answer.
+        """
+        definition = self._folder.definition
+        known = parent_id(self._folder)
+        tags = {DRIVER_TAG: self._token, STATUS_TAG: "running", STUDY_TAG: definition.name, KIND_TAG: definition.kind}
+        found = self._parent(known, tags)
+        self.run_id, self._progress = found.run_id, dict(found.metrics)
+        if known is None:
+            self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
+        self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
+        self._outbox = Outbox(self._send, None, self._tell)
+        self._surroundings = surroundings()
+        self._describe(card, found)
+        return self.run_id
+
+    def _parent(self, known: str | None, tags: dict[str, str]) -> Reopened:
+        if known is not None:
+            return reopen_run(self.store, known, tags)
+        definition = self._folder.definition
+        made = find_runs(self.store, definition.name, {KIND_TAG: definition.kind})
+        found = [run for run in made if run.info.start_time >= created_ms(definition)]
+        if found:
+            return reopen_run(self.store, found[0].info.run_id, tags)
+        return create_run(self.store, self._folder.definition.name, tags)
+
+    def _describe(self, card: Mapping[str, Any], found: Reopened) -> None:
+        definition = self._folder.definition
+        flat = {f"sweep.{key}": clean(value) for key, value in definition.settings.items()}
+        params = {**records.config_params(definition.base), **flat}
+        self._put(*records.user_tags(definition.base), *writes.text_values("tags", self._surroundings))
+        self._put(*writes.text_values("params", {k: v for k, v in params.items() if k not in found.params}))
+        self._put(records.dataset_write(definition.base, card))
+        self.file("study.yaml", (self._folder.path / "study.yaml").read_text(encoding="utf-8"))
+        self.file(records.CARD_FILE, records.card_json(card))
+
+    def knows(self, number: int, seed: int) -> bool:
+        """Whether this driver has said that a training begins or goes on."""
+        return (number, seed) in self._opened
+
+    def trial(self, trial: TrialRecord, seed: int, config: Config) -> None:
+        """A training of a trial begins or goes on; said once, see ``knows``."""
+        key = trial.number, seed
+        self._opened.add(key)
+        definition, run = self._folder.definition, trial.runs.get(seed)
+        begun = child_writes.begun(trial, seed, config, self._surroundings)
+        said = {name: text for item in begun if item.kind == "tags" for name, text in item.body["values"].items()}
+        body = {
+            "name": child_name(definition, *key),
+            "run_id": run.run_id if run is not None else "",
+            "look": trial.started is not None,
+            "tags": {**said, **child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
+        }
+        self._put(_Addressed("open", body, key))
+        # Not through _to, which sends tags together with epochs.
+        self._put(*(_Addressed(item.kind, item.body, key) for item in records.user_tags(config)))
+        self._to(key, *(item for item in begun if item.kind != "tags"))
+        self._send_at[key] = time.monotonic() + TOGETHER_S
+
+    def epochs(self, number: int, seed: int, reports: Iterable[EpochReport], *, last: bool) -> None:
+        """A training has finished epochs; those of ``TOGETHER_S`` are sent together.
+
+        Args:
+            number: of the trial.
+            seed: of the training.
+            reports: the epochs.
+            last: the training's end is told next, and sent with them.
+        """
+        key = number, seed
+        self._epochs[key] += map(child_writes.epoch_write, reports)
+        if not last and time.monotonic() >= self._send_at.get(key, 0.0):
+            self._send_epochs(key)
+
+    def seed_finished(self, number: int, seed: int, values: tuple[float, ...], report: EpochReport) -> None:
+        """A training is over; that of the last seed is sent with the trial's end."""
+        sweep, runs = self._folder.definition.sweep, self._folder.ledger.trials[number].runs
+        self._epochs[number, seed].append(child_writes.seed_write(sweep.objectives, values, report))
+        if sum(bool(run.values) for run in runs.values()) < sweep.seeds:
+            self._send_epochs((number, seed))
+
+    def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
+        """A training was scored on the test split."""
+        self._adopt(self._folder.ledger.trials[number], seed)
+        self._to((number, seed), child_writes.test_write(scores))
+
+    def reused(self, number: int, seed: int, study: str, run_id: str) -> None:
+        """A training was not run but taken over from a run of another study."""
+        self._to((number, seed), *writes.text_values("tags", {REUSED_TAG: f"{study}, run {run_id}"}))
+
+    def ended(self, trial: TrialRecord) -> None:
+        """A trial has ended: its runs too, and the parent's figures of progress."""
+        base = self._folder.definition.base.train.seed
+        begun = range(base, base + self._folder.definition.sweep.seeds)
+        # The ledger learns of a run when the server has made it, which may be later.
+        for seed in {*trial.runs, *(seed for seed in begun if (trial.number, seed) in self._opened)}:
+            self._adopt(trial, seed)
+            self._to((trial.number, seed), *child_writes.ended(trial))
+
+    def _adopt(self, trial: TrialRecord, seed: int) -> None:
+        """Write to the run of a training that an earlier driver finished."""
+        key = trial.number, seed
+        if key not in self._opened:
+            self._put(_Addressed("adopt", {"run_id": trial.runs[seed].run_id}, key))
+
+    def progress(self, values: Mapping[str, float], step: int) -> None:
+        """Metrics of the parent run after ``step`` ended trials; those that it has are left out."""
+        new = {name: value for name, value in values.items() if self._progress.get((name, step)) != value}
+        self._progress |= {(name, step): value for name, value in new.items()}
+        if new:
+            self._put(writes.metrics(new, step))
+
+    def describe(self, markdown: str) -> None:
+        """The text at the top of the parent's page."""
+        self._put(*writes.text_values("tags", {"mlflow.note.content": markdown}))
+
+    def file(self, name: str, text: str, folder: str = "") -> None:
+        """A text file among the parent's artifacts."""
+        path = self._files.path / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        self._put(writes.artifact(path, folder))
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """A file that stays where it is, among the parent's artifacts."""
+        self._put(writes.artifact(path, folder))
+
+    def close(self, status: str, reason: str) -> None:
+        """End the parent run, and as KILLED the children of trials that have not ended.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            reason: for the status tag.
+        """
+        for number, seed in self._opened:
+            if self._folder.ledger.trials[number].ended is None:
+                self._to((number, seed), *child_writes.cut_short())
+        self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
+        flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S
+        if not self._outbox.flush(flush_s):
+            name = self._folder.definition.name
+            self._tell(f"MLflow did not answer for {flush_s:g} s; send it the rest with: dclf doctor {name} --fix")
+        self._outbox.close(0)
+        self._guardian.close()
+        self._files.close()
+
+    def _send_epochs(self, key: Key, tags: Mapping[str, str] | None = None) -> None:
+        epochs = self._epochs.pop(key, [])
+        if epochs or tags:
+            self._send_at[key] = time.monotonic() + TOGETHER_S
+            self._put(_Addressed(**vars(writes.history(epochs, tags)), key=key))
+
+    def _to(self, key: Key, *items: Write) -> None:
+        """Epochs that wait come first, in one request with the tags that do."""
+        tags = items[0].body["values"] if items and items[0].kind == "tags" else None
+        self._send_epochs(key, tags)
+        self._put(*(_Addressed(item.kind, item.body, key) for item in items[0 if tags is None else 1 :]))
+
+    def _put(self, *items: Write) -> None:
+        for item in items:
+            self._outbox.put(item)
+
+    def _send(self, write: Write) -> None:
+        """Called by the outbox's thread."""
+        key = write.key if isinstance(write, _Addressed) else None
+        if key is None:
+            Sender(self.store.client, self.run_id, self.store.experiment_id)(write)
+        elif write.kind == "open":
+            self._children.open(key, **write.body)
+        elif write.kind == "adopt":
+            self._children.adopt(key, **write.body)
+        else:
+            self._children.send(key, write)
+
+    def _note_run(self, key: Key, run_id: str) -> None:
+        """Called by the outbox's thread."""
+        run = self._folder.ledger.trials[key[0]].runs.get(key[1])
+        if run is None or run.run_id != run_id:
+            self._folder.ledger.run(*key, run_id)

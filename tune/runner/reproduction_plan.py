@@ -1,0 +1,214 @@
+"""What the paper's tables on a data set need: a study each, found again by what it trains."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dclf.data import feature_card
+from dclf.data.storage import is_remote
+from tune.config.settings import read_config
+from tune.config.study_files import read_study_file, shipped_studies
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError, suggestion
+from tune.runner.variants import PlannedStudy, plan_study
+from tune.search.checks import sweep_problems
+from tune.study.best import trial_config
+from tune.study.folder import StudyFolder
+from tune.study.places import study_exists
+from tune.study.reuse import FinishedTrainings, training_hash
+
+SHARED = {"table6": "table3", "table7": "table3", "figure3": "table3"}
+"""Table or figure -> the study on whose models it is measured."""
+_DIGITS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedStudy:
+    """One study of a reproduction.
+
+    Attributes:
+        item: the study file's name, such as ``table4``.
+        name: of the study, made of data set, item and a hash of all that it trains, so that the same call finds it.
+        planned: what it runs.
+        trainings: hashes of its trainings.
+        wanted: whether this call runs it, or only shows it where it is there.
+    """
+
+    item: str
+    name: str
+    planned: PlannedStudy
+    trainings: frozenset[str]
+    wanted: bool
+
+    @property
+    def storage(self) -> str:
+        """Folder or URI of studies."""
+        return self.planned.settings.storage
+
+    def found(self) -> StudyFolder | None:
+        """The study, where an earlier call has begun it."""
+        return StudyFolder.open(self.storage, self.name) if study_exists(self.storage, self.name) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproductionPlan:
+    """What a reproduction runs.
+
+    Attributes:
+        dataset: ``iemocap`` or ``meld``.
+        title: of the page.
+        studies: in the order of the paper.
+        notes: what is not as in the paper, one sentence each.
+        out: folder of the page.
+        trainings: how many different ones the wanted studies need.
+        finished: how many of those are there already.
+    """
+
+    dataset: str
+    title: str
+    studies: tuple[NamedStudy, ...]
+    notes: tuple[str, ...]
+    out: Path
+    trainings: int
+    finished: int
+
+
+def datasets() -> tuple[str, ...]:
+    """Data sets whose tables the paper has."""
+    return tuple(dict.fromkeys(name.split("/")[0] for name in shipped_studies()))
+
+
+def items(dataset: str) -> tuple[str, ...]:
+    """Tables and figures of a data set, as ``--only`` takes them."""
+    own = [name.split("/")[1] for name in shipped_studies() if name.startswith(f"{dataset}/")]
+    return tuple(sorted([*own, *(item for item, study in SHARED.items() if study in own)], key=_place))
+
+
+def plan_reproduction(
+    dataset: str,
+    overrides: Mapping[str, Any],
+    *,
+    only: Sequence[str] = (),
+    seeds: int | None = None,
+    out: Path | str = "",
+) -> ReproductionPlan:
+    """Work out the studies of a data set's tables, checked.
+
+    Modalities that the shards lack are left out, which the page says.
+
+    Args:
+        dataset: one of ``datasets``.
+        overrides: dotted keys for all trainings, ``data.shards`` among them, and ``sweep.KEY``.
+        only: tables and figures to run; all where empty. Others are on the page where an earlier call has run them.
+        seeds: trainings per variant; five where None.
+        out: folder of the page; ``dclf-runs/reproductions/DATASET-HASH`` where empty.
+
+    Raises:
+        ConfigError: with every unknown key, wrong type and impossible value.
+        DataError: the shards cannot be read.
+    """
+    planned = planned_studies(dataset, overrides, only=only, seeds=seeds)
+    present, notes = _with_present_modalities(dataset, overrides)
+    if present != overrides:
+        planned = planned_studies(dataset, present, only=only, seeds=seeds)
+    wanted = {SHARED.get(item, item) for item in only or items(dataset)}
+    shards = feature_card(next(iter(planned.values())).config.data.shards).to_dict()["sha256"]
+    studies = [_named(dataset, item, plan, shards, wanted=item in wanted) for item, plan in planned.items()]
+    needed = frozenset[str]().union(*(study.trainings for study in studies if study.wanted))
+    known = FinishedTrainings(studies[0].storage, shards, models=False)
+    place = f"{dataset}-{_digest([study.name for study in studies])}"
+    return ReproductionPlan(
+        dataset=dataset,
+        title=f"The paper's tables on {dataset.upper()}, measured",
+        studies=tuple(studies),
+        notes=tuple(notes),
+        out=Path(out) if out else _beside(studies[0].storage) / "reproductions" / place,
+        trainings=len(needed),
+        finished=sum(known.find(one) is not None for one in needed),
+    )
+
+
+def planned_studies(
+    dataset: str, overrides: Mapping[str, Any], *, only: Sequence[str] = (), seeds: int | None = None
+) -> dict[str, PlannedStudy]:
+    """A study for each table and figure that has its own, checked without a look at the shards.
+
+    Args:
+        dataset: as for ``plan_reproduction``, and so are the others.
+        overrides: likewise.
+        only: likewise.
+        seeds: likewise.
+
+    Raises:
+        ConfigError: with every unknown key, wrong type and impossible value.
+    """
+    if dataset not in datasets():
+        known = datasets()
+        raise ConfigError([f"dataset: must be {' or '.join(known)}, is {dataset!r}{suggestion(dataset, known)}"])
+    own = [item for item in items(dataset) if item not in SHARED]
+    planned = {item: plan_study(read_study_file(f"{dataset}/{item}"), overrides, seeds=seeds) for item in own}
+    problems = [*_unknown(dataset, only, seeds), *(problem for plan in planned.values() for problem in _problems(plan))]
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+    return planned
+
+
+def _named(dataset: str, item: str, planned: PlannedStudy, shards: str, *, wanted: bool) -> NamedStudy:
+    trainings = frozenset(_trainings(planned))
+    digest = _digest([shards, *sorted(trainings)])
+    return NamedStudy(item=item, name=f"{dataset}-{item}-{digest}", planned=planned, trainings=trainings, wanted=wanted)
+
+
+def _trainings(planned: PlannedStudy) -> Iterator[str]:
+    first, settings = planned.config.train.seed, planned.settings
+    sections = planned.config.to_dict()
+    for point in settings.start_points:
+        for seed in range(first, first + settings.seeds):
+            config = trial_config(sections, {**point, "train.seed": seed})
+            yield training_hash(config, settings.workers_per_trial)
+
+
+def _beside(storage: str) -> Path:
+    """Where pages go: beside the folder of studies; beside the usual one for studies at a URI."""
+    return Path(SweepSettings().storage if is_remote(storage) else storage).parent
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
+
+
+def _with_present_modalities(dataset: str, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The modalities of the preset that the shards have, unless the user names some."""
+    config, problems = read_config(dataset, {k: v for k, v in overrides.items() if not k.startswith("sweep.")})
+    if problems or "data.modalities" in overrides:
+        return dict(overrides), []
+    card = feature_card(config.data.shards).to_dict()
+    wanted = config.data.modalities
+    present = [modality for modality in wanted if modality in card["widths"]]
+    if len(present) == len(wanted):
+        return dict(overrides), []
+    lacking = ", ".join(modality for modality in wanted if modality not in present)
+    note = f"The shards have no {lacking}: all models read {' and '.join(present)} alone, where the paper's read all."
+    return {**overrides, "data.modalities": present}, [note]
+
+
+def _unknown(dataset: str, only: Sequence[str], seeds: int | None) -> Iterator[str]:
+    known = items(dataset)
+    for item in only:
+        if item not in known:
+            yield f"--only: must be among {', '.join(known)}, has {item!r}{suggestion(item, known)}"
+    if seeds is not None and seeds < 1:
+        yield f"--seeds: must be at least 1, is {seeds}"
+
+
+def _problems(plan: PlannedStudy) -> Sequence[str]:
+    return plan.problems or [*plan.config.problems(), *sweep_problems(plan.settings, plan.config)]
+
+
+def _place(item: str) -> tuple[bool, str]:
+    """Tables before figures, each by number."""
+    return item.startswith("figure"), item

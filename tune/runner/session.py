@@ -1,0 +1,326 @@
+"""One driver's work on a study: what runs next, what came of it, and who is told.
+
+The session stands between whatever runs trials (``tune.runner.engine``) and what remembers them: the ledger first,
+then Optuna, MLflow and the view. It knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from dclf.config import Config
+from dclf.training.reports import EpochReport
+from tune.analysis.comparison.variants import is_comparison
+from tune.config.overrides import apply
+from tune.report.facts import best_note
+from tune.runner.optuna_state import tell, together
+from tune.runner.recorder import StudyRecorder
+from tune.runner.tidy import Tidier
+from tune.runner.view import StudyView
+from tune.search.samplers import exhausted
+from tune.search.space import Space
+from tune.search.start_points import countable_size, start_points
+from tune.search.stopping import StopRule
+from tune.study.best import best_yaml
+from tune.study.folder import StudyFolder
+from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
+from tune.study.ranking import best_trial, winner_scores
+from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
+from tune.tracking import records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a trial says after an epoch or a few.
+
+    Attributes:
+        number: the trial.
+        seed: ``train.seed`` of the training.
+        reports: the epochs that are new to the driver, the last one just finished; after a restart also those that
+            the checkpoint brought back.
+        curve: for each report the first objective's value at the best epoch up to it, for the pruner; empty where
+            nothing was to be decided.
+        values: objective values of the best epoch so far.
+        seed_finished: this training is over.
+    """
+
+    number: int
+    seed: int
+    reports: Sequence[EpochReport]
+    curve: Sequence[float]
+    values: tuple[float, ...]
+    seed_finished: bool
+
+
+class Session:
+    """Hands out trials and takes in what they say.
+
+    Args:
+        folder: the study, locked by this process.
+        study: Optuna's study, with its sampler and pruner.
+        space: what trials vary.
+        recorder: writes to MLflow.
+        view: shows how it goes.
+
+    Attributes:
+        changed: called when a trial has ended.
+    """
+
+    def __init__(
+        self, folder: StudyFolder, study: optuna.Study, space: Space, recorder: StudyRecorder, view: StudyView
+    ) -> None:
+        self.folder = folder
+        self.ledger = folder.ledger
+        self.settings = folder.definition.sweep
+        self.base: Config = folder.definition.base
+        self.stop_reason: str | None = None
+        self.changed: Callable[[], None] = _nothing
+        self._study = study
+        self.space = space
+        self._recorder = recorder
+        self._view = view
+        self._finished = FinishedTrainings.for_study(folder)
+        self._tidier = Tidier(folder, self.settings.keep, view.note)
+        self._stop = StopRule(self.settings, countable_size(self.settings, space, self.base))
+        self._begun = time.monotonic()
+        self._spent = self.ledger.worked_s
+        self.ledger.note("begin")
+        self._unfinished = [trial for trial in self.ledger.trials.values() if trial.state not in ENDED]
+        self._optuna_trials: dict[int, optuna.Trial] = {}
+        self._start_points = start_points(self.settings, space, self.base)
+        self._enqueue_start_points()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that drivers have worked on the study, earlier ones included."""
+        return self._spent + time.monotonic() - self._begun
+
+    @property
+    def left(self) -> bool:
+        """Whether there are trials that were begun or put back, and that nobody works on."""
+        return bool(self._unfinished)
+
+    def again(self, number: int) -> None:
+        """Put back a trial that could not begin; ``next`` hands it out before any new one."""
+        self._unfinished.append(self.ledger.trials[number])
+
+    def next(self) -> TrialRecord | None:
+        """The next trial: first those that an earlier driver left, then new ones; None when none shall follow.
+
+        Trials of a comparison that other studies have trained already are taken over from there and not handed out.
+        """
+        while (trial := self._next()) is not None and self._taken_over(trial):
+            self.completed(trial.number)
+        return None if trial is None else self.ledger.trials[trial.number]
+
+    def _next(self) -> TrialRecord | None:
+        while self._unfinished:
+            left = self._unfinished.pop(0)
+            if any(seed not in finished_seeds(left) for seed in self.seeds()):
+                return left
+            # The driver was killed before it could say that all trainings are over.
+            self.completed(left.number)
+        ended = [trial.values[0] for trial in self._ended_trials() if trial.values]
+        self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
+        if self.stop_reason is not None or exhausted(self._study):
+            return None
+        with together(self._study):
+            trial = self._study.ask()
+            params = self.space.suggest(trial)
+        self._optuna_trials[trial.number] = trial
+        record = self.ledger.create(params, optuna=trial.number, origin=self._origin(params))
+        self._view.trial(record)
+        return record
+
+    def _taken_over(self, trial: TrialRecord) -> bool:
+        """Take what other studies have trained; whether that is all of the trial."""
+        if self.settings.test != "all":
+            return False
+        for seed in self.seeds():
+            own = seed in trial.runs
+            found = None if own else self._finished.find(trial_hash(self.folder.definition, trial.params, seed))
+            if found is not None:
+                self._take_over(trial.number, seed, found)
+        return all(seed in finished_seeds(self.ledger.trials[trial.number]) for seed in self.seeds())
+
+    def _take_over(self, number: int, seed: int, found: Finished) -> None:
+        try:
+            history = take_over(found, self.folder.checkpoint(number, seed))
+            self.folder.uploaded(number, seed)
+        except OSError:
+            # Somebody deletes that study just now: the training is repeated.
+            return
+        if self.ledger.trials[number].started is None:
+            self.ledger.start(number, "")
+        self.ledger.note(REUSED_NOTE, number=number, seed=seed, study=found.study, trial=found.number)
+        if found.test is not None:
+            # Before the training counts as done: where its model is gone, it could not be scored again.
+            self.ledger.test(number, seed, found.test)
+        best = history[history[-1].best_epoch - 1].validation
+        values = tuple(best[name] for name in self.settings.objectives)
+        self.heard(Told(number=number, seed=seed, reports=history, curve=(), values=values, seed_finished=True))
+        self._recorder.reused(number, seed, found.study, found.run_id)
+        if found.test is not None:
+            self._recorder.tested(number, seed, found.test)
+        self._view.note(f"trial {number}: seed {seed} was trained by study {found.study}, trial {found.number}")
+
+    def config(self, trial: TrialRecord, seed: int) -> Config:
+        """What one training of a trial trains."""
+        return apply(self.base, {**trial.params, "train.seed": seed})
+
+    def seeds(self) -> range:
+        """Seeds of every trial."""
+        return range(self.base.train.seed, self.base.train.seed + self.settings.seeds)
+
+    def started(self, number: int, ray_id: str) -> None:
+        """A trial runs on a worker, for the first time or again."""
+        trial = self.ledger.trials[number]
+        first = next(seed for seed in self.seeds() if seed not in finished_seeds(trial))
+        # Said before MLflow hears of it: an unfinished trial that was started may have a run, any other has none.
+        self.ledger.start(number, ray_id)
+        self._record(trial, first)
+        self._view.trial(self.ledger.trials[number])
+
+    def changed_params(self, number: int, params: Mapping[str, Any]) -> None:
+        """Population based training gave a trial other values; nothing happens where they are the same."""
+        if dict(params) != dict(self.ledger.trials[number].params):
+            self.ledger.change(number, params)
+            self._view.trial(self.ledger.trials[number])
+
+    def heard(self, told: Told) -> bool:
+        """Take in what a trial says; whether it should be ended early."""
+        trial = self.ledger.trials[told.number]
+        self.ledger.alive()
+        self._record(trial, told.seed)
+        self._recorder.epochs(told.number, told.seed, told.reports, last=told.seed_finished)
+        self._view.epoch(told.number, told.seed, told.reports[-1])
+        if told.seed_finished:
+            self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)
+            self._recorder.seed_finished(told.number, told.seed, told.values, told.reports[-1])
+        return self._pruned(trial, told)
+
+    def _record(self, trial: TrialRecord, seed: int) -> None:
+        """Tell MLflow of a training once; its configuration takes longer to make than all else of an epoch."""
+        if not self._recorder.knows(trial.number, seed):
+            self._recorder.trial(trial, seed, self.config(trial, seed))
+
+    def completed(self, number: int) -> None:
+        """A trial has trained with all its seeds."""
+        runs = self.ledger.trials[number].runs.values()
+        values = tuple(sum(column) / len(column) for column in zip(*(run.values for run in runs), strict=True))
+        if all(map(math.isfinite, values)):
+            self._end(number, "complete", values)
+        else:
+            self._end(number, "failed", reason=f"its objective is not a number: {values}")
+
+    def pruned(self, number: int, told: Told) -> None:
+        """A trial was ended early."""
+        epoch = told.reports[-1].epoch
+        self._end(number, "pruned", told.values, f"{self.settings.scheduler} after epoch {epoch}")
+        # Said afterwards: a trial whose trainings are all over and that has not ended is complete.
+        self.ledger.seed_done(number, told.seed, told.values, epoch)
+
+    def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
+        """A training was scored on the test split; its first scores stand."""
+        if (number, seed) in self.ledger.tested:
+            return
+        self.ledger.test(number, seed, scores)
+        self._recorder.tested(number, seed, scores)
+
+    def failed(self, number: int, reason: str) -> None:
+        """A trial cannot go on; the others do."""
+        self._end(number, "failed", reason=reason)
+
+    def _end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
+        self.ledger.end(number, state, values, reason)
+        trial = self.ledger.trials[number]
+        if trial.optuna >= 0:
+            tell(self._study, trial)
+        self._optuna_trials.pop(trial.optuna, None)
+        self._recorder.ended(trial)
+        self._tidier.ended(trial)
+        self._report_progress(trial)
+        self._view.trial(trial)
+        self.changed()
+
+    def _report_progress(self, trial: TrialRecord) -> None:
+        """The parent run's metrics, a step per ended trial; the best configuration with every better one."""
+        ended, best = self._ended_trials(), self._chosen()
+        self._recorder.progress({**Counter(f"trials/{other.state}" for other in ended), **self._best()}, len(ended))
+        if best is not None and best.number == trial.number:
+            self._recorder.file("best.yaml", best_yaml(self.folder))
+            self._recorder.describe(best_note(self.folder))
+
+    def concluded(self) -> None:
+        """All trials have ended and what ``sweep.test`` names is scored: the parent run gets the winner's scores."""
+        tested = records.metric_names(winner_scores(self.folder), "test")
+        self._recorder.progress({**self._best(), **tested}, len(self._ended_trials()))
+
+    def _best(self) -> dict[str, float]:
+        """The parent run's metrics of the best trial: ``best/val_wf1`` is its run's own, of several seeds the mean."""
+        best = self._chosen()
+        values = zip(self.settings.objectives, best.values, strict=True) if best is not None else ()
+        return records.metric_names({f"val_{name}": value for name, value in values}, "best")
+
+    def _chosen(self) -> TrialRecord | None:
+        """The best trial so far; None where there is none, and in a comparison, which chooses none."""
+        return None if is_comparison(self.folder.definition) else best_trial(self.folder)
+
+    def _pruned(self, trial: TrialRecord, told: Told) -> bool:
+        """Report the first training of a trial to the pruner, which compares equal epochs."""
+        if trial.optuna < 0 or len(self.settings.objectives) > 1 or told.seed != self.seeds()[0]:
+            return False
+        asked = self._optuna_trials.get(trial.optuna) or self._asked_before(trial.optuna)
+        if asked is None:
+            return False
+        self._optuna_trials[trial.optuna] = asked
+        with warnings.catch_warnings(), together(self._study):
+            # An epoch that a kill or a population repeats.
+            warnings.filterwarnings("ignore", message=".*is already reported", category=UserWarning)
+            for report, value in zip(told.reports, told.curve, strict=False):
+                asked.report(value, report.epoch)
+        return not told.seed_finished and asked.should_prune()
+
+    def _asked_before(self, number: int) -> optuna.Trial | None:
+        """The trial object of a trial that an earlier driver asked for.
+
+        None where Optuna knows its end already, which the ledger then has lost: it takes no further reports.
+        """
+        frozen = self._study.get_trials(deepcopy=False)[number]
+        return None if frozen.state.is_finished() else optuna.Trial(self._study, frozen._trial_id)
+
+    def _ended_trials(self) -> list[TrialRecord]:
+        return sorted((t for t in self.ledger.trials.values() if t.state in ENDED), key=lambda trial: trial.ended or 0)
+
+    def _origin(self, params: Mapping[str, Any]) -> str:
+        return "start" if params in self._start_points else "search"
+
+    def _enqueue_start_points(self) -> None:
+        """Have Optuna begin with the start points that have not been tried."""
+        tried = [trial.params for trial in self.ledger.trials.values()]
+        waiting = [
+            frozen.system_attrs.get("fixed_params")
+            for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        ]
+        for point in self._start_points:
+            params = self.space.params_of(point)
+            if point not in tried and params not in waiting:
+                self._study.enqueue_trial(params)
+
+
+def finished_seeds(trial: TrialRecord) -> dict[int, SeedRun]:
+    """The trainings of a trial that need not be repeated."""
+    return {seed: run for seed, run in trial.runs.items() if run.values}
+
+
+def _nothing() -> None:
+    """The default of what a ``Session`` calls."""

@@ -1,0 +1,62 @@
+"""Runs a study's trials on Ray: what they read, what they are told, and the engine.
+
+This brings Ray Tune and Ray Data, seconds of importing that a driver does while Ray starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cluster.shared_data import shared_source
+from cluster.trial_plan import TrialPlan
+from dclf.config import Config
+from dclf.data.reader import ShardSet
+from tune.runner.engine import Engine
+from tune.runner.session import Session
+from tune.runner.trainable import Job
+from tune.runner.view import StudyView
+from tune.search.pruners import deciding_epochs
+
+
+def run_trials(
+    session: Session, config: Config, shards: ShardSet, plan: TrialPlan, view: StudyView, *, own_ray: bool
+) -> BaseException | None:
+    """All trials that the session hands out; what ended the work before its time, if anything did.
+
+    Args:
+        session: the driver's work on the study.
+        config: the base configuration.
+        shards: what the trials read.
+        plan: where they run.
+        view: hears of lost workers and interrupts.
+        own_ray: this process has started the Ray that it is connected to.
+
+    Raises:
+        KeyboardInterrupt: the second Ctrl-C.
+        Terminated: SIGTERM, where Ray is this process's own.
+        StorageError: the study's folder can no longer be written.
+    """
+    settings, folder = session.settings, session.folder
+    splits, own = config.train.epoch_splits, not plan.workers_per_trial
+    job = Job(
+        config=replace(config, train=replace(config.train, device=plan.device)).to_dict(),
+        folder=folder.address,
+        objectives=tuple(settings.objectives),
+        workers=plan.workers_per_trial,
+        source=shared_source(shards, _modalities(session, config, shards), plan.cache_mb << 20, splits)
+        if own
+        else None,
+        decisions=tuple(deciding_epochs(settings, config.train.epochs)),
+    )
+    engine = Engine(
+        session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, own_ray=own_ray, note=view.note
+    )
+    engine.run()
+    return engine.interrupted
+
+
+def _modalities(session: Session, config: Config, shards: ShardSet) -> tuple[str, ...]:
+    """Those that any trial may use."""
+    domain = session.folder.definition.space.get("data.modalities", {})
+    named = {modality for choice in domain.get("choices", ()) for modality in choice}
+    return tuple(m for m in shards.info.modalities if m in {*named, *config.data.modalities})

@@ -1,0 +1,245 @@
+"""From a study file to a study's trials: every variant of every base model as a point of one space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from dclf.config import Config
+from tune.analysis.comparison.variants import NAMES
+from tune.config.overrides import OPTIONS, apply, plain, value_of
+from tune.config.settings import read_config
+from tune.config.study_files import StudyFile, VariantsSpec
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError, is_file, suggestion
+from tune.search.domains import same
+from tune.search.read import read_sweep
+from tune.study.scores import short_names, value_text
+
+ABLATE, MODEL = "loss.ablate", "model.name"
+_OWN = ("data.shards", MODEL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStudy:
+    """What ``tune.sweeps.sweep`` needs to run a study file.
+
+    Attributes:
+        config: the base configuration, with what all variants share.
+        settings: the variants as start points, and how to run them.
+        variants: as ``StudyDefinition.variants``.
+        plan: as ``StudyDefinition.plan``.
+        problems: what cannot be run, each one line; the rest may then be incomplete.
+    """
+
+    config: Config
+    settings: SweepSettings
+    variants: tuple[Mapping[str, Any], ...] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What ``tune.sweeps.sweep`` keeps of the study file."""
+        return {"variants": self.variants, "plan": self.plan}
+
+
+@dataclass(frozen=True)
+class _Variant:
+    name: str
+    set: Mapping[str, Any]
+    reference: bool
+
+
+def plan_study(
+    study: StudyFile,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    seeds: int | None = None,
+    models: Sequence[str] = (),
+    beside: Path | None = None,
+) -> PlannedStudy:
+    """Work out a study's trials.
+
+    Args:
+        study: the file.
+        overrides: dotted keys for all variants, ``sweep.KEY`` among them.
+        seeds: trainings per variant; as the file says where None.
+        models: base models of the file to run; all where empty.
+        beside: the study file, where relative paths in it start.
+
+    Raises:
+        ConfigError: the base configuration or one of a model cannot be read at all.
+    """
+    overrides = overrides or {}
+    base = _beside(study.base, beside)
+    config, settings, problems = read_sweep(base, {**study.set, **overrides}, values=False)
+    problems = [*problems, *_varied_by_user(study.variants, overrides), *_unknown_models(study, models)]
+    if problems:
+        return PlannedStudy(config=config, settings=settings, problems=tuple(problems))
+    wanted = {
+        model: _model_sets(sets, base, beside, {*study.set, *overrides} - {"data.modalities"})
+        for model, sets in (study.models or {config.model.name: {}}).items()
+        if not models or model in models
+    }
+    try:
+        return _planned(study, config, settings, wanted, seeds or study.seeds)
+    except ConfigError as error:
+        return PlannedStudy(config=config, settings=settings, problems=error.problems)
+
+
+def _planned(
+    study: StudyFile, config: Config, settings: SweepSettings, models: Mapping[str, Mapping[str, Any]], seeds: int
+) -> PlannedStudy:
+    named = [(model, variant) for model in models for variant in _written(study.variants, config)]
+    sets = [{MODEL: model, **models[model], **variant.set} for model, variant in named]
+    whole = [_completed(one, sets, config) for one in sets]
+    once = [place for place, point in enumerate(whole) if not any(_same(point, before) for before in whole[:place])]
+    common = _common([whole[place] for place in once])
+    points = [{key: value for key, value in whole[place].items() if key not in common} for place in once]
+    variants = [
+        {
+            "name": variant.name,
+            "model": model,
+            "params": point,
+            "reference": variant.reference,
+            "published": dict(study.published.get(model, {}).get(variant.name, {})),
+        }
+        for (model, variant), point in zip((named[place] for place in once), points, strict=True)
+    ]
+    return PlannedStudy(
+        config=apply(config, common),
+        settings=_settings(settings, points, seeds, keep_all=bool(study.evaluations)),
+        variants=tuple(variants),
+        plan={
+            "title": study.title,
+            "paper": study.paper,
+            "layout": study.layout,
+            "evaluations": list(study.evaluations),
+            "source": config.published.get("source", ""),
+        },
+    )
+
+
+def _settings(
+    settings: SweepSettings, points: Sequence[Mapping[str, Any]], seeds: int, *, keep_all: bool
+) -> SweepSettings:
+    return replace(
+        settings,
+        space=_space(points),
+        start_points=tuple(dict(point) for point in points),
+        sampler="listed",
+        scheduler="none",
+        trials=len(points),
+        seeds=seeds,
+        test="all",
+        time="",
+        warm_start=(),
+        stop_at=None,
+        stop_after=0,
+        # What is still to be measured on the models needs all of them.
+        keep=len(points) if keep_all else settings.keep,
+    )
+
+
+def _written(spec: VariantsSpec, config: Config) -> Iterator[_Variant]:
+    """The variants of every base model, as the file has them."""
+    if spec.leave_one_out:
+        yield _Variant(NAMES["none"], {ABLATE: "none"}, reference=True)
+    for part in spec.leave_one_out:
+        yield _Variant(NAMES[part], {ABLATE: part}, reference=part == "none")
+    names = short_names(list(spec.grid))
+    for values in product(*spec.grid.values()) if spec.grid else ():
+        cell = dict(zip(spec.grid, values, strict=True))
+        name = ", ".join(f"{names[key]} {value_text(value)}" for key, value in cell.items())
+        yield _Variant(name, cell, reference=all(same(value_of(config, key), value) for key, value in cell.items()))
+    for one in spec.listed:
+        yield _Variant(one["name"], dict(one.get("set", {})), reference=one.get("reference", False))
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+
+
+def _completed(own: Mapping[str, Any], sets: Iterable[Mapping[str, Any]], config: Config) -> dict[str, Any]:
+    """A variant with a value for every key that any sets; options of base models only where the model has them."""
+    changed = apply(config, own)
+    known = {key: None for one in sets for key in one if _has(key, one[MODEL], own[MODEL])}
+    return {key: value_of(changed, key) for key in known}
+
+
+def _has(key: str, setter: str, model: str) -> bool:
+    return not key.startswith(f"{OPTIONS}.") or setter == model
+
+
+def _common(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Keys with one value in all variants; the base model stays to be told apart where it is all there is."""
+    first, *others = points
+    found = {key: value for key, value in first.items() if all(key in one and same(one[key], value) for one in others)}
+    if len(found) == len(first):
+        found.pop(MODEL)
+    return found
+
+
+def _space(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Dotted key -> the values that variants have, the base model first, as others may depend on it."""
+    keys = sorted({key: None for point in points for key in point}, key=lambda key: key != MODEL)
+    return {key: {"choices": _distinct(key, points), **_when(key, points)} for key in keys}
+
+
+def _distinct(key: str, points: Sequence[Mapping[str, Any]]) -> list[Any]:
+    values: list[Any] = []
+    for point in points:
+        if key in point and not any(same(point[key], value) for value in values):
+            values.append(plain(point[key]))
+    return values
+
+
+def _when(key: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if all(key in point for point in points):
+        return {}
+    return {"when": {MODEL: list(dict.fromkeys(point[MODEL] for point in points if key in point))}}
+
+
+def _model_sets(sets: Any, base: str | Path, beside: Path | None, given: Iterable[str]) -> dict[str, Any]:
+    """What a base model needs, as dotted keys.
+
+    What the whole study or its user sets holds for it too, but for modalities: a model of text alone stays one.
+    """
+    if not isinstance(sets, str):
+        return {key: value for key, value in (sets or {}).items() if key not in given}
+    before, _ = read_config(base, values=False)
+    after, problems = read_config(_beside(sets, beside), values=False)
+    if problems:
+        raise ConfigError(problems)
+    flat = {key: value for key, value in after.flat().items() if key != OPTIONS}
+    flat |= {f"{OPTIONS}.{name}": value for name, value in after.model.options.items()}
+    return {
+        key: plain(value)
+        for key, value in flat.items()
+        if key not in (*_OWN, *given) and not same(value_of(before, key), value)
+    }
+
+
+def _beside(config: str, study: Path | None) -> str | Path:
+    """A relative path starts at the folder of the study file."""
+    candidate = (study.parent if study is not None else Path()) / config
+    return candidate if is_file(candidate) else config
+
+
+def _varied_by_user(spec: VariantsSpec, overrides: Mapping[str, Any]) -> Iterator[str]:
+    varied = {ABLATE} if spec.leave_one_out else set()
+    varied |= {*spec.grid, *(key for one in spec.listed for key in one.get("set", {}))}
+    for key in overrides:
+        if key in (varied | {MODEL}):
+            yield f"{key}: must be left to the study, whose variants differ in it; use another study file to change it"
+
+
+def _unknown_models(study: StudyFile, models: Iterable[str]) -> Iterator[str]:
+    known = list(study.models)
+    for model in models:
+        if model not in known:
+            yield f"--models: must be among {', '.join(known) or 'none'}, has {model!r}{suggestion(model, known)}"

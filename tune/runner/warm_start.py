@@ -1,0 +1,137 @@
+"""Finished trials of earlier studies, made known to the sampler of a new one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from dclf.config import Config
+from tune.config.overrides import apply, value_of
+from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import ConfigError
+from tune.search.space import Space
+from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
+from tune.study.places import StudyError, study_exists, study_names
+
+SOURCE = "dclf:source"
+"""User attribute of such a trial: ``STUDY/NUMBER``."""
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+_SHOWN = 3
+
+
+def warm_start_problems(settings: SweepSettings) -> list[str]:
+    """Earlier studies that are not there or that cannot be used, as ``sweep.warm_start: what must hold``."""
+    problems = []
+    if settings.warm_start and settings.sampler == "grid":
+        problems.append("sweep.warm_start: must be empty with sampler grid, which learns nothing from earlier trials")
+    for name in settings.warm_start:
+        try:
+            there = study_exists(settings.storage, name)
+        except StudyError:
+            continue  # told already, see tune.search.checks
+        if not there:
+            known = ", ".join(study_names(settings.storage)) or "none"
+            problems.append(f"sweep.warm_start: no study {name!r} in {settings.storage}; it has: {known}")
+    return problems
+
+
+def warm_start(folder: StudyFolder, study: optuna.Study) -> list[str]:
+    """Add the finished trials of the studies that ``sweep.warm_start`` names; those added before are passed over.
+
+    A trial can be used where its study has this one's objectives, this space can express its values, and whatever
+    else it changed is as in this base configuration.
+
+    Args:
+        folder: a study without trials yet.
+        study: Optuna's.
+
+    Returns:
+        what was added from each study and what could not be used, one line each.
+    """
+    known = {frozen.user_attrs.get(SOURCE) for frozen in study.get_trials(deepcopy=False)}
+    return [_from(name, folder, study, known) for name in folder.definition.sweep.warm_start]
+
+
+def _from(name: str, folder: StudyFolder, study: optuna.Study, known: set[str | None]) -> str:
+    try:
+        source = StudyFolder.open(folder.storage, name)
+    except (StudyError, ValueError) as error:
+        return f"warm start: nothing of study {name} can be used: {error}"
+    reader = _Reader(source, folder)
+    for trial in source.ledger.trials.values():
+        if trial.state in _STATES and f"{name}/{trial.number}" not in known:
+            frozen = reader.frozen(trial)
+            if frozen is not None:
+                study.add_trial(frozen)
+    return f"warm start: {reader.used} trials of study {name} are known to the sampler{reader.unused}"
+
+
+class _Reader:
+    """Reads trials of one study as those of another."""
+
+    def __init__(self, source: StudyFolder, target: StudyFolder) -> None:
+        self.used = 0
+        self._reasons: Counter[str] = Counter()
+        self._name = source.definition.name
+        self._source = source.definition.base
+        self._base = target.definition.base
+        self._space = Space.of(target.definition.space, self._base)
+        self._objectives = list(target.definition.sweep.objectives)
+        self._places = {name: place for place, name in enumerate(source.definition.sweep.objectives)}
+
+    @property
+    def unused(self) -> str:
+        """How many could not be used, and the most frequent reasons."""
+        if not self._reasons:
+            return ""
+        told = "; ".join(f"{count} because {reason}" for reason, count in self._reasons.most_common(_SHOWN))
+        return f", {self._reasons.total()} cannot be used ({told})"
+
+    def frozen(self, trial: TrialRecord) -> FrozenTrial | None:
+        """The trial as Optuna takes it; None where it cannot be used."""
+        try:
+            made = self._frozen(trial)
+        except ValueError as error:
+            self._reasons[str(error)] += 1
+            return None
+        self.used += 1
+        return made
+
+    def _frozen(self, trial: TrialRecord) -> FrozenTrial:
+        values = self._values(trial)
+        params = self._space.params_of(self._point(trial.params))
+        last = max((run.epochs for run in trial.runs.values()), default=1)
+        return create_trial(
+            state=_STATES[trial.state],
+            values=values if trial.state == "complete" else None,
+            params=params,
+            distributions={key: self._space.distributions[key] for key in params},
+            user_attrs={SOURCE: f"{self._name}/{trial.number}"},
+            intermediate_values={last: values[0]} if len(values) == 1 else None,
+        )
+
+    def _values(self, trial: TrialRecord) -> list[float]:
+        lacking = [name for name in self._objectives if name not in self._places]
+        if lacking:
+            raise ValueError(f"that study has no objective {lacking[0]}")
+        return [trial.values[self._places[name]] for name in self._objectives]
+
+    def _point(self, params: Mapping[str, object]) -> dict[str, object]:
+        """The trial's values of this space's parameters."""
+        try:
+            config = apply(self._source, params)
+        except ConfigError as error:
+            raise ValueError("; ".join(error.problems)) from None
+        for reason in (*self._fixed(params, config), *self._space.outside(config)):
+            raise ValueError(reason)
+        return self._space.point(config) or {}
+
+    def _fixed(self, params: Mapping[str, object], config: Config) -> Iterator[str]:
+        """What that study searched and this one does not, where the values differ."""
+        for key in params:
+            if key not in self._space.domains and value_of(config, key) != value_of(self._base, key):
+                yield f"{key} is not searched here and was {value_of(config, key)!r}"
