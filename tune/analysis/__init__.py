@@ -1,1 +1,1 @@
-"""What a study says: comparisons and their statistics, perturbation tests."""
+"""What a study says: comparisons with their statistics, perturbation tests, scores of trained models."""

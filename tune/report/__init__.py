@@ -1,1 +1,1 @@
-"""What a study looks like afterwards: tables, figures, the best configuration, the report."""
+"""What is read: figures, tables and pages of studies and of the reproduction."""

@@ -1,1 +1,1 @@
-"""Which configurations a sweep tries: its space, samplers, pruners and settings."""
+"""What is searched: spaces, samplers, pruners, stopping, and their checks."""

@@ -1,1 +1,1 @@
-"""Studies on disk: what was planned, what every trial came to, and who works on it."""
+"""What a study is: definition, ledger, folder, its copy at a URI, and every question that can be asked of it."""
