@@ -6,19 +6,22 @@ Ray puts its sockets, with its logs, below TMPDIR. Schedulers and users have lon
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cluster.temporary import PREFIX, TemporaryFolder
+
 RAY_FOLDER = "RAY_TMPDIR"
 """Ray's own variable for the folder in which it makes its folder ``ray``."""
 _PREFIX = "dclf-"
 _LONGEST = 103 if sys.platform == "darwin" else 107
 _OF_RAY = len("/ray/session_2000-01-01_00-00-00_000000_4194304/sockets/dash_TaskEventsHead")
+_PURPOSE = "ray"
 _OF_PRIVATE = len(f"/{_PREFIX}12345678") + _OF_RAY
+_OF_TEMPORARY = len(f"/{PREFIX}{_PURPOSE}-12345678") + _OF_RAY
 _SHORT = ("/tmp", "/var/tmp")  # noqa: S108 - mkdtemp makes folders in them that are this user's alone
 
 
@@ -39,11 +42,8 @@ def socket_settings() -> Iterator[dict[str, str]]:
     if _has_room(_default_parent(), _OF_RAY):
         yield {}
         return
-    folder = make_socket_folder()
-    try:
-        yield {RAY_FOLDER: folder}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with TemporaryFolder(_PURPOSE, _private_parent(_OF_TEMPORARY)) as folder:
+        yield {RAY_FOLDER: str(folder)}
 
 
 def make_socket_folder() -> str:
@@ -54,14 +54,18 @@ def make_socket_folder() -> str:
     Raises:
         SocketFolderError: no folder has room.
     """
-    parent = short_parent(_OF_PRIVATE)
+    return tempfile.mkdtemp(prefix=_PREFIX, dir=_private_parent(_OF_PRIVATE))
+
+
+def _private_parent(below: int) -> Path:
+    parent = short_parent(below)
     if parent is None:
         raise SocketFolderError(
             f"{RAY_FOLDER}: must name a folder of at most {_LONGEST - _OF_PRIVATE} characters that can be written to, "
             f"as Ray's sockets lie in it and a socket's path may have {_LONGEST}; there is no room in "
             f"{', '.join(_parents())}"
         )
-    return tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+    return Path(parent)
 
 
 def short_parent(below: int) -> str | None:

@@ -13,8 +13,8 @@ from cluster.temporary import PREFIX, TemporaryFolder, clear_abandoned
 
 ROOT = Path(__file__).parents[2]
 MAKES = re.compile(r"\b(mkdtemp|TemporaryDirectory)\(")
-WITHOUT_OWNER = {"cluster/local/start.py", "cluster/stand_in.py", "cluster/warm.py"}
-"""Folders of a Ray's processes, which may outlive the process that made them."""
+WITHOUT_OWNER = {"cluster/socket_folder.py"}
+"""The folder of a local cluster outlives the process that made it."""
 CODE = """\
 from pathlib import Path
 from cluster.temporary import TemporaryFolder
