@@ -22,8 +22,8 @@ from tune.commands.perturb_views import (
     JsonLinesPerturbationView,
     PlainPerturbationView,
     QuietPerturbationView,
-    choose_perturbation_view,
 )
+from tune.commands.view_choice import choose_perturbation_view
 
 pytestmark = pytest.mark.slow  # torch, MLflow and a training, ten seconds in all
 

@@ -12,11 +12,11 @@ from tune.commands.study_views import (
     JsonLinesStudyView,
     PlainStudyView,
     QuietStudyView,
-    choose_study_view,
     headline,
 )
 from tune.commands.study_views_live import RichStudyView
 from tune.commands.study_views_state import StudyState, counts_text, params_text, values_text
+from tune.commands.view_choice import choose_study_view
 from tune.study.folder import StudyFolder
 from tune.study.scores import Score
 
