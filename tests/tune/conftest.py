@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from dclf import data
+from tests.paper_data import write_like_paper
+from tests.tune.analysis.comparison import studies
 from tests.tune.runner.processes import Processes
+from tests.tune.study import samples
 from tests.tune.tracking.server import Server
+from tune.study.folder import StudyFolder
 
 
 @pytest.fixture
@@ -29,3 +34,35 @@ def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
     finally:
         running.kill()
+
+
+@pytest.fixture
+def no_disk_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that read ledgers alone, which need not reach the platter."""
+    monkeypatch.setattr("tune.study.ledger.os.fsync", lambda _file: None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    """A study with one objective and no trials."""
+    return samples.new_folder(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "shards"
+    info, dialogues = data.generate("iemocap-small", 8, 1)
+    data.write_shards(dialogues, path, info)
+    return path
+
+
+@pytest.fixture
+def own_data(tmp_path: Path) -> Path:
+    """Shards like the paper's IEMOCAP."""
+    return write_like_paper(tmp_path / "own")
+
+
+@pytest.fixture
+def ablations(tmp_path: Path, own_data: Path) -> StudyFolder:
+    """An ablation on the paper's data set."""
+    return studies.ablation_study(tmp_path, studies.with_paper(own_data))

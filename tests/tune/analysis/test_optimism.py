@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dclf.training.reports import EpochReport
-from tests.tune.report.samples import BASE, add_trial
+from tests.tune.study.samples import BASE, add_trial
 from tune.analysis.comparison.variants import variants_of
 from tune.analysis.optimism import HEAD, optimism_of, optimism_table
 from tune.comparisons import ablation

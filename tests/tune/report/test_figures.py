@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
-from tests.tune.report.samples import SPACE, fill, new_folder, optuna_study, study_of
+from tests.tune.study.samples import SPACE, fill, new_folder, optuna_study, study_of
 from tune.report.figures import MOST_CURVES, MOST_IN_CONTOUR, Drawings, draw_study, study_figures
 from tune.report.html import figure_svg
 from tune.report.plotted import complete, plotted, spread

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dclf.config import Config
 from dclf.data import read_shards
-from tests.tune.report.samples import BASE, add_trial, base_params, fill, new_folder, optuna_study
+from tests.tune.study.samples import BASE, add_trial, base_params, fill, new_folder, optuna_study
 from tune.analysis.table import Table, latex_escape, latex_table, markdown_escape, markdown_table
 from tune.report.facts import report_facts
 from tune.report.files import ReportFiles, write_report

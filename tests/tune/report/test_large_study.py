@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.report.samples import fill, new_folder, optuna_study
+from tests.tune.study.samples import fill, new_folder, optuna_study
 from tune.runner.optuna_state import create_study
 
 TRIALS = 5000

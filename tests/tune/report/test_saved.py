@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.tune.report.samples import study_of
+from tests.tune.study.samples import study_of
 from tune.report.figures import Drawing, draw_study
 from tune.report.saved import remove_other_figures, save_figures
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.report.samples import add_trial, fill, new_folder, optuna_study
+from tests.tune.study.samples import add_trial, fill, new_folder, optuna_study
 from tune.commands.main import main
 from tune.commands.study_tables import aligned
 from tune.runner.optuna_state import create_study

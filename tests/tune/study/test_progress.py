@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.report.samples import add_trial, new_folder
+from tests.tune.study.samples import add_trial, new_folder
 from tune.study.folder import StudyFolder
 from tune.study.progress import failures, numbers_text, progress_of
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tune.report.samples import add_trial, base_params, new_folder
+from tests.tune.study.samples import add_trial, base_params, new_folder
 from tune.report.facts import result_lines
 from tune.report.tables import comparison_table
 from tune.study.folder import StudyFolder

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from dclf.config import Config
-from tests.tune.report.samples import BASE, add_trial, base_params, fill, new_folder
+from tests.tune.study.samples import BASE, add_trial, base_params, fill, new_folder
 from tune.config.overrides import apply
 from tune.config.settings import load_config
 from tune.study.best import trial_config

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dclf.config import Config
-from tests.tune.report.samples import BASE, add_trial
+from tests.tune.study.samples import BASE, add_trial
 from tune.analysis.perturbation.kept import ASKED, SUMMARY, key_of, split_folder, training_folder
 from tune.comparisons import ablation, grid
 from tune.config.settings import load_config

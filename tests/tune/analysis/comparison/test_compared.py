@@ -18,7 +18,7 @@ from tests.tune.analysis.comparison.studies import (
     window_study,
     with_paper,
 )
-from tests.tune.report.samples import BASE
+from tests.tune.study.samples import BASE
 from tune.analysis.comparison.compared import Compared, against_base, compared_variants
 from tune.analysis.comparison.study import comparison_lines, study_tables
 from tune.analysis.comparison.variants import variants_of

@@ -19,7 +19,7 @@ from tests.tune.analysis.comparison.studies import (
     window_study,
     with_paper,
 )
-from tests.tune.report.samples import fill, new_folder, optuna_study
+from tests.tune.study.samples import fill, new_folder, optuna_study
 from tune.comparisons import ablation
 from tune.report.comparison.figures import comparison_figures, gamma_figure, label_figure, window_figure
 from tune.report.drawn import study_drawings

@@ -15,7 +15,7 @@ from tests.tune.analysis.comparison.studies import (
     window_study,
     with_paper,
 )
-from tests.tune.report.samples import optuna_study
+from tests.tune.study.samples import optuna_study
 from tune.analysis.comparison.study import comparison_lines, comparison_note, study_tables, study_verdicts
 from tune.analysis.summary import study_details
 from tune.commands.main import main
