@@ -21,17 +21,28 @@ class Terminated(SystemExit):
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Inside the ``with`` SIGTERM raises ``Terminated`` in the main thread; elsewhere than there nothing is changed."""
+    """Inside the ``with`` SIGTERM raises ``Terminated`` in the main thread; elsewhere than there nothing is changed.
+
+    While Ray waits for something, it has a plain ``SystemExit(1)`` in place of an exit that a signal's handler raises;
+    what leaves the ``with`` is ``Terminated`` again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _raise)
+    came = False
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except SystemExit:
+        if came:
+            raise Terminated from None
+        raise
     finally:
-        if signal.getsignal(signal.SIGTERM) is _raise:  # Ray may have put its own in the meantime
+        if signal.getsignal(signal.SIGTERM) is end:  # Ray may have put its own in the meantime
             signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
-
-
-def _raise(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
