@@ -47,8 +47,6 @@ _EVERYWHERE = {
     "RAY_TRAIN_METRICS_ENABLED": "0",  # Prometheus gauges that nobody scrapes
 }
 _LOCAL = {
-    # A node ends itself when its agents have not imported Ray by then; 30 s are too few on a machine with much to do.
-    "RAY_agent_register_timeout_ms": "120000",
     # A local Ray is there for its trials, which Ray would otherwise put behind every other process of the machine.
     "RAY_worker_niceness": "0",
     # Watches for nodes that a cloud takes back. Here there is one node, and the watcher is a process more to start.

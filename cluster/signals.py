@@ -30,31 +30,52 @@ def termination_signals() -> list[signal.Signals]:
     return [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGHUP]
 
 
+class _Handler:
+    """Raises the exit of a signal.
+
+    Attributes:
+        came: the signal that came; None before any.
+    """
+
+    def __init__(self) -> None:
+        self.came: int | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self.came = number
+        if number == signal.SIGHUP:
+            # Both the kernel and the shell say that a terminal closes; the second time must not cut short the ending.
+            signal.signal(number, _pass)
+        raise Terminated(number)
+
+
 @contextmanager
 def termination_raises() -> Iterator[None]:
-    """Inside the ``with`` SIGTERM and SIGHUP raise ``Terminated`` in the main thread; elsewhere nothing is changed."""
+    """Inside the ``with`` SIGTERM and SIGHUP raise ``Terminated`` in the main thread; elsewhere nothing is changed.
+
+    While Ray waits for something, it has a plain ``SystemExit(1)`` in place of an exit that a signal's handler raises;
+    what leaves the ``with`` is ``Terminated`` again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    changed = [number for number in termination_signals() if signal.getsignal(number) not in _OURS]
-    before = {number: signal.signal(number, _raise) for number in changed}
+    handler = _Handler()
+    changed = [number for number in termination_signals() if not _is_ours(signal.getsignal(number))]
+    before = {number: signal.signal(number, handler) for number in changed}
     try:
         yield
+    except SystemExit as request:
+        if handler.came is not None and not isinstance(request, Terminated):
+            raise Terminated(handler.came) from None
+        raise
     finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) in _OURS:  # Ray may have put its own in the meantime
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-
-def _raise(number: int, _frame: FrameType | None) -> None:
-    if number == signal.SIGHUP:
-        # Both the kernel and the shell say that a terminal closes; the second time must not cut short the ending.
-        signal.signal(number, _pass)
-    raise Terminated(number)
+        for number, earlier in before.items():
+            if _is_ours(signal.getsignal(number)):  # Ray may have put its own in the meantime
+                signal.signal(number, earlier if earlier is not None else signal.SIG_DFL)
 
 
 def _pass(_number: int, _frame: FrameType | None) -> None:
     """Take no notice: this process is ending already."""
 
 
-_OURS = (_raise, _pass)
+def _is_ours(handler: object) -> bool:
+    return handler is _pass or isinstance(handler, _Handler)

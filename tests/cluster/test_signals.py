@@ -1,4 +1,5 @@
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -49,3 +50,25 @@ def test_under_nohup_it_stays_ignored() -> None:
     with termination_raises():
         signal.raise_signal(signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def wait_as_ray_does() -> None:
+    """Ray has an exit of its own in place of what a signal's handler raises."""
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except SystemExit:
+        sys.exit(1)
+
+
+def test_what_ray_makes_of_it_is_the_signals_exit_again() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated) as ended, termination_raises(), termination_raises():
+        wait_as_ray_does()
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_another_exit_stays_what_it_is() -> None:
+    with pytest.raises(SystemExit) as ended, termination_raises():
+        sys.exit(3)
+    assert ended.value.code == 3

@@ -77,7 +77,6 @@ class Engine:
 
         Raises:
             KeyboardInterrupt: the second Ctrl-C.
-            Terminated: SIGTERM, where Ray is this process's own.
             StorageError: the study's folder can no longer be written.
         """
         try:
@@ -86,8 +85,8 @@ class Engine:
                 while self._session.left and self.interrupted is None:
                     # Lost when there was nothing else to hand out.
                     self._tuner().fit()
-        except Exception as error:  # noqa: BLE001 - raised again where nobody interrupted
-            # What Ray Tune makes of a study that is cut short does not matter.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again where nobody interrupted
+            # What Ray and Ray Tune make of a study that is cut short does not matter.
             if self.interrupted is None:
                 raise self._disk_trouble(error) or error from None
         finally:

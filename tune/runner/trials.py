@@ -33,7 +33,6 @@ def run_trials(
 
     Raises:
         KeyboardInterrupt: the second Ctrl-C.
-        Terminated: SIGTERM, where Ray is this process's own.
         StorageError: the study's folder can no longer be written.
     """
     settings, folder = session.settings, session.folder
