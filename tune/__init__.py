@@ -1,1 +1,51 @@
-"""Ray Tune, Optuna and MLflow: tracked training runs and everything built from them."""
+"""Train, sweep, compare and perturb from Python; every name is imported when it is first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tune.comparisons import ablation, grid
+    from tune.config.settings import load_config
+    from tune.perturbations import perturb
+    from tune.reproduction import reproduce
+    from tune.runs import evaluate, train
+    from tune.search.read import load_sweep
+    from tune.sweeps import resume, sweep
+
+__all__ = [
+    "ablation",
+    "evaluate",
+    "grid",
+    "load_config",
+    "load_sweep",
+    "perturb",
+    "reproduce",
+    "resume",
+    "sweep",
+    "train",
+]
+
+_MODULES = {
+    "ablation": "tune.comparisons",
+    "evaluate": "tune.runs",
+    "grid": "tune.comparisons",
+    "load_config": "tune.config.settings",
+    "load_sweep": "tune.search.read",
+    "perturb": "tune.perturbations",
+    "reproduce": "tune.reproduction",
+    "resume": "tune.sweeps",
+    "sweep": "tune.sweeps",
+    "train": "tune.runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
