@@ -22,6 +22,9 @@ from tune.tracking.store import connect
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # So does what nohup starts ignore the end of its terminal, which tests are about as well.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A shared machine says nothing of an example's own time; a test that hangs meets pytest's limit.
 settings.register_profile("dclf", deadline=None)
