@@ -17,7 +17,7 @@ from dclf.training.reports import EpochReport
 from tests.cluster.nodes.two_nodes import title
 from tests.tune.runner.processes import MARK, of_mark
 
-WORKER = "RayTrainWorker"
+WORKER, RAYLET = "RayTrainWorker", "raylet/raylet"
 
 
 def main(address: str, runs: str) -> None:
@@ -37,8 +37,9 @@ def say_line(**content: Any) -> None:
 
 
 def nodes_of_workers() -> list[int]:
-    """The node of every training worker that is alive: the process id of the raylet that has started it."""
-    return sorted(process.ppid() for process in of_mark(os.environ[MARK]) if WORKER in title(process))
+    """The node of every training worker that is alive: the process id of the raylet above it."""
+    workers = (process for process in of_mark(os.environ[MARK]) if WORKER in title(process))
+    return sorted(next(above.pid for above in worker.parents() if RAYLET in title(above)) for worker in workers)
 
 
 if __name__ == "__main__":

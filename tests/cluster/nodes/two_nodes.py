@@ -59,10 +59,10 @@ class TwoNodes:
         self._nodes.kill(self._head)
         self._nodes.kill(self._worker)
 
-    def running(self, title: str) -> tuple[int, int]:
+    def running(self, word: str) -> tuple[int, int]:
         """How many processes with this in their title are on the head and on the worker."""
         head, worker = ([title(child) for child in _below(node)] for node in (self._head, self._worker))
-        return sum(title in each for each in head), sum(title in each for each in worker)
+        return sum(word in each for each in head), sum(word in each for each in worker)
 
     def figures(self) -> dict[str, float]:
         """Nothing beside what a soak measures of itself."""
