@@ -68,7 +68,6 @@ def ray_session(
     *,
     verbose: bool = False,
     num_cpus: int | None = None,
-    dashboard: bool = False,
     kept_bytes: int = 0,
 ) -> Iterator[ClusterResources]:
     """Be connected to Ray: to the cluster at ``address`` or RAY_ADDRESS, else to a local Ray that ends with the block.
@@ -82,7 +81,6 @@ def ray_session(
         verbose: let Ray speak: its log lines and what the workers print.
         num_cpus: CPU slots of a local Ray; one more than this machine's CPUs where None.
         kept_bytes: what will be kept in a local Ray's shared memory beside its streams.
-        dashboard: start Ray's dashboard on loopback with a local Ray; costs two seconds and 300 MB.
 
     Yields:
         What the cluster has.
@@ -106,7 +104,7 @@ def ray_session(
                 _join(target, verbose=verbose)
             else:
                 slots = num_cpus or machine_cpus() + READ_SLOTS
-                _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose, dashboard=dashboard)
+                _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose)
         yield cluster_resources()
 
 
@@ -115,12 +113,12 @@ def reaches_cluster(address: str | None = None) -> bool:
     return bool(cluster_address(address)) or ray.is_initialized()
 
 
-def _start(num_cpus: int, shared_bytes: int, *, verbose: bool, dashboard: bool) -> None:
+def _start(num_cpus: int, shared_bytes: int, *, verbose: bool) -> None:
     ray.init(
         address="local",
         num_cpus=num_cpus,
         object_store_memory=shared_bytes,
-        include_dashboard=dashboard,
+        include_dashboard=False,
         log_to_driver=verbose,
         logging_level=logging.INFO if verbose else logging.ERROR,
     )
