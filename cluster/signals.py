@@ -18,10 +18,13 @@ class Terminated(SystemExit):
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
         super().__init__(128 + number)
-        self._name = signal.Signals(number).name
+        self._number = signal.Signals(number)
+
+    def __reduce__(self) -> tuple[type[Terminated], tuple[int]]:
+        return type(self), (self._number,)
 
     def __str__(self) -> str:
-        return self._name
+        return self._number.name
 
 
 def termination_signals() -> list[signal.Signals]:

@@ -37,6 +37,7 @@ class FilesApart(LoadScopeScheduling):
     """Gives whole files to the test processes, and all files that start a cluster, a server or a browser to one.
 
     A fixture of a file or a session is so made once, and no Ray has another one beside itself on the same two cores.
+    pytest-xdist documents no way to choose the scope; its own schedulers override this method.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -27,6 +27,7 @@ from tune.analysis.perturbation.study import OUT, perturb_study
 from tune.analysis.perturbation.substitutes import Substitutes
 from tune.analysis.perturbation.view import NoPerturbationView, PerturbationView
 from tune.analysis.perturbation.words import condition_text
+from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import resolve_tracking_uri
 from tune.tracking.trained import trained_model
@@ -71,6 +72,7 @@ class PerturbationTest:
         return self.files[0]
 
 
+@mlflow_settings()
 def perturb(
     run: str,
     settings: PerturbationSettings | None = None,

@@ -101,6 +101,7 @@ def train(
         return _Tracked(config, view or NoView(), record).run(store.result(), card, _plan_lines(plan, address))
 
 
+@mlflow_settings()
 def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None = None) -> SplitReport:
     """Score a finished run's best model on a split.
 

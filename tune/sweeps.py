@@ -28,6 +28,7 @@ from cluster.trial_plan import TrialPlan, local_cpus_for_trials, local_trial_res
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute
+from dclf.training.checkpoint import FORMAT, is_format_2
 from dclf.training.preflight import check_shards
 from tune.analysis.comparison.variants import is_comparison
 from tune.config.settings import ConfigError
@@ -51,7 +52,7 @@ from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.places import StudyError, require_new, study_exists
-from tune.study.ranking import best_trial
+from tune.study.ranking import best_trial, untested
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import clean
 from tune.tracking.store import Store, connect, resolve_tracking_uri
@@ -191,8 +192,10 @@ def resume(
     changed: dict[str, Any] = {key: value for key, value in (("trials", trials), ("time", time)) if value is not None}
     settings = replace(folder.definition.sweep, **changed)
     # What was sound when the study began is not checked again: that takes torch, which the driver can do without.
-    if changed and (problems := sweep_problems(settings, folder.definition.base)):
-        raise ConfigError(problems)
+    keys = tuple(f"sweep.{key}:" for key in changed)
+    problems = sweep_problems(settings, folder.definition.base) if changed else []
+    if told := [problem for problem in problems if problem.startswith(keys)]:
+        raise ConfigError(told)
     config = folder.definition.base
     card = _card(config, settings, Space.of(folder.definition.space, config))
     if card["sha256"] != folder.definition.shards_sha256:
@@ -201,8 +204,25 @@ def resume(
             "start a new study"
         )
     checked_storage(folder.address, "", resuming=True, key="sweep.storage")
+    _require_readable(folder)
     work = _Work(config, settings, card, view or NoStudyView())
     return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
+
+
+def _require_readable(folder: StudyFolder) -> None:
+    """Refuse a study with checkpoints of the version before, while its trials can still go on with that one.
+
+    Raises:
+        StudyError: the study has such checkpoints.
+    """
+    unfinished = [trial.number for trial in folder.ledger.trials.values() if trial.ended is None]
+    needed = {(number, int(place.name[1:])) for number in unfinished for place in folder.trainings(number)}
+    for number, seed in sorted(needed | set(untested(folder))):
+        if is_format_2(folder.fetched(number, seed)):
+            raise StudyError(
+                f"study {folder.definition.name!r}: checkpoints must be of format {FORMAT}, that of trial {number}, "
+                f"seed {seed} is of format 2; finish the study with the version of dclf that began it"
+            )
 
 
 class _Work:

@@ -52,14 +52,22 @@ def load(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: must hold a run's checkpoint, is absent; check the run's id") from None
     except Exception as error:
-        with path.open("rb") as file:
-            if file.read(len(_FORMAT_2)) == _FORMAT_2:
-                raise _other_format(path, 2) from None
+        if is_format_2(folder):
+            raise _other_format(path, 2) from None
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({reason}); use an earlier one") from error
     if state.get("format") != FORMAT:
         raise _other_format(path, state.get("format"))
     return state
+
+
+def is_format_2(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint that the version before wrote, which ``load`` refuses."""
+    try:
+        with (folder / STATE_FILE).open("rb") as file:
+            return file.read(len(_FORMAT_2)) == _FORMAT_2
+    except FileNotFoundError:
+        return False
 
 
 def _other_format(path: Path, number: Any) -> CheckpointError:

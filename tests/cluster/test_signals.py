@@ -1,3 +1,4 @@
+import pickle
 import signal
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,11 @@ def test_a_second_hangup_does_not_cut_short_the_ending_but_a_second_sigterm_does
     with pytest.raises(Terminated):
         end_twice(number, ended)
     assert ended == expected
+
+
+def test_it_survives_the_way_between_processes() -> None:
+    ended = pickle.loads(pickle.dumps(Terminated(signal.SIGHUP)))
+    assert (ended.code, str(ended)) == (129, "SIGHUP")
 
 
 def test_under_nohup_it_stays_ignored() -> None:

@@ -39,6 +39,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     add_output_option(parser)
     options = parser.parse_args(argv)
+    if options.name:
+        # A name that no study has is told before anything is mended, and before Optuna is imported.
+        from tune.study.folder import StudyFolder  # noqa: PLC0415
+
+        StudyFolder.open(options.storage, options.name)
     stores = list(_stores(options.storage, options.uri, fix=options.fix))
     found = list(_diagnoses(options.storage, options.name, fix=options.fix))
     if options.output == "json":
@@ -103,11 +108,7 @@ def _verdict(diagnosis: Diagnosis) -> str:
 
 
 def _diagnoses(storage: str, name: str | None, *, fix: bool) -> Iterator[Diagnosis]:
-    # Imported here, so that help does not wait for Optuna; a mistyped name neither.
-    from tune.study.folder import StudyFolder  # noqa: PLC0415
-
-    if name is not None:
-        StudyFolder.open(storage, name)
+    # Imported here, so that help does not wait for Optuna.
     from tune.runner.doctor import Diagnosis, Doctor  # noqa: PLC0415
 
     doctor = Doctor(storage)

@@ -231,7 +231,7 @@ class Engine:
 
         def ask(number: int, _frame: FrameType | None) -> None:
             if self.interrupted is not None:
-                if number == signal.SIGHUP:
+                if number == signal.SIGHUP and not isinstance(self.interrupted, KeyboardInterrupt):
                     return  # both the kernel and the shell say that a terminal closes
                 raise KeyboardInterrupt
             self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)

@@ -24,7 +24,8 @@ _BEGIN, _ALIVE = "begin", "alive"
 _BETWEEN = ("run", "budget", "kept")
 """Events, and kinds of notes, that are also written while no driver works on the study."""
 ALIVE_S = 30.0
-"""A driver that works leaves no longer gap between its lines: a killed one's work is known to that."""
+"""Written with an epoch when the last line is this old: of a killed driver's work what followed its last epoch, or this
+long at most, does not count."""
 _CANCEL = b"\x18"
 """Ends a line that was cut off; JSON text never holds this character."""
 

@@ -4,8 +4,8 @@ MLflow reads its settings from the environment at every request and retries a lo
 of ours runs, and while a function of ours does in a notebook, the environment says otherwise; a value that the user has
 set stands. A notebook's own use of MLflow is left alone.
 
-Ray's threads read the environment too, without a lock: whatever starts Ray enters ``mlflow_settings`` before, and
-nothing is changed by what it calls.
+Ray's threads read the environment too, without a lock, and so do several of ours: whatever starts threads enters
+``mlflow_settings`` before, and nothing is changed by what they call.
 """
 
 from __future__ import annotations

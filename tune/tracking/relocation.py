@@ -108,8 +108,8 @@ def folder_name(experiment: str) -> str:
 
 
 def _tag_runs(client: Any, home: Path) -> None:
-    """Have runs of earlier versions say where their places were recorded."""
-    ids = [experiment.experiment_id for experiment in _experiments(client)]
+    """Have runs of earlier versions say where their places were recorded: where those of their experiment were."""
+    ids = [one.experiment_id for one in _experiments(client) if (_home(one) or home) == home]
     condition = f"tags.`{CHECKPOINT_TAG}` LIKE '%'"
     for run in _all_pages(client.search_runs, ids, condition):
         if HOME_TAG not in run.data.tags:

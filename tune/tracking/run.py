@@ -26,6 +26,7 @@ from dclf.training.reports import EpochReport, FinalReport
 from tune.tracking import records, writes
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG
 from tune.tracking.facts import surroundings
+from tune.tracking.manners import mlflow_settings
 from tune.tracking.model import new_token, pack_model
 from tune.tracking.outbox import Outbox
 from tune.tracking.redact import without_secrets
@@ -74,17 +75,18 @@ class RunTracker:
         self._flush_s = flush_s
         self._tell = tell
         self._open = False
-        self._signals = ExitStack()
+        self._surroundings = ExitStack()
         self._logged: dict[tuple[str, int], float] = {}
 
     def __enter__(self) -> Self:
-        self._signals.enter_context(termination_raises())
+        self._surroundings.enter_context(mlflow_settings())
+        self._surroundings.enter_context(termination_raises())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._signals:
+        with self._surroundings:
             if not self._open:
                 return
             if isinstance(error, KeyboardInterrupt | SystemExit):

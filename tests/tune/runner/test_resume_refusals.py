@@ -1,0 +1,51 @@
+"""What keeps a study from being resumed, told before anything of it is touched."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dclf.data import read_shards
+from dclf.training.checkpoint import STATE_FILE
+from tests.tune.runner.sessions import Driver, definition
+from tune.config.yaml_files import ConfigError
+from tune.runner.optuna_state import create_study
+from tune.study.folder import StudyFolder
+from tune.study.places import StudyError
+from tune.sweeps import resume
+
+
+def begun(storage: Path, shards: Path, **settings: Any) -> StudyFolder:
+    """A study with one trial under way, whose driver is gone."""
+    plain = definition(**settings)
+    config = {**plain.config, "data": {**plain.config["data"], "shards": str(shards)}}
+    sha256 = read_shards(shards).manifest.sha256
+    folder = StudyFolder.create(storage, replace(plain, config=config, shards_sha256=sha256))
+    create_study(folder)
+    driver = Driver(folder)
+    trial = driver.session.next()
+    assert trial is not None
+    driver.session.started(trial.number, "ray")
+    return folder
+
+
+def test_checkpoints_of_the_version_before_are_refused_and_their_trials_can_still_go_on(
+    tmp_path: Path, shards: Path
+) -> None:
+    folder = begun(tmp_path, shards)
+    place = folder.checkpoint(0, 3)
+    place.mkdir(parents=True)
+    (place / STATE_FILE).write_bytes(b"DCLF state\n" + bytes(100))
+    before = folder.ledger.path.read_bytes()
+    with pytest.raises(StudyError, match=r"that of trial 0, seed 3 is of format 2; finish the study with the version"):
+        resume("gammas", storage=str(tmp_path))
+    assert folder.ledger.path.read_bytes() == before
+
+
+def test_a_budget_is_checked_and_what_was_sound_when_the_study_began_is_not(tmp_path: Path, shards: Path) -> None:
+    # The threshold is the version's own: earlier ones may have let other settings begin.
+    begun(tmp_path, shards, stop_at=7.0)
+    with pytest.raises(ConfigError) as refused:
+        resume("gammas", storage=str(tmp_path), time="soon")
+    assert [problem.split(":")[0] for problem in refused.value.problems] == ["sweep.time"]
