@@ -11,19 +11,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
-def set_missing(settings: Mapping[str, str]) -> list[str]:
-    """Set the variables that the user has not set; return their names."""
-    missing = [name for name in settings if name not in os.environ]
-    os.environ.update({name: settings[name] for name in missing})
-    return missing
-
-
 @contextmanager
-def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Set the variables that the user has not set, for the length of the block."""
-    added = set_missing(settings)
+def environment(settings: Mapping[str, str], *, over: bool = False) -> Iterator[None]:
+    """Set the variables that the user has not set, for the length of the block.
+
+    Args:
+        settings: variable -> value.
+        over: set those of the user as well, whose values come back with the end of the block.
+    """
+    before = {name: os.environ.get(name) for name in settings if over or name not in os.environ}
+    os.environ.update({name: settings[name] for name in before})
     try:
         yield
     finally:
-        for name in added:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -31,24 +31,30 @@ settings.register_profile("dclf", deadline=None)
 settings.load_profile("dclf")
 
 STARTS_SERVERS = re.compile(r"\bpytest\.mark\.(ray|mlflow|browser)\b")
+STARTS_NODES = re.compile(r"\bshared_cluster\b|\bray_nodes\b|\bTwoNodes\b")
 
 
 class FilesApart(LoadScopeScheduling):
-    """Gives whole files to the test processes, and all files that start a cluster, a server or a browser to one.
+    """Gives whole files to the test processes; those that start servers stay together in two groups.
 
-    A fixture of a file or a session is so made once, and no Ray has another one beside itself on the same two cores.
+    A fixture of a file or a session is so made once, and no cluster has another one beside itself: one group are the
+    files whose tests start nodes of a cluster and those of the layer ``cluster``, the other those that start a Ray of
+    their own, a server or a browser. Both wait more than they compute.
     pytest-xdist documents no way to choose the scope; its own schedulers override this method.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "servers" if starts_servers(self.config.rootpath / file) else file
+        return group_of(self.config.rootpath, file)
 
 
 @functools.cache
-def starts_servers(file: Path) -> bool:
-    """Whether a file of tests carries one of the markers of those who start a cluster, a server or a browser."""
-    return STARTS_SERVERS.search(file.read_text(encoding="utf-8")) is not None
+def group_of(root: Path, file: str) -> str:
+    """The group that a file of tests belongs to; the file itself where it starts nothing."""
+    text = (root / file).read_text(encoding="utf-8")
+    if STARTS_SERVERS.search(text) is None:
+        return file
+    return "clusters" if file.startswith("tests/cluster/") or STARTS_NODES.search(text) else "servers"
 
 
 @pytest.hookimpl(optionalhook=True)

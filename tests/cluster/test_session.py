@@ -6,6 +6,8 @@ import sys
 
 import pytest
 import ray
+from ray.util.state import list_actors
+from ray.util.state.exception import RayStateApiException
 
 from cluster.resources import ClusterResources
 from cluster.session import _join, ray_session
@@ -16,6 +18,8 @@ pytestmark = pytest.mark.ray
 JOIN = """
 from cluster.session import ray_session
 import ray
+from ray.util.state import list_actors
+from ray.util.state.exception import RayStateApiException
 with ray_session() as resources:
     print(resources.cpus, ray.get(ray.remote(num_cpus=0)(lambda: 6 * 7).remote()))
 print(ray.is_initialized())
@@ -95,3 +99,17 @@ def test_no_cluster_at_the_address_is_told_with_the_remedy() -> None:
 def test_a_dashboard_is_told_from_a_cluster() -> None:
     with pytest.raises(ConnectionError, match=r"HOST:PORT .* `dclf submit --address URL -- COMMAND`"):
         _join("http://127.0.0.1:8265", verbose=False)
+
+
+def test_who_asks_a_local_ray_for_its_api_server_is_told_at_once(local_ray: ClusterResources) -> None:
+    told = ray.get(ray.remote(num_cpus=0)(ask_for_actors).remote())
+    assert "http://127.0.0.1:1" in told
+
+
+def ask_for_actors() -> str:
+    """What the watcher of Ray Train's hears."""
+    try:
+        list_actors(timeout=60)
+    except RayStateApiException as error:
+        return str(error)
+    return ""
