@@ -59,7 +59,7 @@ _LOCAL = {
     "RAY_raylet_client_connect_timeout_milliseconds": "50",
     "RAY_raylet_client_num_connect_attempts": "200",
 }
-_NO_API_SERVER = {
+NO_API_SERVER = {
     # A watcher of Ray Train's asks the API server whether its controller lives. A local Ray has none, and the watcher
     # would look for one for as long as 12 s after the last epoch, or ask that of another Ray of this machine, which
     # knows no such controller. Nobody listens here, and it goes on at once.
@@ -105,7 +105,7 @@ def ray_session(
             stack.enter_context(_signal_handlers_kept())
             if not target:
                 stack.enter_context(environment(local_token() | stack.enter_context(socket_settings())))
-                stack.enter_context(environment(_NO_API_SERVER, over=True))
+                stack.enter_context(environment(NO_API_SERVER, over=True))
             stack.callback(ray.shutdown)
             if target:
                 _join(target, verbose=verbose)

@@ -32,6 +32,8 @@ def node_environment(cluster: LocalCluster) -> dict[str, str]:
     keys = {key: value for key, value in cluster.environment().items() if key != "RAY_AUTH_TOKEN"}
     programs = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
     own = {MARK: cluster.mark, "RAY_AUTH_TOKEN_PATH": str(cluster.folder / TOKEN), "RAY_USAGE_STATS_ENABLED": "0"}
+    # Ray's own watchers would ask the latest Ray of this machine, which may be another one.
+    own["RAY_API_SERVER_ADDRESS"] = cluster.jobs_address
     return {**inherited, **keys, **own, **_NO_METRICS, "PATH": programs}
 
 

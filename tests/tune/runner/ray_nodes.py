@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 
+from cluster.session import NO_API_SERVER
 from tests.ports import free_ports
 from tests.tune.runner.processes import Processes, kill_tree
 from tests.tune.tracking.server import wait_until
@@ -68,7 +69,7 @@ class Nodes:
                 [*START, *words, *sizes],
                 stdout=file,
                 stderr=file,
-                env=self._processes.environment,
+                env={**self._processes.environment, **NO_API_SERVER},
                 start_new_session=True,
             )
         self._started.append(started)
