@@ -157,7 +157,5 @@ def _open(folder: Folder, shard: str, columns: Sequence[str], *, whole: bool = F
 def _naming_the_shard(folder: Folder, shard: str) -> Iterator[None]:
     try:
         yield
-    except ShardError:
-        raise
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise ShardError(f"{folder.shown}/{shard} cannot be read ({error}); {REMEDY}") from error

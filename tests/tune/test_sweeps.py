@@ -184,13 +184,7 @@ def test_a_finished_study_goes_on_with_more_trials(
         sweep(config, settings, name="more")
 
 
-def test_a_process_of_the_trials_scores_the_winner(
-    local_ray: None, config: Config, settings: SweepSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def here(folder: Path) -> None:
-        raise AssertionError(f"{folder} is scored by the driver")
-
-    monkeypatch.setattr("tune.runner.sealed.score_checkpoint", here)
+def test_the_winners_score_is_that_of_its_checkpoint(local_ray: None, config: Config, settings: SweepSettings) -> None:
     study = sweep(config, replace(settings, trials=3, scheduler="none"), name="scored")
     assert study.best is not None
     (run,) = study.best.runs
