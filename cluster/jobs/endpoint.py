@@ -12,6 +12,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
+from cluster.environment import environment
 from cluster.local.endpoints import fetch_json
 from cluster.local.state import FOLDER, load_cluster
 from cluster.proxies import without_proxy
@@ -124,13 +125,5 @@ def as_address(endpoint: Endpoint) -> Iterator[None]:
     The endpoint is reached past any proxy, as ``Endpoint.get`` does.
     """
     own = {"RAY_API_SERVER_ADDRESS": endpoint.url, **without_proxy(urlsplit(endpoint.url).hostname or "")}
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    try:
+    with environment(own, over=True):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
