@@ -38,8 +38,10 @@ def test_a_port_out_of_range_is_refused(port: int) -> None:
 
 
 def test_a_free_port_is_found() -> None:
-    with socket.socket() as probe:
-        probe.bind((HOST, claim_port(0)))
+    with socket.socket() as server:
+        # As servers do: connections of one that was there before may still be closing.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((HOST, claim_port(0)))
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: Shown) -> None:
