@@ -1,0 +1,51 @@
+"""A study whose driver dies at any of its writes: what the next driver makes of it is what an undisturbed one makes."""
+
+import shutil
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.tune.runner.crashes import Crashes, work
+from tests.tune.runner.outcome import check_epochs, check_optuna, check_runs
+from tests.tune.runner.sessions import EPOCHS, new_study
+from tune.study.folder import StudyFolder
+from tune.study.history import read_history
+from tune.study.parent import parent_id
+from tune.tracking.store import Store, connect
+
+pytestmark = [pytest.mark.slow, pytest.mark.mlflow]
+
+
+def test_a_driver_killed_at_any_write_costs_nothing(tmp_path: Path, sqlite_uri: str) -> None:
+    crashes, store = Crashes(), connect(sqlite_uri, "dclf")
+    for writes in count(1):
+        storage = tmp_path / str(writes)
+        new_study(storage, uri=sqlite_uri, name=f"gammas-{writes}", trials=2)
+        killed = crashes.drive(writes, storage, f"gammas-{writes}", sqlite_uri)
+        # The next one is killed as well, as far into its own work, before one comes to the end.
+        crashes.drive(writes, storage, f"gammas-{writes}", sqlite_uri)
+        folder = StudyFolder.open(storage, f"gammas-{writes}")
+        work(folder, store)
+        check(folder, store)
+        shutil.rmtree(storage)
+        if not killed:
+            break
+    assert writes > 50, "hardly anything was counted"
+
+
+def check(folder: StudyFolder, store: Store) -> None:
+    """Both trials are complete, MLflow and Optuna say so too, and no epoch is lost or told twice."""
+    states = {number: (trial.state, trial.reason) for number, trial in folder.ledger.trials.items()}
+    assert states == {0: ("complete", ""), 1: ("complete", "")}
+    check_optuna(folder)
+    check_runs(folder, store)
+    for trial in folder.ledger.trials.values():
+        for seed, run in trial.runs.items():
+            history = read_history(folder.checkpoint(trial.number, seed))
+            assert len(history) == run.epochs == EPOCHS
+            check_epochs(store, run.run_id, history)
+    parent = parent_id(folder)
+    assert parent is not None
+    ended = store.client.get_metric_history(parent, "trials/complete")
+    assert sorted((point.step, point.value) for point in ended) == [(1, 1.0), (2, 2.0)]
