@@ -37,7 +37,8 @@ from tune.report.facts import best_note
 from tune.runner.evaluations import evaluate_models
 from tune.runner.illustrator import Illustrator
 from tune.runner.mend import mend
-from tune.runner.optuna_state import create_study, load_study, open_study, reconcile
+from tune.runner.optuna_export import export_study, note_copies, require_place
+from tune.runner.optuna_study import LiveStudy, load_study
 from tune.runner.recorder import StudyRecorder
 from tune.runner.sealed import score_sealed
 from tune.runner.session import Session
@@ -54,7 +55,7 @@ from tune.study.ledger import TrialRecord
 from tune.study.places import StudyError, require_new, study_exists
 from tune.study.ranking import best_trial, untested
 from tune.tracking.manners import mlflow_settings
-from tune.tracking.redact import clean
+from tune.tracking.redact import clean, without_secrets
 from tune.tracking.store import Store, connect, resolve_tracking_uri
 from tune.view import TEST_IS_WATCHED
 
@@ -205,6 +206,7 @@ def resume(
         )
     checked_storage(folder.address, "", resuming=True, key="sweep.storage")
     _require_readable(folder)
+    require_place(folder.definition, folder)
     work = _Work(config, settings, card, view or NoStudyView())
     return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 
@@ -282,15 +284,11 @@ class _Work:
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store, leave_ray: Callable[[], None]) -> Study:
         space = Space.of(folder.definition.space, self.config)
-        known = len(folder.ledger.trials)
-        study = open_study(
-            folder,
-            make_sampler(self.settings, space, search_seed(self.settings, known)),
-            make_pruner(self.settings, self.config.train.epochs),
-        )
-        told = [] if folder.ledger.trials else warm_start(folder, study)
-        for line in [*told, *reconcile(folder, study), *mend(folder, store)]:
+        for line in [*warm_start(folder), *mend(folder, store)]:
             self.view.note(line)
+        seed = search_seed(self.settings, len(folder.ledger.trials))
+        pruner = make_pruner(self.settings, self.config.train.epochs)
+        study = LiveStudy(folder, space, make_sampler(self.settings, space, seed), pruner)
         recorder = StudyRecorder(store, folder, self.view.note)
         run_id = recorder.open(self.card)
         try:
@@ -304,14 +302,25 @@ class _Work:
             interrupted = self._trials(folder, plan, session, recorder)
             report = None if interrupted else self._conclude(session, recorder, leave_ray)
         except BaseException as error:
-            recorder.close(*_ending(error))
+            self._close(folder, recorder, *_ending(error))
             raise
         if interrupted is not None:
-            recorder.close(*_ending(interrupted))
+            self._close(folder, recorder, *_ending(interrupted))
             raise interrupted
-        recorder.close("FINISHED", "finished")
+        self._close(folder, recorder, "FINISHED", "finished")
         self.view.finished(folder)
         return Study(folder=folder, run_id=run_id, tracking_uri=store.name, report=report)
+
+    def _close(self, folder: StudyFolder, recorder: StudyRecorder, status: str, reason: str) -> None:
+        """End the parent run, then copy the study to the database that ``sweep.optuna`` names, where it names one."""
+        recorder.close(status, reason)
+        if not self.settings.optuna:
+            return
+        self.view.note(f"copying the study to {without_secrets(self.settings.optuna)}; Ctrl-C leaves it out")
+        try:
+            export_study(folder)
+        except (StudyError, OSError) as error:
+            self.view.note(f"not copied: {error}")
 
     def _trials(
         self, folder: StudyFolder, plan: TrialPlan, session: Session, recorder: StudyRecorder
@@ -353,8 +362,9 @@ def _write_report(folder: StudyFolder) -> ReportFiles:
 
 
 def _created(settings: SweepSettings, definition: StudyDefinition) -> StudyFolder:
+    require_place(definition)
     folder = StudyFolder.create(settings.storage, definition)
-    create_study(folder)
+    note_copies(folder)
     return folder
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tune.runner.mend_finding import Finding
 
 DESCRIPTION = """\
-Compare what remembers a study: its ledger, Optuna's storage, MLflow's runs and the checkpoints. The ledger holds where
-they differ. An MLflow store that was moved or copied with its folder still names the old one, and is mended too.
+Compare what remembers a study: its ledger, MLflow's runs and the checkpoints. The ledger holds where they differ. An
+MLflow store that was moved or copied with its folder still names the old one, and is mended too.
 Nothing is changed without --fix, nor while a driver works on the study.
 """
 EXAMPLES = """\

@@ -1,4 +1,4 @@
-"""Compares what remembers a study, its ledger, Optuna, MLflow and the checkpoints, and mends what does not agree."""
+"""Compares what remembers a study, its ledger, MLflow and the checkpoints, and mends what does not agree."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from dclf.data.storage import is_remote
 from tune.runner.doctor_files import file_findings, restarts
 from tune.runner.mend_children import ChildFindings, asked_metrics
 from tune.runner.mend_finding import Finding, apply_fixes
-from tune.runner.mend_optuna import optuna_findings
 from tune.runner.mend_parent import parent_findings, require_parent
 from tune.runner.mend_scribe import Scribe
 from tune.runner.mend_survey import survey
-from tune.runner.optuna_state import mend_journal
 from tune.study.folder import StudyFolder, read_definition
 from tune.study.parent import noted_store
 from tune.study.places import StudyError, study_names, study_path
@@ -105,7 +103,6 @@ class Doctor:
                 stack.enter_context(folder.locked())
             except StudyError:
                 return self._look(name, worker_of(folder) or "this process")
-            mend_journal(folder)
             before = self._look(name, "")
             done, left = apply_fixes(before.findings)
             return self._again(name, done, left) if done or left else before
@@ -121,7 +118,7 @@ class Doctor:
         findings: list[Finding] = []
         unchecked: list[str] = []
         folder = StudyFolder.open(self._storage, name)
-        for part in (self._mlflow, _optuna, file_findings):
+        for part in (self._mlflow, file_findings):
             try:
                 findings += part(folder, alive=bool(worker))
             except (TrackingError, StudyError) as error:
@@ -168,11 +165,6 @@ def store_findings(uri: str) -> Iterator[Finding]:
     if problem := move_problem(uri):
         remedy = "the places beside it are named"
         yield Finding(subject=without_secrets(uri), problem=problem, remedy=remedy, fix=partial(mend_move, uri))
-
-
-def _optuna(folder: StudyFolder, *, alive: bool) -> Iterator[Finding]:
-    # A driver tells Optuna between two lines of the ledger.
-    return iter(()) if alive else optuna_findings(folder)
 
 
 def _require_file(uri: str, folder: StudyFolder) -> None:

@@ -1,7 +1,7 @@
 """Ray Tune as the engine of a study: its loop, actors and schedulers, with our session behind every decision.
 
-Ray Tune's own snapshots are not used: whatever must outlive a kill is in the ledger, Optuna's storage and the trials'
-checkpoints, and a resumed study is a new ``Tuner`` whose searcher hands out what is left.
+Ray Tune's own snapshots are not used: whatever must outlive a kill is in the ledger and the trials' checkpoints, and a
+resumed study is a new ``Tuner`` whose searcher hands out what is left.
 """
 
 from __future__ import annotations

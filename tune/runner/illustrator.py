@@ -1,7 +1,7 @@
 """Keeps a study's figures in MLflow fresh while it goes on, in a process of its own at the lowest priority.
 
 Drawing takes seconds of processor time that belong to the trials; it gets a twentieth of the time at most. The process
-reads the ledger and Optuna's storage as anybody may, and what it draws the driver's recorder sends.
+reads the ledger as anybody may, and what it draws the driver's recorder sends.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main(study: str, out: str) -> None:
     os.nice(19)
     # Imported here: the driver, which imports this module too, draws nothing.
     from tune.report.drawn import study_drawings  # noqa: PLC0415
-    from tune.runner.optuna_state import load_study  # noqa: PLC0415
+    from tune.runner.optuna_study import load_study  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415
     from tune.study.trial_table import trials_frame  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What resuming puts right before it begins: after any kill, MLflow and Optuna say what the ledger says."""
+"""What resuming puts right before it begins: after any kill, MLflow says what the ledger says."""
 
 from __future__ import annotations
 

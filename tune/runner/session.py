@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import optuna
-from optuna.trial import TrialState
 
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.analysis.comparison.variants import is_comparison
 from tune.config.overrides import apply
 from tune.report.facts import best_note
-from tune.runner.optuna_state import tell, together
+from tune.runner.optuna_study import LiveStudy
 from tune.runner.recorder import StudyRecorder
 from tune.runner.tidy import Tidier
 from tune.runner.view import StudyView
-from tune.search.samplers import exhausted
 from tune.search.space import Space
 from tune.search.start_points import countable_size, start_points
 from tune.search.stopping import StopRule
@@ -66,7 +61,7 @@ class Session:
 
     Args:
         folder: the study, locked by this process.
-        study: Optuna's study, with its sampler and pruner.
+        study: Optuna's, with its sampler and pruner.
         space: what trials vary.
         recorder: writes to MLflow.
         view: shows how it goes.
@@ -76,7 +71,7 @@ class Session:
     """
 
     def __init__(
-        self, folder: StudyFolder, study: optuna.Study, space: Space, recorder: StudyRecorder, view: StudyView
+        self, folder: StudyFolder, study: LiveStudy, space: Space, recorder: StudyRecorder, view: StudyView
     ) -> None:
         self.folder = folder
         self.ledger = folder.ledger
@@ -95,9 +90,9 @@ class Session:
         self._spent = self.ledger.worked_s
         self.ledger.note("begin")
         self._unfinished = [trial for trial in self.ledger.trials.values() if trial.state not in ENDED]
-        self._optuna_trials: dict[int, optuna.Trial] = {}
         self._start_points = start_points(self.settings, space, self.base)
-        self._enqueue_start_points()
+        tried = [trial.params for trial in self.ledger.trials.values()]
+        study.enqueue([point for point in self._start_points if point not in tried])
 
     @property
     def elapsed(self) -> float:
@@ -131,13 +126,9 @@ class Session:
             self.completed(left.number)
         ended = [trial.values[0] for trial in self._ended_trials() if trial.values]
         self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
-        if self.stop_reason is not None or exhausted(self._study):
+        if self.stop_reason is not None or self._study.exhausted:
             return None
-        with together(self._study):
-            trial = self._study.ask()
-            params = self.space.suggest(trial)
-        self._optuna_trials[trial.number] = trial
-        record = self.ledger.create(params, optuna=trial.number, origin=self._origin(params))
+        record = self._study.create(self._start_points)
         self._view.trial(record)
         return record
 
@@ -206,7 +197,7 @@ class Session:
         if told.seed_finished:
             self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)
             self._recorder.seed_finished(told.number, told.seed, told.values, told.reports[-1])
-        return self._pruned(trial, told)
+        return self._pruned(told)
 
     def _record(self, trial: TrialRecord, seed: int) -> None:
         """Tell MLflow of a training once; its configuration takes longer to make than all else of an epoch."""
@@ -241,11 +232,8 @@ class Session:
         self._end(number, "failed", reason=reason)
 
     def _end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
-        self.ledger.end(number, state, values, reason)
+        self._study.end(number, state, values, reason)
         trial = self.ledger.trials[number]
-        if trial.optuna >= 0:
-            tell(self._study, trial)
-        self._optuna_trials.pop(trial.optuna, None)
         self._recorder.ended(trial)
         self._tidier.ended(trial)
         self._report_progress(trial)
@@ -275,46 +263,15 @@ class Session:
         """The best trial so far; None where there is none, and in a comparison, which chooses none."""
         return None if is_comparison(self.folder.definition) else best_trial(self.folder)
 
-    def _pruned(self, trial: TrialRecord, told: Told) -> bool:
+    def _pruned(self, told: Told) -> bool:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
-        if trial.optuna < 0 or len(self.settings.objectives) > 1 or told.seed != self.seeds()[0]:
+        if len(self.settings.objectives) > 1 or told.seed != self.seeds()[0]:
             return False
-        asked = self._optuna_trials.get(trial.optuna) or self._asked_before(trial.optuna)
-        if asked is None:
-            return False
-        self._optuna_trials[trial.optuna] = asked
-        with warnings.catch_warnings(), together(self._study):
-            # An epoch that a kill or a population repeats.
-            warnings.filterwarnings("ignore", message=".*is already reported", category=UserWarning)
-            for report, value in zip(told.reports, told.curve, strict=False):
-                asked.report(value, report.epoch)
-        return not told.seed_finished and asked.should_prune()
-
-    def _asked_before(self, number: int) -> optuna.Trial | None:
-        """The trial object of a trial that an earlier driver asked for.
-
-        None where Optuna knows its end already, which the ledger then has lost: it takes no further reports.
-        """
-        frozen = self._study.get_trials(deepcopy=False)[number]
-        return None if frozen.state.is_finished() else optuna.Trial(self._study, frozen._trial_id)
+        curve = {report.epoch: value for report, value in zip(told.reports, told.curve, strict=False)}
+        return self._study.report(told.number, curve, last=told.seed_finished)
 
     def _ended_trials(self) -> list[TrialRecord]:
         return sorted((t for t in self.ledger.trials.values() if t.state in ENDED), key=lambda trial: trial.ended or 0)
-
-    def _origin(self, params: Mapping[str, Any]) -> str:
-        return "start" if params in self._start_points else "search"
-
-    def _enqueue_start_points(self) -> None:
-        """Have Optuna begin with the start points that have not been tried."""
-        tried = [trial.params for trial in self.ledger.trials.values()]
-        waiting = [
-            frozen.system_attrs.get("fixed_params")
-            for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        ]
-        for point in self._start_points:
-            params = self.space.params_of(point)
-            if point not in tried and params not in waiting:
-                self._study.enqueue_trial(params)
 
 
 def finished_seeds(trial: TrialRecord) -> dict[int, SeedRun]:

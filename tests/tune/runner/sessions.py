@@ -8,7 +8,7 @@ from typing import Any
 from dclf.config import Config, DataConfig, TrackConfig, TrainConfig
 from dclf.training.reports import EpochReport
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.optuna_state import create_study, open_study, reconcile
+from tune.runner.optuna_study import LiveStudy
 from tune.runner.session import Session, Told, finished_seeds
 from tune.runner.view import NoStudyView
 from tune.search.pruners import make_pruner
@@ -47,9 +47,7 @@ def definition(
 
 
 def new_study(storage: Path, *, uri: str = "", **settings: Any) -> StudyFolder:
-    folder = StudyFolder.create(storage, definition(uri=uri, **settings))
-    create_study(folder)
-    return folder
+    return StudyFolder.create(storage, definition(uri=uri, **settings))
 
 
 class SilentRecorder:
@@ -82,8 +80,7 @@ class Driver:
         space = Space.of(self.folder.definition.space, config)
         known = len(self.folder.ledger.trials)
         sampler = make_sampler(settings, space, search_seed(settings, known))
-        self.study = open_study(self.folder, sampler, make_pruner(settings, config.train.epochs))
-        self.notes = reconcile(self.folder, self.study)
+        self.study = LiveStudy(self.folder, space, sampler, make_pruner(settings, config.train.epochs))
         self.session = Session(self.folder, self.study, space, self.recorder, NoStudyView())
 
     def work(self) -> None:

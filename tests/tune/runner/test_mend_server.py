@@ -8,7 +8,6 @@ from tests.tune.runner.broken import SEED, Writer, check
 from tests.tune.tracking.server import Server
 from tune.runner.doctor import Doctor
 from tune.runner.mend import mend
-from tune.runner.optuna_state import load_study, reconcile
 from tune.study.folder import StudyFolder
 from tune.study.parent import parent_id
 from tune.tracking.children import find_runs
@@ -31,7 +30,6 @@ def test_what_a_kill_left_is_mended(
     name = f"gammas-{steps}-{sent}"
     folder = Writer(tmp_path, store, name=name).write(steps, sent, torn=torn)
     mend(folder, store)
-    reconcile(folder, load_study(folder))
     # The parent run is left to the driver.
     store.client.set_terminated(parent_id(folder), "KILLED")
     check(folder, store)
