@@ -43,9 +43,6 @@ class Engine:
         concurrency: trials at a time.
         own_ray: this process has started the Ray that the trials run on, in its own process group.
         note: hears of lost workers and interrupts.
-
-    Attributes:
-        interrupted: Ctrl-C, SIGTERM, SIGHUP or a full disk ended the work before its time.
     """
 
     def __init__(
@@ -58,19 +55,23 @@ class Engine:
         own_ray: bool,
         note: Callable[[str], None],
     ) -> None:
-        self.interrupted: BaseException | None = None
+        self._ended_by: BaseException | None = None
         self.last: dict[int, Told] = {}
         self.pruned: set[int] = set()
         self.population = session.settings.scheduler == "pbt"
         self._session = session
         self._folder = session.folder.path / "ray-tune"
-        session.folder.lost = self._cut_short
         self._job = job
         self._slots = slots
         self._concurrency = concurrency
         self._own_ray = own_ray
         self._note = note
         self._put_back: Counter[int] = Counter()
+
+    @property
+    def interrupted(self) -> BaseException | None:
+        """What ends the work before its time: Ctrl-C, SIGTERM, SIGHUP, a full disk, or another driver; None so far."""
+        return self._ended_by or self._session.folder.lost
 
     def run(self) -> None:
         """Run trials until the session hands out no more, or somebody interrupts.
@@ -216,7 +217,7 @@ class Engine:
     def _cut_short(self, error: Exception) -> None:
         """End the study between epochs; trials that run stay unfinished."""
         if self.interrupted is None:
-            self.interrupted = error
+            self._ended_by = error
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -234,9 +235,9 @@ class Engine:
                 if number == signal.SIGHUP and not isinstance(self.interrupted, KeyboardInterrupt):
                     return  # both the kernel and the shell say that a terminal closes
                 raise KeyboardInterrupt
-            self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
+            self._ended_by = interrupt = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
             if number != signal.SIGINT and self._own_ray:
-                raise self.interrupted
+                raise interrupt
             self._note("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, *termination_signals())}

@@ -42,14 +42,14 @@ class StudyFolder:
         definition: what it was asked to do, with the budget that it was last resumed with.
         ledger: what its trials came to.
         storage: the folder or URI of studies that it lies in.
-        lost: hears that another driver has taken over the study that this process drives.
+        lost: why this process may no longer drive the study, which another driver has taken over; None while it may.
     """
 
     def __init__(self, path: Path, definition: StudyDefinition, storage: str = "") -> None:
         self.path = path
         self.storage = storage or str(path.parent)
-        self.lost: Callable[[Exception], None] = _tell_lost
-        self._mirror = Mirror(self.storage, path.name, _tell) if is_remote(self.storage) else None
+        self.lost: Exception | None = None
+        self._mirror = Mirror(self.storage, path.name) if is_remote(self.storage) else None
         self._asked = definition
         self._read()
 
@@ -109,7 +109,7 @@ class StudyFolder:
         try:
             if is_remote(str(storage)):
                 with answering(str(storage)):
-                    Mirror(str(storage), name, _tell).pull()
+                    Mirror(str(storage), name).pull(_tell)
             definition = read_definition(path)
         except (FileNotFoundError, NotADirectoryError):
             known = ", ".join(study_names(storage)) or "none"
@@ -165,7 +165,7 @@ class StudyFolder:
         """Fetch what other machines have written beside the ledger since the study was opened."""
         if self._mirror is not None:
             with answering(self.storage):
-                self._mirror.pull()
+                self._mirror.pull(_tell)
 
     def holder_elsewhere(self) -> str:
         """The driver of a study at a URI in words, on whatever machine it is; empty for none, or a local study."""
@@ -196,27 +196,29 @@ class StudyFolder:
             file.truncate()
             file.write(this_process())
             file.flush()
-            with self._driven(note):
+            with self._driven(note or _tell):
                 # Another driver may have worked on the study since it was opened.
                 self._read()
                 yield
 
     @contextmanager
-    def _driven(self, note: Callable[[str], None] | None) -> Iterator[None]:
+    def _driven(self, note: Callable[[str], None]) -> Iterator[None]:
         if self._mirror is None:
             yield
             return
-        self._mirror.note = note or _tell
+
+        def lose(error: Exception) -> None:
+            self.lost = error
+            note(str(error))
+
+        self.lost = None
         with ExitStack() as stack:
             with answering(self.storage):
                 try:
-                    stack.enter_context(driving(self._mirror, this_process(), self._lose))
+                    stack.enter_context(driving(self._mirror, this_process(), note, lose))
                 except HeldElsewhereError as error:
                     raise StudyError(f"study {self.definition.name!r} {error}") from None
             yield
-
-    def _lose(self, error: Exception) -> None:
-        self.lost(error)
 
 
 def read_definition(path: Path) -> StudyDefinition:
@@ -252,7 +254,3 @@ def _taken(file: TextIO) -> bool:
 
 def _tell(text: str) -> None:
     print(f"dclf: {text}", file=sys.stderr, flush=True)
-
-
-def _tell_lost(error: Exception) -> None:
-    _tell(str(error))

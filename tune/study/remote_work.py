@@ -26,12 +26,15 @@ class HeldElsewhereError(ValueError):
 
 
 @contextmanager
-def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> Iterator[None]:
+def driving(
+    mirror: Mirror, holder: str, note: Callable[[str], None], lost: Callable[[Exception], None]
+) -> Iterator[None]:
     """Be the study's only driver on any machine; what it writes is uploaded within about a second.
 
     Args:
         mirror: the study, which is brought up to date.
         holder: this driver in words.
+        note: hears what the user should know.
         lost: hears when another driver has taken the study over.
 
     Raises:
@@ -40,20 +43,17 @@ def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> I
         OSError: the store does not answer.
     """
     claims = Claims(mirror.remote.below("claims"), holder)
-    _take(claims, mirror.note)
+    _take(claims, note)
     try:
-        mirror.pull()
-        work = _Uploads(mirror, claims, lost)
+        _begin(mirror, claims, note)
     except BaseException:
         with suppress(OSError):
             claims.release()
         raise
-    mirror.at_work = True
     try:
-        with work:
+        with mirror.trials_run(), _Uploads(mirror, claims, note, lost):
             yield
     finally:
-        mirror.at_work = False
         with suppress(OSError):
             claims.release()
 
@@ -68,14 +68,23 @@ def _take(claims: Claims, note: Callable[[str], None]) -> None:
         note(f"taken over from {claim.holder}, which was last heard of {claim.age:.0f} s ago")
 
 
+def _begin(mirror: Mirror, claims: Claims, note: Callable[[str], None]) -> None:
+    mirror.pull(note)
+    if not claims.follow(mirror.log.turn):
+        raise HeldElsewhereError("was taken over by another driver while its records were fetched; try again")
+    mirror.log.begin(claims.turn)
+
+
 class _Uploads:
     """Uploads what is written, and renews the claim, while the block runs."""
 
-    def __init__(self, mirror: Mirror, claims: Claims, lost: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, mirror: Mirror, claims: Claims, note: Callable[[str], None], lost: Callable[[Exception], None]
+    ) -> None:
         self._mirror = mirror
         self._claims = claims
+        self._note = note
         self._lost = lost
-        claims.follow(max(log.turn for log in mirror.logs.values()))
         self._away = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True, name="dclf-uploads")
@@ -89,34 +98,33 @@ class _Uploads:
         if not self._claims.held:
             return
         try:
-            patiently(self._mirror.remote.shown, self._finish, patience=CLOSING_S, tell=self._mirror.note)
+            patiently(self._mirror.remote.shown, self._finish, patience=CLOSING_S, tell=self._note)
         except StorageError as trouble:
-            left = sum(log.unsent for log in self._mirror.logs.values())
+            unsent = self._mirror.log.unsent
             text = (
-                f"{trouble}; {left} bytes of the study's records are on this machine only, in {self._mirror.local}: "
+                f"{trouble}; {unsent} bytes of the study's records are on this machine only, in {self._mirror.local}: "
                 "dclf resume or dclf doctor --fix uploads them from here"
             )
             if error is None:
                 raise StorageError(text) from trouble
-            self._mirror.note(text)
+            self._note(text)
 
     def _finish(self) -> None:
-        self._mirror.push(self._claims.turn)
+        self._mirror.log.push()
         self._mirror.push_files()
 
     def _serve(self) -> None:
         renew = time.monotonic() + RENEWED_S
-        while not self._over.wait(LINGER_S):
+        while self._claims.held and not self._over.wait(LINGER_S):
             try:
                 if time.monotonic() >= renew:
                     self._renew()
                     renew = time.monotonic() + RENEWED_S
-                self._mirror.push(self._claims.turn)
-                self._answers()
+                if self._claims.held:
+                    self._mirror.log.push()
+                    self._answers()
             except (OSError, pa.ArrowException) as error:
                 self._does_not_answer(error)
-            if not self._claims.held:
-                return
 
     def _renew(self) -> None:
         if not self._claims.renew():
@@ -127,21 +135,16 @@ class _Uploads:
                     f"{LAPSES_S:.0f} s; nothing more is written"
                 )
             )
-            raise _LostError
 
     def _answers(self) -> None:
         if self._away:
             self._away = False
-            self._mirror.note(f"{self._mirror.remote.shown} answers again; all is uploaded")
+            self._note(f"{self._mirror.remote.shown} answers again; all is uploaded")
 
     def _does_not_answer(self, error: Exception) -> None:
-        if not self._away and not isinstance(error, _LostError):
+        if not self._away:
             self._away = True
-            self._mirror.note(
+            self._note(
                 f"{self._mirror.remote.shown}: {trouble_with(error)}; trials wait, what is recorded is kept on this "
                 "machine and uploaded as soon as the store answers"
             )
-
-
-class _LostError(OSError):
-    """The claim is another driver's."""

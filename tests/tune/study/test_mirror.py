@@ -190,9 +190,8 @@ def test_names_are_those_of_the_store(place: str, on: Move) -> None:
 
 def test_a_driver_that_was_taken_over_hears_of_it(place: str, on: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tune.study.remote_work.RENEWED_S", 0.1)
-    folder, heard = made(place), []
-    folder.lost = heard.append
-    with folder.locked():
+    folder, heard = made(place), list[str]()
+    with folder.locked(heard.append):
         claims = Folder.of(f"{place}/gammas/claims")
         for name in claims.files():
             claims.delete(name)
@@ -200,7 +199,8 @@ def test_a_driver_that_was_taken_over_hears_of_it(place: str, on: Move, monkeypa
         while not heard and time.monotonic() < end:
             time.sleep(0.05)
         folder.ledger.note("nobody reads this")
-    assert "was taken over by another driver" in str(heard[0])
+    assert "was taken over by another driver" in heard[0]
+    assert str(folder.lost) == heard[0]
     on("there")
     assert StudyFolder.open(place, "gammas").ledger.notes == []
 
