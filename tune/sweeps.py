@@ -36,9 +36,9 @@ from tune.config.sweep_settings import SweepSettings
 from tune.report.facts import best_note
 from tune.runner.evaluations import evaluate_models
 from tune.runner.illustrator import Illustrator
-from tune.runner.mend import mend
 from tune.runner.optuna_state import create_study, load_study, open_study, reconcile
 from tune.runner.recorder import StudyRecorder
+from tune.runner.replay import send_unsent
 from tune.runner.sealed import score_sealed
 from tune.runner.session import Session
 from tune.runner.view import NoStudyView, StudyView
@@ -289,7 +289,7 @@ class _Work:
             make_pruner(self.settings, self.config.train.epochs),
         )
         told = [] if folder.ledger.trials else warm_start(folder, study)
-        for line in [*told, *reconcile(folder, study), *mend(folder, store)]:
+        for line in [*told, *reconcile(folder, study), *send_unsent(folder, store)]:
             self.view.note(line)
         recorder = StudyRecorder(store, folder, self.view.note)
         run_id = recorder.open(self.card)

@@ -8,7 +8,7 @@ from functools import partial
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tune.runner.mend_finding import Finding
+from tune.runner.finding import Finding
 from tune.runner.optuna_state import JOURNAL, create_study, differences, load_study
 from tune.search.grid_sampler import FORGOTTEN
 from tune.search.space import Space
