@@ -38,7 +38,7 @@ from dclf.metrics import classification_scores
 from dclf.negatives import EmotionIndex
 from dclf.training.reports import EpochReport
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.child_writes import begun, child_tags, ended, epoch_write
+from tune.runner.child_writes import begun, child_tags, ended
 from tune.runner.optuna_study import JOURNAL, LiveStudy
 from tune.search.samplers import make_sampler
 from tune.search.space import DEFAULT, Space
@@ -46,6 +46,7 @@ from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger, TrialRecord
 from tune.tracking.children import Children
+from tune.tracking.records import epoch_write
 from tune.tracking.store import connect
 
 STATE_WIDTH = 300
@@ -224,6 +225,7 @@ def report(epoch: int) -> EpochReport:
         best_epoch=epoch,
         best_wf1=0.8,
         seconds=1.0,
+        ended=1_700_000_000.0 + epoch,
     )
 
 

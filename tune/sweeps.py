@@ -36,10 +36,10 @@ from tune.config.sweep_settings import SweepSettings
 from tune.report.facts import best_note
 from tune.runner.evaluations import evaluate_models
 from tune.runner.illustrator import Illustrator
-from tune.runner.mend import mend
 from tune.runner.optuna_export import export_study, note_copies, require_place
 from tune.runner.optuna_study import LiveStudy, load_study
 from tune.runner.recorder import StudyRecorder
+from tune.runner.replay import send_unsent
 from tune.runner.sealed import score_sealed
 from tune.runner.session import Session
 from tune.runner.view import NoStudyView, StudyView
@@ -284,7 +284,7 @@ class _Work:
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store, leave_ray: Callable[[], None]) -> Study:
         space = Space.of(folder.definition.space, self.config)
-        for line in [*warm_start(folder), *mend(folder, store)]:
+        for line in [*warm_start(folder), *send_unsent(folder, store)]:
             self.view.note(line)
         seed = search_seed(self.settings, len(folder.ledger.trials))
         pruner = make_pruner(self.settings, self.config.train.epochs)

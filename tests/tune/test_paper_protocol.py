@@ -66,7 +66,7 @@ class StudyNotes(NoStudyView):
 
 
 def blind(history: list[EpochReport]) -> list[EpochReport]:
-    return [replace(report, peeked={}, seconds=0.0) for report in history]
+    return [replace(report, peeked={}, seconds=0.0, ended=0.0) for report in history]
 
 
 def test_a_run_warns_and_has_the_gap_beside_the_sealed_scores(config: Config, local_ray: None) -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dclf.data.storage import is_remote
 from tune.runner.doctor_files import file_findings, restarts
-from tune.runner.mend_children import ChildFindings, asked_metrics
-from tune.runner.mend_finding import Finding, apply_fixes
-from tune.runner.mend_parent import parent_findings, require_parent
-from tune.runner.mend_scribe import Scribe
-from tune.runner.mend_survey import survey
+from tune.runner.finding import Finding, apply_fixes
+from tune.runner.parent_findings import parent_findings
+from tune.runner.replay import require_parent
+from tune.runner.run_findings import RunFindings
 from tune.study.folder import StudyFolder, read_definition
 from tune.study.parent import noted_store
 from tune.study.places import StudyError, study_names, study_path
 from tune.study.progress import worker_of
+from tune.tracking.children import find_runs
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import (
     Store,
@@ -29,6 +31,7 @@ from tune.tracking.store import (
     resolve_tracking_uri,
     sqlite_path,
 )
+from tune.tracking.trouble import explained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,15 +134,14 @@ class Doctor:
         if not recorded and _no_file(resolve_tracking_uri(folder.definition.base.track.uri)):
             return []  # nothing was ever recorded
         store = self._store(folder)
-        scribe = Scribe(folder, store)
         if recorded != store.name:
-            require_parent(folder, store, scribe)
-        seen = survey(store, folder.definition.name, asked_metrics(folder))
+            require_parent(folder, store)
+        runs = _all_runs(store, folder.definition.name)
         if alive:
             # A driver at work writes to its ledger first, so it is read last.
             folder = StudyFolder.open(self._storage, folder.definition.name)
-        children = ChildFindings(folder, scribe, alive=alive)
-        return [*parent_findings(folder, scribe, seen, alive=alive), *children.among(seen)]
+        children = RunFindings(folder, store, alive=alive)
+        return [*parent_findings(folder, store, runs, alive=alive), *children.among(runs)]
 
     def _store(self, folder: StudyFolder) -> Store:
         track = folder.definition.base.track
@@ -154,6 +156,21 @@ class Doctor:
         if isinstance(found, TrackingError):
             raise found
         return found
+
+
+def _all_runs(store: Store, study: str) -> list[Any]:
+    """The study's runs, the oldest first.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    # A listing makes millions of objects that all stay; looking for garbage among them takes longer than making them.
+    gc.disable()
+    try:
+        with explained(store.uri):
+            return find_runs(store, study)
+    finally:
+        gc.enable()
 
 
 def store_findings(uri: str) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from tune.analysis.comparison.variants import is_comparison
 from tune.config.overrides import apply
 from tune.report.facts import best_note
 from tune.runner.optuna_study import LiveStudy
+from tune.runner.parent_writes import ended_trials
 from tune.runner.recorder import StudyRecorder
 from tune.runner.tidy import Tidier
 from tune.runner.view import StudyView
@@ -28,9 +28,8 @@ from tune.search.stopping import StopRule
 from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
-from tune.study.ranking import best_trial, winner_scores
+from tune.study.ranking import best_trial
 from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
-from tune.tracking import records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +123,7 @@ class Session:
                 return left
             # The driver was killed before it could say that all trainings are over.
             self.completed(left.number)
-        ended = [trial.values[0] for trial in self._ended_trials() if trial.values]
+        ended = [trial.values[0] for trial in ended_trials(self.folder) if trial.values]
         self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
         if self.stop_reason is not None or self._study.exhausted:
             return None
@@ -152,7 +151,8 @@ class Session:
             return
         if self.ledger.trials[number].started is None:
             self.ledger.start(number, "")
-        self.ledger.note(REUSED_NOTE, number=number, seed=seed, study=found.study, trial=found.number)
+        origin = {"study": found.study, "trial": found.number, "run_id": found.run_id}
+        self.ledger.note(REUSED_NOTE, number=number, seed=seed, **origin)
         if found.test is not None:
             # Before the training counts as done: where its model is gone, it could not be scored again.
             self.ledger.test(number, seed, found.test)
@@ -242,26 +242,15 @@ class Session:
 
     def _report_progress(self, trial: TrialRecord) -> None:
         """The parent run's metrics, a step per ended trial; the best configuration with every better one."""
-        ended, best = self._ended_trials(), self._chosen()
-        self._recorder.progress({**Counter(f"trials/{other.state}" for other in ended), **self._best()}, len(ended))
+        self._recorder.progress()
+        best = None if is_comparison(self.folder.definition) else best_trial(self.folder)
         if best is not None and best.number == trial.number:
             self._recorder.file("best.yaml", best_yaml(self.folder))
             self._recorder.describe(best_note(self.folder))
 
     def concluded(self) -> None:
         """All trials have ended and what ``sweep.test`` names is scored: the parent run gets the winner's scores."""
-        tested = records.metric_names(winner_scores(self.folder), "test")
-        self._recorder.progress({**self._best(), **tested}, len(self._ended_trials()))
-
-    def _best(self) -> dict[str, float]:
-        """The parent run's metrics of the best trial: ``best/val_wf1`` is its run's own, of several seeds the mean."""
-        best = self._chosen()
-        values = zip(self.settings.objectives, best.values, strict=True) if best is not None else ()
-        return records.metric_names({f"val_{name}": value for name, value in values}, "best")
-
-    def _chosen(self) -> TrialRecord | None:
-        """The best trial so far; None where there is none, and in a comparison, which chooses none."""
-        return None if is_comparison(self.folder.definition) else best_trial(self.folder)
+        self._recorder.concluded()
 
     def _pruned(self, told: Told) -> bool:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
@@ -269,9 +258,6 @@ class Session:
             return False
         curve = {report.epoch: value for report, value in zip(told.reports, told.curve, strict=False)}
         return self._study.report(told.number, curve, last=told.seed_finished)
-
-    def _ended_trials(self) -> list[TrialRecord]:
-        return sorted((t for t in self.ledger.trials.values() if t.state in ENDED), key=lambda trial: trial.ended or 0)
 
 
 def finished_seeds(trial: TrialRecord) -> dict[int, SeedRun]:

@@ -20,8 +20,8 @@ State = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
 _TESTED = "test"
 """Kind of the notes with scores on the test split."""
-_BEGIN, _ALIVE = "begin", "alive"
-_BETWEEN = ("run", "budget", "kept")
+BEGIN_NOTE, _ALIVE = "begin", "alive"
+_BETWEEN = ("run", "budget", "kept", "sent")
 """Events, and kinds of notes, that are also written while no driver works on the study."""
 ALIVE_S = 30.0
 """Written with an epoch when the last line is this old: of a killed driver's work what followed its last epoch, or this
@@ -73,6 +73,8 @@ class TrialRecord:
         ended: when it ended, or None.
         worked_s: seconds that it has run, the time between two drivers left out; of a trial that runs those with
             earlier drivers.
+        line: the last line of the ledger that says something new of it, counted from 1; which MLflow run it has is
+            nothing new.
     """
 
     number: int
@@ -90,6 +92,7 @@ class TrialRecord:
     started: float | None = None
     ended: float | None = None
     worked_s: float = 0.0
+    line: int = 0
 
 
 class Ledger:
@@ -103,6 +106,7 @@ class Ledger:
         notes: further events in order; a note of kind ``begin`` opens each driver's session.
         study_attrs: what Optuna's sampler keeps of the study as a whole.
         worked_s: seconds that drivers have worked on the study, from each session's first line to its last.
+        lines: how many lines it has.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,6 +115,7 @@ class Ledger:
         self.notes: list[dict[str, Any]] = []
         self.study_attrs: dict[str, Any] = {}
         self.worked_s = 0.0
+        self.lines = 0
         self._last = 0.0
         self._running: dict[int, float] = {}
         self._lock = threading.RLock()
@@ -176,6 +181,11 @@ class Ledger:
         """(trial, seed) -> scores on the test split."""
         return {(note["number"], note["seed"]): note["scores"] for note in self.notes if note["kind"] == _TESTED}
 
+    @property
+    def tested_at(self) -> dict[tuple[int, int], float]:
+        """(trial, seed) -> when it was scored on the test split, in seconds since the epoch."""
+        return {(note["number"], note["seed"]): note["time"] for note in self.notes if note["kind"] == _TESTED}
+
     def note(self, kind: str, **content: Any) -> None:
         """Remember an event of the study itself."""
         self._write("note", kind=kind, **content)
@@ -203,7 +213,13 @@ class Ledger:
             self._torn = _ends_torn(self.path)
 
     def _take(self, line: Mapping[str, Any]) -> None:
+        self.lines += 1
         self._count(line)
+        self._apply(line)
+        if line["event"] != "run" and (number := line.get("number")) in self.trials:
+            self.trials[number] = replace(self.trials[number], line=self.lines)
+
+    def _apply(self, line: Mapping[str, Any]) -> None:
         if line["event"] == "note":
             if line["kind"] != _ALIVE:
                 self.notes.append({key: value for key, value in line.items() if key != "event"})
@@ -221,7 +237,7 @@ class Ledger:
         """Add to the time worked; what lies before a driver's first line is a pause, for its trials too."""
         if line.get("kind", line["event"]) in _BETWEEN:
             return
-        if line.get("kind") == _BEGIN:
+        if line.get("kind") == BEGIN_NOTE:
             for number in list(self._running):
                 self._rest(number, self._last)
         elif self._last:

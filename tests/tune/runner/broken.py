@@ -16,12 +16,14 @@ from tune.config.sweep_settings import SweepSettings
 from tune.runner import child_writes
 from tune.runner.doctor import Doctor
 from tune.runner.optuna_study import load_study
+from tune.runner.replay import Replay
 from tune.search.space import Space
 from tune.study.definition import StudyDefinition, child_name
 from tune.study.folder import StudyFolder
 from tune.study.history import write_history
 from tune.study.ledger import ENDED
 from tune.study.parent import PARENT_NOTE, parent_id
+from tune.tracking import records
 from tune.tracking.children import KIND_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG, Children, Key, find_runs
 from tune.tracking.reopening import create_run
 from tune.tracking.store import Store
@@ -136,7 +138,7 @@ class Writer:
             write_history(place, history[: report.epoch])
             (place / "state.pt").write_bytes(b"weights")
             yield
-            self._queue(key, [child_writes.epoch_write(report)])
+            self._queue(key, [records.epoch_write(report)])
         if ending in ("complete", "pruned"):
             values = (history[-1].validation["wf1"] + seed / 1000,)
             self.ledger.seed_done(number, seed, values, epochs)
@@ -179,6 +181,26 @@ def _check_training(store: Store, run: Any, values: tuple[float, ...], epochs: i
         assert sorted(point.step for point in points) == list(range(1, epochs + 1))
     if complete:
         assert run.data.metrics["objective/wf1"] == values[0]
+
+
+def points(store: Store, study: str) -> dict[tuple[str, str], list[tuple[int, int, float]]]:
+    """(run, metric) -> every point as MLflow tells it: step, time and value."""
+    return {
+        (run.info.run_id, key): sorted(
+            (point.step, point.timestamp, point.value)
+            for point in store.client.get_metric_history(run.info.run_id, key)
+        )
+        for run in find_runs(store, study)
+        for key in run.data.metrics
+    }
+
+
+def replay_all(folder: StudyFolder, store: Store) -> None:
+    """Send everything of every training."""
+    replay = Replay(folder, store)
+    for trial in folder.ledger.trials.values():
+        for seed in trial.runs:
+            replay.training(trial.number, seed)
 
 
 def healthy(storage: Path, name: str = "gammas") -> bool:
