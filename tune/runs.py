@@ -134,7 +134,7 @@ class _Tracked:
         self.record = record
 
     def run(self, store: Store, card: dict[str, Any], plan_lines: list[str]) -> TrainedRun:
-        with RunTracker(store, _spool_folder(self.config), tell=_log.info) as tracker:
+        with RunTracker(store, _spool_folder(self.config)) as tracker:
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
             tracker.checkpoint(_run_folder(self.config, tracker.run_id))
             self._send(RunStarted(self.config, plan_lines, tracker.run_name, tracker.run_id))

@@ -295,7 +295,7 @@ class _Work:
         told = [] if folder.ledger.trials else warm_start(folder, study)
         for line in [*told, *reconcile(folder, study), *mend(folder, store)]:
             _log.info(line)
-        recorder = StudyRecorder(store, folder, _log.info)
+        recorder = StudyRecorder(store, folder)
         run_id = recorder.open(self.card)
         try:
             send(StudyStarted(folder, plan.describe(), run_id), self.listeners)

@@ -10,19 +10,7 @@ from typing import Any, TextIO
 
 from tune.commands.renderer import Renderer
 from tune.commands.texts import paper_result
-from tune.study.events import (
-    ConditionScored,
-    EpochEnded,
-    Event,
-    PerturbationStarted,
-    RunFinished,
-    RunStarted,
-    StudyFinished,
-    StudyStarted,
-    TrialChanged,
-    TrialEpoch,
-    WorkersRestarted,
-)
+from tune.study import events
 
 
 class JsonLines(Renderer):
@@ -46,36 +34,36 @@ class JsonLines(Renderer):
         if error is not None:
             self._write("failed", error=str(error) or type(error).__name__)
 
-    def show(self, event: Event) -> None:
+    def show(self, event: events.Event) -> None:
         """Write the event."""
         match event:
-            case RunStarted():
+            case events.RunStarted():
                 config = event.config.to_dict()
                 self._write("started", run_id=event.run_id, name=event.name, plan=event.plan, config=config)
-            case EpochEnded(report):
+            case events.EpochEnded(report):
                 self._write("epoch", **report.to_dict())
-            case WorkersRestarted(count):
+            case events.WorkersRestarted(count):
                 self._write("restarted", count=count)
-            case RunFinished(final):
+            case events.RunFinished(final):
                 # Without the history, which was written already.
                 splits = final.to_dict()["splits"]
                 self._write("finished", class_names=final.class_names, splits=splits, **paper_result(final))
-            case PerturbationStarted():
+            case events.PerturbationStarted():
                 self._write("started", title=event.title, lines=event.lines, conditions=event.total)
-            case ConditionScored():
+            case events.ConditionScored():
                 self._write("scored", condition=event.name, wf1=event.wf1)
             case _:
                 self._show_study(event)
 
-    def _show_study(self, event: Event) -> None:
+    def _show_study(self, event: events.Event) -> None:
         match event:
-            case StudyStarted():
+            case events.StudyStarted():
                 self._write("started", **_study(event))
-            case TrialChanged(trial):
+            case events.TrialChanged(trial):
                 self._write("trial", **asdict(trial))
-            case TrialEpoch():
+            case events.TrialEpoch():
                 self._write("epoch", trial=event.number, seed=event.seed, **event.report.to_dict())
-            case StudyFinished(folder):
+            case events.StudyFinished(folder):
                 self._write("finished", study=folder.definition.name)
 
     def note(self, text: str) -> None:
@@ -88,7 +76,7 @@ class JsonLines(Renderer):
         self._stream.flush()
 
 
-def _study(event: StudyStarted) -> dict[str, Any]:
+def _study(event: events.StudyStarted) -> dict[str, Any]:
     """What was asked for, the plan, and how many trials there are already."""
     folder, definition = event.folder, event.folder.definition
     return {

@@ -24,19 +24,7 @@ from tune.commands.texts import (
     validation_text,
     values_text,
 )
-from tune.study.events import (
-    ConditionScored,
-    EpochEnded,
-    Event,
-    PerturbationStarted,
-    ReproductionStudy,
-    RunFinished,
-    RunStarted,
-    StudyFinished,
-    StudyStarted,
-    TrialChanged,
-    WorkersRestarted,
-)
+from tune.study import events
 from tune.study.ledger import ENDED, TrialRecord
 
 
@@ -55,39 +43,39 @@ class Lines(Renderer):
         self._state = StudyState(now)
         self._scored, self._conditions = 0, 0
 
-    def show(self, event: Event) -> None:
+    def show(self, event: events.Event) -> None:
         """Print what has happened."""
         match event:
-            case RunStarted():
+            case events.RunStarted():
                 self.say(run_headline(event.config, event.name, event.run_id), *event.plan)
-            case EpochEnded(report):
+            case events.EpochEnded(report):
                 self.say(self._epoch(report))
-            case WorkersRestarted(count):
+            case events.WorkersRestarted(count):
                 self.say(restart_text(count))
-            case RunFinished(final):
+            case events.RunFinished(final):
                 self.say(*score_lines(final))
-            case PerturbationStarted():
+            case events.PerturbationStarted():
                 self._scored, self._conditions = 0, event.total
                 self.say(event.title, *event.lines)
-            case ConditionScored():
+            case events.ConditionScored():
                 self._scored += 1
                 self.say(f"{self._scored}/{self._conditions}  {condition_text(event)}")
-            case ReproductionStudy():
+            case events.ReproductionStudy():
                 self._state = StudyState(self._now)
                 self.say("", f"{event.paper}: {event.title}")
             case _:
                 self._show_study(event)
 
-    def _show_study(self, event: Event) -> None:
+    def _show_study(self, event: events.Event) -> None:
         self._state.update(event)
         match event:
-            case StudyStarted():
+            case events.StudyStarted():
                 self.say(study_headline(event.folder, event.run_id), *event.plan)
                 if event.folder.ledger.trials:
                     self.say(f"so far: {counts_text(self._state)}")
-            case TrialChanged(trial) if trial.state in ENDED:
+            case events.TrialChanged(trial) if trial.state in ENDED:
                 self.say("  ".join(self._trial(trial)))
-            case StudyFinished():
+            case events.StudyFinished():
                 self.say(f"{counts_text(self._state)}; took {duration(self._state.spent)}")
 
     def note(self, text: str) -> None:

@@ -27,19 +27,7 @@ from tune.commands.texts import (
     score_lines,
     study_headline,
 )
-from tune.study.events import (
-    ConditionScored,
-    EpochEnded,
-    Event,
-    PerturbationStarted,
-    ReproductionStudy,
-    RunFinished,
-    RunStarted,
-    StudyFinished,
-    StudyStarted,
-    TrialChanged,
-    WorkersRestarted,
-)
+from tune.study import events
 
 
 class LivePanel(Renderer):
@@ -70,7 +58,7 @@ class LivePanel(Renderer):
         self._state = StudyState(self._now)
         self._trials = StudyRows(self._state, self._console)
         self._conditions, self._scored = 0, 0
-        self._last: ConditionScored | None = None
+        self._last: events.ConditionScored | None = None
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -85,30 +73,30 @@ class LivePanel(Renderer):
         super().__exit__(kind, error, trace)
         self._leave_counts()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: events.Event) -> None:
         """Print what stays, and show the rest in the panel."""
         match event:
-            case RunStarted():
+            case events.RunStarted():
                 self._title = run_headline(event.config, event.name, event.run_id)
                 self._head(self._title, event.plan, "waiting for the first epoch")
-            case EpochEnded(report):
+            case events.EpochEnded(report):
                 self._clock.add(report)
                 self._report = report
                 self._waiting = "scoring the test split" if report.epoch == report.epochs else ""
                 self._live.refresh()
-            case WorkersRestarted(count):
+            case events.WorkersRestarted(count):
                 self._print(restart_text(count), style="yellow")
-            case RunFinished(final):
+            case events.RunFinished(final):
                 self._waiting = "closing the run"
                 self._print(*score_lines(final))
-            case PerturbationStarted():
+            case events.PerturbationStarted():
                 self._title, self._conditions, self._scoring = event.title, event.total, self._now()
                 self._head(event.title, event.lines, "scoring the raw dialogues")
-            case ConditionScored():
+            case events.ConditionScored():
                 self._scored, self._last = self._scored + 1, event
                 self._waiting = "" if self._scored < self._conditions else "writing the results"
                 self._live.refresh()
-            case ReproductionStudy():
+            case events.ReproductionStudy():
                 self._leave_counts()
                 self.study = None
                 self._begin()
@@ -116,16 +104,16 @@ class LivePanel(Renderer):
             case _:
                 self._show_study(event)
 
-    def _show_study(self, event: Event) -> None:
+    def _show_study(self, event: events.Event) -> None:
         state = self._state
         state.update(event)
         match event:
-            case StudyStarted():
+            case events.StudyStarted():
                 self._title = f"study {state.name} · {budget_text(state.settings)}"
                 self._head(study_headline(event.folder, event.run_id), event.plan, "waiting for the first trial")
-            case TrialChanged():
+            case events.TrialChanged():
                 self._waiting = "" if state.running or state.waiting else "writing the report"
-            case StudyFinished():
+            case events.StudyFinished():
                 self._waiting = "closing the study"
 
     def note(self, text: str) -> None:

@@ -193,7 +193,7 @@ class Engine:
         if failures > MAX_FAILURES or self._put_back[number] > MAX_FAILURES:
             self._session.failed(number, _why_lost(error))
             return
-        _log.info(f"trial {number}: its worker was lost before it began, another one takes it")
+        _log.warning(f"trial {number}: its worker was lost before it began, another one takes it")
         self._session.again(number)
 
     def started(self, number: int, ray_id: str) -> None:
@@ -205,7 +205,7 @@ class Engine:
         if trouble := self._disk_trouble():
             self._cut_short(trouble)
             return
-        _log.info(f"trial {number}: its worker was lost, another one goes on from the last epoch")
+        _log.warning(f"trial {number}: its worker was lost, another one goes on from the last epoch")
 
     def _disk_trouble(self, error: BaseException | None = None) -> StorageError | None:
         """What the study's folder has to do with an error, which may say nothing of it."""

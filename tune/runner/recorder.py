@@ -7,6 +7,7 @@ training. What was not sent when the driver died is made again from the ledger a
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -35,6 +36,7 @@ from tune.tracking.watch import Guardian
 from tune.tracking.writes import Sender, Write
 
 FLUSH_S, INTERRUPTED_FLUSH_S = 60.0, 10.0
+_log = logging.getLogger(__name__)
 TOGETHER_S = 2.0
 """How long a training's epochs may wait to reach MLflow in one request; it takes as long for one as for ten."""
 REUSED_TAG = "dclf.reused_from"
@@ -59,7 +61,7 @@ class StudyRecorder:
         run_id: the parent run; empty before ``open``.
     """
 
-    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None] = _log.warning) -> None:
         self.run_id = ""
         self.store = store
         self._folder = folder

@@ -103,4 +103,4 @@ class Tidier:
                 for place in self._folder.trainings(number):
                     discard(self._folder, place)
             except OSError as error:
-                _log.info(f"trial {number}: its checkpoint cannot be deleted ({error}); dclf gc will try again")
+                _log.warning(f"trial {number}: its checkpoint cannot be deleted ({error}); dclf gc will try again")
