@@ -1,23 +1,32 @@
 """What a user sees of log messages: in the form of the command's progress, or on stderr."""
 
-import io
 import json
 import logging
+import os
 import signal
 import threading
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests.tune.commands.conftest import Runs
-from tune.commands.live import LivePanel
+from tests.tune.commands.terminal import Terminal
 from tune.commands.log_messages import LOGGERS, message_to_stderr, messages_to
 from tune.commands.main import main
 from tune.study.events import Listener
 
 Shown = pytest.CaptureFixture[str]
 TRAIN = ["train", "iemocap", "--data.shards", "shards"]
+SHOWN_LIVE = """\
+import logging, threading
+from tune.commands.forms import choose_renderer
+log = logging.getLogger("tune.tracking.outbox").info
+with choose_renderer("auto", quiet=False):
+    thread = threading.Thread(target=log, args=("[not markup] the server is back",))
+    thread.start()
+    thread.join()
+    input()
+"""
 _log = logging.getLogger("tune.tracking.outbox")
 
 
@@ -33,7 +42,7 @@ def logging_run(runs: Runs) -> Runs:
 
     def log(_config: object, _listener: Listener) -> None:
         log_in_background("100 % of the server is back")
-        logging.getLogger("mlflow").info("an experiment was created")
+        logging.getLogger("library").info("an experiment was created")
 
     runs.behaviour = log
     return runs
@@ -56,14 +65,12 @@ def test_quiet_has_nothing(logging_run: Runs, capsys: Shown) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_the_live_panel_has_it_above_itself() -> None:
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, width=80, color_system=None)
-    with LivePanel(console=console) as panel:
-        log_in_background("[not markup] the server is back")
-        panel._live.refresh()
-    drawn = file.getvalue()
-    assert drawn.index("[not markup] the server is back") < drawn.rindex("╭─ dclf")
+def test_the_live_panel_of_a_terminal_has_it_above_itself(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, os.environ, code=SHOWN_LIVE)
+    terminal.wait_for("[not markup] the server is back")
+    terminal.type("\n")
+    assert terminal.end() == 0
+    assert terminal.shown.index("[not markup]") < terminal.shown.rindex("╭─ dclf")
 
 
 def test_outside_of_a_form_it_goes_to_stderr_under_the_program_s_name(capsys: Shown) -> None:
