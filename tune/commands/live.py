@@ -51,6 +51,8 @@ class LivePanel(Renderer):
 
     def _begin(self) -> None:
         """Nothing of what is worked on next is known yet."""
+        # First, as another thread may draw meanwhile.
+        self._last: events.ConditionScored | None = None
         self._begun = self._scoring = self._now()
         self._waiting = "starting"
         self._clock = Clock()
@@ -58,7 +60,6 @@ class LivePanel(Renderer):
         self._state = StudyState(self._now)
         self._trials = StudyRows(self._state, self._console)
         self._conditions, self._scored = 0, 0
-        self._last: events.ConditionScored | None = None
 
     def __enter__(self) -> Self:
         super().__enter__()
