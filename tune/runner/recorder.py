@@ -7,6 +7,7 @@ training. Marks in the ledger say how far it has come; what a driver had not sen
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -36,6 +37,7 @@ from tune.tracking.watch import Guardian
 from tune.tracking.writes import Sender, Write
 
 FLUSH_S, INTERRUPTED_FLUSH_S = 60.0, 10.0
+_log = logging.getLogger(__name__)
 TOGETHER_S = 2.0
 """How long a training's epochs may wait to reach MLflow in one request; it takes as long for one as for ten."""
 MARK_S = 20.0
@@ -61,7 +63,7 @@ class StudyRecorder:
         run_id: the parent run; empty before ``open``.
     """
 
-    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None] = _log.warning) -> None:
         self.run_id = ""
         self.store = store
         self._folder = folder

@@ -1,14 +1,15 @@
 """One driver's work on a study: what runs next, what came of it, and who is told.
 
 The session stands between whatever runs trials (``tune.runner.engine``) and what remembers them: the ledger first,
-then Optuna, MLflow and the view. It knows nothing of Ray.
+then Optuna, MLflow and the listeners. It knows nothing of Ray.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +22,17 @@ from tune.runner.optuna_study import LiveStudy
 from tune.runner.parent_writes import ended_trials
 from tune.runner.recorder import StudyRecorder
 from tune.runner.tidy import Tidier
-from tune.runner.view import StudyView
 from tune.search.space import Space
 from tune.search.start_points import countable_size, start_points
 from tune.search.stopping import StopRule
 from tune.study.best import best_yaml
+from tune.study.events import Event, Listener, TrialChanged, TrialEpoch, send
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
 from tune.study.ranking import best_trial
 from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,27 +66,28 @@ class Session:
         study: Optuna's, with its sampler and pruner.
         space: what trials vary.
         recorder: writes to MLflow.
-        view: shows how it goes.
-
-    Attributes:
-        changed: called when a trial has ended.
+        listeners: are called with every change of a trial and every epoch, once the others know.
     """
 
     def __init__(
-        self, folder: StudyFolder, study: LiveStudy, space: Space, recorder: StudyRecorder, view: StudyView
+        self,
+        folder: StudyFolder,
+        study: LiveStudy,
+        space: Space,
+        recorder: StudyRecorder,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.folder = folder
         self.ledger = folder.ledger
         self.settings = folder.definition.sweep
         self.base: Config = folder.definition.base
         self.stop_reason: str | None = None
-        self.changed: Callable[[], None] = _nothing
         self._study = study
         self.space = space
         self._recorder = recorder
-        self._view = view
+        self._listeners = listeners
         self._finished = FinishedTrainings.for_study(folder)
-        self._tidier = Tidier(folder, self.settings.keep, view.note)
+        self._tidier = Tidier(folder, self.settings.keep)
         self._stop = StopRule(self.settings, countable_size(self.settings, space, self.base))
         self._begun = time.monotonic()
         self._spent = self.ledger.worked_s
@@ -128,7 +132,7 @@ class Session:
         if self.stop_reason is not None or self._study.exhausted:
             return None
         record = self._study.create(self._start_points)
-        self._view.trial(record)
+        self._send(TrialChanged(record))
         return record
 
     def _taken_over(self, trial: TrialRecord) -> bool:
@@ -162,7 +166,7 @@ class Session:
         self._recorder.reused(number, seed, found.study, found.run_id)
         if found.test is not None:
             self._recorder.tested(number, seed, found.test)
-        self._view.note(f"trial {number}: seed {seed} was trained by study {found.study}, trial {found.number}")
+        _log.info(f"trial {number}: seed {seed} was trained by study {found.study}, trial {found.number}")
 
     def config(self, trial: TrialRecord, seed: int) -> Config:
         """What one training of a trial trains."""
@@ -179,13 +183,13 @@ class Session:
         # Said before MLflow hears of it: an unfinished trial that was started may have a run, any other has none.
         self.ledger.start(number, ray_id)
         self._record(trial, first)
-        self._view.trial(self.ledger.trials[number])
+        self._send(TrialChanged(self.ledger.trials[number]))
 
     def changed_params(self, number: int, params: Mapping[str, Any]) -> None:
         """Population based training gave a trial other values; nothing happens where they are the same."""
         if dict(params) != dict(self.ledger.trials[number].params):
             self.ledger.change(number, params)
-            self._view.trial(self.ledger.trials[number])
+            self._send(TrialChanged(self.ledger.trials[number]))
 
     def heard(self, told: Told) -> bool:
         """Take in what a trial says; whether it should be ended early."""
@@ -193,7 +197,7 @@ class Session:
         self.ledger.alive()
         self._record(trial, told.seed)
         self._recorder.epochs(told.number, told.seed, told.reports, last=told.seed_finished)
-        self._view.epoch(told.number, told.seed, told.reports[-1])
+        self._send(TrialEpoch(told.number, told.seed, told.reports[-1]))
         if told.seed_finished:
             self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)
             self._recorder.seed_finished(told.number, told.seed, told.values, told.reports[-1])
@@ -237,8 +241,7 @@ class Session:
         self._recorder.ended(trial)
         self._tidier.ended(trial)
         self._report_progress(trial)
-        self._view.trial(trial)
-        self.changed()
+        self._send(TrialChanged(trial))
 
     def _report_progress(self, trial: TrialRecord) -> None:
         """The parent run's metrics, a step per ended trial; the best configuration with every better one."""
@@ -259,11 +262,10 @@ class Session:
         curve = {report.epoch: value for report, value in zip(told.reports, told.curve, strict=False)}
         return self._study.report(told.number, curve, last=told.seed_finished)
 
+    def _send(self, event: Event) -> None:
+        send(event, self._listeners)
+
 
 def finished_seeds(trial: TrialRecord) -> dict[int, SeedRun]:
     """The trainings of a trial that need not be repeated."""
     return {seed: run for seed, run in trial.runs.items() if run.values}
-
-
-def _nothing() -> None:
-    """The default of what a ``Session`` calls."""

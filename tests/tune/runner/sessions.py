@@ -10,11 +10,11 @@ from dclf.training.reports import EpochReport
 from tune.config.sweep_settings import SweepSettings
 from tune.runner.optuna_study import LiveStudy
 from tune.runner.session import Session, Told, finished_seeds
-from tune.runner.view import NoStudyView
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.space import Space
 from tune.study.definition import StudyDefinition
+from tune.study.events import Event
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
@@ -67,6 +67,7 @@ class Driver:
         score: of a trial.
         trained: (trial, seed) -> epochs trained by all drivers that share it; stands for the checkpoints.
         ran: trials that were handed out, in this order.
+        events: that the session has sent.
     """
 
     folder: StudyFolder
@@ -74,6 +75,7 @@ class Driver:
     score: Score = score
     trained: dict[tuple[int, int], int] = field(default_factory=dict)
     ran: list[int] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         settings, config = self.folder.definition.sweep, self.folder.definition.base
@@ -81,7 +83,7 @@ class Driver:
         known = len(self.folder.ledger.trials)
         sampler = make_sampler(settings, space, search_seed(settings, known))
         self.study = LiveStudy(self.folder, space, sampler, make_pruner(settings, config.train.epochs))
-        self.session = Session(self.folder, self.study, space, self.recorder, NoStudyView())
+        self.session = Session(self.folder, self.study, space, self.recorder, [self.events.append])
 
     def work(self) -> None:
         """All trials, one after the other."""

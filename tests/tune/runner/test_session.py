@@ -10,6 +10,7 @@ import pytest
 
 from tests.tune.runner.outcome import check_optuna
 from tests.tune.runner.sessions import EPOCHS, Driver, SilentRecorder, new_study, score
+from tune.study.events import TrialChanged, TrialEpoch
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
 from tune.study.trial_table import trials_frame
@@ -33,6 +34,16 @@ def test_start_points_come_first_and_the_budget_holds(tmp_path: Path) -> None:
     assert [trial.origin for trial in trials] == ["start"] * 3 + ["search"] * 2
     assert {trial.state for trial in trials} == {"complete"}
     check_optuna(folder)
+
+
+def test_listeners_are_told_of_every_change_and_epoch_in_order(tmp_path: Path) -> None:
+    driver = Driver(new_study(tmp_path, trials=2))
+    driver.work()
+    states = [(event.trial.number, event.trial.state) for event in driver.events if isinstance(event, TrialChanged)]
+    assert states == [(n, state) for n in (0, 1) for state in ("waiting", "running", "complete")]
+    epochs = [(event.number, event.report.epoch) for event in driver.events if isinstance(event, TrialEpoch)]
+    assert epochs == [(n, epoch) for n in (0, 1) for epoch in range(1, EPOCHS + 1)]
+    assert isinstance(driver.events[-1], TrialChanged)
 
 
 def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_trainings(tmp_path: Path) -> None:
