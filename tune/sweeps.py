@@ -270,7 +270,7 @@ class _Work:
                 store = store or pool.submit(self._connect)
                 opened = store.result()
                 found = folder()
-                with found.locked(_log.info):
+                with found.locked():
                     if changed:
                         found.extend(**changed)
                     return self._locked(found, plan, opened, joined.close)

@@ -9,11 +9,11 @@ working copy of that folder, see ``tune.study.mirror``.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,8 @@ from tune.study.ledger import Ledger
 from tune.study.mirror import Mirror
 from tune.study.places import StudyError, answering, place_of, require_new, study_names, study_path
 from tune.study.remote_work import HeldElsewhereError, driving
+
+_log = logging.getLogger(__name__)
 
 _BUDGET = "budget"
 """Kind of the ledger's notes on a changed budget."""
@@ -109,7 +111,7 @@ class StudyFolder:
         try:
             if is_remote(str(storage)):
                 with answering(str(storage)):
-                    Mirror(str(storage), name).pull(_tell)
+                    Mirror(str(storage), name).pull()
             definition = read_definition(path)
         except (FileNotFoundError, NotADirectoryError):
             known = ", ".join(study_names(storage)) or "none"
@@ -165,7 +167,7 @@ class StudyFolder:
         """Fetch what other machines have written beside the ledger since the study was opened."""
         if self._mirror is not None:
             with answering(self.storage):
-                self._mirror.pull(_tell)
+                self._mirror.pull()
 
     def holder_elsewhere(self) -> str:
         """The driver of a study at a URI in words, on whatever machine it is; empty for none, or a local study."""
@@ -175,11 +177,8 @@ class StudyFolder:
             return Claims(self._mirror.remote.below("claims"), this_process()).holder()
 
     @contextmanager
-    def locked(self, note: Callable[[str], None] | None = None) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Be the only driver of the study; a driver that was killed holds no lock.
-
-        Args:
-            note: hears what the user should know of the store, such as that it does not answer; stderr where None.
 
         Raises:
             StudyError: another process works on it.
@@ -196,26 +195,26 @@ class StudyFolder:
             file.truncate()
             file.write(this_process())
             file.flush()
-            with self._driven(note or _tell):
+            with self._driven():
                 # Another driver may have worked on the study since it was opened.
                 self._read()
                 yield
 
     @contextmanager
-    def _driven(self, note: Callable[[str], None]) -> Iterator[None]:
+    def _driven(self) -> Iterator[None]:
         if self._mirror is None:
             yield
             return
 
         def lose(error: Exception) -> None:
             self.lost = error
-            note(str(error))
+            _log.error(str(error))
 
         self.lost = None
         with ExitStack() as stack:
             with answering(self.storage):
                 try:
-                    stack.enter_context(driving(self._mirror, this_process(), note, lose))
+                    stack.enter_context(driving(self._mirror, this_process(), lose))
                 except HeldElsewhereError as error:
                     raise StudyError(f"study {self.definition.name!r} {error}") from None
             yield
@@ -250,7 +249,3 @@ def _taken(file: TextIO) -> bool:
         else:
             return True
     return False
-
-
-def _tell(text: str) -> None:
-    print(f"dclf: {text}", file=sys.stderr, flush=True)

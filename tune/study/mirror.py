@@ -11,7 +11,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from dclf.data.storage import FileFacts, Folder
 from tune.config.local_files import cache_folder, require_cache, whole
 from tune.study.history import HISTORY_FILE
 from tune.study.object_log import ObjectLog
+
+_log = logging.getLogger(__name__)
 
 LEDGER = "ledger.jsonl"
 FILES = ("perturbations", "report")
@@ -64,11 +67,8 @@ class Mirror:
         self._found: dict[int, dict[int, dict[str, FileFacts]]] | None = None
         self._asked: set[Training] = set()
 
-    def pull(self, note: Callable[[str], None]) -> None:
+    def pull(self) -> None:
         """Fetch what is newer at the URI: definition, ledger, reports and results, but no checkpoints.
-
-        Args:
-            note: hears what the user should know.
 
         Raises:
             FileNotFoundError: there is no such study.
@@ -79,7 +79,7 @@ class Mirror:
         with _alone(self.local):
             _write(self.local / "study.yaml", definition)
             if aside := self.log.pull():
-                note(
+                _log.warning(
                     f"{self.local / LEDGER}: another machine went on with the study before its end was uploaded; that "
                     f"end is set aside in {aside.name}"
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from tune.study.claims import LAPSES_S, RENEWED_S, Claims
 from tune.study.mirror import Mirror
 from tune.study.training_files import patiently
 
+_log = logging.getLogger(__name__)
+
 LINGER_S = 0.5
 """How long what was written waits for more before it is uploaded."""
 CLOSING_S = 60.0
@@ -26,15 +29,12 @@ class HeldElsewhereError(ValueError):
 
 
 @contextmanager
-def driving(
-    mirror: Mirror, holder: str, note: Callable[[str], None], lost: Callable[[Exception], None]
-) -> Iterator[None]:
+def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> Iterator[None]:
     """Be the study's only driver on any machine; what it writes is uploaded within about a second.
 
     Args:
         mirror: the study, which is brought up to date.
         holder: this driver in words.
-        note: hears what the user should know.
         lost: hears when another driver has taken the study over.
 
     Raises:
@@ -43,33 +43,33 @@ def driving(
         OSError: the store does not answer.
     """
     claims = Claims(mirror.remote.below("claims"), holder)
-    _take(claims, note)
+    _take(claims)
     try:
-        _begin(mirror, claims, note)
+        _begin(mirror, claims)
     except BaseException:
         with suppress(OSError):
             claims.release()
         raise
     try:
-        with mirror.trials_run(), _Uploads(mirror, claims, note, lost):
+        with mirror.trials_run(), _Uploads(mirror, claims, lost):
             yield
     finally:
         with suppress(OSError):
             claims.release()
 
 
-def _take(claims: Claims, note: Callable[[str], None]) -> None:
+def _take(claims: Claims) -> None:
     for claim in claims.take():
         if not claims.held:
             raise HeldElsewhereError(
                 f"is being worked on by {claim.holder}, which said so {claim.age:.0f} s ago; wait for it or stop it. "
                 f"If its machine is lost, try again in {max(1.0, LAPSES_S - claim.age):.0f} s: its claim lapses"
             )
-        note(f"taken over from {claim.holder}, which was last heard of {claim.age:.0f} s ago")
+        _log.info(f"taken over from {claim.holder}, which was last heard of {claim.age:.0f} s ago")
 
 
-def _begin(mirror: Mirror, claims: Claims, note: Callable[[str], None]) -> None:
-    mirror.pull(note)
+def _begin(mirror: Mirror, claims: Claims) -> None:
+    mirror.pull()
     if not claims.follow(mirror.log.turn):
         raise HeldElsewhereError("was taken over by another driver while its records were fetched; try again")
     mirror.log.begin(claims.turn)
@@ -78,12 +78,9 @@ def _begin(mirror: Mirror, claims: Claims, note: Callable[[str], None]) -> None:
 class _Uploads:
     """Uploads what is written, and renews the claim, while the block runs."""
 
-    def __init__(
-        self, mirror: Mirror, claims: Claims, note: Callable[[str], None], lost: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, mirror: Mirror, claims: Claims, lost: Callable[[Exception], None]) -> None:
         self._mirror = mirror
         self._claims = claims
-        self._note = note
         self._lost = lost
         self._away = False
         self._over = threading.Event()
@@ -98,7 +95,7 @@ class _Uploads:
         if not self._claims.held:
             return
         try:
-            patiently(self._mirror.remote.shown, self._finish, patience=CLOSING_S, tell=self._note)
+            patiently(self._mirror.remote.shown, self._finish, patience=CLOSING_S, tell=_log.warning)
         except StorageError as trouble:
             unsent = self._mirror.log.unsent
             text = (
@@ -107,7 +104,7 @@ class _Uploads:
             )
             if error is None:
                 raise StorageError(text) from trouble
-            self._note(text)
+            _log.warning(text)
 
     def _finish(self) -> None:
         self._mirror.log.push()
@@ -139,12 +136,12 @@ class _Uploads:
     def _answers(self) -> None:
         if self._away:
             self._away = False
-            self._note(f"{self._mirror.remote.shown} answers again; all is uploaded")
+            _log.info(f"{self._mirror.remote.shown} answers again; all is uploaded")
 
     def _does_not_answer(self, error: Exception) -> None:
         if not self._away:
             self._away = True
-            self._note(
+            _log.warning(
                 f"{self._mirror.remote.shown}: {trouble_with(error)}; trials wait, what is recorded is kept on this "
                 "machine and uploaded as soon as the store answers"
             )
