@@ -63,6 +63,7 @@ def multiply(runs: Path, count: int) -> None:
     from tune.runner.mend_optuna import add_missing  # noqa: PLC0415
     from tune.runner.optuna_state import JOURNAL, create_study  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415 - after the folder is known
+    from tune.study.sent_marks import mark_sent  # noqa: PLC0415
 
     real_fsync, os.fsync = os.fsync, lambda _file: None
     study = StudyFolder.open(runs / "studies", "large")
@@ -79,6 +80,7 @@ def multiply(runs: Path, count: int) -> None:
     copy_runs(runs / "mlflow.db", run.run_id, ids)
     (study.path / JOURNAL).unlink()
     study.extend(trials=count + 2)
+    mark_sent(study, ledger.lines, closed=True)
     add_missing(StudyFolder.open(runs / "studies", "large"), create_study(study))
     for number in range(1, study.definition.sweep.keep):
         shutil.copytree(study.checkpoint(0, seed), study.checkpoint(number, seed))
