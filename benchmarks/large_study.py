@@ -60,8 +60,8 @@ def last_session(runs: Path) -> float:
 
 def multiply(runs: Path, count: int) -> None:
     """Make ``count`` trials of the study's only one."""
-
     from tune.study.folder import StudyFolder  # noqa: PLC0415 - after the folder is known
+    from tune.study.sent_marks import mark_sent  # noqa: PLC0415
 
     real_fsync, os.fsync = os.fsync, lambda _file: None
     study = StudyFolder.open(runs / "studies", "large")
@@ -77,6 +77,7 @@ def multiply(runs: Path, count: int) -> None:
         ledger.end(number, "complete", trial.values, curve=trial.curve)
     copy_runs(runs / "mlflow.db", run.run_id, ids)
     study.extend(trials=count + 2)
+    mark_sent(study, ledger.lines, closed=True)
     for number in range(1, study.definition.sweep.keep):
         shutil.copytree(study.checkpoint(0, seed), study.checkpoint(number, seed))
     os.fsync = real_fsync
