@@ -12,9 +12,37 @@ if TYPE_CHECKING:
     from tune.reproduction import reproduce
     from tune.runs import evaluate, train
     from tune.search.read import load_sweep
+    from tune.study.events import (
+        ConditionScored,
+        EpochEnded,
+        Event,
+        Listener,
+        PerturbationStarted,
+        ReproductionStudy,
+        RunFinished,
+        RunStarted,
+        StudyFinished,
+        StudyStarted,
+        TrialChanged,
+        TrialEpoch,
+        WorkersRestarted,
+    )
     from tune.sweeps import resume, sweep
 
 __all__ = [
+    "ConditionScored",
+    "EpochEnded",
+    "Event",
+    "Listener",
+    "PerturbationStarted",
+    "ReproductionStudy",
+    "RunFinished",
+    "RunStarted",
+    "StudyFinished",
+    "StudyStarted",
+    "TrialChanged",
+    "TrialEpoch",
+    "WorkersRestarted",
     "ablation",
     "evaluate",
     "grid",
@@ -39,6 +67,9 @@ _MODULES = {
     "sweep": "tune.sweeps",
     "train": "tune.runs",
 }
+
+
+_MODULES |= {name: "tune.study.events" for name in __all__ if name not in _MODULES}
 
 
 def __getattr__(name: str) -> Any:

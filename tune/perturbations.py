@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from tune.analysis.perturbation.scores import ConditionScore
 from tune.analysis.perturbation.settings import PerturbationSettings
 from tune.analysis.perturbation.study import OUT, perturb_study
 from tune.analysis.perturbation.substitutes import Substitutes
-from tune.analysis.perturbation.view import NoPerturbationView, PerturbationView
 from tune.analysis.perturbation.words import condition_text
+from tune.study.events import ConditionScored, Listener, PerturbationStarted, send
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import resolve_tracking_uri
@@ -80,7 +80,7 @@ def perturb(
     uri: str = "",
     shards: str | None = None,
     out: str | Path = OUT,
-    view: PerturbationView | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> PerturbationTest:
     """Score a finished run's best model on raw and on perturbed conversations (Tables 1 and 6 of the paper).
 
@@ -93,7 +93,7 @@ def perturb(
         uri: MLflow tracking URI; as ``track.uri`` where empty.
         shards: shards to score, whose training split gives the replacements; those of the run where None.
         out: folder for substitutions and results, all shard sets and runs.
-        view: shows how it goes.
+        listeners: are called with the test's events (``tune.study.events``).
 
     Raises:
         ConfigError: a setting is impossible, or names a modality that the model does not read.
@@ -108,7 +108,7 @@ def perturb(
     record, predictor = trained_model(uri, run)
     names = RunName(id=record.run_id, name=record.name)
     shards = shards or record.here(predictor.config.data.shards)
-    test = perturb_model(predictor, names, settings, shards=shards, out=out, view=view)
+    test = perturb_model(predictor, names, settings, shards=shards, out=out, listeners=listeners)
     record_test(uri, record, test.report, test.files)
     return test
 
@@ -120,7 +120,7 @@ def perturb_model(
     *,
     shards: str | None = None,
     out: str | Path = OUT,
-    view: PerturbationView | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> PerturbationTest:
     """``perturb`` for a model in memory, such as that of a trial's checkpoint; MLflow hears nothing of it.
 
@@ -130,7 +130,7 @@ def perturb_model(
         settings: as for ``perturb``, and so are the others.
         shards: likewise.
         out: likewise.
-        view: likewise.
+        listeners: likewise.
 
     Raises:
         ConfigError: a setting is impossible, or names a modality that the model does not read.
@@ -144,18 +144,18 @@ def perturb_model(
     place = SuiteFolder.make(out, shard_set.manifest.sha256)
     substitutes = Substitutes(folder=place.substitutions, split=settings.split, seed=settings.seed)
     test = ModelTest(run, predictor, shard_set, settings)
-    report = test.report(tuple(_outcomes(test, substitutes, view or NoPerturbationView())))
+    report = test.report(tuple(_outcomes(test, substitutes, listeners)))
     files = write_results(report, place.results(run.id, settings.split))
     return PerturbationTest(report=report, files=tuple(files), substitutions=place.substitutions)
 
 
-def _outcomes(test: ModelTest, substitutes: Substitutes, view: PerturbationView) -> Iterator[Outcome]:
+def _outcomes(test: ModelTest, substitutes: Substitutes, listeners: Sequence[Listener]) -> Iterator[Outcome]:
     """Score condition after condition, the raw one first."""
     data = read_data(test.predictor, test.shards, test.settings)
     pool = f"replacements from {len(data.pool)} training dialogues, kept in {substitutes.folder}"
-    view.started(_title(test), [pool], len(test.conditions()))
+    send(PerturbationStarted(_title(test), [pool], len(test.conditions())), listeners)
     for condition, outcome in test.outcomes(data, substitutes):
-        view.scored(condition_text(condition, test.settings), outcome.scores["wf1"])
+        send(ConditionScored(condition_text(condition, test.settings), outcome.scores["wf1"]), listeners)
         yield outcome
 
 

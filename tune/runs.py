@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,11 +30,14 @@ from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from tune.config.settings import ConfigError
+from tune.study.dataset import training_warnings
+from tune.study.events import EpochEnded, Event, Listener, RunFinished, RunStarted, WorkersRestarted, send
 from tune.tracking.find import RunRecord, checkpoint_of, find_run
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
-from tune.view import TEST_IS_WATCHED, NoView, View
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,7 @@ def train(
     config: Config,
     *,
     resume: str | None = None,
-    view: View | None = None,
+    listeners: Sequence[Listener] = (),
     verbose: bool = False,
     address: str | None = None,
 ) -> TrainedRun:
@@ -69,7 +73,7 @@ def train(
     Args:
         config: the run; when resuming only ``track.uri`` of it counts.
         resume: id or name of a run that was cut short; it goes on in the same MLflow run with its own configuration.
-        view: shows how it goes.
+        listeners: are called with the run's events (``tune.study.events``).
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -98,7 +102,7 @@ def train(
         ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus())) as resources,
     ):
         plan = plan_training(config, resources)
-        return _Tracked(config, view or NoView(), record).run(store.result(), card, _plan_lines(plan, address))
+        return _Tracked(config, listeners, record).run(store.result(), card, _plan_lines(plan, address))
 
 
 @mlflow_settings()
@@ -122,22 +126,20 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
 
 
 class _Tracked:
-    """Training with its record: what happens goes to the view and to MLflow alike."""
+    """Training with its record: what happens goes to MLflow and to the listeners."""
 
-    def __init__(self, config: Config, view: View, record: RunRecord | None) -> None:
+    def __init__(self, config: Config, listeners: Sequence[Listener], record: RunRecord | None) -> None:
         self.config = config
-        self.view = view
+        self.listeners = listeners
         self.record = record
 
     def run(self, store: Store, card: dict[str, Any], plan_lines: list[str]) -> TrainedRun:
-        with RunTracker(store, _spool_folder(self.config), tell=self.view.note) as tracker:
+        with RunTracker(store, _spool_folder(self.config)) as tracker:
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
             tracker.checkpoint(_run_folder(self.config, tracker.run_id))
-            self.view.started(self.config, plan_lines, tracker.run_name, tracker.run_id)
-            for warning in card["warnings"]:
-                self.view.note(f"warning: {warning}")
-            if self.config.train.looks_at_test:
-                self.view.note(TEST_IS_WATCHED)
+            self._send(RunStarted(self.config, plan_lines, tracker.run_name, tracker.run_id))
+            for warning in training_warnings(self.config, card):
+                _log.warning(warning)
             outcome = self._train(tracker)
             self._finish(tracker, outcome)
             return TrainedRun(
@@ -151,7 +153,7 @@ class _Tracked:
     def _train(self, tracker: RunTracker) -> TrainingOutcome:
         def epoch(report: EpochReport) -> None:
             tracker.epoch(report)
-            self.view.epoch(report)
+            self._send(EpochEnded(report))
 
         resume_from = None
         if self.record is not None:
@@ -162,8 +164,8 @@ class _Tracked:
                 self.config,
                 run_name=tracker.run_id,
                 on_epoch=epoch,
-                on_restart=self.view.restarted,
-                on_workers=lambda count: self.view.note(_workers_note(count)),
+                on_restart=lambda count: self._send(WorkersRestarted(count)),
+                on_workers=lambda count: _log.info(_workers_note(count)),
                 resume_from=resume_from,
             )
 
@@ -171,7 +173,10 @@ class _Tracked:
         with TemporaryFolder("model") as folder:
             save_model(folder, load_checkpoint(outcome.checkpoint))
             tracker.finish(outcome.final, folder)
-        self.view.finished(outcome.final)
+        self._send(RunFinished(outcome.final))
+
+    def _send(self, event: Event) -> None:
+        send(event, self.listeners)
 
 
 def _workers_note(count: int) -> str:

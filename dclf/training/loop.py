@@ -189,6 +189,7 @@ class TrainingRun:
             best_wf1=self.progress.best_wf1,
             peeked=peeked,
             seconds=time.perf_counter() - started,
+            ended=round(time.time(), 3),
         )
         self.progress.history.append(report)
         return report

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tune.commands.log_messages import message_to_stderr
 from tune.commands.streams import open_streams
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def run(argv: Sequence[str]) -> int:
     Args:
         argv: ``--dclf``, the submitting client's version, ``--``, and the command with its arguments.
     """
-    _tell("the job has started; trying every node")
+    message_to_stderr("the job has started; trying every node")
     # Imported here: whoever follows the job is told at once that it runs.
     from cluster.signals import termination_raises  # noqa: PLC0415
     from tune.commands.main import EXPECTED, FAILED, INTERRUPTED, USAGE  # noqa: PLC0415
@@ -43,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         return request.code if isinstance(request.code, int) else FAILED
     except EXPECTED as error:
         for problem in error.problems if isinstance(error, ConfigError) else str(error).splitlines():
-            _tell(f"error: {problem}")
+            message_to_stderr(f"error: {problem}")
         return USAGE
 
 
@@ -64,12 +65,8 @@ def _run(version: str, words: Sequence[str]) -> int:
         names = check_nodes(needs)
         # Nodes of one machine share the folder of packages, and each unpacks this one anew when it first needs it.
         os.chdir(here)
-        _tell(f"every node is ready: {', '.join(names)}" if names else "the head node is ready")
+        message_to_stderr(f"every node is ready: {', '.join(names)}" if names else "the head node is ready")
         return run_command(request.run)
-
-
-def _tell(line: str) -> None:
-    print(f"dclf: {line}", file=sys.stderr, flush=True)
 
 
 def _require_version(client: str) -> None:

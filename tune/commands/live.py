@@ -1,85 +1,156 @@
-"""The live view of a run on a terminal: one panel, redrawn in place."""
+"""The live panel on a terminal, redrawn in place; what is printed scrolls above it and stays."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
 
-from rich.console import Console, RenderableType
-from rich.progress_bar import ProgressBar
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
-from dclf.config import Config
-from dclf.training.reports import EpochReport, FinalReport
-from tune.commands.view_panel import LivePanel, panel
-from tune.commands.views import Clock, QuietView, duration, headline, percent, restart_text, score_lines
+from dclf.training.reports import EpochReport
+from tune.commands.live_parts import condition_rows, epoch_rows
+from tune.commands.live_study import StudyRows
+from tune.commands.renderer import Renderer
+from tune.commands.state import Clock, StudyState
+from tune.commands.texts import (
+    budget_text,
+    counts_text,
+    duration,
+    restart_text,
+    run_headline,
+    score_lines,
+    study_headline,
+)
+from tune.study import events
 
 
-class RichView(LivePanel, QuietView):
-    """Epoch, loss terms, validation WF1, best, time spent and left; notes scroll above the panel.
+class LivePanel(Renderer):
+    """How far the work is, its latest scores, time spent and left; it is there inside the ``with``.
 
     Args:
+        title: until something has started.
         console: where to draw; stderr where None.
         now: seconds, monotonic.
     """
 
-    def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, title: str = "dclf", console: Console | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console or Console(stderr=True)
         self._now = now
-        self._begun = now()
+        self._title = title
+        self._begin()
+        # Drawn once right here: what it shows must be there before.
+        self._live = Live(get_renderable=self.render, console=self._console, transient=True, refresh_per_second=4)
+
+    def _begin(self) -> None:
+        """Nothing of what is worked on next is known yet."""
+        # First, as another thread may draw meanwhile.
+        self._last: events.ConditionScored | None = None
+        self._begun = self._scoring = self._now()
+        self._waiting = "starting"
         self._clock = Clock()
-        self._title = "dclf"
         self._report: EpochReport | None = None
-        super().__init__(console)
+        self._state = StudyState(self._now)
+        self._trials = StudyRows(self._state, self._console)
+        self._conditions, self._scored = 0, 0
 
-    def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
-        """Print the plan and head the panel with the run."""
-        super().started(config, plan_lines, run_name, run_id)
-        self._title = headline(config, run_name, run_id)
-        self._head(self._title, plan_lines, "waiting for the first epoch")
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._live.start()
+        return self
 
-    def epoch(self, report: EpochReport) -> None:
-        """Show the epoch."""
-        self._clock.add(report)
-        self._report = report
-        self._waiting = "scoring the test split" if report.epoch == report.epochs else ""
-        self._live.refresh()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the panel away; of a study a line of counts stays."""
+        self._live.stop()
+        super().__exit__(kind, error, trace)
+        self._leave_counts()
 
-    def restarted(self, count: int) -> None:
-        """Print that training goes on from the last checkpoint."""
-        self._console.print(Text(restart_text(count), style="yellow"))
+    def show(self, event: events.Event) -> None:
+        """Print what stays, and show the rest in the panel."""
+        match event:
+            case events.RunStarted():
+                self._title = run_headline(event.config, event.name, event.run_id)
+                self._head(self._title, event.plan, "waiting for the first epoch")
+            case events.EpochEnded(report):
+                self._clock.add(report)
+                self._report = report
+                self._waiting = "scoring the test split" if report.epoch == report.epochs else ""
+                self._live.refresh()
+            case events.WorkersRestarted(count):
+                self._print(restart_text(count), style="yellow")
+            case events.RunFinished(final):
+                self._waiting = "closing the run"
+                self._print(*score_lines(final))
+            case events.PerturbationStarted():
+                self._title, self._conditions, self._scoring = event.title, event.total, self._now()
+                self._head(event.title, event.lines, "scoring the raw dialogues")
+            case events.ConditionScored():
+                self._scored, self._last = self._scored + 1, event
+                self._waiting = "" if self._scored < self._conditions else "writing the results"
+                self._live.refresh()
+            case events.ReproductionStudy():
+                self._leave_counts()
+                self.study = None
+                self._begin()
+                self.say("", f"{event.paper}: {event.title}")
+            case _:
+                self._show_study(event)
 
-    def finished(self, final: FinalReport) -> None:
-        """Print the scores."""
-        self._waiting = "closing the run"
-        for line in score_lines(final):
-            self._console.print(Text(line))
+    def _show_study(self, event: events.Event) -> None:
+        state = self._state
+        state.update(event)
+        match event:
+            case events.StudyStarted():
+                self._title = f"study {state.name} · {budget_text(state.settings)}"
+                self._head(study_headline(event.folder, event.run_id), event.plan, "waiting for the first trial")
+            case events.TrialChanged():
+                self._waiting = "" if state.running or state.waiting else "writing the report"
+            case events.StudyFinished():
+                self._waiting = "closing the study"
+
+    def note(self, text: str) -> None:
+        """Print the message above the panel."""
+        self._print(text, style="cyan")
+
+    def say(self, *lines: str) -> None:
+        """Print lines above the panel."""
+        self._print(*lines)
 
     def render(self) -> RenderableType:
-        """The panel as it stands."""
-        parts: list[RenderableType] = [] if self._report is None else [*self._rows(self._report)]
+        """Return the panel as it stands."""
+        title = Text(self._title, overflow="ellipsis", no_wrap=True)
+        return Panel(Group(*self._parts()), title=title, title_align="left")
+
+    def _parts(self) -> Iterator[RenderableType]:
+        spent = self._now() - self._begun
+        if self._report is not None:
+            yield from epoch_rows(self._report, spent, self._clock.left)
+        yield from self._trials.rows()
+        if self._last is not None:
+            left = (self._now() - self._scoring) / self._scored * (self._conditions - self._scored)
+            yield from condition_rows(self._last, self._scored, self._conditions, spent, left)
         if self._waiting:
-            parts.append(Spinner("dots", text=f"{self._waiting}, {self._elapsed()}"))
-        return panel(self._title, parts)
+            yield Spinner("dots", text=f"{self._waiting}, {duration(spent)}")
 
-    def _rows(self, report: EpochReport) -> list[RenderableType]:
-        progress = Table.grid(padding=(0, 1), expand=True)
-        for ratio in (None, 1, None):
-            progress.add_column(ratio=ratio, no_wrap=True)
-        progress.add_row(
-            f"epoch {report.epoch}/{report.epochs}",
-            ProgressBar(total=report.epochs, completed=report.epoch),
-            f"{self._elapsed()} spent, {duration(self._clock.left)} left",
-        )
-        losses = "  ".join(f"{name} [bold]{value:.3f}[/]" for name, value in report.losses.items())
-        validation = (
-            f"[bold green]{percent(report.validation['wf1'])}[/]  "
-            f"best [bold]{percent(report.best_wf1)}[/] (epoch {report.best_epoch})"
-        )
-        if report.peeked:
-            validation += f"  peeked test WF1 {percent(report.peeked['wf1'])}"
-        return [progress, Text.from_markup(f"loss     {losses}"), Text.from_markup(f"val WF1  {validation}")]
+    def _head(self, headline: str, lines: Sequence[str], waiting: str) -> None:
+        """Print what begins and its plan, and say what is waited for."""
+        self._waiting = waiting
+        self._print(headline, style="bold")
+        self._print(*lines, style="dim")
 
-    def _elapsed(self) -> str:
-        return duration(self._now() - self._begun)
+    def _leave_counts(self) -> None:
+        if self.study is not None:
+            self._print(f"{counts_text(self._state)}; {duration(self._state.spent)} spent")
+
+    def _print(self, *lines: str, style: str = "") -> None:
+        for line in lines:
+            self._console.print(Text(line, style=style))

@@ -16,6 +16,7 @@ from cluster.proxies import bypass_proxy_on_loopback
 from cluster.signals import Terminated, termination_raises
 from dclf import __version__
 from tune.commands.dispatch import Command, dispatch
+from tune.commands.log_messages import message_to_stderr, messages_to
 from tune.commands.spelling import spelled
 from tune.commands.streams import open_streams, output_error
 from tune.tracking.manners import mlflow_settings
@@ -84,7 +85,7 @@ def run_command(work: Callable[[], int], *, debug: bool = False) -> int:
     """
     bypass_proxy_on_loopback()
     try:
-        with mlflow_settings(), termination_raises():
+        with mlflow_settings(), termination_raises(), messages_to(message_to_stderr):
             return work()
     except Terminated as request:
         print(f"dclf: ended by {request}", file=sys.stderr)

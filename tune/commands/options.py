@@ -54,15 +54,6 @@ def add_log_options(parser: ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")
 
 
-def chosen_log(log: str, *, quiet: bool) -> str:
-    """``live``, ``plain``, ``jsonl`` or ``quiet``: on ``auto`` the one that stderr can show."""
-    if quiet:
-        return "quiet"
-    if log == "auto":
-        return "live" if sys.stderr.isatty() else "plain"
-    return log
-
-
 def add_overwrite_option(parser: ArgumentParser) -> None:
     """Add ``--overwrite``."""
     parser.add_argument("--overwrite", action="store_true", help="replace a shard set that is already there")

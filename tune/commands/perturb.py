@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from tune.commands.forms import choose_renderer
 from tune.commands.options import LOGS, add_output_option, command_parser, print_json
 from tune.commands.sweep_options import options_and_overrides
 from tune.comparisons import SEEDS
@@ -195,14 +196,12 @@ def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
 
 
 def _perturb_run(options: Namespace, settings: PerturbationSettings) -> int:
-    from tune.commands.view_choice import choose_perturbation_view  # noqa: PLC0415 - help does not wait
-
-    with choose_perturbation_view(options.log, quiet=options.quiet) as view:
-        # Imported here: the view shows the wait for torch and MLflow.
+    with choose_renderer(options.log, quiet=options.quiet, title="dclf perturb") as renderer:
+        # Imported here: the panel shows the wait for torch and MLflow.
         from tune.perturbations import OUT, perturb  # noqa: PLC0415
 
         places = {"uri": options.uri, "shards": options.shards, "out": options.out or OUT}
-        done = perturb(options.what, settings, view=view, **places)
+        done = perturb(options.what, settings, listeners=[renderer], **places)
     if options.output == "json" or options.log == "jsonl":
         print_json({**done.report.to_dict(), "results": str(done.results), "substitutions": str(done.substitutions)})
     else:

@@ -11,11 +11,11 @@ from jsonargparse import Namespace
 from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
 from tune.commands.failures import code_of
+from tune.commands.forms import choose_renderer
 from tune.commands.options import listed, print_json
 from tune.commands.show_study import table_lines
 from tune.commands.sweep_options import Asked, require_local_room
 from tune.commands.sweep_results import study_result
-from tune.commands.view_choice import choose_perturbation_view, choose_study_view
 from tune.comparisons import SEEDS, ablation
 from tune.config.yaml_files import ConfigError
 from tune.report.facts import study_command
@@ -67,25 +67,26 @@ def read(options: Namespace, overrides: Mapping[str, str]) -> Asked:
 
 def _train(asked: Asked) -> Study:
     options = asked.options
-    view = choose_study_view(options.log, quiet=options.quiet)
+    renderer = choose_renderer(options.log, quiet=options.quiet, title="dclf sweep")
     try:
-        with view:
-            # Imported here: the view shows the wait for Ray and MLflow.
+        with renderer:
+            # Imported here: the panel shows the wait for Ray and MLflow.
             from tune.sweeps import sweep  # noqa: PLC0415
 
             return sweep(
                 asked.config,
                 asked.settings,
                 name=options.name,
-                view=view,
+                listeners=[renderer],
                 verbose=options.verbose,
                 address=options.address,
                 kind="ablation",
             )
     except BaseException:
-        if view.folder is not None:
-            then = study_command("perturb", view.folder)
-            print(f"dclf: cut short; go on with: {study_command('resume', view.folder)} && {then}", file=sys.stderr)
+        if renderer.study is not None:
+            folder = renderer.study.folder
+            then = study_command("perturb", folder)
+            print(f"dclf: cut short; go on with: {study_command('resume', folder)} && {then}", file=sys.stderr)
         raise
 
 
@@ -97,11 +98,11 @@ def _perturb(folder: StudyFolder, options: Namespace, settings: PerturbationSett
         names = {"gpus:": "gpus-per-model:", "at_a_time:": "at-a-time:"}
         raise ConfigError([f"--{names[problem.split()[0]]} {problem.partition(' ')[2]}" for problem in problems])
     try:
-        with choose_perturbation_view(options.log, quiet=options.quiet) as view:
-            # Imported here: the view shows the wait for torch, Ray and MLflow.
+        with choose_renderer(options.log, quiet=options.quiet, title="dclf perturb") as renderer:
+            # Imported here: the panel shows the wait for torch, Ray and MLflow.
             from tune.analysis.perturbation.study import OUT, perturb_study  # noqa: PLC0415
 
-            return perturb_study(folder, settings, out=options.out or OUT, view=view, actors=actors)
+            return perturb_study(folder, settings, out=options.out or OUT, listeners=[renderer], actors=actors)
     except (KeyboardInterrupt, SystemExit, ModelError):
         again = f"{study_command('perturb', folder)} and the same options"
         print(f"dclf: cut short; what is scored is kept; go on with: {again}", file=sys.stderr)

@@ -13,8 +13,7 @@ from cluster.trial_plan import TrialPlan
 from dclf.config import Config
 from dclf.data.storage import is_remote
 from tune.commands.options import counted, print_json
-from tune.commands.study_views_state import budget_text, params_text
-from tune.commands.views import duration
+from tune.commands.texts import budget_text, duration, params_text
 from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:

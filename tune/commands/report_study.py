@@ -95,7 +95,7 @@ def _write(storage: str, name: str, out: str) -> ReportFiles:
     if out and (problem := output_problem("--out", out)):
         raise ConfigError([problem])
     from tune.report.files import write_report  # noqa: PLC0415
-    from tune.runner.optuna_state import load_study  # noqa: PLC0415
+    from tune.runner.optuna_study import load_study  # noqa: PLC0415
 
     files = write_report(folder, load_study(folder), Path(out) if out else None)
     folder.share_files()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +15,23 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
 from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison
+from tune.commands.forms import choose_renderer
 from tune.commands.options import (
     add_log_options,
     add_output_option,
-    chosen_log,
     command_parser,
     counted,
     listed,
     print_json,
 )
-from tune.commands.study_views import QuietStudyView
 from tune.commands.sweep_options import add_settings_help, options_and_overrides
-from tune.commands.view_choice import choose_study_view
 from tune.config.local_files import output_problem
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand
     from tune.report.reproduction import ReproductionFiles
-    from tune.reproduction import NamedStudy, ReproductionPlan
+    from tune.reproduction import ReproductionPlan
 
 EXAMPLES = """\
 examples:
@@ -165,21 +162,10 @@ def _reproduced(plan: ReproductionPlan, options: Namespace, command: str) -> Rep
     """Run it; however it is cut short, stderr says how to go on."""
     from tune.reproduction import reproduce  # noqa: PLC0415 - as above
 
-    shows = chosen_log(options.log, quiet=options.quiet) in ("live", "plain")
-
-    def tell(*lines: str) -> None:
-        if shows:
-            print(*lines, sep="\n", file=sys.stderr, flush=True)
-
-    @contextmanager
-    def view(study: NamedStudy) -> Iterator[QuietStudyView]:
-        tell("", f"{study.planned.plan['paper']}: {study.planned.plan['title']}")
-        with choose_study_view(options.log, quiet=options.quiet) as shown:
-            yield shown
-
-    tell(*_plan_lines(plan))
     try:
-        return reproduce(plan, view=view, tell=tell, verbose=options.verbose, address=options.address)
+        with choose_renderer(options.log, quiet=options.quiet, title="dclf reproduce") as renderer:
+            renderer.say(*_plan_lines(plan))
+            return reproduce(plan, listeners=[renderer], verbose=options.verbose, address=options.address)
     except BaseException:
         print(f"dclf: cut short; go on with: {command}", file=sys.stderr)
         raise

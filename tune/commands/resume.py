@@ -11,9 +11,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
 from tune.commands.options import add_log_options, add_output_option, command_parser
-from tune.commands.study_views import QuietStudyView
+from tune.commands.renderer import Renderer
 from tune.commands.sweep_results import run_study
-from tune.commands.view_choice import choose_study_view
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 from tune.study.folder import StudyFolder
@@ -84,21 +83,20 @@ def _resume(options: Namespace) -> int:
     # An unknown study is told before Ray and MLflow are imported.
     StudyFolder.open(options.storage, options.name)
 
-    def work(view: QuietStudyView) -> Study:
+    def work(renderer: Renderer) -> Study:
         from tune.sweeps import resume  # noqa: PLC0415
 
         return resume(
             options.name,
             storage=options.storage,
-            view=view,
+            listeners=[renderer],
             verbose=options.verbose,
             address=options.address,
             trials=options.trials,
             time=options.time,
         )
 
-    as_json = options.output == "json" or options.log == "jsonl"
-    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
+    return run_study(work, options)
 
 
 def parser() -> ArgumentParser:

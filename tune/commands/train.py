@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.config import Config
-from tune.commands.options import add_log_options, add_output_option, chosen_log, command_parser
+from tune.commands.forms import choose_renderer
+from tune.commands.options import add_log_options, add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.commands.reference import annotated_yaml, field_docs, flow
+from tune.commands.renderer import Renderer
 from tune.commands.results import print_run
-from tune.commands.views import JsonLinesView, PlainView, QuietView
 from tune.config.settings import config_types, describe, read_config
 from tune.config.yaml_files import ConfigError, preset_names
 
@@ -90,7 +91,7 @@ class TrainRequest:
             config,
             options.resume,
             "jsonl" if options.log == "jsonl" else options.output,
-            choose_view(options.log, quiet=options.quiet),
+            choose_renderer(options.log, quiet=options.quiet),
             options.verbose,
         )
 
@@ -112,18 +113,19 @@ class TrainRequest:
         return words.JobCommand(command, "", needs, uri, config_files(self.options.config))
 
 
-def _train(config: Config, resume: str | None, output: str, view: QuietView, verbose: bool) -> int:
+def _train(config: Config, resume: str | None, output: str, renderer: Renderer, verbose: bool) -> int:
     try:
-        with view:
-            # Imported here: help and configuration errors do not wait for Ray and MLflow, and the view shows the wait.
+        with renderer:
+            # Imported here: help and configuration errors do not wait for Ray and MLflow, and the panel shows the wait.
             from tune.runs import train  # noqa: PLC0415
 
-            run = train(config, resume=resume, view=view, verbose=verbose)
+            run = train(config, resume=resume, listeners=[renderer], verbose=verbose)
     except (KeyboardInterrupt, SystemExit):
-        if view.run_id:
-            print(f"dclf: cut short; go on with: dclf train --resume {view.run_id}", file=sys.stderr)
+        if renderer.run is not None:
+            print(f"dclf: cut short; go on with: dclf train --resume {renderer.run.run_id}", file=sys.stderr)
         raise
-    print_run(run, view.config, as_json=output != "text")
+    # A resumed run brings its own configuration.
+    print_run(run, config if renderer.run is None else renderer.run.config, as_json=output != "text")
     return 0
 
 
@@ -161,14 +163,3 @@ def _needless(config: str | None, overrides: dict[str, str]) -> list[str]:
     extra = [key for key in overrides if key not in RESUMABLE]
     given = ([f"CONFIG {config}"] if config else []) + extra
     return [f"{what}: must be left out with --resume; a run goes on with its own configuration" for what in given]
-
-
-def choose_view(log: str, *, quiet: bool) -> QuietView:
-    """The view that the options ask for, and on `auto` the one that stderr can show."""
-    chosen = chosen_log(log, quiet=quiet)
-    if chosen == "live":
-        # rich is only needed on a terminal.
-        from tune.commands.live import RichView  # noqa: PLC0415
-
-        return RichView()
-    return {"plain": PlainView, "jsonl": JsonLinesView, "quiet": QuietView}[chosen]()

@@ -42,7 +42,7 @@ class SweepSettings:
         keep: how many of the best trials keep their checkpoints, by the first objective; those of the Pareto front do
             with several objectives.
         storage: folder of studies, or a URI of one (s3://, gs://).
-        optuna: URL of a database for Optuna's state; empty keeps a journal in the study's folder.
+        optuna: URL of a database of Optuna's that gets a copy of the study whenever a driver ends; empty for none.
     """
 
     trials: int = 50

@@ -1,16 +1,17 @@
 """Ray Tune as the engine of a study: its loop, actors and schedulers, with our session behind every decision.
 
-Ray Tune's own snapshots are not used: whatever must outlive a kill is in the ledger, Optuna's storage and the trials'
-checkpoints, and a resumed study is a new ``Tuner`` whose searcher hands out what is left.
+Ray Tune's own snapshots are not used: whatever must outlive a kill is in the ledger and the trials' checkpoints, and a
+resumed study is a new ``Tuner`` whose searcher hands out what is left.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -29,6 +30,7 @@ from tune.runner.session import Session, Told, finished_seeds
 from tune.runner.trainable import Job, StudyTrial, reports_of
 from tune.study.disk import disk_trouble, full_disk, says_full
 
+_log = logging.getLogger(__name__)
 MAX_FAILURES = 3
 """How often a trial may lose its worker before it is given up."""
 
@@ -42,7 +44,6 @@ class Engine:
         slots: of one trial, as a placement group's bundles.
         concurrency: trials at a time.
         own_ray: this process has started the Ray that the trials run on, in its own process group.
-        note: hears of lost workers and interrupts.
     """
 
     def __init__(
@@ -53,7 +54,6 @@ class Engine:
         slots: list[dict[str, float]],
         concurrency: int,
         own_ray: bool,
-        note: Callable[[str], None],
     ) -> None:
         self._ended_by: BaseException | None = None
         self.last: dict[int, Told] = {}
@@ -65,7 +65,6 @@ class Engine:
         self._slots = slots
         self._concurrency = concurrency
         self._own_ray = own_ray
-        self._note = note
         self._put_back: Counter[int] = Counter()
 
     @property
@@ -195,7 +194,7 @@ class Engine:
         if failures > MAX_FAILURES or self._put_back[number] > MAX_FAILURES:
             self._session.failed(number, _why_lost(error))
             return
-        self._note(f"trial {number}: its worker was lost before it began, another one takes it")
+        _log.warning(f"trial {number}: its worker was lost before it began, another one takes it")
         self._session.again(number)
 
     def started(self, number: int, ray_id: str) -> None:
@@ -207,7 +206,7 @@ class Engine:
         if trouble := self._disk_trouble():
             self._cut_short(trouble)
             return
-        self._note(f"trial {number}: its worker was lost, another one goes on from the last epoch")
+        _log.warning(f"trial {number}: its worker was lost, another one goes on from the last epoch")
 
     def _disk_trouble(self, error: BaseException | None = None) -> StorageError | None:
         """What the study's folder has to do with an error, which may say nothing of it."""
@@ -238,7 +237,7 @@ class Engine:
             self._ended_by = interrupt = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
             if number != signal.SIGINT and self._own_ray:
                 raise interrupt
-            self._note("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
+            _log.info("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, *termination_signals())}
         try:

@@ -1,8 +1,8 @@
 """A study's folder: its definition, ledger, Optuna journal, the trials' checkpoints and the lock of its driver.
 
 Within STUDIES/NAME: ``study.yaml`` what was asked for, written once; ``ledger.jsonl`` what every trial came to;
-``optuna.log`` Optuna's journal, unless the study keeps its state in a database; ``trials/7/s0`` the checkpoint of trial
-7 with seed 0; ``lock`` held by the driver that works on the study. A study at a URI (s3://, gs://) is worked on in a
+``optuna.log`` what Optuna knows of it, made from the ledger by every driver; ``trials/7/s0`` the checkpoint of trial 7
+with seed 0; ``lock`` held by the driver that works on the study. A study at a URI (s3://, gs://) is worked on in a
 working copy of that folder, see ``tune.study.mirror``.
 """
 

@@ -59,10 +59,16 @@ def text_values(kind: str, values: Mapping[str, Any]) -> list[Write]:
     return [Write(kind, {"values": dict(texts[i : i + _PER_BATCH])}) for i in range(0, len(texts), _PER_BATCH)]
 
 
+def stamp(when: float) -> int:
+    """Seconds since the epoch as MLflow counts, in milliseconds."""
+    return round(1000 * when)
+
+
 def metrics(values: Mapping[str, float], step: int, timestamp: int | None = None) -> Write:
     """Metrics of one step, stamped with the present time unless told otherwise."""
-    stamp = now_ms() if timestamp is None else timestamp
-    return Write("metrics", {"values": dict(values), "step": step, "timestamp": stamp})
+    return Write(
+        "metrics", {"values": dict(values), "step": step, "timestamp": now_ms() if timestamp is None else timestamp}
+    )
 
 
 def history(several: Sequence[Write], tags: Mapping[str, str] | None = None) -> Write:

@@ -1,7 +1,7 @@
 """A finished run made by hand, and a double of ``tune.runs``, which needs Ray and MLflow."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,8 +10,24 @@ import pytest
 
 from dclf.config import Config
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from tune.study.events import Listener
 
 CLASSES = ["happy", "sad"]
+
+
+class Watch:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
 
 
 def epoch_report(epoch: int, wf1: float, best: tuple[int, float], epochs: int = 4, seconds: float = 2.0) -> EpochReport:
@@ -44,16 +60,19 @@ def final(history: list[EpochReport]) -> FinalReport:
 
 @dataclass
 class Runs:
-    """What ``tune.runs`` was asked to do; ``behaviour`` may raise, or speak to the view."""
+    """What ``tune.runs`` was asked to do; ``behaviour`` may raise, or tell the listener of events."""
 
     final: FinalReport
-    behaviour: Callable[[Config, Any], None] = lambda _config, _view: None
+    behaviour: Callable[[Config, Listener], None] = lambda _config, _listener: None
     trained: list[tuple[Config, str | None, bool]] = field(default_factory=list)
     evaluated: list[dict[str, Any]] = field(default_factory=list)
 
-    def train(self, config: Config, *, resume: str | None, view: Any, verbose: bool) -> SimpleNamespace:
+    def train(
+        self, config: Config, *, resume: str | None, listeners: Sequence[Listener], verbose: bool
+    ) -> SimpleNamespace:
         self.trained.append((config, resume, verbose))
-        self.behaviour(config, view)
+        (listener,) = listeners
+        self.behaviour(config, listener)
         return SimpleNamespace(
             run_id="3f2a", name="bold", checkpoint="store/bold", final=self.final, tracking_uri="sqlite:///x"
         )

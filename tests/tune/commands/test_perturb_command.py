@@ -1,6 +1,5 @@
 """``dclf perturb`` on a real run: table, JSON, mistakes, progress and interrupts."""
 
-import io
 import json
 import os
 import re
@@ -11,20 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from tests.tune.analysis.perturbation.studies import new_study, trained_study
 from tests.tune.commands.studies import sweeps_double
 from tests.tune.perturbed_runs import RunStore
 from tune.commands.main import main
-from tune.commands.perturb_live import RichPerturbationView
 from tune.commands.perturb_options import read_corruptions
-from tune.commands.perturb_views import (
-    JsonLinesPerturbationView,
-    PlainPerturbationView,
-    QuietPerturbationView,
-)
-from tune.commands.view_choice import choose_perturbation_view
 
 pytestmark = pytest.mark.slow  # torch, MLflow and a training, ten seconds in all
 
@@ -230,7 +221,7 @@ def test_mistakes_with_studies_are_code_2(
 def test_a_configuration_is_trained_first_and_can_be_gone_on_with(
     study_words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
 ) -> None:
-    def interrupt(_folder: object, _view: object) -> None:
+    def interrupt(_folder: object, _listener: object) -> None:
         raise KeyboardInterrupt
 
     sweeps = sweeps_double(tmp_path, monkeypatch)
@@ -291,46 +282,3 @@ def test_ctrl_c_leaves_the_run_as_it_was(runs: RunStore) -> None:
     assert "perturb/eccs/draws" not in run.data.metrics or run.data.metrics["perturb/eccs/draws"] < 100000
     assert not list(folder.rglob("results.arrow"))
     assert not list(folder.rglob("*.tmp"))
-
-
-class Watch:
-    """A clock that stands still until it is told."""
-
-    time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
-def test_the_panel_shows_progress_and_takes_itself_away() -> None:
-    text, watch = io.StringIO(), Watch()
-    console = Console(file=text, force_terminal=True, width=100, color_system=None)
-    with RichPerturbationView(console, watch) as view:
-        watch.time += 2
-        view.started("mmgcn on the test split", ["replacements from 40 training dialogues"], 3)
-        watch.time += 10
-        view.scored("raw", 0.5)
-        with console.capture() as drawn:
-            console.print(view.render())
-        view.scored("eccs, draw 1 of 1", 0.4321)
-        view.scored("eics, draw 1 of 1", 0.25)
-        with console.capture() as last:
-            console.print(view.render())
-    assert "1/3 conditions" in drawn.get()
-    assert "0:12 spent, 0:20 left" in drawn.get()
-    assert "raw  WF1 50.00" in drawn.get()
-    assert "writing the results" in last.get()
-    assert "replacements from 40 training dialogues" in text.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("log", "quiet", "kind"),
-    [
-        ("live", False, RichPerturbationView),
-        ("plain", False, PlainPerturbationView),
-        ("jsonl", False, JsonLinesPerturbationView),
-        ("auto", True, QuietPerturbationView),
-    ],
-)
-def test_the_view_suits_the_options(log: str, quiet: bool, kind: type[QuietPerturbationView]) -> None:
-    assert type(choose_perturbation_view(log, quiet=quiet)) is kind

@@ -5,12 +5,11 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from tests.tune.search.samples import BASE
 from tune.config.sweep_settings import Sampler, SweepSettings
 from tune.search.grid import UncountableError
-from tune.search.grid_sampler import FORGOTTEN
 from tune.search.samplers import exhausted, make_sampler, sampler_problems, search_seed
 from tune.search.space import Space, default_space
 
@@ -104,17 +103,16 @@ def test_the_grid_tries_every_combination_once_across_resumptions(space: Space) 
         space.suggest(trial)
 
 
-def test_the_grid_spreads_and_comes_back_to_forgotten_trials() -> None:
+def test_the_grid_spreads_and_comes_back_to_what_was_asked_for_and_never_tried() -> None:
     settings = SweepSettings(sampler="grid")
     study = study_of(settings, SMALL)
     first = run(study, SMALL, 6)
     assert len({overrides["loss.gamma_ca"] for overrides in first}) > 2
-    lost = study.ask()
-    forgotten = SMALL.suggest(lost)
-    lost.set_user_attr(FORGOTTEN, True)
-    study.tell(lost, state=TrialState.FAIL)
-    study.sampler = make_sampler(settings, SMALL, search_seed(settings, 7))
-    assert run(study, SMALL, 1) == [forgotten]
+    lost = SMALL.suggest(study.ask())
+    again = study_of(settings, SMALL, known=7)
+    again.add_trials(study.get_trials()[:6])
+    again.add_trial(create_trial(state=TrialState.FAIL))
+    assert run(again, SMALL, 1) == [lost]
 
 
 def test_a_large_grid_is_never_laid_out() -> None:

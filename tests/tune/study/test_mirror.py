@@ -15,7 +15,6 @@ from tests.stores import SECRET, Store, use
 from tests.tune.runner.sessions import Driver, definition
 from tune.analysis.summary import list_studies
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.optuna_state import create_study
 from tune.runner.tidy import tidy
 from tune.search.checks import sweep_problems
 from tune.study.checkpoints import bytes_of, has_checkpoint
@@ -44,9 +43,7 @@ def on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Move:
 
 
 def made(place: str, name: str = "gammas") -> StudyFolder:
-    folder = StudyFolder.create(place, definition(name))
-    create_study(folder)
-    return folder
+    return StudyFolder.create(place, definition(name))
 
 
 def train(folder: StudyFolder, number: int, seed: int = 3) -> None:

@@ -38,11 +38,11 @@ from tune.analysis.perturbation.record import Recorder, perturbation_metrics
 from tune.analysis.perturbation.settings import PerturbationSettings
 from tune.analysis.perturbation.study_tables import damage_table, perturbation_table, perturbations_csv
 from tune.analysis.perturbation.substitutes import Substitutes
-from tune.analysis.perturbation.view import NoPerturbationView, PerturbationView
 from tune.config.overrides import apply
 from tune.config.yaml_files import ConfigError
 from tune.study.checkpoints import has_checkpoint
 from tune.study.definition import child_name
+from tune.study.events import ConditionScored, Listener, PerturbationStarted, send
 from tune.study.folder import StudyFolder
 from tune.study.parent import noted_store, parent_id
 from tune.study.places import StudyError
@@ -63,7 +63,7 @@ def perturb_study(
     settings: PerturbationSettings | None = None,
     *,
     out: str | Path = OUT,
-    view: PerturbationView | None = None,
+    listeners: Sequence[Listener] = (),
     actors: ActorSettings | None = None,
 ) -> StudyPerturbations:
     """Score every complete training of a comparison on raw and on perturbed conversations (Tables 1 and 6).
@@ -75,7 +75,7 @@ def perturb_study(
         folder: the study, one with ``sweep.test`` all.
         settings: as for ``tune.perturbations.perturb``.
         out: folder for substitutions, of all shard sets; other machines of a cluster that do not see it draw the same.
-        view: shows how it goes.
+        listeners: are called with the test's events (``tune.study.events``).
         actors: where models are scored, and how many at a time; as many as fit, on CPUs, where None. One model alone is
             scored in this process, without Ray.
 
@@ -95,7 +95,7 @@ def perturb_study(
         raise ConfigError(problems)
     shards = _shards(folder)
     work = _StudyTest(folder, settings, shards, SuiteFolder.make(Path(out).absolute(), shards.manifest.sha256))
-    return work.run(view or NoPerturbationView(), actors)
+    return work.run(listeners, actors)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class _StudyTest:
         """What makes two tests the same."""
         return {"settings": asdict(self.settings), "shards_sha256": self.shards.manifest.sha256}
 
-    def run(self, view: PerturbationView, actors: ActorSettings) -> StudyPerturbations:
+    def run(self, listeners: Sequence[Listener], actors: ActorSettings) -> StudyPerturbations:
         """Score what is not kept, and record what is not recorded."""
         every = complete_trainings(self.folder)
         todo = [key for key in every if self.summary(key) is None]
@@ -129,7 +129,7 @@ class _StudyTest:
         if todo:
             # A store that does not answer is told before the work, not after it.
             recorder.open()
-            self.score(todo, len(every), view, actors, recorder)
+            self.score(todo, len(every), listeners, actors, recorder)
         else:
             self.begin()
         self.conclude(recorder)
@@ -152,14 +152,14 @@ class _StudyTest:
             )
 
     def score(
-        self, todo: Sequence[Key], every: int, view: PerturbationView, actors: ActorSettings, recorder: Recorder
+        self, todo: Sequence[Key], every: int, listeners: Sequence[Listener], actors: ActorSettings, recorder: Recorder
     ) -> None:
         """Draw what all models will meet, score them, and record each as soon as it is done."""
         substitutes = self.draw()
         scorer = TrainingScorer(shards=str(self.shards.path), settings=self.settings, substitutes=substitutes)
         keys = {_words(key): key for key in todo}
         told = [f"{len(todo)} of {every} trained models to score", f"substitutions kept in {substitutes.folder}"]
-        started = partial(self.started, view, told, todo)
+        started = partial(self.started, listeners, told, todo)
         jobs = [self.job(key) for key in todo]
         with closing(work_on_models(lambda device: replace(scorer, device=device), jobs, actors, started)) as said:
             for job, message in said:
@@ -167,7 +167,7 @@ class _StudyTest:
                     self.folder.refresh()
                     self.record(recorder, keys[job.name])
                 else:
-                    view.scored(f"{job.name}: {message['condition']}", message["wf1"])
+                    send(ConditionScored(f"{job.name}: {message['condition']}", message["wf1"]), listeners)
 
     def begin(self) -> None:
         """From now on this test is the study's latest; an earlier one with other settings is no longer read."""
@@ -184,12 +184,14 @@ class _StudyTest:
                 substitutes.draw(targets, pool, kind, number)
         return substitutes
 
-    def started(self, view: PerturbationView, told: Sequence[str], todo: Sequence[Key], layout: list[str]) -> None:
+    def started(
+        self, listeners: Sequence[Listener], told: Sequence[str], todo: Sequence[Key], layout: list[str]
+    ) -> None:
         """The work begins, laid out like this."""
         self.begin()
         per_model = (len(list(conditions(self.settings, causal=self.config(key).model.causal))) for key in todo)
         title = f"study {self.folder.definition.name} on the {self.split} split of {without_secrets(self.shards.path)}"
-        view.started(title, [*told, *layout], sum(per_model))
+        send(PerturbationStarted(title, [*told, *layout], sum(per_model)), listeners)
 
     def job(self, key: Key) -> ModelJob:
         """What an actor has to know of a training."""

@@ -67,8 +67,8 @@ def fresh(trained: StudyFolder, tmp_path: Path) -> StudyFolder:
     return folder
 
 
-def perturbed(runs: RunStore, folder: StudyFolder, view: Watcher | None = None) -> StudyPerturbations:
-    return perturb_study(folder, SETTINGS, out=runs.folder / "perturbations", view=view, actors=HERE)
+def perturbed(runs: RunStore, folder: StudyFolder, *watchers: Watcher) -> StudyPerturbations:
+    return perturb_study(folder, SETTINGS, out=runs.folder / "perturbations", listeners=watchers, actors=HERE)
 
 
 def kept(folder: StudyFolder) -> dict[str, tuple[int, bytes]]:
@@ -114,11 +114,11 @@ def test_what_is_kept_is_read_again_without_computing(trained: StudyFolder, done
 
 
 def test_a_second_call_computes_nothing(runs: RunStore, trained: StudyFolder, done: StudyPerturbations) -> None:
-    before, view = kept(trained), Watcher()
+    before, watcher = kept(trained), Watcher()
     metrics = {run.info.run_id: run.data.metrics for run in children(runs, trained)}
-    assert perturbed(runs, trained, view) == done
+    assert perturbed(runs, trained, watcher) == done
     assert kept(trained) == before
-    assert (view.total, view.scores) == (0, {})
+    assert (watcher.total, watcher.scores) == (0, {})
     assert {run.info.run_id: run.data.metrics for run in children(runs, trained)} == metrics
 
 
@@ -163,11 +163,11 @@ def test_a_checkpoint_that_cannot_be_read_is_told_with_trial_and_seed(runs: RunS
     assert part is not None
     assert [(training.trial, training.seed) for training in part.trainings] == KEYS[:2]
     assert part.missing == tuple(KEYS[2:])
-    before, view = kept(fresh), Watcher()
+    before, watcher = kept(fresh), Watcher()
     broken.write_bytes(whole)
-    assert perturbed(runs, fresh, view).missing == ()
-    assert view.total == 2 * PER_MODEL
-    assert "2 of 4 trained models to score" in view.lines
+    assert perturbed(runs, fresh, watcher).missing == ()
+    assert watcher.total == 2 * PER_MODEL
+    assert "2 of 4 trained models to score" in watcher.lines
     assert before.items() <= kept(fresh).items()
 
 
@@ -192,11 +192,11 @@ def test_what_is_scored_needs_its_checkpoint_no_more(
 def test_a_damaged_summary_is_scored_again(
     runs: RunStore, trained: StudyFolder, done: StudyPerturbations, tmp_path: Path
 ) -> None:
-    folder, view = copied(trained, tmp_path), Watcher()
+    folder, watcher = copied(trained, tmp_path), Watcher()
     (training_folder(folder, "test", 0, 1) / "summary.json").write_text("{", encoding="utf-8")
-    assert perturbed(runs, folder, view).missing == ()
-    assert view.total == PER_MODEL
-    assert all(name.startswith("trial 0, seed 1: ") for name in view.scores)
+    assert perturbed(runs, folder, watcher).missing == ()
+    assert watcher.total == PER_MODEL
+    assert all(name.startswith("trial 0, seed 1: ") for name in watcher.scores)
 
 
 def test_what_cannot_be_tested_is_refused(runs: RunStore, trained: StudyFolder, tmp_path: Path) -> None:
@@ -235,10 +235,10 @@ def test_another_store_is_refused_before_the_work(runs: RunStore, fresh: StudyFo
 def test_actors_find_what_this_process_finds(
     runs: RunStore, fresh: StudyFolder, done: StudyPerturbations, tmp_path: Path
 ) -> None:
-    view = Watcher()
-    found = perturb_study(fresh, SETTINGS, out=tmp_path / "out", view=view, actors=ActorSettings(at_a_time=2))
-    assert len(view.scores) == view.total == 4 * PER_MODEL
-    assert "2 models at a time, each with 1 CPU slot" in view.lines
+    watcher = Watcher()
+    found = perturb_study(fresh, SETTINGS, out=tmp_path / "out", listeners=[watcher], actors=ActorSettings(at_a_time=2))
+    assert len(watcher.scores) == watcher.total == 4 * PER_MODEL
+    assert "2 models at a time, each with 1 CPU slot" in watcher.lines
     for own, other in zip(found.trainings, done.trainings, strict=True):
         assert (own.raw, own.conditions) == (other.raw, other.conditions)
         assert rows(own.files[0]).equals(rows(other.files[0]), check_metadata=True)

@@ -1,32 +1,18 @@
-"""The live view of a study on a terminal: one panel, redrawn in place, no higher than the terminal."""
+"""Rows of the live panel for a study: no more of them than the terminal has."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from types import TracebackType
+from collections.abc import Iterator
 
 from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
-from tune.commands.study_views import QuietStudyView, headline
-from tune.commands.study_views_state import (
-    RECENT,
-    Running,
-    StudyState,
-    budget_text,
-    counts_text,
-    params_text,
-    progress_text,
-    values_text,
-)
-from tune.commands.view_panel import LivePanel, panel
-from tune.commands.views import duration, percent
-from tune.study.folder import StudyFolder
+from tune.commands.live_parts import progress_row
+from tune.commands.state import RECENT, Running, StudyState
+from tune.commands.texts import counts_text, duration, params_text, percent, progress_text, values_text
 from tune.study.ledger import State, TrialRecord
 
 STYLES: dict[State, str] = {"complete": "green", "pruned": "yellow", "failed": "bold red"}
@@ -36,53 +22,21 @@ WIDE = 76
 """Columns from which on running trials have room for bars and parameters."""
 
 
-class RichStudyView(LivePanel, QuietStudyView):
-    """Progress, counts, the best trial, running ones epoch by epoch, and those that ended last; notes scroll above.
+class StudyRows:
+    """Progress, counts, the best trial, running ones epoch by epoch, and those that ended last.
 
     Args:
-        console: where to draw; stderr where None.
-        now: seconds, monotonic.
+        state: of the study.
+        console: how large the terminal is.
     """
 
-    def __init__(self, console: Console | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        self._state = StudyState(now)
+    def __init__(self, state: StudyState, console: Console) -> None:
+        self._state = state
+        self._console = console
         self._rows = 0
-        super().__init__(console)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the panel away and leave a line of counts."""
-        super().__exit__(kind, error, trace)
-        if self.folder is not None:
-            self._console.print(Text(f"{counts_text(self._state)}; {duration(self._state.spent)} spent"))
-
-    def started(self, folder: StudyFolder, plan_lines: list[str], run_id: str) -> None:
-        """Print the plan and head the panel with the study."""
-        super().started(folder, plan_lines, run_id)
-        self._state.started(folder, run_id)
-        self._head(headline(folder, run_id), plan_lines, "waiting for the first trial")
-
-    def trial(self, trial: TrialRecord) -> None:
-        """Show the trial."""
-        self._state.trial(trial)
-        self._waiting = "" if self._state.running or self._state.waiting else "writing the report"
-
-    def epoch(self, number: int, seed: int, report: EpochReport) -> None:
-        """Show the epoch with the next redraw."""
-        self._state.epoch(number, seed, report)
-
-    def finished(self, folder: StudyFolder) -> None:  # noqa: ARG002
-        """Say that only the records are left to close."""
-        self._waiting = "closing the study"
-
-    def render(self) -> RenderableType:
-        """The panel as it stands."""
-        state = self._state
-        title = f"study {state.name} · {budget_text(state.settings)}" if state.name else "dclf sweep"
-        return panel(title, self._parts())
-
-    def _parts(self) -> Iterator[RenderableType]:
+    def rows(self) -> Iterator[RenderableType]:
+        """The rows as they stand; none before the study has started."""
         state = self._state
         if state.name:
             yield self._progress()
@@ -95,18 +49,13 @@ class RichStudyView(LivePanel, QuietStudyView):
         if state.recent:
             yield Text()
             yield from (self._ended(trial) for trial in list(state.recent))
-        if self._waiting:
-            yield Spinner("dots", text=f"{self._waiting}, {duration(state.spent)}")
 
     def _progress(self) -> RenderableType:
         state = self._state
-        line = Table.grid(padding=(0, 1), expand=True)
-        for ratio in (None, 1, None):
-            line.add_column(ratio=ratio, no_wrap=True)
         left = "" if state.left is None else f", {duration(state.left)} left"
-        bar = ProgressBar(total=state.planned or None, completed=state.ended, pulse=not state.planned)
-        line.add_row(progress_text(state), bar, f"{duration(state.spent)} spent{left}")
-        return line
+        return progress_row(
+            progress_text(state), state.ended, state.planned or None, f"{duration(state.spent)} spent{left}"
+        )
 
     def _best(self) -> Text:
         state, trial = self._state, self._state.best

@@ -1,6 +1,7 @@
-"""A study that a kill cut off anywhere is put right, once and for all."""
+"""A study that a kill cut off anywhere is put right, by the doctor and by resuming; sending again changes nothing."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,13 +9,17 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from tests.tune.runner.broken import Writer, check, healthy
+from tests.tune.runner.broken import SEED, Writer, check, healthy, points, replay_all
+from tests.tune.runner.test_recorder import CARD
+from tests.tune.tracking.server import wait_until
 from tune.runner.doctor import Doctor
-from tune.runner.mend import mend
-from tune.runner.mend_children import asked_metrics
-from tune.runner.mend_survey import survey
+from tune.runner.recorder import StudyRecorder
+from tune.runner.replay import send_unsent
 from tune.study.folder import StudyFolder
+from tune.study.history import read_history, write_history
+from tune.study.ledger import ENDED
 from tune.study.parent import parent_id
+from tune.study.sent_marks import unsent_trials
 from tune.tracking.children import TRIAL_TAG, find_runs
 from tune.tracking.store import Store, TrackingError, connect
 
@@ -40,7 +45,65 @@ def test_a_kill_anywhere_is_mended_once_and_for_all(empty_store: Path, steps: in
         assert healthy(storage)
         folder = StudyFolder.open(storage, "gammas")
         check(folder, store)
-        assert mend(folder, store) == []
+        before = points(store, "gammas")
+        send_unsent(folder, store)
+        # Epochs of a trial that has not ended may be new.
+        assert before.items() <= points(store, "gammas").items()
+        assert send_unsent(folder, store) == []
+
+
+@pytest.mark.slow
+@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
+@example(steps=2, sent=0, torn=False)
+@example(steps=7, sent=1, torn=True)
+@given(steps=st.integers(2, 45), sent=st.integers(0, 60), torn=st.booleans())
+def test_a_study_that_is_resumed_lacks_nothing(empty_store: Path, steps: int, sent: int, torn: bool) -> None:
+    with TemporaryDirectory() as place:
+        storage = Path(place)
+        store = connect(f"sqlite:///{shutil.copy(empty_store, storage / 'mlflow.db')}", "dclf")
+        folder = Writer(storage, store).write(steps, sent, torn=torn)
+        send_unsent(folder, store)
+        resumed(folder, store).close("KILLED", "killed: Ctrl-C")
+        assert [finding for finding in Doctor(storage).look("gammas").findings if finding.subject != "Optuna"] == []
+        parent = store.client.get_run(parent_id(folder) or "")
+        ended = [trial for trial in folder.ledger.trials.values() if trial.state in ENDED]
+        assert sum(value for name, value in parent.data.metrics.items() if name.startswith("trials/")) == len(ended)
+        assert send_unsent(StudyFolder.open(storage, "gammas"), store) == []
+
+
+def resumed(folder: StudyFolder, store: Store) -> StudyRecorder:
+    recorder = StudyRecorder(store, folder, pytest.fail)
+    recorder.open(CARD)
+    return recorder
+
+
+def test_sending_everything_again_changes_nothing(tmp_path: Path, store: Store) -> None:
+    folder = Writer(tmp_path, store, {"seeds": 2}).write()
+    folder.ledger.test(0, SEED, {"wf1": 0.25, "wa": 0.5})
+    replay_all(folder, store)
+    once = points(store, "gammas")
+    assert {step for step, *_ in once[folder.ledger.trials[0].runs[SEED].run_id, "val/wf1"]} == {1, 2, 3}
+    replay_all(folder, store)
+    assert points(store, "gammas") == once
+
+
+def test_what_was_sent_live_and_again_is_there_once(tmp_path: Path, store: Store) -> None:
+    folder = Writer(tmp_path, store, {"seeds": 2}).write()
+    live = points(store, "gammas")
+    replay_all(folder, store)
+    assert points(store, "gammas") == live
+
+
+def test_epochs_of_an_earlier_version_get_times_of_their_own(tmp_path: Path, store: Store) -> None:
+    folder = Writer(tmp_path, store).write(sent=0)
+    place = folder.checkpoint(0, SEED)
+    write_history(place, [replace(report, ended=0.0) for report in read_history(place)])
+    for _ in range(2):
+        replay_all(folder, store)
+    trial = folder.ledger.trials[0]
+    sent = points(store, "gammas")[trial.runs[SEED].run_id, "val/wf1"]
+    assert [step for step, *_ in sent] == [1, 2, 3]
+    assert [time for _, time, _ in sent] == [round(1000 * (trial.started or 0) + 500 * epoch) for epoch in (1, 2, 3)]
 
 
 def test_an_undisturbed_study_has_nothing_to_mend(tmp_path: Path, store: Store) -> None:
@@ -60,24 +123,41 @@ def test_looking_changes_nothing(tmp_path: Path, store: Store) -> None:
 
 def test_resuming_mends_all_but_the_parent_that_it_takes_up(tmp_path: Path, store: Store) -> None:
     folder = Writer(tmp_path, store).write(sent=12)
-    assert mend(folder, store) == ["MLflow: 2 records put right after the last driver"]
+    assert send_unsent(folder, store) == [
+        "MLflow: 4 trainings sent again, as the last driver may have left them unsent"
+    ]
     left = Doctor(tmp_path).look("gammas").findings
     assert [(finding.subject, finding.remedy) for finding in left] == [("the study", "it is marked KILLED")]
 
 
-def test_both_ways_of_reading_a_store_agree(tmp_path: Path, store: Store) -> None:
-    folder = Writer(tmp_path, store, {"seeds": 2}).write()
-    metrics = asked_metrics(folder)
-    through_mlflow = {run.info.run_id: run for run in find_runs(store, "gammas")}
-    read = survey(store, "gammas", metrics)
-    assert [run.run_id for run in read] == list(through_mlflow)
-    for run in read:
-        other = through_mlflow[run.run_id]
-        assert (run.status, run.started) == (other.info.status, other.info.start_time)
-        assert {tag: other.data.tags[tag] for tag in run.tags} == run.tags
-        assert {name: value for name, (_, value) in run.metrics.items()} == {
-            name: value for name, value in other.data.metrics.items() if name in metrics
-        }
+def test_what_was_marked_as_sent_is_not_sent_again(tmp_path: Path, store: Store) -> None:
+    folder = Writer(tmp_path, store).write()
+    send_unsent(folder, store)
+    driver = resumed(folder, store)
+    # Trial 3 goes on; a kill comes then.
+    folder.ledger.note("begin")
+    driver.trial(folder.ledger.trials[3], SEED, folder.definition.base)
+    assert [trial.number for trial in unsent_trials(folder)] == [3]
+    folder.ledger.seed_done(3, SEED, (0.5,), 1)
+    folder.ledger.end(3, "complete", (0.5,))
+    driver.ended(folder.ledger.trials[3])
+    driver.progress()
+    assert [trial.number for trial in unsent_trials(StudyFolder.open(tmp_path, "gammas"))] == [3]
+    driver.close("FINISHED", "finished")
+    assert unsent_trials(StudyFolder.open(tmp_path, "gammas")) == []
+
+
+def test_a_long_study_is_marked_now_and_then(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tune.runner.recorder.MARK_S", 0.0)
+    folder = Writer(tmp_path, store).write()
+    driver = resumed(folder, store)
+    folder.ledger.note("begin")
+    folder.ledger.end(3, "failed", reason="out of memory")
+    driver.ended(folder.ledger.trials[3])
+    driver.progress()
+    wait_until(lambda: unsent_trials(folder) == [])
+    assert not folder.ledger.notes[-1]["closed"]
+    driver.close("FINISHED", "finished")
 
 
 def test_a_second_run_and_a_strange_one_are_deleted(tmp_path: Path, store: Store) -> None:
@@ -116,7 +196,7 @@ def test_runs_that_somebody_deleted_come_back(tmp_path: Path, store: Store, gone
     subjects = [finding.subject for finding in Doctor(tmp_path).look("gammas").findings]
     assert subjects == ["the study", *(f"trial {number}" for number in range(4))]
     with pytest.raises(TrackingError, match="dclf doctor gammas --fix"):
-        mend(folder, store)
+        send_unsent(folder, store)
     assert Doctor(tmp_path).mend("gammas").agrees
     after = StudyFolder.open(tmp_path, "gammas")
     check(after, store)
@@ -139,7 +219,7 @@ def test_a_store_that_never_held_the_study_is_refused(tmp_path: Path, store: Sto
     folder = Writer(tmp_path, store).write()
     other = connect(f"sqlite:///{shutil.copy(empty_store, tmp_path / 'other.db')}", "dclf")
     with pytest.raises(TrackingError, match=r"the study is recorded at sqlite:.*MLFLOW_TRACKING_URI"):
-        mend(folder, other)
+        send_unsent(folder, other)
     assert find_runs(other, "gammas") == []
 
 

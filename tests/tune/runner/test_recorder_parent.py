@@ -39,6 +39,7 @@ def test_the_winner_of_an_earlier_driver_gets_its_test_scores(tmp_path: Path, st
     folder = StudyFolder.open(tmp_path, "gammas")
     recorder = StudyRecorder(store, folder, pytest.fail)
     assert recorder.open(CARD) == parent_id(folder)
+    folder.ledger.test(0, SEED, {"wf1": 0.25})
     recorder.tested(0, SEED, {"wf1": 0.25})
     recorder.close("FINISHED", "finished")
     run = store.client.get_run(folder.ledger.trials[0].runs[SEED].run_id)

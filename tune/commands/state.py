@@ -1,25 +1,44 @@
-"""Where a study stands, from what its views hear: counts, the best trial, running ones, time spent and left."""
+"""Where a run and a study stand, from their events: counts, the best trial, running ones, time spent and left."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from dclf.training.reports import EpochReport
 from tune.config.durations import parse_duration
 from tune.config.sweep_settings import SweepSettings
+from tune.study.events import Event, StudyStarted, TrialChanged, TrialEpoch
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, State, TrialRecord
-from tune.study.scores import Score, scores_of, short_names, value_text
+from tune.study.scores import Score, scores_of
 
 RECENT = 4
-"""Ended trials that a live view lists."""
+"""Ended trials that the live panel lists."""
 REMEMBERED = 30
 """Ended trials whose durations tell how long the next ones take."""
+
+
+class Clock:
+    """Estimates the time left from the epochs seen so far."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self._remaining = 0
+
+    def add(self, report: EpochReport) -> None:
+        """Count an epoch."""
+        self._seconds.append(report.seconds)
+        self._remaining = report.epochs - report.epoch
+
+    @property
+    def left(self) -> float:
+        """Seconds, from the mean of the last ten epochs."""
+        recent = self._seconds[-10:]
+        return self._remaining * sum(recent) / len(recent) if recent else 0.0
 
 
 @dataclass
@@ -47,7 +66,6 @@ class StudyState:
 
     Attributes:
         name: of the study, empty until it has started.
-        run_id: MLflow's id of the parent run.
         settings: of the study.
         scores: its objectives, the ranking one first.
         counts: state -> trials.
@@ -64,7 +82,6 @@ class StudyState:
         self._most_running = 1
         self._until = math.inf
         self.name = ""
-        self.run_id = ""
         self.settings = SweepSettings()
         self.scores: tuple[Score, ...] = (Score(name="wf1"),)
         self.counts: Counter[State] = Counter()
@@ -72,32 +89,37 @@ class StudyState:
         self.running: dict[int, Running] = {}
         self.recent: deque[TrialRecord] = deque(maxlen=RECENT)
 
-    def started(self, folder: StudyFolder, run_id: str) -> None:
+    def update(self, event: Event) -> None:
+        """Reckon with an event; those of other work change nothing."""
+        match event:
+            case StudyStarted():
+                self._start(event.folder)
+            case TrialChanged(trial):
+                self._change(trial)
+            case TrialEpoch():
+                if (running := self.running.get(event.number)) is not None:
+                    running.seed, running.report = event.seed, event.report
+
+    def _start(self, folder: StudyFolder) -> None:
         """Take over what earlier drivers left; trials that ran with them wait to be taken up again."""
-        self.name, self.run_id = folder.definition.name, run_id
+        self.name = folder.definition.name
         self.settings, self.scores = folder.definition.sweep, scores_of(folder.definition)
         if self.settings.time:
             self._until = self._now() + parse_duration(self.settings.time) - folder.ledger.worked_s
         for trial in sorted(folder.ledger.trials.values(), key=lambda trial: trial.ended or 0.0):
-            self._note(trial, "waiting" if trial.state == "running" else trial.state)
+            self._count(trial, "waiting" if trial.state == "running" else trial.state)
             if trial.started is not None and trial.ended is not None:
                 self._durations.append(trial.worked_s)
 
-    def trial(self, trial: TrialRecord) -> None:
-        """A trial was created, started or ended."""
+    def _change(self, trial: TrialRecord) -> None:
         if trial.state == "running":
             self.running.setdefault(trial.number, Running(trial, self._now())).trial = trial
             self._most_running = max(self._most_running, len(self.running))
         elif (ended := self.running.pop(trial.number, None)) is not None and trial.state in ENDED:
             self._durations.append(self._now() - ended.since)
-        self._note(trial, trial.state)
+        self._count(trial, trial.state)
 
-    def epoch(self, number: int, seed: int, report: EpochReport) -> None:
-        """A trial has finished an epoch."""
-        if (running := self.running.get(number)) is not None:
-            running.seed, running.report = seed, report
-
-    def _note(self, trial: TrialRecord, state: State) -> None:
+    def _count(self, trial: TrialRecord, state: State) -> None:
         before = self._states.get(trial.number)
         if before is not None:
             self.counts[before] -= 1
@@ -160,35 +182,3 @@ class StudyState:
         reports = [trial.report for trial in self.running.values() if trial.report is not None]
         promised = [report.seconds * report.epochs * self.settings.seeds for report in reports]
         return sum(promised) / len(promised) if promised else None
-
-
-def counts_text(state: StudyState) -> str:
-    """``33 complete, 4 running, 2 pruned, 0 failed, 11 waiting``."""
-    counts = state.counts
-    parts = [f"{counts['complete']} complete", f"{len(state.running)} running", f"{counts['pruned']} pruned"]
-    return ", ".join([*parts, f"{counts['failed']} failed", f"{state.waiting} waiting"])
-
-
-def progress_text(state: StudyState) -> str:
-    """``37 of 50 trials``, or without a number planned ``37 trials``."""
-    return f"{state.ended} of {state.planned} trials" if state.planned else f"{state.ended} trials"
-
-
-def budget_text(settings: SweepSettings) -> str:
-    """``50 trials``, ``12h`` or ``50 trials within 12h``."""
-    trials = f"{settings.trials} trials" if settings.trials else ""
-    return " within ".join(part for part in (trials, settings.time) if part)
-
-
-def values_text(scores: tuple[Score, ...], values: tuple[float, ...]) -> str:
-    """A trial's objectives, the first one bare: ``68.42`` or ``68.42, f1/sad 61.20``; a dash for none."""
-    if not values:
-        return "–"
-    first, *others = [score.number(value) for score, value in zip(scores, values, strict=False)]
-    return ", ".join([first, *(f"{score.name} {text}" for score, text in zip(scores[1:], others, strict=False))])
-
-
-def params_text(params: Mapping[str, Any]) -> str:
-    """``gamma_ca 0.61  window 4``: keys as short as they are clear; ``as configured`` for none."""
-    names = short_names(list(params))
-    return "  ".join(f"{names[key]} {value_text(value)}" for key, value in params.items()) or "as configured"
