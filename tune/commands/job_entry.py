@@ -51,11 +51,12 @@ def run(argv: Sequence[str]) -> int:
 def _run(version: str, words: Sequence[str]) -> int:
     from cluster.jobs.node_check import check_nodes  # noqa: PLC0415 - as above
     from cluster.session import ray_session  # noqa: PLC0415
-    from tune.commands.job_command import read_job_command  # noqa: PLC0415
-    from tune.commands.main import main  # noqa: PLC0415
+    from tune.commands.job_command import job_of, read_request  # noqa: PLC0415
+    from tune.commands.main import run_command  # noqa: PLC0415
 
     _require_version(version)
-    command = read_job_command(words)
+    request = read_request(words)
+    command = job_of(request)
     if command.tracks:
         _require_lasting_runs(command)
     needs = needs_of_run(command) if command.run else command.needs
@@ -65,7 +66,7 @@ def _run(version: str, words: Sequence[str]) -> int:
         # Nodes of one machine share the folder of packages, and each unpacks this one anew when it first needs it.
         os.chdir(here)
         message_to_stderr(f"every node is ready: {', '.join(names)}" if names else "the head node is ready")
-        return main(words)
+        return run_command(request.run)
 
 
 def _require_version(client: str) -> None:

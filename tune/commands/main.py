@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from cluster.proxies import bypass_proxy_on_loopback
@@ -72,16 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = spelled([argument for argument in arguments if argument != "--debug"])
+    summary = "Dual contrastive learning for emotion recognition in conversation."
+    return run_command(lambda: dispatch("dclf", summary, COMMANDS, arguments, epilog=EXAMPLES), debug=debug)
+
+
+def run_command(work: Callable[[], int], *, debug: bool = False) -> int:
+    """Do the work of a command and return its exit code; mistakes become one message on stderr.
+
+    Args:
+        work: returns the exit code.
+        debug: show the traceback of an error.
+    """
     bypass_proxy_on_loopback()
     try:
         with mlflow_settings(), termination_raises(), messages_to(message_to_stderr):
-            return dispatch(
-                "dclf",
-                "Dual contrastive learning for emotion recognition in conversation.",
-                COMMANDS,
-                arguments,
-                epilog=EXAMPLES,
-            )
+            return work()
     except Terminated as request:
         print(f"dclf: ended by {request}", file=sys.stderr)
         return _code(request)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
@@ -21,6 +22,7 @@ from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
     from tune.analysis.perturbation.settings import PerturbationSettings
+    from tune.commands.job_words import JobCommand
     from tune.perturbations import PerturbationTest
 
 DESCRIPTION = """\
@@ -64,10 +66,51 @@ STORAGE = "sweep.storage"
 
 def main(argv: Sequence[str]) -> int:
     """Test as the command line says; the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> PerturbRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     options, overrides, mistakes = options_and_overrides(argv, parser(), FLAGS, VALUED)
     settings, problems = read_settings(options)
-    if found := [*mistakes, *problems]:
-        raise ConfigError(found)
+    if problems := [*mistakes, *problems]:
+        raise ConfigError(problems)
+    return PerturbRequest(argv, options, overrides, settings)
+
+
+@dataclass(frozen=True)
+class PerturbRequest:
+    """Models to score under perturbed conversations.
+
+    Attributes:
+        arguments: of the command.
+        options: its own options.
+        overrides: keys of the configuration that are set.
+        settings: of the tests.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+    overrides: Mapping[str, str]
+    settings: PerturbationSettings
+
+    def run(self) -> int:
+        """Score them and print that; the exit code."""
+        return _run(self.options, self.settings, self.overrides)
+
+    def job(self, study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from tune.commands.perturb_job import perturb_job  # noqa: PLC0415 - it brings Ray
+
+        return perturb_job(self.arguments, self.options, self.overrides, study)
+
+
+def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
     # Imported here: help does not wait for them, nor do mistakes wait for what the tests need.
     from tune.analysis.perturbation.target import find_target  # noqa: PLC0415
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
+from dclf.data.storage import absolute
 from tune.commands.options import add_log_options, add_output_option, command_parser
 from tune.commands.renderer import Renderer
 from tune.commands.sweep_results import run_study
@@ -15,6 +18,7 @@ from tune.config.yaml_files import ConfigError
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
+    from tune.commands.job_words import JobCommand
     from tune.sweeps import Study
 
 EXAMPLES = """\
@@ -29,9 +33,53 @@ Finished trials are not run again, running ones go on from their last epoch. A s
 
 def main(argv: Sequence[str]) -> int:
     """Resume as the command line says; the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> ResumeRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     options = parser().parse_args(argv)
     if problems := _problems(options.trials, options.time):
         raise ConfigError(problems)
+    return ResumeRequest(argv, options)
+
+
+@dataclass(frozen=True)
+class ResumeRequest:
+    """A study to go on with.
+
+    Attributes:
+        arguments: of the command.
+        options: its options.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+
+    def run(self) -> int:
+        """Go on with it and print what it came to; the exit code."""
+        return _resume(self.options)
+
+    def job(self, _study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
+        from tune.commands.job_words import JobCommand, placed  # noqa: PLC0415
+
+        name, storage = self.options.name, absolute(self.options.storage)
+        words = ("resume", *placed(self.arguments, {"storage": storage}))
+        if not Path(storage).is_dir():  # seen by the cluster alone: the job looks into it
+            return JobCommand(words, name, Needs(storages={"storage": storage}), again=words)
+        config = StudyFolder.open(storage, name).definition.base
+        needs = Needs((absolute(config.data.shards),), {"storage": storage})
+        return JobCommand(words, name, needs, config.track.uri, again=words)
+
+
+def _resume(options: Namespace) -> int:
     # An unknown study is told before Ray and MLflow are imported.
     StudyFolder.open(options.storage, options.name)
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from dclf.config import Config
 from tune.commands.forms import choose_renderer
@@ -20,6 +22,9 @@ from tune.commands.renderer import Renderer
 from tune.commands.results import print_run
 from tune.config.settings import config_types, describe, read_config
 from tune.config.yaml_files import ConfigError, preset_names
+
+if TYPE_CHECKING:
+    from tune.commands.job_words import JobCommand
 
 EXAMPLES = """\
 examples:
@@ -41,6 +46,16 @@ RESUMABLE = ("track.uri",)
 
 def main(argv: Sequence[str]) -> int:
     """Train as the command line says; the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> TrainRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     rest, overrides, mistakes = split_overrides(argv, FLAGS, VALUED)
     options = parser(with_keys=not {"-h", "--help"}.isdisjoint(rest)).parse_args(rest)
     if options.resume is not None:
@@ -49,16 +64,53 @@ def main(argv: Sequence[str]) -> int:
     config, problems = read_config(options.config, overrides, values=check_values)
     if mistakes or problems:
         raise ConfigError([*mistakes, *problems])
-    if options.print_config:
-        sys.stdout.write(annotated_yaml(config))
-        return 0
-    return _train(
-        config,
-        options.resume,
-        "jsonl" if options.log == "jsonl" else options.output,
-        choose_renderer(options.log, quiet=options.quiet),
-        options.verbose,
-    )
+    return TrainRequest(argv, options, config)
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """A run to train, or to go on with.
+
+    Attributes:
+        arguments: of the command.
+        options: its own options.
+        config: of the run; what was said beside the run's own where that is gone on with.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+    config: Config
+
+    def run(self) -> int:
+        """Train, or print the configuration; the exit code."""
+        options, config = self.options, self.config
+        if options.print_config:
+            sys.stdout.write(annotated_yaml(config))
+            return 0
+        return _train(
+            config,
+            options.resume,
+            "jsonl" if options.log == "jsonl" else options.output,
+            choose_renderer(options.log, quiet=options.quiet),
+            options.verbose,
+        )
+
+    def job(self, _study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
+        from dclf.data.storage import absolute  # noqa: PLC0415
+        from tune.commands import job_words as words  # noqa: PLC0415
+        from tune.commands.request import config_files  # noqa: PLC0415
+
+        tracking, uri = words.tracking_place(self.config), words.absolute_database(self.config.track.uri)
+        if self.options.resume is not None:
+            again = ("train", *words.placed(self.arguments, tracking))
+            return words.JobCommand(again, "", Needs(), uri, run=self.options.resume, again=again)
+        shards, storage = absolute(self.config.data.shards), absolute(self.config.train.storage)
+        places = {words.SHARDS: shards, words.CHECKPOINTS: storage}
+        command = ("train", *words.placed(self.arguments, places | tracking))
+        needs = Needs((shards,), {words.CHECKPOINTS: storage})
+        return words.JobCommand(command, "", needs, uri, config_files(self.options.config))
 
 
 def _train(config: Config, resume: str | None, output: str, renderer: Renderer, verbose: bool) -> int:
