@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from dclf.data.errors import DataError
 from dclf.data.manifest import Manifest, read_manifest
-from dclf.published import GENERATED, is_generated
+from dclf.data.presets import GENERATED
+from dclf.published import is_generated
 from tune.study.definition import StudyDefinition
 
 
