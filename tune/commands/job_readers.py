@@ -19,7 +19,7 @@ from tune.config.yaml_files import ConfigError
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-    from tune.analysis.perturbation.target import Target
+    from tune.commands.perturb_target import Kind
 
 SHARDS, STUDIES, CHECKPOINTS, TRACKING = "data.shards", "sweep.storage", "train.storage", "track.uri"
 OPTUNA = "sweep.optuna"
@@ -109,9 +109,9 @@ def _reproduce(arguments: list[str], _study: str) -> JobCommand:
 
 
 def _perturb(arguments: list[str], study: str) -> JobCommand:
-    from tune.analysis.perturbation.study import OUT  # noqa: PLC0415
-    from tune.analysis.perturbation.target import named_on_disk  # noqa: PLC0415
+    from tune.analysis.perturbation.files import OUT  # noqa: PLC0415
     from tune.commands import perturb  # noqa: PLC0415 - as above
+    from tune.commands.perturb_target import named_on_disk  # noqa: PLC0415
     from tune.config.sweep_settings import SweepSettings  # noqa: PLC0415
 
     options, overrides, mistakes = options_and_overrides(arguments, perturb.parser(), perturb.FLAGS, perturb.VALUED)
@@ -120,10 +120,10 @@ def _perturb(arguments: list[str], study: str) -> JobCommand:
         raise ConfigError(found)
     storage = absolute(overrides.get(STUDIES, SweepSettings().storage))
     # The job decides again, where it may see other studies and knows the runs.
-    meant: Target = next(named_on_disk(options.what, storage), "run")
-    target: Target = options.target or meant
+    likely: Kind = next(named_on_disk(options.what, storage), "run")
+    kind: Kind = options.kind or likely
     out = absolute(options.out or OUT)
-    return _PERTURB[target](arguments, options, overrides | {STUDIES: storage, "out": out}, study)
+    return _PERTURB[kind](arguments, options, overrides | {STUDIES: storage, "out": out}, study)
 
 
 def _perturb_run(arguments: list[str], options: Namespace, values: Mapping[str, str], _study: str) -> JobCommand:
@@ -146,16 +146,16 @@ def _perturb_study(arguments: list[str], options: Namespace, values: Mapping[str
 
 
 def _perturb_config(arguments: list[str], options: Namespace, values: Mapping[str, str], study: str) -> JobCommand:
-    from tune.commands import perturb_study  # noqa: PLC0415 - as above
+    from tune.commands import perturb_config  # noqa: PLC0415 - as above
 
     overrides = {key: value for key, value in values.items() if key != "out"}
-    asked = perturb_study.read(options, overrides)
+    asked = perturb_config.read(options, overrides)
     asked.require_sound()
     placed_out = placed(arguments, {"out": values["out"]})
     return _of_study("perturb", placed_out, asked, study, _files(options.what))
 
 
-_PERTURB: Mapping[Target, Callable[[list[str], Namespace, Mapping[str, str], str], JobCommand]] = {
+_PERTURB: Mapping[Kind, Callable[[list[str], Namespace, Mapping[str, str], str], JobCommand]] = {
     "run": _perturb_run,
     "study": _perturb_study,
     "config": _perturb_config,

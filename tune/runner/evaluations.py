@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cluster.model_plan import ActorSettings
-from tune.analysis.perturbation.kept import load_study_perturbations
+from tune.analysis.perturbation.files import load_study_perturbations
 from tune.study.folder import StudyFolder
 
 PERTURBATION = "perturbation"

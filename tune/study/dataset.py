@@ -31,8 +31,17 @@ class DatasetNote:
 
 
 def dataset_note(definition: StudyDefinition) -> DatasetNote:
-    """Read the manifest of the study's shards; where it cannot be read, say so."""
-    shards, known = definition.base.data.shards, definition.shards_sha256
+    """Return ``shards_note`` of a study."""
+    return shards_note(definition.base.data.shards, definition.shards_sha256)
+
+
+def shards_note(shards: str, known: str = "") -> DatasetNote:
+    """Read the manifest of shards; where it cannot be read, say so.
+
+    Args:
+        shards: folder or URI.
+        known: hash of them when the study was created; empty where there is no study.
+    """
     try:
         manifest = read_manifest(shards)
     except (DataError, OSError, ValueError) as error:

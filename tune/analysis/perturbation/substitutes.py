@@ -1,4 +1,4 @@
-"""Substituted contexts kept as files, so that every model meets the same ones."""
+"""Substituted contexts as files, so that every model meets the same ones."""
 
 from __future__ import annotations
 
