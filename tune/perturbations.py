@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dclf.inference import Predictor
 from tune.analysis.perturbation.files import OUT, load_study_perturbations
-from tune.analysis.perturbation.run import ModelTarget, RunName, RunTarget
+from tune.analysis.perturbation.run import RunName, RunTarget, run_target
 from tune.analysis.perturbation.scores import ConditionScore, ModelScores, Perturbations
 from tune.analysis.perturbation.settings import PerturbationSettings, require_possible
 from tune.analysis.perturbation.study import perturb_study
@@ -20,7 +20,6 @@ from tune.analysis.perturbation.target import Target
 from tune.analysis.perturbation.test import run_test
 from tune.analysis.perturbation.view import PerturbationView
 from tune.tracking.address import resolve_tracking_uri
-from tune.tracking.find import find_run
 from tune.tracking.manners import mlflow_settings
 
 __all__ = [
@@ -91,13 +90,13 @@ def perturb(
         ConfigError: a setting is impossible, or names a modality that the model does not read.
         UnknownRunError: no such run.
         TrackingError: the run left no model, or the store does not answer.
-        ModelError: the model cannot be read, or the shards do not fit it.
+        CheckpointError: the model cannot be read.
+        ModelError: the shards do not fit the model.
         ValueError: the training split has no replacement for an emotion, or a stored draw is damaged.
         OSError: the shards are not there, or the files cannot be written.
     """
     require_possible(settings := settings or PerturbationSettings())
-    uri = resolve_tracking_uri(uri)
-    return _perturb(RunTarget(uri, find_run(uri, run), shards, out), settings, view)
+    return _perturb(run_target(resolve_tracking_uri(uri), run, shards=shards, out=out), settings, view)
 
 
 def perturb_model(
@@ -126,7 +125,7 @@ def perturb_model(
         OSError: the shards are not there, or the files cannot be written.
     """
     require_possible(settings := settings or PerturbationSettings())
-    return _perturb(ModelTarget(predictor, run, shards, out), settings, view)
+    return _perturb(RunTarget(predictor, run, shards=shards, out=out), settings, view)
 
 
 def _perturb(target: Target, settings: PerturbationSettings, view: PerturbationView | None) -> PerturbationTest:

@@ -20,6 +20,7 @@ from tune.commands.sweep_results import study_result
 from tune.commands.view_choice import choose_perturbation_view
 from tune.config.yaml_files import ConfigError
 from tune.report.facts import study_command
+from tune.study.dataset import shards_note
 from tune.study.folder import StudyFolder
 from tune.study.places import study_names
 from tune.tracking.address import resolve_tracking_uri
@@ -40,11 +41,10 @@ def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Map
 
     def target() -> Target:
         # Imported here: the view shows the wait for torch and MLflow.
-        from tune.analysis.perturbation.run import RunTarget  # noqa: PLC0415
-        from tune.tracking.find import find_run  # noqa: PLC0415
+        from tune.analysis.perturbation.run import run_target  # noqa: PLC0415
 
         uri = resolve_tracking_uri(options.uri)
-        return RunTarget(uri, find_run(uri, options.what), options.shards, options.out or OUT)
+        return run_target(uri, options.what, shards=options.shards, out=options.out or OUT)
 
     try:
         _test(options, settings, target)
@@ -142,9 +142,9 @@ def _study_result(target: Target, scores: Perturbations) -> dict[str, Any]:
 
 def _lines(target: Target, scores: Perturbations) -> Iterator[str]:
     """Tables, sentences and places for a terminal."""
-    for table in target.tables(scores.split):
+    for table in target.tables(scores):
         yield from (*table_lines(table), "")
-    data = target.data()
+    data = shards_note(str(target.shards.path))
     yield from (data.sentence, *([data.warning] if data.warning else []), "")
     if sentences := target.sentences(scores.split):
         yield from (*sentences, "")

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dclf.inference import load_model
 from dclf.uris import sqlite_uri
 from tests.dclf.test_uris import NASTY
 from tests.tune.commands.test_end_to_end import SMALL, dclf
 from tune.commands.main import main
 from tune.tracking.find import find_run
-from tune.tracking.logged_model import fetch_model, logged_model
+from tune.tracking.run_model import load_run_model
 from tune.tracking.store import connect
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(600)]
@@ -45,7 +44,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(folder, result["run_id"], result["test"])
 
 
-def test_every_file_lands_in_the_folder_and_is_found_again(project: Project, tmp_path: Path) -> None:
+def test_every_file_lands_in_the_folder_and_is_found_again(project: Project) -> None:
     assert [path.name for path in project.folder.parent.iterdir()] == [NASTY]
     assert sorted(path.name for path in project.folder.iterdir()) == ["dclf-runs", "shards"]
     evaluated = dclf(project.folder, "evaluate", project.run_id, "--output", "json")
@@ -53,7 +52,7 @@ def test_every_file_lands_in_the_folder_and_is_found_again(project: Project, tmp
     assert json.loads(evaluated.stdout)["scores"] == pytest.approx(project.scores)
     checked = dclf(project.folder, "doctor")
     assert (checked.returncode, checked.stdout) == (0, "no studies in dclf-runs/studies\n"), checked.stderr
-    predictor = load_model(fetch_model(project.uri, logged_model(project.uri, project.run_id), tmp_path))
+    _, predictor = load_run_model(project.uri, project.run_id)
     assert len(predictor.info.class_names) == 6
     model = project.folder / "dclf-runs" / "artifacts" / "dclf" / "models"
     assert len(list(model.glob("m-*/artifacts/MLmodel"))) == 1

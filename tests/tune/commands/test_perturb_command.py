@@ -206,8 +206,8 @@ def test_a_study_is_tested_training_by_training(study_words: list[str], capsys: 
     again = capsys.readouterr()
     assert again.err == "", "nothing is scored, nothing is shown"
     found = json.loads(again.out)["perturbations"]
-    assert [(one["trial"], one["seed"]) for one in found["trainings"]] == [(0, 1), (0, 2), (1, 1), (1, 2)]
-    assert set(found["trainings"][0]["conditions"]) == {"eccs", "eics", "text-missing-50"}
+    assert [(one["trial"], one["training_seed"]) for one in found["trainings"]] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert {one["name"] for one in found["trainings"][0]["conditions"]} == {"eccs", "eics", "text-missing-50"}
     assert found["sentences"][0] in lines
 
 

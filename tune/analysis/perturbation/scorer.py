@@ -53,7 +53,7 @@ class ModelScorer:
                 its ``ModelScores``.
 
         Yields:
-            ``condition`` in words and ``wf1`` of each; after the last one ``kept``: the files are there.
+            ``condition`` in words and ``wf1`` of each; after the last one ``written``: the files are there.
         """
         with at_hand(body["place"]) as place:
             predictor = read_predictor(place)
@@ -65,7 +65,7 @@ class ModelScorer:
             yield {"condition": condition_text(condition, self.settings), "wf1": outcome.scores["wf1"]}
         with written_to(body["folder"]) as folder:
             self._write(folder, body["facts"], predictor, outcomes)
-        yield {"kept": True}
+        yield {"written": True}
 
     def _dialogues(self, predictor: Predictor) -> PerturbationData:
         """Read once for all models of the same modalities."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -206,31 +206,11 @@ class Perturbations:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON; WF1 as shares."""
-        first = self.trainings[0]
         return {
             self.kind: self.name,
-            "dataset": first.dataset,
-            "split": first.split,
-            "seed": first.seed,
+            "split": self.split,
             "draws": self.draws,
-            "utterances": first.utterances,
-            "trainings": _plain(self.trainings),
+            "trainings": [{**one.to_dict(), "results": str(one.files[0])} for one in self.trainings],
             "missing": [list(key) for key in self.missing],
             "folder": str(self.folder),
         }
-
-
-def _plain(trainings: Sequence[ModelScores]) -> list[dict[str, Any]]:
-    return [
-        {
-            "trial": training.trial,
-            "seed": training.training_seed,
-            "raw": {"wf1": training.raw},
-            "conditions": {
-                score.name: {"wf1": score.wf1, "drop": score.drop, "wf1_by_draw": list(score.values)}
-                for score in training.scores
-            },
-            "results": str(training.folder / RESULTS),
-        }
-        for training in trainings
-    ]

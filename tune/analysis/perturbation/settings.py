@@ -36,16 +36,16 @@ class PerturbationSettings:
         return list(self._problems())
 
     def _problems(self) -> Iterator[str]:
-        known = ", ".join(KINDS)
+        kinds = ", ".join(KINDS)
         for kind in self.kinds:
             if kind not in KINDS:
-                yield f"kinds: must be some of {known}, {kind!r} is none; leave it out or correct it"
+                yield f"kinds: must be some of {kinds}, {kind!r} is none; leave it out or correct it"
         if len(set(self.kinds)) < len(self.kinds):
             yield f"kinds: must be named once each, are {', '.join(self.kinds)}"
         if len(set(self.corruptions)) < len(self.corruptions):
             yield "corruptions: must be named once each, one comes twice; leave it out"
         if not self.kinds and not self.corruptions:
-            yield f"kinds: must be some of {known} where no modality is corrupted, are none"
+            yield f"kinds: must be some of {kinds} where no modality is corrupted, are none"
         if self.split not in SPLITS:
             yield f"split: must be one of {', '.join(SPLITS)}, is {self.split!r}"
         numbers = list(number_problems(self, ""))

@@ -7,31 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.model_plan import ActorSettings
-from dclf.data import ShardSet, read_shards
+from tune.analysis.comparison.claims import other_data
 from tune.analysis.comparison.variants import is_comparison
-from tune.analysis.perturbation.files import (
-    OUT,
-    SuiteFolder,
-    complete_trainings,
-    load_study_perturbations,
-    split_folder,
-    training_folder,
-)
+from tune.analysis.perturbation.files import OUT, complete_trainings, split_folder, training_folder
 from tune.analysis.perturbation.scores import Perturbations
 from tune.analysis.perturbation.settings import PerturbationSettings, require_possible
-from tune.analysis.perturbation.study_tables import (
-    damage_table,
-    perturbation_sentences,
-    perturbation_table,
-    perturbations_csv,
-)
-from tune.analysis.perturbation.target import TrainedModel
+from tune.analysis.perturbation.study_tables import perturbation_sentences, perturbed_variants
+from tune.analysis.perturbation.tables import PerturbedVariant
+from tune.analysis.perturbation.target import Target, TrainedModel
 from tune.analysis.perturbation.test import run_test
 from tune.analysis.perturbation.view import PerturbationView
-from tune.analysis.table import Table
 from tune.config.overrides import apply
 from tune.study.checkpoints import has_checkpoint
-from tune.study.dataset import DatasetNote, dataset_note
 from tune.study.definition import child_name
 from tune.study.folder import StudyFolder
 from tune.study.parent import noted_store, parent_id
@@ -76,41 +63,36 @@ def perturb_study(
     return run_test(StudyTarget(folder, out), settings, view, actors)
 
 
-class StudyTarget:
+class StudyTarget(Target):
     """A study on disk or at a URI.
 
     Args:
-        folder: the study.
+        study: its folder.
         out: folder for substitutions.
 
     Raises:
         StudyError: it is a search, or its shards are not those that it began on.
+        TrackingError: another store is named now than the study's.
+        OSError: the shards are not there, or ``out`` cannot be written.
     """
 
-    identity = ""
-
-    def __init__(self, folder: StudyFolder, out: str | Path = OUT) -> None:
-        self.study = folder
-        self.title = f"study {folder.definition.name}"
-        self.shards = _shards(folder)
-        self.suite = SuiteFolder.make(out, self.shards.manifest.sha256)
-
-    @property
-    def store(self) -> str:
-        """URI of the store that has the study's runs; TrackingError where another one is named now."""
-        definition, noted = self.study.definition, noted_store(self.study)
-        uri = resolve_tracking_uri(definition.base.track.uri)
-        if noted and noted != without_secrets(uri):
-            raise TrackingError(
-                f"study {definition.name!r} is recorded at {noted}, MLflow is at {without_secrets(uri)} here; name "
-                "that store in MLFLOW_TRACKING_URI"
+    def __init__(self, study: StudyFolder, out: str | Path = OUT) -> None:
+        definition = study.definition
+        if not is_comparison(definition):
+            raise StudyError(
+                f"study {definition.name!r} is a search, whose trials are not scored on test one by one; name a run "
+                "of it, or a comparison (dclf ablate, dclf grid)"
             )
-        return uri
-
-    @property
-    def run_id(self) -> str:
-        """The study's parent run."""
-        return parent_id(self.study) or ""
+        super().__init__("study", definition.name, definition.base.data.shards, out)
+        if definition.shards_sha256 and self.shards.manifest.sha256 != definition.shards_sha256:
+            raise StudyError(
+                f"study {definition.name!r} began on other shards than {definition.base.data.shards} holds now; bring "
+                "the first ones back"
+            )
+        self.study = study
+        self.store = _store(study)
+        self.run_id = parent_id(study) or ""
+        self.other_data = other_data(definition)
 
     def folder(self, split: str) -> Path:
         """Return the folder in the study's own."""
@@ -118,10 +100,9 @@ class StudyTarget:
 
     def models(self, split: str) -> list[TrainedModel]:
         """Return every complete training; StudyError where there is none."""
-        study, name = self.study, self.study.definition.name
-        keys = complete_trainings(study)
+        keys = complete_trainings(self.study)
         if not keys:
-            raise StudyError(f"study {name!r} has no complete training yet; finish it: dclf resume {name}")
+            raise StudyError(f"study {self.name!r} has no complete training yet; finish it: dclf resume {self.name}")
         return [self._model(number, seed, split) for number, seed in keys]
 
     def _model(self, number: int, seed: int, split: str) -> TrainedModel:
@@ -143,14 +124,18 @@ class StudyTarget:
         places = {model.name: self.study.checkpoint(model.trial or 0, model.config.train.seed) for model in models}
         if lost := [name for name, place in places.items() if not has_checkpoint(place)]:
             raise StudyError(
-                f"study {self.study.definition.name!r}: what is to be scored must have its checkpoint in its folder, "
-                f"those of {'; '.join(lost)} are gone; restore them, or run the study again under another name"
+                f"study {self.name!r}: what is to be scored must have its checkpoint in its folder, those of "
+                f"{'; '.join(lost)} are gone; restore them, or run the study again under another name"
             )
         yield [self.study.address_of(place) for place in places.values()]
 
-    def data(self) -> DatasetNote:
-        """Return which data the study ran on."""
-        return dataset_note(self.study.definition)
+    def rows(self, scores: Perturbations) -> list[PerturbedVariant]:
+        """Return the study's variants."""
+        return perturbed_variants(self.study, scores.split)
+
+    def sentences(self, split: str) -> list[str]:
+        """Return what DCLF does to the EICS drop of every base model."""
+        return perturbation_sentences(self.study, split)
 
     def fetch(self) -> None:
         """Fetch what actors have written to a study at a URI."""
@@ -160,35 +145,14 @@ class StudyTarget:
         """Upload the tables to a study at a URI."""
         self.study.share_files()
 
-    def perturbations(self, split: str) -> Perturbations | None:
-        """Return what the latest test came to so far."""
-        return load_study_perturbations(self.study, split)
 
-    def tables(self, split: str) -> list[Table]:
-        """Return the tables over all trainings."""
-        return [table for make in (perturbation_table, damage_table) if (table := make(self.study, split)) is not None]
-
-    def sentences(self, split: str) -> list[str]:
-        """Return what DCLF does to the EICS drop of every base model."""
-        return perturbation_sentences(self.study, split)
-
-    def csv(self, split: str) -> str:
-        """Return one line per training and condition."""
-        return perturbations_csv(self.study, split)
-
-
-def _shards(folder: StudyFolder) -> ShardSet:
-    """The study's shards; StudyError for a search, or shards that are not those it began on."""
-    definition = folder.definition
-    if not is_comparison(definition):
-        raise StudyError(
-            f"study {definition.name!r} is a search, whose trials are not scored on test one by one; name a run of it, "
-            "or a comparison (dclf ablate, dclf grid)"
+def _store(study: StudyFolder) -> str:
+    """URI of the store that has the study's runs; TrackingError where another one is named now."""
+    definition, noted = study.definition, noted_store(study)
+    uri = resolve_tracking_uri(definition.base.track.uri)
+    if noted and noted != without_secrets(uri):
+        raise TrackingError(
+            f"study {definition.name!r} is recorded at {noted}, MLflow is at {without_secrets(uri)} here; name that "
+            "store in MLFLOW_TRACKING_URI"
         )
-    shards = read_shards(definition.base.data.shards)
-    if definition.shards_sha256 and shards.manifest.sha256 != definition.shards_sha256:
-        raise StudyError(
-            f"study {definition.name!r} began on other shards than {definition.base.data.shards} holds now; bring the "
-            "first ones back"
-        )
-    return shards
+    return uri

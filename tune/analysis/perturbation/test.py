@@ -98,10 +98,7 @@ class _Test:
                 self.score(todo, places, view, actors, recorder)
             else:
                 self.begin()
-        self.conclude(recorder)
-        perturbations = self.target.perturbations(self.split)
-        assert perturbations is not None
-        return perturbations
+        return self.conclude(recorder)
 
     def score(
         self,
@@ -119,7 +116,7 @@ class _Test:
         started = partial(self.started, view, todo, substitutes)
         with closing(work_on_models(lambda device: replace(scorer, device=device), jobs, actors, started)) as said:
             for job, message in said:
-                if "kept" in message:
+                if "written" in message:
                     self.target.fetch()
                     self.record(recorder, models[job.name])
                 else:
@@ -170,12 +167,13 @@ class _Test:
         assert scores is not None
         recorder.send(model.run_id, scores.files, perturbation_metrics(scores))
 
-    def conclude(self, recorder: Recorder) -> None:
+    def conclude(self, recorder: Recorder) -> Perturbations:
         """Write the tables over all models, and add them to the target's run."""
-        folder, tables = self.target.folder(self.split), self.target.tables(self.split)
-        texts = {"scores.csv": self.target.csv(self.split)}
-        if tables:
-            texts |= table_texts(tables, self.target.title)
-        files = [write_text(folder / name, text) for name, text in texts.items()]
+        scores = self.target.perturbations(self.split)
+        assert scores is not None
+        tables = self.target.tables(scores)
+        texts = {"scores.csv": self.target.csv(scores), **(table_texts(tables, self.target.name) if tables else {})}
+        files = [write_text(scores.folder / name, text) for name, text in texts.items()]
         self.target.share()
         recorder.send(self.target.run_id, files, {})
+        return scores
