@@ -8,10 +8,10 @@ from jsonargparse import Namespace
 
 from cluster.jobs.node_check import Needs
 from dclf.data.storage import absolute
-from tune.analysis.perturbation.study import OUT
-from tune.analysis.perturbation.target import Target, named_on_disk
+from tune.analysis.perturbation.files import OUT
 from tune.commands.job_words import STUDIES, JobCommand, placed, run_places, study_job
-from tune.commands.perturb_study import read
+from tune.commands.perturb_config import read
+from tune.commands.perturb_target import Kind, named_on_disk
 from tune.commands.request import config_files
 from tune.config.sweep_settings import SweepSettings
 from tune.study.folder import StudyFolder
@@ -28,14 +28,14 @@ def perturb_job(arguments: Sequence[str], options: Namespace, overrides: Mapping
     """
     storage, out = absolute(overrides.get(STUDIES, SweepSettings().storage)), absolute(options.out or OUT)
     # The job decides again, where it may see other studies and knows the runs.
-    likely: Target = next(named_on_disk(options.what, storage), "run")
-    target: Target = options.target or likely
-    if target == "config":
+    likely: Kind = next(named_on_disk(options.what, storage), "run")
+    kind: Kind = options.kind or likely
+    if kind == "config":
         asked = read(options, {**overrides, STUDIES: storage})
         asked.require_sound()
         return study_job("perturb", placed(arguments, {"out": out}), asked, study, config_files(options.what))
     places = {STUDIES: storage, "out": out}
-    return _of_run(arguments, options, places) if target == "run" else _of_study(arguments, options.what, places)
+    return _of_run(arguments, options, places) if kind == "run" else _of_study(arguments, options.what, places)
 
 
 def _of_run(arguments: Sequence[str], options: Namespace, places: Mapping[str, str]) -> JobCommand:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from cluster.model_plan import ActorSettings
-from tune.analysis.perturbation.kept import load_study_perturbations
+from tune.analysis.perturbation.files import load_study_perturbations
 from tune.study.events import ConditionScored, Event, PerturbationStarted
 from tune.study.folder import StudyFolder
 

@@ -9,7 +9,8 @@ from typing import Any
 from dclf.config import Config
 from dclf.data.errors import DataError
 from dclf.data.manifest import Manifest, read_manifest
-from dclf.published import GENERATED, is_generated
+from dclf.data.presets import GENERATED
+from dclf.published import is_generated
 from tune.study.definition import StudyDefinition
 
 TEST_IS_WATCHED = (
@@ -38,8 +39,17 @@ class DatasetNote:
 
 
 def dataset_note(definition: StudyDefinition) -> DatasetNote:
-    """Read the manifest of the study's shards; where it cannot be read, say so."""
-    shards, known = definition.base.data.shards, definition.shards_sha256
+    """Return ``shards_note`` of a study."""
+    return shards_note(definition.base.data.shards, definition.shards_sha256)
+
+
+def shards_note(shards: str, known: str = "") -> DatasetNote:
+    """Read the manifest of shards; where it cannot be read, say so.
+
+    Args:
+        shards: folder or URI.
+        known: hash of them when the study was created; empty where there is no study.
+    """
     try:
         manifest = read_manifest(shards)
     except (DataError, OSError, ValueError) as error:

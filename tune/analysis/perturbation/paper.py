@@ -7,34 +7,30 @@ from typing import Any
 
 from dclf.config import Config
 from dclf.published import unlike_paper
+from tune.analysis.comparison.paper import METHODS
 
-_METHODS = {"none": "dclf", "base": "base"}
+SCORES = ("raw", "eccs", "eics")
 
 
 def model_label(config: Config) -> str:
-    """Base model and what stands around it: ``mmgcn``, ``mmgcn + dclf``, ``mmgcn + dclf (no_cacl)``."""
+    """Return base model and what stands around it: ``mmgcn``, ``mmgcn + dclf``, ``mmgcn + dclf (no_cacl)``."""
     around = {"none": " + dclf", "base": ""}.get(config.loss.ablate, f" + dclf ({config.loss.ablate})")
     return f"{config.model.name}{around}"
 
 
-def published_scores(config: Config) -> dict[str, Any]:
-    """The paper's WF1 in percent for this model, and the dataset; empty where the run's preset has none."""
-    row = published_row(config.published, config.model.name, config.loss.ablate, config.data.modalities)
-    return {**row, "dataset": config.published.get("dataset", "another dataset")} if row else {}
-
-
-def comparable_scores(config: Config, shards: str) -> dict[str, Any]:
-    """``published_scores``, as far as they are of these data (``dclf.published``).
+def comparable_scores(config: Config, shards: str) -> dict[str, float]:
+    """Return ``published_row`` of a run, as far as it is of these data (``dclf.published``).
 
     Args:
-        config: of the model.
+        config: of the run.
         shards: folder or URI of the data it is tested on.
     """
-    return {} if unlike_paper(config, shards) else published_scores(config)
+    row = published_row(config.published, config.model.name, config.loss.ablate, config.data.modalities)
+    return {} if not row or unlike_paper(config, shards) else row
 
 
 def published_row(published: Mapping[str, Any], model: str, ablate: str, modalities: Sequence[str]) -> dict[str, float]:
-    """``raw``, ``eccs`` and ``eics`` in percent; empty where the paper has no such row.
+    """Return ``raw``, ``eccs`` and ``eics`` in [0, 1]; empty where the paper has no such row.
 
     DialogueRNN and AGHMN are in Table 1 alone, without DCLF and with one modality; the others are in Table 6.
 
@@ -44,11 +40,11 @@ def published_row(published: Mapping[str, Any], model: str, ablate: str, modalit
         ablate: as ``loss.ablate``.
         modalities: that the model reads.
     """
-    method = _METHODS.get(ablate, "")
+    method = METHODS.get(ablate, "")
     try:
         tables = published[model]
         alone = method == "base" and len(modalities) == 1
         row = tables["table1"] if alone and "table1" in tables else tables["table6"][method]
-        return {name: float(row[name]) for name in ("raw", "eccs", "eics")}
+        return {name: float(row[name]) / 100 for name in SCORES}
     except (KeyError, TypeError, ValueError):  # users' own files may say nothing, or other things
         return {}

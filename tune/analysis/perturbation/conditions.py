@@ -1,12 +1,7 @@
-"""The dialogues of a perturbation test, its conditions, and the score of one condition.
-
-``score_condition`` is a function of a model, data and a condition alone: whoever spreads the conditions over processes
-calls it there.
-"""
+"""The conditions of a perturbation test, the dialogues they are made from, and a model's score under one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dclf.data import ShardSet
@@ -69,17 +64,28 @@ class Draw:
 Condition = Raw | Cut | Draw | Corruption
 
 
-def conditions(settings: PerturbationSettings, *, causal: bool) -> Iterator[Condition]:
-    """What is scored, the raw dialogues first; ``Cut`` only for models that read later utterances."""
-    yield Raw()
-    if settings.kinds and not causal:
-        yield Cut()
-    yield from (Draw(kind, number) for kind in settings.kinds for number in range(settings.draws))
-    yield from settings.corruptions
+def conditions(settings: PerturbationSettings, *, causal: bool) -> list[Condition]:
+    """Return what is scored, the raw dialogues first; ``Cut`` only for models that read later utterances."""
+    cut = [Cut()] if settings.kinds and not causal else []
+    draws = [Draw(kind, number) for kind in settings.kinds for number in range(settings.draws)]
+    return [Raw(), *cut, *draws, *settings.corruptions]
+
+
+def condition_text(condition: Condition, settings: PerturbationSettings) -> str:
+    """Return a condition in words, such as ``eics, draw 2 of 5``."""
+    match condition:
+        case Raw():
+            return "raw"
+        case Cut():
+            return "up to the target"
+        case Draw(kind, number):
+            return f"{kind}, draw {number + 1} of {settings.draws}"
+        case Corruption():
+            return f"{'+'.join(condition.modalities)}, {condition.damage}, {100 * condition.share:g} %"
 
 
 def read_data(predictor: Predictor, shards: ShardSet, settings: PerturbationSettings) -> PerturbationData:
-    """The dialogues with the features that the model reads.
+    """Return the dialogues with the features that the model reads.
 
     Raises:
         DataError: the shards lack a split or a modality, hold broken dialogues, or do not fit the model.
@@ -107,7 +113,7 @@ def score_condition(
     *,
     device: str = "cpu",
 ) -> Outcome:
-    """What the model says of every utterance of the targets under one condition.
+    """Return what the model says of every utterance of the targets under one condition.
 
     Args:
         predictor: the model.
@@ -123,11 +129,11 @@ def score_condition(
         case Raw():
             return score_raw(predictor, data.targets, device=device)
         case Cut():
-            drawn = own_context(data.targets)
-            return score_substituted(predictor, data.targets, data.targets, drawn, device=device)
+            substitutions = own_context(data.targets)
+            return score_substituted(predictor, data.targets, data.targets, substitutions, device=device)
         case Draw(kind, number):
-            drawn = substitutes.draw(data.targets, data.pool, kind, number)
-            return score_substituted(predictor, data.targets, data.pool, drawn, device=device)
+            substitutions = substitutes.draw(data.targets, data.pool, kind, number)
+            return score_substituted(predictor, data.targets, data.pool, substitutions, device=device)
         case Corruption():
             assert data.moments is not None
             return score_corrupted(predictor, data.targets, condition, data.moments, device=device)
