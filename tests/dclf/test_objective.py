@@ -3,7 +3,8 @@ import torch
 from torch.nn import functional
 
 from dclf.config import LossConfig
-from dclf.objective import NonFiniteLossError, Objective, Term, balanced_class_weights, check_finite
+from dclf.losses import Term
+from dclf.objective import NonFiniteLossError, Objective, balanced_class_weights, check_finite
 
 
 def term(total: float, count: float) -> Term:

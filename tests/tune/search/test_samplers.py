@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tests.tune.search.samples import BASE
-from tune.config.sweep_settings import Sampler, SweepSettings
+from tune.config.sweep_settings import SweepSettings
 from tune.search.grid import UncountableError
 from tune.search.grid_sampler import FORGOTTEN
 from tune.search.samplers import exhausted, make_sampler, sampler_problems, search_seed
@@ -29,7 +29,7 @@ CONDITIONAL = Space.of(
         "loss.gamma_mc": {"low": 0, "high": 1, "step": 0.5, "when": {"loss.ablate": "none"}},
     }
 )
-SAMPLERS: tuple[Sampler, ...] = ("tpe", "gp", "cmaes", "random", "grid", "nsga2")
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid", "nsga2")
 ONE = {"wf1": "maximize"}
 TWO = {"wf1": "maximize", "wa": "minimize"}
 
@@ -60,7 +60,7 @@ def run(study: optuna.Study, space: Space, trials: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["plain", "conditional"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_seed_fixes_what_is_suggested(sampler: Sampler, space: Space) -> None:
+def test_a_seed_fixes_what_is_suggested(sampler: str, space: Space) -> None:
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=4)
     first = run(study_of(settings, space), space, 12)
     assert run(study_of(settings, space), space, 12) == first
@@ -70,14 +70,14 @@ def test_a_seed_fixes_what_is_suggested(sampler: Sampler, space: Space) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "grid", "nsga2"])
-def test_samplers_for_several_objectives(sampler: Sampler) -> None:
+def test_samplers_for_several_objectives(sampler: str) -> None:
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=4, objectives=TWO, scheduler="none")
     assert sampler_problems(settings, SMALL) == []
     assert len(run(study_of(settings, SMALL), SMALL, 12)) == 12
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "nsga2"])
-def test_a_resumed_search_draws_anew_and_repeatably(sampler: Sampler) -> None:
+def test_a_resumed_search_draws_anew_and_repeatably(sampler: str) -> None:
     space = default_space()
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=12)
     before = run(study_of(settings, space), space, 5)
