@@ -304,7 +304,7 @@ def _model_problems(model: ModelConfig) -> Iterator[str]:
 def _term_problems(loss: LossConfig) -> Iterator[str]:
     weights: Mapping[str, Any] = loss.terms  # a notebook may give whatever it likes
     for name, weight in weights.items():
-        if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < float("inf"):
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
             yield f"loss.terms.{name}: must be a weight of 0 or more and finite, is {weight!r}"
         from dclf.losses.own_terms import loss_term  # noqa: PLC0415 - torch
 

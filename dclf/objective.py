@@ -77,7 +77,7 @@ class Objective:
         return torch.stack(shares).sum()
 
     def summary(self, totals: Mapping[str, float], counts: Mapping[str, float]) -> dict[str, float]:
-        """Means for a report: ``total``, ``ce``, ``ca``, ``mc`` and ``unimodal`` (summed over modalities), own terms."""
+        """Means for a report: ``total``, ``ce``, ``ca``, ``mc`` and ``unimodal`` (over modalities), own terms."""
         means = {name: totals[name] / counts[name] if counts[name] > 0 else 0.0 for name in self.weights}
         report = {"total": sum(self.weights[name] * mean for name, mean in means.items())}
         for name, mean in means.items():

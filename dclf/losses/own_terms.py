@@ -43,9 +43,11 @@ def require_term(name: str, result: Any) -> Term:
     Raises:
         TypeError: it is no ``Term`` of two scalars.
     """
-    parts = (result.total, result.count) if isinstance(result, Term) else ()
-    if not parts or any(not isinstance(part, Tensor) or part.ndim for part in parts):
-        raise TypeError(
-            f"loss term {name} must return a Term of two scalar tensors, sum and count, returned {result!r}"
-        )
-    return result
+    if isinstance(result, Term) and all(isinstance(part, Tensor) and not part.ndim for part in _parts(result)):
+        return result
+    raise TypeError(f"loss term {name} must return a Term of two scalar tensors, sum and count, returned {result!r}")
+
+
+def _parts(term: Any) -> tuple[Any, Any]:
+    """Sum and count, which another package may have filled with anything."""
+    return term.total, term.count

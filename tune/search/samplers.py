@@ -56,7 +56,8 @@ def make_sampler(settings: SweepSettings, space: Space, search_seed: int) -> Bas
     with warnings.catch_warnings():
         # Options that Optuna may still change: its version is pinned.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return _make(settings, space, search_seed)
+        shipped = settings.sampler in SAMPLERS.shipped
+        return _make(settings, space, search_seed) if shipped else own_sampler(settings.sampler, search_seed)
 
 
 def _make(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
@@ -72,11 +73,8 @@ def _make(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
             return RandomSampler(seed)
         case "nsga2":
             return NSGAIISampler(seed=seed, population_size=population(settings))
-        case "grid":
-            # The order must not change with the number of known trials.
+        case _:  # grid; the order must not change with the number of known trials
             return GridSampler(space, settings.seed)
-        case own:
-            return own_sampler(own, seed)
 
 
 def own_sampler(name: str, seed: int) -> BaseSampler:

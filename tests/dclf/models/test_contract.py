@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from dclf.models import BASE_MODELS
@@ -15,7 +17,7 @@ SCORES = frozenset({"cells.0.score", "cells.1.score"})
 
 class TestMMGCN(BaseModelContract):
     name = "mmgcn"
-    options = {"hidden": 6, "node_width": 8, "layers": 3}
+    options: ClassVar = {"hidden": 6, "node_width": 8, "layers": 3}
 
 
 class TestDDIN(BaseModelContract):
@@ -31,7 +33,7 @@ class TestDialogueRNN(BaseModelContract):
 
 class TestAGHMN(BaseModelContract):
     name = "aghmn"
-    options = {"encoder_width": 6, "width": 5, "window": 3}
+    options: ClassVar = {"encoder_width": 6, "width": 5, "window": 3}
 
 
 CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN)
