@@ -25,8 +25,11 @@ from tune.analysis.perturbation.scores import ConditionScore
 from tune.analysis.perturbation.settings import PerturbationSettings
 from tune.analysis.perturbation.study import OUT, perturb_study
 from tune.analysis.perturbation.substitutes import Substitutes
-from tune.analysis.perturbation.view import NoPerturbationView, PerturbationView
+from tune.analysis.perturbation.view import PerturbationView
 from tune.analysis.perturbation.words import condition_text
+from tune.analysis.table import ShownAsTable, Table
+from tune.interactive import perturbation_view
+from tune.study.scores import WF1
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import resolve_tracking_uri
@@ -47,8 +50,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PerturbationTest:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PerturbationTest(ShownAsTable):
     """A finished test and its files.
 
     Attributes:
@@ -60,6 +63,13 @@ class PerturbationTest:
     report: PerturbationReport
     files: tuple[Path, ...]
     substitutions: Path
+
+    def summary(self) -> Table:
+        """WF1 in percent under every condition, the mean over its draws, and what is lost of the raw one."""
+        raw = ("raw", WF1.number(self.report.raw), "–")
+        rows = [(score.name, WF1.number(score.wf1), WF1.number(score.drop)) for score in self.report.scores]
+        title = f"perturbation test of {self.report.run_name} ({self.report.model}), {self.report.split} split"
+        return Table(title=title, head=("condition", "WF1", "drop"), rows=(raw, *rows))
 
     @property
     def folder(self) -> Path:
@@ -93,7 +103,7 @@ def perturb(
         uri: MLflow tracking URI; as ``track.uri`` where empty.
         shards: shards to score, whose training split gives the replacements; those of the run where None.
         out: folder for substitutions and results, all shard sets and runs.
-        view: shows how it goes.
+        view: shows how it goes; lines where Python is interactive, and nothing elsewhere, where None.
 
     Raises:
         ConfigError: a setting is impossible, or names a modality that the model does not read.
@@ -144,7 +154,7 @@ def perturb_model(
     place = SuiteFolder.make(out, shard_set.manifest.sha256)
     substitutes = Substitutes(folder=place.substitutions, split=settings.split, seed=settings.seed)
     test = ModelTest(run, predictor, shard_set, settings)
-    report = test.report(tuple(_outcomes(test, substitutes, view or NoPerturbationView())))
+    report = test.report(tuple(_outcomes(test, substitutes, view or perturbation_view())))
     files = write_results(report, place.results(run.id, settings.split))
     return PerturbationTest(report=report, files=tuple(files), substitutions=place.substitutions)
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
+from tune.interactive import study_view
 from tune.report.saved import save_text
 from tune.runner.evaluations import evaluated
 from tune.runner.reproduction_plan import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
 from tune.runner.reproduction_record import record_page
-from tune.runner.view import NoStudyView, StudyView
+from tune.runner.view import StudyView
 from tune.study.folder import StudyFolder
 from tune.study.progress import progress_of
 from tune.study.ranking import untested
@@ -47,7 +48,8 @@ def reproduce(
 
     Args:
         plan: from ``plan_reproduction``.
-        view: makes the view of each study that is worked on; nothing is shown where None.
+        view: makes the view of each study that is worked on; lines where Python is interactive, and nothing
+            elsewhere, where None.
         tell: hears what is found done.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
@@ -67,7 +69,7 @@ def reproduce(
                 tell(f"{study.item}: study {study.name} is finished")
                 continue
             _join_ray(stack, study, verbose=verbose, address=address)
-            with view(study) if view is not None else nullcontext(NoStudyView()) as shown:
+            with view(study) if view is not None else nullcontext(study_view()) as shown:
                 _run(study, shown, verbose=verbose, address=address)
             files = write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
     # Where all studies were finished, the page may still be missing, or be of another selection.

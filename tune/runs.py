@@ -28,16 +28,19 @@ from dclf.inference import predictor_of, save_model
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
+from tune.interactive import run_view
+from tune.study.scores import WF1
 from tune.tracking.find import RunRecord, checkpoint_of, find_run
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
-from tune.view import TEST_IS_WATCHED, NoView, View
+from tune.view import TEST_IS_WATCHED, View
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedRun:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainedRun(ShownAsTable):
     """A finished run.
 
     Attributes:
@@ -54,6 +57,16 @@ class TrainedRun:
     final: FinalReport
     tracking_uri: str
 
+    def summary(self) -> Table:
+        """WA, WF1 and the F1 of every class in percent, a row per split."""
+        classes = self.final.class_names
+        best = f", epoch {self.final.history[-1].best_epoch}" if self.final.history else ""
+        keys = ("wa", "wf1", *(f"f1/{name}" for name in classes))
+        rows = tuple(
+            (name, *(WF1.number(split.scores[key]) for key in keys)) for name, split in self.final.splits.items()
+        )
+        return Table(title=f"run {self.name} ({self.run_id}){best}", head=("split", "WA", "WF1", *classes), rows=rows)
+
 
 @mlflow_settings()
 def train(
@@ -69,7 +82,7 @@ def train(
     Args:
         config: the run; when resuming only ``track.uri`` of it counts.
         resume: id or name of a run that was cut short; it goes on in the same MLflow run with its own configuration.
-        view: shows how it goes.
+        view: shows how it goes; lines where Python is interactive, and nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -98,7 +111,7 @@ def train(
         ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus())) as resources,
     ):
         plan = plan_training(config, resources)
-        return _Tracked(config, view or NoView(), record).run(store.result(), card, _plan_lines(plan, address))
+        return _Tracked(config, view or run_view(), record).run(store.result(), card, _plan_lines(plan, address))
 
 
 @mlflow_settings()

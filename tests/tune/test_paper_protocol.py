@@ -17,8 +17,9 @@ from tune.comparisons import ablation, grid
 from tune.config.sweep_settings import SweepSettings
 from tune.runner.view import NoStudyView
 from tune.runs import train
+from tune.studies import Study
 from tune.study.history import read_history
-from tune.sweeps import Study, sweep
+from tune.sweeps import sweep
 from tune.tracking.store import open_client
 from tune.view import TEST_IS_WATCHED, NoView
 

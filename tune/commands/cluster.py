@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
+from tune.analysis.table import aligned
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.options import add_output_option, command_parser, print_json
-from tune.commands.study_tables import aligned
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:

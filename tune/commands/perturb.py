@@ -183,7 +183,7 @@ def _studies_named(storage: str) -> Iterator[None]:
 def result_lines(done: PerturbationTest) -> Iterator[str]:
     """Tables and places for a terminal."""
     from tune.analysis.perturbation.tables import tables  # noqa: PLC0415
-    from tune.commands.study_tables import aligned  # noqa: PLC0415 - help does not wait
+    from tune.analysis.table import aligned  # noqa: PLC0415 - help does not wait
 
     for table in tables(done.report):
         yield table.title

@@ -24,7 +24,7 @@ from tune.study.folder import StudyFolder
 if TYPE_CHECKING:
     from tune.analysis.perturbation.kept import StudyPerturbations
     from tune.analysis.perturbation.settings import PerturbationSettings
-    from tune.sweeps import Study
+    from tune.studies import Study
 
 
 def perturb_named(options: Namespace, settings: PerturbationSettings, storage: str) -> int:

@@ -16,7 +16,7 @@ from tune.config.yaml_files import ConfigError
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
-    from tune.sweeps import Study
+    from tune.studies import Study
 
 EXAMPLES = """\
 examples:

@@ -21,7 +21,7 @@ from tune.study.scores import scores_of, short_names, value_text
 
 if TYPE_CHECKING:
     from tune.commands.sweep_options import Asked
-    from tune.sweeps import Study
+    from tune.studies import Study
 
 NAME_WIDTH = 11
 
