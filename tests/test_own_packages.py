@@ -1,4 +1,4 @@
-"""The packages on the pages of docs/, installed beside dclf: tested, imported with, trained and searched, here and as jobs."""
+"""The packages on the pages of docs/, installed beside dclf: tested, trained with and searched, here and as jobs."""
 
 from __future__ import annotations
 

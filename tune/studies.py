@@ -86,6 +86,7 @@ class Study(ShownAsTable):
         title = f"study {self.name}, {progress.standing}: {counts or 'no trials'}"
         compared = next(iter(study_tables(self.folder).values()), None)
         if compared is not None:
+            title = f"{title}; {compared.title}"
             return Table(title=title, head=compared.head, rows=compared.rows, numeric=compared.numeric)
         return trials_table(self.folder, top_trials(self.folder, SHOWN), title)
 

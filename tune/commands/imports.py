@@ -41,7 +41,10 @@ def main(argv: Sequence[str]) -> int:
     summaries |= {name: f"of {IMPORTERS.origin(name)}" for name in IMPORTERS.names() if name not in summaries}
     if argv and ":" in argv[0]:
         summaries[argv[0]] = "by its class path"
-    commands = {name: ImportCommand(_help(summary).replace("`", ""), name) for name, summary in summaries.items()}
+    commands = {
+        name: ImportCommand(_help(summary).replace("`", "").replace("%", "%%"), name)
+        for name, summary in summaries.items()
+    }
     description = "Turn feature files into Arrow shards, validated on the way."
     return dispatch("dclf data import", description, commands, argv, epilog=EXAMPLES)
 
@@ -79,8 +82,8 @@ def importer_parser(name: str, importer: Importer) -> ArgumentParser:
 
 
 def _help(text: str) -> str:
-    """A line of a docstring as argparse shows it, to which % is a sign of its own."""
-    return text.removesuffix(".").replace("``", "`").replace("%", "%%")
+    """A line of a docstring as a help shows it."""
+    return text.removesuffix(".").replace("``", "`")
 
 
 def _run(name: str, argv: Sequence[str]) -> int:

@@ -37,10 +37,10 @@ Takes train, sweep, ablate, grid, study, reproduce, perturb, evaluate, resume an
 goes to RAY_API_SERVER_ADDRESS or RAY_ADDRESS where that is a URL, then to the local cluster of dclf cluster up. The
 token comes from RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; for the local cluster it is known.
 
-The folder you are in goes along without data, results and environments: modules in it are found by class paths such as
---model.name mymodels:Mine. Packages of your own must be installed on the nodes; those of the local cluster also see
-this PYTHONPATH. Relative places of shards, studies and
+The folder you are in goes along without data, results and environments. Relative places of shards, studies and
 checkpoints are meant from here, and every node must see them: the job tries that on each before its command runs.
+Modules in the folder are found by class paths, as in --model.name mymodels:Mine; packages of your own must be installed
+on the nodes. Those of the local cluster also have this shell's PYTHONPATH.
 The output is followed to the end, and the exit code is the job's. Ctrl-C asks whether to stop the job or to leave it.
 """
 GIT_LIMIT_S = 10.0

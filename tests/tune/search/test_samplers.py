@@ -11,7 +11,7 @@ from tests.tune.search.samples import BASE
 from tune.config.sweep_settings import SweepSettings
 from tune.search.grid import UncountableError
 from tune.search.grid_sampler import FORGOTTEN
-from tune.search.samplers import exhausted, make_sampler, sampler_problems, search_seed
+from tune.search.samplers import exhausted, make_sampler, sampler_name_problems, sampler_problems, search_seed
 from tune.search.space import Space, default_space
 
 SMALL = Space.of(
@@ -84,6 +84,40 @@ def test_a_resumed_search_draws_anew_and_repeatably(sampler: str) -> None:
     after = run(study_of(settings, space, known=5), space, 5)
     assert run(study_of(settings, space, known=5), space, 5) == after
     assert not any(overrides in before for overrides in after)
+
+
+@pytest.mark.parametrize("name", ["optuna.samplers:QMCSampler", f"{__name__}:last_first"])
+def test_samplers_of_others_are_called_with_the_seed(name: str) -> None:
+    settings = SweepSettings(trials=6, sampler=name)
+    assert [*sampler_name_problems(settings), *sampler_problems(settings, SMALL)] == []
+    first = run(study_of(settings, CONDITIONAL), CONDITIONAL, 6)
+    assert run(study_of(settings, CONDITIONAL), CONDITIONAL, 6) == first
+    assert run(study_of(SweepSettings(sampler=name, seed=1), CONDITIONAL), CONDITIONAL, 6) != first
+
+
+def last_first(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed)
+
+
+def without_seed() -> None: ...
+
+
+def without_sampler(seed: int) -> int:
+    return seed
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("without_seed", "is one that refuses: without_seed() got an unexpected keyword argument 'seed'"),
+        ("without_sampler", "is one that gives 0"),
+        ("SMALL", "is one that refuses: 'Space' object is not callable"),
+    ],
+)
+def test_what_gives_no_sampler_is_refused(name: str, words: str) -> None:
+    (problem,) = sampler_name_problems(SweepSettings(sampler=f"{__name__}:{name}"))
+    assert problem.startswith(f"sweep.sampler: '{__name__}:{name}' must be a class or function that gives an Optuna")
+    assert problem.endswith(words)
 
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["plain", "conditional"])
