@@ -53,6 +53,11 @@ class ExtensionPoint:
         """The package that brings a name: ``package version``; empty for one that ships and for a class path."""
         return next((_package(point) for point in installed(self.group) if point.name == name), "")
 
+    def class_path(self, name: str) -> str:
+        """What a name stands for, as ``package.module:Name``; itself where it is unknown."""
+        points = (point.value for point in installed(self.group) if point.name == name)
+        return self.shipped.get(name) or next(points, name)
+
     def require_single(self, name: str) -> None:
         """Refuse a name that more than one package gives; nothing is imported.
 
