@@ -91,9 +91,8 @@ class ExtensionPoint:
         if point is None:
             close = difflib.get_close_matches(name, self.names(), n=1, cutoff=0.7)
             meant = f"; did you mean {close[0]}?" if close else ""
-            raise ExtensionError(
-                self.noun, f"must be one of {', '.join(self.names())}, or a class path MODULE:NAME, is {name!r}{meant}"
-            )
+            known = f"one of {', '.join(self.names())}, or " if self.names() else ""
+            raise ExtensionError(self.noun, f"must be {known}a class path MODULE:NAME, is {name!r}{meant}")
         return self._imported(f"{name!r} of {_package(point)}, {point.value},", point.value)
 
     def _imported(self, label: str, path: str) -> Any:
@@ -103,16 +102,16 @@ class ExtensionPoint:
                 self.noun, f"must be in a module that other processes can import, is {label}; write it into a file"
             )
         try:
-            found: Any = import_module(module)
+            target: Any = import_module(module)
             for name in names.split("."):
-                found = getattr(found, name)
+                target = getattr(target, name)
         except Exception as error:  # whatever another package's code raises
             raise ExtensionError(
                 self.noun,
                 f"{label} cannot be imported: {type(error).__name__}: {error}; install its package beside dclf, or put "
                 "its folder on PYTHONPATH",
             ) from error
-        return found
+        return target
 
     def refuse(self, name: str, must: str, value: object) -> ExtensionError:
         """The error for an extension that is not what it must be.

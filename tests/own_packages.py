@@ -15,7 +15,7 @@ _FILE = re.compile(r"^```\w+\n# file: (?P<name>\S+)\n(?P<text>.*?)^```$", re.MUL
 def files_of(page: str) -> dict[str, str]:
     """Name -> text of every file that a page of docs/ shows whole."""
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    return {found["name"]: found["text"] for found in _FILE.finditer(text)}
+    return {match["name"]: match["text"] for match in _FILE.finditer(text)}
 
 
 def write_packages(folder: Path) -> list[Path]:

@@ -43,11 +43,11 @@ class ImporterContract:
     def test_dialogues_are_sound(self, small_source: Path) -> None:
         """They have the classes, widths and speakers that are announced, no number that is not finite, and ids."""
         info, dialogues = importer_named(self.name)(small_source, **self.options)
-        found = list(dialogues)
-        problems = [problem for dialogue in found for problem in validate_dialogue(dialogue, info)]
+        every = list(dialogues)
+        problems = [problem for dialogue in every for problem in validate_dialogue(dialogue, info)]
         assert not problems
-        assert len({dialogue.dialogue_id for dialogue in found}) == len(found)
-        assert {dialogue.split for dialogue in found} == set(SPLITS)
+        assert len({dialogue.dialogue_id for dialogue in every}) == len(every)
+        assert {dialogue.split for dialogue in every} == set(SPLITS)
 
     def test_shards_are_valid(self, small_source: Path, tmp_path: Path) -> None:
         """``dclf data validate`` has nothing against them."""

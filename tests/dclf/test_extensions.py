@@ -61,6 +61,11 @@ def test_an_unknown_name_is_told_with_the_known_ones(install: Install) -> None:
         POINT.load("secnd")
 
 
+def test_an_unknown_name_is_told_where_there_is_none_at_all() -> None:
+    with pytest.raises(ExtensionError, match="thing: must be a class path MODULE:NAME, is 'first'"):
+        ExtensionPoint("dclf.tests", "thing").load("first")
+
+
 def test_names_that_two_packages_give_are_refused(install: Install) -> None:
     install("mine", first="json:loads", taken="json:loads", second="json:loads")
     install("theirs", second="json:load")
