@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dclf.data import generate, write_shards
-from tune.commands.forms import choose_renderer
 from tune.config.settings import load_config
+from tune.progress.forms import choose_renderer
 from tune.runs import TrainedRun, train
 
 SHARDS = Path("dclf-demo") / "shards"

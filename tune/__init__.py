@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from tune.comparisons import ablation, grid
     from tune.config.settings import load_config
     from tune.perturbations import perturb
-    from tune.reproduction import reproduce
+    from tune.reproduction import plan_reproduction, reproduce
     from tune.runs import evaluate, train
     from tune.search.read import load_sweep
+    from tune.studies import open_study
     from tune.study.events import (
         ConditionScored,
         EpochEnded,
@@ -48,7 +49,9 @@ __all__ = [
     "grid",
     "load_config",
     "load_sweep",
+    "open_study",
     "perturb",
+    "plan_reproduction",
     "reproduce",
     "resume",
     "sweep",
@@ -61,7 +64,9 @@ _MODULES = {
     "grid": "tune.comparisons",
     "load_config": "tune.config.settings",
     "load_sweep": "tune.search.read",
+    "open_study": "tune.studies",
     "perturb": "tune.perturbations",
+    "plan_reproduction": "tune.reproduction",
     "reproduce": "tune.reproduction",
     "resume": "tune.sweeps",
     "sweep": "tune.sweeps",

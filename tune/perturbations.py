@@ -19,7 +19,10 @@ from tune.analysis.perturbation.settings import PerturbationSettings, require_po
 from tune.analysis.perturbation.study import perturb_study
 from tune.analysis.perturbation.target import Target
 from tune.analysis.perturbation.test import run_test
+from tune.analysis.table import ShownAsTable, Table
+from tune.progress.interactive import listening
 from tune.study.events import Listener
+from tune.study.scores import WF1
 from tune.tracking.address import resolve_tracking_uri
 from tune.tracking.manners import mlflow_settings
 
@@ -38,8 +41,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PerturbationTest:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PerturbationTest(ShownAsTable):
     """A finished test of one model, and its files.
 
     Attributes:
@@ -51,6 +54,13 @@ class PerturbationTest:
     report: ModelScores
     files: tuple[Path, ...]
     substitutions: Path
+
+    def summary(self) -> Table:
+        """WF1 in percent under every condition, the mean over its draws, and what is lost of the raw one."""
+        raw = ("raw", WF1.number(self.report.raw), "–")
+        rows = [(score.name, WF1.number(score.wf1), WF1.number(score.drop)) for score in self.report.scores]
+        title = f"perturbation test of {self.report.run_name} ({self.report.model}), {self.report.split} split"
+        return Table(title=title, head=("condition", "WF1", "drop"), rows=(raw, *rows))
 
     @property
     def folder(self) -> Path:
@@ -71,7 +81,7 @@ def perturb(
     uri: str = "",
     shards: str | None = None,
     out: str | Path = OUT,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
 ) -> PerturbationTest:
     """Score a finished run's best model on raw and on perturbed conversations (Tables 1 and 6 of the paper).
 
@@ -85,7 +95,8 @@ def perturb(
         uri: MLflow tracking URI; as ``track.uri`` where empty.
         shards: shards to score, whose training split gives the replacements; those of the run where None.
         out: folder for substitutions and results, all shard sets and runs.
-        listeners: are called when the work begins and with every condition.
+        listeners: are called when the work begins and with every condition; lines where Python is interactive, and
+            nothing elsewhere, where None.
 
     Raises:
         ConfigError: a setting is impossible, or names a modality that the model does not read.
@@ -107,7 +118,7 @@ def perturb_model(
     *,
     shards: str | None = None,
     out: str | Path = OUT,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
 ) -> PerturbationTest:
     """Test a model in memory as ``perturb`` does, such as that of a trial's checkpoint; MLflow hears nothing of it.
 
@@ -129,8 +140,9 @@ def perturb_model(
     return _perturb(RunTarget(predictor, run, shards=shards, out=out), settings, listeners)
 
 
-def _perturb(target: Target, settings: PerturbationSettings, listeners: Sequence[Listener]) -> PerturbationTest:
-    scores = run_test(target, settings, listeners)
+def _perturb(target: Target, settings: PerturbationSettings, listeners: Sequence[Listener] | None) -> PerturbationTest:
+    with listening(listeners) as audience:
+        scores = run_test(target, settings, audience)
     (report,) = scores.trainings
     tables = sorted(path for path in scores.folder.iterdir() if path.suffix in (".csv", ".md", ".tex"))
     return PerturbationTest(report=report, files=(*report.files, *tables), substitutions=target.suite.substitutions)

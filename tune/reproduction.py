@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from tune.progress.interactive import listening
 from tune.report.saved import save_text
 from tune.runner.evaluations import evaluated
 from tune.runner.reproduction_plan import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
@@ -37,7 +38,7 @@ RECORDED = "recorded.txt"
 def reproduce(
     plan: ReproductionPlan,
     *,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
     verbose: bool = False,
     address: str | None = None,
 ) -> ReproductionFiles:
@@ -48,7 +49,8 @@ def reproduce(
 
     Args:
         plan: from ``plan_reproduction``.
-        listeners: are called with the events (``tune.study.events``) of each study that is worked on.
+        listeners: are called with the events (``tune.study.events``) of each study that is worked on; lines where
+            Python is interactive, and nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -59,7 +61,7 @@ def reproduce(
     from tune.report.reproduction import write_reproduction  # noqa: PLC0415
 
     files = None
-    with ExitStack() as stack:
+    with ExitStack() as stack, listening(listeners) as audience:
         for study in plan.studies:
             if not study.wanted:
                 continue
@@ -67,8 +69,8 @@ def reproduce(
                 _log.info(f"{study.item}: study {study.name} is finished")
                 continue
             _join_ray(stack, study, verbose=verbose, address=address)
-            send(ReproductionStudy(study.planned.plan["paper"], study.planned.plan["title"]), listeners)
-            _run(study, listeners, verbose=verbose, address=address)
+            send(ReproductionStudy(study.planned.plan["paper"], study.planned.plan["title"]), audience)
+            _run(study, audience, verbose=verbose, address=address)
             files = write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
     # Where all studies were finished, the page may still be missing, or be of another selection.
     files = files or write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)

@@ -29,9 +29,12 @@ from dclf.inference import predictor_of, save_model
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
+from tune.progress.interactive import listening
 from tune.study.dataset import training_warnings
 from tune.study.events import EpochEnded, Event, Listener, RunFinished, RunStarted, WorkersRestarted, send
+from tune.study.scores import WF1
 from tune.tracking.find import RunRecord, checkpoint_of, find_run
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
@@ -40,8 +43,8 @@ from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, reso
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedRun:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainedRun(ShownAsTable):
     """A finished run.
 
     Attributes:
@@ -58,13 +61,23 @@ class TrainedRun:
     final: FinalReport
     tracking_uri: str
 
+    def summary(self) -> Table:
+        """WA, WF1 and the F1 of every class in percent, a row per split."""
+        classes = self.final.class_names
+        best = f", epoch {self.final.history[-1].best_epoch}" if self.final.history else ""
+        keys = ("wa", "wf1", *(f"f1/{name}" for name in classes))
+        rows = tuple(
+            (name, *(WF1.number(split.scores[key]) for key in keys)) for name, split in self.final.splits.items()
+        )
+        return Table(title=f"run {self.name} ({self.run_id}){best}", head=("split", "WA", "WF1", *classes), rows=rows)
+
 
 @mlflow_settings()
 def train(
     config: Config,
     *,
     resume: str | None = None,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
     verbose: bool = False,
     address: str | None = None,
 ) -> TrainedRun:
@@ -73,7 +86,8 @@ def train(
     Args:
         config: the run; when resuming only ``track.uri`` of it counts.
         resume: id or name of a run that was cut short; it goes on in the same MLflow run with its own configuration.
-        listeners: are called with the run's events (``tune.study.events``).
+        listeners: are called with the run's events (``tune.study.events``); lines where Python is interactive, and
+            nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -100,9 +114,10 @@ def train(
     with (
         _connecting(uri, config.track.experiment) as store,
         ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus())) as resources,
+        listening(listeners) as audience,
     ):
         plan = plan_training(config, resources)
-        return _Tracked(config, listeners, record).run(store.result(), card, _plan_lines(plan, address))
+        return _Tracked(config, audience, record).run(store.result(), card, _plan_lines(plan, address))
 
 
 @mlflow_settings()

@@ -1,4 +1,4 @@
-"""Sweeps, for notebooks and the command line: start one, resume one, look at what came of it.
+"""Sweeps, for notebooks and the command line: start one, resume one.
 
 >>> from tune.search.read import load_sweep
 >>> from tune.sweeps import sweep
@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from pathlib import Path
@@ -34,6 +34,7 @@ from dclf.training.preflight import check_shards
 from tune.analysis.comparison.variants import is_comparison
 from tune.config.settings import ConfigError
 from tune.config.sweep_settings import SweepSettings
+from tune.progress.interactive import listening
 from tune.report.facts import best_note
 from tune.runner.evaluations import evaluate_models
 from tune.runner.illustrator import Illustrator
@@ -48,12 +49,12 @@ from tune.search.checks import objective_problems, sweep_problems, sweep_space, 
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.space import Space, default_space
-from tune.study.best import best_config, best_yaml
+from tune.studies import Study
+from tune.study.best import best_yaml
 from tune.study.dataset import training_warnings
 from tune.study.definition import StudyDefinition
 from tune.study.events import Listener, StudyFinished, StudyStarted, send
 from tune.study.folder import StudyFolder
-from tune.study.ledger import TrialRecord
 from tune.study.places import StudyError, require_new, study_exists
 from tune.study.ranking import best_trial, untested
 from tune.tracking.manners import mlflow_settings
@@ -61,61 +62,10 @@ from tune.tracking.redact import clean, without_secrets
 from tune.tracking.store import Store, connect, resolve_tracking_uri
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tune.report.files import ReportFiles
 
 _log = logging.getLogger(__name__)
 _PACKAGES = ("dclf", "torch", "ray", "optuna", "mlflow")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """What came of a sweep.
-
-    Attributes:
-        folder: its definition and ledger.
-        run_id: MLflow's id of the parent run.
-        tracking_uri: the store, without secrets.
-        report: the HTML report; None while the study is unfinished.
-    """
-
-    folder: StudyFolder
-    run_id: str
-    tracking_uri: str
-    report: Path | None
-
-    @property
-    def name(self) -> str:
-        """The study's name."""
-        return self.folder.definition.name
-
-    @property
-    def best(self) -> TrialRecord | None:
-        """The best complete trial by the first objective; None where there is none."""
-        return best_trial(self.folder)
-
-    @property
-    def best_config(self) -> Config:
-        """The base configuration with the best trial's values.
-
-        Raises:
-            StudyError: no trial is complete.
-        """
-        return best_config(self.folder)
-
-    @property
-    def trials(self) -> pd.DataFrame:
-        """One row per trial."""
-        from tune.study.trial_table import trials_frame  # noqa: PLC0415 - pandas is slow to import
-
-        return trials_frame(self.folder)
-
-    def figures(self) -> dict[str, Any]:
-        """The report's figures by name, as matplotlib figures: a search's are Optuna's."""
-        from tune.report.drawn import study_drawings  # noqa: PLC0415 - matplotlib is slow to import
-
-        return dict(study_drawings(self.folder, load_study(self.folder)).figures)
 
 
 @mlflow_settings()
@@ -124,7 +74,7 @@ def sweep(
     settings: SweepSettings,
     *,
     name: str = "",
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
     verbose: bool = False,
     address: str | None = None,
     kind: str = "sweep",
@@ -136,7 +86,8 @@ def sweep(
         config: the base configuration.
         settings: what to search, how and how long.
         name: of the study; made of dataset and model where empty.
-        listeners: are called with the study's events (``tune.study.events``).
+        listeners: are called with the study's events (``tune.study.events``); lines where Python is interactive, and
+            nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
         kind: what the study is called in lists and in MLflow's tags.
@@ -160,8 +111,9 @@ def sweep(
     definition = replace(definition, **(described or {}))
     require_new(settings.storage, definition.name)
     checked_storage(absolute(settings.storage), "", resuming=True, key="sweep.storage")
-    work = _Work(definition.base, settings, card, listeners)
-    return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
+    with listening(listeners) as audience:
+        work = _Work(definition.base, settings, card, audience)
+        return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
 
 @mlflow_settings()
@@ -171,7 +123,7 @@ def resume(
     storage: str = "dclf-runs/studies",
     trials: int | None = None,
     time: str | None = None,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
     verbose: bool = False,
     address: str | None = None,
 ) -> Study:
@@ -182,7 +134,8 @@ def resume(
         storage: folder of studies.
         trials: another number of trials than was planned.
         time: another time budget than was planned.
-        listeners: are called with the study's events (``tune.study.events``).
+        listeners: are called with the study's events (``tune.study.events``); lines where Python is interactive, and
+            nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -209,8 +162,9 @@ def resume(
     checked_storage(folder.address, "", resuming=True, key="sweep.storage")
     _require_readable(folder)
     require_place(folder.definition, folder)
-    work = _Work(config, settings, card, listeners)
-    return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
+    with listening(listeners) as audience:
+        work = _Work(config, settings, card, audience)
+        return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 
 
 def _require_readable(folder: StudyFolder) -> None:

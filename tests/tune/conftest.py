@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from dclf import data
+from dclf.training.reports import EpochReport, FinalReport
 from tests.paper_data import write_like_paper
 from tests.tune.analysis.comparison import studies
+from tests.tune.progress.reports import CLASSES, Watch, epoch_report, split_report
 from tests.tune.runner.processes import Processes
 from tests.tune.study import samples
 from tests.tune.tracking.server import Server
@@ -66,3 +68,19 @@ def own_data(tmp_path: Path) -> Path:
 def ablations(tmp_path: Path, own_data: Path) -> StudyFolder:
     """An ablation on the paper's data set."""
     return studies.ablation_study(tmp_path, studies.with_paper(own_data))
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def history() -> list[EpochReport]:
+    return [epoch_report(1, 0.5, (1, 0.5)), epoch_report(2, 0.625, (2, 0.625)), epoch_report(3, 0.6, (2, 0.625))]
+
+
+@pytest.fixture
+def final(history: list[EpochReport]) -> FinalReport:
+    splits = {"val": split_report("val", 0.625), "test": split_report("test", 0.7207)}
+    return FinalReport(class_names=CLASSES, history=history, splits=splits)

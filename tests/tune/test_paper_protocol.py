@@ -16,9 +16,10 @@ from tune.analysis.optimism import optimism_table
 from tune.comparisons import ablation, grid
 from tune.config.sweep_settings import SweepSettings
 from tune.runs import train
+from tune.studies import Study
 from tune.study.dataset import TEST_IS_WATCHED
 from tune.study.history import read_history
-from tune.sweeps import Study, sweep
+from tune.sweeps import sweep
 from tune.tracking.store import open_client
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow, pytest.mark.timeout(600)]

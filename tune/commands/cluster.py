@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
+from tune.analysis.table import aligned
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.log_messages import message_to_stderr
 from tune.commands.options import add_output_option, command_parser, print_json
-from tune.commands.study_tables import aligned
 from tune.config.yaml_files import ConfigError
+from tune.progress.log_messages import message_to_stderr
 
 if TYPE_CHECKING:
     from cluster.local.state import LocalCluster

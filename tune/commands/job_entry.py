@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune.commands.log_messages import message_to_stderr
 from tune.commands.streams import open_streams
+from tune.progress.log_messages import message_to_stderr
 
 if TYPE_CHECKING:
     from cluster.jobs.node_check import Needs

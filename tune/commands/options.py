@@ -77,11 +77,6 @@ def listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 problem``, ``2 problems``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def print_json(result: Mapping[str, Any]) -> None:
     """Print a result as one line of JSON."""
     print(json.dumps(result, default=str), flush=True)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from tune.commands.forms import choose_renderer
 from tune.commands.options import listed
 from tune.commands.sweep_options import Asked, require_local_room
 from tune.comparisons import SEEDS, ablation
+from tune.progress.forms import choose_renderer
 from tune.report.facts import study_command
 
 if TYPE_CHECKING:
-    from tune.sweeps import Study
+    from tune.studies import Study
 
 
 def train(options: Namespace, overrides: Mapping[str, str]) -> Study:

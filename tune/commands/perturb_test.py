@@ -12,13 +12,13 @@ from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
 from tune.analysis.perturbation.files import OUT
 from tune.commands.failures import code_of
-from tune.commands.forms import choose_renderer
 from tune.commands.options import print_json
 from tune.commands.perturb_config import train
 from tune.commands.perturb_target import STORAGE
 from tune.commands.show_study import table_lines
 from tune.commands.sweep_results import study_result
 from tune.config.yaml_files import ConfigError
+from tune.progress.forms import choose_renderer
 from tune.report.facts import study_command
 from tune.study.dataset import shards_note
 from tune.study.folder import StudyFolder

@@ -15,18 +15,18 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
 from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison
-from tune.commands.forms import choose_renderer
 from tune.commands.options import (
     add_log_options,
     add_output_option,
     command_parser,
-    counted,
     listed,
     print_json,
 )
 from tune.commands.sweep_options import add_settings_help, options_and_overrides
 from tune.config.local_files import output_problem
+from tune.config.words import counted
 from tune.config.yaml_files import ConfigError
+from tune.progress.forms import choose_renderer
 
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand

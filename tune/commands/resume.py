@@ -11,15 +11,15 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
 from tune.commands.options import add_log_options, add_output_option, command_parser
-from tune.commands.renderer import Renderer
 from tune.commands.sweep_results import run_study
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
+from tune.progress.renderer import Renderer
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand
-    from tune.sweeps import Study
+    from tune.studies import Study
 
 EXAMPLES = """\
 examples:

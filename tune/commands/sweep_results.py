@@ -12,10 +12,10 @@ from jsonargparse import Namespace
 from tune.analysis.comparison.study import comparison_facts, comparison_lines, study_tables
 from tune.analysis.comparison.variants import is_comparison
 from tune.commands.failures import code_of
-from tune.commands.forms import choose_renderer
 from tune.commands.options import print_json
-from tune.commands.renderer import Renderer
 from tune.commands.show_study import table_lines
+from tune.progress.forms import choose_renderer
+from tune.progress.renderer import Renderer
 from tune.report.facts import study_command
 from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
@@ -23,7 +23,7 @@ from tune.study.scores import scores_of, short_names, value_text
 
 if TYPE_CHECKING:
     from tune.commands.sweep_options import Asked
-    from tune.sweeps import Study
+    from tune.studies import Study
 
 NAME_WIDTH = 11
 

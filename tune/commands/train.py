@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.config import Config
-from tune.commands.forms import choose_renderer
 from tune.commands.options import add_log_options, add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.commands.reference import annotated_yaml, field_docs, flow
-from tune.commands.renderer import Renderer
 from tune.commands.results import print_run
 from tune.config.settings import config_types, describe, read_config
 from tune.config.yaml_files import ConfigError, preset_names
+from tune.progress.forms import choose_renderer
+from tune.progress.renderer import Renderer
 
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand

@@ -1,4 +1,4 @@
-"""A finished run made by hand, and a double of ``tune.runs``, which needs Ray and MLflow."""
+"""A double of ``tune.runs``, which needs Ray and MLflow."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -9,53 +9,8 @@ from typing import Any
 import pytest
 
 from dclf.config import Config
-from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from dclf.training.reports import FinalReport, SplitReport
 from tune.study.events import Listener
-
-CLASSES = ["happy", "sad"]
-
-
-class Watch:
-    """A clock that stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
-@pytest.fixture
-def watch() -> Watch:
-    return Watch()
-
-
-def epoch_report(epoch: int, wf1: float, best: tuple[int, float], epochs: int = 4, seconds: float = 2.0) -> EpochReport:
-    return EpochReport(
-        epoch=epoch,
-        epochs=epochs,
-        losses={"total": 1.5 / epoch, "ce": 1.0 / epoch, "ca": 0.25},
-        validation={"wa": wf1, "wf1": wf1},
-        best_epoch=best[0],
-        best_wf1=best[1],
-        seconds=seconds,
-    )
-
-
-def split_report(split: str, wf1: float) -> SplitReport:
-    scores = {"wa": 0.75, "wf1": wf1} | {f"{kind}/{c}": 0.5 for kind in ("accuracy", "f1") for c in CLASSES}
-    return SplitReport(split=split, scores=scores, confusion=[[3, 1], [1, 3]], utterances=8)
-
-
-@pytest.fixture
-def history() -> list[EpochReport]:
-    return [epoch_report(1, 0.5, (1, 0.5)), epoch_report(2, 0.625, (2, 0.625)), epoch_report(3, 0.6, (2, 0.625))]
-
-
-@pytest.fixture
-def final(history: list[EpochReport]) -> FinalReport:
-    splits = {"val": split_report("val", 0.625), "test": split_report("test", 0.7207)}
-    return FinalReport(class_names=CLASSES, history=history, splits=splits)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dclf.config import Config, DataConfig
-from tests.tune.commands.conftest import Watch, epoch_report
+from tests.tune.progress.reports import Watch, epoch_report
 from tune.config.sweep_settings import SweepSettings
 from tune.study.definition import StudyDefinition
 from tune.study.events import Listener, StudyFinished, StudyStarted, TrialChanged, TrialEpoch

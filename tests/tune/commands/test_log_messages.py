@@ -11,15 +11,15 @@ import pytest
 
 from tests.tune.commands.conftest import Runs
 from tests.tune.commands.terminal import Terminal
-from tune.commands.log_messages import LOGGERS, message_to_stderr, messages_to
 from tune.commands.main import main
+from tune.progress.log_messages import LOGGERS, message_to_stderr, messages_to
 from tune.study.events import Listener
 
 Shown = pytest.CaptureFixture[str]
 TRAIN = ["train", "iemocap", "--data.shards", "shards"]
 SHOWN_LIVE = """\
 import logging, threading
-from tune.commands.forms import choose_renderer
+from tune.progress.forms import choose_renderer
 log = logging.getLogger("tune.tracking.outbox").info
 with choose_renderer("auto", quiet=False):
     thread = threading.Thread(target=log, args=("[not markup] the server is back",))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.tune.study.samples import add_trial, fill, new_folder
+from tune.analysis.table import aligned
 from tune.commands.main import main
-from tune.commands.study_tables import aligned
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from tests.tune.search.samples import BASE
-from tune.config.sweep_settings import Sampler, SweepSettings
+from tune.config.sweep_settings import SweepSettings
 from tune.search.grid import UncountableError
-from tune.search.samplers import exhausted, make_sampler, sampler_problems, search_seed
+from tune.search.samplers import exhausted, make_sampler, sampler_name_problems, sampler_problems, search_seed
 from tune.search.space import Space, default_space
 
 SMALL = Space.of(
@@ -28,7 +28,7 @@ CONDITIONAL = Space.of(
         "loss.gamma_mc": {"low": 0, "high": 1, "step": 0.5, "when": {"loss.ablate": "none"}},
     }
 )
-SAMPLERS: tuple[Sampler, ...] = ("tpe", "gp", "cmaes", "random", "grid", "nsga2")
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid", "nsga2")
 ONE = {"wf1": "maximize"}
 TWO = {"wf1": "maximize", "wa": "minimize"}
 
@@ -59,7 +59,7 @@ def run(study: optuna.Study, space: Space, trials: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["plain", "conditional"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_seed_fixes_what_is_suggested(sampler: Sampler, space: Space) -> None:
+def test_a_seed_fixes_what_is_suggested(sampler: str, space: Space) -> None:
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=4)
     first = run(study_of(settings, space), space, 12)
     assert run(study_of(settings, space), space, 12) == first
@@ -69,20 +69,54 @@ def test_a_seed_fixes_what_is_suggested(sampler: Sampler, space: Space) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "grid", "nsga2"])
-def test_samplers_for_several_objectives(sampler: Sampler) -> None:
+def test_samplers_for_several_objectives(sampler: str) -> None:
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=4, objectives=TWO, scheduler="none")
     assert sampler_problems(settings, SMALL) == []
     assert len(run(study_of(settings, SMALL), SMALL, 12)) == 12
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "nsga2"])
-def test_a_resumed_search_draws_anew_and_repeatably(sampler: Sampler) -> None:
+def test_a_resumed_search_draws_anew_and_repeatably(sampler: str) -> None:
     space = default_space()
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=12)
     before = run(study_of(settings, space), space, 5)
     after = run(study_of(settings, space, known=5), space, 5)
     assert run(study_of(settings, space, known=5), space, 5) == after
     assert not any(overrides in before for overrides in after)
+
+
+@pytest.mark.parametrize("name", ["optuna.samplers:QMCSampler", f"{__name__}:last_first"])
+def test_samplers_of_others_are_called_with_the_seed(name: str) -> None:
+    settings = SweepSettings(trials=6, sampler=name)
+    assert [*sampler_name_problems(settings), *sampler_problems(settings, SMALL)] == []
+    first = run(study_of(settings, CONDITIONAL), CONDITIONAL, 6)
+    assert run(study_of(settings, CONDITIONAL), CONDITIONAL, 6) == first
+    assert run(study_of(SweepSettings(sampler=name, seed=1), CONDITIONAL), CONDITIONAL, 6) != first
+
+
+def last_first(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed)
+
+
+def without_seed() -> None: ...
+
+
+def without_sampler(seed: int) -> int:
+    return seed
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("without_seed", "is one that refuses: without_seed() got an unexpected keyword argument 'seed'"),
+        ("without_sampler", "is one that gives 0"),
+        ("SMALL", "is one that refuses: 'Space' object is not callable"),
+    ],
+)
+def test_what_gives_no_sampler_is_refused(name: str, words: str) -> None:
+    (problem,) = sampler_name_problems(SweepSettings(sampler=f"{__name__}:{name}"))
+    assert problem.startswith(f"sweep.sampler: '{__name__}:{name}' must be a class or function that gives an Optuna")
+    assert problem.endswith(words)
 
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["plain", "conditional"])

@@ -1,10 +1,10 @@
 import pytest
 
-from tune.commands.forms import choose_renderer
-from tune.commands.json_lines import JsonLines
-from tune.commands.lines import Lines
-from tune.commands.live import LivePanel
-from tune.commands.renderer import Renderer
+from tune.progress.forms import choose_renderer
+from tune.progress.json_lines import JsonLines
+from tune.progress.lines import Lines
+from tune.progress.live import LivePanel
+from tune.progress.renderer import Renderer
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 
 from dclf.config import Config, DataConfig
 from dclf.training.reports import EpochReport, FinalReport
-from tests.tune.commands.conftest import Watch, epoch_report
 from tests.tune.commands.studies import run_three, study_folder
-from tune.commands.json_lines import JsonLines
+from tests.tune.progress.reports import Watch, epoch_report
+from tune.progress.json_lines import JsonLines
 from tune.study.events import (
     ConditionScored,
     EpochEnded,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tune.commands.json_lines import JsonLines
-from tune.commands.lines import Lines
-from tune.commands.renderer import Renderer
+from tune.progress.json_lines import JsonLines
+from tune.progress.lines import Lines
+from tune.progress.renderer import Renderer
 
 
 def choose_renderer(log: str, *, quiet: bool, title: str = "dclf") -> Renderer:
@@ -23,7 +23,7 @@ def choose_renderer(log: str, *, quiet: bool, title: str = "dclf") -> Renderer:
         return Renderer()
     if log == "live":
         # rich is only needed on a terminal.
-        from tune.commands.live import LivePanel  # noqa: PLC0415
+        from tune.progress.live import LivePanel  # noqa: PLC0415
 
         return LivePanel(title)
     return JsonLines() if log == "jsonl" else Lines()

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
-from tune.commands.texts import duration, percent
+from tune.progress.texts import duration, percent
 from tune.study.events import ConditionScored
 
 

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from dclf.config import Config, DataConfig
 from dclf.training.reports import EpochReport, FinalReport
-from tests.tune.commands.conftest import Watch, epoch_report
 from tests.tune.commands.studies import end, run_three, start, study_folder
-from tune.commands.live import LivePanel
+from tests.tune.progress.reports import Watch, epoch_report
+from tune.progress.live import LivePanel
 from tune.study.events import (
     ConditionScored,
     EpochEnded,

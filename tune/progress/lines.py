@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TextIO
 
 from dclf.training.reports import EpochReport
-from tune.commands.renderer import Renderer
-from tune.commands.state import Clock, StudyState
-from tune.commands.texts import (
+from tune.progress.renderer import Renderer
+from tune.progress.state import Clock, StudyState
+from tune.progress.texts import (
     condition_text,
     counts_text,
     duration,

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from tune.commands.log_messages import messages_to
+from tune.progress.log_messages import messages_to
 from tune.study.events import Event, RunStarted, StudyStarted
 
 

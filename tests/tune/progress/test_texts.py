@@ -5,7 +5,7 @@ import pytest
 from dclf.config import Config, DataConfig, LossConfig
 from dclf.training.reports import FinalReport
 from tests.tune.commands.studies import study_folder
-from tune.commands.texts import duration, params_text, run_headline, score_lines, study_headline, values_text
+from tune.progress.texts import duration, params_text, run_headline, score_lines, study_headline, values_text
 from tune.study.scores import Score
 
 

@@ -14,11 +14,11 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
-from tune.commands.live_parts import condition_rows, epoch_rows
-from tune.commands.live_study import StudyRows
-from tune.commands.renderer import Renderer
-from tune.commands.state import Clock, StudyState
-from tune.commands.texts import (
+from tune.progress.live_parts import condition_rows, epoch_rows
+from tune.progress.live_study import StudyRows
+from tune.progress.renderer import Renderer
+from tune.progress.state import Clock, StudyState
+from tune.progress.texts import (
     budget_text,
     counts_text,
     duration,

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.commands.conftest import Watch, epoch_report
 from tests.tune.commands.studies import end, run_three, start, study_folder
-from tune.commands.state import Clock, StudyState
-from tune.commands.texts import counts_text
+from tests.tune.progress.reports import Watch, epoch_report
+from tune.progress.state import Clock, StudyState
+from tune.progress.texts import counts_text
 from tune.study.events import StudyStarted, TrialChanged, TrialEpoch
 from tune.study.folder import StudyFolder
 

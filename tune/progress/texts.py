@@ -7,9 +7,9 @@ from typing import Any
 
 from dclf.config import Config
 from dclf.training.reports import EpochReport, FinalReport, Optimism
-from tune.commands.options import counted
-from tune.commands.state import StudyState
 from tune.config.sweep_settings import SweepSettings
+from tune.config.words import counted
+from tune.progress.state import StudyState
 from tune.study.events import ConditionScored
 from tune.study.folder import StudyFolder
 from tune.study.scores import Score, short_names, value_text

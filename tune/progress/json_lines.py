@@ -8,8 +8,8 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, TextIO
 
-from tune.commands.renderer import Renderer
-from tune.commands.texts import paper_result
+from tune.progress.renderer import Renderer
+from tune.progress.texts import paper_result
 from tune.study import events
 
 

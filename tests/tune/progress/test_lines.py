@@ -4,9 +4,9 @@ from pathlib import Path
 
 from dclf.config import Config, DataConfig
 from dclf.training.reports import EpochReport, FinalReport
-from tests.tune.commands.conftest import Watch
 from tests.tune.commands.studies import end, run_three, start, study_folder
-from tune.commands.lines import Lines
+from tests.tune.progress.reports import Watch
+from tune.progress.lines import Lines
 from tune.study.events import (
     ConditionScored,
     EpochEnded,
