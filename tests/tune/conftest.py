@@ -26,16 +26,23 @@ def processes() -> Iterator[Processes]:
         own.end()
 
 
-@pytest.fixture(scope="module")
-def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def lasting_server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_store, folder / "mlflow.db")
     running = Server(folder)
     try:
-        running.start()
         yield running
     finally:
         running.kill()
+
+
+@pytest.fixture
+def server(lasting_server: Server) -> Server:
+    """One for all tests, each of which records under names of its own; started again where a test has killed it."""
+    if not lasting_server.running:
+        lasting_server.start()
+    return lasting_server
 
 
 @pytest.fixture
