@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import optuna
 import pytest
 
 from tests.tune.runner.outcome import find_all
 from tests.tune.runner.processes import Driver, Processes
 from tests.tune.runner.ray_nodes import Nodes
-from tests.tune.runner.victims import EPOCHS, Victim
+from tests.tune.runner.victims import EPOCHS, NAME, Victim
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
 LIMIT_S = 60.0
@@ -20,8 +21,8 @@ LIMIT_S = 60.0
 
 @pytest.fixture
 def victim(tmp_path: Path, shards: Path, sqlite_uri: str, processes: Processes) -> Iterator[Victim]:
-    """With a Ray of its own."""
-    made = Victim(tmp_path, shards, sqlite_uri, processes, trials=4)
+    """With a Ray of its own, and a database that gets copies of the study."""
+    made = Victim(tmp_path, shards, sqlite_uri, processes, trials=4, options={"sweep.optuna": copies(tmp_path)})
     yield made
     made.saves.close()
 
@@ -33,6 +34,15 @@ def guest(tmp_path: Path, shards: Path, sqlite_uri: str, cluster: tuple[Nodes, P
     made = Victim(tmp_path, shards, sqlite_uri, processes, 4, nodes.address)
     yield made
     made.saves.close()
+
+
+def copies(folder: Path) -> str:
+    return f"sqlite:///{folder}/copies.db"
+
+
+def copied(folder: Path) -> list[str]:
+    """States of the trials in the copy."""
+    return [trial.state.name for trial in optuna.load_study(study_name=NAME, storage=copies(folder)).get_trials()]
 
 
 def ctrl_c(driver: Driver) -> None:
@@ -54,12 +64,14 @@ def cut_short(victim: Victim, interrupt: Callable[[Driver], None], code: int = 1
 
 def test_ctrl_c_ends_between_epochs_and_resuming_finishes(victim: Victim) -> None:
     cut_short(victim, ctrl_c)
+    assert "RUNNING" in copied(victim.folder)
     statuses = {run.info.status for run in find_all(victim.study, victim.uri)}
     assert statuses <= {"KILLED", "FINISHED"}
     assert "KILLED" in statuses
     assert max(victim.saves.counts().values()) <= EPOCHS
     victim.finish()
     victim.check()
+    assert copied(victim.folder) == ["COMPLETE"] * 4
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
