@@ -5,12 +5,13 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import optuna
 import pytest
 
 from tests.tune.runner.outcome import find_all
 from tests.tune.runner.processes import Driver, Processes
 from tests.tune.runner.ray_nodes import Nodes
-from tests.tune.runner.victims import EPOCHS, Victim
+from tests.tune.runner.victims import EPOCHS, NAME, Victim
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
 LIMIT_S = 60.0
@@ -21,8 +22,8 @@ TRIALS = 8
 
 @pytest.fixture
 def victim(tmp_path: Path, shards: Path, sqlite_uri: str, processes: Processes) -> Iterator[Victim]:
-    """With a Ray of its own."""
-    sweep = Victim(tmp_path, shards, sqlite_uri, processes, TRIALS)
+    """With a Ray of its own, and a database that gets copies of the study."""
+    sweep = Victim(tmp_path, shards, sqlite_uri, processes, TRIALS, options={"sweep.optuna": copies(tmp_path)})
     yield sweep
     sweep.saves.close()
 
@@ -38,12 +39,23 @@ def test_an_interrupted_sweep_ends_between_epochs_and_resuming_finishes(
         assert statuses <= {"KILLED", "FINISHED"}
         assert "KILLED" in statuses
         assert max(victim.saves.counts().values()) <= EPOCHS
+        assert "RUNNING" in copied(victim.folder)
     nodes, guests = cluster
     victim.processes, victim.address = guests, nodes.address
     cut_short(victim, ctrl_c_twice, 130)
     victim.finish()
     # Every epoch that was kept was trained once, whatever came between.
     victim.check()
+    assert copied(victim.folder) == ["COMPLETE"] * TRIALS
+
+
+def copies(folder: Path) -> str:
+    return f"sqlite:///{folder}/copies.db"
+
+
+def copied(folder: Path) -> list[str]:
+    """States of the trials in the copy."""
+    return [trial.state.name for trial in optuna.load_study(study_name=NAME, storage=copies(folder)).get_trials()]
 
 
 def cut_short(victim: Victim, interrupt: Callable[[Driver], None], code: int) -> None:
