@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from dclf.training.reports import EpochReport
 from tune.runner import child_writes
 from tune.runner.parent_writes import ended_trials, progress_writes
 from tune.study.best import trial_config
@@ -18,9 +19,9 @@ from tune.study.sent_marks import mark_sent, sent_line, unsent_trials
 from tune.tracking import records, writes
 from tune.tracking.children import Children, Key
 from tune.tracking.ending import DRIVER_TAG
-from tune.tracking.reopening import stored_run
+from tune.tracking.reopening import OpenRun, stored_run
 from tune.tracking.store import Store, TrackingError
-from tune.tracking.trouble import cause_of, may_pass
+from tune.tracking.trouble import cause_of, explained, may_pass
 from tune.tracking.writes import Sender, Write
 
 
@@ -54,18 +55,28 @@ class Replay:
         run = self._children.open(key, child_name(definition, *key), tags, run_id, look=True)
         for write in (
             *child_writes.begun(trial, seed, config, {}, had=run.params),
-            *self._results(trial, seed),
+            *self._results(trial, seed, run),
             *(child_writes.ended(trial) if trial.state in ENDED else child_writes.cut_short()),
             # Last: nothing else is lost with what MLflow refuses of them.
             *records.user_tags(config),
         ):
             self._children.send(key, write)
 
-    def _results(self, trial: TrialRecord, seed: int) -> Iterator[Write]:
+    def _results(self, trial: TrialRecord, seed: int, run: OpenRun) -> Iterator[Write]:
         """Epochs, objective values, test scores, and where a training comes from that was not run here."""
+        reports = saved_history(self._folder.checkpoint(trial.number, seed))
+        # What earlier versions trained, or is lost, has no times by which MLflow would know it again.
+        had = () if reports and all(report.ended for report in reports) else run.metrics
+        for write in self._measured(trial, seed, reports):
+            yield writes.without_metrics(write, had)
+        for note in self._folder.ledger.notes:
+            if note["kind"] == REUSED_NOTE and (note["number"], note["seed"]) == (trial.number, seed):
+                yield from child_writes.reused_write(note["study"], note.get("run_id", ""))
+
+    def _measured(self, trial: TrialRecord, seed: int, history: Sequence[EpochReport]) -> Iterator[Write]:
         number, ledger = trial.number, self._folder.ledger
         started = trial.created if trial.started is None else trial.started
-        reports = list(child_writes.dated(saved_history(self._folder.checkpoint(number, seed)), started))
+        reports = list(child_writes.dated(history, started))
         yield from child_writes.epochs_write(reports)
         training, names = trial.runs.get(seed), self._folder.definition.sweep.objectives
         if training is not None and training.values and trial.state != "pruned":
@@ -76,9 +87,6 @@ class Replay:
                 yield writes.metrics(values, training.epochs, writes.stamp(started))
         if (scores := ledger.tested.get((number, seed))) is not None:
             yield child_writes.test_write(scores, ledger.tested_at[number, seed])
-        for note in ledger.notes:
-            if note["kind"] == REUSED_NOTE and (note["number"], note["seed"]) == (number, seed):
-                yield from child_writes.reused_write(note["study"], note.get("run_id", ""))
 
     def _note_run(self, key: Key, run_id: str) -> None:
         training = self._folder.ledger.trials[key[0]].runs.get(key[1])
@@ -106,8 +114,9 @@ def send_unsent(folder: StudyFolder, store: Store) -> list[str]:
     if parent_id(folder) is None or not trainings:
         return []
     replay = Replay(folder, store)
-    refusals = [refusal for key in trainings if (refusal := _refusal(replay, key))]
-    _send_progress(folder, store)
+    with explained(store.uri):
+        refusals = [refusal for key in trainings if (refusal := _refusal(replay, key))]
+        _send_progress(folder, store)
     mark_sent(folder, folder.ledger.lines, closed=True)
     many = f"{len(trainings)} training{'s' if len(trainings) > 1 else ''}"
     return [f"MLflow: {many} sent again, as the last driver may have left them unsent", *refusals]

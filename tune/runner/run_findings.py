@@ -100,7 +100,8 @@ class RunFindings:
             yield f"its state (is {trial.state})"
         training = trial.runs.get(seed)
         if training is not None and training.values:
-            last = int(metrics.get(EPOCH_METRIC, 0))
+            # Runs of earlier versions have epochs and do not say how many.
+            last = int(metrics.get(EPOCH_METRIC, training.epochs if "epoch_seconds" in metrics else 0))
             if last < training.epochs:
                 yield f"epochs {last + 1} to {training.epochs}"
             wanted = objective_metrics(self._objectives, training.values)

@@ -19,11 +19,13 @@ class OpenRun:
         run_id: MLflow's id.
         name: the run's name.
         params: parameters that it had already.
+        metrics: metrics that it had, with the last value of each.
     """
 
     run_id: str
     name: str
     params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def create_run(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
@@ -59,7 +61,7 @@ def reopen_run(store: Store, run_id: str, tags: Mapping[str, str]) -> OpenRun:
             store.client.update_run(run_id, status="RUNNING")
         except Exception as error:  # noqa: BLE001 - MLflow raises what its backends raise
             raise TrackingError(f"MLflow at {store.name}: run {run_id} cannot be resumed ({cause_of(error)})") from None
-    return OpenRun(run_id=run_id, name=run.info.run_name, params=run.data.params)
+    return OpenRun(run_id=run_id, name=run.info.run_name, params=run.data.params, metrics=run.data.metrics)
 
 
 def stored_run(store: Store, run_id: str) -> Any | None:

@@ -94,16 +94,23 @@ def test_what_was_sent_live_and_again_is_there_once(tmp_path: Path, store: Store
     assert points(store, "gammas") == live
 
 
-def test_epochs_of_an_earlier_version_get_times_of_their_own(tmp_path: Path, store: Store) -> None:
-    folder = Writer(tmp_path, store).write(sent=0)
-    place = folder.checkpoint(0, SEED)
-    write_history(place, [replace(report, ended=0.0) for report in read_history(place)])
+@pytest.mark.parametrize("sent", [0, None])
+def test_epochs_of_an_earlier_version_are_there_once(tmp_path: Path, store: Store, sent: int | None) -> None:
+    folder = Writer(tmp_path, store).write(sent=sent)
+    before = points(store, "gammas")
+    for trial in folder.ledger.trials.values():
+        place = folder.checkpoint(trial.number, SEED)
+        write_history(place, [replace(report, ended=0.0) for report in read_history(place)])
     for _ in range(2):
         replay_all(folder, store)
     trial = folder.ledger.trials[0]
-    sent = points(store, "gammas")[trial.runs[SEED].run_id, "val/wf1"]
-    assert [step for step, *_ in sent] == [1, 2, 3]
-    assert [time for _, time, _ in sent] == [round(1000 * (trial.started or 0) + 500 * epoch) for epoch in (1, 2, 3)]
+    key = trial.runs[SEED].run_id, "val/wf1"
+    after = points(store, "gammas")[key]
+    assert [step for step, *_ in after] == [1, 2, 3]
+    if sent is None:
+        assert after == before[key], "the run keeps the times that it has"
+    else:
+        assert [time for _, time, _ in after] == [round(1000 * (trial.started or 0) + 500 * step) for step in (1, 2, 3)]
 
 
 def test_an_undisturbed_study_has_nothing_to_mend(tmp_path: Path, store: Store) -> None:

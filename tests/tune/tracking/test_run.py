@@ -221,7 +221,7 @@ def test_a_run_of_the_version_before_is_taken_up(store: Store, tmp_path: Path) -
         second.finish(replace(final(), history=[*earlier, middling(epoch(3))]))
     metrics = store.client.get_run(run_id).data.metrics
     assert [metrics[name] for name in ("best/val_wf1", "best/epoch", "val/wf1")] == [0.5, 2, 0.3]
-    assert [point.step for point in store.client.get_metric_history(run_id, "val/wf1")] == [1, 2, 3]
+    assert sorted(point.step for point in store.client.get_metric_history(run_id, "val/wf1")) == [1, 2, 3]
 
 
 def test_resuming_reopens_the_same_run(store: Store, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_an_epoch_that_a_kill_kept_from_mlflow_is_sent_by_the_resumed_run(store:
         second.epoch(epoch(3))
         second.finish(final())
     for name in ("epoch", "loss/ce", "best/val_wf1"):
-        assert [point.step for point in store.client.get_metric_history(run_id, name)] == [1, 3, 2]
+        assert sorted(point.step for point in store.client.get_metric_history(run_id, name)) == [1, 2, 3]
 
 
 def test_a_repeated_epoch_with_other_values_stands_beside_the_old(store: Store, tmp_path: Path) -> None:
