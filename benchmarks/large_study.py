@@ -2,8 +2,8 @@
 
     python benchmarks/large_study.py [--trials 5000]
 
-One short trial is trained on the generator's small preset; then its lines in the ledger, its trial in Optuna and its
-run in MLflow are copied. Every command runs as a user starts it, in a process of its own. The resumed study trains two
+One short trial is trained on the generator's small preset; then its lines in the ledger and its run in MLflow are
+copied. Every command runs as a user starts it, in a process of its own. The resumed study trains two
 more trials. Starting Ray is in both of its times, their training and the report in the second.
 """
 
@@ -60,9 +60,8 @@ def last_session(runs: Path) -> float:
 
 def multiply(runs: Path, count: int) -> None:
     """Make ``count`` trials of the study's only one."""
-    from tune.runner.mend_optuna import add_missing  # noqa: PLC0415
-    from tune.runner.optuna_state import JOURNAL, create_study  # noqa: PLC0415
     from tune.study.folder import StudyFolder  # noqa: PLC0415 - after the folder is known
+    from tune.study.sent_marks import mark_sent  # noqa: PLC0415
 
     real_fsync, os.fsync = os.fsync, lambda _file: None
     study = StudyFolder.open(runs / "studies", "large")
@@ -75,11 +74,10 @@ def multiply(runs: Path, count: int) -> None:
         ledger.start(number, "ray")
         ledger.run(number, seed, run_id)
         ledger.seed_done(number, seed, trial.values, run.epochs)
-        ledger.end(number, "complete", trial.values)
+        ledger.end(number, "complete", trial.values, curve=trial.curve)
     copy_runs(runs / "mlflow.db", run.run_id, ids)
-    (study.path / JOURNAL).unlink()
     study.extend(trials=count + 2)
-    add_missing(StudyFolder.open(runs / "studies", "large"), create_study(study))
+    mark_sent(study, ledger.lines, closed=True)
     for number in range(1, study.definition.sweep.keep):
         shutil.copytree(study.checkpoint(0, seed), study.checkpoint(number, seed))
     os.fsync = real_fsync

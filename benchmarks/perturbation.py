@@ -25,7 +25,7 @@ from dclf.data import generate, read_shards, write_shards
 from dclf.data.reader import ShardSet
 from dclf.inference import Predictor
 from dclf.models.framework import DCLF
-from tune.analysis.perturbation.data import Condition, Draw, PerturbationData, Raw, read_data, score_condition
+from tune.analysis.perturbation.conditions import Condition, Draw, PerturbationData, Raw, read_data, score_condition
 from tune.analysis.perturbation.settings import PerturbationSettings
 from tune.analysis.perturbation.substitutes import Substitutes
 

@@ -18,7 +18,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,15 +38,15 @@ from dclf.metrics import classification_scores
 from dclf.negatives import EmotionIndex
 from dclf.training.reports import EpochReport
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.child_writes import begun, child_tags, ended, epoch_write
-from tune.runner.mend_optuna import frozen_trial
-from tune.runner.optuna_state import JOURNAL, create_study, load_study
+from tune.runner.child_writes import begun, child_tags, ended
+from tune.runner.optuna_study import JOURNAL, LiveStudy
 from tune.search.samplers import make_sampler
 from tune.search.space import DEFAULT, Space
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger, TrialRecord
 from tune.tracking.children import Children
+from tune.tracking.records import epoch_write
 from tune.tracking.store import connect
 
 STATE_WIDTH = 300
@@ -135,21 +134,20 @@ def ledger(folder: Path) -> None:
         )
 
 
-def fill(path: Path, trials: int) -> None:
+def fill(path: Path, trials: int, running: int = 0) -> None:
     """What a sweep of one seed over the default space writes; the lines of one trial under all their numbers."""
     one = Ledger(path)
     one.create(params(0), optuna=0)
     one.start(0, "0a1b2c3d_00000")
     one.run(0, 0, uuid.uuid4().hex)
     one.seed_done(0, 0, (0.81234567890123,), EPOCHS)
-    one.end(0, "complete", (0.81234567890123,))
+    one.end(0, "complete", (0.81234567890123,), curve=[0.81234567890123] * EPOCHS)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     with path.open("a", encoding="utf-8") as file:
         for number in range(1, trials):
-            same = {"number": number, "optuna": number}
-            file.writelines(
-                json.dumps({**line, **{k: v for k, v in same.items() if k in line}}) + "\n" for line in lines
-            )
+            same = {"number": number, "optuna": number, "params": params(number)}
+            ran = lines if number > running else lines[:2]
+            file.writelines(json.dumps({**line, **{k: v for k, v in same.items() if k in line}}) + "\n" for line in ran)
 
 
 def params(number: int) -> dict[str, Any]:
@@ -227,6 +225,7 @@ def report(epoch: int) -> EpochReport:
         best_epoch=epoch,
         best_wf1=0.8,
         seconds=1.0,
+        ended=1_700_000_000.0 + epoch,
     )
 
 
@@ -240,16 +239,15 @@ def used(file: Path) -> int:
 
 
 def search(folder: Path) -> None:
-    print("\n| trials | running | journal MiB | bytes/trial | load s | tpe ask ms | random ask ms |")
+    print("\n| trials | running | journal MiB | bytes/trial | open s | tpe ask ms | random ask ms |")
     print("|---|---|---|---|---|---|---|")
     for trials, running in ((100, 2), (1_000, 2), (1_000, 200), (10_000, 2), (10_000, 1_000)):
-        study = StudyFolder.create(folder, definition_of(f"t{trials}-{running}"))
-        made = create_study(study)
-        with unsynced():
-            for number in range(trials):
-                made.add_trial(frozen(study, number, done=number >= running))
+        name = f"t{trials}-{running}"
+        study = StudyFolder.create(folder, definition_of(name))
+        fill(study.ledger.path, trials, running)
+        study = StudyFolder.open(folder, name)
+        asks = [ask(study, sampler) for sampler in ("tpe", "random")]
         size = (study.path / JOURNAL).stat().st_size
-        asks = [ask(study, name) for name in ("tpe", "random")]
         print(
             f"| {trials:,} | {running:,} | {size / MIB:.1f} | {size / trials:.0f} | {asks[0][0]:.2f} | "
             f"{asks[0][1] * 1e3:.0f} | {asks[1][1] * 1e3:.0f} |",
@@ -262,21 +260,13 @@ def definition_of(name: str) -> StudyDefinition:
     return StudyDefinition(name=name, config=Config().to_dict(), settings=settings, space=DEFAULT)
 
 
-def frozen(study: StudyFolder, number: int, *, done: bool) -> optuna.trial.FrozenTrial:
-    values = (0.8 + 1e-6 * (number * 7919 % 1000),) if done else ()
-    state = "complete" if done else "running"
-    trial = TrialRecord(number=number, params=params(number), state=state, values=values)
-    return frozen_trial(Space.of(study.definition.space), trial)
-
-
 def ask(study: StudyFolder, sampler: str) -> tuple[float, float]:
-    """Seconds to load the study, and to ask for a trial's values, the median of three."""
+    """Seconds until a driver has the study, and to ask for a trial's values, the median of three."""
     settings, space = dataclasses.replace(SweepSettings(), sampler=sampler), Space.of(DEFAULT)
     start = time.perf_counter()
-    loaded = load_study(study, sampler=make_sampler(settings, space, 1))
-    loaded.get_trials(deepcopy=False)
+    live = LiveStudy(study, space, make_sampler(settings, space, 1), None)
     took = time.perf_counter() - start
-    return took, median(partial(loaded.ask, space.distributions), repeats=3)
+    return took, median(partial(live.study.ask, space.distributions), repeats=3)
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -287,16 +277,6 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def median(work: Callable[[], Any], repeats: int = 9) -> float:
     return statistics.median(seconds(work) for _ in range(repeats))
-
-
-@contextmanager
-def unsynced() -> Iterator[None]:
-    """Fill a file without waiting for the disk line by line."""
-    real, os.fsync = os.fsync, lambda _file: None
-    try:
-        yield
-    finally:
-        os.fsync = real
 
 
 PARTS: dict[str, Callable[[Path], None]] = {

@@ -11,6 +11,7 @@ study keep. Exit status 1 where a trial has not ended as exactly one FINISHED ru
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import signal
@@ -188,7 +189,9 @@ class LocalNodes:
         from cluster.local.options import Options  # noqa: PLC0415
         from cluster.local.start import up  # noqa: PLC0415
 
-        self._local = up(Options(nodes=nodes, cpus=CPUS), folder, print)
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("cluster").setLevel(logging.INFO)
+        self._local = up(Options(nodes=nodes, cpus=CPUS), folder)
         self.address = self._local.ray_address
         self.environment = {**os.environ, **self._local.environment(), "OMP_NUM_THREADS": "1"}
         self.lost = 0

@@ -28,6 +28,7 @@ Work = Callable[[Mapping[str, Any]], Iterator[Message]]
 
 _BEGUN, _SAID, _ENDED, _FAILED = "begun", "said", "ended", "failed"
 _SHOWN = 8
+_LONGEST = 2000
 
 
 class ModelError(RuntimeError):
@@ -93,7 +94,7 @@ def work_here(work: Work, jobs: Sequence[ModelJob]) -> Iterator[tuple[ModelJob, 
         try:
             yield from ((job, message) for message in work(job.body))
         except Exception as error:
-            raise ModelError(_failed(job, _line(error))) from error
+            raise ModelError(_failed(job, _text(error))) from error
 
 
 def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> Iterator[tuple[ModelJob, Message]]:
@@ -174,7 +175,7 @@ class _Worker:
                 yield _block(row["place"], _SAID, json.dumps(message))
             yield _block(row["place"], _ENDED, "")
         except Exception as error:  # noqa: BLE001 - raised by the driver under the model's name
-            yield _block(row["place"], _FAILED, _line(error))
+            yield _block(row["place"], _FAILED, _text(error))
 
 
 def _spread(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> ray.data.Dataset:
@@ -216,7 +217,13 @@ def _failed(job: ModelJob, reason: str) -> str:
     return f"{job.name}: {reason}"
 
 
+def _text(error: BaseException) -> str:
+    """The whole error of a work in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:_LONGEST]}" if text else type(error).__name__
+
+
 def _line(error: BaseException) -> str:
-    """An error in one line."""
+    """The first line of an error of Ray's; the others are of its processes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__

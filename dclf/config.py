@@ -13,8 +13,9 @@ from typing import Any, Literal, get_args
 
 from dclf.data.dialogue import MODALITIES
 from dclf.data.whole_numbers import is_whole
+from dclf.extensions import ExtensionError
 from dclf.labels import label_problems
-from dclf.models import SHIPPED
+from dclf.models import BASE_MODELS
 from dclf.uris import secret_problem
 
 Modality = Literal["text", "audio", "visual"]
@@ -52,7 +53,7 @@ class ModelConfig:
     """Which base model the DCLF framework wears.
 
     Attributes:
-        name: registered name of the base model.
+        name: of the base model: one that ships, one of an installed package, or a class path `module:Class`.
         causal: real-time recognition: no prediction depends on a later utterance. False gives the bidirectional
             original, where there is one.
         options: the base model's own hyperparameters (see its Config class); the paper's values where absent.
@@ -80,6 +81,8 @@ class LossConfig:
         unimodal_weight: weight of the unimodal heads' cross-entropy.
         ica_width: width of each modality's projection P_m that the decoder sees beside the hidden state.
         class_weights: cross-entropy weights: none, or balanced (inverse class frequency of the training split).
+        terms: further terms, each with its weight: of installed packages by name, or by a class path
+            `module:function`; see docs/own-loss.md.
     """
 
     gamma_ca: float = 0.8
@@ -93,6 +96,7 @@ class LossConfig:
     unimodal_weight: float = 1.0
     ica_width: int = 100
     class_weights: Literal["none", "balanced"] = "none"
+    terms: dict[str, float] = field(default_factory=dict)
 
     @property
     def uses_context_contrast(self) -> bool:
@@ -214,6 +218,7 @@ class Config:
         own = (
             _data_problems(self.data),
             _model_problems(self.model),
+            _term_problems(self.loss),
             _range_problems(self),
             _place_problems(self),
             label_problems(self.track.experiment, self.track.name, self.track.tags),
@@ -272,26 +277,41 @@ def _data_problems(data: DataConfig) -> Iterator[str]:
 
 
 def _model_problems(model: ModelConfig) -> Iterator[str]:
-    if model.name in SHIPPED and model.causal and not model.options:
-        # Sound as it stands. To ask the model's class takes torch, and that a second and a half to import.
-        return
-    from dclf.models.contract import base_model_class, base_model_names  # noqa: PLC0415
+    try:
+        BASE_MODELS.require_single(model.name)
+        if model.name in BASE_MODELS.shipped and model.causal and not model.options:
+            # Sound as it stands. To ask the model's class takes torch, and that a second and a half to import.
+            return
+        from dclf.models.contract import base_model_class  # noqa: PLC0415
 
-    if model.name not in base_model_names():
-        yield f"model.name: must be one of {', '.join(base_model_names())}, is {model.name!r}"
+        kind = base_model_class(model.name)
+    except ExtensionError as error:
+        yield f"model.name: {error.reason}"
         return
-    if not model.causal and not base_model_class(model.name).bidirectional:
+    if not model.causal and not kind.bidirectional:
         yield f"model.causal: must be true for {model.name}, which reads forwards only, is false"
-    config_class = base_model_class(model.name).Config
-    known = {f.name for f in fields(config_class)}
+    known = {f.name for f in fields(kind.Config)}
     unknown = sorted(set(model.options) - known)
     for key in unknown:
         yield f"model.options.{key}: {model.name} has no such option; it has {', '.join(sorted(known))}"
     if not unknown:
         try:
-            config_class(**model.options)
+            kind.Config(**model.options)
         except (TypeError, ValueError) as error:
             yield f"model.options: {error}"
+
+
+def _term_problems(loss: LossConfig) -> Iterator[str]:
+    weights: Mapping[str, Any] = loss.terms  # a notebook may give whatever it likes
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+            yield f"loss.terms.{name}: must be a weight of 0 or more and finite, is {weight!r}"
+        from dclf.losses.own_terms import loss_term  # noqa: PLC0415 - torch
+
+        try:
+            loss_term(name)
+        except ExtensionError as error:
+            yield f"loss.terms.{name}: {error.reason}"
 
 
 _AT_LEAST_ONE = (

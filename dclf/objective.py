@@ -1,6 +1,8 @@
 """The total loss, eq. 11, as sums that several workers can turn into global means.
 
-    L = L_CE + gamma_ca L_CA + gamma_mc sum_m L_MC^m + unimodal_weight sum_m CE(U^m)
+    L = L_CE + gamma_ca L_CA + gamma_mc sum_m L_MC^m + unimodal_weight sum_m CE(U^m) + sum_t w_t T_t
+
+with T_t the terms of other packages and w_t their weights, ``loss.terms``; the paper has none.
 
 Every term is a mean over its counted utterances. A worker sees only its part of the batch, so a term is kept as a
 sum and a count; the mean is taken after both were added up over the workers. lambda ||theta|| is the optimiser's
@@ -10,7 +12,6 @@ weight decay.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,26 +19,14 @@ from torch.nn import functional
 
 from dclf.config import LossConfig
 from dclf.data.batch import Batch
-from dclf.losses import context_terms, modality_terms
+from dclf.losses import Term, context_terms, modality_terms
+from dclf.losses.own_terms import loss_terms, require_term
 from dclf.models.framework import DCLF, DCLFOutput
 from dclf.pairs import ContrastPairs
 
 
 class NonFiniteLossError(ArithmeticError):
     """A loss term became NaN or infinite; the message names the term."""
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """One loss term of one batch.
-
-    Attributes:
-        total: scalar, sum over the counted utterances, with gradient.
-        count: scalar, how many (or, with class weights, how much weight) that was.
-    """
-
-    total: Tensor
-    count: Tensor
 
 
 class Objective:
@@ -59,6 +48,8 @@ class Objective:
             for modality in modalities:
                 self.weights[f"unimodal/{modality}"] = loss.unimodal_weight
                 self.weights[f"mc/{modality}"] = loss.gamma_mc
+        self._own = loss_terms(loss.terms)
+        self.weights |= loss.terms
 
     def terms(self, model: DCLF, output: DCLFOutput, batch: Batch, pairs: ContrastPairs | None) -> dict[str, Term]:
         """Every term of ``weights`` for one batch.
@@ -77,6 +68,7 @@ class Objective:
             correct = logits.detach().argmax(dim=-1) == batch.labels
             anchors = modality_terms(output.encoded[modality], correct, self.loss.temperature)
             terms[f"mc/{modality}"] = Term(anchors.values.sum(), anchors.counted.sum())
+        terms |= {name: require_term(name, term(output, batch)) for name, term in self._own.items()}
         return terms
 
     def mean(self, terms: Mapping[str, Term], counts: Mapping[str, float]) -> Tensor:
@@ -85,11 +77,11 @@ class Objective:
         return torch.stack(shares).sum()
 
     def summary(self, totals: Mapping[str, float], counts: Mapping[str, float]) -> dict[str, float]:
-        """Means for a report: ``ce``, ``ca``, ``mc`` and ``unimodal`` (summed over modalities), and ``total``."""
+        """Means for a report: ``total``, ``ce``, ``ca``, ``mc`` and ``unimodal`` (over modalities), own terms."""
         means = {name: totals[name] / counts[name] if counts[name] > 0 else 0.0 for name in self.weights}
         report = {"total": sum(self.weights[name] * mean for name, mean in means.items())}
         for name, mean in means.items():
-            group = name.split("/")[0]
+            group = name if name in self._own else name.split("/")[0]
             report[group] = report.get(group, 0.0) + mean
         return report
 

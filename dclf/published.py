@@ -13,11 +13,11 @@ import numpy as np
 
 from dclf.config import Config
 from dclf.data.dialogue import MODALITIES
-from dclf.data.presets import IEMOCAP_CLASSES, MELD_CLASSES
+from dclf.data.presets import GENERATED, GENERATOR, IEMOCAP_CLASSES, MELD_CLASSES
 from dclf.data.reader import ShardSet, read_shards
+from dclf.prose import join_words
 
-GENERATED = "generated-"
-"""How the names of generated data begin."""
+UNREADABLE = "the shards cannot be read now"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +42,37 @@ TABLE_2 = {
 
 
 def unlike_paper(config: Config, shards: str = "") -> tuple[str, ...]:
-    """Why the figures that a configuration calls published are not of these data, a clause each; empty where they are.
-
-    Reads the manifest, and the index where all else agrees.
+    """Return ``differences_from_paper``, or that the shards cannot be read.
 
     Args:
         config: with the ``published`` section, the modalities that are read and the base model.
         shards: folder or URI of the data; those of the configuration where empty.
     """
     try:
-        return tuple(_differences(config, read_shards(shards or config.data.shards)))
+        return differences_from_paper(config, shards)
     except (OSError, ValueError):
-        return ("the shards cannot be read now",)
+        return (UNREADABLE,)
+
+
+def differences_from_paper(config: Config, shards: str = "") -> tuple[str, ...]:
+    """Return why the figures that a configuration calls published are not of these data, a clause each.
+
+    Empty where they are. Reads the manifest, and the index where all else agrees.
+
+    Args:
+        config: as for ``unlike_paper``.
+        shards: likewise.
+
+    Raises:
+        OSError: the shards are not there.
+        ValueError: they are damaged or of another format.
+    """
+    return tuple(_differences(config, read_shards(shards or config.data.shards)))
 
 
 def is_generated(dataset: str, provenance: Mapping[str, object]) -> bool:
     """Whether dialogues are invented, whatever name somebody gave them since."""
-    return dataset.startswith(GENERATED) or provenance.get("importer") == "generate"
+    return dataset.startswith(GENERATED) or provenance.get("importer") == GENERATOR
 
 
 def papers_modalities(config: Config) -> tuple[str, ...]:
@@ -79,7 +93,7 @@ def _differences(config: Config, shards: ShardSet) -> Iterator[str]:
         return
     paper, wanted = TABLE_2[published], papers_modalities(config)
     if set(config.data.modalities) != set(wanted):
-        yield f"read are {_and(config.data.modalities)}, in the paper {_and(wanted)}"
+        yield f"read are {join_words(config.data.modalities)}, in the paper {join_words(wanted)}"
     dialogues, utterances = shards.splits["test"], shards.manifest.utterances["test"]
     if (dialogues, utterances) != (paper.dialogues, paper.utterances):
         yield (
@@ -88,22 +102,9 @@ def _differences(config: Config, shards: ShardSet) -> Iterator[str]:
         )
         return
     if set(info.class_names) != paper.classes:
-        yield f"the classes are {_and(info.class_names)}, in the paper {_and(sorted(paper.classes))}"
+        yield f"the classes are {join_words(info.class_names)}, in the paper {join_words(sorted(paper.classes))}"
         return
     labels = shards.index("test").labels
     absent = [name for place, name in enumerate(info.class_names) if not np.any(labels == place)]
     if absent:
-        yield f"no utterance of the test split is {_or(absent)}"
-
-
-def _and(words: tuple[str, ...] | list[str]) -> str:
-    return _joined(words, "and")
-
-
-def _or(words: list[str]) -> str:
-    return _joined(words, "or")
-
-
-def _joined(words: tuple[str, ...] | list[str], last: str) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return f" {last} ".join(part for part in (", ".join(words[:-1]), words[-1]) if part) if words else "none"
+        yield f"no utterance of the test split is {join_words(absent, 'or')}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dclf.data import generate, write_shards
-from tune.commands.train import choose_view
 from tune.config.settings import load_config
+from tune.progress.forms import choose_renderer
 from tune.runs import TrainedRun, train
 
 SHARDS = Path("dclf-demo") / "shards"
@@ -41,8 +41,8 @@ def generate_data() -> None:
 def run(ablate: str) -> TrainedRun:
     """One run of the demonstration; ``base`` is the base model alone."""
     config = load_config("iemocap", {**OVERRIDES, "loss.ablate": ablate})
-    with choose_view("auto", quiet=False) as view:
-        return train(config, view=view)
+    with choose_renderer("auto", quiet=False) as renderer:
+        return train(config, listeners=[renderer])
 
 
 def wf1(trained: TrainedRun) -> float:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = ("dclf", "cluster", "tune", "tune.commands")
 FORBIDDEN = {"dclf": {"ray", "mlflow", "optuna"}, "cluster": {"mlflow", "optuna"}}
-ROOMS = ("config", "search", "study", "tracking", "analysis", "report", "runner")
+ROOMS = ("config", "search", "study", "progress", "tracking", "analysis", "report", "runner")
 """The rooms of tune. Each looks at those before it, and tracking at the configuration alone; all else in tune looks at
 all of them, and the command line at everything."""
 ALONE = {"tracking": {"config"}}
@@ -114,8 +114,8 @@ def test_the_rooms_are_those_that_contributing_shows() -> None:
         ("dclf.models.gru", "from tune import runs as dclf"),
         ("cluster.plan", "import mlflow"),
         ("cluster.plan", "from tune import runs"),
-        ("tune.runs", "from tune.commands.views import percent"),
-        ("tune.runs", "from .commands import views"),
+        ("tune.runs", "from tune.commands.options import listed"),
+        ("tune.runs", "from .commands import options"),
         ("tune.study.ledger", "from tune.runner import session"),
         ("tune.search.space", "def f():\n    from tune.study.folder import StudyFolder"),
         ("tune.tracking.run", "from tune.study import ledger"),

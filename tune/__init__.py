@@ -9,18 +9,49 @@ if TYPE_CHECKING:
     from tune.comparisons import ablation, grid
     from tune.config.settings import load_config
     from tune.perturbations import perturb
-    from tune.reproduction import reproduce
+    from tune.reproduction import plan_reproduction, reproduce
     from tune.runs import evaluate, train
     from tune.search.read import load_sweep
+    from tune.studies import open_study
+    from tune.study.events import (
+        ConditionScored,
+        EpochEnded,
+        Event,
+        Listener,
+        PerturbationStarted,
+        ReproductionStudy,
+        RunFinished,
+        RunStarted,
+        StudyFinished,
+        StudyStarted,
+        TrialChanged,
+        TrialEpoch,
+        WorkersRestarted,
+    )
     from tune.sweeps import resume, sweep
 
 __all__ = [
+    "ConditionScored",
+    "EpochEnded",
+    "Event",
+    "Listener",
+    "PerturbationStarted",
+    "ReproductionStudy",
+    "RunFinished",
+    "RunStarted",
+    "StudyFinished",
+    "StudyStarted",
+    "TrialChanged",
+    "TrialEpoch",
+    "WorkersRestarted",
     "ablation",
     "evaluate",
     "grid",
     "load_config",
     "load_sweep",
+    "open_study",
     "perturb",
+    "plan_reproduction",
     "reproduce",
     "resume",
     "sweep",
@@ -33,12 +64,17 @@ _MODULES = {
     "grid": "tune.comparisons",
     "load_config": "tune.config.settings",
     "load_sweep": "tune.search.read",
+    "open_study": "tune.studies",
     "perturb": "tune.perturbations",
+    "plan_reproduction": "tune.reproduction",
     "reproduce": "tune.reproduction",
     "resume": "tune.sweeps",
     "sweep": "tune.sweeps",
     "train": "tune.runs",
 }
+
+
+_MODULES |= {name: "tune.study.events" for name in __all__ if name not in _MODULES}
 
 
 def __getattr__(name: str) -> Any:

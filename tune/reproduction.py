@@ -8,15 +8,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from tune.progress.interactive import listening
 from tune.report.saved import save_text
 from tune.runner.evaluations import evaluated
 from tune.runner.reproduction_plan import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
 from tune.runner.reproduction_record import record_page
-from tune.runner.view import NoStudyView, StudyView
+from tune.study.events import Listener, ReproductionStudy, send
 from tune.study.folder import StudyFolder
 from tune.study.progress import progress_of
 from tune.study.ranking import untested
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NamedStudy", "ReproductionPlan", "datasets", "items", "plan_reproduction", "reproduce"]
 
+_log = logging.getLogger(__name__)
 RECORDED = "recorded.txt"
 """In the page's folder: hash of the page that its run in MLflow has."""
 
@@ -35,8 +38,7 @@ RECORDED = "recorded.txt"
 def reproduce(
     plan: ReproductionPlan,
     *,
-    view: Callable[[NamedStudy], AbstractContextManager[StudyView]] | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    listeners: Sequence[Listener] | None = None,
     verbose: bool = False,
     address: str | None = None,
 ) -> ReproductionFiles:
@@ -47,8 +49,8 @@ def reproduce(
 
     Args:
         plan: from ``plan_reproduction``.
-        view: makes the view of each study that is worked on; nothing is shown where None.
-        tell: hears what is found done.
+        listeners: are called with the events (``tune.study.events``) of each study that is worked on; lines where
+            Python is interactive, and nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -59,16 +61,16 @@ def reproduce(
     from tune.report.reproduction import write_reproduction  # noqa: PLC0415
 
     files = None
-    with ExitStack() as stack:
+    with ExitStack() as stack, listening(listeners) as audience:
         for study in plan.studies:
             if not study.wanted:
                 continue
             if _concluded(study.found()):
-                tell(f"{study.item}: study {study.name} is finished")
+                _log.info(f"{study.item}: study {study.name} is finished")
                 continue
             _join_ray(stack, study, verbose=verbose, address=address)
-            with view(study) if view is not None else nullcontext(NoStudyView()) as shown:
-                _run(study, shown, verbose=verbose, address=address)
+            send(ReproductionStudy(study.planned.plan["paper"], study.planned.plan["title"]), audience)
+            _run(study, audience, verbose=verbose, address=address)
             files = write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
     # Where all studies were finished, the page may still be missing, or be of another selection.
     files = files or write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
@@ -76,18 +78,18 @@ def reproduce(
     return files
 
 
-def _run(study: NamedStudy, view: StudyView, *, verbose: bool, address: str | None) -> None:
+def _run(study: NamedStudy, listeners: Sequence[Listener], *, verbose: bool, address: str | None) -> None:
     from tune.sweeps import resume, sweep  # noqa: PLC0415 - as above
 
     if study.found() is not None:
-        resume(study.name, storage=str(study.storage), view=view, verbose=verbose, address=address)
+        resume(study.name, storage=str(study.storage), listeners=listeners, verbose=verbose, address=address)
         return
     planned = study.planned
     sweep(
         planned.config,
         planned.settings,
         name=study.name,
-        view=view,
+        listeners=listeners,
         verbose=verbose,
         address=address,
         kind="study",

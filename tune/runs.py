@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,16 +29,22 @@ from dclf.inference import predictor_of, save_model
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
+from tune.progress.interactive import listening
+from tune.study.dataset import training_warnings
+from tune.study.events import EpochEnded, Event, Listener, RunFinished, RunStarted, WorkersRestarted, send
+from tune.study.scores import WF1
 from tune.tracking.find import RunRecord, checkpoint_of, find_run
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
-from tune.view import TEST_IS_WATCHED, NoView, View
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedRun:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainedRun(ShownAsTable):
     """A finished run.
 
     Attributes:
@@ -54,13 +61,23 @@ class TrainedRun:
     final: FinalReport
     tracking_uri: str
 
+    def summary(self) -> Table:
+        """WA, WF1 and the F1 of every class in percent, a row per split."""
+        classes = self.final.class_names
+        best = f", epoch {self.final.history[-1].best_epoch}" if self.final.history else ""
+        keys = ("wa", "wf1", *(f"f1/{name}" for name in classes))
+        rows = tuple(
+            (name, *(WF1.number(split.scores[key]) for key in keys)) for name, split in self.final.splits.items()
+        )
+        return Table(title=f"run {self.name} ({self.run_id}){best}", head=("split", "WA", "WF1", *classes), rows=rows)
+
 
 @mlflow_settings()
 def train(
     config: Config,
     *,
     resume: str | None = None,
-    view: View | None = None,
+    listeners: Sequence[Listener] | None = None,
     verbose: bool = False,
     address: str | None = None,
 ) -> TrainedRun:
@@ -69,7 +86,8 @@ def train(
     Args:
         config: the run; when resuming only ``track.uri`` of it counts.
         resume: id or name of a run that was cut short; it goes on in the same MLflow run with its own configuration.
-        view: shows how it goes.
+        listeners: are called with the run's events (``tune.study.events``); lines where Python is interactive, and
+            nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -96,9 +114,10 @@ def train(
     with (
         _connecting(uri, config.track.experiment) as store,
         ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus())) as resources,
+        listening(listeners) as audience,
     ):
         plan = plan_training(config, resources)
-        return _Tracked(config, view or NoView(), record).run(store.result(), card, _plan_lines(plan, address))
+        return _Tracked(config, audience, record).run(store.result(), card, _plan_lines(plan, address))
 
 
 @mlflow_settings()
@@ -122,22 +141,20 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
 
 
 class _Tracked:
-    """Training with its record: what happens goes to the view and to MLflow alike."""
+    """Training with its record: what happens goes to MLflow and to the listeners."""
 
-    def __init__(self, config: Config, view: View, record: RunRecord | None) -> None:
+    def __init__(self, config: Config, listeners: Sequence[Listener], record: RunRecord | None) -> None:
         self.config = config
-        self.view = view
+        self.listeners = listeners
         self.record = record
 
     def run(self, store: Store, card: dict[str, Any], plan_lines: list[str]) -> TrainedRun:
-        with RunTracker(store, _spool_folder(self.config), tell=self.view.note) as tracker:
+        with RunTracker(store, _spool_folder(self.config)) as tracker:
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
             tracker.checkpoint(_run_folder(self.config, tracker.run_id))
-            self.view.started(self.config, plan_lines, tracker.run_name, tracker.run_id)
-            for warning in card["warnings"]:
-                self.view.note(f"warning: {warning}")
-            if self.config.train.looks_at_test:
-                self.view.note(TEST_IS_WATCHED)
+            self._send(RunStarted(self.config, plan_lines, tracker.run_name, tracker.run_id))
+            for warning in training_warnings(self.config, card):
+                _log.warning(warning)
             outcome = self._train(tracker)
             self._finish(tracker, outcome)
             return TrainedRun(
@@ -151,7 +168,7 @@ class _Tracked:
     def _train(self, tracker: RunTracker) -> TrainingOutcome:
         def epoch(report: EpochReport) -> None:
             tracker.epoch(report)
-            self.view.epoch(report)
+            self._send(EpochEnded(report))
 
         resume_from = None
         if self.record is not None:
@@ -162,8 +179,8 @@ class _Tracked:
                 self.config,
                 run_name=tracker.run_id,
                 on_epoch=epoch,
-                on_restart=self.view.restarted,
-                on_workers=lambda count: self.view.note(_workers_note(count)),
+                on_restart=lambda count: self._send(WorkersRestarted(count)),
+                on_workers=lambda count: _log.info(_workers_note(count)),
                 resume_from=resume_from,
             )
 
@@ -171,7 +188,10 @@ class _Tracked:
         with TemporaryFolder("model") as folder:
             save_model(folder, load_checkpoint(outcome.checkpoint))
             tracker.finish(outcome.final, folder)
-        self.view.finished(outcome.final)
+        self._send(RunFinished(outcome.final))
+
+    def _send(self, event: Event) -> None:
+        send(event, self.listeners)
 
 
 def _workers_note(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Sweeps, for notebooks and the command line: start one, resume one, look at what came of it.
+"""Sweeps, for notebooks and the command line: start one, resume one.
 
 >>> from tune.search.read import load_sweep
 >>> from tune.sweeps import sweep
@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from pathlib import Path
@@ -33,86 +34,38 @@ from dclf.training.preflight import check_shards
 from tune.analysis.comparison.variants import is_comparison
 from tune.config.settings import ConfigError
 from tune.config.sweep_settings import SweepSettings
+from tune.progress.interactive import listening
 from tune.report.facts import best_note
 from tune.runner.evaluations import evaluate_models
 from tune.runner.illustrator import Illustrator
-from tune.runner.mend import mend
-from tune.runner.optuna_state import create_study, load_study, open_study, reconcile
+from tune.runner.optuna_export import export_study, note_copies, require_place
+from tune.runner.optuna_study import LiveStudy, load_study
 from tune.runner.recorder import StudyRecorder
+from tune.runner.replay import send_unsent
 from tune.runner.sealed import score_sealed
 from tune.runner.session import Session
-from tune.runner.view import NoStudyView, StudyView
 from tune.runner.warm_start import warm_start, warm_start_problems
 from tune.search.checks import objective_problems, sweep_problems, sweep_space, trained_modalities
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.space import Space, default_space
-from tune.study.best import best_config, best_yaml
+from tune.studies import Study
+from tune.study.best import best_yaml
+from tune.study.dataset import training_warnings
 from tune.study.definition import StudyDefinition
+from tune.study.events import Listener, StudyFinished, StudyStarted, send
 from tune.study.folder import StudyFolder
-from tune.study.ledger import TrialRecord
 from tune.study.places import StudyError, require_new, study_exists
 from tune.study.ranking import best_trial, untested
 from tune.tracking.manners import mlflow_settings
-from tune.tracking.redact import clean
+from tune.tracking.redact import clean, without_secrets
 from tune.tracking.store import Store, connect, resolve_tracking_uri
-from tune.view import TEST_IS_WATCHED
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tune.report.files import ReportFiles
 
+_log = logging.getLogger(__name__)
 _PACKAGES = ("dclf", "torch", "ray", "optuna", "mlflow")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """What came of a sweep.
-
-    Attributes:
-        folder: its definition and ledger.
-        run_id: MLflow's id of the parent run.
-        tracking_uri: the store, without secrets.
-        report: the HTML report; None while the study is unfinished.
-    """
-
-    folder: StudyFolder
-    run_id: str
-    tracking_uri: str
-    report: Path | None
-
-    @property
-    def name(self) -> str:
-        """The study's name."""
-        return self.folder.definition.name
-
-    @property
-    def best(self) -> TrialRecord | None:
-        """The best complete trial by the first objective; None where there is none."""
-        return best_trial(self.folder)
-
-    @property
-    def best_config(self) -> Config:
-        """The base configuration with the best trial's values.
-
-        Raises:
-            StudyError: no trial is complete.
-        """
-        return best_config(self.folder)
-
-    @property
-    def trials(self) -> pd.DataFrame:
-        """One row per trial."""
-        from tune.study.trial_table import trials_frame  # noqa: PLC0415 - pandas is slow to import
-
-        return trials_frame(self.folder)
-
-    def figures(self) -> dict[str, Any]:
-        """The report's figures by name, as matplotlib figures: a search's are Optuna's."""
-        from tune.report.drawn import study_drawings  # noqa: PLC0415 - matplotlib is slow to import
-
-        return dict(study_drawings(self.folder, load_study(self.folder)).figures)
 
 
 @mlflow_settings()
@@ -121,7 +74,7 @@ def sweep(
     settings: SweepSettings,
     *,
     name: str = "",
-    view: StudyView | None = None,
+    listeners: Sequence[Listener] | None = None,
     verbose: bool = False,
     address: str | None = None,
     kind: str = "sweep",
@@ -133,7 +86,8 @@ def sweep(
         config: the base configuration.
         settings: what to search, how and how long.
         name: of the study; made of dataset and model where empty.
-        view: shows how it goes.
+        listeners: are called with the study's events (``tune.study.events``); lines where Python is interactive, and
+            nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
         kind: what the study is called in lists and in MLflow's tags.
@@ -157,8 +111,9 @@ def sweep(
     definition = replace(definition, **(described or {}))
     require_new(settings.storage, definition.name)
     checked_storage(absolute(settings.storage), "", resuming=True, key="sweep.storage")
-    work = _Work(definition.base, settings, card, view or NoStudyView())
-    return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
+    with listening(listeners) as audience:
+        work = _Work(definition.base, settings, card, audience)
+        return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
 
 @mlflow_settings()
@@ -168,7 +123,7 @@ def resume(
     storage: str = "dclf-runs/studies",
     trials: int | None = None,
     time: str | None = None,
-    view: StudyView | None = None,
+    listeners: Sequence[Listener] | None = None,
     verbose: bool = False,
     address: str | None = None,
 ) -> Study:
@@ -179,7 +134,8 @@ def resume(
         storage: folder of studies.
         trials: another number of trials than was planned.
         time: another time budget than was planned.
-        view: shows how it goes.
+        listeners: are called with the study's events (``tune.study.events``); lines where Python is interactive, and
+            nothing elsewhere, where None.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -205,8 +161,10 @@ def resume(
         )
     checked_storage(folder.address, "", resuming=True, key="sweep.storage")
     _require_readable(folder)
-    work = _Work(config, settings, card, view or NoStudyView())
-    return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
+    require_place(folder.definition, folder)
+    with listening(listeners) as audience:
+        work = _Work(config, settings, card, audience)
+        return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 
 
 def _require_readable(folder: StudyFolder) -> None:
@@ -228,11 +186,13 @@ def _require_readable(folder: StudyFolder) -> None:
 class _Work:
     """A driver's work on a study, from joining Ray to the report."""
 
-    def __init__(self, config: Config, settings: SweepSettings, card: dict[str, Any], view: StudyView) -> None:
+    def __init__(
+        self, config: Config, settings: SweepSettings, card: dict[str, Any], listeners: Sequence[Listener]
+    ) -> None:
         self.config = config
         self.settings = settings
         self.card = card
-        self.view = view
+        self.listeners = listeners
         self.shards = read_shards(config.data.shards)
         self._kept_at_most = settings.cache_mb << 20
         self._own_ray = False
@@ -264,7 +224,7 @@ class _Work:
                 store = store or pool.submit(self._connect)
                 opened = store.result()
                 found = folder()
-                with found.locked(self.view.note):
+                with found.locked():
                     if changed:
                         found.extend(**changed)
                     return self._locked(found, plan, opened, joined.close)
@@ -282,56 +242,59 @@ class _Work:
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store, leave_ray: Callable[[], None]) -> Study:
         space = Space.of(folder.definition.space, self.config)
-        known = len(folder.ledger.trials)
-        study = open_study(
-            folder,
-            make_sampler(self.settings, space, search_seed(self.settings, known)),
-            make_pruner(self.settings, self.config.train.epochs),
-        )
-        told = [] if folder.ledger.trials else warm_start(folder, study)
-        for line in [*told, *reconcile(folder, study), *mend(folder, store)]:
-            self.view.note(line)
-        recorder = StudyRecorder(store, folder, self.view.note)
+        for line in [*warm_start(folder), *send_unsent(folder, store)]:
+            _log.info(line)
+        seed = search_seed(self.settings, len(folder.ledger.trials))
+        pruner = make_pruner(self.settings, self.config.train.epochs)
+        study = LiveStudy(folder, space, make_sampler(self.settings, space, seed), pruner)
+        recorder = StudyRecorder(store, folder)
         run_id = recorder.open(self.card)
         try:
-            self.view.started(folder, plan.describe(), run_id)
-            for warning in self.card["warnings"]:
-                self.view.note(f"warning: {warning}")
-            if self.config.train.looks_at_test:
-                self.view.note(TEST_IS_WATCHED)
+            send(StudyStarted(folder, plan.describe(), run_id), self.listeners)
+            for warning in training_warnings(self.config, self.card):
+                _log.warning(warning)
             recorder.file("plan.txt", "\n".join(plan.describe()) + "\n")
-            session = Session(folder, study, space, recorder, self.view)
-            interrupted = self._trials(folder, plan, session, recorder)
+            with self._illustrator(folder, recorder) as illustrator:
+                session = Session(folder, study, space, recorder, [*self.listeners, illustrator])
+                interrupted = self._trials(plan, session)
             report = None if interrupted else self._conclude(session, recorder, leave_ray)
         except BaseException as error:
-            recorder.close(*_ending(error))
+            self._close(folder, recorder, *_ending(error))
             raise
         if interrupted is not None:
-            recorder.close(*_ending(interrupted))
+            self._close(folder, recorder, *_ending(interrupted))
             raise interrupted
-        recorder.close("FINISHED", "finished")
-        self.view.finished(folder)
+        self._close(folder, recorder, "FINISHED", "finished")
+        send(StudyFinished(folder), self.listeners)
         return Study(folder=folder, run_id=run_id, tracking_uri=store.name, report=report)
 
-    def _trials(
-        self, folder: StudyFolder, plan: TrialPlan, session: Session, recorder: StudyRecorder
-    ) -> BaseException | None:
+    def _close(self, folder: StudyFolder, recorder: StudyRecorder, status: str, reason: str) -> None:
+        """End the parent run, then copy the study to the database that ``sweep.optuna`` names, where it names one."""
+        recorder.close(status, reason)
+        if not self.settings.optuna:
+            return
+        _log.info(f"copying the study to {without_secrets(self.settings.optuna)}; Ctrl-C leaves it out")
+        try:
+            export_study(folder)
+        except (StudyError, OSError) as error:
+            _log.warning(f"not copied: {error}")
+
+    def _illustrator(self, folder: StudyFolder, recorder: StudyRecorder) -> AbstractContextManager[Illustrator]:
+        out = folder.path / "live"
+        return closing(Illustrator(folder.path, out, lambda drawings: _send_folder(recorder, drawings)))
+
+    def _trials(self, plan: TrialPlan, session: Session) -> BaseException | None:
         from tune.runner.trials import run_trials  # noqa: PLC0415 - imported while Ray starts
 
-        illustrator = Illustrator(folder.path, folder.path / "live", lambda made: _send_folder(recorder, made))
-        session.changed = illustrator.poke
-        try:
-            return run_trials(session, self.config, self.shards, plan, self.view, own_ray=self._own_ray)
-        finally:
-            illustrator.close()
+        return run_trials(session, self.config, self.shards, plan, own_ray=self._own_ray)
 
     def _conclude(self, session: Session, recorder: StudyRecorder, leave_ray: Callable[[], None]) -> Path:
         """Score on test once, measure what else was asked for, and write the report, for which Ray need not wait."""
         folder = session.folder
         if best_trial(folder) is not None:
-            score_sealed(session, self.view.note)
+            score_sealed(session)
             session.concluded()
-            evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)), self.view.note)
+            evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)))
             if not is_comparison(folder.definition):
                 recorder.file("best.yaml", best_yaml(folder))
             recorder.describe(best_note(folder))
@@ -353,8 +316,9 @@ def _write_report(folder: StudyFolder) -> ReportFiles:
 
 
 def _created(settings: SweepSettings, definition: StudyDefinition) -> StudyFolder:
+    require_place(definition)
     folder = StudyFolder.create(settings.storage, definition)
-    create_study(folder)
+    note_copies(folder)
     return folder
 
 

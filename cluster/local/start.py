@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import sys
 import time
@@ -25,16 +26,15 @@ from cluster.socket_folder import make_socket_folder
 START_LIMIT_S = 180.0
 """How long nodes and server may take; 20 to 45 s on two cores."""
 CHECK_S = 0.2
-Tell = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 
-def up(options: Options, folder: str | Path = FOLDER, tell: Tell = lambda _line: None) -> LocalCluster:
+def up(options: Options, folder: str | Path = FOLDER) -> LocalCluster:
     """Start the nodes and the MLflow server, and return when all of them answer.
 
     Args:
         options: what to start.
         folder: of the cluster; made where it is absent, with what an earlier one recorded kept.
-        tell: hears one line for each step.
 
     Returns:
         The cluster, which goes on when this process ends. One that runs in the folder already is returned as it is.
@@ -51,22 +51,22 @@ def up(options: Options, folder: str | Path = FOLDER, tell: Tell = lambda _line:
         if found is not None and found.running:
             return found
         if found is not None:
-            _clear_remains(found, tell)
-        return _start(options, place, tell)
+            _clear_remains(found)
+        return _start(options, place)
 
 
-def _clear_remains(found: LocalCluster, tell: Tell) -> None:
+def _clear_remains(found: LocalCluster) -> None:
     """Forget a cluster of which nothing runs, as after a reboot; refuse where something does."""
     if left := marked(found.mark):
         raise ClusterError(
             f"{found.folder}: {len(left)} processes of the local cluster of {found.started} still run, but not the "
             "whole of it; clear it away with `dclf cluster down`, then start again"
         )
-    tell(f"the local cluster of {found.started} has ended without `dclf cluster down`; clearing its state away")
+    _log.info(f"the local cluster of {found.started} has ended without `dclf cluster down`; clearing its state away")
     clear(found)
 
 
-def _start(options: Options, folder: Path, tell: Tell) -> LocalCluster:
+def _start(options: Options, folder: Path) -> LocalCluster:
     ports = claim_ports(options)
     require_database(options.mlflow_backend)
     require_artifacts(options.artifacts)
@@ -86,9 +86,9 @@ def _start(options: Options, folder: Path, tell: Tell) -> LocalCluster:
     )
     save_cluster(cluster)  # before the first process, so that `down` finds all of them whatever happens
     try:
-        return _Starting(cluster, options, tell).run()
+        return _Starting(cluster, options).run()
     except BaseException:
-        tell("taking down what was started")
+        _log.info("taking down what was started")
         clear(load_cluster(folder) or cluster)  # the file knows what was started
         raise
 
@@ -96,18 +96,17 @@ def _start(options: Options, folder: Path, tell: Tell) -> LocalCluster:
 class _Starting:
     """The course of a start; any process that ends meanwhile ends it."""
 
-    def __init__(self, cluster: LocalCluster, options: Options, tell: Tell) -> None:
+    def __init__(self, cluster: LocalCluster, options: Options) -> None:
         self._cluster = cluster
         self._options = options
-        self._tell = tell
         self._pids: dict[str, int] = {}
         self._end = time.monotonic() + START_LIMIT_S
 
     def run(self) -> LocalCluster:
         cluster, workers = self._cluster, [f"node-{number}" for number in range(1, self._options.nodes)]
-        self._tell(f"starting the MLflow server at {cluster.mlflow_uri}")
+        _log.info(f"starting the MLflow server at {cluster.mlflow_uri}")
         self._launch(SERVER, server_command(cluster, self._options), server_environment(cluster, self._options))
-        self._tell(f"starting {self._options.nodes} Ray nodes at {cluster.ray_address}")
+        _log.info(f"starting {self._options.nodes} Ray nodes at {cluster.ray_address}")
         environment = node_environment(cluster)
         self._launch(HEAD, head_command(cluster, free_port(cluster.host)), environment)
         self._wait("the head's control store", lambda: not is_free(cluster.host, cluster.ray_port))

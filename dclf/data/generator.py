@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.planted import ANSWER, KEEP, TAKE, Course, plan_course
-from dclf.data.presets import Preset, preset_named
+from dclf.data.presets import GENERATED, GENERATOR, Preset, preset_named
 from dclf.data.whole_numbers import whole_number
 
 CARRIES = {"text": 0.60, "audio": 0.45, "visual": 0.30}
@@ -59,11 +59,11 @@ def generate(preset: str, dialogues: int | None = None, seed: int = 0) -> tuple[
         raise ValueError(f"seed must be 0 or more, is {seed}")
     counts = shape.split_counts(dialogues)
     info = DatasetInfo(
-        dataset=f"generated-{preset}",
+        dataset=f"{GENERATED}{preset}",
         class_names=shape.class_names,
         widths=dict(shape.widths),
         speaker_count=shape.speakers,
-        provenance={"importer": "generate", "preset": preset, "seed": seed, "dialogues": counts, "planted": _planted()},
+        provenance={"importer": GENERATOR, "preset": preset, "seed": seed, "dialogues": counts, "planted": _planted()},
     )
     return info, _stream(shape, counts, seed)
 

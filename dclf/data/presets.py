@@ -13,6 +13,10 @@ from dclf.data.whole_numbers import whole_number
 
 PresetName = Literal["iemocap", "meld", "iemocap-small", "meld-small"]
 PRESETS: tuple[str, ...] = get_args(PresetName)
+GENERATED = "generated-"
+"""How the names of generated data begin."""
+GENERATOR = "generate"
+"""The ``importer`` in the provenance of generated data."""
 
 IEMOCAP_CLASSES = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
 MELD_CLASSES = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")

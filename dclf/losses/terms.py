@@ -1,4 +1,4 @@
-"""What a contrastive loss says of each anchor, and how the terms of many anchors become one number.
+"""What a loss says of a batch: of each anchor, or as the sum and the count that several workers add up.
 
 N   anchors
 tau temperature of F(x, y) = exp(cos(x, y) / tau) (eq. 7)
@@ -10,6 +10,19 @@ import math
 from dataclasses import dataclass
 
 from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One loss term of one batch.
+
+    Attributes:
+        total: scalar, sum over the counted utterances, with gradient.
+        count: scalar, how many (or, with class weights, how much weight) that was.
+    """
+
+    total: Tensor
+    count: Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,15 @@
 """Base models behind one contract, and the DCLF framework that any of them can wear."""
 
-SHIPPED = ("aghmn", "ddin", "dialogue_rnn", "mmgcn")
-"""The base models that ship, each registered under its module's name; known without importing torch."""
+from dclf.extensions import ExtensionPoint
+
+BASE_MODELS = ExtensionPoint(
+    "dclf.base_models",
+    "base model",
+    {
+        "aghmn": "dclf.models.aghmn:AGHMN",
+        "ddin": "dclf.models.ddin:DDIN",
+        "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",
+        "mmgcn": "dclf.models.mmgcn:MMGCN",
+    },
+)
+"""The base models, known without importing torch."""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from dclf.data.dialogue import MODALITIES
 from dclf.layout import Layout
 from dclf.models.attention_gru import AttentionGRU
-from dclf.models.contract import BaseModel, BaseOutput, register
+from dclf.models.contract import BaseModel, BaseOutput
 from dclf.models.dropout import Dropout
 from dclf.models.gru import StackedGRU
 from dclf.models.options import require_rate, require_size
@@ -56,7 +56,6 @@ class AGHMNConfig:
         require_rate(dropout=self.dropout)
 
 
-@register("aghmn")
 class AGHMN(BaseModel):
     """AGHMN on any subset of the modalities, which its reader joins; speakers are unknown to it.
 

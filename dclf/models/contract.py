@@ -1,8 +1,8 @@
-"""What DCLF asks of a base model, and the register of those that answer.
+"""What DCLF asks of a base model.
 
 A base model is the paper's SMMF (eq. 2): it turns encoded modalities into the emotional hidden state of every
-utterance. A new one is one file that defines a ``BaseModel`` and registers it; it then passes the contract tests in
-``tests/dclf/models`` like the others.
+utterance. A new one is a class derived from ``BaseModel``, here or in another package, and passes the contract tests of
+``dclf.testing`` like those that ship.
 
     N   utterances of the batch, packed dialogue after dialogue (``dclf.layout``)
     E   encoder width, d hidden width, s state width, c context width
@@ -10,15 +10,17 @@ utterance. A new one is one file that defines a ``BaseModel`` and registers it; 
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from dclf.extensions import ExtensionError
 from dclf.layout import Layout
+from dclf.models import BASE_MODELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,35 +74,34 @@ class BaseModel(nn.Module, ABC):
         """
 
 
-_REGISTRY: dict[str, type[BaseModel]] = {}
-
-
-def register(name: str) -> Callable[[type[BaseModel]], type[BaseModel]]:
-    """Class decorator: make a base model available as ``model.name: <name>``."""
-
-    def enter(model: type[BaseModel]) -> type[BaseModel]:
-        if name in _REGISTRY:
-            raise ValueError(f"base model name {name!r} is taken by {_REGISTRY[name].__name__}; choose another")
-        _REGISTRY[name] = model
-        return model
-
-    return enter
-
-
-def _load_shipped() -> None:
-    # Imported here and not above, because the models that ship import this module.
-    import_module("dclf.models.catalogue")
-
-
 def base_model_class(name: str) -> type[BaseModel]:
-    """The registered base model of this name; ValueError names the known ones."""
-    _load_shipped()
-    if name not in _REGISTRY:
-        raise ValueError(f"unknown base model {name!r}: choose one of {', '.join(base_model_names())}")
-    return _REGISTRY[name]
+    """The base model of this name: one that ships, an entry point's or a class path's.
+
+    Raises:
+        ExtensionError: there is none, it cannot be imported, or it is no base model.
+    """
+    kind = BASE_MODELS.load(name)
+    if not (inspect.isclass(kind) and issubclass(kind, BaseModel)) or inspect.isabstract(kind):
+        raise BASE_MODELS.refuse(name, f"a class derived from {BaseModel.__module__}.BaseModel with a forward", kind)
+    options = getattr(kind, "Config", None)
+    if not (inspect.isclass(options) and is_dataclass(options)):
+        raise BASE_MODELS.refuse(name, "a class whose Config is a dataclass of its options", f"one with {options!r}")
+    named = {option.name: option for option in fields(options)}
+    if "dropout" not in named:
+        raise BASE_MODELS.refuse(
+            name, "a class whose Config has the field dropout, which the decoder shares", f"one with {', '.join(named)}"
+        )
+    bare = [key for key, option in named.items() if option.default is MISSING and option.default_factory is MISSING]
+    if bare:
+        raise BASE_MODELS.refuse(
+            name, "a class whose Config has a default for every field", f"one without for {', '.join(bare)}"
+        )
+    return kind
 
 
-def base_model_names() -> tuple[str, ...]:
-    """Names of all registered base models, sorted."""
-    _load_shipped()
-    return tuple(sorted(_REGISTRY))
+def find_base_model(name: str) -> type[BaseModel] | None:
+    """As ``base_model_class``; None for what that refuses, which ``Config.problems`` tells."""
+    try:
+        return base_model_class(name)
+    except ExtensionError:
+        return None

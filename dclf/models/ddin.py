@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dclf.layout import Layout
-from dclf.models.contract import BaseModel, BaseOutput, register
+from dclf.models.contract import BaseModel, BaseOutput
 from dclf.models.ddin_cell import CellInputs, CellPlan, DDINWalk, turns
 from dclf.models.dropout import keep_mask
 from dclf.models.gru import StackedGRU
@@ -51,7 +51,6 @@ class DDINConfig:
         require_rate(dropout=self.dropout)
 
 
-@register("ddin")
 class DDIN(BaseModel):
     """DDIN on any subset of the modalities.
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dclf.data.dialogue import MODALITIES
 from dclf.layout import Layout
-from dclf.models.contract import BaseModel, BaseOutput, register
+from dclf.models.contract import BaseModel, BaseOutput
 from dclf.models.dropout import dropout, keep_mask
 from dclf.models.gru import StackedGRU
 from dclf.models.options import require, require_rate, require_size
@@ -56,7 +56,6 @@ class DialogueRNNConfig:
         require_rate(dropout=self.dropout)
 
 
-@register("dialogue_rnn")
 class DialogueRNN(BaseModel):
     """DialogueRNN on any subset of the modalities: u_t is their encoded features side by side, as in its paper.
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dclf.layout import Layout
-from dclf.models.contract import BaseModel, BaseOutput, register
+from dclf.models.contract import BaseModel, BaseOutput
 from dclf.models.dialogue_graph import DialogueGraph
 from dclf.models.dialogue_lstm import DialogueLSTM
 from dclf.models.graph_convolution import GraphConvolution
@@ -56,7 +56,6 @@ class MMGCNConfig:
         require_rate(dropout=self.dropout)
 
 
-@register("mmgcn")
 class MMGCN(BaseModel):
     """MMGCN on any subset of the modalities.
 

@@ -19,9 +19,10 @@ from dclf.config import Config
 from dclf.data.batch import Batch
 from dclf.data.reader import ShardSet
 from dclf.data.statistics import FeatureStatistics, Standardiser
+from dclf.losses import Term
 from dclf.models.framework import DCLF
 from dclf.negatives import EmotionIndex
-from dclf.objective import Objective, Term, balanced_class_weights, check_finite
+from dclf.objective import Objective, balanced_class_weights, check_finite
 from dclf.pairs import PairSampler
 from dclf.training.batches import MIB, batches, lockstep, shuffled, worker_batch_size
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
@@ -189,6 +190,7 @@ class TrainingRun:
             best_wf1=self.progress.best_wf1,
             peeked=peeked,
             seconds=time.perf_counter() - started,
+            ended=round(time.time(), 3),
         )
         self.progress.history.append(report)
         return report

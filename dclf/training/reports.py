@@ -20,6 +20,7 @@ class EpochReport:
         best_epoch: the epoch with the best validation WF1 so far.
         best_wf1: that WF1.
         seconds: wall-clock time of the epoch, scoring included.
+        ended: when it ended, in seconds since 1970, UTC; 0 in what earlier versions kept.
         peeked: scores on the test split after this epoch, under ``train.protocol: paper`` only; not for reporting.
     """
 
@@ -30,6 +31,7 @@ class EpochReport:
     best_epoch: int
     best_wf1: float
     seconds: float
+    ended: float = 0.0
     peeked: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,8 +2,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dclf.config import LossConfig
-from dclf.objective import NonFiniteLossError, Objective, Term, balanced_class_weights, check_finite
+from dclf.config import LossConfig, ModelConfig
+from dclf.data.batch import Batch
+from dclf.data.dialogue import DatasetInfo
+from dclf.layout import Layout
+from dclf.losses import Term
+from dclf.losses.own_terms import require_term
+from dclf.models.framework import DCLF
+from dclf.objective import NonFiniteLossError, Objective, balanced_class_weights, check_finite
 
 
 def term(total: float, count: float) -> Term:
@@ -37,6 +43,46 @@ def test_a_term_that_nobody_counted_is_zero() -> None:
     objective = Objective(LossConfig(ablate="no_mccl"), ["text"])
     assert objective.mean({"ce": term(2.0, 1.0), "ca": term(0.0, 0.0)}, {"ce": 1.0, "ca": 0.0}).item() == 2.0
     assert objective.summary({"ce": 2.0, "ca": 0.0}, {"ce": 1.0, "ca": 0.0})["ca"] == 0.0
+
+
+def half(_output: object, batch: Batch) -> Term:
+    """Half a point for each label of 1 or more."""
+    counted = batch.labels > 0
+    return Term(0.5 * counted.sum(), counted.sum())
+
+
+def test_a_term_of_another_package_has_its_weight_and_its_name() -> None:
+    name = f"{__name__}:half"
+    objective = Objective(LossConfig(ablate="base", terms={name: 0.5}), ["text"])
+    assert objective.weights == {"ce": 1.0, name: 0.5}
+    terms = {"ce": term(6.0, 3.0), name: term(3.0, 6.0)}
+    assert objective.mean(terms, {"ce": 3.0, name: 6.0}).item() == pytest.approx(2 + 0.5 * 0.5)
+    assert objective.summary({"ce": 6.0, name: 3.0}, {"ce": 3.0, name: 6.0}) == {"total": 2.25, "ce": 2.0, name: 0.5}
+
+
+def test_its_sum_and_count_are_those_of_the_batch() -> None:
+    name = f"{__name__}:half"
+    info = DatasetInfo(dataset="x", class_names=("a", "b"), widths={"text": 3}, speaker_count=1)
+    loss = LossConfig(ablate="base", terms={name: 0.5})
+    model = DCLF(info, ("text",), ModelConfig(options={"hidden": 4, "node_width": 4}), loss)
+    rows = torch.ones(3, 3)
+    batch = Batch(
+        layout=Layout.of([3]),
+        features={"text": rows},
+        speakers=torch.zeros(3, dtype=torch.int64),
+        labels=torch.tensor([0, 1, 1]),
+        positions=torch.arange(3),
+        dialogue_ids=("d",),
+    )
+    output = model(batch.features, batch.speakers, batch.layout)
+    terms = Objective(loss, ["text"]).terms(model, output, batch, None)
+    assert (terms[name].total.item(), terms[name].count.item()) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("result", [None, 0.5, Term(torch.ones(2), torch.tensor(2)), Term(1.0, 2)])  # type: ignore[arg-type]
+def test_what_is_no_term_is_refused(result: object) -> None:
+    with pytest.raises(TypeError, match="loss term focal must return a Term of two scalar tensors"):
+        require_term("focal", result)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

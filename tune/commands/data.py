@@ -10,11 +10,11 @@ from tune.commands.options import (
     add_output_option,
     add_overwrite_option,
     command_parser,
-    counted,
     print_card_warnings,
     print_json,
     print_written,
 )
+from tune.config.words import counted
 from tune.config.yaml_files import ConfigError
 
 COMMANDS = {

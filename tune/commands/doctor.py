@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tune.commands.options import add_output_option, command_parser, counted, print_json
+from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.sweep_settings import SweepSettings
+from tune.config.words import counted
 
 if TYPE_CHECKING:
     from tune.runner.doctor import Diagnosis
-    from tune.runner.mend_finding import Finding
+    from tune.runner.finding import Finding
 
 DESCRIPTION = """\
-Compare what remembers a study: its ledger, Optuna's storage, MLflow's runs and the checkpoints. The ledger holds where
-they differ. An MLflow store that was moved or copied with its folder still names the old one, and is mended too.
+Compare what remembers a study: its ledger, MLflow's runs and the checkpoints. The ledger holds where they differ. An
+MLflow store that was moved or copied with its folder still names the old one, and is mended too.
 Nothing is changed without --fix, nor while a driver works on the study.
 """
 EXAMPLES = """\
@@ -89,7 +90,7 @@ def _store_lines(diagnosis: Diagnosis, *, fix: bool) -> Iterator[str]:
 def _stores(storage: str, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
     """The stores that were moved; one that does not answer is told where its studies are looked at."""
     from tune.runner.doctor import Diagnosis, Doctor, store_findings  # noqa: PLC0415 - as below
-    from tune.runner.mend_finding import apply_fixes  # noqa: PLC0415 - as below
+    from tune.runner.finding import apply_fixes  # noqa: PLC0415 - as below
 
     for store in Doctor(storage).stores(uri):
         with suppress(OSError):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from tune.commands.options import add_output_option, command_parser
 from tune.commands.results import print_split
+
+if TYPE_CHECKING:
+    from tune.commands.job_words import JobCommand
 
 EXAMPLES = """\
 examples:
@@ -19,13 +24,45 @@ examples:
 
 def main(argv: Sequence[str]) -> int:
     """Evaluate as the command line says; the exit code."""
-    options = parser().parse_args(argv)
-    # Imported here, so that help does not wait for torch and MLflow.
-    from tune.runs import evaluate  # noqa: PLC0415
+    return read(argv).run()
 
-    report = evaluate(options.run, split=options.split, uri=options.uri, shards=options.shards)
-    print_split(report, class_names(report.scores), as_json=options.output == "json")
-    return 0
+
+def read(argv: Sequence[str]) -> EvaluateRequest:
+    """What the command line asks for; SystemExit where an option is wrong."""
+    return EvaluateRequest(argv, parser().parse_args(argv))
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """A run to score.
+
+    Attributes:
+        arguments: of the command.
+        options: its options.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+
+    def run(self) -> int:
+        """Score it and print that; the exit code."""
+        options = self.options
+        # Imported here, so that help does not wait for torch and MLflow.
+        from tune.runs import evaluate  # noqa: PLC0415
+
+        report = evaluate(options.run, split=options.split, uri=options.uri, shards=options.shards)
+        print_split(report, class_names(report.scores), as_json=options.output == "json")
+        return 0
+
+    def job(self, _study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
+        from tune.commands.job_words import JobCommand, placed, run_places  # noqa: PLC0415
+
+        shards, uri = run_places(self.options.shards, self.options.uri)
+        words = ("evaluate", *placed(self.arguments, shards | uri))
+        needs = Needs(tuple(shards.values()), everywhere=False)
+        return JobCommand(words, "", needs, uri.get("uri", ""), run=self.options.run)
 
 
 def parser() -> ArgumentParser:

@@ -13,12 +13,12 @@ from jsonargparse import ArgumentParser
 from tune.commands.comparison import (
     FLAGS,
     VALUED,
-    compare,
     comparison_parser,
     set_by_comparison,
     sound_comparison,
 )
 from tune.commands.options import add_log_options
+from tune.commands.request import StudyRequest, config_files
 from tune.commands.sweep_options import Asked, read_command_line
 from tune.comparisons import grid
 from tune.config.typed_values import from_text
@@ -36,9 +36,20 @@ configuration itself where it is one of them. Ctrl-C ends the work cleanly; dclf
 
 def main(argv: Sequence[str]) -> int:
     """Run the grid as the command line says; the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> StudyRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     made = parser("dclf grid")
     add_log_options(made)
-    return compare(read(argv, made, FLAGS), "grid")
+    asked = read_comparison(argv, made, FLAGS)
+    return StudyRequest("grid", argv, asked, config_files(asked.options.config), {"kind": "grid"})
 
 
 def parser(prog: str) -> ArgumentParser:
@@ -46,8 +57,8 @@ def parser(prog: str) -> ArgumentParser:
     return comparison_parser(prog, "Train every combination of values.", EXAMPLES)
 
 
-def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Asked:
-    """What the command line asks for.
+def read_comparison(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Asked:
+    """The comparison that a command line of these options describes.
 
     Raises:
         ConfigError: with every mistake at once.

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
+from dclf.extensions import summary_of
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.options import add_overwrite_option, command_parser, counted, print_card_warnings, print_written
+from tune.commands.options import add_overwrite_option, command_parser, print_card_warnings, print_written
+from tune.config.words import counted
 
-COMMANDS = {
-    "mmgcn-iemocap": Command("MMGCN's IEMOCAP_features.pkl", "tune.commands.imports:mmgcn_iemocap"),
-    "mmgcn-meld": Command("MMGCN's MELD_features_raw1.pkl", "tune.commands.imports:mmgcn_meld"),
-    "meld-csv": Command("MELD's tables with .npy rows per modality", "tune.commands.imports:meld_csv"),
-}
+if TYPE_CHECKING:
+    from dclf.data.importers import Importer
+
 WARNINGS_SHOWN = 5
 EXAMPLES = """\
 examples:
   dclf data import mmgcn-iemocap IEMOCAP_features.pkl shards/iemocap --text iemocap_roberta.pkl
   dclf data import mmgcn-meld MELD_features_raw1.pkl shards/meld --text meld_roberta.pkl
   dclf data import meld-csv MELD shards/meld --text "MELD/{split}_minilm.npy" --audio timing
+  dclf data import mypackage.tables:import_tables tables shards/own     an own one, see docs/own-importer.md
 
 Pickles are read by an unpickler that admits NumPy arrays and plain containers only: code in them never runs.
 """
@@ -30,65 +34,65 @@ Pickles are read by an unpickler that admits NumPy arrays and plain containers o
 
 def main(argv: Sequence[str]) -> int:
     """Run the named importer; the exit code."""
-    description = "Turn published feature files into Arrow shards, validated on the way."
-    return dispatch("dclf data import", description, COMMANDS, argv, epilog=EXAMPLES)
+    # Imported here, as in every command, so that the help of others does not wait.
+    from dclf.data.importers import IMPORTERS, importer_named  # noqa: PLC0415
+
+    summaries = {name: summary_of(importer_named(name)) for name in IMPORTERS.shipped}
+    # The others are imported where they are asked for.
+    summaries |= {name: f"of {IMPORTERS.origin(name)}" for name in IMPORTERS.names() if name not in summaries}
+    if argv and ":" in argv[0]:
+        summaries[argv[0]] = "by its class path"
+    commands = {
+        name: ImportCommand(_help(summary).replace("`", "").replace("%", "%%"), name)
+        for name, summary in summaries.items()
+    }
+    description = "Turn feature files into Arrow shards, validated on the way."
+    return dispatch("dclf data import", description, commands, argv, epilog=EXAMPLES)
 
 
-def mmgcn_iemocap(argv: Sequence[str]) -> int:
-    """``dclf data import mmgcn-iemocap``: see ``dclf.data.importers.import_mmgcn_iemocap``."""
-    return _run("mmgcn-iemocap", _pickle_parser("mmgcn-iemocap", val_dialogues=20), argv)
+class ImportCommand(Command):
+    """The command of the importer that ``target`` names."""
+
+    def load(self) -> Callable[[Sequence[str]], int]:
+        """The function that runs it."""
+        return partial(_run, self.target)
 
 
-def mmgcn_meld(argv: Sequence[str]) -> int:
-    """``dclf data import mmgcn-meld``: see ``dclf.data.importers.import_mmgcn_meld``."""
-    return _run("mmgcn-meld", _pickle_parser("mmgcn-meld", val_dialogues=114), argv)
+def importer_parser(name: str, importer: Importer) -> ArgumentParser:
+    """The options of an importer: types and defaults from its signature, help from its docstring.
 
+    Args:
+        name: how it is called.
+        importer: the function.
+    """
+    from dclf.data.importers import importer_options  # noqa: PLC0415 - as above
 
-def meld_csv(argv: Sequence[str]) -> int:
-    """``dclf data import meld-csv``: see ``dclf.data.importers.import_meld_csv``."""
-    parser = command_parser(
-        "dclf data import meld-csv",
-        "MELD from {train,dev,test}.csv. A PATTERN names .npy files with one row per CSV row, {split} standing for\n"
-        "train, dev and test. Give at least one modality.",
-        EXAMPLES,
-    )
-    parser.add_argument("source", metavar="CSV_DIR", help="folder of the three tables")
+    described = parse_docstring(importer.__doc__ or "")
+    texts = {param.arg_name: " ".join((param.description or "").split()) for param in described.params}
+    hints, source = get_type_hints(importer), next(iter(signature(importer).parameters))
+    about = described.description or f"Turn what {name} reads into Arrow shards."
+    parser = command_parser(f"dclf data import {name}", about.replace("``", "`"), EXAMPLES)
+    parser.add_argument("source", metavar=source.upper(), help=_help(texts.get(source, "")))
     parser.add_argument("out", help="folder or URI for the shards")
-    parser.add_argument("--text", metavar="PATTERN", help="rows of text features")
-    parser.add_argument("--audio", metavar="PATTERN", help="rows of audio features, or `timing` for the voice's clock")
-    parser.add_argument("--visual", metavar="PATTERN", help="rows of visual features")
-    return _run("meld-csv", parser, argv)
-
-
-def _pickle_parser(name: str, val_dialogues: int) -> ArgumentParser:
-    parser = command_parser(f"dclf data import {name}", f"Turn {COMMANDS[name].summary} into Arrow shards.", EXAMPLES)
-    parser.add_argument("source", metavar="PICKLE", help="the feature pickle")
-    parser.add_argument("out", help="folder or URI for the shards")
-    parser.add_argument("--text", metavar="PICKLE", help="rows per utterance, such as RoBERTa's, that replace the text")
-    parser.add_argument(
-        "--text-element",
-        dest="text_element",
-        metavar="K",
-        type=int,
-        help="element of the --text pickle that has the rows, counted from 0; needed only where it is not clear",
-    )
-    parser.add_argument(
-        "--val-dialogues",
-        type=int,
-        default=val_dialogues,
-        help="training dialogues to hold out where the pickle has no validation split",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the hold-out")
+    for option in importer_options(importer).values():
+        word, kind = f"--{option.name.replace('_', '-')}", hints.get(option.name, str)
+        text = _help(texts.get(option.name, ""))
+        parser.add_argument(word, type=kind, default=option.default, help=text, metavar=option.name.upper())
+    add_overwrite_option(parser)
     return parser
 
 
-def _run(name: str, parser: ArgumentParser, argv: Sequence[str]) -> int:
-    add_overwrite_option(parser)
-    options: dict[str, Any] = parser.parse_args(argv).as_dict()
-    # Imported here, so that help does not wait.
-    from dclf.data import feature_card  # noqa: PLC0415
-    from dclf.data.importers import import_dataset  # noqa: PLC0415
+def _help(text: str) -> str:
+    """A line of a docstring as a help shows it."""
+    return text.removesuffix(".").replace("``", "`")
 
+
+def _run(name: str, argv: Sequence[str]) -> int:
+    """``dclf data import NAME``: see ``dclf.data.importers.import_dataset``."""
+    from dclf.data import feature_card  # noqa: PLC0415 - as above
+    from dclf.data.importers import import_dataset, importer_named  # noqa: PLC0415
+
+    options: dict[str, Any] = importer_parser(name, importer_named(name)).parse_args(argv).as_dict()
     source, out = options.pop("source"), options.pop("out")
     warnings: list[str] = []
     manifest = import_dataset(name, source, out, warn=warnings.append, **options)

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 
-from tune.commands.job_readers import READERS
 from tune.commands.job_words import JobCommand
+from tune.commands.request import Request
 from tune.commands.spelling import spelled
 from tune.config.yaml_files import ConfigError, suggestion
 from tune.tracking.redact import without_secrets
 
+JOBS = {
+    "train": "tune.commands.train",
+    "sweep": "tune.commands.sweep",
+    "ablate": "tune.commands.ablate",
+    "grid": "tune.commands.grid",
+    "study": "tune.commands.study",
+    "reproduce": "tune.commands.reproduce",
+    "perturb": "tune.commands.perturb",
+    "evaluate": "tune.commands.evaluate",
+    "resume": "tune.commands.resume",
+    "report": "tune.commands.report_study",
+}
+"""Command that can be a job -> its module, whose ``read`` returns a request."""
 NOT_IN_A_JOB = ("--address", "--print-config", "--help", "-h")
 """Options that ask for another cluster, or for nothing to be run."""
 _DISK = "reads and changes files only: run it where the folder is mounted, with --storage"
@@ -32,26 +46,44 @@ ELSEWHERE = {
 
 
 def read_job_command(words: Sequence[str], study: str = "") -> JobCommand:
-    """Read a command as it would read itself.
+    """The job of a command line, see ``read_request`` and ``job_of``."""
+    return job_of(read_request(words), study)
+
+
+def read_request(words: Sequence[str]) -> Request:
+    """What a command line asks for, which is to be a job.
 
     Args:
         words: the command's name and its arguments.
-        study: name for a study that the command leaves unnamed.
 
     Raises:
         ConfigError: it is no command for a cluster, or has mistakes; all of them are named.
-        StudyError: it goes on with a study that is not there.
         SystemExit: an option of the command is wrong.
     """
     name, *arguments = spelled(words) or [""]
-    if name not in READERS:
-        why = f"; {name} {ELSEWHERE[name]}" if name in ELSEWHERE else suggestion(name, READERS)
-        raise ConfigError([f"submit: must be followed by -- and one of {', '.join(READERS)}, is {name!r}{why}"])
+    if name not in JOBS:
+        why = f"; {name} {ELSEWHERE[name]}" if name in ELSEWHERE else suggestion(name, JOBS)
+        raise ConfigError([f"submit: must be followed by -- and one of {', '.join(JOBS)}, is {name!r}{why}"])
     given = [word.partition("=")[0] for word in arguments]
     problems = [f"{option}: has no meaning in a job, leave it out" for option in NOT_IN_A_JOB if option in given]
     if problems := [*problems, *_secret_problems(arguments)]:
         raise ConfigError(problems)
-    command = READERS[name](arguments, study)
+    request: Request = import_module(JOBS[name]).read(arguments)
+    return request
+
+
+def job_of(request: Request, study: str = "") -> JobCommand:
+    """The job of a request.
+
+    Args:
+        request: from ``read_request``.
+        study: name for a study that the command line leaves unnamed.
+
+    Raises:
+        ConfigError: a place in it names a password.
+        StudyError: it goes on with a study that is not there.
+    """
+    command = request.job(study)
     if problems := list(_secret_problems(command.words)):  # a place of a configuration file
         raise ConfigError(problems)
     return command

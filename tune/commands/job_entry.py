@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune.commands.streams import open_streams
+from tune.progress.log_messages import message_to_stderr
 
 if TYPE_CHECKING:
     from cluster.jobs.node_check import Needs
@@ -26,7 +27,7 @@ def run(argv: Sequence[str]) -> int:
     Args:
         argv: ``--dclf``, the submitting client's version, ``--``, and the command with its arguments.
     """
-    _tell("the job has started; trying every node")
+    message_to_stderr("the job has started; trying every node")
     # Imported here: whoever follows the job is told at once that it runs.
     from cluster.signals import termination_raises  # noqa: PLC0415
     from tune.commands.main import EXPECTED, FAILED, INTERRUPTED, USAGE  # noqa: PLC0415
@@ -43,18 +44,19 @@ def run(argv: Sequence[str]) -> int:
         return request.code if isinstance(request.code, int) else FAILED
     except EXPECTED as error:
         for problem in error.problems if isinstance(error, ConfigError) else str(error).splitlines():
-            _tell(f"error: {problem}")
+            message_to_stderr(f"error: {problem}")
         return USAGE
 
 
 def _run(version: str, words: Sequence[str]) -> int:
     from cluster.jobs.node_check import check_nodes  # noqa: PLC0415 - as above
     from cluster.session import ray_session  # noqa: PLC0415
-    from tune.commands.job_command import read_job_command  # noqa: PLC0415
-    from tune.commands.main import main  # noqa: PLC0415
+    from tune.commands.job_command import job_of, read_request  # noqa: PLC0415
+    from tune.commands.main import run_command  # noqa: PLC0415
 
     _require_version(version)
-    command = read_job_command(words)
+    request = read_request(words)
+    command = job_of(request)
     if command.tracks:
         _require_lasting_runs(command)
     needs = needs_of_run(command) if command.run else command.needs
@@ -63,12 +65,8 @@ def _run(version: str, words: Sequence[str]) -> int:
         names = check_nodes(needs)
         # Nodes of one machine share the folder of packages, and each unpacks this one anew when it first needs it.
         os.chdir(here)
-        _tell(f"every node is ready: {', '.join(names)}" if names else "the head node is ready")
-        return main(words)
-
-
-def _tell(line: str) -> None:
-    print(f"dclf: {line}", file=sys.stderr, flush=True)
+        message_to_stderr(f"every node is ready: {', '.join(names)}" if names else "the head node is ready")
+        return run_command(request.run)
 
 
 def _require_version(client: str) -> None:

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.jobs.node_check import Needs
+from dclf.config import Config
+from dclf.data.storage import absolute
+from tune.commands.sweep_options import Asked
 from tune.tracking.address import resolve_tracking_uri
+
+SHARDS, STUDIES, CHECKPOINTS = "data.shards", "sweep.storage", "train.storage"
 
 
 @dataclass(frozen=True)
@@ -62,3 +67,51 @@ def placed(arguments: Sequence[str], values: Mapping[str, str], short: Mapping[s
 def absolute_database(uri: str) -> str:
     """A relative SQLite file is a place as well; any other URI, and none at all, as it is."""
     return resolve_tracking_uri(uri) if uri.startswith("sqlite") else uri
+
+
+def study_job(
+    command: str, arguments: Sequence[str], asked: Asked, study: str, files: tuple[Path, ...] = ()
+) -> JobCommand:
+    """The job of a command that makes a study.
+
+    Args:
+        command: its name.
+        arguments: of it.
+        asked: what they say.
+        study: name of the study where they say none.
+        files: configuration files that they name.
+    """
+    config = asked.config
+    places = study_places(config, asked.settings.storage)
+    study = asked.options.name or study
+    named = {"name": study} if study else {}
+    values = places | tracking_place(config) | optuna_place(asked.settings.optuna) | named
+    return JobCommand(
+        (command, *placed(arguments, values, {STUDIES: "--storage"})),
+        study,
+        Needs((places[SHARDS],), {STUDIES: places[STUDIES]}),
+        absolute_database(config.track.uri),
+        files,
+        again=("resume", study, "--storage", places[STUDIES]) if study else (),
+    )
+
+
+def study_places(config: Config, storage: str) -> dict[str, str]:
+    """Keys of a study's shards and of its folder -> where they lie."""
+    return {SHARDS: absolute(config.data.shards), STUDIES: absolute(storage)}
+
+
+def tracking_place(config: Config) -> dict[str, str]:
+    """The key of the tracking store -> its file, where it is one."""
+    uri = config.track.uri
+    return {"track.uri": absolute_database(uri)} if uri.startswith("sqlite") else {}
+
+
+def optuna_place(url: str) -> dict[str, str]:
+    """The key of Optuna's database -> its file, where it is one."""
+    return {"sweep.optuna": absolute_database(url)} if url.startswith("sqlite") else {}
+
+
+def run_places(shards: str | None, uri: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Options of a command that scores a run -> other shards than the run's, and its tracking store, where given."""
+    return ({"shards": absolute(shards)} if shards else {}), ({"uri": absolute_database(uri)} if uri else {})

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
+from tune.analysis.table import aligned
 from tune.commands.job_options import add_endpoint_options, endpoint_of
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.commands.streams import is_unread
-from tune.commands.study_tables import aligned
 
 if TYPE_CHECKING:
     from cluster.jobs.client import Job, Jobs

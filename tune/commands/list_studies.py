@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tune.analysis.table import aligned
 from tune.commands.options import add_output_option, command_parser, print_json
-from tune.commands.study_tables import aligned
 from tune.config.sweep_settings import SweepSettings
 
 EXAMPLES = """\

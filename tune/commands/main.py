@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from cluster.proxies import bypass_proxy_on_loopback
@@ -18,6 +19,7 @@ from dclf import __version__
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.spelling import spelled
 from tune.commands.streams import open_streams, output_error
+from tune.progress.log_messages import message_to_stderr, messages_to
 from tune.tracking.manners import mlflow_settings
 
 COMMANDS = {
@@ -71,16 +73,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = spelled([argument for argument in arguments if argument != "--debug"])
+    summary = "Dual contrastive learning for emotion recognition in conversation."
+    return run_command(lambda: dispatch("dclf", summary, COMMANDS, arguments, epilog=EXAMPLES), debug=debug)
+
+
+def run_command(work: Callable[[], int], *, debug: bool = False) -> int:
+    """Do the work of a command and return its exit code; mistakes become one message on stderr.
+
+    Args:
+        work: returns the exit code.
+        debug: show the traceback of an error.
+    """
     bypass_proxy_on_loopback()
     try:
-        with mlflow_settings(), termination_raises():
-            return dispatch(
-                "dclf",
-                "Dual contrastive learning for emotion recognition in conversation.",
-                COMMANDS,
-                arguments,
-                epilog=EXAMPLES,
-            )
+        with mlflow_settings(), termination_raises(), messages_to(message_to_stderr):
+            return work()
     except Terminated as request:
         print(f"dclf: ended by {request}", file=sys.stderr)
         return _code(request)
@@ -96,7 +103,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> NoReturn:
-    """Run the program ``dclf`` and exit; an output that could not be written is an error of its own."""
+    """Run the program ``dclf`` and exit; an output that could not be written is an error of its own.
+
+    A class path may name a module in the folder it is called from, as for ``python -m``: last of all places, so that
+    no installed package is hidden by a file there. Ray's workers look there by themselves.
+    """
+    if "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     open_streams()
     code = main()
     if (error := output_error()) is not None:
@@ -122,10 +135,12 @@ def _code(request: SystemExit) -> int:
 def _explain(error: Exception) -> int:
     # Imported here, where the command that failed has paid for it already.
     from cluster.plan import PlanError  # noqa: PLC0415
+    from dclf.extensions import ExtensionError  # noqa: PLC0415
     from tune.config.yaml_files import ConfigError  # noqa: PLC0415
     from tune.study.places import StudyError  # noqa: PLC0415
     from tune.tracking.trouble import UnknownRunError  # noqa: PLC0415
 
     problems = error.problems if isinstance(error, ConfigError) else [str(error) or type(error).__name__]
     print(*(f"dclf: error: {problem}" for problem in problems), sep="\n", file=sys.stderr)
-    return USAGE if isinstance(error, (ConfigError, PlanError, StudyError, UnknownRunError)) else FAILED
+    wrong_usage = (ConfigError, ExtensionError, PlanError, StudyError, UnknownRunError)
+    return USAGE if isinstance(error, wrong_usage) else FAILED

@@ -54,15 +54,6 @@ def add_log_options(parser: ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")
 
 
-def chosen_log(log: str, *, quiet: bool) -> str:
-    """``live``, ``plain``, ``jsonl`` or ``quiet``: on ``auto`` the one that stderr can show."""
-    if quiet:
-        return "quiet"
-    if log == "auto":
-        return "live" if sys.stderr.isatty() else "plain"
-    return log
-
-
 def add_overwrite_option(parser: ArgumentParser) -> None:
     """Add ``--overwrite``."""
     parser.add_argument("--overwrite", action="store_true", help="replace a shard set that is already there")
@@ -84,11 +75,6 @@ def print_card_warnings(card: FeatureCard) -> None:
 def listed(text: str) -> list[str]:
     """The parts of ``a, b,c``; empty ones do not count."""
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 problem``, ``2 problems``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def print_json(result: Mapping[str, Any]) -> None:

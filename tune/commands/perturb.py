@@ -6,12 +6,13 @@ dclf perturb RUN|STUDY|CONFIG [--kinds eccs,eics --draws 5] [--section.key VALUE
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from tune.commands.options import LOGS, add_output_option, command_parser, print_json
+from tune.commands.options import LOGS, add_output_option, command_parser
+from tune.commands.perturb_target import STORAGE, find_kind
 from tune.commands.sweep_options import options_and_overrides
 from tune.comparisons import SEEDS
 from tune.config.local_files import output_problem
@@ -20,7 +21,7 @@ from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
     from tune.analysis.perturbation.settings import PerturbationSettings
-    from tune.perturbations import PerturbationTest
+    from tune.commands.job_words import JobCommand
 
 DESCRIPTION = """\
 Score trained models again with every context replaced by utterances of other dialogues: with the same emotions (ECCS)
@@ -58,81 +59,116 @@ ONLY_FOR = {
     "verbose": ("study", "config"),
 }
 """Option -> what it can be used with."""
-STORAGE = "sweep.storage"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Test as the command line says; the exit code."""
+    """Test as the command line says, and return the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> PerturbRequest:
+    """Return what the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     options, overrides, mistakes = options_and_overrides(argv, parser(), FLAGS, VALUED)
     settings, problems = read_settings(options)
-    if found := [*mistakes, *problems]:
-        raise ConfigError(found)
-    # Imported here: help does not wait for them, nor do mistakes wait for what the tests need.
-    from tune.analysis.perturbation.target import find_target  # noqa: PLC0415
+    if mistakes := [*mistakes, *problems]:
+        raise ConfigError(mistakes)
+    return PerturbRequest(argv, options, overrides, settings)
 
+
+@dataclass(frozen=True)
+class PerturbRequest:
+    """Models to score under perturbed conversations.
+
+    Attributes:
+        arguments: of the command.
+        options: its own options.
+        overrides: keys of the configuration that are set.
+        settings: of the tests.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+    overrides: Mapping[str, str]
+    settings: PerturbationSettings
+
+    def run(self) -> int:
+        """Score them, print what came of it, and return the exit code."""
+        return _run(self.options, self.settings, self.overrides)
+
+    def job(self, study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from tune.commands.perturb_job import perturb_job  # noqa: PLC0415 - it brings Ray
+
+        return perturb_job(self.arguments, self.options, self.overrides, study)
+
+
+def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
     storage = overrides.get(STORAGE, SweepSettings().storage)
-    target = options.target or find_target(options.what, storage, options.uri)
-    if found := [*_misplaced(options, target), *_not_a_config(overrides, target)]:
-        raise ConfigError(found)
+    kind = options.kind or find_kind(options.what, storage, options.uri)
+    if mistakes := [*_misplaced(options, kind), *_not_a_config(overrides, kind)]:
+        raise ConfigError(mistakes)
     if options.out and (problem := output_problem("--out", options.out)):
         raise ConfigError([problem])
-    if target == "run":
-        with _studies_named(storage):
-            return _perturb_run(options, settings)
-    from tune.commands.perturb_study import perturb_config, perturb_named  # noqa: PLC0415
+    # Imported here: neither help nor mistakes wait for what the tests need.
+    from tune.commands.perturb_test import TESTS  # noqa: PLC0415
 
-    if target == "study":
-        return perturb_named(options, settings, storage)
-    return perturb_config(options, settings, overrides)
+    return TESTS[kind](options, settings, {**overrides, STORAGE: storage})
 
 
 def parser() -> ArgumentParser:
-    """The options of the command."""
-    made = command_parser("dclf perturb", DESCRIPTION, EXAMPLES)
-    made.usage = "dclf perturb RUN|STUDY|CONFIG [options] [--section.key VALUE ...]"
-    made.add_argument("what", help="id or name of a run, name of a study, or a preset or YAML file to train first")
-    made.add_argument(
+    """Return the options of the command."""
+    command = command_parser("dclf perturb", DESCRIPTION, EXAMPLES)
+    command.usage = "dclf perturb RUN|STUDY|CONFIG [options] [--section.key VALUE ...]"
+    command.add_argument("what", help="id or name of a run, name of a study, or a preset or YAML file to train first")
+    command.add_argument(
         "--as",
-        dest="target",
+        dest="kind",
         choices=("run", "study", "config"),
         help="which of them it is, where the name leaves it open",
     )
-    made.add_argument("--kinds", default="eccs,eics", help="substitutions: eccs, eics, both with a comma, or none")
-    made.add_argument("--draws", type=int, default=5, help="draws of each kind; mean and deviation are over them")
-    made.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
-    made.add_argument("--seed", type=int, default=0, help="of the suite: the same seed is the same substitutions")
-    made.add_argument(
+    command.add_argument("--kinds", default="eccs,eics", help="substitutions: eccs, eics, both with a comma, or none")
+    command.add_argument("--draws", type=int, default=5, help="draws of each kind; mean and deviation are over them")
+    command.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
+    command.add_argument("--seed", type=int, default=0, help="of the suite: the same seed is the same substitutions")
+    command.add_argument(
         "--corrupt",
         default="none",
         metavar="MODALITY:DAMAGE[:PERCENT],...",
         help="damage: missing or noise; at 10, 20 .. 90 % of the utterances unless a percent is given",
     )
-    made.add_argument("--out", default="", help="folder for substitutions and results; dclf-runs/perturbations else")
-    _add_places(made)
-    made.add_argument("--log", choices=LOGS, default="auto", help="progress: live on a terminal, plain lines elsewhere")
-    made.add_argument("--quiet", action="store_true", help="as --log quiet: the result only")
-    made.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")
-    add_output_option(made)
-    return made
+    command.add_argument("--out", default="", help="folder for substitutions and results; dclf-runs/perturbations else")
+    _add_places(command)
+    command.add_argument(
+        "--log", choices=LOGS, default="auto", help="progress: live on a terminal, plain lines elsewhere"
+    )
+    command.add_argument("--quiet", action="store_true", help="as --log quiet: the result only")
+    command.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")
+    add_output_option(command)
+    return command
 
 
-def _add_places(made: ArgumentParser) -> None:
-    run = made.add_argument_group("with a run")
+def _add_places(command: ArgumentParser) -> None:
+    run = command.add_argument_group("with a run")
     run.add_argument("--shards", help="shards to score; those of the run where absent")
     run.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
-    study = made.add_argument_group("with a study or CONFIG")
+    study = command.add_argument_group("with a study or CONFIG")
     study.add_argument("--storage", dest="alias_storage", metavar="FOLDER", help="folder of studies [sweep.storage]")
     study.add_argument("--at-a-time", type=int, default=0, help="models at a time; as many as fit where absent")
     study.add_argument("--gpus-per-model", type=float, default=0.0, help="0.25 puts four models on a card; 0 uses CPUs")
     study.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
-    config = made.add_argument_group("with CONFIG, beside any --section.key VALUE")
+    config = command.add_argument_group("with CONFIG, beside any --section.key VALUE")
     config.add_argument("--models", metavar="A,B", default="", help="base models; the configuration's where absent")
     config.add_argument("--seeds", type=int, help=f"trainings with and without DCLF, the same for all; {SEEDS} else")
     config.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
 
 
 def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
-    """The settings that the options ask for, and every impossible value."""
+    """Return the settings that the options ask for, and every impossible value."""
     # Imported here, so that help does not wait for torch.
     from tune.analysis.perturbation.settings import PerturbationSettings  # noqa: PLC0415
     from tune.commands.perturb_options import read_corruptions, read_kinds  # noqa: PLC0415
@@ -145,64 +181,22 @@ def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
         seed=options.seed,
         corruptions=tuple(corruptions),
     )
-    found = [*problems, *(f"--{problem.replace('corruptions:', 'corrupt:')}" for problem in settings.problems())]
+    problems += [f"--{problem.replace('corruptions:', 'corrupt:')}" for problem in settings.problems()]
     if "://" in options.out:
-        found.append(f"--out: must be a folder on this machine, is {options.out}")
-    return settings, found
+        problems.append(f"--out: must be a folder on this machine, is {options.out}")
+    return settings, problems
 
 
-def _perturb_run(options: Namespace, settings: PerturbationSettings) -> int:
-    from tune.commands.view_choice import choose_perturbation_view  # noqa: PLC0415 - help does not wait
-
-    with choose_perturbation_view(options.log, quiet=options.quiet) as view:
-        # Imported here: the view shows the wait for torch and MLflow.
-        from tune.perturbations import OUT, perturb  # noqa: PLC0415
-
-        places = {"uri": options.uri, "shards": options.shards, "out": options.out or OUT}
-        done = perturb(options.what, settings, view=view, **places)
-    if options.output == "json" or options.log == "jsonl":
-        print_json({**done.report.to_dict(), "results": str(done.results), "substitutions": str(done.substitutions)})
-    else:
-        print(*result_lines(done), sep="\n", flush=True)
-    return 0
-
-
-@contextmanager
-def _studies_named(storage: str) -> Iterator[None]:
-    """Who mistypes a study's name is told the studies too, where no run has it."""
-    from tune.study.places import study_names  # noqa: PLC0415 - help does not wait
-    from tune.tracking.trouble import UnknownRunError  # noqa: PLC0415
-
-    try:
-        yield
-    except UnknownRunError as error:
-        known = ", ".join(study_names(storage)[:5])
-        raise UnknownRunError(f"{error}\nnor is it a study in {storage}" + (f": {known}" if known else "")) from None
-
-
-def result_lines(done: PerturbationTest) -> Iterator[str]:
-    """Tables and places for a terminal."""
-    from tune.analysis.perturbation.tables import tables  # noqa: PLC0415
-    from tune.commands.study_tables import aligned  # noqa: PLC0415 - help does not wait
-
-    for table in tables(done.report):
-        yield table.title
-        yield from aligned([table.head, *table.rows], right=range(table.numeric, len(table.head)))
-        yield ""
-    yield f"results        {done.folder}"
-    yield f"substitutions  {done.substitutions}"
-
-
-def _misplaced(options: Namespace, target: str) -> Iterator[str]:
+def _misplaced(options: Namespace, kind: str) -> Iterator[str]:
     """Options that say nothing of what is tested."""
-    for name, targets in ONLY_FOR.items():
-        if options[name] and target not in targets:
+    for name, kinds in ONLY_FOR.items():
+        if options[name] and kind not in kinds:
             option = f"--{name.replace('_', '-')}"
-            yield f"{option}: is for a {' or '.join(targets)}, {options.what!r} is a {target}; leave it out"
+            yield f"{option}: is for a {' or '.join(kinds)}, {options.what!r} is a {kind}; leave it out"
 
 
-def _not_a_config(overrides: Mapping[str, str], target: str) -> Iterator[str]:
-    if target != "config":
+def _not_a_config(overrides: Mapping[str, str], kind: str) -> Iterator[str]:
+    if kind != "config":
         for key in overrides:
             if key != STORAGE:
                 yield f"--{key}: unknown option; keys of a configuration are for a CONFIG that is trained first"

@@ -26,7 +26,7 @@ def read_corruptions(text: str, seed: int) -> tuple[list[Corruption], list[str]]
         text: parts with a comma between them; a part without percent stands for 10, 20 .. 90 %.
         seed: of masks and noise.
     """
-    found: list[Corruption] = []
+    corruptions: list[Corruption] = []
     problems: list[str] = []
     for word in () if text.strip() == NONE else _words(text):
         modality, _, damage = word.partition(":")
@@ -34,8 +34,8 @@ def read_corruptions(text: str, seed: int) -> tuple[list[Corruption], list[str]]
         wrong = list(_problems(modality, damage, rest))
         problems += [f"--corrupt {word}: {problem}; write {FORM}" for problem in wrong]
         if not wrong:
-            found += _corruptions(modality, cast("Damage", damage), rest, seed)
-    return found, problems
+            corruptions += _corruptions(modality, cast("Damage", damage), rest, seed)
+    return corruptions, problems
 
 
 def _corruptions(modality: str, damage: Damage, rest: list[str], seed: int) -> Iterator[Corruption]:

@@ -61,22 +61,21 @@ def study(argv: Sequence[str]) -> int:
     """Plan a study file as the command line says; the exit code."""
     from tune.commands import study as command  # noqa: PLC0415 - nobody else waits for it
 
-    asked, _ = command.read(argv, _with_probe(command.parser("dclf plan study")), FLAGS)
-    return _print(asked)
+    return _print(command.read_comparison(argv, _with_probe(command.parser("dclf plan study")), FLAGS).asked)
 
 
 def ablate(argv: Sequence[str]) -> int:
     """Plan ablations as the command line says; the exit code."""
     from tune.commands import ablate as command  # noqa: PLC0415 - as above
 
-    return _print(command.read(argv, _with_probe(command.parser("dclf plan ablate")), FLAGS))
+    return _print(command.read_comparison(argv, _with_probe(command.parser("dclf plan ablate")), FLAGS))
 
 
 def grid(argv: Sequence[str]) -> int:
     """Plan a grid as the command line says; the exit code."""
     from tune.commands import grid as command  # noqa: PLC0415 - as above
 
-    return _print(command.read(argv, _with_probe(command.parser("dclf plan grid")), FLAGS))
+    return _print(command.read_comparison(argv, _with_probe(command.parser("dclf plan grid")), FLAGS))
 
 
 def _with_probe(made: ArgumentParser) -> ArgumentParser:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from cluster.trial_plan import TrialPlan
 from dclf.config import Config
 from dclf.data.storage import is_remote
-from tune.commands.options import counted, print_json
-from tune.commands.study_views_state import budget_text, params_text
-from tune.commands.views import duration
+from tune.commands.options import print_json
 from tune.config.sweep_settings import SweepSettings
+from tune.config.words import counted
+from tune.progress.texts import budget_text, duration, params_text
 
 if TYPE_CHECKING:
     from tune.runner.estimate import Estimate

@@ -14,6 +14,7 @@ import yaml
 from docstring_parser import parse
 
 from dclf.config import Config
+from dclf.models import BASE_MODELS
 from tune.config.settings import config_types, describe
 from tune.config.sweep_settings import SweepSettings
 
@@ -82,9 +83,6 @@ def flow(value: Any) -> str:
 
 def configuration_page() -> str:
     """``docs/configuration.md``: every key, its type, default and meaning, the base models' options included."""
-    # Imported here, so that the help of `dclf train`, which shares field_docs, needs no torch.
-    from dclf.models.contract import base_model_names  # noqa: PLC0415
-
     docs, defaults, lines, section = field_docs(), Config().to_dict(), [HEAD], ""
     for key, kind in config_types().items():
         parent, _, name = key.partition(".")
@@ -92,7 +90,7 @@ def configuration_page() -> str:
             section = parent
             lines += _table_head(section, docs[section])
         lines.append(_row(key, kind, defaults[parent][name] if name else defaults[parent], docs[key]))
-    for model in base_model_names():
+    for model in BASE_MODELS.shipped:
         lines += _options_table(model)
     lines += _sweep_table()
     return "\n".join(lines) + "\n"
@@ -100,6 +98,7 @@ def configuration_page() -> str:
 
 def _options_table(model: str) -> list[str]:
     """The rows of a base model's own options."""
+    # Imported here, so that the help of `dclf train`, which shares field_docs, needs no torch.
     from dclf.models.contract import base_model_class  # noqa: PLC0415
 
     kind = base_model_class(model).Config

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
+from dclf.data.storage import absolute
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.local_files import output_problem
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
+    from tune.commands.job_words import JobCommand
     from tune.report.files import ReportFiles
 
 EXAMPLES = """\
@@ -28,13 +31,45 @@ The HTML file holds everything and needs no other file; docs/reports.md says wha
 
 def main(argv: Sequence[str]) -> int:
     """Write the report as the command line says; the exit code."""
-    options = parser().parse_args(argv)
-    files = _write(options.storage, options.name, options.out)
-    if options.output == "json":
-        print_json(_plain(files))
-    else:
-        _print(files)
-    return 0
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> ReportRequest:
+    """What the command line asks for; SystemExit where an option is wrong."""
+    return ReportRequest(argv, parser().parse_args(argv))
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """A study whose report is written.
+
+    Attributes:
+        arguments: of the command.
+        options: its options.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+
+    def run(self) -> int:
+        """Write it and print where it is; the exit code."""
+        options = self.options
+        files = _write(options.storage, options.name, options.out)
+        if options.output == "json":
+            print_json(_plain(files))
+        else:
+            _print(files)
+        return 0
+
+    def job(self, _study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
+        from tune.commands.job_words import JobCommand, placed  # noqa: PLC0415
+
+        options = self.options
+        places = {"storage": absolute(options.storage)} | ({"out": absolute(options.out)} if options.out else {})
+        needs = Needs(storages=places, everywhere=False)
+        return JobCommand(("report", *placed(self.arguments, places)), options.name, needs, tracks=False)
 
 
 def parser() -> ArgumentParser:
@@ -60,7 +95,7 @@ def _write(storage: str, name: str, out: str) -> ReportFiles:
     if out and (problem := output_problem("--out", out)):
         raise ConfigError([problem])
     from tune.report.files import write_report  # noqa: PLC0415
-    from tune.runner.optuna_state import load_study  # noqa: PLC0415
+    from tune.runner.optuna_study import load_study  # noqa: PLC0415
 
     files = write_report(folder, load_study(folder), Path(out) if out else None)
     folder.share_files()

@@ -7,31 +7,31 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from dclf.data.storage import absolute
 from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison
 from tune.commands.options import (
     add_log_options,
     add_output_option,
-    chosen_log,
     command_parser,
-    counted,
     listed,
     print_json,
 )
-from tune.commands.study_views import QuietStudyView
 from tune.commands.sweep_options import add_settings_help, options_and_overrides
-from tune.commands.view_choice import choose_study_view
 from tune.config.local_files import output_problem
+from tune.config.words import counted
 from tune.config.yaml_files import ConfigError
+from tune.progress.forms import choose_renderer
 
 if TYPE_CHECKING:
+    from tune.commands.job_words import JobCommand
     from tune.report.reproduction import ReproductionFiles
-    from tune.reproduction import NamedStudy, ReproductionPlan
+    from tune.reproduction import ReproductionPlan
 
 EXAMPLES = """\
 examples:
@@ -54,7 +54,61 @@ def main(argv: Sequence[str]) -> int:
 
     It is 1 where a table is missing, and where more than half of a study's trials failed.
     """
-    options, overrides = read(argv)
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> ReproduceRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
+    words = [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if _is_shards(word) else word for word in argv]
+    options, overrides, mistakes = options_and_overrides(words, parser(), OWN_FLAGS, OWN_VALUED)
+    if mistakes := [*mistakes, *set_by_comparison(words)]:
+        raise ConfigError(mistakes)
+    return ReproduceRequest(argv, options, overrides)
+
+
+@dataclass(frozen=True)
+class ReproduceRequest:
+    """Tables and figures of the paper.
+
+    Attributes:
+        arguments: of the command.
+        options: its own options.
+        overrides: keys of the configuration that are set.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+    overrides: Mapping[str, str]
+
+    def run(self) -> int:
+        """Measure them and write the page; the exit code."""
+        return _run(self.options, self.overrides, f"dclf reproduce {shlex.join(self.arguments)}")
+
+    def job(self, _study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
+        from tune.commands import job_words as words  # noqa: PLC0415
+        from tune.runner.reproduction_plan import planned_studies  # noqa: PLC0415
+
+        options, only = self.options, listed(self.options.only)
+        studies = planned_studies(options.dataset, self.overrides, only=only, seeds=options.seeds)
+        planned = next(iter(studies.values()))
+        places = words.study_places(planned.config, planned.settings.storage)
+        out = {"out": absolute(options.out)} if options.out else {}
+        databases = words.tracking_place(planned.config) | words.optuna_place(planned.settings.optuna)
+        short = {words.SHARDS: SHARDS, words.STUDIES: "--storage"}
+        command = ("reproduce", *words.placed(self.arguments, places | databases | out, short))
+        needs = Needs((places[words.SHARDS],), {words.STUDIES: places[words.STUDIES]})
+        tracking = words.absolute_database(planned.config.track.uri)
+        return words.JobCommand(command, "", needs, tracking, again=command)
+
+
+def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
     # Imported here, so that help does not wait for Optuna.
     from tune.commands.failures import code_of  # noqa: PLC0415
     from tune.reproduction import plan_reproduction  # noqa: PLC0415
@@ -66,7 +120,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if problem := output_problem("--out", options.out or plan.out):
         raise ConfigError([problem])
-    files = _reproduced(plan, options, f"dclf reproduce {shlex.join(argv)}")
+    files = _reproduced(plan, options, command)
     if options.output == "json" or options.log == "jsonl":
         print_json(_result(plan, files))
     else:
@@ -76,19 +130,6 @@ def main(argv: Sequence[str]) -> int:
     wanted = [study for study in plan.studies if study.wanted]
     failed = code_of(folder for study in wanted if (folder := study.found()) is not None)
     return 1 if {study.planned.plan["paper"] for study in wanted} & files.missing.keys() else failed
-
-
-def read(argv: Sequence[str]) -> tuple[Namespace, dict[str, str]]:
-    """The command's own options, and the keys that are overridden.
-
-    Raises:
-        ConfigError: with every mistake at once.
-    """
-    words = [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if _is_shards(word) else word for word in argv]
-    options, overrides, mistakes = options_and_overrides(words, parser(), OWN_FLAGS, OWN_VALUED)
-    if mistakes := [*mistakes, *set_by_comparison(words)]:
-        raise ConfigError(mistakes)
-    return options, overrides
 
 
 def parser() -> ArgumentParser:
@@ -121,21 +162,10 @@ def _reproduced(plan: ReproductionPlan, options: Namespace, command: str) -> Rep
     """Run it; however it is cut short, stderr says how to go on."""
     from tune.reproduction import reproduce  # noqa: PLC0415 - as above
 
-    shows = chosen_log(options.log, quiet=options.quiet) in ("live", "plain")
-
-    def tell(*lines: str) -> None:
-        if shows:
-            print(*lines, sep="\n", file=sys.stderr, flush=True)
-
-    @contextmanager
-    def view(study: NamedStudy) -> Iterator[QuietStudyView]:
-        tell("", f"{study.planned.plan['paper']}: {study.planned.plan['title']}")
-        with choose_study_view(options.log, quiet=options.quiet) as shown:
-            yield shown
-
-    tell(*_plan_lines(plan))
     try:
-        return reproduce(plan, view=view, tell=tell, verbose=options.verbose, address=options.address)
+        with choose_renderer(options.log, quiet=options.quiet, title="dclf reproduce") as renderer:
+            renderer.say(*_plan_lines(plan))
+            return reproduce(plan, listeners=[renderer], verbose=options.verbose, address=options.address)
     except BaseException:
         print(f"dclf: cut short; go on with: {command}", file=sys.stderr)
         raise

@@ -8,7 +8,7 @@ from dclf.config import Config
 from dclf.published import unlike_paper
 from dclf.training.reports import FinalReport, SplitReport
 from tune.commands.options import print_json
-from tune.commands.views import optimism_text, paper_result, percent
+from tune.progress.texts import optimism_text, paper_result, percent
 
 if TYPE_CHECKING:
     from tune.runs import TrainedRun

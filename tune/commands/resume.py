@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
+from dclf.data.storage import absolute
 from tune.commands.options import add_log_options, add_output_option, command_parser
-from tune.commands.study_views import QuietStudyView
 from tune.commands.sweep_results import run_study
-from tune.commands.view_choice import choose_study_view
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
+from tune.progress.renderer import Renderer
 from tune.study.folder import StudyFolder
 
 if TYPE_CHECKING:
-    from tune.sweeps import Study
+    from tune.commands.job_words import JobCommand
+    from tune.studies import Study
 
 EXAMPLES = """\
 examples:
@@ -30,27 +33,70 @@ Finished trials are not run again, running ones go on from their last epoch. A s
 
 def main(argv: Sequence[str]) -> int:
     """Resume as the command line says; the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> ResumeRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     options = parser().parse_args(argv)
     if problems := _problems(options.trials, options.time):
         raise ConfigError(problems)
+    return ResumeRequest(argv, options)
+
+
+@dataclass(frozen=True)
+class ResumeRequest:
+    """A study to go on with.
+
+    Attributes:
+        arguments: of the command.
+        options: its options.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+
+    def run(self) -> int:
+        """Go on with it and print what it came to; the exit code."""
+        return _resume(self.options)
+
+    def job(self, _study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
+        from tune.commands.job_words import JobCommand, placed  # noqa: PLC0415
+
+        name, storage = self.options.name, absolute(self.options.storage)
+        words = ("resume", *placed(self.arguments, {"storage": storage}))
+        if not Path(storage).is_dir():  # seen by the cluster alone: the job looks into it
+            return JobCommand(words, name, Needs(storages={"storage": storage}), again=words)
+        config = StudyFolder.open(storage, name).definition.base
+        needs = Needs((absolute(config.data.shards),), {"storage": storage})
+        return JobCommand(words, name, needs, config.track.uri, again=words)
+
+
+def _resume(options: Namespace) -> int:
     # An unknown study is told before Ray and MLflow are imported.
     StudyFolder.open(options.storage, options.name)
 
-    def work(view: QuietStudyView) -> Study:
+    def work(renderer: Renderer) -> Study:
         from tune.sweeps import resume  # noqa: PLC0415
 
         return resume(
             options.name,
             storage=options.storage,
-            view=view,
+            listeners=[renderer],
             verbose=options.verbose,
             address=options.address,
             trials=options.trials,
             time=options.time,
         )
 
-    as_json = options.output == "json" or options.log == "jsonl"
-    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
+    return run_study(work, options)
 
 
 def parser() -> ArgumentParser:

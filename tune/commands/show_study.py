@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from tune.analysis.table import aligned
 from tune.commands.options import add_output_option, command_parser, print_json
-from tune.commands.study_tables import aligned
 from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:

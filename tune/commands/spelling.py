@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_NAMED_BY_USERS = ("track.tags.", "sweep.objectives.", "published.")
-"""Below these the keys are names that users or data sets gave, which stay as they are."""
+_NAMED_BY_USERS = ("track.tags.", "sweep.objectives.", "published.", "loss.terms.")
+"""Below these the keys are names that users, data sets or packages gave, which stay as they are."""
 
 
 def spelled(argv: Sequence[str]) -> list[str]:

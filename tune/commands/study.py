@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, compare, set_by_comparison, sound_comparison
+from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison, sound_comparison
 from tune.commands.options import add_log_options, add_output_option, command_parser, listed
+from tune.commands.request import StudyRequest
 from tune.commands.sweep_options import Asked, add_settings_help, options_and_overrides
+
+if TYPE_CHECKING:
+    from tune.config.study_files import StudyFile
 
 EXAMPLES = """\
 examples:
@@ -29,14 +33,23 @@ taken over and not repeated. Ctrl-C ends it cleanly; dclf resume goes on with it
 
 def main(argv: Sequence[str]) -> int:
     """Run a study file as the command line says; the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> StudyRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     made = parser("dclf study")
     add_log_options(made)
-    asked, described = read(argv, made, FLAGS)
-    return compare(asked, "study", described=described)
+    return read_comparison(argv, made, FLAGS)
 
 
-def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> tuple[Asked, dict[str, Any]]:
-    """What the command line asks for, and what a study keeps of the study file.
+def read_comparison(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> StudyRequest:
+    """The comparison that a command line of these options describes.
 
     Raises:
         ConfigError: with every mistake at once.
@@ -49,11 +62,19 @@ def read(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> tup
     models = listed(options.models)
     if options.seeds is not None and options.seeds < 1:
         mistakes.append(f"--seeds: must be at least 1, is {options.seeds}")
-    planned = plan_study(
-        read_study_file(options.study), overrides, seeds=options.seeds, models=models, beside=Path(options.study)
-    )
+    file, place = read_study_file(options.study), Path(options.study)
+    planned = plan_study(file, overrides, seeds=options.seeds, models=models, beside=place)
     asked = Asked(options, planned.config, planned.settings, [*mistakes, *set_by_comparison(argv), *planned.problems])
-    return sound_comparison(asked, planned.settings), planned.described
+    asked = sound_comparison(asked, planned.settings)
+    return StudyRequest("study", argv, asked, _files(place, file), {"kind": "study", "described": planned.described})
+
+
+def _files(place: Path, file: StudyFile) -> tuple[Path, ...]:
+    """The study file, and the configurations beside it that it names; none for one of the paper's."""
+    if not place.is_file():
+        return ()
+    named = [file.base, *(sets for sets in file.models.values() if isinstance(sets, str))]
+    return (place, *(path for name in named if (path := place.parent / name).is_file()))
 
 
 def parser(prog: str) -> ArgumentParser:

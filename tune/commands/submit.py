@@ -39,6 +39,8 @@ token comes from RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; for t
 
 The folder you are in goes along without data, results and environments. Relative places of shards, studies and
 checkpoints are meant from here, and every node must see them: the job tries that on each before its command runs.
+Modules in the folder are found by class paths, as in --model.name mymodels:Mine; packages of your own must be installed
+on the nodes. Those of the local cluster also have this shell's PYTHONPATH.
 The output is followed to the end, and the exit code is the job's. Ctrl-C asks whether to stop the job or to leave it.
 """
 GIT_LIMIT_S = 10.0
@@ -60,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
 
     endpoint = endpoint_of(options)
     name, command = _understood(options.name, argv[split + 1 :])
-    environment = tracking_environment(endpoint, command)
+    environment = tracking_environment(endpoint, command) | python_path(endpoint)
     brought = installation(Path(options.install)) if options.install else None
     require_same_versions(endpoint, brought=brought is not None)
     with TemporaryFolder("job") as folder, open_jobs(endpoint) as jobs:
@@ -115,6 +117,14 @@ def tracking_environment(endpoint: Endpoint, command: JobCommand) -> dict[str, s
     if any(os.environ.get(name) for name in _SECRETS):
         print("dclf: MLflow's password stays here; the cluster's nodes need it in their environment", file=sys.stderr)
     return {"MLFLOW_TRACKING_URI": uri}
+
+
+def python_path(endpoint: Endpoint) -> dict[str, str]:
+    """The local cluster's nodes are this machine: its jobs find the packages that Python finds here by PYTHONPATH."""
+    places = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    if not endpoint.local or not places:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(str(Path(place).absolute()) for place in places)}
 
 
 def _understood(asked: str, words: Sequence[str]) -> tuple[str, JobCommand]:

@@ -13,8 +13,8 @@ from jsonargparse import ArgumentParser
 
 from tune.commands.options import add_log_options
 from tune.commands.reference import annotated_sweep, annotated_yaml
-from tune.commands.sweep_options import Asked, add_settings_help, read_command_line, require_local_room, sweep_parser
-from tune.commands.sweep_results import run_asked
+from tune.commands.request import StudyRequest, config_files
+from tune.commands.sweep_options import Asked, add_settings_help, read_command_line, sweep_parser
 from tune.config.yaml_files import ConfigError
 
 EXAMPLES = """\
@@ -35,19 +35,27 @@ VALUED = ("--name", "--address", "--log", "--output")
 
 def main(argv: Sequence[str]) -> int:
     """Search as the command line says; the exit code."""
-    print_config = "--print-config" in argv
-    asked = read_command_line(argv, parser(), FLAGS, VALUED, values=not print_config)
-    if print_config:
-        if asked.problems:
-            raise ConfigError(asked.problems)
-        return _print_config(asked)
+    if "--print-config" in argv:
+        return _print_config(read_command_line(argv, parser(), FLAGS, VALUED, values=False))
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> StudyRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
+    asked = read_command_line(argv, parser(), FLAGS, VALUED)
     asked.require_sound()
-    require_local_room(asked)
-    return run_asked(asked)
+    return StudyRequest("sweep", argv, asked, config_files(asked.options.config))
 
 
 def _print_config(asked: Asked) -> int:
     """The default space is spelt out: it is what one wants to change."""
+    if asked.problems:
+        raise ConfigError(asked.problems)
     from tune.search.checks import sweep_space  # noqa: PLC0415 - help does not wait for Optuna
 
     settings = replace(asked.settings, space=sweep_space(asked.settings, asked.config).spec)

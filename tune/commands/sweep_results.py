@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from jsonargparse import Namespace
+
 from tune.analysis.comparison.study import comparison_facts, comparison_lines, study_tables
 from tune.analysis.comparison.variants import is_comparison
 from tune.commands.failures import code_of
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
-from tune.commands.study_views import QuietStudyView
-from tune.commands.view_choice import choose_study_view
+from tune.progress.forms import choose_renderer
+from tune.progress.renderer import Renderer
 from tune.report.facts import study_command
 from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
@@ -21,7 +23,7 @@ from tune.study.scores import scores_of, short_names, value_text
 
 if TYPE_CHECKING:
     from tune.commands.sweep_options import Asked
-    from tune.sweeps import Study
+    from tune.studies import Study
 
 NAME_WIDTH = 11
 
@@ -35,39 +37,43 @@ def run_asked(asked: Asked, **study: Any) -> int:
     """
     options = asked.options
 
-    def work(view: QuietStudyView) -> Study:
-        # Imported here: help and mistakes do not wait for Ray and MLflow, and the view shows the wait.
+    def work(renderer: Renderer) -> Study:
+        # Imported here: help and mistakes do not wait for Ray and MLflow, and the panel shows the wait.
         from tune.sweeps import sweep  # noqa: PLC0415
 
         return sweep(
             asked.config,
             asked.settings,
             name=options.name,
-            view=view,
+            listeners=[renderer],
             verbose=options.verbose,
             address=options.address,
             **study,
         )
 
-    as_json = options.output == "json" or options.log == "jsonl"
-    return run_study(work, choose_study_view(options.log, quiet=options.quiet), as_json=as_json)
+    return run_study(work, options)
 
 
-def run_study(work: Callable[[QuietStudyView], Study], view: QuietStudyView, *, as_json: bool) -> int:
+def run_study(work: Callable[[Renderer], Study], options: Namespace) -> int:
     """Work on a study and print what it came to; the exit code.
 
     It is 1 where no trial is complete, and where more than half of them failed.
 
     However it is cut short, once the study exists stderr says how to go on.
+
+    Args:
+        work: is handed the renderer, as a listener.
+        options: those on the command's output.
     """
+    renderer = choose_renderer(options.log, quiet=options.quiet, title="dclf sweep")
     try:
-        with view:
-            study = work(view)
+        with renderer:
+            study = work(renderer)
     except BaseException:
-        if view.folder is not None:
-            print(f"dclf: cut short; go on with: {study_command('resume', view.folder)}", file=sys.stderr)
+        if renderer.study is not None:
+            print(f"dclf: cut short; go on with: {study_command('resume', renderer.study.folder)}", file=sys.stderr)
         raise
-    print_study(study, as_json=as_json)
+    print_study(study, as_json=options.output == "json" or options.log == "jsonl")
     failed = code_of([study.folder])
     return failed if study.best else 1
 

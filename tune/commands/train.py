@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from dclf.config import Config
-from tune.commands.options import add_log_options, add_output_option, chosen_log, command_parser
+from tune.commands.options import add_log_options, add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.commands.reference import annotated_yaml, field_docs, flow
 from tune.commands.results import print_run
-from tune.commands.views import JsonLinesView, PlainView, QuietView
 from tune.config.settings import config_types, describe, read_config
 from tune.config.yaml_files import ConfigError, preset_names
+from tune.progress.forms import choose_renderer
+from tune.progress.renderer import Renderer
+
+if TYPE_CHECKING:
+    from tune.commands.job_words import JobCommand
 
 EXAMPLES = """\
 examples:
@@ -40,6 +46,16 @@ RESUMABLE = ("track.uri",)
 
 def main(argv: Sequence[str]) -> int:
     """Train as the command line says; the exit code."""
+    return read(argv).run()
+
+
+def read(argv: Sequence[str]) -> TrainRequest:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        SystemExit: help was asked for, or an option is wrong.
+    """
     rest, overrides, mistakes = split_overrides(argv, FLAGS, VALUED)
     options = parser(with_keys=not {"-h", "--help"}.isdisjoint(rest)).parse_args(rest)
     if options.resume is not None:
@@ -48,30 +64,68 @@ def main(argv: Sequence[str]) -> int:
     config, problems = read_config(options.config, overrides, values=check_values)
     if mistakes or problems:
         raise ConfigError([*mistakes, *problems])
-    if options.print_config:
-        sys.stdout.write(annotated_yaml(config))
-        return 0
-    return _train(
-        config,
-        options.resume,
-        "jsonl" if options.log == "jsonl" else options.output,
-        choose_view(options.log, quiet=options.quiet),
-        options.verbose,
-    )
+    return TrainRequest(argv, options, config)
 
 
-def _train(config: Config, resume: str | None, output: str, view: QuietView, verbose: bool) -> int:
+@dataclass(frozen=True)
+class TrainRequest:
+    """A run to train, or to go on with.
+
+    Attributes:
+        arguments: of the command.
+        options: its own options.
+        config: of the run; what was said beside the run's own where that is gone on with.
+    """
+
+    arguments: Sequence[str]
+    options: Namespace
+    config: Config
+
+    def run(self) -> int:
+        """Train, or print the configuration; the exit code."""
+        options, config = self.options, self.config
+        if options.print_config:
+            sys.stdout.write(annotated_yaml(config))
+            return 0
+        return _train(
+            config,
+            options.resume,
+            "jsonl" if options.log == "jsonl" else options.output,
+            choose_renderer(options.log, quiet=options.quiet),
+            options.verbose,
+        )
+
+    def job(self, _study: str) -> JobCommand:
+        """See ``tune.commands.request.Request``."""
+        from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
+        from dclf.data.storage import absolute  # noqa: PLC0415
+        from tune.commands import job_words as words  # noqa: PLC0415
+        from tune.commands.request import config_files  # noqa: PLC0415
+
+        tracking, uri = words.tracking_place(self.config), words.absolute_database(self.config.track.uri)
+        if self.options.resume is not None:
+            again = ("train", *words.placed(self.arguments, tracking))
+            return words.JobCommand(again, "", Needs(), uri, run=self.options.resume, again=again)
+        shards, storage = absolute(self.config.data.shards), absolute(self.config.train.storage)
+        places = {words.SHARDS: shards, words.CHECKPOINTS: storage}
+        command = ("train", *words.placed(self.arguments, places | tracking))
+        needs = Needs((shards,), {words.CHECKPOINTS: storage})
+        return words.JobCommand(command, "", needs, uri, config_files(self.options.config))
+
+
+def _train(config: Config, resume: str | None, output: str, renderer: Renderer, verbose: bool) -> int:
     try:
-        with view:
-            # Imported here: help and configuration errors do not wait for Ray and MLflow, and the view shows the wait.
+        with renderer:
+            # Imported here: help and configuration errors do not wait for Ray and MLflow, and the panel shows the wait.
             from tune.runs import train  # noqa: PLC0415
 
-            run = train(config, resume=resume, view=view, verbose=verbose)
+            run = train(config, resume=resume, listeners=[renderer], verbose=verbose)
     except (KeyboardInterrupt, SystemExit):
-        if view.run_id:
-            print(f"dclf: cut short; go on with: dclf train --resume {view.run_id}", file=sys.stderr)
+        if renderer.run is not None:
+            print(f"dclf: cut short; go on with: dclf train --resume {renderer.run.run_id}", file=sys.stderr)
         raise
-    print_run(run, view.config, as_json=output != "text")
+    # A resumed run brings its own configuration.
+    print_run(run, config if renderer.run is None else renderer.run.config, as_json=output != "text")
     return 0
 
 
@@ -109,14 +163,3 @@ def _needless(config: str | None, overrides: dict[str, str]) -> list[str]:
     extra = [key for key in overrides if key not in RESUMABLE]
     given = ([f"CONFIG {config}"] if config else []) + extra
     return [f"{what}: must be left out with --resume; a run goes on with its own configuration" for what in given]
-
-
-def choose_view(log: str, *, quiet: bool) -> QuietView:
-    """The view that the options ask for, and on `auto` the one that stderr can show."""
-    chosen = chosen_log(log, quiet=quiet)
-    if chosen == "live":
-        # rich is only needed on a terminal.
-        from tune.commands.live import RichView  # noqa: PLC0415
-
-        return RichView()
-    return {"plain": PlainView, "jsonl": JsonLinesView, "quiet": QuietView}[chosen]()

@@ -10,11 +10,13 @@ from dclf.config import Config
 from tune.config.typed_values import Checked
 from tune.config.yaml_files import ConfigError, Entry
 
-OPTIONS = "model.options"
+OPTIONS, TERMS = "model.options", "loss.terms"
+OPEN = (f"{OPTIONS}.", f"{TERMS}.")
+"""Below these a configuration has whatever keys a base model or a package has."""
 
 
 def apply(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """The configuration with some keys changed; the options of a base model one by one.
+    """The configuration with some keys changed; a base model's options, and terms of the loss, one by one.
 
     Args:
         config: where all other keys come from.
@@ -23,7 +25,8 @@ def apply(config: Config, overrides: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: a key is unknown or a value has the wrong type. Impossible values are left to ``Config.problems``.
     """
-    checked = Checked(values={"model.name": config.model.name, OPTIONS: dict(config.model.options)})
+    values = {"model.name": config.model.name, OPTIONS: dict(config.model.options), TERMS: dict(config.loss.terms)}
+    checked = Checked(values=values)
     for key, value in overrides.items():
         checked.add(Entry(key, value, ""))
     checked.check_options()
@@ -60,16 +63,18 @@ def value_of(config: Config, key: str) -> Any:
     """
     if key.startswith(f"{OPTIONS}."):
         return plain(_options(config).get(key.removeprefix(f"{OPTIONS}.")))
+    if key.startswith(f"{TERMS}."):
+        return plain(config.loss.terms.get(key.removeprefix(f"{TERMS}.")))
     section, _, name = key.partition(".")
     return plain(getattr(getattr(config, section, None), name, None))
 
 
 def _options(config: Config) -> dict[str, Any]:
     # Imported here, so that help and documentation need no torch.
-    from dclf.models.contract import base_model_class, base_model_names  # noqa: PLC0415
+    from dclf.models.contract import find_base_model  # noqa: PLC0415
 
-    name = config.model.name
-    defaults = asdict(base_model_class(name).Config()) if name in base_model_names() else {}
+    model = find_base_model(config.model.name)
+    defaults = {} if model is None else asdict(model.Config())
     return {**defaults, **config.model.options}
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Sampler = Literal["tpe", "gp", "cmaes", "random", "grid", "nsga2", "listed"]
 Scheduler = Literal["none", "asha", "median", "hyperband", "pbt"]
 
 
@@ -19,7 +18,8 @@ class SweepSettings:
         trials: how many trials to run; 0 for as many as ``time`` allows.
         time: wall-clock budget such as ``90min`` or ``12h``, over all resumptions; empty for none. Trials that run
             when it ends are finished.
-        sampler: where new trials come from; ``listed`` tries the start points and nothing else.
+        sampler: where new trials come from: tpe, gp, cmaes, random, grid, nsga2, listed (the start points and nothing
+            else), one of an installed package, or a class path `module:Class`.
         scheduler: which trials are ended early; ``pbt`` trains a population instead.
         objectives: validation score -> ``maximize`` or ``minimize``; the first one prunes and ranks.
         seeds: trainings per trial, with seeds ``train.seed``, ``train.seed`` + 1, ...; the trial's value is their mean.
@@ -42,12 +42,12 @@ class SweepSettings:
         keep: how many of the best trials keep their checkpoints, by the first objective; those of the Pareto front do
             with several objectives.
         storage: folder of studies, or a URI of one (s3://, gs://).
-        optuna: URL of a database for Optuna's state; empty keeps a journal in the study's folder.
+        optuna: URL of a database of Optuna's that gets a copy of the study whenever a driver ends; empty for none.
     """
 
     trials: int = 50
     time: str = ""
-    sampler: Sampler = "tpe"
+    sampler: str = "tpe"
     scheduler: Scheduler = "asha"
     objectives: dict[str, str] = field(default_factory=lambda: {"wf1": "maximize"})
     seeds: int = 1

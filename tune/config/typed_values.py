@@ -102,12 +102,12 @@ class Checked:
         if not options:
             return
         # Imported here, so that who sets none needs no torch.
-        from dclf.models.contract import base_model_class, base_model_names  # noqa: PLC0415
+        from dclf.models.contract import find_base_model  # noqa: PLC0415
 
-        name = self.values.get("model.name", Config().model.name)
-        if name not in base_model_names():
+        model = find_base_model(self.values.get("model.name", Config().model.name))
+        if model is None:
             return
-        kind: Any = base_model_class(name).Config
+        kind: Any = model.Config
         parser, types = class_parser(kind), get_type_hints(kind)
         for option in [option for option in options if option in types]:
             try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tune.analysis.table import Table, latex_table
+from tune.analysis.table import ShownAsTable, Table, latex_table
 from tune.report.comparison.export import variants_csv
 from tune.report.html import html_page
 from tune.report.markdown import rendered
@@ -17,8 +17,8 @@ from tune.report.saved import remove_other_figures, save_figures, save_text
 from tune.study.folder import StudyFolder
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReproductionFiles:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ReproductionFiles(ShownAsTable):
     """Where the parts of the page lie.
 
     Attributes:
@@ -40,6 +40,13 @@ class ReproductionFiles:
     pictures: dict[str, Path] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
+
+    def summary(self) -> Table:
+        """The page, and what of the paper is on it or why not; what is confirmed stands below."""
+        measured = [(name, str(path)) for name, path in self.tables.items() if path.suffix == ".csv"]
+        rows = (("page", str(self.html)), *measured, *self.missing.items())
+        note = "\n".join(self.sentences)
+        return Table(title=f"reproduction in {self.folder}", head=("what", "where"), rows=rows, numeric=2, note=note)
 
 
 def write_reproduction(

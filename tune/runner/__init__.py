@@ -1,1 +1,1 @@
-"""What makes trials happen: session, engine, recorder, agreement with MLflow and Optuna, cleaning up."""
+"""What makes trials happen: session, engine, recorder, agreement with MLflow, Optuna's study, cleaning up."""

@@ -21,9 +21,12 @@ _FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)
 class Hears(Protocol):
     """What the adapters call; ``tune.runner.engine.Engine``."""
 
-    interrupted: BaseException | None
     pruned: set[int]
     population: bool
+
+    @property
+    def interrupted(self) -> BaseException | None:
+        """What ends the work before its time; None so far."""
 
     def next(self) -> dict[str, Any] | None:
         """The next trial's configuration."""

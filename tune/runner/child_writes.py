@@ -1,8 +1,12 @@
-"""What a child run of a study says, as writes: the same while the study goes on and when it is made again."""
+"""What a child run of a study says, as writes: the same while the study goes on and when it is sent again.
+
+Metrics have the times of epochs, and of lines of the ledger, so that MLflow keeps what it is sent twice once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dclf.config import Config
@@ -14,8 +18,9 @@ from tune.tracking.children import KIND_TAG, PARENT_TAG, SEED_TAG, STATE_TAG, ST
 from tune.tracking.ending import STATUS_TAG
 from tune.tracking.writes import Write
 
-EPOCH_METRIC = "epoch_seconds"
-"""A metric that every epoch has; its last step is the last epoch that the run knows."""
+REUSED_TAG = "dclf.reused_from"
+TEST_METRIC = "test/wf1"
+"""A metric of every run that was scored on the test split."""
 
 
 def child_tags(definition: StudyDefinition, parent: str, number: int, seed: int) -> dict[str, str]:
@@ -38,25 +43,49 @@ def child_tags(definition: StudyDefinition, parent: str, number: int, seed: int)
     }
 
 
-def begun(trial: TrialRecord, seed: int, config: Config, tags: Mapping[str, Any]) -> list[Write]:
-    """A training begins: its configuration, where the trial comes from, and further tags; not those of the user."""
+def begun(
+    trial: TrialRecord, seed: int, config: Config, tags: Mapping[str, Any], had: Container[str] = ()
+) -> list[Write]:
+    """A training begins: its configuration, where the trial comes from, and further tags; not those of the user.
+
+    Args:
+        trial: the trial.
+        seed: the training.
+        config: the training's.
+        tags: further ones.
+        had: parameters that the run has; a population changes the trial's, and MLflow refuses another value.
+    """
     said = {**tags, "seed": seed, "dclf.origin": trial.origin}
-    return [*writes.text_values("tags", said), *writes.text_values("params", records.config_params(config))]
+    params = {key: value for key, value in records.config_params(config).items() if key not in had}
+    return [*writes.text_values("tags", said), *writes.text_values("params", params)]
 
 
-def epoch_write(report: EpochReport) -> Write:
-    """A finished epoch."""
-    return writes.metrics(records.epoch_metrics(report), report.epoch)
-
-
-def epochs_write(history: Sequence[EpochReport]) -> list[Write]:
+def epochs_write(reports: Sequence[EpochReport]) -> list[Write]:
     """Finished epochs in one write; none where there are none."""
-    return [writes.history([epoch_write(report) for report in history])] if history else []
+    return [writes.history([records.epoch_write(report) for report in reports])] if reports else []
+
+
+def dated(reports: Iterable[EpochReport], started: float) -> Iterator[EpochReport]:
+    """Epochs with the times they ended; those of earlier versions, which kept none, as if one had followed the other.
+
+    Args:
+        reports: consecutive epochs, from the first one where some have no time.
+        started: when the trial did, in seconds since the epoch.
+    """
+    for report in reports:
+        started = report.ended or started + report.seconds
+        yield replace(report, ended=started)
 
 
 def seed_write(objectives: Iterable[str], values: tuple[float, ...], report: EpochReport) -> Write:
-    """A training is over: its objective values, at its best epoch."""
-    return writes.metrics(objective_metrics(objectives, values), report.best_epoch)
+    """A training is over: its objective values, at its best epoch and the time of its last one.
+
+    Args:
+        objectives: of the study.
+        values: one for each.
+        report: the last epoch.
+    """
+    return writes.metrics(objective_metrics(objectives, values), report.best_epoch, writes.stamp(report.ended))
 
 
 def objective_metrics(objectives: Iterable[str], values: tuple[float, ...]) -> dict[str, float]:
@@ -64,13 +93,14 @@ def objective_metrics(objectives: Iterable[str], values: tuple[float, ...]) -> d
     return records.metric_names(dict(zip(objectives, values, strict=True)), "objective")
 
 
-def test_write(scores: Mapping[str, float]) -> Write:
-    """Scores on the test split."""
-    return writes.metrics(records.metric_names(scores, "test"), 0)
+def test_write(scores: Mapping[str, float], when: float) -> Write:
+    """Scores on the test split, and when they were taken, in seconds since the epoch."""
+    return writes.metrics(records.metric_names(scores, "test"), 0, writes.stamp(when))
 
 
-TEST_METRIC = "test/wf1"
-"""A metric of every run that was scored on the test split."""
+def reused_write(study: str, run_id: str) -> list[Write]:
+    """A training was not run but taken over from a run of another study."""
+    return writes.text_values("tags", {REUSED_TAG: f"{study}, run {run_id}"})
 
 
 def final_status(trial: TrialRecord) -> str:
@@ -81,7 +111,7 @@ def final_status(trial: TrialRecord) -> str:
 def ended(trial: TrialRecord) -> list[Write]:
     """A trial has ended."""
     said = {STATE_TAG: trial.state, STATUS_TAG: f"{trial.state}: {trial.reason}".rstrip(": ")}
-    when = writes.now_ms() if trial.ended is None else int(trial.ended * 1000)
+    when = writes.now_ms() if trial.ended is None else writes.stamp(trial.ended)
     status = Write("status", {"status": final_status(trial), "end_time": when})
     return [*writes.text_values("tags", said), status]
 

@@ -1,26 +1,26 @@
-"""Compares what remembers a study, its ledger, Optuna, MLflow and the checkpoints, and mends what does not agree."""
+"""Compares what remembers a study, its ledger, MLflow and the checkpoints, and mends what does not agree."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dclf.data.storage import is_remote
 from tune.runner.doctor_files import file_findings, restarts
-from tune.runner.mend_children import ChildFindings, asked_metrics
-from tune.runner.mend_finding import Finding, apply_fixes
-from tune.runner.mend_optuna import optuna_findings
-from tune.runner.mend_parent import parent_findings, require_parent
-from tune.runner.mend_scribe import Scribe
-from tune.runner.mend_survey import survey
-from tune.runner.optuna_state import mend_journal
+from tune.runner.finding import Finding, apply_fixes
+from tune.runner.parent_findings import parent_findings
+from tune.runner.replay import require_parent
+from tune.runner.run_findings import RunFindings
 from tune.study.folder import StudyFolder, read_definition
 from tune.study.parent import noted_store
 from tune.study.places import StudyError, study_names, study_path
 from tune.study.progress import worker_of
+from tune.tracking.children import find_runs
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import (
     Store,
@@ -31,6 +31,7 @@ from tune.tracking.store import (
     resolve_tracking_uri,
     sqlite_path,
 )
+from tune.tracking.trouble import explained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,6 @@ class Doctor:
                 stack.enter_context(folder.locked())
             except StudyError:
                 return self._look(name, worker_of(folder) or "this process")
-            mend_journal(folder)
             before = self._look(name, "")
             done, left = apply_fixes(before.findings)
             return self._again(name, done, left) if done or left else before
@@ -121,7 +121,7 @@ class Doctor:
         findings: list[Finding] = []
         unchecked: list[str] = []
         folder = StudyFolder.open(self._storage, name)
-        for part in (self._mlflow, _optuna, file_findings):
+        for part in (self._mlflow, file_findings):
             try:
                 findings += part(folder, alive=bool(worker))
             except (TrackingError, StudyError) as error:
@@ -134,15 +134,14 @@ class Doctor:
         if not recorded and _no_file(resolve_tracking_uri(folder.definition.base.track.uri)):
             return []  # nothing was ever recorded
         store = self._store(folder)
-        scribe = Scribe(folder, store)
         if recorded != store.name:
-            require_parent(folder, store, scribe)
-        seen = survey(store, folder.definition.name, asked_metrics(folder))
+            require_parent(folder, store)
+        runs = _all_runs(store, folder.definition.name)
         if alive:
             # A driver at work writes to its ledger first, so it is read last.
             folder = StudyFolder.open(self._storage, folder.definition.name)
-        children = ChildFindings(folder, scribe, alive=alive)
-        return [*parent_findings(folder, scribe, seen, alive=alive), *children.among(seen)]
+        children = RunFindings(folder, store, alive=alive)
+        return [*parent_findings(folder, store, runs, alive=alive), *children.among(runs)]
 
     def _store(self, folder: StudyFolder) -> Store:
         track = folder.definition.base.track
@@ -159,6 +158,21 @@ class Doctor:
         return found
 
 
+def _all_runs(store: Store, study: str) -> list[Any]:
+    """The study's runs, the oldest first.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    # A listing makes millions of objects that all stay; looking for garbage among them takes longer than making them.
+    gc.disable()
+    try:
+        with explained(store.uri):
+            return find_runs(store, study)
+    finally:
+        gc.enable()
+
+
 def store_findings(uri: str) -> Iterator[Finding]:
     """What is wrong with an MLflow store as a whole: that it was moved, and names places where it lay before.
 
@@ -168,11 +182,6 @@ def store_findings(uri: str) -> Iterator[Finding]:
     if problem := move_problem(uri):
         remedy = "the places beside it are named"
         yield Finding(subject=without_secrets(uri), problem=problem, remedy=remedy, fix=partial(mend_move, uri))
-
-
-def _optuna(folder: StudyFolder, *, alive: bool) -> Iterator[Finding]:
-    # A driver tells Optuna between two lines of the ledger.
-    return iter(()) if alive else optuna_findings(folder)
 
 
 def _require_file(uri: str, folder: StudyFolder) -> None:

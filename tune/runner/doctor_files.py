@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 
-from tune.runner.mend_finding import Finding
+from tune.runner.finding import Finding
 from tune.runner.tidy import kept_so_far, needed
 from tune.study.checkpoints import has_checkpoint
 from tune.study.folder import StudyFolder

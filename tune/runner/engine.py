@@ -1,16 +1,17 @@
 """Ray Tune as the engine of a study: its loop, actors and schedulers, with our session behind every decision.
 
-Ray Tune's own snapshots are not used: whatever must outlive a kill is in the ledger, Optuna's storage and the trials'
-checkpoints, and a resumed study is a new ``Tuner`` whose searcher hands out what is left.
+Ray Tune's own snapshots are not used: whatever must outlive a kill is in the ledger and the trials' checkpoints, and a
+resumed study is a new ``Tuner`` whose searcher hands out what is left.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -29,6 +30,7 @@ from tune.runner.session import Session, Told, finished_seeds
 from tune.runner.trainable import Job, StudyTrial, reports_of
 from tune.study.disk import disk_trouble, full_disk, says_full
 
+_log = logging.getLogger(__name__)
 MAX_FAILURES = 3
 """How often a trial may lose its worker before it is given up."""
 
@@ -42,10 +44,6 @@ class Engine:
         slots: of one trial, as a placement group's bundles.
         concurrency: trials at a time.
         own_ray: this process has started the Ray that the trials run on, in its own process group.
-        note: hears of lost workers and interrupts.
-
-    Attributes:
-        interrupted: Ctrl-C, SIGTERM, SIGHUP or a full disk ended the work before its time.
     """
 
     def __init__(
@@ -56,21 +54,23 @@ class Engine:
         slots: list[dict[str, float]],
         concurrency: int,
         own_ray: bool,
-        note: Callable[[str], None],
     ) -> None:
-        self.interrupted: BaseException | None = None
+        self._ended_by: BaseException | None = None
         self.last: dict[int, Told] = {}
         self.pruned: set[int] = set()
         self.population = session.settings.scheduler == "pbt"
         self._session = session
         self._folder = session.folder.path / "ray-tune"
-        session.folder.lost = self._cut_short
         self._job = job
         self._slots = slots
         self._concurrency = concurrency
         self._own_ray = own_ray
-        self._note = note
         self._put_back: Counter[int] = Counter()
+
+    @property
+    def interrupted(self) -> BaseException | None:
+        """What ends the work before its time: Ctrl-C, SIGTERM, SIGHUP, a full disk, or another driver; None so far."""
+        return self._ended_by or self._session.folder.lost
 
     def run(self) -> None:
         """Run trials until the session hands out no more, or somebody interrupts.
@@ -194,7 +194,7 @@ class Engine:
         if failures > MAX_FAILURES or self._put_back[number] > MAX_FAILURES:
             self._session.failed(number, _why_lost(error))
             return
-        self._note(f"trial {number}: its worker was lost before it began, another one takes it")
+        _log.warning(f"trial {number}: its worker was lost before it began, another one takes it")
         self._session.again(number)
 
     def started(self, number: int, ray_id: str) -> None:
@@ -206,7 +206,7 @@ class Engine:
         if trouble := self._disk_trouble():
             self._cut_short(trouble)
             return
-        self._note(f"trial {number}: its worker was lost, another one goes on from the last epoch")
+        _log.warning(f"trial {number}: its worker was lost, another one goes on from the last epoch")
 
     def _disk_trouble(self, error: BaseException | None = None) -> StorageError | None:
         """What the study's folder has to do with an error, which may say nothing of it."""
@@ -216,7 +216,7 @@ class Engine:
     def _cut_short(self, error: Exception) -> None:
         """End the study between epochs; trials that run stay unfinished."""
         if self.interrupted is None:
-            self.interrupted = error
+            self._ended_by = error
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -234,10 +234,10 @@ class Engine:
                 if number == signal.SIGHUP and not isinstance(self.interrupted, KeyboardInterrupt):
                     return  # both the kernel and the shell say that a terminal closes
                 raise KeyboardInterrupt
-            self.interrupted = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
+            self._ended_by = interrupt = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
             if number != signal.SIGINT and self._own_ray:
-                raise self.interrupted
-            self._note("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
+                raise interrupt
+            _log.info("ending: running trials stop after their current epoch; Ctrl-C again ends at once")
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, *termination_signals())}
         try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 
 from cluster.model_plan import ActorSettings
-from tune.analysis.perturbation.kept import load_study_perturbations
+from tune.analysis.perturbation.files import load_study_perturbations
+from tune.study.events import ConditionScored, Event, PerturbationStarted
 from tune.study.folder import StudyFolder
+
+_log = logging.getLogger(__name__)
 
 PERTURBATION = "perturbation"
 
@@ -16,13 +20,12 @@ def evaluations_of(folder: StudyFolder) -> Sequence[str]:
     return tuple(folder.definition.plan.get("evaluations", ()))
 
 
-def evaluate_models(folder: StudyFolder, actors: ActorSettings, note: Callable[[str], None]) -> None:
+def evaluate_models(folder: StudyFolder, actors: ActorSettings) -> None:
     """Measure what the study file asks for; what was measured before is not measured again.
 
     Args:
         folder: the study; all of its trials have ended.
         actors: where models are scored.
-        note: hears how it goes.
 
     Raises:
         Exception: as ``tune.analysis.perturbation.study.perturb_study``.
@@ -31,7 +34,7 @@ def evaluate_models(folder: StudyFolder, actors: ActorSettings, note: Callable[[
         # Imported here: most studies do without the models that this brings.
         from tune.analysis.perturbation.study import perturb_study  # noqa: PLC0415
 
-        perturb_study(folder, out=folder.path.parent.parent / "perturbations", view=_Quarters(note), actors=actors)
+        perturb_study(folder, out=folder.path.parent.parent / "perturbations", listeners=[_Quarters()], actors=actors)
 
 
 def evaluated(folder: StudyFolder) -> bool:
@@ -45,18 +48,16 @@ def evaluated(folder: StudyFolder) -> bool:
 class _Quarters:
     """Tells of a perturbation test at its begin and at every quarter: a study scores hundreds of conditions."""
 
-    def __init__(self, note: Callable[[str], None]) -> None:
-        self._note = note
+    def __init__(self) -> None:
         self._total, self._done = 0, 0
 
-    def started(self, title: str, lines: Sequence[str], total: int) -> None:
-        """Say what is scored, and where."""
-        self._total = total
-        for line in (title, *lines):
-            self._note(f"perturbation test: {line}")
-
-    def scored(self, name: str, wf1: float) -> None:  # noqa: ARG002
-        """Say how many are scored."""
-        before, self._done = self._done, self._done + 1
-        if 4 * self._done // self._total > 4 * before // self._total:
-            self._note(f"perturbation test: {self._done} of {self._total} conditions scored")
+    def __call__(self, event: Event) -> None:
+        """Log what is scored and where, then how many are scored."""
+        if isinstance(event, PerturbationStarted):
+            self._total = event.total
+            for line in (event.title, *event.lines):
+                _log.info(f"perturbation test: {line}")
+        elif isinstance(event, ConditionScored):
+            before, self._done = self._done, self._done + 1
+            if 4 * self._done // self._total > 4 * before // self._total:
+                _log.info(f"perturbation test: {self._done} of {self._total} conditions scored")

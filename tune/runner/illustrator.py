@@ -1,7 +1,7 @@
 """Keeps a study's figures in MLflow fresh while it goes on, in a process of its own at the lowest priority.
 
 Drawing takes seconds of processor time that belong to the trials; it gets a twentieth of the time at most. The process
-reads the ledger and Optuna's storage as anybody may, and what it draws the driver's recorder sends.
+reads the ledger as anybody may, and what it draws the driver's recorder sends.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tune.study.events import Event, TrialChanged
+from tune.study.folder import StudyFolder
+from tune.study.ledger import ENDED
+
 FIRST_S = 90.0
 """A study shorter than this gets its figures at the end."""
 SHARE = 20.0
@@ -22,7 +26,7 @@ LONGEST_S = 600.0
 
 
 class Illustrator:
-    """Starts drawings and hands over what they made.
+    """Starts drawings and hands over what they made; a listener of a study's events.
 
     Args:
         study: folder of the study.
@@ -38,8 +42,13 @@ class Illustrator:
         self._started = 0.0
         self._next = time.monotonic() + FIRST_S
 
-    def poke(self) -> None:
-        """Something has changed: hand over a finished drawing, and start another one if it is time; returns at once."""
+    def __call__(self, event: Event) -> None:
+        """Have a look whenever a trial has ended."""
+        if isinstance(event, TrialChanged) and event.trial.state in ENDED:
+            self._look()
+
+    def _look(self) -> None:
+        """Hand over a finished drawing, and start another one if it is time; returns at once."""
         now = time.monotonic()
         if self._child is not None:
             self._collect(now)
@@ -78,8 +87,7 @@ def main(study: str, out: str) -> None:
     os.nice(19)
     # Imported here: the driver, which imports this module too, draws nothing.
     from tune.report.drawn import study_drawings  # noqa: PLC0415
-    from tune.runner.optuna_state import load_study  # noqa: PLC0415
-    from tune.study.folder import StudyFolder  # noqa: PLC0415
+    from tune.runner.optuna_study import load_study  # noqa: PLC0415
     from tune.study.trial_table import trials_frame  # noqa: PLC0415
 
     path = Path(study)

@@ -1,12 +1,13 @@
 """A study in MLflow: a parent run, and a child per trial and seed.
 
 Everything but opening the parent is sent in the background and in order, so that a slow or lost server costs no
-training. What was not sent when the driver died is made again from the ledger and the checkpoints, see
-``tune.runner.mend``.
+training. Marks in the ledger say how far it has come; what a driver had not sent when it died is sent again, see
+``tune.runner.replay``.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -18,26 +19,29 @@ from typing import Any
 from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.training.reports import EpochReport
-from tune.runner import child_writes
+from tune.runner import child_writes, parent_writes
 from tune.study.definition import child_name
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.parent import PARENT_NOTE, created_ms, parent_id
+from tune.study.sent_marks import mark_sent
 from tune.tracking import records, writes
 from tune.tracking.children import KIND_TAG, STUDY_TAG, Children, Key, find_runs
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG
 from tune.tracking.facts import surroundings
 from tune.tracking.outbox import Outbox
 from tune.tracking.redact import clean
-from tune.tracking.reopening import Reopened, create_run, reopen_run
+from tune.tracking.reopening import OpenRun, create_run, reopen_run
 from tune.tracking.store import Store
 from tune.tracking.watch import Guardian
 from tune.tracking.writes import Sender, Write
 
 FLUSH_S, INTERRUPTED_FLUSH_S = 60.0, 10.0
+_log = logging.getLogger(__name__)
 TOGETHER_S = 2.0
 """How long a training's epochs may wait to reach MLflow in one request; it takes as long for one as for ten."""
-REUSED_TAG = "dclf.reused_from"
+MARK_S = 20.0
+"""How long trials may end before a mark says that they have been sent: a kill has them sent again."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class StudyRecorder:
         run_id: the parent run; empty before ``open``.
     """
 
-    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None] = _log.warning) -> None:
         self.run_id = ""
         self.store = store
         self._folder = folder
@@ -71,7 +75,7 @@ class StudyRecorder:
         self._send_at: dict[Key, float] = {}
         self._files = TemporaryFolder("study")
         self._surroundings: dict[str, str] = {}
-        self._progress: dict[tuple[str, int], float] = {}
+        self._mark_at = time.monotonic() + MARK_S
 
     def open(self, card: Mapping[str, Any]) -> str:
         """Create the parent run, or take up the one of an earlier driver; its id.
@@ -80,34 +84,34 @@ class StudyRecorder:
             TrackingError: the store does not answer.
         """
         definition = self._folder.definition
-        known = parent_id(self._folder)
+        noted = parent_id(self._folder)
         tags = {DRIVER_TAG: self._token, STATUS_TAG: "running", STUDY_TAG: definition.name, KIND_TAG: definition.kind}
-        found = self._parent(known, tags)
-        self.run_id, self._progress = found.run_id, dict(found.metrics)
-        if known is None:
+        run = self._parent(noted, tags)
+        self.run_id = run.run_id
+        if noted is None:
             self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
         self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
         self._outbox = Outbox(self._send, None, self._tell)
         self._surroundings = surroundings()
-        self._describe(card, found)
+        self._describe(card, run)
         return self.run_id
 
-    def _parent(self, known: str | None, tags: dict[str, str]) -> Reopened:
-        if known is not None:
-            return reopen_run(self.store, known, tags)
+    def _parent(self, noted: str | None, tags: dict[str, str]) -> OpenRun:
+        if noted is not None:
+            return reopen_run(self.store, noted, tags)
         definition = self._folder.definition
-        made = find_runs(self.store, definition.name, {KIND_TAG: definition.kind})
-        found = [run for run in made if run.info.start_time >= created_ms(definition)]
-        if found:
-            return reopen_run(self.store, found[0].info.run_id, tags)
-        return create_run(self.store, self._folder.definition.name, tags)
+        runs = find_runs(self.store, definition.name, {KIND_TAG: definition.kind})
+        own = [run.info.run_id for run in runs if run.info.start_time >= created_ms(definition)]
+        if own:
+            return reopen_run(self.store, own[0], tags)
+        return create_run(self.store, definition.name, tags)
 
-    def _describe(self, card: Mapping[str, Any], found: Reopened) -> None:
+    def _describe(self, card: Mapping[str, Any], run: OpenRun) -> None:
         definition = self._folder.definition
         flat = {f"sweep.{key}": clean(value) for key, value in definition.settings.items()}
         params = {**records.config_params(definition.base), **flat}
         self._put(*records.user_tags(definition.base), *writes.text_values("tags", self._surroundings))
-        self._put(*writes.text_values("params", {k: v for k, v in params.items() if k not in found.params}))
+        self._put(*writes.text_values("params", {k: v for k, v in params.items() if k not in run.params}))
         self._put(records.dataset_write(definition.base, card))
         self.file("study.yaml", (self._folder.path / "study.yaml").read_text(encoding="utf-8"))
         self.file(records.CARD_FILE, records.card_json(card))
@@ -144,8 +148,9 @@ class StudyRecorder:
             reports: the epochs.
             last: the training's end is told next, and sent with them.
         """
-        key = number, seed
-        self._epochs[key] += map(child_writes.epoch_write, reports)
+        key, trial = (number, seed), self._folder.ledger.trials[number]
+        timed = child_writes.dated(reports, trial.created if trial.started is None else trial.started)
+        self._epochs[key] += map(records.epoch_write, timed)
         if not last and time.monotonic() >= self._send_at.get(key, 0.0):
             self._send_epochs(key)
 
@@ -159,14 +164,14 @@ class StudyRecorder:
     def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
         """A training was scored on the test split."""
         self._adopt(self._folder.ledger.trials[number], seed)
-        self._to((number, seed), child_writes.test_write(scores))
+        self._to((number, seed), child_writes.test_write(scores, self._folder.ledger.tested_at[number, seed]))
 
     def reused(self, number: int, seed: int, study: str, run_id: str) -> None:
         """A training was not run but taken over from a run of another study."""
-        self._to((number, seed), *writes.text_values("tags", {REUSED_TAG: f"{study}, run {run_id}"}))
+        self._to((number, seed), *child_writes.reused_write(study, run_id))
 
     def ended(self, trial: TrialRecord) -> None:
-        """A trial has ended: its runs too, and the parent's figures of progress."""
+        """A trial has ended: its runs too."""
         base = self._folder.definition.base.train.seed
         begun = range(base, base + self._folder.definition.sweep.seeds)
         # The ledger learns of a run when the server has made it, which may be later.
@@ -180,12 +185,16 @@ class StudyRecorder:
         if key not in self._opened:
             self._put(_Addressed("adopt", {"run_id": trial.runs[seed].run_id}, key))
 
-    def progress(self, values: Mapping[str, float], step: int) -> None:
-        """Metrics of the parent run after ``step`` ended trials; those that it has are left out."""
-        new = {name: value for name, value in values.items() if self._progress.get((name, step)) != value}
-        self._progress |= {(name, step): value for name, value in new.items()}
-        if new:
-            self._put(writes.metrics(new, step))
+    def progress(self) -> None:
+        """The parent's figures after the last ended trial, all of which has been told."""
+        self._put(*parent_writes.progress_writes(self._folder, len(parent_writes.ended_trials(self._folder))))
+        if time.monotonic() >= self._mark_at:
+            self._mark_at = time.monotonic() + MARK_S
+            self._mark(closed=False)
+
+    def concluded(self) -> None:
+        """All trials have ended and have been scored: the parent gets the winner's scores."""
+        self._put(*parent_writes.winner_writes(self._folder))
 
     def describe(self, markdown: str) -> None:
         """The text at the top of the parent's page."""
@@ -213,6 +222,7 @@ class StudyRecorder:
             if self._folder.ledger.trials[number].ended is None:
                 self._to((number, seed), *child_writes.cut_short())
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
+        self._mark(closed=True)
         flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S
         if not self._outbox.flush(flush_s):
             name = self._folder.definition.name
@@ -233,6 +243,10 @@ class StudyRecorder:
         self._send_epochs(key, tags)
         self._put(*(_Addressed(item.kind, item.body, key) for item in items[0 if tags is None else 1 :]))
 
+    def _mark(self, *, closed: bool) -> None:
+        """Have the ledger say, once all that was told so far is sent, that it is."""
+        self._put(Write("mark", {"line": self._folder.ledger.lines, "closed": closed}))
+
     def _put(self, *items: Write) -> None:
         for item in items:
             self._outbox.put(item)
@@ -240,7 +254,9 @@ class StudyRecorder:
     def _send(self, write: Write) -> None:
         """Called by the outbox's thread."""
         key = write.key if isinstance(write, _Addressed) else None
-        if key is None:
+        if write.kind == "mark":
+            mark_sent(self._folder, **write.body)
+        elif key is None:
             Sender(self.store.client, self.run_id, self.store.experiment_id)(write)
         elif write.kind == "open":
             self._children.open(key, **write.body)

@@ -1,41 +1,38 @@
 """One driver's work on a study: what runs next, what came of it, and who is told.
 
 The session stands between whatever runs trials (``tune.runner.engine``) and what remembers them: the ledger first,
-then Optuna, MLflow and the view. It knows nothing of Ray.
+then Optuna, MLflow and the listeners. It knows nothing of Ray.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-import warnings
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import optuna
-from optuna.trial import TrialState
 
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.analysis.comparison.variants import is_comparison
 from tune.config.overrides import apply
 from tune.report.facts import best_note
-from tune.runner.optuna_state import tell, together
+from tune.runner.optuna_study import LiveStudy
+from tune.runner.parent_writes import ended_trials
 from tune.runner.recorder import StudyRecorder
 from tune.runner.tidy import Tidier
-from tune.runner.view import StudyView
-from tune.search.samplers import exhausted
 from tune.search.space import Space
 from tune.search.start_points import countable_size, start_points
 from tune.search.stopping import StopRule
 from tune.study.best import best_yaml
+from tune.study.events import Event, Listener, TrialChanged, TrialEpoch, send
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
-from tune.study.ranking import best_trial, winner_scores
+from tune.study.ranking import best_trial
 from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
-from tune.tracking import records
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,38 +63,39 @@ class Session:
 
     Args:
         folder: the study, locked by this process.
-        study: Optuna's study, with its sampler and pruner.
+        study: Optuna's, with its sampler and pruner.
         space: what trials vary.
         recorder: writes to MLflow.
-        view: shows how it goes.
-
-    Attributes:
-        changed: called when a trial has ended.
+        listeners: are called with every change of a trial and every epoch, once the others know.
     """
 
     def __init__(
-        self, folder: StudyFolder, study: optuna.Study, space: Space, recorder: StudyRecorder, view: StudyView
+        self,
+        folder: StudyFolder,
+        study: LiveStudy,
+        space: Space,
+        recorder: StudyRecorder,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.folder = folder
         self.ledger = folder.ledger
         self.settings = folder.definition.sweep
         self.base: Config = folder.definition.base
         self.stop_reason: str | None = None
-        self.changed: Callable[[], None] = _nothing
         self._study = study
         self.space = space
         self._recorder = recorder
-        self._view = view
+        self._listeners = listeners
         self._finished = FinishedTrainings.for_study(folder)
-        self._tidier = Tidier(folder, self.settings.keep, view.note)
+        self._tidier = Tidier(folder, self.settings.keep)
         self._stop = StopRule(self.settings, countable_size(self.settings, space, self.base))
         self._begun = time.monotonic()
         self._spent = self.ledger.worked_s
         self.ledger.note("begin")
         self._unfinished = [trial for trial in self.ledger.trials.values() if trial.state not in ENDED]
-        self._optuna_trials: dict[int, optuna.Trial] = {}
         self._start_points = start_points(self.settings, space, self.base)
-        self._enqueue_start_points()
+        tried = [trial.params for trial in self.ledger.trials.values()]
+        study.enqueue([point for point in self._start_points if point not in tried])
 
     @property
     def elapsed(self) -> float:
@@ -129,16 +127,12 @@ class Session:
                 return left
             # The driver was killed before it could say that all trainings are over.
             self.completed(left.number)
-        ended = [trial.values[0] for trial in self._ended_trials() if trial.values]
+        ended = [trial.values[0] for trial in ended_trials(self.folder) if trial.values]
         self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
-        if self.stop_reason is not None or exhausted(self._study):
+        if self.stop_reason is not None or self._study.exhausted:
             return None
-        with together(self._study):
-            trial = self._study.ask()
-            params = self.space.suggest(trial)
-        self._optuna_trials[trial.number] = trial
-        record = self.ledger.create(params, optuna=trial.number, origin=self._origin(params))
-        self._view.trial(record)
+        record = self._study.create(self._start_points)
+        self._send(TrialChanged(record))
         return record
 
     def _taken_over(self, trial: TrialRecord) -> bool:
@@ -161,7 +155,8 @@ class Session:
             return
         if self.ledger.trials[number].started is None:
             self.ledger.start(number, "")
-        self.ledger.note(REUSED_NOTE, number=number, seed=seed, study=found.study, trial=found.number)
+        origin = {"study": found.study, "trial": found.number, "run_id": found.run_id}
+        self.ledger.note(REUSED_NOTE, number=number, seed=seed, **origin)
         if found.test is not None:
             # Before the training counts as done: where its model is gone, it could not be scored again.
             self.ledger.test(number, seed, found.test)
@@ -171,7 +166,7 @@ class Session:
         self._recorder.reused(number, seed, found.study, found.run_id)
         if found.test is not None:
             self._recorder.tested(number, seed, found.test)
-        self._view.note(f"trial {number}: seed {seed} was trained by study {found.study}, trial {found.number}")
+        _log.info(f"trial {number}: seed {seed} was trained by study {found.study}, trial {found.number}")
 
     def config(self, trial: TrialRecord, seed: int) -> Config:
         """What one training of a trial trains."""
@@ -188,13 +183,13 @@ class Session:
         # Said before MLflow hears of it: an unfinished trial that was started may have a run, any other has none.
         self.ledger.start(number, ray_id)
         self._record(trial, first)
-        self._view.trial(self.ledger.trials[number])
+        self._send(TrialChanged(self.ledger.trials[number]))
 
     def changed_params(self, number: int, params: Mapping[str, Any]) -> None:
         """Population based training gave a trial other values; nothing happens where they are the same."""
         if dict(params) != dict(self.ledger.trials[number].params):
             self.ledger.change(number, params)
-            self._view.trial(self.ledger.trials[number])
+            self._send(TrialChanged(self.ledger.trials[number]))
 
     def heard(self, told: Told) -> bool:
         """Take in what a trial says; whether it should be ended early."""
@@ -202,11 +197,11 @@ class Session:
         self.ledger.alive()
         self._record(trial, told.seed)
         self._recorder.epochs(told.number, told.seed, told.reports, last=told.seed_finished)
-        self._view.epoch(told.number, told.seed, told.reports[-1])
+        self._send(TrialEpoch(told.number, told.seed, told.reports[-1]))
         if told.seed_finished:
             self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)
             self._recorder.seed_finished(told.number, told.seed, told.values, told.reports[-1])
-        return self._pruned(trial, told)
+        return self._pruned(told)
 
     def _record(self, trial: TrialRecord, seed: int) -> None:
         """Tell MLflow of a training once; its configuration takes longer to make than all else of an epoch."""
@@ -241,86 +236,36 @@ class Session:
         self._end(number, "failed", reason=reason)
 
     def _end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
-        self.ledger.end(number, state, values, reason)
+        self._study.end(number, state, values, reason)
         trial = self.ledger.trials[number]
-        if trial.optuna >= 0:
-            tell(self._study, trial)
-        self._optuna_trials.pop(trial.optuna, None)
         self._recorder.ended(trial)
         self._tidier.ended(trial)
         self._report_progress(trial)
-        self._view.trial(trial)
-        self.changed()
+        self._send(TrialChanged(trial))
 
     def _report_progress(self, trial: TrialRecord) -> None:
         """The parent run's metrics, a step per ended trial; the best configuration with every better one."""
-        ended, best = self._ended_trials(), self._chosen()
-        self._recorder.progress({**Counter(f"trials/{other.state}" for other in ended), **self._best()}, len(ended))
+        self._recorder.progress()
+        best = None if is_comparison(self.folder.definition) else best_trial(self.folder)
         if best is not None and best.number == trial.number:
             self._recorder.file("best.yaml", best_yaml(self.folder))
             self._recorder.describe(best_note(self.folder))
 
     def concluded(self) -> None:
         """All trials have ended and what ``sweep.test`` names is scored: the parent run gets the winner's scores."""
-        tested = records.metric_names(winner_scores(self.folder), "test")
-        self._recorder.progress({**self._best(), **tested}, len(self._ended_trials()))
+        self._recorder.concluded()
 
-    def _best(self) -> dict[str, float]:
-        """The parent run's metrics of the best trial: ``best/val_wf1`` is its run's own, of several seeds the mean."""
-        best = self._chosen()
-        values = zip(self.settings.objectives, best.values, strict=True) if best is not None else ()
-        return records.metric_names({f"val_{name}": value for name, value in values}, "best")
-
-    def _chosen(self) -> TrialRecord | None:
-        """The best trial so far; None where there is none, and in a comparison, which chooses none."""
-        return None if is_comparison(self.folder.definition) else best_trial(self.folder)
-
-    def _pruned(self, trial: TrialRecord, told: Told) -> bool:
+    def _pruned(self, told: Told) -> bool:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
-        if trial.optuna < 0 or len(self.settings.objectives) > 1 or told.seed != self.seeds()[0]:
+        if len(self.settings.objectives) > 1 or told.seed != self.seeds()[0]:
             return False
-        asked = self._optuna_trials.get(trial.optuna) or self._asked_before(trial.optuna)
-        if asked is None:
-            return False
-        self._optuna_trials[trial.optuna] = asked
-        with warnings.catch_warnings(), together(self._study):
-            # An epoch that a kill or a population repeats.
-            warnings.filterwarnings("ignore", message=".*is already reported", category=UserWarning)
-            for report, value in zip(told.reports, told.curve, strict=False):
-                asked.report(value, report.epoch)
-        return not told.seed_finished and asked.should_prune()
+        curve = {report.epoch: value for report, value in zip(told.reports, told.curve, strict=False)}
+        return self._study.report(told.number, curve, last=told.seed_finished)
 
-    def _asked_before(self, number: int) -> optuna.Trial | None:
-        """The trial object of a trial that an earlier driver asked for.
-
-        None where Optuna knows its end already, which the ledger then has lost: it takes no further reports.
-        """
-        frozen = self._study.get_trials(deepcopy=False)[number]
-        return None if frozen.state.is_finished() else optuna.Trial(self._study, frozen._trial_id)
-
-    def _ended_trials(self) -> list[TrialRecord]:
-        return sorted((t for t in self.ledger.trials.values() if t.state in ENDED), key=lambda trial: trial.ended or 0)
-
-    def _origin(self, params: Mapping[str, Any]) -> str:
-        return "start" if params in self._start_points else "search"
-
-    def _enqueue_start_points(self) -> None:
-        """Have Optuna begin with the start points that have not been tried."""
-        tried = [trial.params for trial in self.ledger.trials.values()]
-        waiting = [
-            frozen.system_attrs.get("fixed_params")
-            for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        ]
-        for point in self._start_points:
-            params = self.space.params_of(point)
-            if point not in tried and params not in waiting:
-                self._study.enqueue_trial(params)
+    def _send(self, event: Event) -> None:
+        send(event, self._listeners)
 
 
 def finished_seeds(trial: TrialRecord) -> dict[int, SeedRun]:
     """The trainings of a trial that need not be repeated."""
     return {seed: run for seed, run in trial.runs.items() if run.values}
-
-
-def _nothing() -> None:
-    """The default of what a ``Session`` calls."""

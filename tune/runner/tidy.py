@@ -6,7 +6,8 @@ Needed are those of trials that resuming goes on with, and of the best complete 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tune.runner.evaluations import evaluated
@@ -15,6 +16,7 @@ from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, TrialRecord
 from tune.study.ranking import pareto, top_trials, untested
 
+_log = logging.getLogger(__name__)
 KEPT_NOTE = "kept"
 """Kind of the ledger's notes that say how many of the best trials kept their checkpoints."""
 
@@ -76,13 +78,11 @@ class Tidier:
     Args:
         folder: the study, locked by this process.
         keep: as ``sweep.keep``.
-        tell: hears of a checkpoint that cannot be deleted.
     """
 
-    def __init__(self, folder: StudyFolder, keep: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: StudyFolder, keep: int) -> None:
         self._folder = folder
         self._keep = keep
-        self._tell = tell
         # A population's trials start from one another's checkpoints.
         self._idle = folder.definition.sweep.scheduler == "pbt"
         complete = (trial.number for trial in folder.ledger.trials.values() if trial.state == "complete")
@@ -103,4 +103,4 @@ class Tidier:
                 for place in self._folder.trainings(number):
                     discard(self._folder, place)
             except OSError as error:
-                self._tell(f"trial {number}: its checkpoint cannot be deleted ({error}); dclf gc will try again")
+                _log.warning(f"trial {number}: its checkpoint cannot be deleted ({error}); dclf gc will try again")

@@ -14,12 +14,11 @@ from dclf.data.reader import ShardSet
 from tune.runner.engine import Engine
 from tune.runner.session import Session
 from tune.runner.trainable import Job
-from tune.runner.view import StudyView
 from tune.search.pruners import deciding_epochs
 
 
 def run_trials(
-    session: Session, config: Config, shards: ShardSet, plan: TrialPlan, view: StudyView, *, own_ray: bool
+    session: Session, config: Config, shards: ShardSet, plan: TrialPlan, *, own_ray: bool
 ) -> BaseException | None:
     """All trials that the session hands out; what ended the work before its time, if anything did.
 
@@ -28,7 +27,6 @@ def run_trials(
         config: the base configuration.
         shards: what the trials read.
         plan: where they run.
-        view: hears of lost workers and interrupts.
         own_ray: this process has started the Ray that it is connected to.
 
     Raises:
@@ -47,9 +45,7 @@ def run_trials(
         else None,
         decisions=tuple(deciding_epochs(settings, config.train.epochs)),
     )
-    engine = Engine(
-        session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, own_ray=own_ray, note=view.note
-    )
+    engine = Engine(session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, own_ray=own_ray)
     engine.run()
     return engine.interrupted
 

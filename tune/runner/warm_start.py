@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dclf.config import Config
@@ -19,6 +19,8 @@ from tune.study.places import StudyError, study_exists, study_names
 
 SOURCE = "dclf:source"
 """User attribute of such a trial: ``STUDY/NUMBER``."""
+WARM_NOTE = "warm_start"
+"""Kind of the ledger's notes on trials of earlier studies, one for each study."""
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 _SHOWN = 3
 
@@ -39,35 +41,57 @@ def warm_start_problems(settings: SweepSettings) -> list[str]:
     return problems
 
 
-def warm_start(folder: StudyFolder, study: optuna.Study) -> list[str]:
-    """Add the finished trials of the studies that ``sweep.warm_start`` names; those added before are passed over.
+def warm_start(folder: StudyFolder) -> list[str]:
+    """Note the finished trials of the studies that ``sweep.warm_start`` names; what was noted before is passed over.
 
     A trial can be used where its study has this one's objectives, this space can express its values, and whatever
-    else it changed is as in this base configuration.
+    else it changed is as in this base configuration. With the notes a later driver needs no other study.
 
     Args:
-        folder: a study without trials yet.
-        study: Optuna's.
+        folder: the study, locked by this process.
 
     Returns:
-        what was added from each study and what could not be used, one line each.
+        what is used of each study and what cannot be, one line each.
     """
-    known = {frozen.user_attrs.get(SOURCE) for frozen in study.get_trials(deepcopy=False)}
-    return [_from(name, folder, study, known) for name in folder.definition.sweep.warm_start]
+    noted = {note["study"] for note in _notes(folder)}
+    return [_from(name, folder) for name in folder.definition.sweep.warm_start if name not in noted]
 
 
-def _from(name: str, folder: StudyFolder, study: optuna.Study, known: set[str | None]) -> str:
+def earlier_trials(folder: StudyFolder, space: Space) -> list[FrozenTrial]:
+    """Return the trials of earlier studies as Optuna takes them.
+
+    Args:
+        folder: the study.
+        space: the study's.
+    """
+    return [_frozen(note["study"], trial, space) for note in _notes(folder) for trial in note["trials"]]
+
+
+def _notes(folder: StudyFolder) -> list[dict[str, Any]]:
+    return [note for note in folder.ledger.notes if note["kind"] == WARM_NOTE]
+
+
+def _from(name: str, folder: StudyFolder) -> str:
     try:
         source = StudyFolder.open(folder.storage, name)
     except (StudyError, ValueError) as error:
         return f"warm start: nothing of study {name} can be used: {error}"
     reader = _Reader(source, folder)
-    for trial in source.ledger.trials.values():
-        if trial.state in _STATES and f"{name}/{trial.number}" not in known:
-            frozen = reader.frozen(trial)
-            if frozen is not None:
-                study.add_trial(frozen)
+    trials = [reader.content(trial) for trial in source.ledger.trials.values() if trial.state in _STATES]
+    folder.ledger.note(WARM_NOTE, study=name, trials=[trial for trial in trials if trial is not None])
     return f"warm start: {reader.used} trials of study {name} are known to the sampler{reader.unused}"
+
+
+def _frozen(study: str, trial: Mapping[str, Any], space: Space) -> FrozenTrial:
+    params, values = space.params_of(trial["params"]), trial["values"]
+    return create_trial(
+        state=_STATES[trial["state"]],
+        values=values if trial["state"] == "complete" else None,
+        params=params,
+        distributions={key: space.domains[key].distribution for key in params},
+        user_attrs={SOURCE: f"{study}/{trial['number']}"},
+        intermediate_values={trial["epochs"]: values[0]} if len(values) == 1 else None,
+    )
 
 
 class _Reader:
@@ -91,28 +115,17 @@ class _Reader:
         told = "; ".join(f"{count} because {reason}" for reason, count in self._reasons.most_common(_SHOWN))
         return f", {self._reasons.total()} cannot be used ({told})"
 
-    def frozen(self, trial: TrialRecord) -> FrozenTrial | None:
-        """The trial as Optuna takes it; None where it cannot be used."""
+    def content(self, trial: TrialRecord) -> dict[str, Any] | None:
+        """The trial as the other study notes it; None where it cannot be used."""
         try:
-            made = self._frozen(trial)
+            values, params = self._values(trial), self._point(trial.params)
         except ValueError as error:
             self._reasons[str(error)] += 1
             return None
         self.used += 1
-        return made
-
-    def _frozen(self, trial: TrialRecord) -> FrozenTrial:
-        values = self._values(trial)
-        params = self._space.params_of(self._point(trial.params))
-        last = max((run.epochs for run in trial.runs.values()), default=1)
-        return create_trial(
-            state=_STATES[trial.state],
-            values=values if trial.state == "complete" else None,
-            params=params,
-            distributions={key: self._space.distributions[key] for key in params},
-            user_attrs={SOURCE: f"{self._name}/{trial.number}"},
-            intermediate_values={last: values[0]} if len(values) == 1 else None,
-        )
+        epochs = max((run.epochs for run in trial.runs.values()), default=1)
+        number, state = trial.number, trial.state
+        return {"number": number, "state": state, "params": params, "values": values, "epochs": epochs}
 
     def _values(self, trial: TrialRecord) -> list[float]:
         lacking = [name for name in self._objectives if name not in self._places]

@@ -12,7 +12,7 @@ from dclf.uris import secret_problem, sqlite_path
 from tune.config.durations import parse_duration
 from tune.config.sweep_settings import SweepSettings, study_name_problem
 from tune.search.domains import Choices
-from tune.search.samplers import sampler_problems
+from tune.search.samplers import sampler_name_problems, sampler_problems
 from tune.search.space import Space, default_space
 from tune.search.space_problems import space_problems
 from tune.search.start_points import start_point_problems
@@ -43,7 +43,7 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
     numbers = list(number_problems(settings, "sweep."))
     found = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
     found += [*_objective_problems(settings), *_seed_problems(settings, config), *space_lines]
-    found += _worker_problems(settings, space)
+    found += [*_worker_problems(settings, space), *sampler_name_problems(settings)]
     if not space_lines:
         found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
     return found

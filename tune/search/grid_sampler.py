@@ -17,9 +17,6 @@ from optuna.trial import FrozenTrial
 
 from tune.search.space import Space
 
-FORGOTTEN = "dclf:forgotten"
-"""User attribute of a trial that never ran, because a kill came first: its combination is still to be tried."""
-
 
 class GridSampler(BaseSampler):
     """Combinations of a space in an order that spreads over it; those that any trial of the study has are passed over.
@@ -95,7 +92,7 @@ class GridSampler(BaseSampler):
         """Combinations of all trials; those of ended trials are kept, as there may be thousands."""
         running = set()
         for trial in study.get_trials(deepcopy=False):
-            if trial.number in self._ended or trial.user_attrs.get(FORGOTTEN):
+            if trial.number in self._ended:
                 continue
             if trial.state.is_finished():
                 self._ended[trial.number] = _identity(trial.params)

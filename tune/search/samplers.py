@@ -1,4 +1,4 @@
-"""Optuna's samplers: where the next configuration comes from."""
+"""Optuna's samplers, and those of other packages: where the next configuration comes from."""
 
 from __future__ import annotations
 
@@ -10,11 +10,27 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study
 
+from dclf.extensions import ExtensionError, ExtensionPoint
 from tune.config.sweep_settings import SweepSettings
 from tune.search.domains import Choices, Numbers
 from tune.search.grid import UncountableError
 from tune.search.grid_sampler import GridSampler
 from tune.search.space import Space
+
+SAMPLERS = ExtensionPoint(
+    "dclf.samplers",
+    "sampler",
+    {
+        "tpe": "optuna.samplers:TPESampler",
+        "gp": "optuna.samplers:GPSampler",
+        "cmaes": "optuna.samplers:CmaEsSampler",
+        "random": "optuna.samplers:RandomSampler",
+        "grid": "tune.search.grid_sampler:GridSampler",
+        "nsga2": "optuna.samplers:NSGAIISampler",
+        "listed": "optuna.samplers:RandomSampler",
+    },
+)
+"""Those that ship are set up below by the settings of the sweep; all others are called with a seed alone."""
 
 
 def search_seed(settings: SweepSettings, known: int) -> int:
@@ -35,11 +51,13 @@ def make_sampler(settings: SweepSettings, space: Space, search_seed: int) -> Bas
 
     Raises:
         UncountableError: a grid over a parameter without a step.
+        ExtensionError: as ``own_sampler``.
     """
     with warnings.catch_warnings():
         # Options that Optuna may still change: its version is pinned.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return _make(settings, space, search_seed)
+        shipped = settings.sampler in SAMPLERS.shipped
+        return _make(settings, space, search_seed) if shipped else own_sampler(settings.sampler, search_seed)
 
 
 def _make(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
@@ -55,9 +73,25 @@ def _make(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
             return RandomSampler(seed)
         case "nsga2":
             return NSGAIISampler(seed=seed, population_size=population(settings))
-        case "grid":
-            # The order must not change with the number of known trials.
+        case _:  # grid; the order must not change with the number of known trials
             return GridSampler(space, settings.seed)
+
+
+def own_sampler(name: str, seed: int) -> BaseSampler:
+    """The sampler of another package, or one of Optuna's by its class path: whatever a call with ``seed`` gives.
+
+    Raises:
+        ExtensionError: there is none, it cannot be imported or called so, or it gives no sampler of Optuna's kind.
+    """
+    make = SAMPLERS.load(name)
+    must = "a class or function that gives an Optuna sampler when called with seed=INT"
+    try:
+        sampler = make(seed=seed)
+    except TypeError as error:
+        raise SAMPLERS.refuse(name, must, f"one that refuses: {error}") from error
+    if not isinstance(sampler, BaseSampler):
+        raise SAMPLERS.refuse(name, must, f"one that gives {sampler!r}")
+    return sampler
 
 
 def _tpe(settings: SweepSettings, space: Space, seed: int) -> BaseSampler:
@@ -94,6 +128,18 @@ def population(settings: SweepSettings) -> int:
 def exhausted(study: Study) -> bool:
     """Whether the study's sampler has nothing left to suggest, as only a grid can; ask before ``study.ask``."""
     return isinstance(study.sampler, GridSampler) and not study.sampler.left(study)
+
+
+def sampler_name_problems(settings: SweepSettings) -> Iterator[str]:
+    """Why no sampler can be had by the name in the settings; nothing where one can."""
+    try:
+        SAMPLERS.require_single(settings.sampler)
+        if settings.sampler not in SAMPLERS.shipped:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                own_sampler(settings.sampler, settings.seed)
+    except ExtensionError as error:
+        yield f"sweep.sampler: {error.reason}"
 
 
 def sampler_problems(settings: SweepSettings, space: Space) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dclf.config import Config
-from tune.config.overrides import OPTIONS, refusals, value_of
+from tune.config.overrides import OPEN, refusals, value_of
 from tune.config.typed_values import advice, config_types
 from tune.search.combinations import above, groups
 from tune.search.conditions import Condition
@@ -56,7 +56,7 @@ def _key_problems(space: Space) -> Iterator[str]:
 
 
 def _is_key(key: str) -> bool:
-    return key in config_types() or key.startswith(f"{OPTIONS}.")
+    return key in config_types() or key.startswith(OPEN)
 
 
 def _condition_problems(space: Space, config: Config) -> Iterator[str]:

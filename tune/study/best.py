@@ -49,7 +49,8 @@ def trial_config(sections: Mapping[str, Any], params: Mapping[str, Any]) -> Conf
     """
     changed: dict[str, Any] = deepcopy(listed(sections))
     for key, value in params.items():
-        *path, name = key.split(".")
+        # What stands behind the second dot is one name: that of a package's loss term may have dots.
+        *path, name = key.split(".", 2)
         inner = changed
         for part in path:
             inner = inner.setdefault(part, {})

@@ -92,11 +92,16 @@ class Claims:
                 time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - no secret depends on it
         return alive[:1]
 
-    def follow(self, turn: int) -> None:
-        """Have a later turn than this one, and say so before anything is written in it."""
-        if turn >= self.turn:
-            self.turn = turn + 1
-            self._write()
+    def follow(self, turn: int) -> bool:
+        """Have a later turn than this one, and say so before anything is written in it.
+
+        Returns:
+            Whether the study is still ours.
+        """
+        if turn < self.turn:
+            return True
+        self.turn = turn + 1
+        return self.renew()
 
     def renew(self) -> bool:
         """Say that we are still there; False where another driver has taken the study over."""

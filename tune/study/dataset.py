@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from dclf.config import Config
 from dclf.data.errors import DataError
 from dclf.data.manifest import Manifest, read_manifest
-from dclf.published import GENERATED, is_generated
+from dclf.data.presets import GENERATED
+from dclf.published import is_generated
 from tune.study.definition import StudyDefinition
+
+TEST_IS_WATCHED = (
+    "warning: train.protocol paper looks at the test split after every epoch; epochs are still chosen on validation, "
+    "and the sealed test scores are the ones to report"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +39,17 @@ class DatasetNote:
 
 
 def dataset_note(definition: StudyDefinition) -> DatasetNote:
-    """Read the manifest of the study's shards; where it cannot be read, say so."""
-    shards, known = definition.base.data.shards, definition.shards_sha256
+    """Return ``shards_note`` of a study."""
+    return shards_note(definition.base.data.shards, definition.shards_sha256)
+
+
+def shards_note(shards: str, known: str = "") -> DatasetNote:
+    """Read the manifest of shards; where it cannot be read, say so.
+
+    Args:
+        shards: folder or URI.
+        known: hash of them when the study was created; empty where there is no study.
+    """
     try:
         manifest = read_manifest(shards)
     except (DataError, OSError, ValueError) as error:
@@ -61,3 +79,14 @@ def _size(manifest: Manifest) -> str:
     utterances = manifest.utterances
     parts = [f"{split} {count:,} ({utterances[split]:,})" for split, count in manifest.splits.items()]
     return f"Dialogues (utterances): {', '.join(parts)}."
+
+
+def training_warnings(config: Config, card: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said before a configuration is trained on data.
+
+    Args:
+        config: the configuration.
+        card: feature card of the shards.
+    """
+    warnings = [f"warning: {warning}" for warning in card["warnings"]]
+    return [*warnings, TEST_IS_WATCHED] if config.train.looks_at_test else warnings

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from dclf.config import Config
+from dclf.published import differences_from_paper
 from tune.config.moved_folders import relocated, same_folder, with_places
 from tune.config.sweep_settings import SweepSettings
 
@@ -59,6 +60,11 @@ class StudyDefinition:
     def sweep(self) -> SweepSettings:
         """The sweep's settings."""
         return SweepSettings.from_dict(self.settings)
+
+    @cached_property
+    def differences_from_paper(self) -> tuple[str, ...]:
+        """``dclf.published.differences_from_paper`` of the shards that the study began on: read once."""
+        return differences_from_paper(self.base)
 
     def with_settings(self, settings: Mapping[str, Any]) -> StudyDefinition:
         """The same with other values of some settings."""

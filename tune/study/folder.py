@@ -1,19 +1,19 @@
 """A study's folder: its definition, ledger, Optuna journal, the trials' checkpoints and the lock of its driver.
 
 Within STUDIES/NAME: ``study.yaml`` what was asked for, written once; ``ledger.jsonl`` what every trial came to;
-``optuna.log`` Optuna's journal, unless the study keeps its state in a database; ``trials/7/s0`` the checkpoint of trial
-7 with seed 0; ``lock`` held by the driver that works on the study. A study at a URI (s3://, gs://) is worked on in a
+``optuna.log`` what Optuna knows of it, made from the ledger by every driver; ``trials/7/s0`` the checkpoint of trial 7
+with seed 0; ``lock`` held by the driver that works on the study. A study at a URI (s3://, gs://) is worked on in a
 working copy of that folder, see ``tune.study.mirror``.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,8 @@ from tune.study.mirror import Mirror
 from tune.study.places import StudyError, answering, place_of, require_new, study_names, study_path
 from tune.study.remote_work import HeldElsewhereError, driving
 
+_log = logging.getLogger(__name__)
+
 _BUDGET = "budget"
 """Kind of the ledger's notes on a changed budget."""
 
@@ -42,14 +44,14 @@ class StudyFolder:
         definition: what it was asked to do, with the budget that it was last resumed with.
         ledger: what its trials came to.
         storage: the folder or URI of studies that it lies in.
-        lost: hears that another driver has taken over the study that this process drives.
+        lost: why this process may no longer drive the study, which another driver has taken over; None while it may.
     """
 
     def __init__(self, path: Path, definition: StudyDefinition, storage: str = "") -> None:
         self.path = path
         self.storage = storage or str(path.parent)
-        self.lost: Callable[[Exception], None] = _tell_lost
-        self._mirror = Mirror(self.storage, path.name, _tell) if is_remote(self.storage) else None
+        self.lost: Exception | None = None
+        self._mirror = Mirror(self.storage, path.name) if is_remote(self.storage) else None
         self._asked = definition
         self._read()
 
@@ -109,7 +111,7 @@ class StudyFolder:
         try:
             if is_remote(str(storage)):
                 with answering(str(storage)):
-                    Mirror(str(storage), name, _tell).pull()
+                    Mirror(str(storage), name).pull()
             definition = read_definition(path)
         except (FileNotFoundError, NotADirectoryError):
             known = ", ".join(study_names(storage)) or "none"
@@ -175,11 +177,8 @@ class StudyFolder:
             return Claims(self._mirror.remote.below("claims"), this_process()).holder()
 
     @contextmanager
-    def locked(self, note: Callable[[str], None] | None = None) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Be the only driver of the study; a driver that was killed holds no lock.
-
-        Args:
-            note: hears what the user should know of the store, such as that it does not answer; stderr where None.
 
         Raises:
             StudyError: another process works on it.
@@ -196,27 +195,29 @@ class StudyFolder:
             file.truncate()
             file.write(this_process())
             file.flush()
-            with self._driven(note):
+            with self._driven():
                 # Another driver may have worked on the study since it was opened.
                 self._read()
                 yield
 
     @contextmanager
-    def _driven(self, note: Callable[[str], None] | None) -> Iterator[None]:
+    def _driven(self) -> Iterator[None]:
         if self._mirror is None:
             yield
             return
-        self._mirror.note = note or _tell
+
+        def lose(error: Exception) -> None:
+            self.lost = error
+            _log.error(str(error))
+
+        self.lost = None
         with ExitStack() as stack:
             with answering(self.storage):
                 try:
-                    stack.enter_context(driving(self._mirror, this_process(), self._lose))
+                    stack.enter_context(driving(self._mirror, this_process(), lose))
                 except HeldElsewhereError as error:
                     raise StudyError(f"study {self.definition.name!r} {error}") from None
             yield
-
-    def _lose(self, error: Exception) -> None:
-        self.lost(error)
 
 
 def read_definition(path: Path) -> StudyDefinition:
@@ -248,11 +249,3 @@ def _taken(file: TextIO) -> bool:
         else:
             return True
     return False
-
-
-def _tell(text: str) -> None:
-    print(f"dclf: {text}", file=sys.stderr, flush=True)
-
-
-def _tell_lost(error: Exception) -> None:
-    _tell(str(error))

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +20,8 @@ State = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
 _TESTED = "test"
 """Kind of the notes with scores on the test split."""
-_BEGIN, _ALIVE = "begin", "alive"
-_BETWEEN = ("run", "budget", "kept")
+BEGIN_NOTE, _ALIVE = "begin", "alive"
+_BETWEEN = ("run", "budget", "kept", "sent")
 """Events, and kinds of notes, that are also written while no driver works on the study."""
 ALIVE_S = 30.0
 """Written with an epoch when the last line is this old: of a killed driver's work what followed its last epoch, or this
@@ -59,6 +59,9 @@ class TrialRecord:
         number: 0, 1, ... in the order of creation.
         params: dotted key -> value, what the trial changes in the base configuration.
         optuna: number of the trial in Optuna's study; -1 for none.
+        system_attrs: what Optuna's sampler and pruner keep of the trial.
+        curve: what Optuna was told of the epochs 1, 2, ..., None of one that it was not told of; of a trial that has
+            not ended, and of all in ledgers of earlier versions, None as a whole.
         origin: ``start`` for a start point, ``search`` for the sampler, ``variant`` for a planned one.
         state: where it stands.
         values: objective values, means over its seeds; empty unless complete or pruned.
@@ -70,11 +73,15 @@ class TrialRecord:
         ended: when it ended, or None.
         worked_s: seconds that it has run, the time between two drivers left out; of a trial that runs those with
             earlier drivers.
+        line: the last line of the ledger that says something new of it, counted from 1; which MLflow run it has is
+            nothing new.
     """
 
     number: int
     params: Mapping[str, Any]
     optuna: int = -1
+    system_attrs: Mapping[str, Any] = field(default_factory=dict)
+    curve: tuple[float | None, ...] | None = None
     origin: str = "search"
     state: State = "waiting"
     values: tuple[float, ...] = ()
@@ -85,6 +92,7 @@ class TrialRecord:
     started: float | None = None
     ended: float | None = None
     worked_s: float = 0.0
+    line: int = 0
 
 
 class Ledger:
@@ -96,14 +104,18 @@ class Ledger:
     Attributes:
         trials: number -> record, as the lines so far amount to.
         notes: further events in order; a note of kind ``begin`` opens each driver's session.
+        study_attrs: what Optuna's sampler keeps of the study as a whole.
         worked_s: seconds that drivers have worked on the study, from each session's first line to its last.
+        lines: how many lines it has.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trials: dict[int, TrialRecord] = {}
         self.notes: list[dict[str, Any]] = []
+        self.study_attrs: dict[str, Any] = {}
         self.worked_s = 0.0
+        self.lines = 0
         self._last = 0.0
         self._running: dict[int, float] = {}
         self._lock = threading.RLock()
@@ -111,11 +123,21 @@ class Ledger:
         for line in _lines(path):
             self._take(line)
 
-    def create(self, params: Mapping[str, Any], *, optuna: int = -1, origin: str = "search") -> TrialRecord:
-        """A new trial, waiting."""
+    def create(
+        self,
+        params: Mapping[str, Any],
+        *,
+        optuna: int = -1,
+        origin: str = "search",
+        system_attrs: Mapping[str, Any] | None = None,
+        study_attrs: Mapping[str, Any] | None = None,
+    ) -> TrialRecord:
+        """A new trial, waiting; the attributes of trial and study are those that asking for it has set."""
+        attrs = {"system_attrs": system_attrs, "study_attrs": study_attrs}
+        content = {name: dict(values) for name, values in attrs.items() if values}
         with self._lock:
             number = len(self.trials)
-            self._write("trial", number=number, params=dict(params), optuna=optuna, origin=origin)
+            self._write("trial", number=number, params=dict(params), optuna=optuna, origin=origin, **content)
             return self.trials[number]
 
     def start(self, number: int, ray_id: str) -> None:
@@ -134,9 +156,21 @@ class Ledger:
         """The trial goes on with other values: population based training."""
         self._write("params", number=number, params=dict(params))
 
-    def end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
-        """The trial has ended."""
-        self._write("ended", number=number, state=state, values=list(values), reason=reason)
+    def attrs(self, number: int, system_attrs: Mapping[str, Any]) -> None:
+        """Optuna's pruner keeps something new of the trial."""
+        self._write("attrs", number=number, system_attrs=dict(system_attrs))
+
+    def end(
+        self,
+        number: int,
+        state: State,
+        values: tuple[float, ...] = (),
+        reason: str = "",
+        curve: Sequence[float | None] | None = None,
+    ) -> None:
+        """The trial has ended; ``curve`` as in ``TrialRecord``."""
+        content = {} if curve is None else {"curve": list(curve)}
+        self._write("ended", number=number, state=state, values=list(values), reason=reason, **content)
 
     def test(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
         """A training of the winner was scored on the sealed test split."""
@@ -146,6 +180,11 @@ class Ledger:
     def tested(self) -> dict[tuple[int, int], Mapping[str, float]]:
         """(trial, seed) -> scores on the test split."""
         return {(note["number"], note["seed"]): note["scores"] for note in self.notes if note["kind"] == _TESTED}
+
+    @property
+    def tested_at(self) -> dict[tuple[int, int], float]:
+        """(trial, seed) -> when it was scored on the test split, in seconds since the epoch."""
+        return {(note["number"], note["seed"]): note["time"] for note in self.notes if note["kind"] == _TESTED}
 
     def note(self, kind: str, **content: Any) -> None:
         """Remember an event of the study itself."""
@@ -174,11 +213,18 @@ class Ledger:
             self._torn = _ends_torn(self.path)
 
     def _take(self, line: Mapping[str, Any]) -> None:
+        self.lines += 1
         self._count(line)
+        self._apply(line)
+        if line["event"] != "run" and (number := line.get("number")) in self.trials:
+            self.trials[number] = replace(self.trials[number], line=self.lines)
+
+    def _apply(self, line: Mapping[str, Any]) -> None:
         if line["event"] == "note":
             if line["kind"] != _ALIVE:
                 self.notes.append({key: value for key, value in line.items() if key != "event"})
             return
+        self.study_attrs.update(line.get("study_attrs", {}))
         number = line["number"]
         known = self.trials.get(number)
         self.trials[number] = _created(line) if known is None else _changed(known, line)
@@ -191,7 +237,7 @@ class Ledger:
         """Add to the time worked; what lies before a driver's first line is a pause, for its trials too."""
         if line.get("kind", line["event"]) in _BETWEEN:
             return
-        if line.get("kind") == _BEGIN:
+        if line.get("kind") == BEGIN_NOTE:
             for number in list(self._running):
                 self._rest(number, self._last)
         elif self._last:
@@ -209,6 +255,7 @@ def _created(line: Mapping[str, Any]) -> TrialRecord:
         number=line["number"],
         params=line["params"],
         optuna=line["optuna"],
+        system_attrs=line.get("system_attrs", {}),
         origin=line["origin"],
         created=line["time"],
     )
@@ -221,9 +268,11 @@ def _changed(trial: TrialRecord, line: Mapping[str, Any]) -> TrialRecord:
         return replace(trial, state="running", ray_id=line["ray_id"], started=started, ended=None, reason="")
     if event == "params":
         return replace(trial, params=line["params"])
+    if event == "attrs":
+        return replace(trial, system_attrs={**trial.system_attrs, **line["system_attrs"]})
     if event == "ended":
-        values = tuple(line["values"])
-        return replace(trial, state=line["state"], values=values, reason=line["reason"], ended=when)
+        values, curve = tuple(line["values"]), tuple(line["curve"]) if "curve" in line else None
+        return replace(trial, state=line["state"], values=values, curve=curve, reason=line["reason"], ended=when)
     seed = line["seed"]
     run = trial.runs.get(seed, SeedRun(seed=seed))
     if event == "run":

@@ -1,9 +1,9 @@
 """The working copy of a study that lies at a URI.
 
-URI/NAME holds ``study.yaml``; ``log/ledger.jsonl`` and ``log/optuna.log``, a folder of segments each; ``files``,
-reports and results of perturbation tests; ``trials/7/s0``, the checkpoint of trial 7 with seed 0; ``claims``, the
-lock. The working copy is a study's folder as any other, except that large files of checkpoints are marked by an empty
-file of their size until somebody needs them.
+URI/NAME holds ``study.yaml``; ``log/ledger.jsonl``, the ledger as a log of objects; ``files``, reports and results of
+perturbation tests; ``trials/7/s0``, the checkpoint of trial 7 with seed 0; ``claims``, the lock. The working copy is a
+study's folder as any other, except that large files of checkpoints are marked by an empty file of their size until
+somebody needs them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,16 +20,16 @@ from pathlib import Path
 from dclf.data.storage import FileFacts, Folder
 from tune.config.local_files import cache_folder, require_cache, whole
 from tune.study.history import HISTORY_FILE
-from tune.study.segments import SegmentedFile
+from tune.study.object_log import ObjectLog
 
-LOGS = ("ledger.jsonl", "optuna.log")
-"""Files that only grow."""
+_log = logging.getLogger(__name__)
+
+LEDGER = "ledger.jsonl"
 FILES = ("perturbations", "report")
 """Folders of files that are uploaded whole."""
 ELSEWHERE = ".at-uri"
 """Ends the name of an empty file that stands for one at the URI."""
 _AT_A_TIME = 16
-_ATTEMPTS = 5
 
 Training = tuple[int, int]
 """Trial number and seed."""
@@ -52,27 +52,23 @@ class Mirror:
     Args:
         storage: URI of the folder of studies.
         name: of the study.
-        note: hears what the user should know.
 
     Attributes:
         local: the working copy.
         remote: the study's folder at the URI.
-        logs: the growing files.
-        note: as above; may be replaced.
-        at_work: this object's process drives the study: trainings change behind its back.
+        log: the ledger.
     """
 
-    def __init__(self, storage: str, name: str, note: Callable[[str], None] | None = None) -> None:
+    def __init__(self, storage: str, name: str) -> None:
         self.local = working_copies(storage) / name
         self.remote = Folder.of(storage).below(name)
-        self.logs = {log: SegmentedFile(self.local / log, self.remote.below(f"log/{log}")) for log in LOGS}
-        self.note = note or _nobody
-        self.at_work = False
+        self.log = ObjectLog(self.local / LEDGER, self.remote.below(f"log/{LEDGER}"))
+        self._trials_run = False
         self._found: dict[int, dict[int, dict[str, FileFacts]]] | None = None
         self._asked: set[Training] = set()
 
     def pull(self) -> None:
-        """Fetch what is newer at the URI: definition, logs, reports and results, but no checkpoints.
+        """Fetch what is newer at the URI: definition, ledger, reports and results, but no checkpoints.
 
         Raises:
             FileNotFoundError: there is no such study.
@@ -82,18 +78,21 @@ class Mirror:
         self.local.mkdir(parents=True, exist_ok=True)
         with _alone(self.local):
             _write(self.local / "study.yaml", definition)
-            for attempt in range(_ATTEMPTS):
-                try:
-                    self._pull_logs()
-                    break
-                except FileNotFoundError:  # a driver has merged segments since they were listed
-                    if attempt + 1 == _ATTEMPTS:
-                        raise
+            if aside := self.log.pull():
+                _log.warning(
+                    f"{self.local / LEDGER}: another machine went on with the study before its end was uploaded; that "
+                    f"end is set aside in {aside.name}"
+                )
             self._pull_files()
 
-    def push(self, turn: int) -> int:
-        """Upload what was appended to the logs; how many bytes that was."""
-        return sum(log.push(turn) for log in self.logs.values())
+    @contextmanager
+    def trials_run(self) -> Iterator[None]:
+        """While the block runs trainings change at the URI: what is there is asked anew each time."""
+        self._trials_run = True
+        try:
+            yield
+        finally:
+            self._trials_run = False
 
     def push_files(self) -> None:
         """Upload reports and results that are new or have changed."""
@@ -113,7 +112,7 @@ class Mirror:
 
     def trainings(self, number: int) -> list[Path]:
         """Those of a trial that have anything at the URI."""
-        if self.at_work:
+        if self._trials_run:
             seeds = {int(name.split("/")[0][1:]) for name in self.remote.files(f"trials/{number}")}
         else:
             seeds = set(self._bulk().get(number, {}))
@@ -147,18 +146,6 @@ class Mirror:
             if name != HISTORY_FILE and not (place / name).exists() and not _mark_of(place / name).exists():
                 self.remote.delete(f"{key}/{name}")
 
-    def _pull_logs(self) -> None:
-        names: dict[str, list[str]] = defaultdict(list)
-        for path in self.remote.files("log"):
-            log, _, name = path.partition("/")
-            names[log].append(name)
-        for log, file in self.logs.items():
-            if aside := file.pull(names[log]):
-                self.note(
-                    f"{self.local / log}: another machine went on with the study before its end was uploaded; that "
-                    f"end is set aside in {aside.name}"
-                )
-
     def _pull_files(self) -> None:
         synced = self._synced()
         for name, facts in self.remote.files("files").items():
@@ -191,7 +178,7 @@ class Mirror:
         return self.local / _key(key)
 
     def _files_of(self, key: Training) -> dict[str, FileFacts]:
-        if self.at_work or key in self._asked:
+        if self._trials_run or key in self._asked:
             return self.remote.files(_key(key))
         self._asked.add(key)
         return self._bulk().get(key[0], {}).get(key[1], {})
@@ -267,7 +254,3 @@ def _alone(folder: Path) -> Iterator[None]:
     with (folder / ".pulling").open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _nobody(_: str) -> None:
-    """Who hears what nobody listens to."""

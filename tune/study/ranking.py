@@ -82,9 +82,9 @@ def base_trial(folder: StudyFolder) -> TrialRecord | None:
 
 
 def value_at(sections: Mapping[str, Any], key: str, default: Any = None) -> Any:
-    """The value of a dotted key in nested dictionaries."""
+    """The value of a dotted key in nested dictionaries; whatever stands behind the second dot is one name."""
     found: Any = sections
-    for part in key.split("."):
+    for part in key.split(".", 2):
         if not isinstance(found, Mapping) or part not in found:
             return default
         found = found[part]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from dclf.data.storage import trouble_with
 from tune.study.claims import LAPSES_S, RENEWED_S, Claims
 from tune.study.mirror import Mirror
 from tune.study.training_files import patiently
+
+_log = logging.getLogger(__name__)
 
 LINGER_S = 0.5
 """How long what was written waits for more before it is uploaded."""
@@ -40,32 +43,36 @@ def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> I
         OSError: the store does not answer.
     """
     claims = Claims(mirror.remote.below("claims"), holder)
-    _take(claims, mirror.note)
+    _take(claims)
     try:
-        mirror.pull()
-        work = _Uploads(mirror, claims, lost)
+        _begin(mirror, claims)
     except BaseException:
         with suppress(OSError):
             claims.release()
         raise
-    mirror.at_work = True
     try:
-        with work:
+        with mirror.trials_run(), _Uploads(mirror, claims, lost):
             yield
     finally:
-        mirror.at_work = False
         with suppress(OSError):
             claims.release()
 
 
-def _take(claims: Claims, note: Callable[[str], None]) -> None:
+def _take(claims: Claims) -> None:
     for claim in claims.take():
         if not claims.held:
             raise HeldElsewhereError(
                 f"is being worked on by {claim.holder}, which said so {claim.age:.0f} s ago; wait for it or stop it. "
                 f"If its machine is lost, try again in {max(1.0, LAPSES_S - claim.age):.0f} s: its claim lapses"
             )
-        note(f"taken over from {claim.holder}, which was last heard of {claim.age:.0f} s ago")
+        _log.info(f"taken over from {claim.holder}, which was last heard of {claim.age:.0f} s ago")
+
+
+def _begin(mirror: Mirror, claims: Claims) -> None:
+    mirror.pull()
+    if not claims.follow(mirror.log.turn):
+        raise HeldElsewhereError("was taken over by another driver while its records were fetched; try again")
+    mirror.log.begin(claims.turn)
 
 
 class _Uploads:
@@ -75,7 +82,6 @@ class _Uploads:
         self._mirror = mirror
         self._claims = claims
         self._lost = lost
-        claims.follow(max(log.turn for log in mirror.logs.values()))
         self._away = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True, name="dclf-uploads")
@@ -89,34 +95,33 @@ class _Uploads:
         if not self._claims.held:
             return
         try:
-            patiently(self._mirror.remote.shown, self._finish, patience=CLOSING_S, tell=self._mirror.note)
+            patiently(self._mirror.remote.shown, self._finish, patience=CLOSING_S, tell=_log.warning)
         except StorageError as trouble:
-            left = sum(log.unsent for log in self._mirror.logs.values())
+            unsent = self._mirror.log.unsent
             text = (
-                f"{trouble}; {left} bytes of the study's records are on this machine only, in {self._mirror.local}: "
+                f"{trouble}; {unsent} bytes of the study's records are on this machine only, in {self._mirror.local}: "
                 "dclf resume or dclf doctor --fix uploads them from here"
             )
             if error is None:
                 raise StorageError(text) from trouble
-            self._mirror.note(text)
+            _log.warning(text)
 
     def _finish(self) -> None:
-        self._mirror.push(self._claims.turn)
+        self._mirror.log.push()
         self._mirror.push_files()
 
     def _serve(self) -> None:
         renew = time.monotonic() + RENEWED_S
-        while not self._over.wait(LINGER_S):
+        while self._claims.held and not self._over.wait(LINGER_S):
             try:
                 if time.monotonic() >= renew:
                     self._renew()
                     renew = time.monotonic() + RENEWED_S
-                self._mirror.push(self._claims.turn)
-                self._answers()
+                if self._claims.held:
+                    self._mirror.log.push()
+                    self._answers()
             except (OSError, pa.ArrowException) as error:
                 self._does_not_answer(error)
-            if not self._claims.held:
-                return
 
     def _renew(self) -> None:
         if not self._claims.renew():
@@ -127,21 +132,16 @@ class _Uploads:
                     f"{LAPSES_S:.0f} s; nothing more is written"
                 )
             )
-            raise _LostError
 
     def _answers(self) -> None:
         if self._away:
             self._away = False
-            self._mirror.note(f"{self._mirror.remote.shown} answers again; all is uploaded")
+            _log.info(f"{self._mirror.remote.shown} answers again; all is uploaded")
 
     def _does_not_answer(self, error: Exception) -> None:
-        if not self._away and not isinstance(error, _LostError):
+        if not self._away:
             self._away = True
-            self._mirror.note(
+            _log.warning(
                 f"{self._mirror.remote.shown}: {trouble_with(error)}; trials wait, what is recorded is kept on this "
                 "machine and uploaded as soon as the store answers"
             )
-
-
-class _LostError(OSError):
-    """The claim is another driver's."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from cluster.storage import StorageError
 from cluster.temporary import TemporaryFolder
-from dclf.data.storage import Folder, is_remote, trouble_with
+from dclf.data.storage import Folder, absolute, is_remote, trouble_with
 from dclf.training.checkpoint import STATE_FILE
 from tune.study.history import HISTORY_FILE
 
@@ -131,7 +131,7 @@ def patiently(
 def at_hand(address: str) -> Iterator[Path]:
     """A folder's files on this machine: the folder itself, or a copy of what is at a URI while it is used."""
     if not is_remote(address):
-        yield Path(address)
+        yield Path(absolute(address))
         return
     with TemporaryFolder("copy") as copy:
         folder, place = Folder.of(address), copy / address.rpartition("/")[2]

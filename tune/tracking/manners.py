@@ -11,7 +11,6 @@ Ray's threads read the environment too, without a lock, and so do several of our
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +57,9 @@ def manners() -> Iterator[Any]:
     May be nested and entered from several threads. The first use in a process imports MLflow, which takes two seconds.
     """
     with mlflow_settings(), _silence():
-        yield sys.modules["mlflow"]
+        import mlflow  # noqa: PLC0415 - slow, and done by ``_silence``
+
+        yield mlflow
 
 
 @contextmanager

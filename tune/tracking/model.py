@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import Mapping
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cluster.temporary import TemporaryFolder
+from dclf.models import BASE_MODELS
 from tune.tracking.manners import manners
 from tune.tracking.redact import clean
 
@@ -38,8 +39,13 @@ def pack_model(model_folder: Path, target: Path) -> None:
 
     predictor = load_model(model_folder)
     widths = {m: predictor.info.widths[m] for m in predictor.modalities}
+    config = clean(predictor.config.to_dict())  # a password in it would travel with the model
+    own = own_code(predictor.config.model.name)
+    if own:
+        # Its code goes along, the entry point of the package that it is from does not.
+        config["model"]["name"] = BASE_MODELS.class_path(predictor.config.model.name)
     state = {
-        "config": clean(predictor.config.to_dict()),  # a password in it would travel with the model
+        "config": config,
         "info": predictor.info.to_dict(),
         "progress": {"best_model": predictor.model.state_dict()},
     }
@@ -50,11 +56,24 @@ def pack_model(model_folder: Path, target: Path) -> None:
             path=str(target),
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={ARTIFACT: str(trained)},
-            code_paths=[str(Path(dclf.__file__).parent)],
+            code_paths=[str(Path(dclf.__file__).parent), *own],
             signature=_signature(mlflow, widths, predictor.info.class_names),
             input_example=_example(widths),
             pip_requirements=requirements(),
         )
+
+
+def own_code(model: str) -> list[str]:
+    """The file or folder that a base model of another package is in; nothing for one that ships.
+
+    Args:
+        model: ``model.name``.
+    """
+    if model in BASE_MODELS.shipped:
+        return []
+    top = import_module(BASE_MODELS.class_path(model).partition(":")[0].partition(".")[0])
+    places = list(getattr(top, "__path__", [])) or [top.__file__]
+    return [str(place) for place in places if place is not None]
 
 
 def requirements() -> list[str]:

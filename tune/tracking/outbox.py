@@ -5,6 +5,7 @@ While the server is away the writes wait in memory and in the spool's file, and 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from tune.tracking.writes import Write
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
+_log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -27,7 +29,9 @@ class Outbox:
         tell: hears in one line of a server that went away or came back and of refused writes; called by the thread.
     """
 
-    def __init__(self, send: Callable[[Write], None], spool: Spool | None, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, send: Callable[[Write], None], spool: Spool | None, tell: Callable[[str], None] = _log.warning
+    ) -> None:
         self.problems: list[str] = []
         self._send = send
         self._spool = spool

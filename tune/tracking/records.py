@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -14,13 +14,15 @@ from dclf.config import Config
 from dclf.labels import is_own_tag
 from dclf.training.reports import EpochReport, FinalReport, Optimism
 from tune.tracking.redact import clean, without_secrets
-from tune.tracking.writes import Write, text_values
+from tune.tracking.writes import Write, history, metrics, now_ms, stamp, text_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONFIG_FILE = "config.yaml"
 CARD_FILE = "feature_card.json"
+EPOCH_METRIC = "epoch"
+"""A metric that every epoch has: its last value is the last epoch that a run knows."""
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
 
 
@@ -93,8 +95,25 @@ def metric_names(values: Mapping[str, float], prefix: str) -> dict[str, float]:
     return {_NOT_IN_NAMES.sub("_", f"{prefix}/{key}"): float(value) for key, value in values.items()}
 
 
+def epoch_write(report: EpochReport) -> Write:
+    """A finished epoch, at the time it ended: however often it is sent, MLflow keeps it once."""
+    return metrics(epoch_metrics(report), report.epoch, stamp(report.ended))
+
+
+def history_writes(reports: Sequence[EpochReport]) -> list[Write]:
+    """Finished epochs in one write, but for those of earlier versions, which kept no time; none where none are left."""
+    timed = [epoch_write(report) for report in reports if report.ended]
+    return [history(timed)] if timed else []
+
+
+def epoch_stamp(final: FinalReport, epoch: int) -> int:
+    """When an epoch of a finished run ended, as MLflow counts: the time of results that belong to it."""
+    ended = final.history[epoch - 1].ended if epoch else 0.0
+    return stamp(ended) if ended else now_ms()
+
+
 def epoch_metrics(report: EpochReport) -> dict[str, float]:
-    """``loss/<term>``, ``val/<score>``, the epoch's duration, and ``peeked_test/<score>`` where it looked at test.
+    """``loss/<term>``, ``val/<score>``, number and duration, and ``peeked_test/<score>`` where it looked at test.
 
     MLflow shows the last value of a metric: of ``val/<score>`` the last epoch's, of ``best_metrics`` the best one's.
     """
@@ -103,6 +122,7 @@ def epoch_metrics(report: EpochReport) -> dict[str, float]:
         **metric_names(report.validation, "val"),
         **metric_names(report.peeked, "peeked_test"),
         **best_metrics(report),
+        EPOCH_METRIC: float(report.epoch),
         "epoch_seconds": report.seconds,
     }
 

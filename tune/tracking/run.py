@@ -31,7 +31,7 @@ from tune.tracking.model import new_token, pack_model
 from tune.tracking.outbox import Outbox
 from tune.tracking.redact import without_secrets
 from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG
-from tune.tracking.reopening import Reopened, create_run, reopen_run
+from tune.tracking.reopening import OpenRun, create_run, reopen_run
 from tune.tracking.spool import Address, Spool, read_spool
 from tune.tracking.store import RUNS_FOLDER, Store, sqlite_path
 from tune.tracking.tracker import NoTracker, Tracker
@@ -76,7 +76,7 @@ class RunTracker:
         self._tell = tell
         self._open = False
         self._surroundings = ExitStack()
-        self._logged: dict[tuple[str, int], float] = {}
+        self._resumed = False
 
     def __enter__(self) -> Self:
         self._surroundings.enter_context(mlflow_settings())
@@ -101,27 +101,21 @@ class RunTracker:
             TrackingError: the store does not answer, or has no such run.
         """
         token = uuid.uuid4().hex
-        known = self._begin(config, card, resume_run_id, token)
+        self._resumed = resume_run_id is not None
+        run = self._begin(config, card, resume_run_id, token)
+        self.run_id, self.run_name = run.run_id, run.name
         self._guardian = Guardian(self._store.uri, self._store.experiment_id, token)
         address = Address(self._store.name, self.run_id, self._store.experiment_id)
         self._spool = Spool(self._folder, address)
         self._outbox = Outbox(Sender(self._store.client, self.run_id, address.experiment_id), self._spool, self._tell)
         self._open = True
-        if resume_run_id is not None:
+        if self._resumed:
             self._put(*self._left_over())
-        self._put(*self._describe(config, card, known))
+        self._put(*self._describe(config, card, run))
 
     def epoch(self, report: EpochReport) -> None:
-        """Record an epoch's metrics; those of an epoch that was repeated with the same values are there already."""
-        values = {
-            key: value
-            for key, value in records.epoch_metrics(report).items()
-            if self._logged.get((key, report.epoch)) != value
-            and not (key == "epoch_seconds" and (key, report.epoch) in self._logged)
-        }
-        self._logged |= {(key, report.epoch): value for key, value in values.items()}
-        if values:
-            self._put(writes.metrics(values, report.epoch))
+        """Record an epoch's metrics."""
+        self._put(records.epoch_write(report))
 
     def checkpoint(self, uri: str) -> None:
         """Record where the run can be resumed from."""
@@ -141,19 +135,24 @@ class RunTracker:
         Raises:
             CheckpointError: the model folder cannot be read.
         """
+        if self._resumed:
+            # A kill may have come between the checkpoint of an epoch and its record.
+            self._put(*records.history_writes(final.history))
         scores, step = records.test_metrics(final), records.best_epoch(final)
-        write = writes.metrics(scores, step)
-        self._put(write)
+        timestamp = records.epoch_stamp(final, step)
+        self._put(writes.metrics(scores, step, timestamp))
         if final.optimism is not None:
             # Apart from the scores, which the logged model gets too: they are another epoch's.
-            self._put(writes.metrics(records.paper_metrics(final.optimism), final.optimism.epoch))
+            epoch = final.optimism.epoch
+            paper = records.paper_metrics(final.optimism)
+            self._put(writes.metrics(paper, epoch, records.epoch_stamp(final, epoch)))
         self._put_results(final)
         if model_folder is not None:
             packed = self._spool.new_file("model")
             pack_model(model_folder, packed)
             best = records.best_metrics(final.history[-1]) if final.history else {}
             body = {"folder": str(packed), "token": new_token(), "scores": {**scores, **best}, "step": step}
-            self._put(Write("model", {**body, "timestamp": write.body["timestamp"]}))
+            self._put(Write("model", {**body, "timestamp": timestamp}))
         self._close("FINISHED", "finished", self._flush_s)
 
     def fail(self, error: BaseException) -> None:
@@ -164,14 +163,11 @@ class RunTracker:
         """End the run as KILLED, with the reason as a tag; somebody waits for us, so a lost server gets less time."""
         self._close("KILLED", f"killed: {without_secrets(reason)}", min(self._flush_s, _KILLED_FLUSH_S))
 
-    def _begin(self, config: Config, card: Mapping[str, Any] | None, resume: str | None, token: str) -> Reopened:
+    def _begin(self, config: Config, card: Mapping[str, Any] | None, resume: str | None, token: str) -> OpenRun:
+        tags = {DRIVER_TAG: token, STATUS_TAG: "running"}
         if resume is None:
-            name = records.run_name(config, card)
-            known = create_run(self._store, name, {DRIVER_TAG: token, STATUS_TAG: "running"})
-        else:
-            known = reopen_run(self._store, resume, {DRIVER_TAG: token, STATUS_TAG: "running"})
-        self.run_id, self.run_name, self._logged = known.run_id, known.name, dict(known.metrics)
-        return known
+            return create_run(self._store, records.run_name(config, card), tags)
+        return reopen_run(self._store, resume, tags)
 
     def _left_over(self) -> list[Write]:
         """Writes that the run's earlier life could not send, except that it had ended."""
@@ -179,15 +175,16 @@ class RunTracker:
             return []
         return [write for write in read_spool(self._spool.path)[1] if write.kind != "status"]
 
-    def _describe(self, config: Config, card: Mapping[str, Any] | None, known: Reopened) -> list[Write]:
-        params = {key: value for key, value in records.config_params(config).items() if key not in known.params}
+    def _describe(self, config: Config, card: Mapping[str, Any] | None, run: OpenRun) -> list[Write]:
+        # MLflow refuses another value of a parameter, and all that comes with it.
+        params = {key: value for key, value in records.config_params(config).items() if key not in run.params}
         tags = {**surroundings(), "seed": config.train.seed}
-        found = [*records.user_tags(config), *writes.text_values("tags", tags), *writes.text_values("params", params)]
-        found.append(self._text_artifact(records.CONFIG_FILE, records.config_yaml(config)))
+        items = [*records.user_tags(config), *writes.text_values("tags", tags), *writes.text_values("params", params)]
+        items.append(self._text_artifact(records.CONFIG_FILE, records.config_yaml(config)))
         if card is not None:
-            found.append(records.dataset_write(config, card))
-            found.append(self._text_artifact(records.CARD_FILE, records.card_json(card)))
-        return found
+            items.append(records.dataset_write(config, card))
+            items.append(self._text_artifact(records.CARD_FILE, records.card_json(card)))
+        return items
 
     def _put_results(self, final: FinalReport) -> None:
         for split in final.splits:

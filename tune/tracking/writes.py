@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,15 +59,30 @@ def text_values(kind: str, values: Mapping[str, Any]) -> list[Write]:
     return [Write(kind, {"values": dict(texts[i : i + _PER_BATCH])}) for i in range(0, len(texts), _PER_BATCH)]
 
 
+def stamp(when: float) -> int:
+    """Seconds since the epoch as MLflow counts, in milliseconds."""
+    return round(1000 * when)
+
+
 def metrics(values: Mapping[str, float], step: int, timestamp: int | None = None) -> Write:
     """Metrics of one step, stamped with the present time unless told otherwise."""
-    stamp = now_ms() if timestamp is None else timestamp
-    return Write("metrics", {"values": dict(values), "step": step, "timestamp": stamp})
+    return Write(
+        "metrics", {"values": dict(values), "step": step, "timestamp": now_ms() if timestamp is None else timestamp}
+    )
 
 
 def history(several: Sequence[Write], tags: Mapping[str, str] | None = None) -> Write:
     """Metrics of several steps in one write, which takes hardly longer than those of one; tags along with them."""
     return Write("history", {"steps": [write.body for write in several], "tags": dict(tags or {})})
+
+
+def without_metrics(write: Write, names: Container[str]) -> Write:
+    """The write without metrics of these names, at whatever step."""
+    if write.kind not in ("metrics", "history"):
+        return write
+    steps = [write.body] if write.kind == "metrics" else write.body["steps"]
+    kept = [{**step, "values": {key: v for key, v in step["values"].items() if key not in names}} for step in steps]
+    return Write("history", {"steps": kept, "tags": write.body.get("tags", {})})
 
 
 def artifact(file: Path, folder: str = "") -> Write:

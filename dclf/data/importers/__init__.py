@@ -1,10 +1,16 @@
-"""Turning what researchers have (feature pickles, CSVs with rows) into dialogues and shards."""
+"""Turning what researchers have (feature pickles, CSVs with rows) into dialogues and shards.
+
+An importer is a function that takes the place of its source first and its options, each with a default, behind it. It
+returns the ``DatasetInfo`` and an iterator of ``Dialogue``. ``dclf data import`` makes the command line of it: types
+and defaults from its signature, the help from its docstring.
+"""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import Parameter
 from typing import Any
 
 from dclf.data.dialogue import DatasetInfo, Dialogue
@@ -13,14 +19,61 @@ from dclf.data.importers.mmgcn import import_mmgcn_iemocap, import_mmgcn_meld
 from dclf.data.importers.safe_pickle import read_pickle
 from dclf.data.manifest import Manifest
 from dclf.data.writer import write_shards
+from dclf.extensions import ExtensionPoint
 
-__all__ = ["IMPORTERS", "import_dataset", "import_meld_csv", "import_mmgcn_iemocap", "import_mmgcn_meld", "read_pickle"]
+__all__ = [
+    "IMPORTERS",
+    "Importer",
+    "import_dataset",
+    "import_meld_csv",
+    "import_mmgcn_iemocap",
+    "import_mmgcn_meld",
+    "importer_named",
+    "importer_options",
+    "read_pickle",
+]
 
-IMPORTERS: dict[str, Callable[..., tuple[DatasetInfo, Iterator[Dialogue]]]] = {
-    "mmgcn-iemocap": import_mmgcn_iemocap,
-    "mmgcn-meld": import_mmgcn_meld,
-    "meld-csv": import_meld_csv,
-}
+Importer = Callable[..., tuple[DatasetInfo, Iterator[Dialogue]]]
+
+IMPORTERS = ExtensionPoint(
+    "dclf.importers",
+    "importer",
+    {
+        "mmgcn-iemocap": "dclf.data.importers.mmgcn:import_mmgcn_iemocap",
+        "mmgcn-meld": "dclf.data.importers.mmgcn:import_mmgcn_meld",
+        "meld-csv": "dclf.data.importers.meld_csv:import_meld_csv",
+    },
+)
+RESERVED = ("out", "overwrite", "warn", "help", "debug")
+"""What the command line and ``import_dataset`` keep for themselves."""
+
+
+def importer_named(name: str) -> Importer:
+    """The importer of this name: one that ships, an entry point's or a class path's.
+
+    Raises:
+        ExtensionError: there is none, it cannot be imported, or it is no importer.
+    """
+    importer: Importer = IMPORTERS.load(name)
+    must = "a function of a source, and of options with defaults"
+    if not callable(importer):
+        raise IMPORTERS.refuse(name, must, importer)
+    signature = inspect.signature(importer)
+    parameters = list(signature.parameters.values())
+    if not parameters or parameters[0].kind not in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
+        raise IMPORTERS.refuse(name, must, f"one of {signature}")
+    for option in parameters[1:]:
+        if option.name in RESERVED:
+            raise IMPORTERS.refuse(name, f"{must}, none of them named {', '.join(RESERVED)}", f"one with {option}")
+        by_name = option.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+        if not by_name or option.default is Parameter.empty:
+            raise IMPORTERS.refuse(name, must, f"one with {option}")
+    return importer
+
+
+def importer_options(importer: Importer) -> Mapping[str, Parameter]:
+    """The options of an importer by name: all of its parameters but the first, which is the source."""
+    return dict(list(inspect.signature(importer).parameters.items())[1:])
 
 
 def import_dataset(
@@ -35,7 +88,7 @@ def import_dataset(
     """Import a source and write it as shards.
 
     Args:
-        name: one of ``IMPORTERS``.
+        name: one of ``IMPORTERS``, or a class path.
         source: the pickle or the folder of tables.
         out: folder or URI of the shards.
         overwrite: replace a shard set that is already there.
@@ -45,12 +98,18 @@ def import_dataset(
     Raises:
         ValueError: unknown importer or option; what the importer and ``write_shards`` raise.
     """
-    if name not in IMPORTERS:
-        raise ValueError(f"unknown importer {name!r}: choose one of {', '.join(IMPORTERS)}")
+    importer = importer_named(name)
     given = {key: value for key, value in options.items() if value is not None}
-    known = list(inspect.signature(IMPORTERS[name]).parameters)[1:]
-    unknown = sorted(set(given) - set(known))
+    own = importer_options(importer)
+    unknown = sorted(set(given) - set(own))
     if unknown:
-        raise ValueError(f"the importer {name} takes no {', '.join(unknown)}; it takes {', '.join(known)}")
-    info, dialogues = IMPORTERS[name](source, **given)
+        raise ValueError(f"the importer {name} takes no {', '.join(unknown)}; it takes {', '.join(own)}")
+    info, dialogues = _imported(name, importer(source, **given))
     return write_shards(dialogues, out, info, overwrite=overwrite, warn=warn)
+
+
+def _imported(name: str, result: Any) -> tuple[DatasetInfo, Iterable[Dialogue]]:
+    match result:
+        case (DatasetInfo() as info, Iterable() as dialogues):
+            return info, dialogues
+    raise TypeError(f"the importer {name} must return a DatasetInfo and an iterator of Dialogue, returned {result!r}")

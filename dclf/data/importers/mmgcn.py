@@ -147,7 +147,7 @@ def import_mmgcn_iemocap(
     provenance lists them.
 
     Args:
-        pickle: the 9-tuple; speakers are 'M' and 'F', which become 0 and 1.
+        pickle: the feature pickle, a 9-tuple; speakers are 'M' and 'F', which become 0 and 1.
         text: a RoBERTa pickle whose rows replace the text features.
         val_dialogues: how many training dialogues to hold out.
         seed: of the hold-out.
@@ -177,7 +177,7 @@ def import_mmgcn_meld(
     are held out by ``seed``. The provenance says which.
 
     Args:
-        pickle: the 10-tuple; speakers are one-hot rows of 9.
+        pickle: the feature pickle, a 10-tuple; speakers are one-hot rows of 9.
         text: a RoBERTa pickle whose rows replace the text features.
         val_dialogues: how many training dialogues to hold out where MELD's own dev split cannot be recovered.
         seed: of the hold-out.

@@ -1,5 +1,6 @@
 """The folder of a cluster that is not there any more, or is being changed by somebody else."""
 
+import logging
 import socket
 from pathlib import Path
 
@@ -21,15 +22,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "cluster"
 
 
-def test_a_state_from_before_a_reboot_is_cleared_away(folder: Path) -> None:
+def test_a_state_from_before_a_reboot_is_cleared_away(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     ended_cluster(folder)
-    told: list[str] = []
+    caplog.set_level(logging.INFO, "cluster")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         with pytest.raises(ClusterError, match="in use"):  # further than this it need not go
-            up(Options(mlflow_port=listener.getsockname()[1]), folder, told.append)
-    assert told == ["the local cluster of yesterday has ended without `dclf cluster down`; clearing its state away"]
+            up(Options(mlflow_port=listener.getsockname()[1]), folder)
+    assert caplog.messages == [
+        "the local cluster of yesterday has ended without `dclf cluster down`; clearing its state away"
+    ]
     assert load_cluster(folder) is None
 
 

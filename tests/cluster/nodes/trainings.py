@@ -29,7 +29,7 @@ def main(address: str, runs: str) -> None:
 
 def say(report: EpochReport, name: str) -> None:
     """Without the seconds, which differ from run to run."""
-    say_line(run=name, epoch=replace(report, seconds=0.0).to_dict(), nodes=nodes_of_workers())
+    say_line(run=name, epoch=replace(report, seconds=0.0, ended=0.0).to_dict(), nodes=nodes_of_workers())
 
 
 def say_line(**content: Any) -> None:

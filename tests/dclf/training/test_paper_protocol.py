@@ -35,7 +35,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.tolist()
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items() if key not in ("seconds", "peeked", "protocol")}
+        return {
+            key: plain(item) for key, item in value.items() if key not in ("seconds", "ended", "peeked", "protocol")
+        }
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 

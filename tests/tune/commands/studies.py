@@ -1,7 +1,7 @@
 """Studies made by hand, and a double of ``tune.sweeps``, which needs Ray and MLflow."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from dclf.config import Config, DataConfig
+from tests.tune.progress.reports import Watch, epoch_report
 from tune.config.sweep_settings import SweepSettings
 from tune.study.definition import StudyDefinition
+from tune.study.events import Listener, StudyFinished, StudyStarted, TrialChanged, TrialEpoch
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.ranking import best_trial
@@ -45,27 +47,43 @@ def two_ended(folder: StudyFolder) -> None:
         end(folder, start(folder).number, state, value)
 
 
+def run_three(listener: Listener, folder: StudyFolder, watch: Watch) -> None:
+    """One trial complete after 60 s, one failed after 30 s, one in its second epoch."""
+    listener(StudyStarted(folder, ["2 trials at a time, [each]"], "3f2a"))
+    for _ in range(2):
+        listener(TrialChanged(start(folder)))
+    watch.time += 30
+    listener(TrialChanged(end(folder, 1, "failed", reason="out of memory")))
+    listener(TrialChanged(start(folder, **{"loss.gamma_ca": 0.1})))
+    listener(TrialEpoch(0, 0, epoch_report(1, 0.5, (1, 0.5))))
+    watch.time += 30
+    listener(TrialChanged(end(folder, 0, "complete", 0.625)))
+    listener(TrialEpoch(2, 0, epoch_report(2, 0.55, (1, 0.58))))
+
+
 @dataclass
 class Sweeps:
-    """What ``tune.sweeps`` was asked to do; ``behaviour`` works on the study, and may raise or speak to the view."""
+    """What ``tune.sweeps`` was asked to do; ``behaviour`` works on the study, may raise, and may send."""
 
     storage: Path
-    behaviour: Callable[[StudyFolder, Any], None] = lambda folder, _view: two_ended(folder)
+    behaviour: Callable[[StudyFolder, Listener], None] = lambda folder, _listener: two_ended(folder)
     swept: list[tuple[Config, SweepSettings, dict[str, Any]]] = field(default_factory=list)
     resumed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def sweep(self, config: Config, settings: SweepSettings, *, view: Any, **options: Any) -> SimpleNamespace:
+    def sweep(
+        self, config: Config, settings: SweepSettings, *, listeners: Sequence[Listener], **options: Any
+    ) -> SimpleNamespace:
         self.swept.append((config, settings, options))
-        return self._work(study_folder(self.storage, options["name"] or "made-up"), view)
+        return self._work(study_folder(self.storage, options["name"] or "made-up"), *listeners)
 
-    def resume(self, name: str, *, storage: str, view: Any, **options: Any) -> SimpleNamespace:
+    def resume(self, name: str, *, storage: str, listeners: Sequence[Listener], **options: Any) -> SimpleNamespace:
         self.resumed.append((name, {"storage": storage, **options}))
-        return self._work(StudyFolder.open(storage, name), view)
+        return self._work(StudyFolder.open(storage, name), *listeners)
 
-    def _work(self, folder: StudyFolder, view: Any) -> SimpleNamespace:
-        view.started(folder, ["2 trials at a time"], "3f2a")
-        self.behaviour(folder, view)
-        view.finished(folder)
+    def _work(self, folder: StudyFolder, listener: Listener) -> SimpleNamespace:
+        listener(StudyStarted(folder, ["2 trials at a time"], "3f2a"))
+        self.behaviour(folder, listener)
+        listener(StudyFinished(folder))
         return SimpleNamespace(
             folder=folder,
             best=best_trial(folder),

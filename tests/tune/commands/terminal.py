@@ -12,12 +12,12 @@ from tests.tune.runner.processes import CODE
 
 
 class Terminal:
-    """``dclf`` with a pseudo-terminal as its controlling one."""
+    """``dclf``, or other code, with a pseudo-terminal as its controlling one."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *words: str) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], *words: str, code: str = CODE) -> None:
         self._mine, theirs = os.openpty()
         self.shown = ""
-        command = ["setsid", "--ctty", sys.executable, "-c", CODE, *words]
+        command = ["setsid", "--ctty", sys.executable, "-c", code, *words]
         self._process = subprocess.Popen(
             command, cwd=folder, env=dict(environment), stdin=theirs, stdout=theirs, stderr=theirs
         )

@@ -1,41 +1,19 @@
 """The command lines of ``dclf ablate`` and ``dclf grid``: what they ask for, and what they refuse."""
 
-from typing import Any
-
 import pytest
 
-from tune.commands import comparison
+from tune.commands import ablate, grid
 from tune.commands.grid import varied_values
 from tune.commands.main import main
-from tune.config.sweep_settings import SweepSettings
 
 DATA = ("--data.shards", "shards/demo")
 Shown = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What reaches the study, instead of running it."""
-    found: list[Any] = []
-
-    def keep(sound: Any, *, kind: str) -> int:
-        found.extend([sound, kind])
-        return 0
-
-    monkeypatch.setattr(comparison, "run_asked", keep)
-    return found
-
-
-def settings_of(asked: list[Any]) -> SweepSettings:
-    made = asked[0].settings
-    assert isinstance(made, SweepSettings)
-    return made
-
-
-def test_ablations_leave_out_every_part_by_default(asked: list[Any]) -> None:
-    assert main(["ablate", "iemocap", *DATA, "--models", "mmgcn,ddin", "--seeds", "3", "--concurrency", "1"]) == 0
-    made = settings_of(asked)
-    assert asked[1] == "ablation"
+def test_ablations_leave_out_every_part_by_default() -> None:
+    request = ablate.read(["iemocap", *DATA, "--models", "mmgcn,ddin", "--seeds", "3", "--concurrency", "1"])
+    made = request.asked.settings
+    assert request.study == {"kind": "ablation"}
     assert made.space["model.name"] == {"choices": ["mmgcn", "ddin"]}
     assert made.space["loss.ablate"]["choices"][0] == "none"
     assert set(made.space["loss.ablate"]["choices"]) == {"none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"}
@@ -43,21 +21,21 @@ def test_ablations_leave_out_every_part_by_default(asked: list[Any]) -> None:
     assert made.trials == 2 * 6
 
 
-def test_some_parts_are_compared_with_the_whole(asked: list[Any]) -> None:
-    assert main(["ablate", "iemocap", *DATA, "--parts", "no_cacl, base"]) == 0
-    assert settings_of(asked).space == {"loss.ablate": {"choices": ["none", "no_cacl", "base"]}}
-    assert settings_of(asked).seeds == 5
+def test_some_parts_are_compared_with_the_whole() -> None:
+    settings = ablate.read(["iemocap", *DATA, "--parts", "no_cacl, base"]).asked.settings
+    assert settings.space == {"loss.ablate": {"choices": ["none", "no_cacl", "base"]}}
+    assert settings.seeds == 5
 
 
-def test_keys_with_several_values_are_varied(asked: list[Any]) -> None:
+def test_keys_with_several_values_are_varied() -> None:
     words = ["--loss.window", "2,4,8", "--loss.temperature=0.07,0.1", "--train.epochs", "3"]
-    assert main(["grid", "iemocap", *DATA, *words]) == 0
-    assert asked[1] == "grid"
-    assert settings_of(asked).space == {
+    request = grid.read(["iemocap", *DATA, *words])
+    assert request.study == {"kind": "grid"}
+    assert request.asked.settings.space == {
         "loss.window": {"choices": [2, 4, 8]},
         "loss.temperature": {"choices": [0.07, 0.1]},
     }
-    assert asked[0].config.train.epochs == 3
+    assert request.asked.config.train.epochs == 3
 
 
 def test_lists_in_brackets_are_one_value() -> None:
@@ -86,10 +64,9 @@ def test_lists_in_brackets_are_one_value() -> None:
         (["grid", "nowhere.yaml", "--loss.window", "2,4"], "nowhere.yaml"),
     ],
 )
-def test_mistakes_are_told_before_anything_starts(words: list[str], said: str, asked: list[Any], capsys: Shown) -> None:
+def test_mistakes_are_told_before_anything_starts(words: list[str], said: str, capsys: Shown) -> None:
     assert main(words) == 2
     assert said in capsys.readouterr().err
-    assert not asked
 
 
 @pytest.mark.parametrize("command", ["ablate", "grid"])

@@ -1,12 +1,13 @@
 import json
 import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dclf.data import read_shards
+from dclf.data import DatasetInfo, Dialogue, read_shards
 from tests.dclf.data.test_mmgcn_variants import iemocap_content
 from tune.commands.main import main
 
@@ -163,3 +164,43 @@ def test_the_text_element_is_told_and_can_be_chosen(tmp_path: Path, capsys: Show
 def test_an_importer_without_any_modality_says_so(tmp_path: Path, capsys: Shown) -> None:
     assert main(["data", "import", "meld-csv", str(tmp_path), str(tmp_path / "out")]) == 1
     assert "give at least one of text" in capsys.readouterr().err
+
+
+def rows(table: str, width: int = 2, text_only: bool = True) -> tuple[DatasetInfo, Iterator[Dialogue]]:
+    """Dialogues that are all alike.
+
+    Args:
+        table: a file with the ids.
+        width: of the text features, 100 % of it.
+        text_only: no audio.
+    """
+    widths = {"text": width} if text_only else {"text": width, "audio": 1}
+    info = DatasetInfo(dataset="own", class_names=("a", "b"), widths=widths, speaker_count=1, provenance={"a": "b"})
+
+    def dialogues() -> Iterator[Dialogue]:
+        for name in Path(table).read_text(encoding="utf-8").split():
+            features = {modality: np.ones((2, size), dtype=np.float32) for modality, size in widths.items()}
+            codes = np.array([0, 0], dtype=np.int32), np.array([0, 1], dtype=np.int32)
+            split = name.partition("-")[0]
+            yield Dialogue(dialogue_id=name, split=split, speakers=codes[0], labels=codes[1], features=features)
+
+    return info, dialogues()
+
+
+def test_an_importer_by_its_class_path_has_its_own_options(tmp_path: Path, capsys: Shown) -> None:
+    (tmp_path / "ids").write_text("train-1 val-1 test-1", encoding="utf-8")
+    command = ["data", "import", f"{__name__}:rows", str(tmp_path / "ids"), str(tmp_path / "out")]
+    assert main([*command, "--text_only", "false", "--width", "3"]) == 0
+    assert "3 dialogues (1 train, 1 val, 1 test), 6 utterances" in capsys.readouterr().out
+    assert dict(read_shards(tmp_path / "out").info.widths) == {"text": 3, "audio": 1}
+    assert main([*command, "--width", "wide"]) == 2
+    assert "--width" in capsys.readouterr().err
+    assert main([*command[:3], "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Dialogues that are all alike." in shown
+    assert "of the text features, 100 % of it (type: int, default: 2)" in " ".join(shown.split())
+
+
+def test_an_importer_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: Shown) -> None:
+    assert main(["data", "import", "no_such_module:rows", "ids", str(tmp_path / "out")]) == 2
+    assert "importer: 'no_such_module:rows' cannot be imported: ModuleNotFoundError" in capsys.readouterr().err

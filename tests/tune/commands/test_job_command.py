@@ -9,8 +9,7 @@ from cluster.jobs.node_check import Needs
 from dclf.config import Config, DataConfig, TrainConfig
 from tests.tune.commands.studies import study_folder
 from tune.commands import job_entry
-from tune.commands.job_command import ELSEWHERE, read_job_command
-from tune.commands.job_readers import READERS
+from tune.commands.job_command import ELSEWHERE, JOBS, read_job_command
 from tune.commands.job_words import JobCommand
 from tune.commands.main import COMMANDS
 from tune.commands.submit import tracking_environment
@@ -137,8 +136,8 @@ def test_a_password_in_a_configuration_file_is_kept_off_the_cluster(here: Path) 
 
 
 def test_every_command_is_a_job_or_says_why_not() -> None:
-    assert READERS.keys() | ELSEWHERE.keys() == COMMANDS.keys()
-    assert not READERS.keys() & ELSEWHERE.keys()
+    assert JOBS.keys() | ELSEWHERE.keys() == COMMANDS.keys()
+    assert not JOBS.keys() & ELSEWHERE.keys()
 
 
 def test_uris_stay_as_they_are() -> None:
@@ -167,6 +166,9 @@ def test_the_configuration_file_is_named(here: Path) -> None:
         ([*SWEEP, "--loss.gama_ca", "1"], "did you mean loss.gamma_ca"),
         ([*SWEEP, "--name", "../up"], "--name"),
         (["train", "iemocap"], "data.shards: must name"),
+        (["train", "iemocap", "--resume", "bold"], "CONFIG iemocap: must be left out with --resume"),
+        (["resume", "gammas", "--trials", "-1"], "--trials: must be 0 or more, is -1"),
+        (["perturb", "bold", "--kinds", "other"], "kinds"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_sent(words: list[str], message: str) -> None:

@@ -12,8 +12,8 @@ from tests.dclf.test_uris import NASTY
 from tests.tune.commands.test_end_to_end import SMALL, dclf
 from tune.commands.main import main
 from tune.tracking.find import find_run
+from tune.tracking.run_model import load_run_model
 from tune.tracking.store import connect
-from tune.tracking.trained import trained_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(600)]
 
@@ -52,7 +52,7 @@ def test_every_file_lands_in_the_folder_and_is_found_again(project: Project) -> 
     assert json.loads(evaluated.stdout)["scores"] == pytest.approx(project.scores)
     checked = dclf(project.folder, "doctor")
     assert (checked.returncode, checked.stdout) == (0, "no studies in dclf-runs/studies\n"), checked.stderr
-    _, predictor = trained_model(project.uri, project.run_id)
+    _, predictor = load_run_model(project.uri, project.run_id)
     assert len(predictor.info.class_names) == 6
     model = project.folder / "dclf-runs" / "artifacts" / "dclf" / "models"
     assert len(list(model.glob("m-*/artifacts/MLmodel"))) == 1

@@ -15,6 +15,7 @@ from tune.commands.sweep import FLAGS, VALUED, parser
 from tune.commands.sweep_options import ALIASES, HELP
 from tune.report.facts import study_command
 from tune.search.read import load_sweep, sweep_types
+from tune.study.events import Listener
 from tune.study.folder import StudyFolder
 
 Shown = pytest.CaptureFixture[str]
@@ -85,7 +86,7 @@ def test_json_lines_end_with_the_result(sweeps: Sweeps, capsys: Shown) -> None:
 
 
 def test_several_objectives_are_all_printed_the_first_one_last(sweeps: Sweeps, capsys: Shown) -> None:
-    def two_objectives(folder: StudyFolder, _view: Any) -> None:
+    def two_objectives(folder: StudyFolder, _listener: Listener) -> None:
         end(folder, start(folder).number, "complete", 0.625, 0.5)
 
     sweeps.behaviour = two_objectives
@@ -98,7 +99,7 @@ def test_several_objectives_are_all_printed_the_first_one_last(sweeps: Sweeps, c
 
 
 def test_a_study_without_a_complete_trial_failed(sweeps: Sweeps, capsys: Shown) -> None:
-    def fail(folder: StudyFolder, _view: Any) -> None:
+    def fail(folder: StudyFolder, _listener: Listener) -> None:
         end(folder, start(folder).number, "failed", reason="out of memory")
 
     sweeps.behaviour = fail
@@ -106,10 +107,10 @@ def test_a_study_without_a_complete_trial_failed(sweeps: Sweeps, capsys: Shown) 
     assert "no trial is complete" in capsys.readouterr().out.splitlines()[-1]
 
 
-def failing(*failed: str) -> Callable[[StudyFolder, Any], None]:
+def failing(*failed: str) -> Callable[[StudyFolder, Listener], None]:
     """A study with two complete trials, and others that failed for these reasons."""
 
-    def behave(folder: StudyFolder, _view: Any) -> None:
+    def behave(folder: StudyFolder, _listener: Listener) -> None:
         for value in (0.5, 0.625):
             end(folder, start(folder).number, "complete", value)
         for reason in failed:
@@ -159,7 +160,7 @@ def test_half_of_the_trials_is_not_most(sweeps: Sweeps, capsys: Shown) -> None:
 def test_a_study_cut_short_says_how_to_go_on(
     sweeps: Sweeps, capsys: Shown, log: str, error: BaseException, code: int
 ) -> None:
-    def cut(_folder: StudyFolder, _view: Any) -> None:
+    def cut(_folder: StudyFolder, _listener: Listener) -> None:
         raise error
 
     sweeps.behaviour = cut

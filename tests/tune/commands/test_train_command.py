@@ -11,11 +11,11 @@ from dclf.data import generate, write_shards
 from dclf.training.reports import FinalReport
 from tests.paper_data import write_like_paper
 from tests.tune.commands.conftest import Runs
-from tune.commands import train as train_module
 from tune.commands.main import main
 from tune.commands.results import published_wf1
 from tune.commands.train import FLAGS, VALUED, parser
 from tune.config.settings import config_types, load_config
+from tune.study.events import EpochEnded, Listener, RunFinished, RunStarted
 
 Shown = pytest.CaptureFixture[str]
 SHARDS = ["--data.shards", "shards"]
@@ -30,7 +30,7 @@ def test_the_last_line_is_the_test_wf1(runs: Runs, capsys: Shown) -> None:
 
 
 def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys: Shown, tmp_path: Path) -> None:
-    runs.behaviour = lambda config, view: view.started(config, [], "bold", "3f2a")
+    runs.behaviour = lambda config, listener: listener(RunStarted(config, [], "bold", "3f2a"))
     shards = str(write_like_paper(tmp_path / "meld", "meld"))
     train = ["train", "meld-ddin", "--data.shards", shards, "--loss.ablate", "base", "--quiet"]
     assert main(train) == 0
@@ -41,7 +41,7 @@ def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys:
 
 
 def test_generated_data_have_no_published_result(runs: Runs, capsys: Shown, tmp_path: Path) -> None:
-    runs.behaviour = lambda config, view: view.started(config, [], "bold", "3f2a")
+    runs.behaviour = lambda config, listener: listener(RunStarted(config, [], "bold", "3f2a"))
     info, dialogues = generate("meld-small", 12)
     write_shards(dialogues, tmp_path / "shards", info)
     assert main(["train", "meld", "--data.shards", str(tmp_path / "shards"), "--quiet"]) == 0
@@ -122,11 +122,11 @@ def test_an_unknown_protocol_is_a_mistake(runs: Runs, capsys: Shown) -> None:
 
 
 def test_json_lines_hold_every_event_and_the_result(runs: Runs, capsys: Shown) -> None:
-    def speak(config: Config, view: Any) -> None:
-        view.started(config, ["one worker"], "bold", "3f2a")
+    def speak(config: Config, listener: Listener) -> None:
+        listener(RunStarted(config, ["one worker"], "bold", "3f2a"))
         for report in runs.final.history:
-            view.epoch(report)
-        view.finished(runs.final)
+            listener(EpochEnded(report))
+        listener(RunFinished(runs.final))
 
     runs.behaviour = speak
     assert main(["train", "meld", *SHARDS, "--log", "jsonl"]) == 0
@@ -199,8 +199,8 @@ def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Sho
 
 @pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
 def test_a_run_cut_short_says_how_to_go_on(runs: Runs, capsys: Shown, end: BaseException, code: int) -> None:
-    def interrupt(config: Config, view: Any) -> None:
-        view.started(config, [], "bold", "3f2a")
+    def interrupt(config: Config, listener: Listener) -> None:
+        listener(RunStarted(config, [], "bold", "3f2a"))
         raise end
 
     runs.behaviour = interrupt
@@ -210,7 +210,7 @@ def test_a_run_cut_short_says_how_to_go_on(runs: Runs, capsys: Shown, end: BaseE
 
 
 def test_an_interrupt_before_the_run_has_nothing_to_resume(runs: Runs, capsys: Shown) -> None:
-    def interrupt(_config: Config, _view: Any) -> None:
+    def interrupt(_config: Config, _listener: Listener) -> None:
         raise KeyboardInterrupt
 
     runs.behaviour = interrupt
@@ -219,7 +219,7 @@ def test_an_interrupt_before_the_run_has_nothing_to_resume(runs: Runs, capsys: S
 
 
 def test_a_failed_run_is_code_1_and_the_log_says_why(runs: Runs, capsys: Shown) -> None:
-    def fail(_config: Config, _view: Any) -> None:
+    def fail(_config: Config, _listener: Listener) -> None:
         raise ArithmeticError("L_CA is not finite")
 
     runs.behaviour = fail
@@ -241,25 +241,6 @@ def test_the_command_knows_its_own_options() -> None:
     usage = parser(with_keys=False).format_help()
     own = set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", usage, flags=re.MULTILINE))
     assert own == {*FLAGS, *VALUED} - {"-h"}
-
-
-@pytest.mark.parametrize(
-    ("log", "quiet", "tty", "kind"),
-    [
-        ("auto", False, True, "RichView"),
-        ("auto", False, False, "PlainView"),
-        ("live", False, False, "RichView"),
-        ("plain", False, True, "PlainView"),
-        ("jsonl", False, True, "JsonLinesView"),
-        ("quiet", False, True, "QuietView"),
-        ("auto", True, True, "QuietView"),
-    ],
-)
-def test_the_view_suits_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, log: str, quiet: bool, tty: bool, kind: str
-) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: tty)
-    assert type(train_module.choose_view(log, quiet=quiet)).__name__ == kind
 
 
 def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Shown) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.study.samples import fill, new_folder, optuna_study
-from tune.runner.optuna_state import create_study
+from tests.tune.study.samples import fill, new_folder
 
 TRIALS = 5000
 LIMIT_S = 10.0
@@ -30,9 +29,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda _file: None)
-        folder = fill(new_folder(path, trials=TRIALS), TRIALS)
-        study = create_study(folder)
-        study.add_trials(optuna_study(folder).get_trials(deepcopy=False))
+        fill(new_folder(path, trials=TRIALS), TRIALS)
     return path
 
 

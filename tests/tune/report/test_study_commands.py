@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.study.samples import add_trial, fill, new_folder, optuna_study
+from tests.tune.study.samples import add_trial, fill, new_folder
+from tune.analysis.table import aligned
 from tune.commands.main import main
-from tune.commands.study_tables import aligned
-from tune.runner.optuna_state import create_study
-from tune.study.folder import StudyFolder
 
 
 @pytest.fixture
@@ -98,9 +96,6 @@ def test_numbers_that_are_none_are_null(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_report_writes_the_files(storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = StudyFolder.open(storage, "gammas")
-    study = create_study(folder)
-    study.add_trials(optuna_study(folder).get_trials())
     out = tmp_path / "out"
     written = json.loads(run(["report", "gammas", "--out", str(out), "--output", "json"], storage, capsys))
     assert Path(written["html"]) == out / "report.html"
@@ -127,7 +122,7 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("command", ["list", "show"])
 def test_the_ledger_is_enough(command: str, storage: Path) -> None:
-    """These start fast: nothing heavy is imported, and Optuna's journal is not there at all."""
+    """These start fast: nothing heavy is imported."""
     name = ["gammas"] if command == "show" else []
     code = (
         "import sys; from tune.commands.main import main\n"

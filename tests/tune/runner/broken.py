@@ -1,6 +1,6 @@
-"""A study of four trials, written to ledger, Optuna and MLflow in the driver's order, and cut off anywhere.
+"""A study of four trials, written to ledger and MLflow in the driver's order, and cut off anywhere.
 
-The driver's thread writes ledger and Optuna; a second thread sends to MLflow what the first has put in a queue, and
+The driver's thread writes the ledger; a second thread sends to MLflow what the first has put in a queue, and
 tells the ledger which runs it made. A kill leaves any beginning of the first, and any beginning of its queue.
 """
 
@@ -15,13 +15,15 @@ from tests.tune.tracking.samples import epoch
 from tune.config.sweep_settings import SweepSettings
 from tune.runner import child_writes
 from tune.runner.doctor import Doctor
-from tune.runner.optuna_state import create_study, load_study, tell
+from tune.runner.optuna_study import load_study
+from tune.runner.replay import Replay
 from tune.search.space import Space
 from tune.study.definition import StudyDefinition, child_name
 from tune.study.folder import StudyFolder
 from tune.study.history import write_history
 from tune.study.ledger import ENDED
 from tune.study.parent import PARENT_NOTE, parent_id
+from tune.tracking import records
 from tune.tracking.children import KIND_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG, Children, Key, find_runs
 from tune.tracking.reopening import create_run
 from tune.tracking.store import Store
@@ -30,7 +32,6 @@ from tune.tracking.writes import Sender, status
 EPOCHS = 3
 SEED = 4
 SPACE = {"loss.gamma_ca": {"low": 0.0, "high": 1.0, "step": 0.05}, "loss.window": {"low": 2, "high": 20, "int": True}}
-STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 
 
 class Killed(BaseException):
@@ -98,7 +99,7 @@ class Writer:
 
     def driver(self) -> Iterator[None]:
         """Every step ends where a kill may fall."""
-        study = create_study(self.folder)
+        study = load_study(self.folder)
         yield
         run = create_run(self.store, self.name, {STUDY_TAG: self.name, KIND_TAG: "sweep"})
         yield
@@ -117,7 +118,6 @@ class Writer:
                 value = self.ledger.trials[number].runs[SEED].values if ending != "failed" else ()
                 self.ledger.end(number, ending, value, "no reason" if ending != "complete" else "")
                 yield
-                tell(study, self.ledger.trials[number])
                 for seed in self._seeds:
                     self._queue((number, seed), child_writes.ended(self.ledger.trials[number]))
                 yield
@@ -138,7 +138,7 @@ class Writer:
             write_history(place, history[: report.epoch])
             (place / "state.pt").write_bytes(b"weights")
             yield
-            self._queue(key, [child_writes.epoch_write(report)])
+            self._queue(key, [records.epoch_write(report)])
         if ending in ("complete", "pruned"):
             values = (history[-1].validation["wf1"] + seed / 1000,)
             self.ledger.seed_done(number, seed, values, epochs)
@@ -156,7 +156,7 @@ class Writer:
 
 
 def check(folder: StudyFolder, store: Store) -> None:
-    """Ledger, Optuna and MLflow agree, by MLflow's own account; nothing is left running."""
+    """Ledger and MLflow agree, by MLflow's own account; nothing is left running."""
     runs = find_runs(store, folder.definition.name)
     assert "RUNNING" not in {run.info.status for run in runs}
     tagged = [run for run in runs if TRIAL_TAG in run.data.tags]
@@ -173,20 +173,6 @@ def check(folder: StudyFolder, store: Store) -> None:
         assert {run.data.tags[STATE_TAG] for run in mine.values()} == {trial.state}
         for seed, done in trial.runs.items():
             _check_training(store, mine[seed], done.values, done.epochs, complete=trial.state == "complete")
-    check_optuna(folder)
-
-
-def check_optuna(folder: StudyFolder) -> None:
-    frozen = load_study(folder).get_trials()
-    known = {trial.optuna: trial for trial in folder.ledger.trials.values()}
-    for one in frozen:
-        if one.number not in known:
-            assert one.state.name == "FAIL"
-        elif known[one.number].state in ENDED:
-            assert one.state.name == STATES[known[one.number].state]
-        else:
-            assert one.state.name == "RUNNING"
-    assert set(known) <= {one.number for one in frozen}
 
 
 def _check_training(store: Store, run: Any, values: tuple[float, ...], epochs: int, *, complete: bool) -> None:
@@ -195,6 +181,26 @@ def _check_training(store: Store, run: Any, values: tuple[float, ...], epochs: i
         assert sorted(point.step for point in points) == list(range(1, epochs + 1))
     if complete:
         assert run.data.metrics["objective/wf1"] == values[0]
+
+
+def points(store: Store, study: str) -> dict[tuple[str, str], list[tuple[int, int, float]]]:
+    """(run, metric) -> every point as MLflow tells it: step, time and value."""
+    return {
+        (run.info.run_id, key): sorted(
+            (point.step, point.timestamp, point.value)
+            for point in store.client.get_metric_history(run.info.run_id, key)
+        )
+        for run in find_runs(store, study)
+        for key in run.data.metrics
+    }
+
+
+def replay_all(folder: StudyFolder, store: Store) -> None:
+    """Send everything of every training."""
+    replay = Replay(folder, store)
+    for trial in folder.ledger.trials.values():
+        for seed in trial.runs:
+            replay.training(trial.number, seed)
 
 
 def healthy(storage: Path, name: str = "gammas") -> bool:

@@ -8,13 +8,13 @@ from typing import Any
 from dclf.config import Config, DataConfig, TrackConfig, TrainConfig
 from dclf.training.reports import EpochReport
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.optuna_state import create_study, open_study, reconcile
+from tune.runner.optuna_study import LiveStudy
 from tune.runner.session import Session, Told, finished_seeds
-from tune.runner.view import NoStudyView
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.space import Space
 from tune.study.definition import StudyDefinition
+from tune.study.events import Event
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
@@ -47,9 +47,7 @@ def definition(
 
 
 def new_study(storage: Path, *, uri: str = "", **settings: Any) -> StudyFolder:
-    folder = StudyFolder.create(storage, definition(uri=uri, **settings))
-    create_study(folder)
-    return folder
+    return StudyFolder.create(storage, definition(uri=uri, **settings))
 
 
 class SilentRecorder:
@@ -69,6 +67,7 @@ class Driver:
         score: of a trial.
         trained: (trial, seed) -> epochs trained by all drivers that share it; stands for the checkpoints.
         ran: trials that were handed out, in this order.
+        events: that the session has sent.
     """
 
     folder: StudyFolder
@@ -76,15 +75,15 @@ class Driver:
     score: Score = score
     trained: dict[tuple[int, int], int] = field(default_factory=dict)
     ran: list[int] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         settings, config = self.folder.definition.sweep, self.folder.definition.base
         space = Space.of(self.folder.definition.space, config)
         known = len(self.folder.ledger.trials)
         sampler = make_sampler(settings, space, search_seed(settings, known))
-        self.study = open_study(self.folder, sampler, make_pruner(settings, config.train.epochs))
-        self.notes = reconcile(self.folder, self.study)
-        self.session = Session(self.folder, self.study, space, self.recorder, NoStudyView())
+        self.study = LiveStudy(self.folder, space, sampler, make_pruner(settings, config.train.epochs))
+        self.session = Session(self.folder, self.study, space, self.recorder, [self.events.append])
 
     def work(self) -> None:
         """All trials, one after the other."""
@@ -135,4 +134,5 @@ def report(epoch: int, values: list[float]) -> EpochReport:
         best_epoch=so_far.index(max(so_far)) + 1,
         best_wf1=max(so_far),
         seconds=0.25,
+        ended=1_700_000_000.0 + epoch,
     )

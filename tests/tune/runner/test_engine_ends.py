@@ -28,7 +28,7 @@ def new_engine(folder: Path, *, own_ray: bool = False) -> Engine:
     """Of a study of two trials, of which the first runs."""
     session = Driver(new_study(folder, trials=2)).session
     job = Job(config={}, folder=str(session.folder.path), objectives=("wf1",), workers=0, source=None, decisions=())
-    made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray, note=lambda _text: None)
+    made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray)
     config = made.next()
     assert config is not None
     made.started(config["number"], "ray")

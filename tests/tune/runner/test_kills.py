@@ -1,17 +1,19 @@
-"""A real sweep on a real cluster, recorded in a real MLflow store, through the loss of everything it consists of."""
+"""A real sweep on a real cluster, recorded in a real MLflow store, through the loss of everything it consists of.
 
-import random
-import shutil
-import threading
+Lost nodes are in ``tests/cluster/nodes``.
+"""
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.cluster.nodes.two_nodes import title
 from tests.tune.runner.disks import SmallDisk
 from tests.tune.runner.processes import Processes
 from tests.tune.runner.ray_nodes import Nodes
-from tests.tune.runner.victims import Victim
+from tests.tune.runner.victims import FULL, Victim
 from tests.tune.tracking.server import Server, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
@@ -34,69 +36,49 @@ def victim(tmp_path: Path, shards: Path, sqlite_uri: str, cluster: tuple[Nodes, 
         each.saves.close()
 
 
-def test_a_driver_killed_ten_times_at_random_moments(victim: Make) -> None:
-    sweep = victim(trials=8)
-    chance = random.Random(5)
-    for _ in range(10):
-        driver = sweep.go_on()
-        before, news = sweep.events(), chance.randrange(10)
-        wait_until(lambda: sweep.events() - before >= news or not driver.running, 120)  # noqa: B023 - waits at once
-        # Not only right behind an event.
-        threading.Event().wait(chance.uniform(0, 0.3))
-        driver.kill()
-    sweep.finish()
-    sweep.check()
-
-
-def test_a_killed_worker_is_replaced_and_goes_on_from_its_last_epoch(
+def test_a_killed_worker_and_a_driver_killed_twice_cost_no_epoch(
     victim: Make, cluster: tuple[Nodes, Processes]
 ) -> None:
-    sweep = victim(trials=3)
+    sweep = victim(trials=5, **FULL)
     driver = sweep.go_on()
     sweep.wait_for_epochs(2, driver)
-    next(process for process in cluster[1].left() if TRAINS in " ".join(process.cmdline())).kill()
-    assert driver.end() == 0, driver.output
-    assert "its worker was lost, another one goes on from the last epoch" in driver.output
-    sweep.check()
-
-
-def test_a_killed_node_costs_no_trial(victim: Make, cluster: tuple[Nodes, Processes]) -> None:
-    nodes, processes = cluster
-    second = nodes.add(cpus=2)
-    sweep = victim(trials=6, **{"sweep.concurrency": "5"})
-    driver = sweep.go_on()
+    workers: list[psutil.Process] = []
 
     def trains() -> bool:
-        below = {process.pid for process in second.children(recursive=True)}
-        return any(p.pid in below and TRAINS in " ".join(p.cmdline()) for p in processes.left())
+        workers.extend(process for process in cluster[1].left() if TRAINS in title(process))
+        return bool(workers)
 
-    wait_until(lambda: (trains() and sweep.saves.total() > 0) or not driver.running, 120)
-    assert driver.running, driver.output
-    nodes.kill(second)
+    wait_until(trains)
+    workers[0].kill()
+    driver.wait_for("its worker was lost, another one goes on from the last epoch")
+    # In the midst of trials, one of which has just ended.
+    wait_until(lambda: "complete" in sweep.states() or not driver.running, 120)
+    driver.kill()
+    assert len(sweep.states()) < sweep.trials or "running" in sweep.states()
+    # Behind all trials, while the report is drawn.
+    driver = sweep.go_on()
+    report = sweep.path / "report"
+    wait_until(lambda: report.exists() or not driver.running, 120)
+    driver.kill()
+    assert sweep.states() == ["complete"] * sweep.trials
+    sweep.finish()
+    sweep.check()
+    assert (report / "report.html").is_file()
+
+
+def test_a_lost_server_costs_no_record(victim: Make, server: Server) -> None:
+    sweep = victim(trials=6, uri=server.uri)
+    driver = sweep.go_on()
+    sweep.wait_for_epochs(3, driver)
+    server.kill()
+    driver.wait_for("MLflow does not answer")
+    # Further trials begin and end while nobody hears of it. Writes are tried again every half second to 15 seconds, so
+    # a longer absence differs in nothing.
+    ended = sweep.states().count("complete")
+    wait_until(lambda: sweep.states().count("complete") >= ended + 2, 60)
+    server.start()
     assert driver.end() == 0, driver.output
     sweep.check()
-
-
-def test_a_lost_server_costs_no_record(victim: Make, empty_store: Path, tmp_path: Path) -> None:
-    (tmp_path / "server").mkdir()
-    shutil.copy(empty_store, tmp_path / "server" / "mlflow.db")
-    server = Server(tmp_path / "server")
-    try:
-        server.start()
-        sweep = victim(trials=6, uri=server.uri)
-        driver = sweep.go_on()
-        sweep.wait_for_epochs(3, driver)
-        server.kill()
-        driver.wait_for("MLflow does not answer")
-        # Further trials begin and end while nobody hears of it. Writes are tried again every half second to 15
-        # seconds, so a longer absence differs in nothing.
-        ended = len([trial for trial in sweep.study.ledger.trials.values() if trial.ended])
-        wait_until(lambda: len([t for t in sweep.study.ledger.trials.values() if t.ended]) >= ended + 2, 60)
-        server.start()
-        assert driver.end() == 0, driver.output
-        sweep.check()
-    finally:
-        server.kill()
 
 
 def test_a_full_disk_ends_the_sweep_and_resuming_finishes_it(victim: Make, tmp_path: Path) -> None:

@@ -10,22 +10,23 @@ from dclf.training.reports import EpochReport
 from tests.tune.runner.outcome import check_optuna, check_runs
 from tests.tune.runner.processes import Processes
 from tests.tune.runner.ray_nodes import Nodes
-from tests.tune.runner.victims import EPOCHS, Victim
+from tests.tune.runner.victims import NESTED, Victim
 from tests.tune.tracking.server import wait_until
 from tune.study.best import best_yaml
 from tune.study.history import read_history
 from tune.tracking.store import connect
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
-NESTED = {"sweep.workers_per_trial": "2", "sweep.concurrency": "1"}
+EPOCHS = 4
 
 
 @pytest.fixture
 def victim(tmp_path: Path, shards: Path, sqlite_uri: str, cluster: tuple[Nodes, Processes]) -> Iterator[Victim]:
     nodes, processes = cluster
-    made = Victim(tmp_path, shards, sqlite_uri, processes, 2, nodes.address, NESTED)
-    yield made
-    made.saves.close()
+    options = {**NESTED, "train.epochs": str(EPOCHS)}
+    sweep = Victim(tmp_path, shards, sqlite_uri, processes, 2, nodes.address, options)
+    yield sweep
+    sweep.saves.close()
 
 
 def epochs_of(victim: Victim) -> list[EpochReport]:

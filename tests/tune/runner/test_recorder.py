@@ -12,11 +12,10 @@ import pytest
 from tests.tune.runner.outcome import check_runs, find_all
 from tests.tune.runner.sessions import EPOCHS, Driver, new_study, score
 from tests.tune.tracking.server import Server, wait_until
-from tune.runner.mend import mend
 from tune.runner.recorder import StudyRecorder
+from tune.runner.replay import send_unsent
 from tune.study.folder import StudyFolder
 from tune.study.ranking import best_trial, untested
-from tune.tracking import writes
 from tune.tracking.children import PARENT_TAG, SEED_TAG, TRIAL_TAG, Children
 from tune.tracking.store import Store, connect
 
@@ -170,7 +169,7 @@ def test_an_interrupted_study_leaves_no_run_running_and_goes_on_in_the_same_ones
     left = find_all(folder, store.uri)
     assert {run.info.status for run in left} == {"KILLED"}
     again = StudyFolder.open(tmp_path, "gammas")
-    mend(again, store)
+    send_unsent(again, store)
     later = opened(again, store)
     Driver(again, later, trained={(0, 3): EPOCHS, (0, 4): 2}).work()
     later.close("FINISHED", "finished")
@@ -180,15 +179,21 @@ def test_an_interrupted_study_leaves_no_run_running_and_goes_on_in_the_same_ones
         assert [step for step, _ in points(store, run.run_id)] == list(range(1, EPOCHS + 1))
 
 
-def test_a_reopened_run_gets_missing_epochs_only(tmp_path: Path, store: Store) -> None:
-    heard: dict[tuple[int, int], str] = {}
-    values = [0.1, 0.2, 0.3]
-    for known in (2, 3):
-        children = Children(store, "gammas", heard.__setitem__)
-        children.open((0, 3), "gammas-0", TAGS, heard.get((0, 3), ""), look=False)
-        for epoch in range(1, known + 1):
-            children.send((0, 3), writes.metrics({"val/wf1": values[epoch - 1]}, epoch))
-    assert points(store, heard[0, 3]) == [(1, 0.1), (2, 0.2), (3, 0.3)]
+def test_epochs_that_a_restarted_trial_tells_again_are_there_once(tmp_path: Path, store: Store) -> None:
+    folder = new_study(tmp_path, uri=store.uri, trials=1)
+    recorder = opened(folder, store)
+    driver = Driver(folder, recorder)
+    trial = driver.session.next()
+    assert trial is not None
+    driver.session.started(trial.number, "ray")
+    # Each tells all epochs so far.
+    for epoch in (2, 2, EPOCHS):
+        driver.session.heard(driver.told(trial, 3, epoch))
+    driver.session.completed(trial.number)
+    recorder.close("FINISHED", "finished")
+    check_runs(folder, store)
+    run_id = folder.ledger.trials[0].runs[3].run_id
+    assert [step for step, _ in points(store, run_id)] == list(range(1, EPOCHS + 1))
 
 
 def test_a_run_whose_making_got_no_answer_is_not_made_twice(tmp_path: Path, store: Store) -> None:
@@ -223,7 +228,7 @@ def test_what_a_killed_driver_had_not_sent_is_made_again(tmp_path: Path, store: 
     crashed = subprocess.run([sys.executable, "-c", CRASH, str(tmp_path), store.uri], check=False)
     assert crashed.returncode == -9
     again = StudyFolder.open(tmp_path, "gammas")
-    mend(again, store)
+    send_unsent(again, store)
     recorder = opened(again, store)
     Driver(again, recorder, trained={(1, 3): 2}).work()
     recorder.close("FINISHED", "finished")

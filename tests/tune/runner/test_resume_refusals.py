@@ -10,7 +10,6 @@ from dclf.data import read_shards
 from dclf.training.checkpoint import STATE_FILE
 from tests.tune.runner.sessions import Driver, definition
 from tune.config.yaml_files import ConfigError
-from tune.runner.optuna_state import create_study
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
 from tune.sweeps import resume
@@ -22,7 +21,6 @@ def begun(storage: Path, shards: Path, **settings: Any) -> StudyFolder:
     config = {**plain.config, "data": {**plain.config["data"], "shards": str(shards)}}
     sha256 = read_shards(shards).manifest.sha256
     folder = StudyFolder.create(storage, replace(plain, config=config, shards_sha256=sha256))
-    create_study(folder)
     driver = Driver(folder)
     trial = driver.session.next()
     assert trial is not None

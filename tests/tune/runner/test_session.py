@@ -10,10 +10,9 @@ import pytest
 
 from tests.tune.runner.outcome import check_optuna
 from tests.tune.runner.sessions import EPOCHS, Driver, SilentRecorder, new_study, score
-from tune.runner.optuna_state import JOURNAL, load_study
+from tune.study.events import TrialChanged, TrialEpoch
 from tune.study.folder import StudyFolder
 from tune.study.ledger import Ledger
-from tune.study.places import StudyError
 from tune.study.trial_table import trials_frame
 
 
@@ -35,6 +34,16 @@ def test_start_points_come_first_and_the_budget_holds(tmp_path: Path) -> None:
     assert [trial.origin for trial in trials] == ["start"] * 3 + ["search"] * 2
     assert {trial.state for trial in trials} == {"complete"}
     check_optuna(folder)
+
+
+def test_listeners_are_told_of_every_change_and_epoch_in_order(tmp_path: Path) -> None:
+    driver = Driver(new_study(tmp_path, trials=2))
+    driver.work()
+    states = [(event.trial.number, event.trial.state) for event in driver.events if isinstance(event, TrialChanged)]
+    assert states == [(n, state) for n in (0, 1) for state in ("waiting", "running", "complete")]
+    epochs = [(event.number, event.report.epoch) for event in driver.events if isinstance(event, TrialEpoch)]
+    assert epochs == [(n, epoch) for n in (0, 1) for epoch in range(1, EPOCHS + 1)]
+    assert isinstance(driver.events[-1], TrialChanged)
 
 
 def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_trainings(tmp_path: Path) -> None:
@@ -180,7 +189,7 @@ def test_a_failed_trial_is_known_everywhere_and_not_tried_again(tmp_path: Path) 
     check_optuna(second.folder)
 
 
-def test_an_end_that_only_optuna_knows_is_reached_again(tmp_path: Path) -> None:
+def test_an_end_that_the_ledger_has_lost_is_reached_again(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=3, scheduler="median", startup_trials=1, grace_epochs=1)
 
     def equal(_params: Mapping[str, Any], _seed: int, epoch: int) -> float:
@@ -195,7 +204,7 @@ def test_an_end_that_only_optuna_knows_is_reached_again(tmp_path: Path) -> None:
     assert [trial.state for trial in again.folder.ledger.trials.values()][-1] == "running"
     again.work()
     assert again.folder.ledger.trials[2].state == "complete"
-    assert {trial.state.name for trial in again.study.get_trials()} == {"COMPLETE"}
+    check_optuna(again.folder)
 
 
 class Killed(BaseException):
@@ -208,7 +217,7 @@ class Killed(BaseException):
 def test_a_kill_after_any_write_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    """Ledger and journal reach the disk by fsync: the driver ends behind every one of these, and another goes on."""
+    """Ledger and Optuna's journal reach the disk by fsync: the driver ends behind every one, and another goes on."""
     undisturbed = Driver(new_study(tmp_path / "undisturbed", trials=3, start_points=({"loss.window": 2},), **settings))
     undisturbed.work()
     real, place, finished = os.fsync, 0, False
@@ -246,41 +255,3 @@ def test_a_kill_after_any_write_costs_nothing(
             assert trials[number].state == undisturbed.folder.ledger.trials[number].state
         check_optuna(second.folder)
     assert place > 15
-
-
-def test_a_kill_before_optuna_has_its_study_costs_nothing(tmp_path: Path) -> None:
-    folder = new_study(tmp_path)
-    (folder.path / JOURNAL).unlink()
-    driver = Driver(reopened(folder))
-    driver.work()
-    assert len(driver.ran) == 4
-
-
-def test_a_lost_journal_of_a_study_with_trials_is_told(tmp_path: Path) -> None:
-    folder = new_study(tmp_path)
-    Driver(folder).work()
-    (folder.path / JOURNAL).unlink()
-    with pytest.raises(StudyError, match=r"optuna\.log must hold Optuna's record of study 'gammas' and does not"):
-        Driver(reopened(folder))
-
-
-def test_a_journal_cut_at_any_byte_goes_on(tmp_path: Path) -> None:
-    folder = new_study(tmp_path, trials=2)
-    Driver(folder).work()
-    journal = folder.path / JOURNAL
-    whole = journal.read_bytes()
-    last = whole.rindex(b"\n", 0, -1) + 1
-    for size in range(last, len(whole), 7):
-        journal.write_bytes(whole[:size])
-        driver = Driver(reopened(folder))
-        driver.study.ask()
-        assert len(load_study(folder).trials) == 3
-
-
-def test_the_lock_of_a_killed_writer_holds_up_nobody(tmp_path: Path) -> None:
-    folder = new_study(tmp_path, trials=1)
-    (folder.path / f"{JOURNAL}.lock").symlink_to(folder.path / JOURNAL)
-    driver = Driver(reopened(folder))
-    driver.work()
-    assert driver.session.elapsed < 20
-    assert driver.ran == [0]

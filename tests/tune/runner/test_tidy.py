@@ -1,5 +1,6 @@
 """Checkpoints that nobody needs go; what resuming and the winner need stays, and so does every epoch."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_step_by_step_and_at_once_come_to_the_same(
 ) -> None:
     folder = new_folder(tmp_path_factory.mktemp("studies"))
     keep = data.draw(st.integers(1, 4))
-    tidier = Tidier(folder, keep, pytest.fail)
+    tidier = Tidier(folder, keep)
     states = st.sampled_from(["complete", "complete", "pruned", "failed", "running", "waiting"])
     for state in data.draw(st.lists(states, max_size=12)):
         values = [data.draw(st.integers(0, 5)) / 5] if state in ("complete", "pruned") else []
@@ -92,13 +93,13 @@ def test_a_later_driver_tidies_what_the_earlier_one_could_not(tmp_path: Path) ->
     folder = new_folder(tmp_path)
     for value in (0.1, 0.2, 0.3):
         add(folder, "complete", value)
-    Tidier(folder, 1, pytest.fail).ended(folder.ledger.trials[add(folder, "complete", 0.05)])
+    Tidier(folder, 1).ended(folder.ledger.trials[add(folder, "complete", 0.05)])
     assert kept(folder) == {2}
 
 
 def test_a_population_keeps_everything_while_it_runs(tmp_path: Path) -> None:
     folder = new_folder(tmp_path, scheduler="pbt")
-    tidier = Tidier(folder, 1, pytest.fail)
+    tidier = Tidier(folder, 1)
     for _ in range(3):
         tidier.ended(folder.ledger.trials[add(folder, "complete", 0.5)])
     assert kept(folder) == {0, 1, 2}
@@ -113,14 +114,17 @@ def test_the_epochs_of_a_checkpoint_without_a_history_are_kept(tmp_path: Path) -
     assert not has_checkpoint(tmp_path)
 
 
-def test_a_checkpoint_that_cannot_be_deleted_is_told(tmp_path: Path) -> None:
-    folder, told = new_folder(tmp_path), []
+def test_a_checkpoint_that_cannot_be_deleted_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tune")
+    folder = new_folder(tmp_path)
     number = add(folder, "pruned", 0.5)
     place = folder.checkpoint(number, 4)
     (place / "history.json").unlink()
     # A checkpoint whose epochs cannot be read stays.
-    Tidier(folder, 1, told.append).ended(folder.ledger.trials[number])
-    assert [line.partition(" (")[0] for line in told] == [f"trial {number}: its checkpoint cannot be deleted"]
+    Tidier(folder, 1).ended(folder.ledger.trials[number])
+    assert [line.partition(" (")[0] for line in caplog.messages] == [
+        f"trial {number}: its checkpoint cannot be deleted"
+    ]
     assert kept(folder) == {number}
 
 

@@ -1,17 +1,18 @@
 """Trials of earlier studies reach the sampler once, as far as the new space can express them."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
 from dclf.config import Config
 from tests.tune.runner.broken import definition
+from tests.tune.runner.sessions import Driver
 from tune.config.settings import ConfigError
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.optuna_state import create_study, load_study
+from tune.runner.optuna_study import load_study
 from tune.runner.warm_start import SOURCE, warm_start, warm_start_problems
 from tune.search.samplers import make_sampler
 from tune.search.space import Space
@@ -42,16 +43,15 @@ def earlier(tmp_path: Path) -> StudyFolder:
     return folder
 
 
-def later(storage: Path, space: dict[str, Any] | None = None, **settings: Any) -> tuple[StudyFolder, optuna.Study]:
+def later(storage: Path, space: dict[str, Any] | None = None, **settings: Any) -> StudyFolder:
     made = definition("", "later", warm_start=("earlier",), **settings)
     spec = made.space if space is None else Space.of(space).spec
-    folder = StudyFolder.create(storage, StudyDefinition(**{**vars(made), "space": spec}))
-    return folder, create_study(folder)
+    return StudyFolder.create(storage, StudyDefinition(**{**vars(made), "space": spec}))
 
 
 def test_finished_trials_are_known_and_are_none_of_the_studys_own(tmp_path: Path, earlier: StudyFolder) -> None:
-    folder, study = later(tmp_path)
-    assert warm_start(folder, study) == ["warm start: 3 trials of study earlier are known to the sampler"]
+    folder = later(tmp_path)
+    assert warm_start(folder) == ["warm start: 3 trials of study earlier are known to the sampler"]
     known = load_study(folder).get_trials()
     assert [(t.state, t.values, t.params, t.user_attrs[SOURCE]) for t in known] == [
         (TrialState.COMPLETE, [0.6], {"loss.gamma_ca": 0.5, "loss.window": 4}, "earlier/0"),
@@ -62,11 +62,37 @@ def test_finished_trials_are_known_and_are_none_of_the_studys_own(tmp_path: Path
     assert folder.ledger.trials == {}
 
 
-def test_asked_twice_nothing_is_added_twice(tmp_path: Path, earlier: StudyFolder) -> None:
-    folder, study = later(tmp_path)
-    warm_start(folder, study)
-    assert warm_start(folder, load_study(folder)) == ["warm start: 0 trials of study earlier are known to the sampler"]
-    assert len(study.get_trials()) == 3
+def test_a_later_driver_needs_no_other_study(tmp_path: Path, earlier: StudyFolder) -> None:
+    folder = later(tmp_path)
+    warm_start(folder)
+    known = content(folder)
+    shutil.rmtree(earlier.path)
+    again = StudyFolder.open(tmp_path, "later")
+    assert warm_start(again) == []
+    assert content(again) == known
+
+
+def test_they_come_before_the_studys_own_trials(tmp_path: Path, earlier: StudyFolder) -> None:
+    folder = later(tmp_path, trials=3, sampler="random")
+    warm_start(folder)
+    Driver(folder).work()
+    again = StudyFolder.open(tmp_path, "later")
+    assert [trial.optuna for trial in again.ledger.trials.values()] == [3, 4, 5]
+    assert [SOURCE in trial.user_attrs for trial in load_study(again).get_trials()] == [True] * 3 + [False] * 3
+
+
+def test_a_study_of_the_version_before_reads_them_anew(tmp_path: Path, earlier: StudyFolder) -> None:
+    """Its ledger does not have them; Optuna had numbered them before the study's own trials."""
+    folder = later(tmp_path)
+    for number in (2, 3):  # that version had found two
+        folder.ledger.create({"loss.gamma_ca": 0.9, "loss.window": number}, optuna=number)
+    assert len(warm_start(folder)) == 1
+    found = [trial.params["loss.window"] for trial in load_study(folder).get_trials()]
+    assert found == [4, 12, 2, 3, 3]
+
+
+def content(folder: StudyFolder) -> list[tuple[Any, ...]]:
+    return [(t.state, t.values, t.params, t.intermediate_values, t.user_attrs) for t in load_study(folder).get_trials()]
 
 
 @pytest.mark.parametrize(
@@ -92,24 +118,22 @@ def test_asked_twice_nothing_is_added_twice(tmp_path: Path, earlier: StudyFolder
 def test_what_the_space_cannot_express_is_told(
     tmp_path: Path, earlier: StudyFolder, space: dict[str, Any], used: int, because: str
 ) -> None:
-    folder, study = later(tmp_path, space)
-    (line,) = warm_start(folder, study)
+    folder = later(tmp_path, space)
+    (line,) = warm_start(folder)
     assert line.startswith(f"warm start: {used} trials of study earlier")
     assert f"{3 - used} cannot be used" in line
     assert because in line
     # A key that the earlier study did not search had its base configuration's value.
-    assert all(set(trial.params) == set(space) for trial in study.get_trials())
+    assert all(set(trial.params) == set(space) for trial in load_study(folder).get_trials())
 
 
 def test_another_objective_is_told(tmp_path: Path, earlier: StudyFolder) -> None:
-    folder, study = later(tmp_path, objectives={"wa": "maximize"})
-    (line,) = warm_start(folder, study)
+    (line,) = warm_start(later(tmp_path, objectives={"wa": "maximize"}))
     assert "3 cannot be used (3 because that study has no objective wa)" in line
 
 
 def test_a_study_that_is_gone_is_told(tmp_path: Path) -> None:
-    folder, study = later(tmp_path)
-    (line,) = warm_start(folder, study)
+    (line,) = warm_start(later(tmp_path))
     assert line.startswith("warm start: nothing of study earlier can be used: no study 'earlier'")
 
 
@@ -119,10 +143,11 @@ def test_the_sampler_learns_from_them(tmp_path: Path, earlier: StudyFolder) -> N
         earlier.ledger.create({"loss.gamma_ca": gamma, "loss.window": 4}, optuna=number)
         earlier.ledger.seed_done(number, 4, (1 - abs(gamma - 0.9),), 3)
         earlier.ledger.end(number, "complete", (1 - abs(gamma - 0.9),))
-    folder, _ = later(tmp_path, startup_trials=5)
+    folder = later(tmp_path, startup_trials=5)
     space = Space.of(folder.definition.space, folder.definition.base)
-    study = load_study(folder, sampler=make_sampler(folder.definition.sweep, space, 0))
-    warm_start(folder, study)
+    warm_start(folder)
+    study = load_study(folder)
+    study.sampler = make_sampler(folder.definition.sweep, space, 0)
     asked = [space.suggest(study.ask())["loss.gamma_ca"] for _ in range(10)]
     assert sum(gamma > 0.6 for gamma in asked) >= 7
 

@@ -20,6 +20,10 @@ SMALL = {
     "sweep.scheduler": "none",
     "sweep.concurrency": "2",
 }
+FULL = {"sweep.concurrency": "3"}
+"""As many trials at a time as a cluster of four slots takes."""
+NESTED = {"sweep.workers_per_trial": "2", "sweep.concurrency": "1"}
+"""The same for trials of two workers."""
 
 
 @dataclass
@@ -68,10 +72,9 @@ class Victim:
             self.folder, "sweep", "iemocap", "--name", NAME, *words, *common, address=self.address
         )
 
-    def events(self) -> int:
-        """Lines of the ledger and trained epochs so far."""
-        ledger = self.path / "ledger.jsonl"
-        return (ledger.read_bytes().count(b"\n") if ledger.exists() else 0) + self.saves.total()
+    def states(self) -> list[str]:
+        """Those of the trials that have begun."""
+        return [trial.state for trial in self.study.ledger.trials.values()]
 
     def wait_for_epochs(self, count: int, driver: Driver) -> None:
         """Until so many epochs have been trained."""

@@ -5,13 +5,12 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from tests.tune.search.samples import BASE
-from tune.config.sweep_settings import Sampler, SweepSettings
+from tune.config.sweep_settings import SweepSettings
 from tune.search.grid import UncountableError
-from tune.search.grid_sampler import FORGOTTEN
-from tune.search.samplers import exhausted, make_sampler, sampler_problems, search_seed
+from tune.search.samplers import exhausted, make_sampler, sampler_name_problems, sampler_problems, search_seed
 from tune.search.space import Space, default_space
 
 SMALL = Space.of(
@@ -29,7 +28,7 @@ CONDITIONAL = Space.of(
         "loss.gamma_mc": {"low": 0, "high": 1, "step": 0.5, "when": {"loss.ablate": "none"}},
     }
 )
-SAMPLERS: tuple[Sampler, ...] = ("tpe", "gp", "cmaes", "random", "grid", "nsga2")
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid", "nsga2")
 ONE = {"wf1": "maximize"}
 TWO = {"wf1": "maximize", "wa": "minimize"}
 
@@ -60,7 +59,7 @@ def run(study: optuna.Study, space: Space, trials: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["plain", "conditional"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_seed_fixes_what_is_suggested(sampler: Sampler, space: Space) -> None:
+def test_a_seed_fixes_what_is_suggested(sampler: str, space: Space) -> None:
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=4)
     first = run(study_of(settings, space), space, 12)
     assert run(study_of(settings, space), space, 12) == first
@@ -70,20 +69,54 @@ def test_a_seed_fixes_what_is_suggested(sampler: Sampler, space: Space) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "grid", "nsga2"])
-def test_samplers_for_several_objectives(sampler: Sampler) -> None:
+def test_samplers_for_several_objectives(sampler: str) -> None:
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=4, objectives=TWO, scheduler="none")
     assert sampler_problems(settings, SMALL) == []
     assert len(run(study_of(settings, SMALL), SMALL, 12)) == 12
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "nsga2"])
-def test_a_resumed_search_draws_anew_and_repeatably(sampler: Sampler) -> None:
+def test_a_resumed_search_draws_anew_and_repeatably(sampler: str) -> None:
     space = default_space()
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=12)
     before = run(study_of(settings, space), space, 5)
     after = run(study_of(settings, space, known=5), space, 5)
     assert run(study_of(settings, space, known=5), space, 5) == after
     assert not any(overrides in before for overrides in after)
+
+
+@pytest.mark.parametrize("name", ["optuna.samplers:QMCSampler", f"{__name__}:last_first"])
+def test_samplers_of_others_are_called_with_the_seed(name: str) -> None:
+    settings = SweepSettings(trials=6, sampler=name)
+    assert [*sampler_name_problems(settings), *sampler_problems(settings, SMALL)] == []
+    first = run(study_of(settings, CONDITIONAL), CONDITIONAL, 6)
+    assert run(study_of(settings, CONDITIONAL), CONDITIONAL, 6) == first
+    assert run(study_of(SweepSettings(sampler=name, seed=1), CONDITIONAL), CONDITIONAL, 6) != first
+
+
+def last_first(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed)
+
+
+def without_seed() -> None: ...
+
+
+def without_sampler(seed: int) -> int:
+    return seed
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("without_seed", "is one that refuses: without_seed() got an unexpected keyword argument 'seed'"),
+        ("without_sampler", "is one that gives 0"),
+        ("SMALL", "is one that refuses: 'Space' object is not callable"),
+    ],
+)
+def test_what_gives_no_sampler_is_refused(name: str, words: str) -> None:
+    (problem,) = sampler_name_problems(SweepSettings(sampler=f"{__name__}:{name}"))
+    assert problem.startswith(f"sweep.sampler: '{__name__}:{name}' must be a class or function that gives an Optuna")
+    assert problem.endswith(words)
 
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["plain", "conditional"])
@@ -104,17 +137,16 @@ def test_the_grid_tries_every_combination_once_across_resumptions(space: Space) 
         space.suggest(trial)
 
 
-def test_the_grid_spreads_and_comes_back_to_forgotten_trials() -> None:
+def test_the_grid_spreads_and_comes_back_to_what_was_asked_for_and_never_tried() -> None:
     settings = SweepSettings(sampler="grid")
     study = study_of(settings, SMALL)
     first = run(study, SMALL, 6)
     assert len({overrides["loss.gamma_ca"] for overrides in first}) > 2
-    lost = study.ask()
-    forgotten = SMALL.suggest(lost)
-    lost.set_user_attr(FORGOTTEN, True)
-    study.tell(lost, state=TrialState.FAIL)
-    study.sampler = make_sampler(settings, SMALL, search_seed(settings, 7))
-    assert run(study, SMALL, 1) == [forgotten]
+    lost = SMALL.suggest(study.ask())
+    again = study_of(settings, SMALL, known=7)
+    again.add_trials(study.get_trials()[:6])
+    again.add_trial(create_trial(state=TrialState.FAIL))
+    assert run(again, SMALL, 1) == [lost]
 
 
 def test_a_large_grid_is_never_laid_out() -> None:

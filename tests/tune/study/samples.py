@@ -76,7 +76,7 @@ def add_trial(
         ledger.seed_done(number, seed, tuple(found), more.get("epochs", 12))
     if state != "running":
         means = tuple(math.fsum(column) / len(column) for column in zip(*values, strict=True))
-        ledger.end(number, state, means, more.get("reason", ""))  # type: ignore[arg-type]
+        ledger.end(number, state, means, more.get("reason", ""), _curve(state, means))  # type: ignore[arg-type]
     return ledger.trials[number]
 
 
@@ -138,15 +138,21 @@ def optuna_study(folder: StudyFolder, *, curves: bool = True) -> optuna.Study:
 
 
 def _frozen(trial: TrialRecord, *, curves: bool) -> optuna.trial.FrozenTrial:
-    last = trial.values[0] if trial.values else 0.5
-    epochs = {"complete": 12, "pruned": 5, "running": 3}.get(trial.state, 0) if curves else 0
+    curve = _curve(trial.state, trial.values) if curves else []
     return create_trial(
         state=STATES[trial.state],
         values=list(trial.values) if trial.state == "complete" else None,
         params=dict(trial.params),
         distributions={key: SPACE[key] for key in trial.params},
-        intermediate_values={epoch: last * (1 - 0.4 * 0.7**epoch) for epoch in range(1, epochs + 1)},
+        intermediate_values=dict(enumerate(curve, start=1)),
     )
+
+
+def _curve(state: str, values: Sequence[float]) -> list[float]:
+    """The first objective after each epoch."""
+    last = values[0] if values else 0.5
+    epochs = {"complete": 12, "pruned": 5, "running": 3}.get(state, 0)
+    return [last * (1 - 0.4 * 0.7**epoch) for epoch in range(1, epochs + 1)]
 
 
 def study_of(storage: Path, count: int, **settings: object) -> optuna.Study:

@@ -15,7 +15,6 @@ from tests.stores import SECRET, Store, use
 from tests.tune.runner.sessions import Driver, definition
 from tune.analysis.summary import list_studies
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.optuna_state import create_study
 from tune.runner.tidy import tidy
 from tune.search.checks import sweep_problems
 from tune.study.checkpoints import bytes_of, has_checkpoint
@@ -44,9 +43,7 @@ def on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Move:
 
 
 def made(place: str, name: str = "gammas") -> StudyFolder:
-    folder = StudyFolder.create(place, definition(name))
-    create_study(folder)
-    return folder
+    return StudyFolder.create(place, definition(name))
 
 
 def train(folder: StudyFolder, number: int, seed: int = 3) -> None:
@@ -191,19 +188,21 @@ def test_names_are_those_of_the_store(place: str, on: Move) -> None:
         StudyFolder.open(place, "three")
 
 
-def test_a_driver_that_was_taken_over_hears_of_it(place: str, on: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_was_taken_over_hears_of_it(
+    place: str, on: Move, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("tune.study.remote_work.RENEWED_S", 0.1)
-    folder, heard = made(place), []
-    folder.lost = heard.append
+    folder = made(place)
     with folder.locked():
         claims = Folder.of(f"{place}/gammas/claims")
         for name in claims.files():
             claims.delete(name)
         end = time.monotonic() + 30
-        while not heard and time.monotonic() < end:
+        while folder.lost is None and time.monotonic() < end:
             time.sleep(0.05)
         folder.ledger.note("nobody reads this")
-    assert "was taken over by another driver" in str(heard[0])
+    assert "was taken over by another driver" in str(folder.lost)
+    assert str(folder.lost) in caplog.messages
     on("there")
     assert StudyFolder.open(place, "gammas").ledger.notes == []
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
 from tests.tune.runner.sessions import EPOCHS, SPACE, Driver, definition, report, score
-from tune.runner.optuna_state import create_study
 from tune.search.space import Space
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history, write_history
@@ -44,9 +43,7 @@ def comparison(storage: Path, name: str, points: tuple[dict[str, Any], ...] = PO
     """A study that trains some points of a space with two seeds each."""
     settings = {"sampler": "listed", "start_points": points, "trials": len(points), "seeds": 2, "test": "all"}
     made = definition(name, **{**settings, **changed.pop("settings", {})})
-    folder = StudyFolder.create(storage, replace(made, **{"shards_sha256": SHARDS, "versions": VERSIONS, **changed}))
-    create_study(folder)
-    return folder
+    return StudyFolder.create(storage, replace(made, **{"shards_sha256": SHARDS, "versions": VERSIONS, **changed}))
 
 
 def train(folder: StudyFolder, *, tested: bool = True, kept: bool = True) -> Driver:

@@ -82,6 +82,7 @@ def test_without_a_complete_trial_there_is_no_best_config(folder: StudyFolder) -
         {"loss.gamma_ca": 0.1, "loss.pairs": "batch"},
         {"data.modalities": ["text", "visual"], "train.workers": [1, 2]},
         {"model.name": "ddin", "model.options.context_width": 60},
+        {"loss.terms.json.decoder:JSONDecoder.decode": 0.5},
         {},
     ],
 )

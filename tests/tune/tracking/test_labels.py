@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dclf.labels import LONGEST_EXPERIMENT, LONGEST_NAME, LONGEST_TAG, is_own_tag, label_problems
 from tests.tune.tracking.samples import CONFIG
-from tune.runner import child_writes, recorder
+from tune.runner import child_writes
 from tune.study.ledger import TrialRecord
 from tune.tracking import children
 from tune.tracking.ending import DRIVER_TAG, STATUS_TAG
@@ -87,6 +87,6 @@ def test_a_run_has_no_tag_of_ours_that_a_user_may_set() -> None:
         for name in write.body["values"]
     ]
     study = [children.PARENT_TAG, children.STUDY_TAG, children.KIND_TAG, children.TRIAL_TAG, children.SEED_TAG]
-    own = [*surroundings(), *begun, *study, children.STATE_TAG, recorder.REUSED_TAG]
+    own = [*surroundings(), *begun, *study, children.STATE_TAG, child_writes.REUSED_TAG]
     own += [CHECKPOINT_TAG, DRIVER_TAG, STATUS_TAG, "mlflow.note.content", "mlflow.runName"]
     assert [tag for tag in own if not is_own_tag(tag)] == []

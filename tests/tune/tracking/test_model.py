@@ -10,9 +10,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from dclf.data.errors import DataError
-from dclf.inference import load_model
+from dclf.inference import load_model, save_model
 from dclf.training.checkpoint import CheckpointError
 from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, WIDTHS, dialogues, epoch, final
 from tune.tracking.model import pack_model, requirements
@@ -89,6 +90,30 @@ def test_the_example_and_the_signature_agree(packed: Path) -> None:
         model.predict(example.drop(columns="audio"))
     with pytest.raises(DataError, match="text features are 1 wide"):
         model.predict(example.assign(text=[[1.0]] * 2))
+
+
+def test_the_code_of_an_own_base_model_goes_along(
+    trained_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    own = "from dclf.models.mmgcn import MMGCN\n\n\nclass Mine(MMGCN):\n    pass\n"
+    (tmp_path / "elsewhere" / "own_served.py").write_text(own, encoding="utf-8")
+    kept = torch.load(trained_model / "model.pt", weights_only=True)
+    kept["config"]["model"]["name"] = "own_served:Mine"
+    save_model(tmp_path / "own", {**kept, "progress": {"best_model": kept["model"]}})
+    with monkeypatch.context() as patched:
+        patched.syspath_prepend(tmp_path / "elsewhere")
+        pack_model(tmp_path / "own", tmp_path / "packed")
+    (tmp_path / "table.json").write_text(table().to_json(orient="split"), encoding="utf-8")
+    code = (
+        "import sys, mlflow, pandas; rows = pandas.read_json(sys.argv[2], orient='split')\n"
+        "print(mlflow.pyfunc.load_model(sys.argv[1]).predict(rows).iloc[0, 2], sys.modules['own_served'].__file__)"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "packed", tmp_path / "table.json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    probability, file = done.stdout.split()
+    assert float(probability) == pytest.approx(expected(trained_model)[0, 0], abs=1e-6)
+    assert Path(file).is_relative_to(tmp_path / "packed" / "code")
 
 
 def test_requirements_are_pinned_without_local_versions(packed: Path) -> None:

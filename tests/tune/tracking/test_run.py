@@ -217,10 +217,11 @@ def test_a_run_of_the_version_before_is_taken_up(store: Store, tmp_path: Path) -
     with RunTracker(store, tmp_path, tell=pytest.fail) as second:
         second.start(CONFIG, CARD, resume_run_id=run_id)
         second.epoch(middling(epoch(3)))
-        second.finish(replace(final(), history=[middling(epoch(number)) for number in (1, 2, 3)]))
+        earlier = [replace(middling(epoch(number)), ended=0.0) for number in (1, 2)]
+        second.finish(replace(final(), history=[*earlier, middling(epoch(3))]))
     metrics = store.client.get_run(run_id).data.metrics
     assert [metrics[name] for name in ("best/val_wf1", "best/epoch", "val/wf1")] == [0.5, 2, 0.3]
-    assert [point.step for point in store.client.get_metric_history(run_id, "val/wf1")] == [1, 2, 3]
+    assert sorted(point.step for point in store.client.get_metric_history(run_id, "val/wf1")) == [1, 2, 3]
 
 
 def test_resuming_reopens_the_same_run(store: Store, tmp_path: Path) -> None:
@@ -237,6 +238,17 @@ def test_resuming_reopens_the_same_run(store: Store, tmp_path: Path) -> None:
     for name in ("loss/ce", "val/wf1", "epoch_seconds"):
         assert [point.step for point in store.client.get_metric_history(run_id, name)] == [1, 2, 3]
     assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_an_epoch_that_a_kill_kept_from_mlflow_is_sent_by_the_resumed_run(store: Store, tmp_path: Path) -> None:
+    # The checkpoint of the second epoch was written, its record was not sent.
+    run_id = cut_short(store, tmp_path, fall, epochs=1)
+    with RunTracker(store, tmp_path, tell=pytest.fail) as second:
+        second.start(CONFIG, CARD, resume_run_id=run_id)
+        second.epoch(epoch(3))
+        second.finish(final())
+    for name in ("epoch", "loss/ce", "best/val_wf1"):
+        assert sorted(point.step for point in store.client.get_metric_history(run_id, name)) == [1, 2, 3]
 
 
 def test_a_repeated_epoch_with_other_values_stands_beside_the_old(store: Store, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.tracking.samples import CARD, CONFIG, cut_short, epoch, fall, final
-from tune.tracking import writes
+from tune.tracking import records, writes
 from tune.tracking.run import RunTracker
 from tune.tracking.spool import Address, Spool, read_spool, send_spool
 from tune.tracking.store import Store, TrackingError
@@ -60,7 +60,7 @@ def test_other_damage_is_told(spool: Spool, tmp_path: Path) -> None:
 def test_a_resumed_run_sends_what_its_first_life_could_not(store: Store, tmp_path: Path) -> None:
     run_id = cut_short(store, tmp_path, fall, epochs=0)
     left = Spool(tmp_path, Address(store.uri, run_id, store.experiment_id))
-    left.write([writes.metrics({"loss/ce": 1.0}, 1), writes.status("KILLED")])
+    left.write([records.epoch_write(epoch(1, 2)), writes.status("KILLED")])
     with RunTracker(store, tmp_path, tell=pytest.fail) as second:
         second.start(CONFIG, CARD, resume_run_id=run_id)
         second.epoch(epoch(2, 2))

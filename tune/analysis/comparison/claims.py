@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dclf.published import papers_modalities, unlike_paper
+from dclf.published import UNREADABLE, papers_modalities
 from tune.study.dataset import dataset_note
 from tune.study.definition import StudyDefinition
 
 
+def unlike_paper(definition: StudyDefinition) -> tuple[str, ...]:
+    """Return why the published figures are not of the study's data, a clause each; empty where they are."""
+    try:
+        return definition.differences_from_paper
+    except (OSError, ValueError):
+        return (UNREADABLE,)
+
+
 def as_in_paper(definition: StudyDefinition) -> bool:
     """Whether the study can confirm the paper: its data set, with all the modalities that the paper's models read."""
-    return not unlike_paper(definition.base)
+    return not unlike_paper(definition)
 
 
 def other_data(definition: StudyDefinition) -> str:
@@ -33,6 +41,6 @@ def caveats(definition: StudyDefinition) -> Iterator[str]:
     elif set(base.data.modalities) != set(wanted):
         mine, theirs = ", ".join(base.data.modalities), ", ".join(wanted)
         yield f"The paper's models read {theirs}, these {mine} alone: agreement confirms nothing of the paper."
-    elif reasons := unlike_paper(base):
+    elif reasons := unlike_paper(definition):
         said = "; ".join(reasons)
         yield f"These data are called {paper} and are not the paper's: {said}. Agreement confirms nothing of the paper."

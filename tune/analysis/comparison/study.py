@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from dclf.published import unlike_paper
-from tune.analysis.comparison.claims import as_in_paper, caveats
+from tune.analysis.comparison.claims import as_in_paper, caveats, unlike_paper
 from tune.analysis.comparison.compared import Compared, compared_variants
 from tune.analysis.comparison.grids import gamma_table, window_table
 from tune.analysis.comparison.tables import class_tables, distance_table, main_table, shifts_table, variants_table
@@ -103,7 +102,7 @@ def comparison_facts(folder: StudyFolder) -> dict[str, Any]:
     return {
         "variants": [_plain(one) for one in found],
         "verdicts": said,
-        "unlike_paper": list(unlike_paper(folder.definition.base)),
+        "unlike_paper": list(unlike_paper(folder.definition)),
     }
 
 

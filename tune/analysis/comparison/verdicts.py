@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from dclf.prose import join_words
 from tune.analysis.comparison.claims import as_in_paper
 from tune.analysis.comparison.compared import Compared, base_models, compared, compared_variants, whole_frameworks
 from tune.analysis.comparison.grids import Grid, grids_over
 from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
 from tune.analysis.comparison.tables import mean_text
 from tune.analysis.comparison.variants import Variant, variants_of
-from tune.analysis.comparison.words import interval, joined, points, probability, why_untested
+from tune.analysis.comparison.words import interval, points, probability, why_untested
 from tune.analysis.statistics import FEWEST
 from tune.study.folder import StudyFolder
 from tune.study.scores import WF1, value_text
@@ -172,7 +173,7 @@ def _of_windows(folder: StudyFolder) -> Iterator[Verdict]:
         known = {values: one.published["wf1"] for values, one in grid.cells.items() if "wf1" in one.published}
         end = f"; of these the paper's best is {max(known, key=lambda values: known[values])[0]}" if known else ""
         about = f"{grid.model}, best window"
-        where = joined([value_text(window) for (window,) in grid.best])
+        where = join_words([value_text(window) for (window,) in grid.best])
         sentence = f"{about}: W {where} with {_best(grid)}{end}."
         yield Verdict(about=about, sentence=sentence, paper=bool(end))
 
@@ -183,7 +184,7 @@ def _of_gammas(folder: StudyFolder) -> Iterator[Verdict]:
     end = f"; the paper's best on {known[0]} is at gamma_ca {known[1]}" if known else ""
     for grid in grids_over(folder, (GAMMA_CA, GAMMA_MC)):
         about = f"{grid.model}, best weights"
-        where = joined([f"gamma_ca {value_text(ca)}, gamma_mc {value_text(mc)}" for ca, mc in grid.best])
+        where = join_words([f"gamma_ca {value_text(ca)}, gamma_mc {value_text(mc)}" for ca, mc in grid.best])
         sentence = f"{about}: {where} with {_best(grid)}{end}."
         yield Verdict(about=about, sentence=sentence, paper=bool(end))
 

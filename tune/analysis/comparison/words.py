@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tune.analysis.statistics import FEWEST, Paired
 
@@ -92,8 +92,3 @@ def family_note(tests: Mapping[str, int], score: str) -> str:
     each = "" if len(counts) == 1 else f" ({', '.join(f'{model} {count}' for model, count in tests.items())})"
     which = f"{every} of {score} that this study has{models}{each}"
     return f"p: two-sided paired t-tests, with Holm's correction over {which}."
-
-
-def joined(names: Sequence[str]) -> str:
-    """``2``, ``2 and 4``, ``2, 4 and 8``."""
-    return " and ".join([part for part in (", ".join(names[:-1]), *names[-1:]) if part])

@@ -1,1 +1,1 @@
-"""The parts of a run's perturbation test: what is asked, the data, the files, tables, and the record in MLflow."""
+"""Perturbation tests of runs and studies: settings, conditions, files, tables, and the record in MLflow."""

@@ -1,30 +1,33 @@
-"""The files of a perturbation test: results per utterance, scores and tables.
+"""Where the files of a perturbation test lie, for runs and studies alike; reading and writing those that are text.
 
-PARENT/<hash of the shards>/substitutions     what every model meets, a file per draw
-PARENT/<hash of the shards>/runs/<run>/test   results.arrow, summary.json, scores.csv, table.md, table.tex
+OUT/<hash of the shards>/substitutions    what every model meets, a file per draw
+OUT/<hash of the shards>/runs/<run>/test  a test of a run: its model's files beside those of the test
+STUDY/perturbations/test                  a test of a study, with a folder ``<trial>-s<seed>`` for each model's files
+
+Files of a model: ``results.arrow``, then ``summary.json``: it is scored. Files of a test: ``test.json``, what was asked
+for last; ``scores.csv``, ``table.md``, ``table.tex``.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from dclf.perturb import Outcome
-from tune.analysis.perturbation.kept import RESULTS, SUMMARY
-from tune.analysis.perturbation.report import PerturbationReport
-from tune.analysis.perturbation.tables import tables
-from tune.analysis.table import Table
+from tune.analysis.perturbation.scores import SUMMARY, ModelScores, Perturbations
 from tune.config.local_files import whole
+from tune.study.folder import StudyFolder
+from tune.tracking.address import RUNS_FOLDER
 
+REQUEST = "test.json"
+OUT = f"{RUNS_FOLDER}/perturbations"
+"""Where substitutions and the results of runs go unless told otherwise."""
+FORMAT = 1
+"""Of the summaries; another format is another test."""
 _DIGITS = 16
-_COLUMNS = ("name", "kind", "modality", "share", "draws", "wf1", "wf1_std", "drop")
 
 
 @dataclass(frozen=True)
@@ -32,150 +35,125 @@ class SuiteFolder:
     """The folder of one shard set.
 
     Attributes:
-        path: ``PARENT/<the first digits of the shards' hash>``.
+        path: ``OUT/<the first digits of the shards' hash>``.
     """
 
     path: Path
 
     @classmethod
-    def make(cls, parent: Path | str, shards_sha256: str) -> SuiteFolder:
+    def make(cls, out: Path | str, shards_sha256: str) -> SuiteFolder:
         """Find or create it.
 
         Raises:
             OSError: it cannot be written.
         """
-        made = cls(Path(parent) / shards_sha256[:_DIGITS])
+        suite = cls(Path(out).absolute() / shards_sha256[:_DIGITS])
         try:
-            made.substitutions.mkdir(parents=True, exist_ok=True)
+            suite.substitutions.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OSError(
-                f"{made.path}: must be a folder that can be written, cannot ({error.strerror}); make it writable, or "
+                f"{suite.path}: must be a folder that can be written, cannot ({error.strerror}); make it writable, or "
                 "choose another one with --out"
             ) from error
-        return made
+        return suite
 
     @property
     def substitutions(self) -> Path:
         """Folder of the draws."""
         return self.path / "substitutions"
 
-    def results(self, run_id: str, split: str) -> Path:
-        """Folder of what a run came to."""
+    def run(self, run_id: str, split: str) -> Path:
+        """Return the folder of a run's test."""
         return self.path / "runs" / run_id / split
 
 
-def write_results(report: PerturbationReport, folder: Path) -> list[Path]:
-    """Write results, scores and tables, over those of an earlier test; their paths, that of the results first.
+def split_folder(folder: StudyFolder, split: str) -> Path:
+    """Return the folder of a study's tests on one split."""
+    return folder.path / "perturbations" / split
 
-    Raises:
-        OSError: they cannot be written.
+
+def training_folder(folder: StudyFolder, split: str, number: int, seed: int) -> Path:
+    """Return the folder of one training's files."""
+    return split_folder(folder, split) / f"{number}-s{seed}"
+
+
+def complete_trainings(folder: StudyFolder) -> list[tuple[int, int]]:
+    """Return (trial, seed) of every training that was not cut short, in order."""
+    trials = folder.ledger.trials.values()
+    return [(trial.number, seed) for trial in trials if trial.state == "complete" for seed in sorted(trial.runs)]
+
+
+def load_study_perturbations(folder: StudyFolder, split: str = "test") -> Perturbations | None:
+    """Return what a study's latest test of a split came to so far.
+
+    None where there was none, or it has scored nothing yet.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    return [
-        _arrow(results_table(report), folder / RESULTS),
-        *(write_text(folder / name, text) for name, text in _texts(report)),
-    ]
+    places = {key: training_folder(folder, split, *key) for key in complete_trainings(folder)}
+    return read_perturbations("study", folder.definition.name, split_folder(folder, split), places)
 
 
-def write_training(report: PerturbationReport, folder: Path, facts: Mapping[str, Any]) -> None:
-    """Keep the test of one training of a study: results, then the summary, which says that they are whole.
+def read_perturbations(
+    kind: str, name: str, folder: Path, places: Mapping[tuple[int, int], Path]
+) -> Perturbations | None:
+    """Return what the latest test in a folder came to so far; None where it has scored nothing.
 
     Args:
-        report: what the test found.
-        folder: from ``tune.analysis.perturbation.kept.training_folder``.
-        facts: further entries of the summary.
-
-    Raises:
-        OSError: they cannot be written.
+        kind: ``study`` or ``run``.
+        name: of it.
+        folder: of the test.
+        places: (trial, seed) -> folder of that model's files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    # An older summary would vouch for the newer results.
-    (folder / SUMMARY).unlink(missing_ok=True)
-    _arrow(results_table(report), folder / RESULTS)
-    write_text(folder / SUMMARY, json.dumps({**report.to_dict(), **facts}, indent=1) + "\n")
-
-
-def results_table(report: PerturbationReport) -> pa.Table:
-    """One row per condition, draw and utterance.
-
-    Columns: ``dialogue_id``; ``utterance``, its place from 0; ``kind``; ``modality`` and ``share`` of the damage, null
-    for substitutions; ``draw`` from 0; ``label``, ``raw_prediction`` and ``prediction``, places in the class names. The
-    schema's metadata has the key ``dclf-perturbation``: JSON with run, model, shards, split, seed and ``class_names``.
-    """
-    raw, *others = report.outcomes
-    facts = {
-        name: getattr(report, name)
-        for name in ("run_id", "run_name", "model", "dataset", "shards_sha256", "split", "seed")
-    }
-    facts["class_names"] = list(raw.class_names)
-    joined = pa.concat_tables([_rows(outcome, raw) for outcome in others]).unify_dictionaries()
-    return joined.replace_schema_metadata({"dclf-perturbation": json.dumps(facts)})
-
-
-def _rows(outcome: Outcome, raw: Outcome) -> pa.Table:
-    table, said, count = outcome.to_table(), outcome.condition, len(outcome.targets)
-    return pa.table(
-        {
-            "dialogue_id": table["dialogue_id"],
-            "utterance": table["position"],
-            "kind": _repeated(said["kind"], pa.string(), count).dictionary_encode(),
-            "modality": _repeated(said.get("modalities"), pa.string(), count).dictionary_encode(),
-            "share": _repeated(said.get("share"), pa.float64(), count),
-            "draw": _repeated(said.get("draw", 0), pa.int32(), count),
-            "label": table["target"],
-            "raw_prediction": pa.array(raw.predictions, pa.int32()),
-            "prediction": table["prediction"],
-        }
+    request = read_json(folder / REQUEST)
+    if request is None:
+        return None
+    scores = {key: read_scores(place, key_of(request)) for key, place in places.items()}
+    trainings = tuple(training for training in scores.values() if training is not None)
+    if not trainings:
+        return None
+    return Perturbations(
+        kind=kind,
+        name=name,
+        draws=request["settings"]["draws"],
+        trainings=trainings,
+        missing=tuple(key for key, training in scores.items() if training is None),
+        folder=folder,
     )
 
 
-def _repeated(value: object, kind: pa.DataType, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value, kind), count)
+def read_scores(folder: Path, key: str) -> ModelScores | None:
+    """Return what a model came to under the test with this key; None where it was not scored, or a file is damaged."""
+    summary = read_json(folder / SUMMARY)
+    if summary is None or summary.get("key") != key:
+        return None
+    try:
+        return ModelScores.from_dict(summary, folder)
+    except (KeyError, TypeError):
+        return None
 
 
-def _texts(report: PerturbationReport) -> Iterator[tuple[str, str]]:
-    yield SUMMARY, json.dumps(report.to_dict(), indent=1) + "\n"
-    yield "scores.csv", _csv(report)
-    yield from table_texts(list(tables(report)), report.run_name)
+def write_scores(scores: ModelScores) -> None:
+    """Write a model's ``summary.json``, after its results: it says that they are whole."""
+    write_text(scores.folder / SUMMARY, json.dumps(scores.to_dict(), indent=1) + "\n")
 
 
-def table_texts(made: Sequence[Table], name: str) -> Iterator[tuple[str, str]]:
-    """``table.md`` and ``table.tex`` with some tables.
-
-    Args:
-        made: the tables.
-        name: whose they are, for LaTeX's labels.
-    """
-    # Imported here: templates and pandas, for the files alone.
-    from tune.analysis.table import (  # noqa: PLC0415
-        latex_table,
-        markdown_escape,
-        markdown_table,
-    )
-
-    yield "table.md", "\n\n".join(f"{markdown_escape(t.title)}.\n\n{markdown_table(t)}" for t in made) + "\n"
-    latex = [latex_table(t, f"tab:perturbation-{name}-{number}") for number, t in enumerate(made, 1)]
-    yield "table.tex", "\n".join(latex).replace("↓", r"$\downarrow$").replace("↑", r"$\uparrow$")
+def key_of(request: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits that differ where settings, shards or the run's model do."""
+    text = json.dumps({"format": FORMAT, **request}, sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:16]
 
 
-def _csv(report: PerturbationReport) -> str:
-    """One row per condition, WF1 as shares."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerow({"name": "raw", "kind": "raw", "draws": 1, "wf1": report.raw, "drop": 0.0})
-    writer.writerows(score.to_dict() for score in report.scores)
-    return text.getvalue()
-
-
-def _arrow(table: pa.Table, path: Path) -> Path:
-    with whole(path) as file, pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return path
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object; None where the file is absent or holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all; its path."""
+    """Write a text file, whole or not at all, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as file:
         file.write_text(text, encoding="utf-8")
     return path

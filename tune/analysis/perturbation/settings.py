@@ -1,12 +1,13 @@
-"""What a perturbation test is asked to do."""
+"""The settings of a perturbation test."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dclf.config import number_problems
 from dclf.perturb import KINDS, Corruption, Kind
+from tune.config.yaml_files import ConfigError
 
 SPLITS = ("val", "test")
 SUBSTITUTIONS: tuple[Kind, ...] = ("eccs", "eics")
@@ -31,20 +32,20 @@ class PerturbationSettings:
     corruptions: tuple[Corruption, ...] = ()
 
     def problems(self) -> list[str]:
-        """Every impossible value, each one line."""
+        """Return every impossible value, each one line."""
         return list(self._problems())
 
     def _problems(self) -> Iterator[str]:
-        known = ", ".join(KINDS)
+        kinds = ", ".join(KINDS)
         for kind in self.kinds:
             if kind not in KINDS:
-                yield f"kinds: must be some of {known}, {kind!r} is none; leave it out or correct it"
+                yield f"kinds: must be some of {kinds}, {kind!r} is none; leave it out or correct it"
         if len(set(self.kinds)) < len(self.kinds):
             yield f"kinds: must be named once each, are {', '.join(self.kinds)}"
         if len(set(self.corruptions)) < len(self.corruptions):
             yield "corruptions: must be named once each, one comes twice; leave it out"
         if not self.kinds and not self.corruptions:
-            yield f"kinds: must be some of {known} where no modality is corrupted, are none"
+            yield f"kinds: must be some of {kinds} where no modality is corrupted, are none"
         if self.split not in SPLITS:
             yield f"split: must be one of {', '.join(SPLITS)}, is {self.split!r}"
         numbers = list(number_problems(self, ""))
@@ -52,3 +53,24 @@ class PerturbationSettings:
         for name, value, least in (("draws", self.draws, 1), ("seed", self.seed, 0)):
             if not numbers and value < least:
                 yield f"{name}: must be {least} or more, is {value}"
+
+
+def require_possible(settings: PerturbationSettings) -> None:
+    """Raise ConfigError with every impossible value."""
+    if problems := settings.problems():
+        raise ConfigError(problems)
+
+
+def require_modalities(settings: PerturbationSettings, modalities: Sequence[str], model: str) -> None:
+    """Raise ConfigError where a corruption damages what a model does not read.
+
+    Args:
+        settings: with the corruptions.
+        modalities: that the model reads.
+        model: what the message calls it.
+    """
+    damaged = dict.fromkeys(m for corruption in settings.corruptions for m in corruption.modalities)
+    if lacking := [m for m in damaged if m not in modalities]:
+        raise ConfigError(
+            [f"corruptions: must damage what {model} reads ({', '.join(modalities)}), name {', '.join(lacking)}"]
+        )

@@ -1,4 +1,4 @@
-"""Substituted contexts kept as files, so that every model meets the same ones."""
+"""Substituted contexts as files, so that every model meets the same ones."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Substitutes:
     seed: int
 
     def file(self, kind: str, draw: int) -> Path:
-        """Where a draw is kept."""
+        """Return where a draw is kept."""
         return self.folder / f"{self.split}-{kind}-seed{self.seed}-draw{draw}.arrow"
 
     def draw(self, targets: Labelled, pool: Labelled, kind: Kind, draw: int) -> Substitutions:
-        """The stored draw; drawn and stored where it is not there yet.
+        """Return the stored draw, drawn and stored where it is not there yet.
 
         Args:
             targets: all dialogues of the split, or their index.
@@ -49,21 +49,21 @@ class Substitutes:
         """
         file = self.file(kind, draw)
         if file.exists():
-            found = read_substitutions(file)
-            if _identity(found) != (kind, self.seed, draw, fingerprint(pool), *_dialogues(targets)):
+            stored = read_substitutions(file)
+            if _identity(stored) != (kind, self.seed, draw, fingerprint(pool), *_dialogues(targets)):
                 raise ValueError(
                     f"{file}: must hold draw {draw} of {kind} with seed {self.seed} for the {self.split} split of "
                     "these shards, holds another; delete it and it is drawn again"
                 )
-            return found
-        drawn = substitute_context(targets, pool, kind, seed=self.seed, draw=draw)
+            return stored
+        substitutions = substitute_context(targets, pool, kind, seed=self.seed, draw=draw)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_substitutions(drawn, file)
-        return drawn
+        write_substitutions(substitutions, file)
+        return substitutions
 
 
-def _identity(found: Substitutions) -> tuple[object, ...]:
-    return (found.kind, found.seed, found.draw, found.pool, *_dialogues(found))
+def _identity(draw: Substitutions) -> tuple[object, ...]:
+    return (draw.kind, draw.seed, draw.draw, draw.pool, *_dialogues(draw))
 
 
 def _dialogues(of: Substitutions | Labelled) -> tuple[object, ...]:

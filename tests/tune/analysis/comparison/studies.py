@@ -10,7 +10,8 @@ from typing import Any
 
 from dclf.config import Config
 from tests.tune.study.samples import BASE, add_trial
-from tune.analysis.perturbation.kept import ASKED, SUMMARY, key_of, split_folder, training_folder
+from tune.analysis.perturbation.files import REQUEST, key_of, split_folder, training_folder, write_scores, write_text
+from tune.analysis.perturbation.scores import ConditionScore, ModelScores
 from tune.comparisons import ablation, grid
 from tune.config.settings import load_config
 from tune.config.sweep_settings import SweepSettings
@@ -79,19 +80,42 @@ def add_tested(folder: StudyFolder, params: Mapping[str, Any], wf1: Sequence[flo
 
 def add_perturbed(folder: StudyFolder, number: int, wf1: Sequence[Mapping[str, float]]) -> None:
     """The perturbation test of a trial's seeds 0, 1, ...: ``raw``, ``eccs`` and ``eics`` of each, one draw."""
-    asked = {"settings": {"seed": 0, "draws": 1}}
-    place = split_folder(folder, "test")
-    place.mkdir(parents=True, exist_ok=True)
-    (place / ASKED).write_text(json.dumps(asked))
+    request = {"settings": {"seed": 0, "draws": 1}}
+    write_text(split_folder(folder, "test") / REQUEST, json.dumps(request))
     for seed, found in enumerate(wf1):
-        conditions = [
-            {"name": kind, "kind": kind, "modality": None, "share": None, "wf1_by_draw": [found[kind]]}
-            for kind in ("eccs", "eics")
-        ]
-        about = {"key": key_of(asked), "dataset": "demo", "utterances": 22}
-        own = training_folder(folder, "test", number, seed)
-        own.mkdir()
-        (own / SUMMARY).write_text(json.dumps({**about, "raw": {"wf1": found["raw"]}, "conditions": conditions}))
+        raw = found["raw"]
+        conditions = tuple(ConditionScore(kind=kind, values=(found[kind],), raw=raw) for kind in ("eccs", "eics"))
+        write_scores(model_scores(folder, number, seed, request, conditions))
+
+
+def model_scores(
+    folder: StudyFolder,
+    number: int,
+    seed: int,
+    request: Mapping[str, Any],
+    scores: tuple[ConditionScore, ...],
+    **more: Any,
+) -> ModelScores:
+    """What a training came to under the test of a request; ``more`` as ``ModelScores`` has it."""
+    return ModelScores(
+        **{
+            "key": key_of(request),
+            "run_id": f"run{number}s{seed}",
+            "run_name": f"{folder.definition.name}-{number}-seed{seed}",
+            "model": "mmgcn",
+            "dataset": "demo",
+            "shards_sha256": "0" * 64,
+            "split": "test",
+            "seed": 0,
+            "utterances": 22,
+            "raw": scores[0].raw,
+            "scores": scores,
+            "trial": number,
+            "training_seed": seed,
+            "folder": training_folder(folder, "test", number, seed),
+            **more,
+        }
+    )
 
 
 def ablation_study(storage: Path, base: Config) -> StudyFolder:

@@ -1,7 +1,6 @@
 """A finished comparison for the perturbation tests: trained in this process, recorded in SQLite, without Ray."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tune.comparisons import ablation
 from tune.config.overrides import apply
 from tune.config.sweep_settings import SweepSettings
 from tune.study.definition import StudyDefinition
+from tune.study.events import ConditionScored, Event, PerturbationStarted
 from tune.study.folder import StudyFolder
 from tune.study.parent import PARENT_NOTE
 from tune.tracking.children import KIND_TAG, STUDY_TAG
@@ -72,18 +72,19 @@ def copied(folder: StudyFolder, storage: Path) -> StudyFolder:
 
 
 class Watcher:
-    """A view that remembers what it was told."""
+    """A listener that remembers what it was told."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.total = 0
         self.scores: dict[str, float] = {}
 
-    def started(self, title: str, lines: Sequence[str], total: int) -> None:
-        self.lines, self.total = [title, *lines], total
-
-    def scored(self, name: str, wf1: float) -> None:
-        self.scores[name] = wf1
+    def __call__(self, event: Event) -> None:
+        match event:
+            case PerturbationStarted(title, lines, total):
+                self.lines, self.total = [title, *lines], total
+            case ConditionScored(name, wf1):
+                self.scores[name] = wf1
 
 
 def _train(folder: StudyFolder, number: int, seed: int) -> None:

@@ -19,13 +19,13 @@ from dclf.training import checkpoint
 from tests.tune.analysis.perturbation.studies import SEEDS, Watcher, copied, trained_study
 from tests.tune.perturbed_runs import RunStore
 from tests.tune.runner.processes import Processes
-from tune.analysis.perturbation.kept import training_folder
+from tune.analysis.perturbation.files import training_folder
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 from tune.perturbations import (
+    Perturbations,
     PerturbationSettings,
     RunName,
-    StudyPerturbations,
     load_study_perturbations,
     perturb_model,
     perturb_study,
@@ -53,7 +53,7 @@ def trained(runs: RunStore) -> StudyFolder:
 
 
 @pytest.fixture(scope="module")
-def done(runs: RunStore, trained: StudyFolder) -> StudyPerturbations:
+def done(runs: RunStore, trained: StudyFolder) -> Perturbations:
     assert load_study_perturbations(trained) is None
     return perturb_study(trained, SETTINGS, out=runs.folder / "perturbations", actors=HERE)
 
@@ -67,8 +67,8 @@ def fresh(trained: StudyFolder, tmp_path: Path) -> StudyFolder:
     return folder
 
 
-def perturbed(runs: RunStore, folder: StudyFolder, view: Watcher | None = None) -> StudyPerturbations:
-    return perturb_study(folder, SETTINGS, out=runs.folder / "perturbations", view=view, actors=HERE)
+def perturbed(runs: RunStore, folder: StudyFolder, *watchers: Watcher) -> Perturbations:
+    return perturb_study(folder, SETTINGS, out=runs.folder / "perturbations", listeners=watchers, actors=HERE)
 
 
 def kept(folder: StudyFolder) -> dict[str, tuple[int, bytes]]:
@@ -82,12 +82,12 @@ def rows(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
-def test_every_training_is_scored_and_raw_is_its_own_test_score(trained: StudyFolder, done: StudyPerturbations) -> None:
-    assert [(training.trial, training.seed) for training in done.trainings] == KEYS
+def test_every_training_is_scored_and_raw_is_its_own_test_score(trained: StudyFolder, done: Perturbations) -> None:
+    assert [(training.trial, training.training_seed) for training in done.trainings] == KEYS
     assert done.missing == ()
     assert done.conditions == ("eccs", "eics", "text-missing-50")
     for training in done.trainings:
-        sealed = trained.ledger.tested[training.trial, training.seed]["wf1"]
+        sealed = trained.ledger.tested[training.trial, training.training_seed]["wf1"]
         assert training.raw == pytest.approx(sealed)
         assert training.wf1("raw") == training.raw
         eics = training.conditions["eics"]
@@ -97,7 +97,7 @@ def test_every_training_is_scored_and_raw_is_its_own_test_score(trained: StudyFo
 
 
 def test_a_study_scores_as_a_single_model_does(
-    runs: RunStore, trained: StudyFolder, done: StudyPerturbations, tmp_path: Path
+    runs: RunStore, trained: StudyFolder, done: Perturbations, tmp_path: Path
 ) -> None:
     predictor = predictor_of(checkpoint.load(trained.checkpoint(1, 2)))
     single = perturb_model(predictor, RunName(id="one", name="one"), SETTINGS, out=tmp_path)
@@ -108,17 +108,17 @@ def test_a_study_scores_as_a_single_model_does(
     assert rows(own.files[0]).to_pydict() == rows(single.results).to_pydict()
 
 
-def test_what_is_kept_is_read_again_without_computing(trained: StudyFolder, done: StudyPerturbations) -> None:
+def test_what_is_kept_is_read_again_without_computing(trained: StudyFolder, done: Perturbations) -> None:
     assert load_study_perturbations(trained) == done
     assert load_study_perturbations(trained, "val") is None
 
 
-def test_a_second_call_computes_nothing(runs: RunStore, trained: StudyFolder, done: StudyPerturbations) -> None:
-    before, view = kept(trained), Watcher()
+def test_a_second_call_computes_nothing(runs: RunStore, trained: StudyFolder, done: Perturbations) -> None:
+    before, watcher = kept(trained), Watcher()
     metrics = {run.info.run_id: run.data.metrics for run in children(runs, trained)}
-    assert perturbed(runs, trained, view) == done
+    assert perturbed(runs, trained, watcher) == done
     assert kept(trained) == before
-    assert (view.total, view.scores) == (0, {})
+    assert (watcher.total, watcher.scores) == (0, {})
     assert {run.info.run_id: run.data.metrics for run in children(runs, trained)} == metrics
 
 
@@ -126,7 +126,7 @@ def children(runs: RunStore, folder: StudyFolder) -> list:  # type: ignore[type-
     return [runs.client.get_run(folder.ledger.trials[number].runs[seed].run_id) for number, seed in KEYS]
 
 
-def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, done: StudyPerturbations) -> None:
+def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, done: Perturbations) -> None:
     for run, training in zip(children(runs, trained), done.trainings, strict=True):
         metrics = run.data.metrics
         assert metrics["perturb/raw/wf1"] == training.raw
@@ -161,18 +161,18 @@ def test_a_checkpoint_that_cannot_be_read_is_told_with_trial_and_seed(runs: RunS
         perturbed(runs, fresh)
     part = load_study_perturbations(fresh)
     assert part is not None
-    assert [(training.trial, training.seed) for training in part.trainings] == KEYS[:2]
+    assert [(training.trial, training.training_seed) for training in part.trainings] == KEYS[:2]
     assert part.missing == tuple(KEYS[2:])
-    before, view = kept(fresh), Watcher()
+    before, watcher = kept(fresh), Watcher()
     broken.write_bytes(whole)
-    assert perturbed(runs, fresh, view).missing == ()
-    assert view.total == 2 * PER_MODEL
-    assert "2 of 4 trained models to score" in view.lines
+    assert perturbed(runs, fresh, watcher).missing == ()
+    assert watcher.total == 2 * PER_MODEL
+    assert "2 of 4 trained models to score" in watcher.lines
     assert before.items() <= kept(fresh).items()
 
 
 def test_a_checkpoint_that_is_gone_is_told_before_anything_begins(
-    runs: RunStore, fresh: StudyFolder, done: StudyPerturbations
+    runs: RunStore, fresh: StudyFolder, done: Perturbations
 ) -> None:
     (fresh.checkpoint(0, 2) / "state.pt").unlink()
     (fresh.checkpoint(1, 1) / "state.pt").unlink()
@@ -182,7 +182,7 @@ def test_a_checkpoint_that_is_gone_is_told_before_anything_begins(
 
 
 def test_what_is_scored_needs_its_checkpoint_no_more(
-    runs: RunStore, trained: StudyFolder, done: StudyPerturbations, tmp_path: Path
+    runs: RunStore, trained: StudyFolder, done: Perturbations, tmp_path: Path
 ) -> None:
     folder = copied(trained, tmp_path)
     (folder.checkpoint(0, 2) / "state.pt").unlink()
@@ -190,13 +190,13 @@ def test_what_is_scored_needs_its_checkpoint_no_more(
 
 
 def test_a_damaged_summary_is_scored_again(
-    runs: RunStore, trained: StudyFolder, done: StudyPerturbations, tmp_path: Path
+    runs: RunStore, trained: StudyFolder, done: Perturbations, tmp_path: Path
 ) -> None:
-    folder, view = copied(trained, tmp_path), Watcher()
+    folder, watcher = copied(trained, tmp_path), Watcher()
     (training_folder(folder, "test", 0, 1) / "summary.json").write_text("{", encoding="utf-8")
-    assert perturbed(runs, folder, view).missing == ()
-    assert view.total == PER_MODEL
-    assert all(name.startswith("trial 0, seed 1: ") for name in view.scores)
+    assert perturbed(runs, folder, watcher).missing == ()
+    assert watcher.total == PER_MODEL
+    assert all(name.startswith("trial 0, seed 1: ") for name in watcher.scores)
 
 
 def test_what_cannot_be_tested_is_refused(runs: RunStore, trained: StudyFolder, tmp_path: Path) -> None:
@@ -233,12 +233,12 @@ def test_another_store_is_refused_before_the_work(runs: RunStore, fresh: StudyFo
 
 @pytest.mark.ray
 def test_actors_find_what_this_process_finds(
-    runs: RunStore, fresh: StudyFolder, done: StudyPerturbations, tmp_path: Path
+    runs: RunStore, fresh: StudyFolder, done: Perturbations, tmp_path: Path
 ) -> None:
-    view = Watcher()
-    found = perturb_study(fresh, SETTINGS, out=tmp_path / "out", view=view, actors=ActorSettings(at_a_time=2))
-    assert len(view.scores) == view.total == 4 * PER_MODEL
-    assert "2 models at a time, each with 1 CPU slot" in view.lines
+    watcher = Watcher()
+    found = perturb_study(fresh, SETTINGS, out=tmp_path / "out", listeners=[watcher], actors=ActorSettings(at_a_time=2))
+    assert len(watcher.scores) == watcher.total == 4 * PER_MODEL
+    assert "2 models at a time, each with 1 CPU slot" in watcher.lines
     for own, other in zip(found.trainings, done.trainings, strict=True):
         assert (own.raw, own.conditions) == (other.raw, other.conditions)
         assert rows(own.files[0]).equals(rows(other.files[0]), check_metadata=True)
@@ -257,7 +257,7 @@ def test_a_kill_costs_the_models_under_way(
     number: signal.Signals,
     runs: RunStore,
     fresh: StudyFolder,
-    done: StudyPerturbations,
+    done: Perturbations,
     processes: Processes,
     tmp_path: Path,
 ) -> None:

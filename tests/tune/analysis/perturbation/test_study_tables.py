@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from scipy import stats
 
 from dclf.config import Config, DataConfig
 from dclf.data import generate, write_shards
+from tests.tune.analysis.comparison.studies import model_scores
 from tests.tune.analysis.perturbation.studies import new_study
-from tune.analysis.perturbation.kept import key_of, load_study_perturbations, training_folder
+from tune.analysis.perturbation.files import load_study_perturbations, write_scores
+from tune.analysis.perturbation.scores import ConditionScore
 from tune.analysis.perturbation.settings import PerturbationSettings
 from tune.analysis.perturbation.study_tables import (
     damage_table,
@@ -38,7 +40,7 @@ PAPER = {
     }
 }
 BASE = Config(data=DataConfig(shards="shards/demo"), published=PAPER)
-ASKED: dict[str, Any] = {
+REQUEST: dict[str, Any] = {
     "settings": json.loads(json.dumps(asdict(PerturbationSettings(draws=2)))),
     "shards_sha256": "0" * 64,
 }
@@ -48,34 +50,36 @@ DCLF_SEEDS = [(0.70, 0.70, (0.60, 0.62)), (0.71, 0.70, (0.63, 0.61)), (0.72, 0.7
 BASE_DROPS, DCLF_DROPS = [0.19, 0.19, 0.21], [0.09, 0.09, 0.10]
 
 
-def condition(kind: str, values: Sequence[float], raw: float, **more: Any) -> dict[str, Any]:
-    mean = sum(values) / len(values)
-    found = {"name": kind, "kind": kind, "modality": None, "share": None, "wf1_by_draw": list(values), **more}
-    return {**found, "draws": len(values), "wf1": mean, "wf1_std": None, "drop": raw - mean}
-
-
 def add(folder: StudyFolder, params: dict[str, Any], seeds: Sequence[Any], damage: float | None = None) -> None:
-    """A complete trial, scored on test, and kept perturbation tests of its seeds."""
+    """A complete trial, scored on test, and the perturbation tests of its seeds."""
     number = folder.ledger.create(params).number
     folder.ledger.start(number, "ray")
     for seed, (raw, eccs, eics) in enumerate(seeds):
         folder.ledger.run(number, seed, f"run{number}s{seed}")
         folder.ledger.seed_done(number, seed, (raw,), 2)
         folder.ledger.test(number, seed, {"wf1": raw, "wa": raw})
-        conditions = [condition("eccs", [eccs] * 2, raw), condition("eics", eics, raw)]
+        conditions = [
+            ConditionScore(kind="eccs", values=(eccs, eccs), raw=raw),
+            ConditionScore(kind="eics", values=tuple(eics), raw=raw),
+        ]
         if damage is not None:
-            lost = {"name": "text-missing-50", "modality": "text", "share": 0.5}
-            conditions.append(condition("missing", [raw - damage], raw, **lost))
-        keep(folder, number, seed, {"raw": {"wf1": raw}, "conditions": conditions})
+            lost = ConditionScore(kind="missing", modality="text", share=0.5, values=(raw - damage,), raw=raw)
+            conditions.append(lost)
+        keep(folder, number, seed, conditions)
     folder.ledger.end(number, "complete", (0.5,))
 
 
-def keep(folder: StudyFolder, number: int, seed: int, content: dict[str, Any], asked: dict[str, Any] = ASKED) -> None:
-    place = training_folder(folder, "test", number, seed)
-    place.mkdir(parents=True)
-    (place.parent / "test.json").write_text(json.dumps(asked), encoding="utf-8")
-    summary = {**content, "key": key_of(asked), "dataset": "generated-iemocap", "utterances": 200}
-    (place / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+def keep(
+    folder: StudyFolder,
+    number: int,
+    seed: int,
+    conditions: Sequence[ConditionScore],
+    request: Mapping[str, Any] = REQUEST,
+) -> None:
+    about = {"dataset": "generated-iemocap", "utterances": 200}
+    scores = model_scores(folder, number, seed, request, tuple(conditions), **about)
+    write_scores(scores)
+    (scores.folder.parent / "test.json").write_text(json.dumps(request), encoding="utf-8")
 
 
 def study(storage: Path, settings: SweepSettings, base: Config = BASE) -> StudyFolder:
@@ -108,7 +112,10 @@ def test_drops_are_compared_seed_by_seed(parts: StudyFolder) -> None:
 def test_the_table_has_the_papers_form_and_numbers(parts: StudyFolder) -> None:
     table = perturbation_table(parts)
     assert table is not None
-    assert table.title.startswith("WF1 (%) of study parts on the test split, raw and substituted contexts (2 draws ")
+    assert table.title.startswith(
+        "WF1 (%) of study parts on the test split of generated-iemocap (200 utterances), raw and "
+    )
+    assert table.title.endswith("substituted contexts (2 draws with seed 0)")
     assert table.head[:6] == ("model", "variant", "seeds", "raw", "ECCS", "EICS")
     rows = {row[1]: row for row in table.rows}
     assert rows["base model"][2:6] == ("3", "61.00 ± 1.00", "60.33 ± 1.53 (↓0.67)", "41.33 ± 1.53 (↓19.67)")
@@ -273,11 +280,24 @@ def test_damages_have_a_table_of_their_own(tmp_path: Path) -> None:
     add(folder, {"loss.ablate": "none"}, DCLF_SEEDS, damage=0.05)
     table = damage_table(folder)
     assert table is not None
-    assert table.head == ("model", "variant", "damage", "raw", "50 %")
-    assert table.rows == (("mmgcn", "DCLF", "text, missing", "71.00 ± 1.00", "66.00 ± 1.00 (↓5.00)"),)
+    assert table.head == ("model", "variant", "utterances hit", "raw", "text, missing")
+    assert table.rows == (("mmgcn", "DCLF", "50 %", "71.00 ± 1.00", "66.00 ± 1.00 (↓5.00)"),)
     lines = list(csv.DictReader(io.StringIO(perturbations_csv(folder))))
     assert len(lines) == 3 * 4
     assert float(lines[3]["wf1"]) == pytest.approx(0.65)
+    assert (lines[3]["condition"], lines[3]["modality"], lines[3]["share"]) == ("text-missing-50", "text", "0.5")
+    assert float(lines[2]["wf1_std"]) == pytest.approx(0.0141421356)
+
+
+def test_one_seed_has_its_deviation_over_draws(tmp_path: Path) -> None:
+    folder = study(tmp_path, ablation(parts=["base"], seeds=1))
+    add(folder, {"loss.ablate": "base"}, BASE_SEEDS[:1])
+    add(folder, {"loss.ablate": "none"}, DCLF_SEEDS[:1])
+    table = perturbation_table(folder)
+    assert table is not None
+    rows = {row[1]: row[2:6] for row in table.rows}
+    assert rows["DCLF"] == ("1", "70.00", "70.00 ± 0.00 (0.00)", "61.00 ± 1.41 (↓9.00)")
+    assert table.note.startswith("One seed: ± is the deviation over draws and says nothing of training seeds. Refer")
 
 
 def test_nothing_tested_is_nothing_said(tmp_path: Path) -> None:
@@ -289,8 +309,8 @@ def test_nothing_tested_is_nothing_said(tmp_path: Path) -> None:
 
 
 def test_tests_that_were_asked_otherwise_are_left_out(parts: StudyFolder) -> None:
-    other = {**ASKED, "settings": {**ASKED["settings"], "draws": 1}}
-    keep(parts, 7, 0, {"raw": {"wf1": 0.5}, "conditions": []}, other)
+    other = {**REQUEST, "settings": {**REQUEST["settings"], "draws": 1}}
+    keep(parts, 7, 0, [ConditionScore(kind="eics", values=(0.4,), raw=0.5)], other)
     assert load_study_perturbations(parts) is None
     assert perturbation_table(parts) is None
 

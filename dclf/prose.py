@@ -1,0 +1,15 @@
+"""Lists of words as a sentence has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def join_words(words: Sequence[str], last: str = "and") -> str:
+    """Return ``a``, ``a and b``, ``a, b and c``; an empty text for no words.
+
+    Args:
+        words: in the order of the sentence.
+        last: what stands before the last of them.
+    """
+    return f" {last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

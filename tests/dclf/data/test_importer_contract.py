@@ -1,0 +1,74 @@
+"""Every importer that ships keeps the contract; what is none is refused before anything is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from dclf.data import IMPORTERS
+from dclf.data.importers import import_dataset, importer_named
+from dclf.extensions import ExtensionError
+from dclf.testing import ImporterContract
+from tests.dclf.data.test_meld_tables import write_tables
+from tests.dclf.data.test_mmgcn_variants import iemocap_content, meld_content, saved
+
+
+class TestIEMOCAP(ImporterContract):
+    name = "mmgcn-iemocap"
+    options: ClassVar = {"val_dialogues": 2}
+
+    def source(self, folder: Path) -> Path:
+        return saved(folder, tuple(iemocap_content()))
+
+
+class TestMELD(ImporterContract):
+    name = "mmgcn-meld"
+    options: ClassVar = {"val_dialogues": 2, "seed": 1}
+
+    def source(self, folder: Path) -> Path:
+        return saved(folder, tuple(meld_content(range(6), range(6, 9), dev_utterances=114)))
+
+
+class TestMELDTables(ImporterContract):
+    name = "meld-csv"
+    options: ClassVar = {"text": "{split}_rows.npy", "audio": "timing"}
+
+    def source(self, folder: Path) -> Path:
+        write_tables(folder)
+        return folder
+
+
+CONTRACTS: tuple[type[ImporterContract], ...] = (TestIEMOCAP, TestMELD, TestMELDTables)
+
+
+def test_every_importer_that_ships_is_covered() -> None:
+    assert {contract.name for contract in CONTRACTS} == {*IMPORTERS.shipped}
+
+
+def without_source() -> None: ...
+def without_default(source: str, rate: float) -> None: ...
+def with_a_taken_name(source: str, overwrite: bool = False) -> None: ...
+def with_any_options(source: str, **options: float) -> None: ...
+def returning_nothing(source: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("without_source", r"is one of \(\)"),
+        ("without_default", "is one with rate: 'float'"),
+        ("with_a_taken_name", "none of them named out, overwrite"),
+        ("with_any_options", r"is one with \*\*options"),
+        ("CONTRACTS", "must be a function of a source, and of options with defaults"),
+    ],
+)
+def test_what_is_no_importer_is_refused(name: str, words: str) -> None:
+    with pytest.raises(ExtensionError, match=words):
+        importer_named(f"{__name__}:{name}")
+
+
+def test_an_importer_that_returns_something_else_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="must return a DatasetInfo and an iterator of Dialogue, returned None"):
+        import_dataset(f"{__name__}:returning_nothing", "x", tmp_path / "out")

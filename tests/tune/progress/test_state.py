@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+
+from tests.tune.commands.studies import end, run_three, start, study_folder
+from tests.tune.progress.reports import Watch, epoch_report
+from tune.progress.state import Clock, StudyState
+from tune.progress.texts import counts_text
+from tune.study.events import StudyStarted, TrialChanged, TrialEpoch
+from tune.study.folder import StudyFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    return study_folder(tmp_path)
+
+
+def test_time_left_comes_from_the_latest_epochs() -> None:
+    clock = Clock()
+    assert clock.left == 0.0
+    clock.add(epoch_report(1, 0.5, (1, 0.5), epochs=20, seconds=60.0))
+    for epoch in range(2, 12):
+        clock.add(epoch_report(epoch, 0.5, (1, 0.5), epochs=20, seconds=1.0))
+    assert clock.left == pytest.approx(9.0)
+
+
+def test_the_state_counts_and_finds_the_best(folder: StudyFolder, watch: Watch) -> None:
+    state = StudyState(watch)
+    run_three(state.update, folder, watch)
+    assert counts_text(state) == "1 complete, 1 running, 0 pruned, 1 failed, 1 waiting"
+    assert (state.ended, state.waiting, state.spent) == (2, 1, 60.0)
+    assert state.best is not None
+    assert state.best.number == 0
+    assert [trial.number for trial in state.recent] == [0, 1]
+
+
+def test_time_left_comes_from_ended_trials_and_those_that_run(folder: StudyFolder, watch: Watch) -> None:
+    state = StudyState(watch)
+    assert state.left is None
+    run_three(state.update, folder, watch)
+    # Trials took 30 and 60 s. One waits, one has run for 30 of 45 s, and two run at a time.
+    assert state.left == pytest.approx((45 + 15) / 2)
+    watch.time += 60
+    assert state.left == pytest.approx(45 / 2)
+
+
+def test_before_the_first_end_epochs_tell_the_time_left(folder: StudyFolder, watch: Watch) -> None:
+    state = StudyState(watch)
+    state.update(StudyStarted(folder, [], "3f2a"))
+    state.update(TrialChanged(start(folder)))
+    assert state.left is None
+    state.update(TrialEpoch(0, 0, epoch_report(1, 0.5, (1, 0.5), epochs=10, seconds=3.0)))
+    assert state.left == pytest.approx(4 * 30.0)
+
+
+def test_the_last_trial_s_own_rest_bounds_the_time_left(tmp_path: Path, watch: Watch) -> None:
+    folder, state = study_folder(tmp_path, trials=3), StudyState(watch)
+    state.update(StudyStarted(folder, [], "3f2a"))
+    for _ in range(2):
+        state.update(TrialChanged(start(folder)))
+    watch.time += 40
+    for number in range(2):
+        state.update(TrialChanged(end(folder, number, "complete", 0.5)))
+    state.update(TrialChanged(start(folder)))
+    assert state.left == pytest.approx(40.0)
+
+
+def test_time_bounds_what_is_left_but_running_trials_are_finished(tmp_path: Path, watch: Watch) -> None:
+    folder, state = study_folder(tmp_path, trials=0, time="2min"), StudyState(watch)
+    state.update(StudyStarted(folder, [], "3f2a"))
+    state.update(TrialChanged(start(folder)))
+    watch.time += 50
+    state.update(TrialChanged(end(folder, 0, "complete", 0.5)))
+    assert state.left == pytest.approx(70.0)
+    state.update(TrialChanged(start(folder)))
+    watch.time += 65
+    state.update(TrialChanged(start(folder)))
+    assert state.left == pytest.approx(50.0)
+
+
+def test_a_resumed_study_knows_what_was_done(folder: StudyFolder, watch: Watch) -> None:
+    end(folder, start(folder).number, "complete", 0.625)
+    start(folder)
+    state = StudyState(watch)
+    state.update(StudyStarted(StudyFolder.open(folder.path.parent, "gammas"), [], "3f2a"))
+    assert counts_text(state) == "1 complete, 0 running, 0 pruned, 0 failed, 3 waiting"
+    assert state.best is not None
+
+
+def test_a_minimised_objective_s_best_is_the_least(tmp_path: Path, watch: Watch) -> None:
+    folder, state = study_folder(tmp_path, objectives={"wf1": "minimize"}), StudyState(watch)
+    state.update(StudyStarted(folder, [], "3f2a"))
+    for value in (0.6, float("nan"), 0.5, 0.55):
+        state.update(TrialChanged(end(folder, start(folder).number, "complete", value)))
+    assert state.best is not None
+    assert state.best.values == (0.5,)
+
+
+def test_many_trials_leave_no_records_behind(tmp_path: Path, watch: Watch) -> None:
+    folder, state = study_folder(tmp_path, trials=0, time=""), StudyState(watch)
+    state.update(StudyStarted(folder, [], "3f2a"))
+    for _ in range(50):
+        state.update(TrialChanged(end(folder, start(folder).number, "complete", 0.5)))
+    assert len(state.recent) < 10
+    assert not state.running
+    assert state.left is None

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from dclf.config import Config, DataConfig, LossConfig
+from dclf.training.reports import FinalReport
+from tests.tune.commands.studies import study_folder
+from tune.progress.texts import duration, params_text, run_headline, score_lines, study_headline, values_text
+from tune.study.scores import Score
+
+
+def test_score_columns_line_up(final: FinalReport) -> None:
+    assert len({len(line) for line in score_lines(final)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (3600, "1:00:00"), (7322, "2:02:02")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ablate", "text"), [("none", "with DCLF on"), ("base", "without DCLF on"), ("no_ica", "with DCLF, no_ica on")]
+)
+def test_the_headline_says_what_is_trained(ablate: str, text: str) -> None:
+    config = Config(data=DataConfig(shards="x"), loss=LossConfig(ablate=ablate))  # type: ignore[arg-type]
+    assert text in run_headline(config, "bold", "3f2a")
+
+
+def test_the_headline_leaves_out_what_is_not_there(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path, trials=0, scheduler="none", sampler="gp")
+    assert study_headline(folder, "3f2a") == "study gammas: 1h by gp, mmgcn on shards/demo, run 3f2a"
+
+
+def test_values_and_parameters_as_text() -> None:
+    scores = (Score(name="wf1"), Score(name="wa"))
+    assert values_text(scores, (0.625, 0.7)) == "62.50, wa 70.00"
+    assert values_text(scores, ()) == "–"
+    assert params_text({"loss.gamma_ca": 0.61234567, "data.modalities": ["text", "audio"]}) == (
+        "gamma_ca 0.6123  modalities text + audio"
+    )
+    assert params_text({}) == "as configured"

@@ -1,0 +1,73 @@
+"""Studies opened by name, and the tables that stand for results at a prompt and in a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dclf.training.reports import FinalReport
+from tests.tune.analysis.comparison.studies import ablation_study, with_paper
+from tests.tune.progress.reports import CLASSES, epoch_report, split_report
+from tests.tune.study.samples import add_trial, base_params, new_folder
+from tune.runs import TrainedRun
+from tune.studies import open_study
+from tune.study.places import StudyError
+
+pytestmark = pytest.mark.usefixtures("no_disk_waits")
+
+
+def test_a_study_is_opened_by_its_name(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path)
+    folder.ledger.note("parent", run_id="3f2a", store="http://somewhere:5000")
+    add_trial(folder, {**base_params(), "loss.window": 3}, [[0.5], [0.6]])
+    add_trial(folder, {**base_params(), "loss.window": 4}, [[0.7], [0.7]])
+    add_trial(folder, base_params(), state="failed", reason="lost")
+    study = open_study("gammas", storage=tmp_path)
+    assert (study.name, study.run_id, study.tracking_uri) == ("gammas", "3f2a", "http://somewhere:5000")
+    assert study.report is None
+    assert study.best_config.loss.window == 4
+    assert len(study.trials) == 3
+
+
+def test_its_best_trials_stand_for_a_search(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path)
+    for place in range(7):
+        add_trial(folder, {**base_params(), "loss.window": place + 1}, [[0.5 + place / 100]])
+    lines = repr(open_study("gammas", storage=tmp_path)).splitlines()
+    assert lines[0] == "study gammas, interrupted: 7 complete"
+    assert lines[1].split()[:3] == ["trial", "validation", "WF1"]
+    assert [line.split()[:2] for line in lines[2:]] == [
+        ["6", "56.00"],
+        ["5", "55.00"],
+        ["4", "54.00"],
+        ["3", "53.00"],
+        ["2", "52.00"],
+    ]
+
+
+def test_its_variants_stand_for_a_comparison(tmp_path: Path) -> None:
+    ablation_study(tmp_path, with_paper())
+    title, head, *rows = repr(open_study("parts", storage=tmp_path)).splitlines()
+    assert title.startswith("study parts, interrupted: 4 complete; ")
+    assert head.split()[:2] == ["model", "variant"]
+    assert len(rows) == 4
+
+
+def test_a_study_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    new_folder(tmp_path)
+    with pytest.raises(StudyError, match=r"no study 'gamma' in .*; it has: gammas"):
+        open_study("gamma", storage=tmp_path)
+
+
+def test_scores_stand_for_a_run() -> None:
+    splits = {"val": split_report("val", 0.625), "test": split_report("test", 0.7207)}
+    final = FinalReport(class_names=CLASSES, history=[epoch_report(3, 0.6, (2, 0.625))], splits=splits)
+    run = TrainedRun(run_id="3f2a", name="<bold>", checkpoint="c", final=final, tracking_uri="sqlite:///x")
+    lines = repr(run).splitlines()
+    assert lines[0] == "run <bold> (3f2a), epoch 2"
+    assert lines[1].split() == ["split", "WA", "WF1", "happy", "sad"]
+    assert [line.split()[0] for line in lines[2:]] == [*final.splits]
+    page = run._repr_html_()
+    assert page.startswith("<table><caption>run &lt;bold&gt; (3f2a), epoch 2</caption>")
+    assert page.count("<tr>") == 1 + len(final.splits)

@@ -1,0 +1,161 @@
+"""Tests a run, a study, or a study that a configuration trains first, and prints what it came to."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+
+from cluster.model_actors import ModelError
+from cluster.model_plan import ActorSettings
+from tune.analysis.perturbation.files import OUT
+from tune.commands.failures import code_of
+from tune.commands.options import print_json
+from tune.commands.perturb_config import train
+from tune.commands.perturb_target import STORAGE
+from tune.commands.show_study import table_lines
+from tune.commands.sweep_results import study_result
+from tune.config.yaml_files import ConfigError
+from tune.progress.forms import choose_renderer
+from tune.report.facts import study_command
+from tune.study.dataset import shards_note
+from tune.study.folder import StudyFolder
+from tune.study.places import study_names
+from tune.tracking.address import resolve_tracking_uri
+from tune.tracking.trouble import UnknownRunError
+
+if TYPE_CHECKING:
+    from tune.analysis.perturbation.scores import Perturbations
+    from tune.analysis.perturbation.settings import PerturbationSettings
+    from tune.analysis.perturbation.target import Target
+    from tune.commands.perturb_target import Kind
+
+_SHOWN = 5
+_ACTOR_OPTIONS = {"gpus:": "--gpus-per-model:", "at_a_time:": "--at-a-time:"}
+
+
+def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
+    """Test a run, and return the exit code."""
+
+    def target() -> Target:
+        # Imported here: the panel shows the wait for torch and MLflow.
+        from tune.analysis.perturbation.run import run_target  # noqa: PLC0415
+
+        uri = resolve_tracking_uri(options.uri)
+        return run_target(uri, options.what, shards=options.shards, out=options.out or OUT)
+
+    try:
+        _test(options, settings, target)
+    except UnknownRunError as error:
+        # The name may be a mistyped one of a study.
+        storage = overrides[STORAGE]
+        names = ", ".join(study_names(storage)[:_SHOWN])
+        raise UnknownRunError(f"{error}\nnor is it a study in {storage}" + (f": {names}" if names else "")) from None
+    return 0
+
+
+def _test_study(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
+    """Test the trainings of a study that is there, and return the exit code."""
+    folder = StudyFolder.open(overrides[STORAGE], options.what)
+    _test(options, settings, lambda: _study_target(folder, options), folder)
+    return 0
+
+
+def _test_config(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
+    """Train base models without and with DCLF, test every training, and return the exit code."""
+    study = train(options, overrides)
+    folder = study.folder
+    _test(options, settings, lambda: _study_target(folder, options), folder, study_result(study))
+    return code_of([folder])
+
+
+TESTS: Mapping[Kind, Callable[[Namespace, PerturbationSettings, Mapping[str, str]], int]] = {
+    "run": _test_run,
+    "study": _test_study,
+    "config": _test_config,
+}
+
+
+def _study_target(folder: StudyFolder, options: Namespace) -> Target:
+    # Imported here: the panel shows the wait for torch.
+    from tune.analysis.perturbation.study import StudyTarget  # noqa: PLC0415
+
+    return StudyTarget(folder, options.out or OUT)
+
+
+def _test(
+    options: Namespace,
+    settings: PerturbationSettings,
+    target_of: Callable[[], Target],
+    study: StudyFolder | None = None,
+    further: Mapping[str, Any] | None = None,
+) -> None:
+    """Test a target and print its results.
+
+    Args:
+        options: of the command line.
+        settings: what every model has to go through.
+        target_of: opens the target, while the panel shows the wait.
+        study: whose trainings are tested; None for a run.
+        further: entries of the JSON output.
+    """
+    actors = _actors(options)
+    try:
+        with choose_renderer(options.log, quiet=options.quiet, title="dclf perturb") as renderer:
+            # Imported here: the panel shows the wait for torch and MLflow.
+            from tune.analysis.perturbation.test import run_test  # noqa: PLC0415
+
+            target = target_of()
+            scores = run_test(target, settings, [renderer], actors)
+    except (KeyboardInterrupt, SystemExit, ModelError):
+        if study is not None:
+            again = f"{study_command('perturb', study)} and the same options"
+            print(f"dclf: cut short; what is scored is kept; go on with: {again}", file=sys.stderr)
+        raise
+    if options.output == "json" or options.log == "jsonl":
+        print_json(_result(target, scores) if study is None else {**(further or {}), **_study_result(target, scores)})
+    else:
+        print(*_lines(target, scores), *([] if study is None else _study_lines(study)), sep="\n", flush=True)
+
+
+def _actors(options: Namespace) -> ActorSettings:
+    actors = ActorSettings(
+        address=options.address, at_a_time=options.at_a_time, gpus=options.gpus_per_model, verbose=options.verbose
+    )
+    if problems := actors.problems():
+        parts = [problem.partition(" ") for problem in problems]
+        raise ConfigError([f"{_ACTOR_OPTIONS[name]} {problem}" for name, _, problem in parts])
+    return actors
+
+
+def _result(target: Target, scores: Perturbations) -> dict[str, Any]:
+    (model,) = scores.trainings
+    results, _ = model.files
+    return {**model.to_dict(), "results": str(results), "substitutions": str(target.suite.substitutions)}
+
+
+def _study_result(target: Target, scores: Perturbations) -> dict[str, Any]:
+    return {"perturbations": {**scores.to_dict(), "sentences": target.sentences(scores.split)}}
+
+
+def _lines(target: Target, scores: Perturbations) -> Iterator[str]:
+    """Tables, sentences and places for a terminal."""
+    for table in target.tables(scores):
+        yield from (*table_lines(table), "")
+    data = shards_note(str(target.shards.path))
+    yield from (data.sentence, *([data.warning] if data.warning else []), "")
+    if sentences := target.sentences(scores.split):
+        yield from (*sentences, "")
+    yield f"results        {scores.folder}"
+    yield f"substitutions  {target.suite.substitutions}"
+
+
+def _study_lines(folder: StudyFolder) -> Iterator[str]:
+    """What else there is to do with a study."""
+    yield f"report         written with these tables by: {study_command('report', folder)}"
+    if unfinished := sum(trial.state in ("waiting", "running") for trial in folder.ledger.trials.values()):
+        trials = f"{unfinished} of {len(folder.ledger.trials)} trials"
+        yield f"not complete   {trials}, which are not in the tables; go on with: "
+        yield f"               {study_command('resume', folder)} && {study_command('perturb', folder)}"

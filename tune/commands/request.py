@@ -1,0 +1,70 @@
+"""What a command line asks for. It is read once, and then run here or sent to a cluster as a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tune.commands.sweep_options import Asked, require_local_room
+from tune.commands.sweep_results import run_asked
+
+if TYPE_CHECKING:
+    from tune.commands.job_words import JobCommand
+
+
+class Request(Protocol):
+    """A command line without mistakes; every command that can be a job has a function ``read`` that returns one."""
+
+    def run(self) -> int:
+        """Do what it asks for; the exit code."""
+
+    def job(self, study: str) -> JobCommand:
+        """The same as a job.
+
+        Args:
+            study: name for a study that the command line leaves unnamed.
+
+        Raises:
+            StudyError: it goes on with a study that is not there.
+        """
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """A new study.
+
+    Attributes:
+        command: its name.
+        arguments: of the command.
+        asked: what they say.
+        files: configuration files that they name.
+        study: what ``tune.sweeps.sweep`` shall know beside configuration and settings.
+    """
+
+    command: str
+    arguments: Sequence[str]
+    asked: Asked
+    files: tuple[Path, ...] = ()
+    study: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(self) -> int:
+        """Run it and print what it came to; the exit code.
+
+        Raises:
+            TrialPlanError: this machine has no room for it.
+        """
+        require_local_room(self.asked)
+        return run_asked(self.asked, **self.study)
+
+    def job(self, study: str) -> JobCommand:
+        """See ``Request``."""
+        from tune.commands.job_words import study_job  # noqa: PLC0415 - it brings Ray
+
+        return study_job(self.command, self.arguments, self.asked, study, self.files)
+
+
+def config_files(config: str | None) -> tuple[Path, ...]:
+    """The configuration file that a command line names; none for a preset."""
+    return (Path(config),) if config and Path(config).is_file() else ()

@@ -1,0 +1,54 @@
+"""What all forms of showing a command's progress share; by itself the form that shows nothing."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from tune.progress.log_messages import messages_to
+from tune.study.events import Event, RunStarted, StudyStarted
+
+
+class Renderer:
+    """Shows nothing, and is the ground of the forms that do; a listener of events.
+
+    Inside the ``with`` log messages go to ``note``. Results are printed by the command on stdout; renderers write to
+    stderr, save for JSON lines, which are made to be piped.
+
+    Attributes:
+        run: the run that has started; None before.
+        study: the study that has started last; None before.
+    """
+
+    run: RunStarted | None = None
+    study: StudyStarted | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(messages_to(self.note))
+            self._messages = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was; log messages go where they went before."""
+        self._messages.close()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if isinstance(event, RunStarted):
+            self.run = event
+        elif isinstance(event, StudyStarted):
+            self.study = event
+        self.show(event)
+
+    def show(self, event: Event) -> None:
+        """Show an event in this form."""
+
+    def note(self, text: str) -> None:
+        """Show a log message; may be called from any thread."""
+
+    def say(self, *lines: str) -> None:
+        """Show lines that are meant for people alone."""

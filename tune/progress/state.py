@@ -1,0 +1,184 @@
+"""Where a run and a study stand, from their events: counts, the best trial, running ones, time spent and left."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dclf.training.reports import EpochReport
+from tune.config.durations import parse_duration
+from tune.config.sweep_settings import SweepSettings
+from tune.study.events import Event, StudyStarted, TrialChanged, TrialEpoch
+from tune.study.folder import StudyFolder
+from tune.study.ledger import ENDED, State, TrialRecord
+from tune.study.scores import Score, scores_of
+
+RECENT = 4
+"""Ended trials that the live panel lists."""
+REMEMBERED = 30
+"""Ended trials whose durations tell how long the next ones take."""
+
+
+class Clock:
+    """Estimates the time left from the epochs seen so far."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self._remaining = 0
+
+    def add(self, report: EpochReport) -> None:
+        """Count an epoch."""
+        self._seconds.append(report.seconds)
+        self._remaining = report.epochs - report.epoch
+
+    @property
+    def left(self) -> float:
+        """Seconds, from the mean of the last ten epochs."""
+        recent = self._seconds[-10:]
+        return self._remaining * sum(recent) / len(recent) if recent else 0.0
+
+
+@dataclass
+class Running:
+    """A trial that trains now.
+
+    Attributes:
+        trial: as the ledger has it.
+        since: when it started here, on the state's clock.
+        seed: of the training that reported last.
+        report: its last epoch; None before the first.
+    """
+
+    trial: TrialRecord
+    since: float
+    seed: int = 0
+    report: EpochReport | None = None
+
+
+class StudyState:
+    """Grows by what happens; memory does not grow with trials but for one word each.
+
+    Args:
+        now: seconds, monotonic.
+
+    Attributes:
+        name: of the study, empty until it has started.
+        settings: of the study.
+        scores: its objectives, the ranking one first.
+        counts: state -> trials.
+        best: the complete trial with the best first objective; None in a comparison, which chooses none.
+        running: number -> running trial.
+        recent: the trials that ended last, the latest first.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._begun = now()
+        self._states: dict[int, State] = {}
+        self._durations: deque[float] = deque(maxlen=REMEMBERED)
+        self._most_running = 1
+        self._until = math.inf
+        self.name = ""
+        self.settings = SweepSettings()
+        self.scores: tuple[Score, ...] = (Score(name="wf1"),)
+        self.counts: Counter[State] = Counter()
+        self.best: TrialRecord | None = None
+        self.running: dict[int, Running] = {}
+        self.recent: deque[TrialRecord] = deque(maxlen=RECENT)
+
+    def update(self, event: Event) -> None:
+        """Reckon with an event; those of other work change nothing."""
+        match event:
+            case StudyStarted():
+                self._start(event.folder)
+            case TrialChanged(trial):
+                self._change(trial)
+            case TrialEpoch():
+                if (running := self.running.get(event.number)) is not None:
+                    running.seed, running.report = event.seed, event.report
+
+    def _start(self, folder: StudyFolder) -> None:
+        """Take over what earlier drivers left; trials that ran with them wait to be taken up again."""
+        self.name = folder.definition.name
+        self.settings, self.scores = folder.definition.sweep, scores_of(folder.definition)
+        if self.settings.time:
+            self._until = self._now() + parse_duration(self.settings.time) - folder.ledger.worked_s
+        for trial in sorted(folder.ledger.trials.values(), key=lambda trial: trial.ended or 0.0):
+            self._count(trial, "waiting" if trial.state == "running" else trial.state)
+            if trial.started is not None and trial.ended is not None:
+                self._durations.append(trial.worked_s)
+
+    def _change(self, trial: TrialRecord) -> None:
+        if trial.state == "running":
+            self.running.setdefault(trial.number, Running(trial, self._now())).trial = trial
+            self._most_running = max(self._most_running, len(self.running))
+        elif (ended := self.running.pop(trial.number, None)) is not None and trial.state in ENDED:
+            self._durations.append(self._now() - ended.since)
+        self._count(trial, trial.state)
+
+    def _count(self, trial: TrialRecord, state: State) -> None:
+        before = self._states.get(trial.number)
+        if before is not None:
+            self.counts[before] -= 1
+        self._states[trial.number] = state
+        self.counts[state] += 1
+        if state in ENDED and before != state:
+            self.recent.appendleft(trial)
+        if state == "complete" and self._better(trial):
+            self.best = trial
+
+    def _better(self, trial: TrialRecord) -> bool:
+        if self.compares or not trial.values or math.isnan(trial.values[0]):
+            return False
+        rank = self.scores[0].rank
+        return self.best is None or rank(trial.values[0]) < rank(self.best.values[0])
+
+    @property
+    def compares(self) -> bool:
+        """Whether every variant is reported, and none chosen."""
+        return self.settings.test == "all"
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended, whichever way."""
+        return sum(self.counts[state] for state in ENDED)
+
+    @property
+    def planned(self) -> int:
+        """Trials in all; 0 where only time bounds them."""
+        return self.settings.trials
+
+    @property
+    def waiting(self) -> int:
+        """Trials that are still to start."""
+        return max(self.planned - self.ended - len(self.running), 0) if self.planned else self.counts["waiting"]
+
+    @property
+    def spent(self) -> float:
+        """Seconds since this driver began."""
+        return self._now() - self._begun
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all trials have ended; None while nothing tells."""
+        each = self._seconds_each()
+        if each is None:
+            return None
+        rest = [max(each - (self._now() - trial.since), 0.0) for trial in self.running.values()]
+        last = max(rest, default=0.0)
+        # Trials that run when the time is up are finished.
+        by_time = max(self._until - self._now(), last)
+        by_trials = max((self.waiting * each + sum(rest)) / self._most_running, last) if self.planned else math.inf
+        left = min(by_time, by_trials)
+        return left if left < math.inf else None
+
+    def _seconds_each(self) -> float | None:
+        """A trial's duration: of those that ended, else as its epochs so far promise."""
+        if self._durations:
+            return sum(self._durations) / len(self._durations)
+        reports = [trial.report for trial in self.running.values() if trial.report is not None]
+        promised = [report.seconds * report.epochs * self.settings.seeds for report in reports]
+        return sum(promised) / len(promised) if promised else None

@@ -1,0 +1,48 @@
+"""What the parent run of a study says of its progress, as writes: the same whenever they are made from the ledger."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
+
+from tune.analysis.comparison.variants import is_comparison
+from tune.study.folder import StudyFolder
+from tune.study.ledger import ENDED, TrialRecord
+from tune.study.ranking import winner_scores
+from tune.study.scores import scores_of
+from tune.tracking import records, writes
+from tune.tracking.writes import Write
+
+
+def ended_trials(folder: StudyFolder) -> list[TrialRecord]:
+    """Trials that have ended, in this order."""
+    trials = [trial for trial in folder.ledger.trials.values() if trial.state in ENDED]
+    return sorted(trials, key=lambda trial: (trial.ended or 0.0, trial.number))
+
+
+def progress_writes(folder: StudyFolder, first: int) -> Iterator[Write]:
+    """A step for every ended trial from the ``first`` on, counted from 1: how many trials ended how, and the best one.
+
+    ``best/val_wf1`` is the best trial's own, of several seeds the mean. A comparison, which chooses no best, has none.
+    """
+    scores = scores_of(folder.definition)
+    counts: Counter[str] = Counter()
+    best: tuple[float, int, Mapping[str, float]] | None = None
+    for step, trial in enumerate(ended_trials(folder), start=1):
+        counts[f"trials/{trial.state}"] += 1
+        if trial.state == "complete" and not is_comparison(folder.definition) and not math.isnan(trial.values[0]):
+            values = {f"val_{score.name}": value for score, value in zip(scores, trial.values, strict=True)}
+            candidate = (scores[0].rank(trial.values[0]), trial.number, records.metric_names(values, "best"))
+            best = candidate if best is None else min(best, candidate, key=itemgetter(0, 1))
+        if step >= first:
+            yield writes.metrics({**counts, **(best[2] if best else {})}, step, writes.stamp(trial.ended or 0.0))
+
+
+def winner_writes(folder: StudyFolder) -> Iterator[Write]:
+    """The winner's scores on the test split, once all trials have ended; none where there is no winner."""
+    if scores := winner_scores(folder):
+        when = max(folder.ledger.tested_at.values())
+        step = len(ended_trials(folder))
+        yield writes.metrics(records.metric_names(scores, "test"), step, writes.stamp(when))

@@ -1,0 +1,111 @@
+"""Studies on disk, for notebooks: what came of a sweep or a comparison, whoever ran it.
+
+>>> from tune.studies import open_study
+>>> study = open_study("gammas", storage="/shared/studies")  # doctest: +SKIP
+>>> study.best_config.loss.gamma_ca, study.trials.head()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dclf.config import Config
+from tune.analysis.comparison.study import study_tables
+from tune.analysis.table import ShownAsTable, Table
+from tune.report.tables import trials_table
+from tune.study.best import best_config
+from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
+from tune.study.parent import noted_store, parent_id
+from tune.study.progress import progress_of
+from tune.study.ranking import best_trial, top_trials
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 5
+"""Trials in the table that stands for a study."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Study(ShownAsTable):
+    """What came of a sweep.
+
+    Attributes:
+        folder: its definition and ledger.
+        run_id: MLflow's id of the parent run; empty before the first.
+        tracking_uri: the store, without secrets.
+        report: the HTML report; None while the study is unfinished.
+    """
+
+    folder: StudyFolder
+    run_id: str
+    tracking_uri: str
+    report: Path | None
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.folder.definition.name
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best complete trial by the first objective; None where there is none."""
+        return best_trial(self.folder)
+
+    @property
+    def best_config(self) -> Config:
+        """The base configuration with the best trial's values.
+
+        Raises:
+            StudyError: no trial is complete.
+        """
+        return best_config(self.folder)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row per trial."""
+        from tune.study.trial_table import trials_frame  # noqa: PLC0415 - pandas is slow to import
+
+        return trials_frame(self.folder)
+
+    def figures(self) -> dict[str, Any]:
+        """The report's figures by name, as matplotlib figures: a search's are Optuna's."""
+        # Imported here: matplotlib is slow to import.
+        from tune.report.drawn import study_drawings  # noqa: PLC0415
+        from tune.runner.optuna_study import load_study  # noqa: PLC0415
+
+        return dict(study_drawings(self.folder, load_study(self.folder)).figures)
+
+    def summary(self) -> Table:
+        """A comparison's first table; of a search the best trials."""
+        progress = progress_of(self.folder)
+        counts = ", ".join(f"{count} {state}" for state, count in progress.counts.items() if count)
+        title = f"study {self.name}, {progress.standing}: {counts or 'no trials'}"
+        compared = next(iter(study_tables(self.folder).values()), None)
+        if compared is not None:
+            title = f"{title}; {compared.title}"
+            return Table(title=title, head=compared.head, rows=compared.rows, numeric=compared.numeric)
+        return trials_table(self.folder, top_trials(self.folder, SHOWN), title)
+
+
+def open_study(name: str, *, storage: str | Path = "dclf-runs/studies") -> Study:
+    """The study of this name, as far as it is; it may be running.
+
+    Args:
+        name: of the study.
+        storage: folder of studies, or a URI of one.
+
+    Raises:
+        StudyError: there is no such study.
+    """
+    folder = StudyFolder.open(str(storage), name)
+    report = folder.path / "report" / "report.html"
+    return Study(
+        folder=folder,
+        run_id=parent_id(folder) or "",
+        tracking_uri=noted_store(folder),
+        report=report if report.exists() else None,
+    )
