@@ -14,8 +14,8 @@ import psutil
 
 from tests.tune.runner.sessions import EPOCHS, Driver, report, score
 from tests.tune.tracking.samples import CARD
-from tune.runner.mend import mend
 from tune.runner.recorder import StudyRecorder
+from tune.runner.replay import send_unsent
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history, write_history
 from tune.tracking.store import Store, connect
@@ -83,7 +83,7 @@ class CountedClient:
 
 
 class Epochs(MutableMapping[tuple[int, int], int]):
-    """(trial, seed) -> finished epochs, kept as a training keeps them: in its folder, before the driver hears of them."""
+    """(trial, seed) -> finished epochs, kept in the training's folder before the driver hears of them."""
 
     def __init__(self, folder: StudyFolder) -> None:
         self._folder = folder
@@ -112,8 +112,8 @@ class Epochs(MutableMapping[tuple[int, int], int]):
 def work(folder: StudyFolder, store: Store) -> None:
     """All that a driver does on a study but training: bring its records in order, and work to its end."""
     with folder.locked():
-        mend(folder, store)
-        recorder = StudyRecorder(store, folder, lambda _: None)
+        send_unsent(folder, store)
+        recorder = StudyRecorder(store, folder)
         recorder.open(CARD)
         Driver(folder, recorder, trained=Epochs(folder)).work()
         recorder.close("FINISHED", "finished")
