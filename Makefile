@@ -43,7 +43,7 @@ format: $(READY) ## put the sources into the project's format
 	$(BIN)/ruff check --fix .
 
 type: $(READY) ## mypy in strict mode
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 constraints: ## renew constraints.txt from a fresh resolution of pyproject.toml
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \

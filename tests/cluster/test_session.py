@@ -37,6 +37,13 @@ print(ray.is_initialized(), signal.getsignal(signal.SIGTERM) is before)
 with ray_session(num_cpus=1):  # Ray has read its token, once for the whole process
     print(ray.get(ray.remote(lambda: "again").remote()))
 """
+LOUD = """
+import sys
+from cluster.session import ray_session
+import ray
+with ray_session(num_cpus=1, verbose=True):
+    ray.get(ray.remote(lambda: print("noise", file=sys.stderr)).remote())
+"""
 
 
 def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +90,7 @@ def test_a_local_ray_says_nothing_and_ends_with_the_block_and_needs_no_home() ->
 
 
 def test_what_workers_print_is_shown_where_it_is_asked_for() -> None:
-    started = run(START.replace("num_cpus=2", "num_cpus=2, verbose=True"))
+    started = run(LOUD)
     assert started.returncode == 0, started.stderr
     assert "noise" in started.stderr
 

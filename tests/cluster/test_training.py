@@ -16,7 +16,8 @@ from cluster.storage import StorageError
 from cluster.training import Terminated, TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data.reader import ShardSet
-from dclf.objective import NonFiniteLossError
+from dclf.training.local import LocalSource
+from dclf.training.loop import train
 from dclf.training.reports import EpochReport
 from tests.cluster.conftest import small_config
 from tests.tune.tracking.server import wait_until
@@ -65,22 +66,23 @@ def test_two_workers_take_the_steps_of_one(config: Config, changed: Change, shar
     )
     plain = changed(plain, batch_size=2 * len(shards.index("train")), storage=f"local://{tmp_path}/store")
     heard: list[EpochReport] = []
-    one = train_on_ray(plain, run_name="one", on_epoch=heard.append)
-    two = train_on_ray(changed(plain, workers=2), run_name="two")
-    assert heard == one.final.history
+    two = train_on_ray(changed(plain, workers=2), run_name="two", on_epoch=heard.append)
+    assert heard == two.final.history
     assert [report.epoch for report in heard] == [1, 2, 3]
-    for left, right in zip(one.final.history, two.final.history, strict=True):
-        assert right.losses == pytest.approx(left.losses, rel=1e-4)
-        assert right.validation == pytest.approx(left.validation, abs=0.02)
     assert {name: split.utterances for name, split in two.final.splits.items()} == {
         name: int(shards.index(name).lengths.sum()) for name in ("val", "test")
     }
-    resumed = train_on_ray(changed(plain, epochs=5), run_name="resumed", resume_from=one.checkpoint)
-    assert resumed.final.history[:3] == one.final.history
+    # One worker goes on from what two have trained.
+    resumed = train_on_ray(changed(plain, epochs=5), run_name="resumed", resume_from=two.checkpoint)
+    assert resumed.final.history[:3] == two.final.history
+    one = train(changed(plain, epochs=5), LocalSource(shards, plain.data.modalities), shards)
     assert [report.epoch for report in resumed.final.history] == [1, 2, 3, 4, 5]
+    for left, right in zip(one.history, resumed.final.history, strict=True):
+        assert right.losses == pytest.approx(left.losses, rel=1e-4)
+        assert right.validation == pytest.approx(left.validation, abs=0.02)
 
 
-def test_a_killed_worker_is_replaced_and_changes_nothing(
+def test_neither_a_killed_worker_nor_looking_at_test_changes_what_two_workers_do(
     config: Config, changed: Change, undisturbed: TrainingOutcome
 ) -> None:
 
@@ -89,56 +91,36 @@ def test_a_killed_worker_is_replaced_and_changes_nothing(
             workers_of_this_test()[-1].kill()
 
     restarts: list[int] = []
-    run = changed(config, workers=2, epochs=5, max_failures=1)
+    run = changed(config, workers=2, epochs=5, max_failures=1, protocol="paper")
     killed = train_on_ray(run, run_name="killed", on_epoch=kill_one, on_restart=restarts.append)
     assert restarts == [1]
     assert (killed.restarts, undisturbed.restarts) == (1, 0)
-    assert metrics(killed) == metrics(undisturbed)
+    history = killed.final.history
+    blind = replace(killed, final=replace(killed.final, history=[replace(report, peeked={}) for report in history]))
+    assert metrics(blind) == metrics(undisturbed)
     kept = sorted(path.name for path in Path(killed.checkpoint).parent.glob("checkpoint_2*"))
     assert len(kept) == 2
     assert kept[-1] == Path(killed.checkpoint).name
-
-
-def test_looking_at_test_changes_nothing_of_what_two_workers_do(
-    config: Config, changed: Change, undisturbed: TrainingOutcome
-) -> None:
-    heard: list[EpochReport] = []
-    looking = changed(config, workers=2, epochs=5, protocol="paper")
-    paper = train_on_ray(looking, run_name="paper", on_epoch=heard.append)
-    assert heard == paper.final.history
-    looked = [report.peeked["wf1"] for report in heard]
-    blind = replace(paper, final=replace(paper.final, history=[replace(report, peeked={}) for report in heard]))
-    assert metrics(blind) == metrics(undisturbed)
-    found = paper.final.optimism
+    looked = [report.peeked["wf1"] for report in history]
+    found = killed.final.optimism
     assert found is not None
     assert (found.epoch, found.scores["wf1"]) == (looked.index(max(looked)) + 1, max(looked))
-    assert found.sealed_wf1 == looked[heard[-1].best_epoch - 1]
+    assert found.sealed_wf1 == looked[history[-1].best_epoch - 1]
     assert undisturbed.final.optimism is None
 
 
-def test_an_error_of_the_run_itself_is_raised_as_it_was_and_not_tried_again(config: Config, changed: Change) -> None:
-    restarts: list[int] = []
-    with pytest.raises(NonFiniteLossError, match="epoch 1"):
-        train_on_ray(changed(config, lr=1e30, max_failures=3), run_name="broken", on_restart=restarts.append)
-    assert restarts == []
-    wait_until(lambda: workers_of_this_test() == [], 30)
-
-
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_an_interrupt_ends_the_workers(
-    config: Config, changed: Change, number: signal.Signals, expected: type[BaseException]
-) -> None:
-    before = signal.getsignal(number)
+def test_the_end_of_a_queue_ends_the_workers(config: Config, changed: Change) -> None:
+    before = signal.getsignal(signal.SIGTERM)
 
     def interrupt(report: EpochReport) -> None:
         # From another thread, so that it comes while the driver waits for the next epoch; and once.
         if report.epoch == 1:
-            threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
-    with pytest.raises(expected):
+    with pytest.raises(Terminated):
         train_on_ray(changed(config, epochs=10_000), run_name="interrupted", on_epoch=interrupt)
     wait_until(lambda: workers_of_this_test() == [], 30)
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_nothing_starts_that_does_not_fit_or_cannot_be_kept(

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import ray
 import yaml
 
+from cluster.machine import machine_gpus
+from cluster.plan import PlanError
 from cluster.session import ray_session
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
 from dclf.data import generate, read_shards, write_shards
@@ -21,7 +24,7 @@ from dclf.data.errors import DataError
 from dclf.objective import NonFiniteLossError
 from tune.config.settings import ConfigError
 from tune.runs import TrainedRun, evaluate, train
-from tune.study.events import EpochEnded, Event, RunStarted
+from tune.study.events import EpochEnded, Event, RunStarted, WorkersRestarted
 from tune.tracking.store import TrackingError
 
 pytestmark = [
@@ -121,8 +124,12 @@ def test_a_failed_run_ends_as_failed_and_had_a_warning_of_empty_classes(
         train=replace(config.train, lr=1e30),
         track=replace(config.track, name="broken"),
     )
-    with pytest.raises(NonFiniteLossError, match="ce"):
-        train(broken)
+    events: list[Event] = []
+    with pytest.raises(NonFiniteLossError, match=r"^loss term .*ce.* must be finite, is not, .*epoch 1"):
+        train(broken, listeners=[events.append])
+    assert not [event for event in events if isinstance(event, WorkersRestarted)], (
+        "an error of the run is not tried again"
+    )
     (warning,) = [message for message in caplog.messages if message.startswith("warning")]
     assert warning.startswith("warning: no utterance is excited, frustrated: 2 of the 6 classes are empty")
     [run] = mlflow.MlflowClient(config.track.uri).search_runs(
@@ -158,14 +165,21 @@ def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(
     assert [point.step for point in steps] == [1, 2, 3]
 
 
-def test_a_driver_killed_outright_leaves_no_running_run(config: Config, folder: Path, tmp_path: Path) -> None:
+def test_a_driver_killed_outright_leaves_no_running_run(config: Config, local_ray: None, tmp_path: Path) -> None:
     slow = replace(
         config, train=replace(config.train, epochs=5000), track=replace(config.track, experiment="killed", name="shot")
     )
     file = tmp_path / "slow.yaml"
     file.write_text(yaml.safe_dump({k: v for k, v in plain(slow.to_dict()).items() if k != "published"}))
     command = [str(Path(sys.executable).with_name("dclf")), "train", str(file), "--log", "jsonl"]
-    driver = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         lines = driver.stdout if driver.stdout is not None else iter(())
         assert any('"epoch"' in line for line in lines), driver.communicate()[1]
@@ -190,6 +204,12 @@ def plain(value: object) -> object:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return list(map(plain, value)) if isinstance(value, list | tuple) else value
+
+
+@pytest.mark.skipif(machine_gpus() > 0, reason="the machine has a GPU")
+def test_a_gpu_where_none_is_is_refused(config: Config, local_ray: None) -> None:
+    with pytest.raises(PlanError, match=r"^train\.device: gpu needs a GPU for each worker, the cluster has none"):
+        train(replace(config, train=replace(config.train, device="gpu")))
 
 
 def test_mistakes_are_found_before_anything_starts(config: Config, folder: Path, tmp_path: Path) -> None:

@@ -185,39 +185,31 @@ def test_a_finished_study_goes_on_with_more_trials(
         sweep(config, settings, name="more")
 
 
-def test_the_winners_score_is_that_of_its_checkpoint(local_ray: None, config: Config, settings: SweepSettings) -> None:
-    study = sweep(config, replace(settings, trials=3, scheduler="none"), name="scored")
-    assert study.best is not None
-    (run,) = study.best.runs
-    expected = score_checkpoint(last_checkpoint(study.folder.fetched(study.best.number, run))).scores
-    assert study.folder.ledger.tested == {(study.best.number, run): pytest.approx(expected)}
+def test_the_winners_score_is_that_of_its_checkpoint(finished: Study) -> None:
+    assert finished.best is not None
+    (run,) = finished.best.runs
+    expected = score_checkpoint(last_checkpoint(finished.folder.fetched(finished.best.number, run))).scores
+    assert finished.folder.ledger.tested == {(finished.best.number, run): pytest.approx(expected)}
 
 
-def test_a_trial_of_two_seeds_is_their_mean(local_ray: None, config: Config, settings: SweepSettings) -> None:
-    study = sweep(config, replace(settings, trials=1, seeds=2), name="seeds")
-    (trial,) = study.folder.ledger.trials.values()
-    assert sorted(trial.runs) == [0, 1]
-    assert trial.values[0] == sum(run.values[0] for run in trial.runs.values()) / 2
-    assert {run.data.tags["dclf.seed"] for run in children(study)} == {"0", "1"}
-    shards = read_shards(config.data.shards)
-    second = apply(config, {**trial.params, "train.seed": 1})
-    alone = train(second, LocalSource(shards, config.data.modalities), shards, score=())
-    assert trial.runs[1].values[0] == alone.history[-1].best_wf1
-
-
-def test_a_comparison_scores_every_variant_once_on_test(
-    local_ray: None, config: Config, settings: SweepSettings
+def test_a_comparison_scores_every_variant_once_on_test_also_what_a_kill_left_unscored(
+    local_ray: None, config: Config, settings: SweepSettings, tmp_path: Path
 ) -> None:
-    asked = ablation(parts=["base"], seeds=2, settings=replace(settings, space={}))
-    study = sweep(config, asked, name="parts", kind="ablation")
+    # Alone in its folder: what another study has trained and scored it would take over.
+    own = replace(settings, space={}, keep=1, storage=str(tmp_path))
+    study = sweep(config, ablation(parts=["base"], seeds=2, settings=own), name="parts", kind="ablation")
     ledger = study.folder.ledger
     assert [trial.params["loss.ablate"] for trial in ledger.trials.values()].count("none") == 1
     assert sorted(ledger.tested) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     shards = read_shards(config.data.shards)
     for (number, seed), scores in ledger.tested.items():
+        run = ledger.trials[number].runs[seed]
         alone = apply(config, {**ledger.trials[number].params, "train.seed": seed})
         report = train(alone, LocalSource(shards, config.data.modalities), shards, score=["test"])
+        assert run.values[0] == report.history[-1].best_wf1
         assert scores["wf1"] == pytest.approx(report.splits["test"].scores["wf1"], abs=1e-6)
+    for trial in ledger.trials.values():
+        assert trial.values[0] == sum(run.values[0] for run in trial.runs.values()) / 2, "the mean over seeds"
     client = open_client(study.tracking_uri)
     assert client.get_run(study.run_id).data.tags["dclf.kind"] == "ablation"
     for run in children(study):
@@ -226,23 +218,13 @@ def test_a_comparison_scores_every_variant_once_on_test(
     assert study.report is not None
     written = (study.report.parent / "variants.csv").read_text().splitlines()
     assert len(written) == 1 + 4
-    notes = len([note for note in ledger.notes if note["kind"] == "test"])
-    again = resume("parts", storage=settings.storage)
-    assert len([note for note in again.folder.ledger.notes if note["kind"] == "test"]) == notes == 4
 
-
-def test_what_a_kill_left_unscored_is_scored_by_resuming(
-    local_ray: None, config: Config, settings: SweepSettings, tmp_path: Path
-) -> None:
-    # Alone in its folder: what another study has trained and scored it would take over.
-    settings = replace(settings, space={}, keep=1, storage=str(tmp_path))
-    study = sweep(config, ablation(parts=["base"], seeds=1, settings=settings), name="unscored")
-    before = dict(study.folder.ledger.tested)
-    ledger = study.folder.path / "ledger.jsonl"
-    lines = ledger.read_text().splitlines(keepends=True)
+    before, lines = dict(ledger.tested), ledger.path.read_text().splitlines(keepends=True)
     last = max(place for place, line in enumerate(lines) if '"kind": "test"' in line)
-    ledger.write_text("".join(lines[:last]))
-    assert dict(resume("unscored", storage=settings.storage).folder.ledger.tested) == before
+    ledger.path.write_text("".join(lines[:last]))
+    again = resume("parts", storage=own.storage).folder.ledger
+    assert dict(again.tested) == before
+    assert len([note for note in again.notes if note["kind"] == "test"]) == 4
 
 
 def test_a_population_takes_over_weights_and_values(local_ray: None, config: Config, settings: SweepSettings) -> None:
@@ -274,19 +256,6 @@ def test_what_the_shards_lack_is_told_before_anything_starts(
     with pytest.raises(ConfigError, match=r"sweep\.objectives: the data have no f1/envy; they have accuracy/"):
         sweep(text, replace(own, objectives={"f1/envy": "maximize"}), name="lacking")
     assert not (tmp_path / "studies").exists()
-
-
-def test_shards_that_changed_are_refused(
-    local_ray: None, config: Config, settings: SweepSettings, folder: Path
-) -> None:
-    moved = replace(config, data=replace(config.data, shards=str(folder / "others")))
-    info, dialogues = generate("iemocap-small", seed=4)
-    write_shards(dialogues, folder / "others", info)
-    sweep(moved, replace(settings, trials=1), name="moved")
-    info, dialogues = generate("iemocap-small", seed=5)
-    write_shards(dialogues, folder / "others", info, overwrite=True)
-    with pytest.raises(StudyError, match="began on other shards"):
-        resume("moved", storage=settings.storage, trials=2)
 
 
 def test_mistakes_come_together_and_leave_nothing(config: Config, settings: SweepSettings) -> None:

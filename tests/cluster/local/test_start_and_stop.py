@@ -68,12 +68,12 @@ def test_a_node_that_dies_while_starting_takes_all_down(processes: Processes, fo
     assert processes.all_gone()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code", "member"), [(signal.SIGINT, 130, "head"), (signal.SIGTERM, 143, "mlflow")])
 def test_an_interrupt_takes_down_what_was_started(
-    processes: Processes, folder: Path, number: signal.Signals, code: int
+    processes: Processes, folder: Path, number: signal.Signals, code: int, member: str
 ) -> None:
     driver = launch(processes, folder, "up", *as_words(small()))
-    cluster = launched(driver, folder, "head")
+    cluster = launched(driver, folder, member)
     driver.signal(number)
     assert driver.end() == code
     assert "taking down what was started" in driver.output

@@ -78,6 +78,7 @@ def test_an_elastic_run_goes_on_when_a_node_leaves_and_grows_when_one_returns(
     assert cluster.running(WORKER) == (1, 1), driver.output
     driver.signal(signal.SIGINT)
     assert driver.end() == 130, driver.output
+    wait_until(lambda: cluster.running(WORKER) == (0, 0), 30)
     assert sum(line["event"] == "restarted" for line in events(driver)) == 1
     check_run(uri, epochs(driver))
 

@@ -1,7 +1,7 @@
-"""A double of ``tune.runs``, which needs Ray and MLflow."""
+"""A double of ``tune.runs``, which needs Ray and MLflow, and a project that has both."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,6 +10,8 @@ import pytest
 
 from dclf.config import Config
 from dclf.training.reports import FinalReport, SplitReport
+from tests.dclf.test_uris import NASTY
+from tests.tune.commands.project import Project
 from tune.study.events import Listener
 
 
@@ -44,3 +46,11 @@ def runs(final: FinalReport, monkeypatch: pytest.MonkeyPatch) -> Runs:
     module.train, module.evaluate = double.train, double.evaluate  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tune.runs", module)
     return double
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """One for all tests, in a folder whose name means something else in a URI."""
+    shared = Project(tmp_path_factory.mktemp("projects") / NASTY)
+    yield shared
+    shared.processes.end()

@@ -1,5 +1,6 @@
-"""The installed command where proxy, folder for temporary files and home folder are all against it."""
+"""The installed command where proxy, folder for temporary files, home folder and processors are all against it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.session import machine_cpus
 from dclf.data import write_shards
 from dclf.data.generator import generate
 from tests.proxies import behind_proxy
@@ -18,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark
 TRAIN = """
 data: {shards: shards, modalities: [text]}
 model: {name: ddin}
-train: {epochs: 1, batch_size: 8, device: cpu}
+train: {epochs: 3, batch_size: 8, device: cpu}
 """
 
 
@@ -51,14 +53,22 @@ def dclf(folder: Path, *words: str, **variables: str) -> subprocess.CompletedPro
 
 
 def test_a_training_is_recorded_on_a_server_of_this_machine(server: Server, project: Path, temporary: Path) -> None:
-    words = ["train", "my.yaml", "--log", "plain", "--track.experiment", "hostile"]
+    crowded = ["--train.cpus_per_worker", str(machine_cpus() + 1)]
+    words = ["train", "my.yaml", "--log", "plain", "--output", "json", "--track.experiment", "hostile", *crowded]
     done = dclf(project, *words, TMPDIR=str(temporary), MLFLOW_TRACKING_URI=server.uri)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    assert "raylet" not in done.stderr
+    assert f"warning: {machine_cpus() + 1} threads " in done.stderr
+    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("epoch ")] == ["1/3", "2/3", "3/3"]
+    assert done.stdout.count("\n") == 1, "Ray's and MLflow's own words stay out of the result"
+    result = json.loads(done.stdout)
     store = connect(server.uri, "hostile")
     [run] = store.client.search_runs([store.experiment_id])
     assert run.info.status == "FINISHED"
     assert "val/wf1" in run.data.metrics
+    assert run.info.run_id == result["run_id"]
+    assert run.data.metrics["test/wf1"] == pytest.approx(result["test"]["wf1"])
     assert not (temporary / "ray").exists()
 
 

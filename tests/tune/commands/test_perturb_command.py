@@ -274,6 +274,18 @@ def test_a_configuration_is_trained_first_and_can_be_gone_on_with(
     assert settings.storage == study_words[1]
 
 
+def test_an_interrupt_says_that_what_is_scored_is_kept(
+    study_words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    def interrupt(*_words: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tune.analysis.perturbation.study.perturb_study", interrupt)
+    assert main(["perturb", "parts", *study_words]) == 130
+    again = f"dclf perturb parts --storage {study_words[1]} and the same options"
+    assert f"dclf: cut short; what is scored is kept; go on with: {again}\n" in capsys.readouterr().err
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from tune.commands.main import main\nmain(['perturb', '--help'])\n"

@@ -124,7 +124,7 @@ def kill(process: psutil.Process) -> None:
 
 def kill_tree(process: psutil.Process) -> None:
     """SIGKILL to a process and all below it, the parents first, so that nobody replaces a child."""
-    below = process.children(recursive=True)
+    below = process.children(recursive=True) if process.is_running() else []
     kill(process)
     for child in below:
         kill(child)

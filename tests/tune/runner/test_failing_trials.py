@@ -45,11 +45,3 @@ def test_a_nan_loss_and_a_lack_of_memory_fail_their_trials_alone(victim: Victim)
     assert set(victim.saves.counts().values()) == {6}
     check_optuna(victim.study)
     check_runs(victim.study, connect(victim.uri, "dclf"))
-
-
-def test_a_start_point_that_the_space_cannot_express_is_refused_before_anything_starts(victim: Victim) -> None:
-    victim.options = {**victim.options, "sweep.start_points": "[{loss.gamma_ca: 0.3}]"}
-    driver = victim.go_on()
-    assert driver.end() == 2
-    assert "sweep.start_points: point 1: loss.gamma_ca" in driver.output
-    assert not (victim.path / "study.yaml").exists()

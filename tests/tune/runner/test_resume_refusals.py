@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dclf.data import read_shards
+from dclf.data import generate, read_shards, write_shards
 from dclf.training.checkpoint import STATE_FILE
 from tests.tune.runner.sessions import Driver, definition
 from tune.config.yaml_files import ConfigError
@@ -47,3 +47,15 @@ def test_a_budget_is_checked_and_what_was_sound_when_the_study_began_is_not(tmp_
     with pytest.raises(ConfigError) as refused:
         resume("gammas", storage=str(tmp_path), time="soon")
     assert [problem.split(":")[0] for problem in refused.value.problems] == ["sweep.time"]
+
+
+def test_shards_that_changed_are_refused(tmp_path: Path) -> None:
+    def write(seed: int) -> Path:
+        info, dialogues = generate("iemocap-small", 20, seed=seed)
+        write_shards(dialogues, tmp_path / "shards", info, overwrite=True)
+        return tmp_path / "shards"
+
+    begun(tmp_path, write(seed=4))
+    write(seed=5)
+    with pytest.raises(StudyError, match="'gammas' began on other shards"):
+        resume("gammas", storage=str(tmp_path), trials=2)

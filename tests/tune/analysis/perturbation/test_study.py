@@ -1,8 +1,6 @@
 """Perturbation tests of whole studies: what is kept and recorded, what a second call, a kill and a lost file cost."""
 
 import json
-import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +11,14 @@ import pytest
 
 from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
+from cluster.session import ray_session
 from dclf.inference import predictor_of
 from dclf.perturb import Corruption
 from dclf.training import checkpoint
 from tests.tune.analysis.perturbation.studies import SEEDS, Watcher, copied, trained_study
 from tests.tune.perturbed_runs import RunStore
 from tests.tune.runner.processes import Processes
+from tests.tune.tracking.server import wait_until
 from tune.analysis.perturbation.files import training_folder
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
@@ -30,6 +30,7 @@ from tune.perturbations import (
     perturb_model,
     perturb_study,
 )
+from tune.study.events import Event
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
 from tune.tracking.store import TrackingError
@@ -231,13 +232,36 @@ def test_another_store_is_refused_before_the_work(runs: RunStore, fresh: StudyFo
     assert not (tmp_path / "x.db").exists()
 
 
+class Interrupting(Watcher):
+    """Ctrl-C at a score at which one or two of four models are done, where two are scored at a time."""
+
+    def __call__(self, event: Event) -> None:
+        super().__call__(event)
+        if len(self.scores) == 2 * PER_MODEL:
+            raise KeyboardInterrupt
+
+
+def summaries(folder: StudyFolder) -> int:
+    """How many trainings' tests are kept."""
+    return len(list(folder.path.glob("perturbations/test/*-s*/summary.json")))
+
+
 @pytest.mark.ray
-def test_actors_find_what_this_process_finds(
-    runs: RunStore, fresh: StudyFolder, done: Perturbations, tmp_path: Path
+def test_interrupted_actors_go_on_and_find_what_this_process_finds(
+    fresh: StudyFolder, done: Perturbations, tmp_path: Path
 ) -> None:
-    watcher = Watcher()
-    found = perturb_study(fresh, SETTINGS, out=tmp_path / "out", listeners=[watcher], actors=ActorSettings(at_a_time=2))
-    assert len(watcher.scores) == watcher.total == 4 * PER_MODEL
+    def on_actors(watcher: Watcher) -> Perturbations:
+        out, actors = tmp_path / "out", ActorSettings(at_a_time=2)
+        return perturb_study(fresh, SETTINGS, out=out, listeners=[watcher], actors=actors)
+
+    with ray_session(num_cpus=3):
+        with pytest.raises(KeyboardInterrupt):
+            on_actors(Interrupting())
+        before, count, watcher = kept(fresh), summaries(fresh), Watcher()
+        assert 0 < count < len(KEYS)
+        found = on_actors(watcher)
+    assert before.items() <= kept(fresh).items()
+    assert len(watcher.scores) == watcher.total == (len(KEYS) - count) * PER_MODEL
     assert "2 models at a time, each with 1 CPU slot" in watcher.lines
     for own, other in zip(found.trainings, done.trainings, strict=True):
         assert (own.raw, own.conditions) == (other.raw, other.conditions)
@@ -252,37 +276,19 @@ def processes(runs: RunStore) -> Iterator[Processes]:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_kill_costs_the_models_under_way(
-    number: signal.Signals,
-    runs: RunStore,
-    fresh: StudyFolder,
-    done: Perturbations,
-    processes: Processes,
-    tmp_path: Path,
+    runs: RunStore, fresh: StudyFolder, done: Perturbations, processes: Processes, tmp_path: Path
 ) -> None:
-    words = ["perturb", "parts", "--storage", str(fresh.path.parent), "--out", str(tmp_path / "out"), "--draws", "2"]
-    words += ["--corrupt", "text:missing:50", "--at-a-time", "2", "--log", "plain"]
-    first = processes.dclf(tmp_path, *words)
-    until = time.monotonic() + 120
-    while not list(fresh.path.glob("perturbations/test/*-s*/summary.json")):
-        assert first.running, first.output
-        assert time.monotonic() < until
-    first.signal(number)
-    code = first.end()
-    assert code == (130 if number == signal.SIGINT else -signal.SIGKILL)
-    if number == signal.SIGINT:
-        assert "what is scored is kept; go on with: dclf perturb parts --storage" in first.output
-        assert "Traceback" not in first.output
-    scored = kept(fresh)
-    assert 0 < len([name for name in scored if name.endswith("summary.json")]) < 4
-    if number == signal.SIGINT:
-        return
-    second = processes.dclf(tmp_path, *words)
-    assert second.end() == 0, second.output
-    now = kept(fresh)
-    assert all(now[name] == scored[name] for name in scored if name.endswith(("summary.json", "results.arrow")))
-    found = load_study_perturbations(fresh)
-    assert found is not None
-    assert [t.conditions for t in found.trainings] == [t.conditions for t in done.trainings]
+    words = ["perturb", "parts", "--storage", str(fresh.path.parent), "--out", str(runs.folder / "perturbations")]
+    words += ["--draws", "2", "--corrupt", "text:missing:50", "--at-a-time", "2", "--log", "plain"]
+    driver = processes.dclf(tmp_path, *words)
+    wait_until(lambda: summaries(fresh) > 0 or not driver.running, 120)
+    driver.kill()
+    before, count, watcher = kept(fresh), summaries(fresh), Watcher()
+    assert 0 < count < len(KEYS)
+    whole = {name: file for name, file in before.items() if Path(name).with_name("summary.json").as_posix() in before}
+    found = perturbed(runs, fresh, watcher)
+    assert watcher.total == (len(KEYS) - count) * PER_MODEL
+    assert whole.items() <= kept(fresh).items()
+    assert [training.conditions for training in found.trainings] == [training.conditions for training in done.trainings]
     assert json.loads((fresh.path / "perturbations/test/test.json").read_text())["settings"]["draws"] == 2
