@@ -242,6 +242,8 @@ class _Work:
 
     def _locked(self, folder: StudyFolder, plan: TrialPlan, store: Store, leave_ray: Callable[[], None]) -> Study:
         space = Space.of(folder.definition.space, self.config)
+        if not folder.ledger.notes:
+            note_copies(folder)
         for line in [*warm_start(folder), *send_unsent(folder, store)]:
             _log.info(line)
         seed = search_seed(self.settings, len(folder.ledger.trials))
@@ -317,9 +319,7 @@ def _write_report(folder: StudyFolder) -> ReportFiles:
 
 def _created(settings: SweepSettings, definition: StudyDefinition) -> StudyFolder:
     require_place(definition)
-    folder = StudyFolder.create(settings.storage, definition)
-    note_copies(folder)
-    return folder
+    return StudyFolder.create(settings.storage, definition)
 
 
 def _definition(config: Config, settings: SweepSettings, name: str, card: dict[str, Any], kind: str) -> StudyDefinition:

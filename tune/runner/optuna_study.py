@@ -60,9 +60,9 @@ def study_in(storage: BaseStorage, folder: StudyFolder, *, unfinished: TrialStat
     directions = [StudyDirection[direction.upper()] for direction in definition.sweep.objectives.values()]
     with quiet_optuna():
         study = optuna.create_study(storage=storage, study_name=definition.name, directions=directions)
-    number = storage.get_study_id_from_name(definition.name)
+    study_id = storage.get_study_id_from_name(definition.name)
     for key, value in folder.ledger.study_attrs.items():
-        storage.set_study_system_attr(number, key, value)
+        storage.set_study_system_attr(study_id, key, value)
     study.add_trials(_trials(folder, unfinished))
     return study
 
@@ -234,6 +234,7 @@ class LiveStudy:
 
 
 def _news(attrs: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
+    # No sampler or pruner changes a value; a rung's may be no number, which equals nothing.
     return {key: value for key, value in attrs.items() if key not in noted}
 
 

@@ -1,7 +1,7 @@
 """One driver's work on a study: what runs next, what came of it, and who is told.
 
-The session stands between whatever runs trials (``tune.runner.engine``) and what remembers them: the ledger first,
-then Optuna, MLflow and the listeners. It knows nothing of Ray.
+The session stands between whatever runs trials (``tune.runner.engine``) and what remembers them: the ledger with
+Optuna's study beside it, MLflow and the listeners. It knows nothing of Ray.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ values = (
 params = st.dictionaries(st.sampled_from(["loss.gamma_ca", "model.options", "model.name"]), values | st.just({"a": {}}))
 events = st.one_of(
     st.tuples(st.just("create"), params),
+    st.tuples(st.just("attrs"), st.dictionaries(st.text(max_size=3), values, max_size=2)),
     st.tuples(st.just("start"), st.text(max_size=3)),
     st.tuples(st.just("run"), st.integers(0, 2)),
     st.tuples(st.just("seed_done"), st.integers(0, 2)),
@@ -30,7 +31,7 @@ def write(ledger: Ledger, event: tuple[str, Any], which: int) -> None:
     """One line; those of a trial go to one that is there."""
     kind, what = event
     if kind == "create":
-        ledger.create(what, optuna=which)
+        ledger.create(what, optuna=which, system_attrs=what, study_attrs={f"parents:{which}": [which]})
     elif kind == "note":
         ledger.note(what, run_id="3f2a")
     elif ledger.trials:
@@ -39,7 +40,8 @@ def write(ledger: Ledger, event: tuple[str, Any], which: int) -> None:
             "start": lambda: ledger.start(number, what),
             "run": lambda: ledger.run(number, what, f"run-{what}"),
             "seed_done": lambda: ledger.seed_done(number, what, (0.5, 0.25), 3),
-            "end": lambda: ledger.end(number, what, (0.5,), "why }"),
+            "attrs": lambda: ledger.attrs(number, what),
+            "end": lambda: ledger.end(number, what, (0.5,), "why }", [0.25, None, 0.5][:which] or None),
         }
         actions[kind]()
 
@@ -56,7 +58,12 @@ def written(path: Path, history: list[tuple[tuple[str, Any], int]]) -> list[dict
 
 
 def state(ledger: Ledger) -> dict[str, Any]:
-    return {"trials": dict(ledger.trials), "notes": list(ledger.notes), "worked_s": round(ledger.worked_s, 6)}
+    return {
+        "trials": dict(ledger.trials),
+        "notes": list(ledger.notes),
+        "study_attrs": dict(ledger.study_attrs),
+        "worked_s": round(ledger.worked_s, 6),
+    }
 
 
 @any_ledger
