@@ -28,8 +28,8 @@ from dclf.training.source import Source
 
 SECONDS = 15.0
 """What the probe may take, about; reading and a first small part come on top."""
-OWN_METRICS = 3
-"""An epoch's duration, the best epoch so far and its WF1."""
+OWN_METRICS = 4
+"""An epoch's number and duration, the best epoch so far and its WF1."""
 FIRST_BATCHES = 2
 
 

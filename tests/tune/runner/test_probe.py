@@ -36,8 +36,8 @@ def test_a_small_data_set_is_measured_whole(shards: Path) -> None:
     assert 0 < found.seconds_per_epoch < 60
     assert found.memory_bytes > 50e6
     assert (
-        found.metrics_per_epoch == 5 + 14 + 3
-    )  # loss terms; WA, WF1, accuracy and F1 of six classes; seconds, best epoch and WF1
+        found.metrics_per_epoch == 5 + 14 + 4
+    )  # loss terms; WA, WF1, accuracy and F1 of six classes; number, seconds, best epoch and WF1
 
 
 @pytest.mark.parametrize("seconds", [1e-3, 1000])
@@ -45,7 +45,7 @@ def test_looking_at_test_is_measured_too(shards: Path, seconds: float) -> None:
     sealed = config(shards)
     found = probe(replace(sealed, train=replace(sealed.train, protocol="paper")), seconds=seconds)
     assert 0 < found.share <= 1
-    assert found.metrics_per_epoch == 5 + 14 + 14 + 3
+    assert found.metrics_per_epoch == 5 + 14 + 14 + 4
 
 
 @pytest.mark.parametrize("ablate", ["none", "base"])
