@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,8 @@ def require_cache(folder: Path, purpose: str) -> None:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A file to write that takes its place when it is whole: somebody may read the old one meanwhile."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    # Two threads may write the same file.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         yield unfinished
         unfinished.replace(path)

@@ -151,7 +151,7 @@ def test_reports_and_results_are_there_on_every_machine(place: str, on: Move) ->
 
 
 def test_the_end_that_another_machine_has_overtaken_is_set_aside(
-    place: str, on: Move, capsys: pytest.CaptureFixture[str]
+    place: str, on: Move, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = made(place)
     folder.ledger.note("never uploaded")
@@ -164,7 +164,7 @@ def test_the_end_that_another_machine_has_overtaken_is_set_aside(
     assert [note["kind"] for note in again.ledger.notes] == ["went on"]
     (aside,) = again.path.glob("ledger.jsonl.overtaken-*")
     assert "never uploaded" in aside.read_text()
-    assert aside.name in capsys.readouterr().err
+    assert aside.name in caplog.text
 
 
 def test_what_was_not_uploaded_is_uploaded_by_the_next_driver(place: str, on: Move) -> None:
