@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from dclf.perturb import Outcome
 from dclf.training.reports import FinalReport
 from tests.tune.analysis.comparison.studies import ablation_study, with_paper
 from tests.tune.progress.reports import CLASSES, epoch_report, split_report
 from tests.tune.study.samples import add_trial, base_params, new_folder
+from tune.analysis.perturbation.report import PerturbationReport
+from tune.perturbations import PerturbationTest
+from tune.report.reproduction import ReproductionFiles
 from tune.runs import TrainedRun
 from tune.studies import open_study
 from tune.study.places import StudyError
@@ -71,3 +76,55 @@ def test_scores_stand_for_a_run() -> None:
     page = run._repr_html_()
     assert page.startswith("<table><caption>run &lt;bold&gt; (3f2a), epoch 2</caption>")
     assert page.count("<tr>") == 1 + len(final.splits)
+
+
+def test_conditions_stand_for_a_perturbation_test(tmp_path: Path) -> None:
+    report = PerturbationReport(
+        run_id="3f2a",
+        run_name="bold",
+        model="mmgcn",
+        dataset="x",
+        shards_sha256="",
+        split="test",
+        seed=0,
+        outcomes=(outcome("raw", [0, 1, 0, 1]), outcome("eics", [1, 0, 0, 1])),
+        published={},
+    )
+    shown = repr(PerturbationTest(report=report, files=(), substitutions=tmp_path))
+    assert shown.startswith("perturbation test of bold (mmgcn), test split\n")
+    assert [line.split() for line in shown.splitlines()[1:]] == [
+        ["condition", "WF1", "drop"],
+        ["raw", "100.00", "–"],
+        ["eics", "50.00", "50.00"],
+    ]
+
+
+def outcome(kind: str, predictions: list[int]) -> Outcome:
+    """What was said of one dialogue of two classes in turn."""
+    return Outcome(
+        condition={"kind": kind},
+        dialogue_ids=("d",),
+        lengths=np.array([4]),
+        targets=np.array([0, 1, 0, 1]),
+        predictions=np.array(predictions),
+        class_names=("a", "b"),
+    )
+
+
+def test_the_page_and_what_is_missing_stand_for_a_reproduction(tmp_path: Path) -> None:
+    files = ReproductionFiles(
+        folder=tmp_path,
+        html=tmp_path / "page.html",
+        markdown=tmp_path / "page.md",
+        tables={"table4": tmp_path / "table4.csv"},
+        sentences=("Nothing is confirmed.",),
+        missing={"table6": "not run yet"},
+    )
+    assert repr(files).splitlines() == [
+        f"reproduction in {tmp_path}",
+        "what    where",
+        f"page    {tmp_path}/page.html",
+        f"table4  {tmp_path}/table4.csv",
+        "table6  not run yet",
+        "Nothing is confirmed.",
+    ]
