@@ -206,10 +206,14 @@ class Perturbations:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON; WF1 as shares."""
+        first = self.trainings[0]
         return {
             self.kind: self.name,
-            "split": self.split,
+            "dataset": first.dataset,
+            "split": first.split,
+            "seed": first.seed,
             "draws": self.draws,
+            "utterances": first.utterances,
             "trainings": [{**one.to_dict(), "results": str(one.files[0])} for one in self.trainings],
             "missing": [list(key) for key in self.missing],
             "folder": str(self.folder),
