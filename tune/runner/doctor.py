@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from dclf.data.storage import is_remote
 from tune.runner.doctor_files import file_findings, restarts
 from tune.runner.finding import Finding, apply_fixes
 from tune.runner.parent_findings import parent_findings
 from tune.runner.replay import require_parent
-from tune.runner.run_findings import RunFindings
+from tune.runner.run_findings import RunFindings, recorded_runs
 from tune.study.folder import StudyFolder, read_definition
 from tune.study.parent import noted_store
 from tune.study.places import StudyError, study_names, study_path
 from tune.study.progress import worker_of
-from tune.tracking.children import find_runs
 from tune.tracking.redact import without_secrets
 from tune.tracking.store import (
     Store,
@@ -31,7 +28,6 @@ from tune.tracking.store import (
     resolve_tracking_uri,
     sqlite_path,
 )
-from tune.tracking.trouble import explained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +132,7 @@ class Doctor:
         store = self._store(folder)
         if recorded != store.name:
             require_parent(folder, store)
-        runs = _all_runs(store, folder.definition.name)
+        runs = recorded_runs(folder, store)
         if alive:
             # A driver at work writes to its ledger first, so it is read last.
             folder = StudyFolder.open(self._storage, folder.definition.name)
@@ -156,21 +152,6 @@ class Doctor:
         if isinstance(found, TrackingError):
             raise found
         return found
-
-
-def _all_runs(store: Store, study: str) -> list[Any]:
-    """The study's runs, the oldest first.
-
-    Raises:
-        TrackingError: the store does not answer.
-    """
-    # A listing makes millions of objects that all stay; looking for garbage among them takes longer than making them.
-    gc.disable()
-    try:
-        with explained(store.uri):
-            return find_runs(store, study)
-    finally:
-        gc.enable()
 
 
 def store_findings(uri: str) -> Iterator[Finding]:

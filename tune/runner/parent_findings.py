@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from tune.runner.finding import Finding
 from tune.runner.parent_writes import progress_writes
+from tune.runner.run_findings import RecordedRun
 from tune.study.folder import StudyFolder
 from tune.study.parent import PARENT_NOTE, created_ms, parent_id
 from tune.tracking import writes
@@ -20,35 +20,37 @@ from tune.tracking.writes import Sender
 _SUBJECT = "the study"
 
 
-def parent_findings(folder: StudyFolder, store: Store, runs: Sequence[Any], *, alive: bool) -> Iterator[Finding]:
+def parent_findings(
+    folder: StudyFolder, store: Store, runs: Sequence[RecordedRun], *, alive: bool
+) -> Iterator[Finding]:
     """Every disagreement on the parent run.
 
     Args:
         folder: the study.
         store: an open store.
-        runs: all of the study, as MLflow's ``Run`` objects.
+        runs: all of the study.
         alive: a driver works on it.
     """
     noted = parent_id(folder)
-    own = next((run for run in runs if run.info.run_id == noted), None)
+    own = next((run for run in runs if run.run_id == noted), None)
     if noted is None:
         yield from () if alive else _unnamed(folder, store, runs)
     elif own is None:
         fix = partial(_bring_back, folder, store, noted)
         problem = f"its parent run {noted} is gone from MLflow"
         yield Finding(subject=_SUBJECT, problem=problem, remedy="it is brought back or made again", fix=fix)
-    elif own.info.status == "RUNNING" and not alive:
+    elif own.status == "RUNNING" and not alive:
         problem = f"its parent run {noted} is left RUNNING, and nobody works on it"
         fix = partial(_close, folder, store, noted)
         yield Finding(subject=_SUBJECT, problem=problem, remedy="it is marked KILLED", fix=fix)
 
 
-def _unnamed(folder: StudyFolder, store: Store, runs: Sequence[Any]) -> Iterator[Finding]:
+def _unnamed(folder: StudyFolder, store: Store, runs: Sequence[RecordedRun]) -> Iterator[Finding]:
     definition = folder.definition
     for run in runs:
-        if run.data.tags.get(KIND_TAG) == definition.kind and run.info.start_time >= created_ms(definition):
-            fix = partial(_adopt, folder, store, run.info.run_id)
-            problem = f"the ledger does not name its parent run {run.info.run_id}"
+        if run.tags.get(KIND_TAG) == definition.kind and run.started >= created_ms(definition):
+            fix = partial(_adopt, folder, store, run.run_id)
+            problem = f"the ledger does not name its parent run {run.run_id}"
             yield Finding(subject=_SUBJECT, problem=problem, remedy="it will", fix=fix)
             return
 

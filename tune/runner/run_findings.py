@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,10 +15,57 @@ from tune.runner.replay import Replay
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, TrialRecord
 from tune.study.parent import parent_id, parent_ids
-from tune.tracking.children import KIND_TAG, PARENT_TAG, SEED_TAG, STATE_TAG, TRIAL_TAG, Key
+from tune.tracking.children import KIND_TAG, PARENT_TAG, SEED_TAG, STATE_TAG, TRIAL_TAG, Key, each_run
 from tune.tracking.manners import manners
-from tune.tracking.records import EPOCH_METRIC
+from tune.tracking.records import EPOCH_METRIC, SECONDS_METRIC
 from tune.tracking.store import Store
+from tune.tracking.trouble import explained
+
+_TAGS = (KIND_TAG, PARENT_TAG, TRIAL_TAG, SEED_TAG, STATE_TAG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRun:
+    """What of a run in MLflow is held against the ledger.
+
+    Attributes:
+        run_id: MLflow's id.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        started: milliseconds since the epoch.
+        tags: what the run is of, and how its trial stands.
+        metrics: name -> last value, of those that tell whether all was sent.
+    """
+
+    run_id: str
+    status: str
+    started: int
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+def recorded_runs(folder: StudyFolder, store: Store) -> list[RecordedRun]:
+    """Return the study's runs, the oldest first.
+
+    MLflow makes some sixty objects for a run, most of them parameters: of thousands of runs they are not kept.
+
+    Raises:
+        TrackingError: the store does not answer.
+    """
+    objectives = folder.definition.sweep.objectives
+    names = (EPOCH_METRIC, SECONDS_METRIC, TEST_METRIC, *objective_metrics(objectives, tuple(0.0 for _ in objectives)))
+    with explained(store.uri):
+        return [_recorded(run, names) for run in each_run(store, folder.definition.name)]
+
+
+def _recorded(run: Any, names: Sequence[str]) -> RecordedRun:
+    tags, metrics = run.data.tags, run.data.metrics
+    return RecordedRun(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        started=run.info.start_time,
+        tags={name: tags[name] for name in _TAGS if name in tags},
+        metrics={name: metrics[name] for name in names if name in metrics},
+    )
 
 
 class RunFindings:
@@ -40,17 +88,17 @@ class RunFindings:
         self._parent = parent_id(folder)
         self._tested = folder.ledger.tested
 
-    def among(self, runs: Sequence[Any]) -> Iterator[Finding]:
+    def among(self, runs: Sequence[RecordedRun]) -> Iterator[Finding]:
         """Every disagreement.
 
         Args:
-            runs: all of the study, as MLflow's ``Run`` objects, the oldest first.
+            runs: all of the study, the oldest first.
         """
         parents, trials = set(parent_ids(self._folder)), self._folder.ledger.trials
-        own: dict[Key, list[Any]] = defaultdict(list)
+        own: dict[Key, list[RecordedRun]] = defaultdict(list)
         for run in runs:
             # Another study of this name, deleted or in another folder, has another parent.
-            if run.data.tags.get(KIND_TAG) != "trial" or run.data.tags.get(PARENT_TAG) not in parents:
+            if run.tags.get(KIND_TAG) != "trial" or run.tags.get(PARENT_TAG) not in parents:
                 continue
             key = _key(run)
             if key is None or key[0] not in trials:
@@ -64,24 +112,24 @@ class RunFindings:
             for seed in sorted(seeds[number] or {self._first_seed}):
                 yield from self._training(trial, seed, own.get((number, seed), []))
 
-    def _training(self, trial: TrialRecord, seed: int, runs: Sequence[Any]) -> Iterator[Finding]:
+    def _training(self, trial: TrialRecord, seed: int, runs: Sequence[RecordedRun]) -> Iterator[Finding]:
         key, noted = (trial.number, seed), trial.runs.get(seed, SeedRun(seed=seed)).run_id
-        own = next((run for run in runs if run.info.run_id == noted), runs[0] if runs else None)
+        own = next((run for run in runs if run.run_id == noted), runs[0] if runs else None)
         for run in runs:
             if run is not own:
                 yield self._surplus(self._subject(key), run, "is a second one of the same training")
         if own is None:
             yield from self._missing(trial, key, noted)
             return
-        if own.info.run_id != noted:
-            problem = f"the ledger does not name its run {own.info.run_id}"
-            fix = partial(self._folder.ledger.run, *key, own.info.run_id)
+        if own.run_id != noted:
+            problem = f"the ledger does not name its run {own.run_id}"
+            fix = partial(self._folder.ledger.run, *key, own.run_id)
             yield Finding(subject=self._subject(key), problem=problem, remedy="it will", fix=fix)
         if trial.state in ENDED:
             if lacks := list(self._lacks(trial, seed, own)):
-                yield self._unsent(key, f"its run {own.info.run_id} lacks {', '.join(lacks)}", "it is sent again")
-        elif own.info.status == "RUNNING" and not self._alive:
-            problem = f"its run {own.info.run_id} is left RUNNING, and nobody works on the study"
+                yield self._unsent(key, f"its run {own.run_id} lacks {', '.join(lacks)}", "it is sent again")
+        elif own.status == "RUNNING" and not self._alive:
+            problem = f"its run {own.run_id} is left RUNNING, and nobody works on the study"
             yield self._unsent(key, problem, "it is marked KILLED")
 
     def _missing(self, trial: TrialRecord, key: Key, noted: str) -> Iterator[Finding]:
@@ -90,18 +138,18 @@ class RunFindings:
         elif noted:
             yield self._unsent(key, f"its run {noted} is gone from MLflow", "it is brought back or made again")
 
-    def _lacks(self, trial: TrialRecord, seed: int, run: Any) -> Iterator[str]:
-        tags, metrics = run.data.tags, run.data.metrics
+    def _lacks(self, trial: TrialRecord, seed: int, run: RecordedRun) -> Iterator[str]:
+        tags, metrics = run.tags, run.metrics
         if tags.get(PARENT_TAG) != self._parent:
             yield "its present parent"
-        if run.info.status != final_status(trial):
-            yield f"its final status (is {run.info.status})"
+        if run.status != final_status(trial):
+            yield f"its final status (is {run.status})"
         if tags.get(STATE_TAG) != trial.state:
             yield f"its state (is {trial.state})"
         training = trial.runs.get(seed)
         if training is not None and training.values:
             # Runs of earlier versions have epochs and do not say how many.
-            last = int(metrics.get(EPOCH_METRIC, training.epochs if "epoch_seconds" in metrics else 0))
+            last = int(metrics.get(EPOCH_METRIC, training.epochs if SECONDS_METRIC in metrics else 0))
             if last < training.epochs:
                 yield f"epochs {last + 1} to {training.epochs}"
             wanted = objective_metrics(self._objectives, training.values)
@@ -110,9 +158,9 @@ class RunFindings:
         if (trial.number, seed) in self._tested and TEST_METRIC not in metrics:
             yield "its test scores"
 
-    def _surplus(self, subject: str, run: Any, problem: str) -> Finding:
-        fix = partial(_delete, self._store, run.info.run_id)
-        return Finding(subject=subject, problem=f"run {run.info.run_id} {problem}", remedy="it is deleted", fix=fix)
+    def _surplus(self, subject: str, run: RecordedRun, problem: str) -> Finding:
+        fix = partial(_delete, self._store, run.run_id)
+        return Finding(subject=subject, problem=f"run {run.run_id} {problem}", remedy="it is deleted", fix=fix)
 
     def _unsent(self, key: Key, problem: str, remedy: str) -> Finding:
         fix = partial(self._replay.training, *key)
@@ -122,10 +170,10 @@ class RunFindings:
         return f"trial {key[0]} seed {key[1]}" if self._several else f"trial {key[0]}"
 
 
-def _key(run: Any) -> Key | None:
+def _key(run: RecordedRun) -> Key | None:
     """Trial and seed; None where the tags do not say."""
     try:
-        return int(run.data.tags[TRIAL_TAG]), int(run.data.tags[SEED_TAG])
+        return int(run.tags[TRIAL_TAG]), int(run.tags[SEED_TAG])
     except (KeyError, ValueError):
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tune.tracking.manners import manners
@@ -27,23 +27,25 @@ def find_runs(store: Store, study: str, tags: Mapping[str, str] | None = None) -
         study: its name.
         tags: further tags.
     """
+    return list(each_run(store, study, tags))
+
+
+def each_run(store: Store, study: str, tags: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """Give the same runs one after the other; a thousand at a time are in memory."""
     wanted = {STUDY_TAG: study, **(tags or {})}
     condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items())
-    runs: list[Any] = []
-    token: str | None = None
-    with manners():
-        while True:
+    token: str | None = ""
+    while token is not None:
+        with manners():
             page = store.client.search_runs(
                 [store.experiment_id],
                 condition,
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
-                page_token=token,
+                page_token=token or None,
             )
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+        yield from page
+        token = page.token or None
 
 
 class Children:

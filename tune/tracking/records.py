@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.yaml"
 CARD_FILE = "feature_card.json"
-EPOCH_METRIC = "epoch"
+EPOCH_METRIC, SECONDS_METRIC = "epoch", "epoch_seconds"
 """A metric that every epoch has: its last value is the last epoch that a run knows."""
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
 
@@ -123,7 +123,7 @@ def epoch_metrics(report: EpochReport) -> dict[str, float]:
         **metric_names(report.peeked, "peeked_test"),
         **best_metrics(report),
         EPOCH_METRIC: float(report.epoch),
-        "epoch_seconds": report.seconds,
+        SECONDS_METRIC: report.seconds,
     }
 
 
