@@ -110,7 +110,7 @@ class Study:
 
     def figures(self) -> dict[str, Any]:
         """The report's figures by name, as matplotlib figures: a search's are Optuna's."""
-        from tune.report.drawn import study_drawings  # noqa: PLC0415 - matplotlib is slow to import
+        from tune.report.drawings import study_drawings  # noqa: PLC0415 - matplotlib is slow to import
 
         return dict(study_drawings(self.folder, load_study(self.folder)).figures)
 

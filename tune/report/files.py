@@ -12,7 +12,7 @@ from tune.analysis.comparison.variants import is_comparison
 from tune.analysis.perturbation.study_tables import perturbations_csv
 from tune.analysis.table import Table, latex_table
 from tune.report.comparison.export import variants_csv
-from tune.report.drawn import study_drawings
+from tune.report.drawings import study_drawings
 from tune.report.facts import ReportFacts, report_facts
 from tune.report.figures import FigureWords
 from tune.report.html import html_report
