@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from tune.report import layout
-from tune.report.plotted import complete, plotted, spread
 from tune.report.pyplot import borrowed_pyplot, taken
+from tune.report.study_copy import complete, copy_study, spread
 from tune.study.scores import Score, short_names
 
 MOST_CURVES, MOST_IN_CONTOUR, MOST_LINES = 60, 200, 400
@@ -149,7 +149,7 @@ class _Studio:
 
     def part(self, trials: Sequence[FrozenTrial], *, curves: bool = False) -> optuna.Study:
         """Some trials, by the first objective."""
-        return plotted(trials, self.scores[:1], self.names, curves=curves)
+        return copy_study(trials, self.scores[:1], self.names, curves=curves)
 
     @cached_property
     def varied(self) -> list[str]:
@@ -251,7 +251,7 @@ def _pareto(studio: _Studio) -> Drawing:
     studio.need(1)
     if len(studio.scores) > 3:
         raise NothingToDraw(f"shows three objectives at most, the study has {len(studio.scores)}")
-    study = plotted(studio.done, studio.scores, studio.names)
+    study = copy_study(studio.done, studio.scores, studio.names)
     figure = taken(plots.plot_pareto_front, study, target_names=[score.unit_label for score in studio.scores])
     layout.pareto(figure)
     caption = "The red trials are the front: none beats them in one objective without losing in another."
