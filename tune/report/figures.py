@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,45 +23,18 @@ FEWEST_FOR_IMPORTANCE, FEWEST_FOR_CONTOUR = 8, 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
-    """What is said of a figure.
+class Drawing:
+    """One figure with its words.
 
     Attributes:
         title: what it is.
         caption: how to read it, and which trials it leaves out.
+        figure: ready to be saved; belongs to the caller.
     """
 
     title: str
     caption: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing(Words):
-    """One figure with its words.
-
-    Attributes:
-        figure: ready to be saved; belongs to the caller.
-    """
-
     figure: Figure
-
-    @property
-    def words(self) -> Words:
-        """The words alone."""
-        return Words(title=self.title, caption=self.caption)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FigureWords:
-    """What a report says of its figures.
-
-    Attributes:
-        drawn: name -> words of the figure.
-        missing: name -> why that figure is not drawn.
-    """
-
-    drawn: Mapping[str, Words]
-    missing: Mapping[str, str]
 
 
 @dataclass(kw_only=True)
