@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tune.analysis.comparison.claims import as_in_paper, other_data
 from tune.analysis.comparison.differences import Difference, against_base, base_first, compared_variants, family_sizes
+from tune.analysis.comparison.number_text import UNTESTED, effect_size, family_note, interval, points, probability
 from tune.analysis.comparison.variants import Variant, layout_of, variants_of
-from tune.analysis.comparison.words import UNTESTED, effect_size, family_note, interval, points, probability
 from tune.analysis.statistics import mean_interval
 from tune.analysis.table import Table
 from tune.study.folder import StudyFolder

@@ -20,10 +20,10 @@ from tune.analysis.comparison.differences import (
     whole_frameworks,
 )
 from tune.analysis.comparison.grids import Grid, grids_over
+from tune.analysis.comparison.number_text import interval, points, probability, why_untested
 from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
 from tune.analysis.comparison.tables import mean_text
 from tune.analysis.comparison.variants import Variant, variants_of
-from tune.analysis.comparison.words import interval, points, probability, why_untested
 from tune.analysis.statistics import FEWEST
 from tune.study.folder import StudyFolder
 from tune.study.scores import WF1, value_text

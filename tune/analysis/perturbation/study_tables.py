@@ -12,8 +12,8 @@ from statistics import fmean
 
 from tune.analysis.comparison.claims import caveats, other_data
 from tune.analysis.comparison.differences import Difference, base_models, compare_variants
+from tune.analysis.comparison.number_text import interval, points, probability, seeds_text, why_untested
 from tune.analysis.comparison.variants import Variant, variants_of
-from tune.analysis.comparison.words import interval, points, probability, seeds_text, why_untested
 from tune.analysis.perturbation.files import load_study_perturbations
 from tune.analysis.perturbation.paper import SCORES, published_row
 from tune.analysis.perturbation.scores import ModelScores

@@ -11,10 +11,10 @@ from statistics import fmean
 
 from dclf.config import Config
 from tune.analysis.comparison.differences import Difference
+from tune.analysis.comparison.number_text import drop_text
 from tune.analysis.comparison.paper import ABLATE, MODEL
 from tune.analysis.comparison.tables import difference_cells, differences_note
 from tune.analysis.comparison.variants import NAMES, Variant
-from tune.analysis.comparison.words import drop_text
 from tune.analysis.perturbation.paper import SCORES, comparable_scores
 from tune.analysis.perturbation.scores import ModelScores, Perturbations
 from tune.analysis.table import Table, latex_table, markdown_escape, markdown_table
