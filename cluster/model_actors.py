@@ -69,9 +69,11 @@ def work_on_models(
     """
     count = len(jobs)
     if count == 1 or asked.at_a_time == 1:
-        plan = plan_models(1, asked, local_model_resources(1, asked))
+        if asked.gpus:
+            # On CPUs there is always room for this process.
+            plan_models(1, asked, local_model_resources(1, asked))
         started(["one model at a time, in this process"])
-        yield from work_here(made(plan.device), jobs)
+        yield from work_here(made("cuda" if asked.gpus else "cpu"), jobs)
         return
     from cluster.session import ray_session, reaches_cluster  # noqa: PLC0415 - one at a time needs no Ray
 

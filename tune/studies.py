@@ -74,7 +74,7 @@ class Study(ShownAsTable):
     def figures(self) -> dict[str, Any]:
         """The report's figures by name, as matplotlib figures: a search's are Optuna's."""
         # Imported here: matplotlib is slow to import.
-        from tune.report.drawn import study_drawings  # noqa: PLC0415
+        from tune.report.drawings import study_drawings  # noqa: PLC0415
         from tune.runner.optuna_study import load_study  # noqa: PLC0415
 
         return dict(study_drawings(self.folder, load_study(self.folder)).figures)

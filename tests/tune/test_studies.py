@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from dclf.perturb import Outcome
 from dclf.training.reports import FinalReport
 from tests.tune.analysis.comparison.studies import ablation_study, with_paper
 from tests.tune.progress.reports import CLASSES, epoch_report, split_report
 from tests.tune.study.samples import add_trial, base_params, new_folder
-from tune.analysis.perturbation.report import PerturbationReport
+from tune.analysis.perturbation.scores import ConditionScore, ModelScores
 from tune.perturbations import PerturbationTest
 from tune.report.reproduction import ReproductionFiles
 from tune.runs import TrainedRun
@@ -79,7 +77,8 @@ def test_scores_stand_for_a_run() -> None:
 
 
 def test_conditions_stand_for_a_perturbation_test(tmp_path: Path) -> None:
-    report = PerturbationReport(
+    report = ModelScores(
+        key="",
         run_id="3f2a",
         run_name="bold",
         model="mmgcn",
@@ -87,8 +86,11 @@ def test_conditions_stand_for_a_perturbation_test(tmp_path: Path) -> None:
         shards_sha256="",
         split="test",
         seed=0,
-        outcomes=(outcome("raw", [0, 1, 0, 1]), outcome("eics", [1, 0, 0, 1])),
-        published={},
+        utterances=4,
+        raw=1.0,
+        scores=(ConditionScore(kind="eics", values=(0.25, 0.75), raw=1.0),),
+        training_seed=0,
+        folder=tmp_path,
     )
     shown = repr(PerturbationTest(report=report, files=(), substitutions=tmp_path))
     assert shown.startswith("perturbation test of bold (mmgcn), test split\n")
@@ -97,18 +99,6 @@ def test_conditions_stand_for_a_perturbation_test(tmp_path: Path) -> None:
         ["raw", "100.00", "–"],
         ["eics", "50.00", "50.00"],
     ]
-
-
-def outcome(kind: str, predictions: list[int]) -> Outcome:
-    """What was said of one dialogue of two classes in turn."""
-    return Outcome(
-        condition={"kind": kind},
-        dialogue_ids=("d",),
-        lengths=np.array([4]),
-        targets=np.array([0, 1, 0, 1]),
-        predictions=np.array(predictions),
-        class_names=("a", "b"),
-    )
 
 
 def test_the_page_and_what_is_missing_stand_for_a_reproduction(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune.analysis.comparison.number_text import few_seeds_warning
 from tune.analysis.comparison.study import comparison_lines, comparison_note, study_tables
 from tune.analysis.comparison.variants import is_comparison
-from tune.analysis.comparison.words import few_seeds_warning
 from tune.analysis.table import Table
 from tune.config.sweep_settings import SweepSettings
 from tune.report.tables import (

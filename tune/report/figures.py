@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from tune.report import layout
-from tune.report.plotted import complete, plotted, spread
 from tune.report.pyplot import borrowed_pyplot, taken
+from tune.report.study_copy import complete, copy_study, spread
 from tune.study.scores import Score, short_names
 
 MOST_CURVES, MOST_IN_CONTOUR, MOST_LINES = 60, 200, 400
@@ -23,45 +23,18 @@ FEWEST_FOR_IMPORTANCE, FEWEST_FOR_CONTOUR = 8, 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
-    """What is said of a figure.
+class Drawing:
+    """One figure with its words.
 
     Attributes:
         title: what it is.
         caption: how to read it, and which trials it leaves out.
+        figure: ready to be saved; belongs to the caller.
     """
 
     title: str
     caption: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing(Words):
-    """One figure with its words.
-
-    Attributes:
-        figure: ready to be saved; belongs to the caller.
-    """
-
     figure: Figure
-
-    @property
-    def words(self) -> Words:
-        """The words alone."""
-        return Words(title=self.title, caption=self.caption)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FigureWords:
-    """What a report says of its figures.
-
-    Attributes:
-        drawn: name -> words of the figure.
-        missing: name -> why that figure is not drawn.
-    """
-
-    drawn: Mapping[str, Words]
-    missing: Mapping[str, str]
 
 
 @dataclass(kw_only=True)
@@ -149,7 +122,7 @@ class _Studio:
 
     def part(self, trials: Sequence[FrozenTrial], *, curves: bool = False) -> optuna.Study:
         """Some trials, by the first objective."""
-        return plotted(trials, self.scores[:1], self.names, curves=curves)
+        return copy_study(trials, self.scores[:1], self.names, curves=curves)
 
     @cached_property
     def varied(self) -> list[str]:
@@ -251,7 +224,7 @@ def _pareto(studio: _Studio) -> Drawing:
     studio.need(1)
     if len(studio.scores) > 3:
         raise NothingToDraw(f"shows three objectives at most, the study has {len(studio.scores)}")
-    study = plotted(studio.done, studio.scores, studio.names)
+    study = copy_study(studio.done, studio.scores, studio.names)
     figure = taken(plots.plot_pareto_front, study, target_names=[score.unit_label for score in studio.scores])
     layout.pareto(figure)
     caption = "The red trials are the front: none beats them in one objective without losing in another."

@@ -12,27 +12,15 @@ from tune.analysis.comparison.variants import is_comparison
 from tune.analysis.perturbation.study_tables import perturbations_csv
 from tune.analysis.table import Table, latex_table
 from tune.report.comparison.export import variants_csv
-from tune.report.drawn import study_drawings
+from tune.report.drawings import study_drawings
 from tune.report.facts import ReportFacts, report_facts
-from tune.report.figures import FigureWords
+from tune.report.figure_files import remove_other_figures, save_figures, save_text
 from tune.report.html import html_report
 from tune.report.markdown import markdown_report
-from tune.report.saved import SavedFigures, remove_other_figures, save_figures, save_text
 from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
 from tune.study.ranking import best_trial
 from tune.study.trial_table import trials_frame
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figures(FigureWords):
-    """The figures of a report, drawn and saved.
-
-    Attributes:
-        saved: where they lie.
-    """
-
-    saved: SavedFigures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,32 +63,23 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
     chosen = best_trial(folder) is not None and not is_comparison(folder.definition)
     yaml = best_yaml(folder) if chosen else ""
     facts = report_facts(folder, str(out / "best.yaml"))
-    figures = _draw(folder, study, out / "figures")
-    links = {name: f"figures/{path.name}" for name, path in figures.saved.vector.items()}
+    drawings = study_drawings(folder, study)
+    figures = save_figures(drawings.drawn, out / "figures")
+    remove_other_figures(out / "figures", drawings.drawn)
+    links = {name: f"figures/{path.name}" for name, path in figures.vector.items()}
     if not yaml:
         # An earlier report may have had one.
         (out / "best.yaml").unlink(missing_ok=True)
     return ReportFiles(
         folder=out,
-        html=save_text(out / "report.html", html_report(facts, figures, figures.saved.svgs, yaml)),
-        markdown=save_text(out / "report.md", markdown_report(facts, figures, links)),
+        html=save_text(out / "report.html", html_report(facts, drawings, figures.svgs, yaml)),
+        markdown=save_text(out / "report.md", markdown_report(facts, drawings, links)),
         config=save_text(out / "best.yaml", yaml) if yaml else None,
         tables=dict(_write_tables(folder, facts, out)),
-        figures=figures.saved.vector,
-        pictures=figures.saved.pixels,
-        missing=dict(figures.missing),
+        figures=figures.vector,
+        pictures=figures.pixels,
+        missing=dict(drawings.missing),
     )
-
-
-def _draw(folder: StudyFolder, study: optuna.Study, place: Path) -> Figures:
-    drawings = study_drawings(folder, study)
-    figures = Figures(
-        drawn={name: drawing.words for name, drawing in drawings.drawn.items()},
-        missing=drawings.missing,
-        saved=save_figures(drawings.drawn, place),
-    )
-    remove_other_figures(place, figures.drawn)
-    return figures
 
 
 def _write_tables(folder: StudyFolder, facts: ReportFacts, out: Path) -> Iterator[tuple[str, Path]]:

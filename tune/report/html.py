@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from tune.report.facts import ReportFacts
-from tune.report.figures import FigureWords
+from tune.report.figures import Drawings
 from tune.report.pyplot import borrowed_pyplot
 from tune.report.templates import environment
 
@@ -20,12 +20,12 @@ _NAMED = re.compile(r'(\bid="|href="#|url\(#)')
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 
 
-def html_report(facts: ReportFacts, drawings: FigureWords, svgs: dict[str, str], yaml: str) -> str:
+def html_report(facts: ReportFacts, drawings: Drawings, svgs: dict[str, str], yaml: str) -> str:
     """The report.
 
     Args:
         facts: what it says.
-        drawings: titles and captions of its figures.
+        drawings: its figures, with titles and captions.
         svgs: name of a figure -> its SVG, as ``figure_svg`` gives it.
         yaml: the best configuration, empty for none.
     """

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from tune.report.facts import ReportFacts
-    from tune.report.figures import FigureWords
+    from tune.report.figures import Drawings
 
 
-def markdown_report(facts: ReportFacts, drawings: FigureWords, files: Mapping[str, str]) -> str:
+def markdown_report(facts: ReportFacts, drawings: Drawings, files: Mapping[str, str]) -> str:
     """The report.
 
     Args:
         facts: what it says.
-        drawings: titles and captions of its figures.
+        drawings: its figures, with titles and captions.
         files: name of a figure -> its path from the report.
     """
     return rendered("report.md.j2", facts=facts, drawings=drawings, files=files)

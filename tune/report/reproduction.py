@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tune.analysis.table import ShownAsTable, Table, latex_table
 from tune.report.comparison.export import variants_csv
+from tune.report.figure_files import remove_other_figures, save_figures, save_text
 from tune.report.html import html_page
 from tune.report.markdown import rendered
-from tune.report.reproduced import Reproduction, reproduction_facts
-from tune.report.saved import remove_other_figures, save_figures, save_text
+from tune.report.reproduction_page import Reproduction, reproduction_facts
 from tune.study.folder import StudyFolder
 
 

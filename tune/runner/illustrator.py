@@ -86,7 +86,7 @@ def main(study: str, out: str) -> None:
     """Draw one study's figures and table into a folder."""
     os.nice(19)
     # Imported here: the driver, which imports this module too, draws nothing.
-    from tune.report.drawn import study_drawings  # noqa: PLC0415
+    from tune.report.drawings import study_drawings  # noqa: PLC0415
     from tune.runner.optuna_study import load_study  # noqa: PLC0415
     from tune.study.trial_table import trials_frame  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 from tests.tune.study.samples import SPACE, fill, new_folder, optuna_study, study_of
 from tune.report.figures import MOST_CURVES, MOST_IN_CONTOUR, Drawings, draw_study, study_figures
 from tune.report.html import figure_svg
-from tune.report.plotted import complete, plotted, spread
+from tune.report.study_copy import complete, copy_study, spread
 from tune.study.scores import Score
 
 ONE = {"history", "curves", "importance", "slice", "contour", "parallel"}
@@ -141,7 +141,7 @@ def test_numbers_are_percent_and_names_short(drawings: Drawings) -> None:
 def test_trials_keep_their_numbers(tmp_path: Path) -> None:
     folder = fill(new_folder(tmp_path), 40)
     study = optuna_study(folder)
-    copy = plotted(study.trials, [Score(name="wf1")], {key: key for key in SPACE})
+    copy = copy_study(study.trials, [Score(name="wf1")], {key: key for key in SPACE})
     values = {trial.number: trial.values[0] / 100 for trial in complete(copy.trials)}
     assert values == pytest.approx(
         {t.number: t.values[0] for t in folder.ledger.trials.values() if t.state == "complete"}

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tune.analysis.comparison.claims import as_in_paper, caveats, unlike_paper
-from tune.analysis.comparison.compared import Compared, compared_variants
+from tune.analysis.comparison.differences import Difference, compared_variants
 from tune.analysis.comparison.grids import gamma_table, window_table
 from tune.analysis.comparison.tables import class_tables, distance_table, main_table, shifts_table, variants_table
 from tune.analysis.comparison.variants import is_comparison, layout_of, variants_of
@@ -84,7 +84,7 @@ def study_verdicts(folder: StudyFolder) -> list[Verdict]:
     return [*verdicts(folder), *perturbed]
 
 
-def _outcome(one: Compared, *, own: bool) -> str:
+def _outcome(one: Difference, *, own: bool) -> str:
     if one.paired is None or one.published is None:
         return ""
     return judged(one, own=own)[0] if one.paired.tested else NOT_TESTED
@@ -106,7 +106,7 @@ def comparison_facts(folder: StudyFolder) -> dict[str, Any]:
     }
 
 
-def _plain(one: Compared) -> dict[str, Any]:
+def _plain(one: Difference) -> dict[str, Any]:
     variant, test = one.variant, one.paired
     numbers = {} if test is None else {**asdict(test), "p_holm": one.p, "tests_in_family": one.family}
     return {

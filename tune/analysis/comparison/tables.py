@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from tune.analysis.comparison.claims import as_in_paper, other_data
-from tune.analysis.comparison.compared import Compared, against_base, base_first, compared_variants, family_sizes
+from tune.analysis.comparison.differences import Difference, against_base, base_first, compared_variants, family_sizes
+from tune.analysis.comparison.number_text import UNTESTED, effect_size, family_note, interval, points, probability
 from tune.analysis.comparison.variants import Variant, layout_of, variants_of
-from tune.analysis.comparison.words import UNTESTED, effect_size, family_note, interval, points, probability
 from tune.analysis.statistics import mean_interval
 from tune.analysis.table import Table
 from tune.study.folder import StudyFolder
@@ -120,7 +120,7 @@ def has_published(variant: Variant, scores: Iterable[str]) -> bool:
 
 def _scores(
     folder: StudyFolder,
-    found: Sequence[Compared],
+    found: Sequence[Difference],
     title: str,
     name: str,
     *,
@@ -148,7 +148,7 @@ def _scores(
     return Table(title=title, head=("model", name, "seeds", *columns), rows=tuple(rows), numeric=2, note=note)
 
 
-def difference_cells(one: Compared, *, testing: bool, effect: bool = True) -> list[str]:
+def difference_cells(one: Difference, *, testing: bool, effect: bool = True) -> list[str]:
     """A difference, and with ``testing`` its interval, corrected p and effect size; dashes where there is none."""
     test = one.paired
     if test is None:
@@ -157,7 +157,7 @@ def difference_cells(one: Compared, *, testing: bool, effect: bool = True) -> li
     return [points(test.difference), *cells]
 
 
-def differences_note(found: Sequence[Compared], score: str) -> str:
+def differences_note(found: Sequence[Difference], score: str) -> str:
     """What is compared with what, and the tests that the p-values are corrected for: the note of a table.
 
     Args:

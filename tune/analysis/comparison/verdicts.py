@@ -12,12 +12,18 @@ from dataclasses import dataclass
 
 from dclf.prose import join_words
 from tune.analysis.comparison.claims import as_in_paper
-from tune.analysis.comparison.compared import Compared, base_models, compared, compared_variants, whole_frameworks
+from tune.analysis.comparison.differences import (
+    Difference,
+    base_models,
+    compare_variants,
+    compared_variants,
+    whole_frameworks,
+)
 from tune.analysis.comparison.grids import Grid, grids_over
+from tune.analysis.comparison.number_text import interval, points, probability, why_untested
 from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
 from tune.analysis.comparison.tables import mean_text
 from tune.analysis.comparison.variants import Variant, variants_of
-from tune.analysis.comparison.words import interval, points, probability, why_untested
 from tune.analysis.statistics import FEWEST
 from tune.study.folder import StudyFolder
 from tune.study.scores import WF1, value_text
@@ -82,7 +88,7 @@ def verdicts(folder: StudyFolder) -> list[Verdict]:
     ]
 
 
-def _of_variant(one: Compared, *, own: bool) -> Iterator[Verdict]:
+def _of_variant(one: Difference, *, own: bool) -> Iterator[Verdict]:
     test, variant = one.paired, one.variant
     if test is None:
         return
@@ -97,13 +103,13 @@ def _of_variant(one: Compared, *, own: bool) -> Iterator[Verdict]:
     yield Verdict(about=about, sentence=f"{means}{_evidence(one)}: {words}.", outcome=outcome, paper=bool(outcome))
 
 
-def _evidence(one: Compared) -> str:
+def _evidence(one: Difference) -> str:
     """`` [-4.10, -0.20], p 0.0351``, with the seeds where not all of them count."""
     assert one.paired is not None
     return f" {interval(one.paired)}, p {probability(one.p)}{_shared(one)}"
 
 
-def _shared(one: Compared) -> str:
+def _shared(one: Difference) -> str:
     """How many seeds the difference is over, where a side has more."""
     assert one.paired is not None
     assert one.reference is not None
@@ -111,7 +117,7 @@ def _shared(one: Compared) -> str:
     return "" if one.paired.count == most else f", over the {one.paired.count} seeds that both have"
 
 
-def judged(one: Compared, *, own: bool) -> tuple[str, str]:
+def judged(one: Difference, *, own: bool) -> tuple[str, str]:
     """The outcome of a test, empty where the paper has no difference, and the end of the sentence on it.
 
     Args:
@@ -132,7 +138,7 @@ def _of_shifts(variants: Sequence[Variant], *, own: bool) -> Iterator[Verdict]:
     """Whether DCLF narrows the gap between utterances without and with emotion shift (Table 7)."""
     bases, wholes = base_models(variants), whole_frameworks(variants)
     both = [one for model, one in wholes.items() if model in bases]
-    for one in compared(both, bases, _gap, lambda variant: _published_gap(variant.published)):
+    for one in compare_variants(both, bases, _gap, lambda variant: _published_gap(variant.published)):
         test, about = one.paired, f"{one.variant.model}, emotion shift"
         if test is None or not test.tested:
             continue

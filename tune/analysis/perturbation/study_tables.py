@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from tune.analysis.comparison.claims import caveats, other_data
-from tune.analysis.comparison.compared import Compared, base_models, compared
+from tune.analysis.comparison.differences import Difference, base_models, compare_variants
+from tune.analysis.comparison.number_text import interval, points, probability, seeds_text, why_untested
 from tune.analysis.comparison.variants import Variant, variants_of
-from tune.analysis.comparison.words import interval, points, probability, seeds_text, why_untested
 from tune.analysis.perturbation.files import load_study_perturbations
 from tune.analysis.perturbation.paper import SCORES, published_row
 from tune.analysis.perturbation.scores import ModelScores
@@ -36,7 +36,7 @@ def perturbed_variants(folder: StudyFolder, split: str = "test") -> list[Perturb
     trainings = {variant.trial: scores.of(variant.trial) for variant in variants_of(folder)}
     variants = [variant for variant in variants_of(folder) if trainings[variant.trial]]
     papers = {variant.trial: _paper(folder, variant) if split == "test" else {} for variant in variants}
-    tests = compared(
+    tests = compare_variants(
         variants,
         base_models(variants),
         lambda variant: _drops(trainings[variant.trial]),
@@ -134,7 +134,7 @@ def _points(drop: float) -> str:
     return f"{100 * drop:.2f}"
 
 
-def _certainty(test: Compared) -> str:
+def _certainty(test: Difference) -> str:
     """Interval and p-value, or why there is none."""
     assert test.paired is not None
     if why := why_untested(test.paired):

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from dclf.config import Config
-from tune.analysis.comparison.compared import Compared
+from tune.analysis.comparison.differences import Difference
+from tune.analysis.comparison.number_text import drop_text
 from tune.analysis.comparison.paper import ABLATE, MODEL
 from tune.analysis.comparison.tables import difference_cells, differences_note
 from tune.analysis.comparison.variants import NAMES, Variant
-from tune.analysis.comparison.words import drop_text
 from tune.analysis.perturbation.paper import SCORES, comparable_scores
 from tune.analysis.perturbation.scores import ModelScores, Perturbations
 from tune.analysis.table import Table, latex_table, markdown_escape, markdown_table
@@ -40,7 +40,7 @@ class PerturbedVariant:
     variant: Variant
     trainings: Mapping[int, ModelScores]
     paper: Mapping[str, float] = field(default_factory=dict)
-    against: Compared | None = None
+    against: Difference | None = None
 
     def values(self, name: str, *, by_draw: bool) -> Sequence[float]:
         """Return WF1 of a condition by seed, or by draw of the only one, as far as it was tested."""
@@ -184,8 +184,8 @@ def table_texts(tables: Sequence[Table], title: str) -> dict[str, str]:
     }
 
 
-def _against(row: PerturbedVariant) -> Compared:
-    return row.against or Compared(variant=row.variant)
+def _against(row: PerturbedVariant) -> Difference:
+    return row.against or Difference(variant=row.variant)
 
 
 def _by_draw(rows: Sequence[PerturbedVariant]) -> bool:

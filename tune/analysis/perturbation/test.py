@@ -114,8 +114,8 @@ class _Test:
         jobs = [self.job(model, place) for model, place in zip(todo, places, strict=True)]
         models = {model.name: model for model in todo}
         started = partial(self.started, listeners, todo, substitutes)
-        with closing(work_on_models(lambda device: replace(scorer, device=device), jobs, actors, started)) as said:
-            for job, message in said:
+        with closing(work_on_models(lambda device: replace(scorer, device=device), jobs, actors, started)) as messages:
+            for job, message in messages:
                 if "written" in message:
                     self.target.fetch()
                     self.record(recorder, models[job.name])

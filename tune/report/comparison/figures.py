@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from tune.analysis.comparison.claims import as_in_paper
-from tune.analysis.comparison.compared import base_models, whole_frameworks
+from tune.analysis.comparison.differences import base_models, whole_frameworks
 from tune.analysis.comparison.grids import Grid, grids_over
 from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
 from tune.analysis.comparison.tables import class_names, has_published

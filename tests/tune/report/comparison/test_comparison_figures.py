@@ -22,7 +22,7 @@ from tests.tune.analysis.comparison.studies import (
 from tests.tune.study.samples import fill, new_folder, optuna_study
 from tune.comparisons import ablation
 from tune.report.comparison.figures import comparison_figures, gamma_figure, label_figure, window_figure
-from tune.report.drawn import study_drawings
+from tune.report.drawings import study_drawings
 from tune.report.figures import Drawing
 from tune.report.files import write_report
 from tune.study.folder import StudyFolder

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tune.analysis.comparison.claims import as_in_paper, caveats
+from tune.analysis.comparison.number_text import few_seeds_warning
 from tune.analysis.comparison.study import study_tables, study_verdicts
 from tune.analysis.comparison.variants import layout_of, variants_of
 from tune.analysis.comparison.verdicts import NOT_TESTED, OUTCOMES, Verdict, verdicts
-from tune.analysis.comparison.words import few_seeds_warning
 from tune.analysis.perturbation.study_tables import perturbation_sentences
 from tune.analysis.table import Table
 from tune.report.comparison.figures import GAMMAS, LABELS, WINDOWS, comparison_figures

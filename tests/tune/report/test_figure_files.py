@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.tune.study.samples import study_of
+from tune.report.figure_files import remove_other_figures, save_figures
 from tune.report.figures import Drawing, draw_study
-from tune.report.saved import remove_other_figures, save_figures
 
 
 def drawn(tmp_path: Path) -> dict[str, Drawing]:

@@ -13,7 +13,7 @@ from tune.report.layout import settle
 
 
 @dataclass(frozen=True, kw_only=True)
-class SavedFigures:
+class FigureFiles:
     """Where figures lie.
 
     Attributes:
@@ -27,7 +27,7 @@ class SavedFigures:
     pixels: dict[str, Path]
 
 
-def save_figures(drawn: Mapping[str, Drawing], folder: Path) -> SavedFigures:
+def save_figures(drawn: Mapping[str, Drawing], folder: Path) -> FigureFiles:
     """Write figures as ``NAME.svg`` and ``NAME.png``.
 
     Args:
@@ -44,7 +44,7 @@ def save_figures(drawn: Mapping[str, Drawing], folder: Path) -> SavedFigures:
         svgs[name] = figure_svg(drawing.figure, name)
         save_text(folder / f"{name}.svg", svgs[name])
         save_bytes(folder / f"{name}.png", figure_png(drawing.figure))
-    return SavedFigures(
+    return FigureFiles(
         svgs=svgs,
         vector={name: folder / f"{name}.svg" for name in drawn},
         pixels={name: folder / f"{name}.png" for name in drawn},
@@ -59,7 +59,7 @@ def remove_other_figures(folder: Path, names: Collection[str]) -> None:
 
 
 def save_text(path: Path, text: str) -> Path:
-    """A text file in UTF-8; its path."""
+    """Write a text file in UTF-8, and return its path."""
     return save_bytes(path, text.encode())
 
 

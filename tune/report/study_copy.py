@@ -19,7 +19,7 @@ _SOME_TIME = datetime.fromtimestamp(0)
 """Plots do not show when; a trial that has ended must have such times."""
 
 
-def plotted(
+def copy_study(
     trials: Sequence[FrozenTrial], scores: Sequence[Score], names: Mapping[str, str], *, curves: bool = False
 ) -> optuna.Study:
     """A study in memory with these trials, numbered anew from 0.

@@ -21,7 +21,7 @@ from tune.study.ranking import listed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class Difference:
     """A variant against its reference.
 
     Attributes:
@@ -41,7 +41,7 @@ class Compared:
     published: float | None = None
 
 
-def compared_variants(folder: StudyFolder) -> list[Compared]:
+def compared_variants(folder: StudyFolder) -> list[Difference]:
     """The variants with test scores, by WF1 against their reference; empty for a search.
 
     The reference of a base model is the one that the study file names, of ablations the whole framework, of anything
@@ -49,10 +49,10 @@ def compared_variants(folder: StudyFolder) -> list[Compared]:
     """
     found = variants_of(folder)
     references = base_models(found) if layout_of(folder.definition) == "main" else {}
-    return compared(found, {**{variant.model: variant for variant in found if variant.reference}, **references})
+    return compare_variants(found, {**{variant.model: variant for variant in found if variant.reference}, **references})
 
 
-def against_base(folder: StudyFolder) -> list[Compared]:
+def against_base(folder: StudyFolder) -> list[Difference]:
     """As the paper's Table 3: DCLF against every base model that was also trained without it, the base model first.
 
     With the layout of that table all variants. The tests are those of ``compared_variants``, turned round where the
@@ -66,17 +66,17 @@ def against_base(folder: StudyFolder) -> list[Compared]:
     return [one for model in bases if model in wholes for one in _sides(every, bases[model], wholes[model])]
 
 
-def _sides(every: Sequence[Compared], base: Variant, whole: Variant) -> list[Compared]:
+def _sides(every: Sequence[Difference], base: Variant, whole: Variant) -> list[Difference]:
     """A base model and DCLF around it, compared with it."""
     for one in every:
         if one.variant is whole and one.reference is base:
-            return [Compared(variant=base), one]
+            return [Difference(variant=base), one]
         if one.variant is base and one.reference is whole and one.paired is not None:
             known = None if one.published is None else -one.published
             turned = replace(one, variant=whole, reference=base, paired=one.paired.reversed, published=known)
-            return [Compared(variant=base), turned]
+            return [Difference(variant=base), turned]
     # Neither is the other's reference in this study.
-    return compared([base, whole], {base.model: base})
+    return compare_variants([base, whole], {base.model: base})
 
 
 def base_models(variants: Sequence[Variant]) -> dict[str, Variant]:
@@ -102,12 +102,12 @@ def whole_frameworks(variants: Sequence[Variant]) -> dict[str, Variant]:
     return {variant.model: variant for variant in sorted(found, key=lambda variant: variant.reference)}
 
 
-def compared(
+def compare_variants(
     variants: Sequence[Variant],
     references: Mapping[str, Variant],
     values: Callable[[Variant], Mapping[int, float]] = lambda variant: variant.wf1,
     published: Callable[[Variant], float] = lambda variant: variant.published.get("wf1", math.nan),
-) -> list[Compared]:
+) -> list[Difference]:
     """Every variant against the reference of its base model.
 
     Args:
@@ -126,7 +126,7 @@ def compared(
     for variant, other, test, p in zip(variants, against, tests, corrected, strict=True):
         difference = math.nan if other is None else published(variant) - published(other)
         found.append(
-            Compared(
+            Difference(
                 variant=variant,
                 reference=other,
                 paired=test,
@@ -138,7 +138,7 @@ def compared(
     return found
 
 
-def family_sizes(found: Sequence[Compared]) -> dict[str, int]:
+def family_sizes(found: Sequence[Difference]) -> dict[str, int]:
     """Base model -> how many tests the p-values of its variants are corrected for."""
     sizes: dict[str, int] = {}
     for one in found:

@@ -19,7 +19,7 @@ from tests.tune.analysis.comparison.studies import (
     with_paper,
 )
 from tests.tune.study.samples import BASE
-from tune.analysis.comparison.compared import Compared, against_base, compared_variants
+from tune.analysis.comparison.differences import Difference, against_base, compared_variants
 from tune.analysis.comparison.study import comparison_lines, study_tables
 from tune.analysis.comparison.variants import variants_of
 from tune.analysis.table import Table
@@ -59,7 +59,7 @@ def test_table_3_turns_it_round(ablations: StudyFolder) -> None:
     assert whole.published == pytest.approx(0.0467)
 
 
-def p_values(found: Sequence[Compared]) -> dict[frozenset[str], set[float]]:
+def p_values(found: Sequence[Difference]) -> dict[frozenset[str], set[float]]:
     """Pair of variants -> every p-value that is told of it."""
     told: dict[frozenset[str], set[float]] = {}
     for one in found:
