@@ -12,6 +12,7 @@ from tests.tune.progress.reports import CLASSES, Watch, epoch_report, split_repo
 from tests.tune.runner.processes import Processes
 from tests.tune.study import samples
 from tests.tune.tracking.server import Server
+from tune.progress.log_messages import messages_to
 from tune.study.folder import StudyFolder
 
 
@@ -43,6 +44,14 @@ def server(lasting_server: Server) -> Server:
     if not lasting_server.running:
         lasting_server.start()
     return lasting_server
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """Log messages of a test, from whatever thread."""
+    messages: list[str] = []
+    with messages_to(messages.append):
+        yield messages
 
 
 @pytest.fixture

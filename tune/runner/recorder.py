@@ -11,7 +11,7 @@ import logging
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,17 +57,15 @@ class StudyRecorder:
     Args:
         store: an open store.
         folder: the study.
-        tell: hears of a lost server and of refused records; from a thread as well.
 
     Attributes:
         run_id: the parent run; empty before ``open``.
     """
 
-    def __init__(self, store: Store, folder: StudyFolder, tell: Callable[[str], None] = _log.warning) -> None:
+    def __init__(self, store: Store, folder: StudyFolder) -> None:
         self.run_id = ""
         self.store = store
         self._folder = folder
-        self._tell = tell
         self._token = uuid.uuid4().hex
         self._children = Children(store, folder.definition.name, self._note_run)
         self._opened: set[Key] = set()
@@ -91,7 +89,7 @@ class StudyRecorder:
         if noted is None:
             self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
         self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
-        self._outbox = Outbox(self._send, None, self._tell)
+        self._outbox = Outbox(self._send, None)
         self._surroundings = surroundings()
         self._describe(card, run)
         return self.run_id
@@ -226,7 +224,7 @@ class StudyRecorder:
         flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S
         if not self._outbox.flush(flush_s):
             name = self._folder.definition.name
-            self._tell(f"MLflow did not answer for {flush_s:g} s; send it the rest with: dclf doctor {name} --fix")
+            _log.warning(f"MLflow did not answer for {flush_s:g} s; send it the rest with: dclf doctor {name} --fix")
         self._outbox.close(0)
         self._guardian.close()
         self._files.close()

@@ -26,16 +26,12 @@ class Outbox:
     Args:
         send: sends one write or raises.
         spool: where unsent writes are kept; None where somebody else can make them again.
-        tell: hears in one line of a server that went away or came back and of refused writes; called by the thread.
     """
 
-    def __init__(
-        self, send: Callable[[Write], None], spool: Spool | None, tell: Callable[[str], None] = _log.warning
-    ) -> None:
+    def __init__(self, send: Callable[[Write], None], spool: Spool | None) -> None:
         self.problems: list[str] = []
         self._send = send
         self._spool = spool
-        self._tell = tell
         self._queue: deque[Write] = deque()
         self._changed = threading.Condition()
         self._away = False
@@ -105,7 +101,7 @@ class Outbox:
                 self._keep(Spool.forget_writes)
             self._changed.notify_all()
         if back:
-            self._tell("MLflow answers again; everything that waited has been sent")
+            _log.warning("MLflow answers again; everything that waited has been sent")
 
     def _wait_for_server(self, error: Exception) -> None:
         with self._changed:
@@ -114,7 +110,7 @@ class Outbox:
                 self._away = True
                 self._keep(lambda spool: spool.write(self._queue))
         if news:
-            self._tell(f"MLflow does not answer ({cause_of(error)}); training goes on, and its records are kept")
+            _log.warning(f"MLflow does not answer ({cause_of(error)}); training goes on, and its records are kept")
         with self._changed:
             pause = FIRST_PAUSE_S if self._hurried else self._pause_s
             self._changed.wait_for(lambda: self._stopped or (self._hurried and pause > FIRST_PAUSE_S), pause)
@@ -135,4 +131,4 @@ class Outbox:
     def _report(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
-            self._tell(problem)
+            _log.warning(problem)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import shlex
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +54,6 @@ class RunTracker:
         store: from ``tune.tracking.store.connect``.
         folder: local folder beside the run's checkpoints, for what could not be sent.
         flush_s: seconds to wait at the end for a slow or lost server.
-        tell: hears, in one line each, of a lost server, refused records and unsent ones; from a thread as well.
 
     Attributes:
         run_id: MLflow's id of the run; empty before ``start``.
@@ -66,14 +65,12 @@ class RunTracker:
         store: Store,
         folder: Path | str = RUNS_FOLDER,
         flush_s: float = FLUSH_S,
-        tell: Callable[[str], None] = _log.warning,
     ) -> None:
         self.run_id = ""
         self.run_name = ""
         self._store = store
         self._folder = Path(folder)
         self._flush_s = flush_s
-        self._tell = tell
         self._open = False
         self._surroundings = ExitStack()
         self._resumed = False
@@ -107,7 +104,7 @@ class RunTracker:
         self._guardian = Guardian(self._store.uri, self._store.experiment_id, token)
         address = Address(self._store.name, self.run_id, self._store.experiment_id)
         self._spool = Spool(self._folder, address)
-        self._outbox = Outbox(Sender(self._store.client, self.run_id, address.experiment_id), self._spool, self._tell)
+        self._outbox = Outbox(Sender(self._store.client, self.run_id, address.experiment_id), self._spool)
         self._open = True
         if self._resumed:
             self._put(*self._left_over())
@@ -209,5 +206,5 @@ class RunTracker:
         left = self._outbox.close(flush_s)
         if left is not None:
             send = f"dclf track send {shlex.quote(str(left))}"
-            self._tell(f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: {send}")
+            _log.warning(f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: {send}")
         self._guardian.close()

@@ -172,7 +172,7 @@ def test_the_one_step_import_passes_on_its_options(tmp_path: Path) -> None:
 
 
 def test_the_one_step_import_refuses_what_the_importer_does_not_know(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="importer: must be one of mmgcn-iemocap, mmgcn-meld, meld-csv, or a class path MODULE:NAME, is 'meld'"):
+    with pytest.raises(ValueError, match=r"importer: must be one of .*, meld-csv, or a class path .*, is 'meld'"):
         import_dataset("meld", tmp_path, tmp_path / "out")
     with pytest.raises(ValueError, match="meld-csv takes no seed; it takes text, audio, visual"):
         import_dataset("meld-csv", tmp_path, tmp_path / "out", seed=1)

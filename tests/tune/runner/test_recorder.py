@@ -28,8 +28,8 @@ def store(sqlite_uri: str) -> Store:
     return connect(sqlite_uri, "dclf")
 
 
-def opened(folder: StudyFolder, store: Store, notes: list[str] | None = None) -> StudyRecorder:
-    recorder = StudyRecorder(store, folder, (notes if notes is not None else []).append)
+def opened(folder: StudyFolder, store: Store) -> StudyRecorder:
+    recorder = StudyRecorder(store, folder)
     recorder.open(CARD)
     return recorder
 
@@ -115,13 +115,12 @@ def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch:
     check_runs(folder, store)
 
 
-def test_tags_that_mlflow_refuses_take_nothing_else_with_them(tmp_path: Path, store: Store) -> None:
+def test_tags_that_mlflow_refuses_take_nothing_else_with_them(tmp_path: Path, store: Store, said: list[str]) -> None:
     folder = new_study(tmp_path, uri=store.uri, trials=1, tags={"purpose": "test", "a?b": "c", "dclf.trial": "17"})
-    notes: list[str] = []
-    recorder = opened(folder, store, notes)
+    recorder = opened(folder, store)
     Driver(folder, recorder).work()
     recorder.close("FINISHED", "finished")
-    assert [note.partition(":")[0] for note in notes] == ["MLflow refused tags of this run"]
+    assert [note.partition(":")[0] for note in said] == ["MLflow refused tags of this run"]
     check_runs(folder, store)
     (made,) = folder.ledger.trials[0].runs.values()
     runs = [store.client.get_run(run_id) for run_id in (recorder.run_id, made.run_id)]
@@ -239,11 +238,10 @@ def test_what_a_killed_driver_had_not_sent_is_made_again(tmp_path: Path, store: 
 
 @pytest.mark.slow
 @pytest.mark.mlflow
-def test_a_lost_server_loses_nothing(tmp_path: Path, server: Server) -> None:
+def test_a_lost_server_loses_nothing(tmp_path: Path, server: Server, said: list[str]) -> None:
     store = connect(server.uri, "dclf")
     folder = new_study(tmp_path, uri=server.uri, trials=4)
-    notes: list[str] = []
-    recorder = opened(folder, store, notes)
+    recorder = opened(folder, store)
     driver = Driver(folder, recorder)
     first = driver.session.next()
     assert first is not None
@@ -252,11 +250,11 @@ def test_a_lost_server_loses_nothing(tmp_path: Path, server: Server) -> None:
     trial = driver.session.next()
     assert trial is not None
     driver.run(trial)
-    wait_until(lambda: any("MLflow does not answer" in note for note in notes), 60)
+    wait_until(lambda: any("MLflow does not answer" in note for note in said), 60)
     driver.work()
     server.start()
     recorder.close("FINISHED", "finished")
     check_runs(folder, store)
     for trial in folder.ledger.trials.values():
         assert [step for step, _ in points(store, trial.runs[3].run_id)] == list(range(1, EPOCHS + 1))
-    assert any("MLflow answers again" in note for note in notes)
+    assert any("MLflow answers again" in note for note in said)

@@ -28,7 +28,7 @@ def test_an_earlier_study_of_the_same_name_keeps_its_parent(tmp_path: Path, stor
     made = definition(store.uri)
     later = {**vars(made), "created": "2999-01-01T00:00:00+00:00"}
     folder = StudyFolder.create(tmp_path, StudyDefinition(**later))
-    recorder = StudyRecorder(store, folder, pytest.fail)
+    recorder = StudyRecorder(store, folder)
     assert recorder.open(CARD) != earlier
     recorder.close("FINISHED", "finished")
 
@@ -37,7 +37,7 @@ def test_the_winner_of_an_earlier_driver_gets_its_test_scores(tmp_path: Path, st
     Writer(tmp_path, store).write()
     Doctor(tmp_path).mend("gammas")
     folder = StudyFolder.open(tmp_path, "gammas")
-    recorder = StudyRecorder(store, folder, pytest.fail)
+    recorder = StudyRecorder(store, folder)
     assert recorder.open(CARD) == parent_id(folder)
     folder.ledger.test(0, SEED, {"wf1": 0.25})
     recorder.tested(0, SEED, {"wf1": 0.25})

@@ -72,7 +72,7 @@ def test_a_study_that_is_resumed_lacks_nothing(empty_store: Path, steps: int, se
 
 
 def resumed(folder: StudyFolder, store: Store) -> StudyRecorder:
-    recorder = StudyRecorder(store, folder, pytest.fail)
+    recorder = StudyRecorder(store, folder)
     recorder.open(CARD)
     return recorder
 

@@ -1,15 +1,27 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.tune.tracking.samples import save_trained
+from tune.progress.log_messages import messages_to
 from tune.tracking.store import Store, connect
 
 
 @pytest.fixture(autouse=True)
 def no_tracking_uri(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_said(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that does not listen fails at a message: nothing is refused or lost."""
+    if "said" in request.fixturenames:
+        yield
+        return
+    with messages_to(pytest.fail):
+        yield
 
 
 @pytest.fixture

@@ -87,13 +87,9 @@ def save_trained(folder: Path) -> Path:
     return folder
 
 
-def silent(_text: str) -> None:
-    """Hears what a test has no interest in."""
-
-
 def cut_short(store: Store, folder: Path, blow: Callable[[], None], epochs: int = 1) -> str:
     """The id of a run that something ended in mid-training; the blow must raise."""
-    tracker = RunTracker(store, folder, tell=pytest.fail)
+    tracker = RunTracker(store, folder)
 
     def work() -> None:
         with tracker:

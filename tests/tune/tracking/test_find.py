@@ -16,7 +16,7 @@ Make = Callable[[str], str]
 def make(store: Store, tmp_path: Path) -> Make:
     def run(name: str) -> str:
         config = Config.from_dict({**CONFIG.to_dict(), "track": {"name": name}})
-        with RunTracker(store, tmp_path, tell=pytest.fail) as tracker:
+        with RunTracker(store, tmp_path) as tracker:
             tracker.start(config, CARD)
             tracker.epoch(epoch(1))
             tracker.checkpoint("s3://key:geheim@bucket/1")

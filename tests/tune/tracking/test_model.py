@@ -153,7 +153,7 @@ def test_the_model_brings_its_own_code(packed: Path, tmp_path: Path) -> None:
 
 
 def test_the_logged_model_belongs_to_its_run(store: Store, tmp_path: Path, trained_model: Path) -> None:
-    with RunTracker(store, tmp_path, tell=pytest.fail) as tracker:
+    with RunTracker(store, tmp_path) as tracker:
         tracker.start(CONFIG, CARD)
         tracker.epoch(epoch(1))
         tracker.finish(final(), trained_model)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.tracking.samples import CARD, CONFIG, epoch, final, silent
+from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
 from tests.tune.tracking.server import Server, wait_until
 from tune.tracking import writes
 from tune.tracking.outbox import Outbox
@@ -44,7 +44,7 @@ def receiver() -> Receiver:
 
 
 def test_writes_arrive_in_order(receiver: Receiver, tmp_path: Path) -> None:
-    outbox = Outbox(receiver, Spool(tmp_path, ADDRESS), pytest.fail)
+    outbox = Outbox(receiver, Spool(tmp_path, ADDRESS))
     for step in range(100):
         outbox.put(writes.metrics({"x": 1.0}, step))
     assert outbox.close(10) is None
@@ -52,10 +52,9 @@ def test_writes_arrive_in_order(receiver: Receiver, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_lost_while_the_server_is_away(receiver: Receiver, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_nothing_is_lost_while_the_server_is_away(receiver: Receiver, tmp_path: Path, said: list[str]) -> None:
     spool = Spool(tmp_path, ADDRESS)
-    outbox = Outbox(receiver, spool, said.append)
+    outbox = Outbox(receiver, spool)
     receiver.failure = ConnectionRefusedError(111, "Connection refused")
     outbox.put(writes.metrics({"x": 1.0}, 0))
     wait_until(spool.path.exists)
@@ -72,9 +71,10 @@ def test_nothing_is_lost_while_the_server_is_away(receiver: Receiver, tmp_path: 
     assert outbox.close(10) is None
 
 
+@pytest.mark.usefixtures("said")
 def test_what_is_left_is_kept_in_a_file(receiver: Receiver, tmp_path: Path) -> None:
     receiver.failure = ConnectionResetError()
-    outbox = Outbox(receiver, Spool(tmp_path, ADDRESS), silent)
+    outbox = Outbox(receiver, Spool(tmp_path, ADDRESS))
     sent = [writes.metrics({"x": float("nan")}, 3, timestamp=7), *writes.text_values("tags", {"a": "ü\n"})]
     for write in sent:
         outbox.put(write)
@@ -87,7 +87,7 @@ def test_what_is_left_is_kept_in_a_file(receiver: Receiver, tmp_path: Path) -> N
 
 def test_a_request_that_hangs_does_not_hold_the_end(tmp_path: Path) -> None:
     hanging = threading.Event()
-    outbox = Outbox(lambda _write: hanging.wait() and None, Spool(tmp_path, ADDRESS), pytest.fail)
+    outbox = Outbox(lambda _write: hanging.wait() and None, Spool(tmp_path, ADDRESS))
     outbox.put(writes.metrics({"x": 1.0}, 0))
     left = outbox.close(0.2)
     hanging.set()
@@ -95,8 +95,9 @@ def test_a_request_that_hangs_does_not_hold_the_end(tmp_path: Path) -> None:
     assert steps(read_spool(left)[1]) == [0]
 
 
+@pytest.mark.usefixtures("said")
 def test_pauses_grow(receiver: Receiver, tmp_path: Path) -> None:
-    outbox = Outbox(receiver, Spool(tmp_path, ADDRESS), silent)
+    outbox = Outbox(receiver, Spool(tmp_path, ADDRESS))
     receiver.failure = ConnectionError()
     start = time.monotonic()
     outbox.put(writes.metrics({"x": 1.0}, 0))
@@ -106,10 +107,9 @@ def test_pauses_grow(receiver: Receiver, tmp_path: Path) -> None:
     assert outbox.close(10) is None
 
 
-def test_a_full_disk_stops_nothing(receiver: Receiver, tmp_path: Path) -> None:
+def test_a_full_disk_stops_nothing(receiver: Receiver, tmp_path: Path, said: list[str]) -> None:
     (tmp_path / "file").write_text("in the way")
-    said: list[str] = []
-    outbox = Outbox(receiver, Spool(tmp_path / "file", ADDRESS), said.append)
+    outbox = Outbox(receiver, Spool(tmp_path / "file", ADDRESS))
     receiver.failure = ConnectionError()
     outbox.put(writes.metrics({"x": 1.0}, 0))
     wait_until(lambda: len(said) == 2)
@@ -120,9 +120,8 @@ def test_a_full_disk_stops_nothing(receiver: Receiver, tmp_path: Path) -> None:
     assert steps(receiver.taken) == [0, 1]
 
 
-def test_a_refused_write_is_told_and_left_out(store: Store, tmp_path: Path) -> None:
-    said: list[str] = []
-    with RunTracker(store, tmp_path, tell=said.append) as tracker:
+def test_a_refused_write_is_told_and_left_out(store: Store, tmp_path: Path, said: list[str]) -> None:
+    with RunTracker(store, tmp_path) as tracker:
         tracker.start(CONFIG, CARD)
         tracker._put(writes.metrics({"bad\nname": 1.0}, 0), writes.metrics({"bad\nname": 1.0}, 1))
         tracker._put(writes.artifact(tmp_path / "absent.png"))
@@ -136,10 +135,11 @@ def test_a_refused_write_is_told_and_left_out(store: Store, tmp_path: Path) -> N
 
 @pytest.mark.mlflow
 @pytest.mark.slow
-def test_a_server_lost_in_mid_run_costs_nothing(server: Server, tmp_path: Path, trained_model: Path) -> None:
-    said: list[str] = []
+def test_a_server_lost_in_mid_run_costs_nothing(
+    server: Server, tmp_path: Path, trained_model: Path, said: list[str]
+) -> None:
     store = connect(server.uri, "lost")
-    with RunTracker(store, tmp_path, tell=said.append) as tracker:
+    with RunTracker(store, tmp_path) as tracker:
         tracker.start(CONFIG, CARD)
         tracker.epoch(epoch(1))
         assert tracker._outbox.flush(60)
@@ -170,10 +170,11 @@ def test_a_server_lost_in_mid_run_costs_nothing(server: Server, tmp_path: Path, 
 
 @pytest.mark.mlflow
 @pytest.mark.slow
-def test_a_server_that_stays_away_gets_the_rest_later(server: Server, tmp_path: Path, trained_model: Path) -> None:
-    said: list[str] = []
+def test_a_server_that_stays_away_gets_the_rest_later(
+    server: Server, tmp_path: Path, trained_model: Path, said: list[str]
+) -> None:
     store = connect(server.uri, "later")
-    with RunTracker(store, tmp_path, flush_s=1.0, tell=said.append) as tracker:
+    with RunTracker(store, tmp_path, flush_s=1.0) as tracker:
         tracker.start(CONFIG, CARD)
         tracker.epoch(epoch(1))
         server.kill()

@@ -54,7 +54,7 @@ def test_what_lay_beside_the_folder_is_taken_where_it_came_along(tmp_path: Path)
 def trained(store: Store, folder: Path, shards: str = "shards/tiny") -> str:
     """A finished run with checkpoints and artifacts beside the store."""
     config = CONFIG.from_dict({**CONFIG.to_dict(), "data": {**CONFIG.to_dict()["data"], "shards": shards}})
-    with RunTracker(store, folder / "unsent", tell=pytest.fail) as tracker:
+    with RunTracker(store, folder / "unsent") as tracker:
         tracker.start(config, CARD)
         tracker.checkpoint(str(folder / "checkpoints" / tracker.run_id))
         tracker.epoch(epoch(1, 1))
@@ -149,7 +149,7 @@ def test_a_database_copied_without_its_artifacts_is_not_mended(store: Store, tmp
 
 
 def test_every_place_that_mlflow_keeps_is_known(store: Store, tmp_path: Path, trained_model: Path) -> None:
-    with RunTracker(store, tmp_path / "store" / "unsent", tell=pytest.fail) as tracker:
+    with RunTracker(store, tmp_path / "store" / "unsent") as tracker:
         tracker.start(CONFIG, CARD)
         tracker.checkpoint(str(tmp_path / "store" / "checkpoints"))
         tracker.finish(final(1), trained_model)

@@ -15,7 +15,7 @@ from tune.tracking.store import connect
 @pytest.mark.mlflow
 def test_a_servers_model_is_fetched(server: Server, tmp_path: Path) -> None:
     trained = save_trained(tmp_path / "model")
-    with RunTracker(connect(server.uri, "dclf"), tmp_path, tell=pytest.fail) as tracker:
+    with RunTracker(connect(server.uri, "dclf"), tmp_path) as tracker:
         tracker.start(CONFIG, CARD)
         tracker.finish(final(1), trained)
     record, fetched = load_run_model(server.uri, tracker.run_id)

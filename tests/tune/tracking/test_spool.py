@@ -61,7 +61,7 @@ def test_a_resumed_run_sends_what_its_first_life_could_not(store: Store, tmp_pat
     run_id = cut_short(store, tmp_path, fall, epochs=0)
     left = Spool(tmp_path, Address(store.uri, run_id, store.experiment_id))
     left.write([records.epoch_write(epoch(1, 2)), writes.status("KILLED")])
-    with RunTracker(store, tmp_path, tell=pytest.fail) as second:
+    with RunTracker(store, tmp_path) as second:
         second.start(CONFIG, CARD, resume_run_id=run_id)
         second.epoch(epoch(2, 2))
         second.finish(final(2))
