@@ -19,11 +19,11 @@ KUBERNETES = ("kuberay", "rayjob", "mlflow")
 SECRET_WORDS = re.compile(r"(password|token|secret|key)$", re.IGNORECASE)
 
 
-def pinned(package: str) -> str:
-    """``2.60`` for ``ray[data]==2.60.*`` among the project's dependencies."""
-    (found,) = [re.search(r"==([\d.]+?)(\.\*)?$", line) for line in PROJECT["dependencies"] if is_of(line, package)]
-    assert found is not None
-    return found[1]
+def lowest(package: str) -> str:
+    """``2.60`` for ``ray[data]>=2.60,<3`` among the project's dependencies."""
+    (match,) = [re.search(r">=([\d.]+)", line) for line in PROJECT["dependencies"] if is_of(line, package)]
+    assert match is not None
+    return match[1]
 
 
 def is_of(line: str, package: str) -> bool:
@@ -74,13 +74,13 @@ def test_rays_and_mlflows_versions_are_the_projects() -> None:
         (document,) = [found for found in documents(TEXTS[name]) if found["apiVersion"] == "ray.io/v1"]
         spec = document["spec"].get("rayClusterSpec", document["spec"])
         assert spec["rayVersion"] == constrained("ray")
-        assert spec["rayVersion"].startswith(f"{pinned('ray')}.")
+        assert spec["rayVersion"].startswith(f"{lowest('ray')}.")
     assert re.findall(r"(?:ray|mlflow) \d+\.\d+", TEXTS["slurm"]) == [
-        f"ray {pinned('ray')}",
-        f"mlflow {pinned('mlflow')}",
+        f"ray {lowest('ray')}",
+        f"mlflow {lowest('mlflow')}",
     ]
-    assert f'"mlflow[auth]=={pinned("mlflow")}.*"' in TEXTS["docker"]
-    assert f"torch=={pinned('torch')}\n" in TEXTS["docker"]
+    assert f'"mlflow[auth]=={lowest("mlflow")}.*"' in TEXTS["docker"]
+    assert f"torch=={constrained('torch')}\n" in TEXTS["docker"]
     assert f'image.version="{VERSION}"' in TEXTS["docker"]
 
 
