@@ -280,7 +280,7 @@ def test_an_interrupt_says_that_what_is_scored_is_kept(
     def interrupt(*_words: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tune.analysis.perturbation.study.perturb_study", interrupt)
+    monkeypatch.setattr("tune.analysis.perturbation.test.run_test", interrupt)
     assert main(["perturb", "parts", *study_words]) == 130
     again = f"dclf perturb parts --storage {study_words[1]} and the same options"
     assert f"dclf: cut short; what is scored is kept; go on with: {again}\n" in capsys.readouterr().err

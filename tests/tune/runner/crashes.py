@@ -37,7 +37,7 @@ class Countdown:
         self._lock = threading.Lock()
 
     def tick(self) -> None:
-        """A write begins, or has just taken effect."""
+        """A write begins."""
         with self._lock:
             self.count += 1
             if self.count == self._last:
@@ -63,7 +63,7 @@ class Countdown:
 
 @dataclass
 class CountedClient:
-    """MLflow's client, whose requests that write are counted before they are sent and after they were answered."""
+    """MLflow's client, whose requests that write are counted before they are sent."""
 
     client: Any
     countdown: Countdown
@@ -75,9 +75,7 @@ class CountedClient:
 
         def counted(*arguments: Any, **options: Any) -> Any:
             self.countdown.tick()
-            answer = method(*arguments, **options)
-            self.countdown.tick()
-            return answer
+            return method(*arguments, **options)
 
         return counted
 
