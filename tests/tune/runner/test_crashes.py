@@ -14,7 +14,7 @@ from tune.study.history import read_history
 from tune.study.parent import parent_id
 from tune.tracking.store import Store, connect
 
-pytestmark = [pytest.mark.slow, pytest.mark.mlflow]
+pytestmark = [pytest.mark.slow, pytest.mark.mlflow, pytest.mark.timeout(600)]
 
 
 def test_a_driver_killed_at_any_write_costs_nothing(tmp_path: Path, sqlite_uri: str) -> None:
