@@ -1,4 +1,4 @@
-"""Lists of words as a sentence has them."""
+"""Words as a sentence has them: in lists, and behind numbers."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
         last: what stands before the last of them.
     """
     return f" {last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 problem``, ``2 problems``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from tune.config.local_files import save_text
 from tune.progress.interactive import listening
-from tune.report.figure_files import save_text
 from tune.runner.evaluations import evaluated
 from tune.runner.reproduction_plan import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
 from tune.runner.reproduction_record import record_page

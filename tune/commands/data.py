@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dclf.prose import counted
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.options import (
     add_output_option,
@@ -14,7 +15,6 @@ from tune.commands.options import (
     print_json,
     print_written,
 )
-from tune.config.words import counted
 from tune.config.yaml_files import ConfigError
 
 COMMANDS = {

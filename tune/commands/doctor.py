@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dclf.prose import counted
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.sweep_settings import SweepSettings
-from tune.config.words import counted
 
 if TYPE_CHECKING:
     from tune.runner.doctor import Diagnosis

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dclf.prose import counted
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.sweep_settings import SweepSettings
-from tune.config.words import counted
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
 from dclf.extensions import summary_of
+from dclf.prose import counted
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.options import add_overwrite_option, command_parser, print_card_warnings, print_written
-from tune.config.words import counted
 
 if TYPE_CHECKING:
     from dclf.data.importers import Importer

@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 
 from tune.commands.options import listed
 from tune.commands.sweep_options import Asked, require_local_room
+from tune.commands.sweep_results import sweep_asked
 from tune.comparisons import SEEDS, ablation
 from tune.progress.forms import choose_renderer
 from tune.report.facts import study_command
@@ -31,18 +32,7 @@ def train(options: Namespace, overrides: Mapping[str, str]) -> Study:
     renderer = choose_renderer(options.log, quiet=options.quiet, title="dclf sweep")
     try:
         with renderer:
-            # Imported here: the panel shows the wait for Ray and MLflow.
-            from tune.sweeps import sweep  # noqa: PLC0415
-
-            return sweep(
-                request.config,
-                request.settings,
-                name=options.name,
-                listeners=[renderer],
-                verbose=options.verbose,
-                address=options.address,
-                kind="ablation",
-            )
+            return sweep_asked(request, renderer, kind="ablation")
     except BaseException:
         if renderer.study is not None:
             folder = renderer.study.folder

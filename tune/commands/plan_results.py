@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from cluster.trial_plan import TrialPlan
 from dclf.config import Config
 from dclf.data.storage import is_remote
+from dclf.prose import counted
 from tune.commands.options import print_json
 from tune.config.sweep_settings import SweepSettings
-from tune.config.words import counted
 from tune.progress.texts import budget_text, duration, params_text
 
 if TYPE_CHECKING:

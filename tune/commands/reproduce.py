@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
+from dclf.prose import counted
 from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison
 from tune.commands.options import (
     add_log_options,
@@ -24,7 +25,6 @@ from tune.commands.options import (
 )
 from tune.commands.sweep_options import add_settings_help, options_and_overrides
 from tune.config.local_files import output_problem
-from tune.config.words import counted
 from tune.config.yaml_files import ConfigError
 from tune.progress.forms import choose_renderer
 

@@ -35,23 +35,30 @@ def run_asked(asked: Asked, **study: Any) -> int:
         asked: the command line.
         study: what else ``tune.sweeps.sweep`` shall know of it, such as its ``kind``.
     """
+    return run_study(lambda renderer: sweep_asked(asked, renderer, **study), asked.options)
+
+
+def sweep_asked(asked: Asked, renderer: Renderer, **study: Any) -> Study:
+    """Train the study of a sound command line, and return it.
+
+    Args:
+        asked: the command line.
+        renderer: shows how it goes.
+        study: what else ``tune.sweeps.sweep`` shall know of it.
+    """
+    # Imported here: help and mistakes do not wait for Ray and MLflow, and the panel shows the wait.
+    from tune.sweeps import sweep  # noqa: PLC0415
+
     options = asked.options
-
-    def work(renderer: Renderer) -> Study:
-        # Imported here: help and mistakes do not wait for Ray and MLflow, and the panel shows the wait.
-        from tune.sweeps import sweep  # noqa: PLC0415
-
-        return sweep(
-            asked.config,
-            asked.settings,
-            name=options.name,
-            listeners=[renderer],
-            verbose=options.verbose,
-            address=options.address,
-            **study,
-        )
-
-    return run_study(work, options)
+    return sweep(
+        asked.config,
+        asked.settings,
+        name=options.name,
+        listeners=[renderer],
+        verbose=options.verbose,
+        address=options.address,
+        **study,
+    )
 
 
 def run_study(work: Callable[[Renderer], Study], options: Namespace) -> int:

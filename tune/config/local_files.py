@@ -56,6 +56,19 @@ def whole(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def save_text(path: Path, text: str) -> Path:
+    """Write a text file in UTF-8, whole or not at all, and return its path; its folder is made where it is absent."""
+    return save_bytes(path, text.encode())
+
+
+def save_bytes(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all, and return its path; its folder is made where it is absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as unfinished:
+        unfinished.write_bytes(content)
+    return path
+
+
 def output_problem(option: str, place: str | Path) -> str | None:
     """What keeps files from being written to a folder, which is made where it is absent; None where nothing does.
 

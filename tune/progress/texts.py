@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dclf.config import Config
+from dclf.prose import counted
 from dclf.training.reports import EpochReport, FinalReport, Optimism
 from tune.config.sweep_settings import SweepSettings
-from tune.config.words import counted
 from tune.progress.state import StudyState
 from tune.study.events import ConditionScored
 from tune.study.folder import StudyFolder

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune.config.local_files import save_bytes, save_text
 from tune.report.figures import Drawing
 from tune.report.html import figure_png, figure_svg
 from tune.report.layout import settle
@@ -56,16 +56,3 @@ def remove_other_figures(folder: Path, names: Collection[str]) -> None:
     for path in (*folder.glob("*.svg"), *folder.glob("*.png")):
         if path.stem not in names:
             path.unlink()
-
-
-def save_text(path: Path, text: str) -> Path:
-    """Write a text file in UTF-8, and return its path."""
-    return save_bytes(path, text.encode())
-
-
-def save_bytes(path: Path, content: bytes) -> Path:
-    """Write whole files only: a report may be renewed while somebody reads it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
-    return path

@@ -11,10 +11,11 @@ import optuna
 from tune.analysis.comparison.variants import is_comparison
 from tune.analysis.perturbation.study_tables import perturbations_csv
 from tune.analysis.table import Table, latex_table
+from tune.config.local_files import save_text
 from tune.report.comparison.export import variants_csv
 from tune.report.drawings import study_drawings
 from tune.report.facts import ReportFacts, report_facts
-from tune.report.figure_files import remove_other_figures, save_figures, save_text
+from tune.report.figure_files import remove_other_figures, save_figures
 from tune.report.html import html_report
 from tune.report.markdown import markdown_report
 from tune.study.best import best_yaml

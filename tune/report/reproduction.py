@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tune.analysis.table import ShownAsTable, Table, latex_table
+from tune.config.local_files import save_text
 from tune.report.comparison.export import variants_csv
-from tune.report.figure_files import remove_other_figures, save_figures, save_text
+from tune.report.figure_files import remove_other_figures, save_figures
 from tune.report.html import html_page
 from tune.report.markdown import rendered
 from tune.report.reproduction_page import Reproduction, reproduction_facts

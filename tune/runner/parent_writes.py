@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
 
 from tune.analysis.comparison.variants import is_comparison
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, TrialRecord
 from tune.study.ranking import winner_scores
-from tune.study.scores import scores_of
+from tune.study.scores import Score, scores_of
 from tune.tracking import records, writes
 from tune.tracking.writes import Write
 
@@ -27,17 +26,22 @@ def progress_writes(folder: StudyFolder, first: int) -> Iterator[Write]:
 
     ``best/val_wf1`` is the best trial's own, of several seeds the mean. A comparison, which chooses no best, has none.
     """
-    scores = scores_of(folder.definition)
+    scores, chooses = scores_of(folder.definition), not is_comparison(folder.definition)
     counts: Counter[str] = Counter()
-    best: tuple[float, int, Mapping[str, float]] | None = None
+    best: tuple[float, TrialRecord] | None = None
     for step, trial in enumerate(ended_trials(folder), start=1):
         counts[f"trials/{trial.state}"] += 1
-        if trial.state == "complete" and not is_comparison(folder.definition) and not math.isnan(trial.values[0]):
-            values = {f"val_{score.name}": value for score, value in zip(scores, trial.values, strict=True)}
-            candidate = (scores[0].rank(trial.values[0]), trial.number, records.metric_names(values, "best"))
-            best = candidate if best is None else min(best, candidate, key=itemgetter(0, 1))
+        if chooses and trial.state == "complete" and not math.isnan(trial.values[0]):
+            candidate = (scores[0].rank(trial.values[0]), trial)
+            best = candidate if best is None else min(best, candidate, key=lambda one: (one[0], one[1].number))
         if step >= first:
-            yield writes.metrics({**counts, **(best[2] if best else {})}, step, writes.stamp(trial.ended or 0.0))
+            figures = {} if best is None else _best_metrics(scores, best[1])
+            yield writes.metrics({**counts, **figures}, step, writes.stamp(trial.ended or 0.0))
+
+
+def _best_metrics(scores: Sequence[Score], trial: TrialRecord) -> Mapping[str, float]:
+    values = {f"val_{score.name}": value for score, value in zip(scores, trial.values, strict=True)}
+    return records.metric_names(values, "best")
 
 
 def winner_writes(folder: StudyFolder) -> Iterator[Write]:

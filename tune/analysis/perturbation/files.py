@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.analysis.perturbation.scores import SUMMARY, ModelScores, Perturbations
-from tune.config.local_files import whole
+from tune.config.local_files import save_text
 from tune.study.folder import StudyFolder
 from tune.tracking.address import RUNS_FOLDER
 
@@ -133,7 +133,7 @@ def read_scores(folder: Path, key: str) -> ModelScores | None:
 
 def write_scores(scores: ModelScores) -> None:
     """Write a model's ``summary.json``, after its results: it says that they are whole."""
-    write_text(scores.folder / SUMMARY, json.dumps(scores.to_dict(), indent=1) + "\n")
+    save_text(scores.folder / SUMMARY, json.dumps(scores.to_dict(), indent=1) + "\n")
 
 
 def key_of(request: Mapping[str, Any]) -> str:
@@ -149,11 +149,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all, and return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as file:
-        file.write_text(text, encoding="utf-8")
-    return path

@@ -9,8 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tune.analysis.perturbation.files import read_json, write_text
+from tune.analysis.perturbation.files import read_json
 from tune.analysis.perturbation.scores import ModelScores
+from tune.config.local_files import save_text
 from tune.tracking import writes
 from tune.tracking.manners import manners
 from tune.tracking.store import open_client
@@ -76,7 +77,7 @@ class Recorder:
         self.open()
         with explained(self._uri), manners():
             self._write(run_id, files, metrics)
-        write_text(mark, json.dumps({"run_id": run_id, "files": before | hashes}) + "\n")
+        save_text(mark, json.dumps({"run_id": run_id, "files": before | hashes}) + "\n")
 
     def _write(self, run_id: str, files: Sequence[Path], metrics: Mapping[str, float]) -> None:
         run = self._client.get_run(run_id)

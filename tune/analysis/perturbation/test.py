@@ -16,7 +16,7 @@ from typing import Any
 from cluster.model_actors import ModelJob, work_on_models
 from cluster.model_plan import ActorSettings
 from tune.analysis.perturbation.conditions import conditions
-from tune.analysis.perturbation.files import REQUEST, key_of, read_scores, write_text
+from tune.analysis.perturbation.files import REQUEST, key_of, read_scores
 from tune.analysis.perturbation.record import Recorder, perturbation_metrics
 from tune.analysis.perturbation.scorer import ModelScorer
 from tune.analysis.perturbation.scores import ModelScores, Perturbations
@@ -24,6 +24,7 @@ from tune.analysis.perturbation.settings import PerturbationSettings, require_mo
 from tune.analysis.perturbation.substitutes import Substitutes
 from tune.analysis.perturbation.tables import table_texts
 from tune.analysis.perturbation.target import Target, TrainedModel
+from tune.config.local_files import save_text
 from tune.config.yaml_files import ConfigError
 from tune.study.events import ConditionScored, Listener, PerturbationStarted, send
 from tune.tracking.manners import mlflow_settings
@@ -125,7 +126,7 @@ class _Test:
 
     def begin(self) -> None:
         """From now on this test is the target's latest; an earlier one with other settings is no longer read."""
-        write_text(self.target.folder(self.split) / REQUEST, json.dumps(self.request, indent=1) + "\n")
+        save_text(self.target.folder(self.split) / REQUEST, json.dumps(self.request, indent=1) + "\n")
 
     def draw(self) -> Substitutes:
         """Draw and store everything once, so that models which are scored at the same time only read."""
@@ -174,7 +175,7 @@ class _Test:
         assert scores is not None
         tables = self.target.tables(scores)
         texts = {"scores.csv": self.target.csv(scores), **(table_texts(tables, self.target.name) if tables else {})}
-        files = [write_text(scores.folder / name, text) for name, text in texts.items()]
+        files = [save_text(scores.folder / name, text) for name, text in texts.items()]
         self.target.share()
         recorder.send(self.target.run_id, files, {})
         return scores

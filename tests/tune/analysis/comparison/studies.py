@@ -10,9 +10,10 @@ from typing import Any
 
 from dclf.config import Config
 from tests.tune.study.samples import BASE, add_trial
-from tune.analysis.perturbation.files import REQUEST, key_of, split_folder, training_folder, write_scores, write_text
+from tune.analysis.perturbation.files import REQUEST, key_of, split_folder, training_folder, write_scores
 from tune.analysis.perturbation.scores import ConditionScore, ModelScores
 from tune.comparisons import ablation, grid
+from tune.config.local_files import save_text
 from tune.config.settings import load_config
 from tune.config.sweep_settings import SweepSettings
 from tune.study.definition import StudyDefinition
@@ -81,7 +82,7 @@ def add_tested(folder: StudyFolder, params: Mapping[str, Any], wf1: Sequence[flo
 def add_perturbed(folder: StudyFolder, number: int, wf1: Sequence[Mapping[str, float]]) -> None:
     """The perturbation test of a trial's seeds 0, 1, ...: ``raw``, ``eccs`` and ``eics`` of each, one draw."""
     request = {"settings": {"seed": 0, "draws": 1}}
-    write_text(split_folder(folder, "test") / REQUEST, json.dumps(request))
+    save_text(split_folder(folder, "test") / REQUEST, json.dumps(request))
     for seed, found in enumerate(wf1):
         raw = found["raw"]
         conditions = tuple(ConditionScore(kind=kind, values=(found[kind],), raw=raw) for kind in ("eccs", "eics"))
