@@ -12,19 +12,15 @@ CPUS = 2
 
 
 class TwoNodes:
-    """A cluster as ``benchmarks.soak`` and the tests of lost nodes need it.
+    """A cluster whose nodes are lost and come back.
 
     Args:
         folder: for the nodes' logs.
         processes: marks all of them and the drivers; its environment names the token.
-
-    Attributes:
-        lost: worker nodes so far.
     """
 
     def __init__(self, folder: Path, processes: Processes) -> None:
         self.processes = processes
-        self.lost = 0
         self._nodes = Nodes(folder, processes)
 
     @property
@@ -43,16 +39,10 @@ class TwoNodes:
     def lose_worker(self) -> None:
         """SIGKILL to all its processes."""
         self._nodes.kill(self._worker)
-        self.lost += 1
 
     def return_worker(self) -> None:
         """Another worker node joins."""
         self._worker = self._nodes.add(CPUS)
-
-    def replace_node(self) -> None:
-        """The worker is lost and another one joins."""
-        self.lose_worker()
-        self.return_worker()
 
     def lose_head(self) -> None:
         """SIGKILL to all processes of the head; the worker is of no use without it."""
@@ -63,10 +53,6 @@ class TwoNodes:
         """How many processes with this in their title are on the head and on the worker."""
         head, worker = ([title(child) for child in _below(node)] for node in (self._head, self._worker))
         return sum(word in each for each in head), sum(word in each for each in worker)
-
-    def figures(self) -> dict[str, float]:
-        """Nothing beside what a soak measures of itself."""
-        return {}
 
     def end(self) -> None:
         self._nodes.end()

@@ -1,18 +1,14 @@
-"""A training over two nodes: the same as on one, smaller where a node leaves, larger where it returns."""
+"""A training spread over two nodes: smaller where a node leaves, larger where it returns."""
 
 import json
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dclf.config import Config
 from dclf.data.reader import ShardSet
-from tests.cluster.nodes.trainings import WORKER
 from tests.cluster.nodes.two_nodes import TwoNodes
 from tests.tune.runner.processes import Driver
 from tests.tune.runner.victims import SMALL
@@ -20,6 +16,7 @@ from tests.tune.tracking.server import wait_until
 from tune.tracking.store import connect
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+WORKER = "RayTrainWorker"
 ELASTIC = """
 import sys
 import cluster.training
@@ -28,23 +25,6 @@ from tune.commands.main import main
 cluster.training.RESIZE_SECONDS = 1.0
 sys.exit(main())
 """
-
-
-def test_spread_over_two_nodes_it_is_what_it_is_on_one(
-    cluster: TwoNodes, config: Config, changed: Callable[..., Config], tmp_path: Path
-) -> None:
-    runs = [(place, changed(config, workers=2, placement=place).to_dict()) for place in ("pack", "spread")]
-    command = [sys.executable, "-m", "tests.cluster.nodes.trainings", cluster.address, json.dumps(runs)]
-    done = subprocess.run(command, check=False, env=cluster.environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    by_run = [[line for line in said if line["run"] == name] for name in ("pack", "spread")]
-    nodes = [[set(line.pop("nodes")) for line in lines if "nodes" in line] for lines in by_run]
-    assert [len(places) for places in nodes[0]] == [1] * config.train.epochs
-    assert [len(places) for places in nodes[1]] == [2] * config.train.epochs
-    # The shares of the data are the same, and so is the order of every sum.
-    packed, spread = ([{**line, "run": ""} for line in lines] for lines in by_run)
-    assert spread == packed
 
 
 def test_an_elastic_run_goes_on_when_a_node_leaves_and_grows_when_one_returns(
