@@ -26,7 +26,7 @@ from tune.study.history import write_history
 from tune.study.training_files import TrainingFiles
 
 if TYPE_CHECKING:
-    from dclf.training.kept import Kept
+    from dclf.training.run_cache import RunCache
     from tune.runner.training import Training
 
 TOGETHER_S = 4.0
@@ -67,7 +67,7 @@ class StudyTrial(tune.Trainable):
         self._training: Training | None = None
         self._files: TrainingFiles | None = None
         self._start: Path | None = None
-        self._kept: Kept | None = None
+        self._cache: RunCache | None = None
         assert job is not None, "tune.with_parameters brings it"
         self._job = job
         self._base = Config.from_dict(job.config)
@@ -162,7 +162,7 @@ class StudyTrial(tune.Trainable):
 
     def _new_training(self, seed: int) -> Training:
         # Imported here: the driver, which imports this module too, can do without torch and the models.
-        from dclf.training.kept import Kept  # noqa: PLC0415
+        from dclf.training.run_cache import RunCache  # noqa: PLC0415
         from tune.runner.training import OwnTraining  # noqa: PLC0415
 
         config = apply(self._base, {**self._params, "train.seed": seed})
@@ -173,9 +173,9 @@ class StudyTrial(tune.Trainable):
 
             config = replace(config, train=replace(config.train, workers=self._job.workers))
             return RayTraining(config, files)
-        if self._kept is None:
-            self._kept = Kept(self._job.source, self._shards.info)
-        return OwnTraining(config, self._job.source, self._shards, files, kept=self._kept, start=self._start)
+        if self._cache is None:
+            self._cache = RunCache(self._job.source, self._shards.info)
+        return OwnTraining(config, self._job.source, self._shards, files, cache=self._cache, start=self._start)
 
 
 def reason_of(error: Exception) -> str | None:

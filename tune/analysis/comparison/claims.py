@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dclf.published import UNREADABLE, papers_modalities
+from dclf.paper_data import UNREADABLE, papers_modalities
 from tune.study.dataset import dataset_note
 from tune.study.definition import StudyDefinition
 
