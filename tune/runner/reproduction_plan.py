@@ -49,8 +49,8 @@ class NamedStudy:
         """Folder or URI of studies."""
         return self.planned.settings.storage
 
-    def found(self) -> StudyFolder | None:
-        """The study, where an earlier call has begun it."""
+    def existing_folder(self) -> StudyFolder | None:
+        """Return the folder of the study where an earlier call has begun it, else None."""
         return StudyFolder.open(self.storage, self.name) if study_exists(self.storage, self.name) else None
 
 
