@@ -107,11 +107,11 @@ def _read(path: Path) -> StudyFile:
     for entry in reading.entries:
         checked.add(entry)
     values = checked.nested()
-    made = StudyFile(**{**values, "variants": VariantsSpec(**values.get("variants", {}))})
-    problems = [*reading.problems, *checked.problems, *checked.located(list(_impossible(made)), f"{path}: ")]
+    study = StudyFile(**{**values, "variants": VariantsSpec(**values.get("variants", {}))})
+    problems = [*reading.problems, *checked.problems, *checked.located(list(_impossible(study)), f"{path}: ")]
     if problems:
         raise ConfigError(problems)
-    return made
+    return study
 
 
 @cache

@@ -52,7 +52,7 @@ class StudyRows:
 
     def _progress(self) -> RenderableType:
         state = self._state
-        left = "" if state.left is None else f", {duration(state.left)} left"
+        left = "" if state.seconds_left is None else f", {duration(state.seconds_left)} left"
         return progress_row(
             progress_text(state), state.ended, state.planned or None, f"{duration(state.spent)} spent{left}"
         )

@@ -35,7 +35,7 @@ class Clock:
         self._remaining = report.epochs - report.epoch
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds, from the mean of the last ten epochs."""
         recent = self._seconds[-10:]
         return self._remaining * sum(recent) / len(recent) if recent else 0.0
@@ -162,7 +162,7 @@ class StudyState:
         return self._now() - self._begun
 
     @property
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds until all trials have ended; None while nothing tells."""
         each = self._seconds_each()
         if each is None:
@@ -172,8 +172,8 @@ class StudyState:
         # Trials that run when the time is up are finished.
         by_time = max(self._until - self._now(), last)
         by_trials = max((self.waiting * each + sum(rest)) / self._most_running, last) if self.planned else math.inf
-        left = min(by_time, by_trials)
-        return left if left < math.inf else None
+        seconds = min(by_time, by_trials)
+        return seconds if seconds < math.inf else None
 
     def _seconds_each(self) -> float | None:
         """A trial's duration: of those that ended, else as its epochs so far promise."""
