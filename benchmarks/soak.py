@@ -258,21 +258,21 @@ def soak(folder: Path, arguments: argparse.Namespace) -> int:
     )
     nodes = LocalNodes(folder / "cluster", arguments.nodes)
     os.environ.update(nodes.environment)
-    made = Soak(
+    endurance = Soak(
         nodes,
         folder,
         arguments.trials,
         arguments.epochs,
         due=lambda seconds, _ended: seconds > arguments.every * (nodes.lost + 1),
     )
-    code = made.run(Table())
-    print(f"dclf sweep ended with {code}\n{made.output}" if code else "")
-    wrong = unfinished(made.studies, nodes.environment["MLFLOW_TRACKING_URI"], arguments.trials)
+    code = endurance.run(Table())
+    print(f"dclf sweep ended with {code}\n{endurance.output}" if code else "")
+    wrong = unfinished(endurance.studies, nodes.environment["MLFLOW_TRACKING_URI"], arguments.trials)
     ended = f"{len(wrong)} things are wrong" if wrong else "each ended as exactly one FINISHED run"
-    asked = f"{arguments.trials} trials of {arguments.epochs} epochs"
-    print(f"{asked} in {made.measured[-1]['seconds']:.0f} s, {nodes.lost} nodes lost: {ended}")
+    budget = f"{arguments.trials} trials of {arguments.epochs} epochs"
+    print(f"{budget} in {endurance.measured[-1]['seconds']:.0f} s, {nodes.lost} nodes lost: {ended}")
     print("\n".join(wrong[:20]))
-    trends = made.trends()
+    trends = endurance.trends()
     print(f"Flat: {RULE}.\n\n{table(trends)}")
     return int(bool(code or wrong) or not all(each.flat for each in trends.values()))
 

@@ -126,10 +126,10 @@ def main() -> None:
     parser.add_argument("--gib", type=float, default=2.0, help="size of the shard set")
     arguments = parser.parse_args()
     with ray_session():
-        found = measure(int(arguments.gib * 2**30))
-    print(f"streamed {found.streamed:.0f} MiB in {found.seconds:.1f} s, {found.streamed / found.seconds:.0f} MiB/s")
-    print(f"idle size {found.idle:.0f} MiB; highest rise above it, MiB:")
-    for part, rise in found.rise.items():
+        use = measure(int(arguments.gib * 2**30))
+    print(f"streamed {use.streamed:.0f} MiB in {use.seconds:.1f} s, {use.streamed / use.seconds:.0f} MiB/s")
+    print(f"idle size {use.idle:.0f} MiB; highest rise above it, MiB:")
+    for part, rise in use.rise.items():
         print(f"  {part:<9} {rise:8.0f}")
 
 
