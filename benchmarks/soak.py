@@ -44,7 +44,7 @@ class Cluster(Protocol):
     lost: int
 
     def replace_node(self) -> None:
-        """SIGKILL to a worker node with all its processes, and another one in its place."""
+        """Kill a worker node with all its processes, and start another one in its place."""
 
     def figures(self) -> dict[str, float]:
         """What else of it is to be measured."""
@@ -78,7 +78,7 @@ class Soak:
         return self.folder / "studies"
 
     def run(self, show: Callable[[dict[str, float]], None]) -> int:
-        """The sweep from its start to its end; the exit code of ``dclf sweep``."""
+        """Run the sweep to its end, and return the exit code of ``dclf sweep``."""
         with self._log.open("wb") as log:
             driver = psutil.Popen(
                 self._command(), cwd=self.folder, env=dict(self.cluster.environment), stdout=log, stderr=log
@@ -91,7 +91,7 @@ class Soak:
                 driver.kill()
 
     def _watch(self, driver: psutil.Popen, show: Callable[[dict[str, float]], None]) -> None:
-        """Until all trials have ended; from there on the driver writes the report."""
+        """Measure, and replace nodes, until all trials have ended; then the driver writes the report."""
         begun = shown = time.monotonic()
         while driver.poll() is None:
             time.sleep(self.every)
@@ -222,7 +222,7 @@ class LocalNodes:
 
 
 def kill_tree(process: psutil.Process) -> None:
-    """The parents first, so that nobody replaces a child."""
+    """Kill a process and its children, parents first, so that none of them replaces a child."""
     tree = [process, *process.children(recursive=True)]
     for each in tree:
         with suppress(psutil.NoSuchProcess):

@@ -29,8 +29,8 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Packed:
-    """A package.
+class Package:
+    """The zip file of the folder that a job works in.
 
     Attributes:
         path: of the zip file.
@@ -50,7 +50,7 @@ def pack(
     needed: Sequence[Path] = (),
     exclude: Sequence[str] = (),
     beside: Mapping[str, str] | None = None,
-) -> Packed:
+) -> Package:
     """Write a folder into a zip file.
 
     Args:
@@ -78,7 +78,7 @@ def pack(
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
         for path in sorted(sizes):
             _add(archive, root, path)
-    return Packed(out, len(sizes), total)
+    return Package(out, len(sizes), total)
 
 
 def _add(archive: zipfile.ZipFile, root: Path, path: Path) -> None:

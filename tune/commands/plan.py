@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 from cluster.machine import machine_gpus
 from cluster.trial_plan import TrialPlan, local_trial_resources, plan_trials
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.plan_results import Planned, print_plan
+from tune.commands.plan_results import SweepPlan, print_plan
 from tune.commands.sweep_options import CommandLine, add_settings_help, is_local, read_command_line, sweep_parser
 
 COMMANDS = {
@@ -90,7 +90,7 @@ def _with_probe(parser: ArgumentParser) -> ArgumentParser:
 
 def _print(line: CommandLine) -> int:
     layout = _layout(line)
-    print_plan(_planned(line, layout), as_json=line.options.output == "json")
+    print_plan(_sweep_plan(line, layout), as_json=line.options.output == "json")
     return 0
 
 
@@ -106,7 +106,7 @@ def _layout(line: CommandLine) -> TrialPlan:
         return plan_trials(line.config, line.settings, resources)
 
 
-def _planned(line: CommandLine, layout: TrialPlan) -> Planned:
+def _sweep_plan(line: CommandLine, layout: TrialPlan) -> SweepPlan:
     # Imported here, so that a refused layout waits for neither the shards nor the training loop.
     from dclf.data import read_shards  # noqa: PLC0415
     from dclf.training.preflight import check_shards  # noqa: PLC0415
@@ -124,7 +124,7 @@ def _planned(line: CommandLine, layout: TrialPlan) -> Planned:
         raise ConfigError(problems)
     size = countable_size(settings, space, config)
     cost = None if line.options.no_probe else probe(config, device=layout.device if machine_gpus() else "cpu")
-    return Planned(
+    return SweepPlan(
         name=line.options.name,
         config=config,
         settings=settings,

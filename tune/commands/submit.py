@@ -146,9 +146,9 @@ def _packed(command: JobCommand, scratch: Path, without: str, brought: Installat
     here = Path.cwd()
     places = [os.path.relpath(place, here) for place in command.needs.places if Path(place).is_relative_to(here)]
     beside = {brought.file: brought.constraints} if brought else {}
-    packed = pack(here, scratch / "job.zip", needed=command.files, exclude=[*listed(without), *places], beside=beside)
-    print(f"dclf: {packed.files} files, {packed.size / (1 << 20):.1f} MiB go along", file=sys.stderr, flush=True)
-    return packed.path
+    package = pack(here, scratch / "job.zip", needed=command.files, exclude=[*listed(without), *places], beside=beside)
+    print(f"dclf: {package.files} files, {package.size / (1 << 20):.1f} MiB go along", file=sys.stderr, flush=True)
+    return package.path
 
 
 def _beside(here: Path, command: JobCommand) -> list[str]:

@@ -44,7 +44,7 @@ _WHOLE_LIMIT = 2**63
 
 
 @dataclass
-class Checked:
+class CheckedValues:
     """Values of the right type, where each was written, and the mistakes found on the way.
 
     Attributes:

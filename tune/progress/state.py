@@ -42,7 +42,7 @@ class Clock:
 
 
 @dataclass
-class Running:
+class RunningTrial:
     """A trial that trains now.
 
     Attributes:
@@ -86,7 +86,7 @@ class StudyState:
         self.scores: tuple[Score, ...] = (Score(name="wf1"),)
         self.counts: Counter[State] = Counter()
         self.best: TrialRecord | None = None
-        self.running: dict[int, Running] = {}
+        self.running: dict[int, RunningTrial] = {}
         self.recent: deque[TrialRecord] = deque(maxlen=RECENT)
 
     def update(self, event: Event) -> None:
@@ -113,7 +113,7 @@ class StudyState:
 
     def _change(self, trial: TrialRecord) -> None:
         if trial.state == "running":
-            self.running.setdefault(trial.number, Running(trial, self._now())).trial = trial
+            self.running.setdefault(trial.number, RunningTrial(trial, self._now())).trial = trial
             self._most_running = max(self._most_running, len(self.running))
         elif (ended := self.running.pop(trial.number, None)) is not None and trial.state in ENDED:
             self._durations.append(self._now() - ended.since)

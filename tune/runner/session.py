@@ -30,7 +30,7 @@ from tune.study.events import Event, Listener, TrialChanged, TrialEpoch, send
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
 from tune.study.ranking import best_trial
-from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
+from tune.study.reuse import REUSED_NOTE, FinishedTraining, FinishedTrainings, take_over, trial_hash
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Session:
                 self._take_over(trial.number, seed, finished)
         return all(seed in finished_seeds(self.ledger.trials[trial.number]) for seed in self.seeds())
 
-    def _take_over(self, number: int, seed: int, finished: Finished) -> None:
+    def _take_over(self, number: int, seed: int, finished: FinishedTraining) -> None:
         try:
             history = take_over(finished, self.folder.checkpoint(number, seed))
             self.folder.uploaded(number, seed)

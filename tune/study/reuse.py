@@ -32,7 +32,7 @@ _PACKAGES = ("dclf", "torch")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedTraining:
     """A finished training of another study.
 
     Attributes:
@@ -104,7 +104,7 @@ class FinishedTrainings:
 
     def __init__(self, storage: Path | str, shards_sha256: str, *, models: bool, without: str = "") -> None:
         self._storage, self._shards, self._models, self._without = storage, shards_sha256, models, without
-        self._by_hash: dict[str, Finished] | None = None
+        self._by_hash: dict[str, FinishedTraining] | None = None
 
     @classmethod
     def for_study(cls, folder: StudyFolder) -> FinishedTrainings:
@@ -113,7 +113,7 @@ class FinishedTrainings:
         models = bool(definition.plan.get("evaluations"))
         return cls(folder.storage, definition.shards_sha256, models=models, without=definition.name)
 
-    def find(self, training: str) -> Finished | None:
+    def find(self, training: str) -> FinishedTraining | None:
         """The finished training of this hash; None where there is none that can be used.
 
         Usable is one whose epochs are there, and its model or, where that is not needed, its test scores.
@@ -122,11 +122,11 @@ class FinishedTrainings:
             self._by_hash = dict(self._index())
         return self._by_hash.get(training)
 
-    def _index(self) -> Iterator[tuple[str, Finished]]:
+    def _index(self) -> Iterator[tuple[str, FinishedTraining]]:
         for study in self._comparable():
             tested = study.ledger.tested
             for trial, seed in _complete(study):
-                finished = Finished(
+                finished = FinishedTraining(
                     study=study.definition.name,
                     number=trial.number,
                     seed=seed,
@@ -138,7 +138,7 @@ class FinishedTrainings:
                 if self._usable(finished):
                     yield trial_hash(study.definition, trial.params, seed), finished
 
-    def _usable(self, finished: Finished) -> bool:
+    def _usable(self, finished: FinishedTraining) -> bool:
         if not (finished.folder / HISTORY_FILE).exists():
             return False
         return has_checkpoint(finished.folder) or (finished.test is not None and not self._models)
@@ -158,7 +158,7 @@ class FinishedTrainings:
                 yield study
 
 
-def take_over(finished: Finished, folder: Path) -> list[EpochReport]:
+def take_over(finished: FinishedTraining, folder: Path) -> list[EpochReport]:
     """Bring a finished training into a study's folder, by links where the disk has them; its epochs.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tune.analysis.comparison.paper import ABLATE
 from tune.analysis.comparison.variants import Variant, layout_of, variants_of
-from tune.analysis.statistics import Paired, holm, paired
+from tune.analysis.statistics import PairedTest, holm, paired
 from tune.study.folder import StudyFolder
 from tune.study.ranking import listed
 
@@ -35,7 +35,7 @@ class Difference:
 
     variant: Variant
     reference: Variant | None = None
-    paired: Paired | None = None
+    paired: PairedTest | None = None
     p: float = math.nan
     family: int = 0
     published: float | None = None
@@ -147,7 +147,7 @@ def family_sizes(differences: Sequence[Difference]) -> dict[str, int]:
     return sizes
 
 
-def _corrected(variants: Sequence[Variant], tests: Sequence[Paired | None]) -> tuple[list[float], Counter[str]]:
+def _corrected(variants: Sequence[Variant], tests: Sequence[PairedTest | None]) -> tuple[list[float], Counter[str]]:
     """p-values after Holm's correction within each base model; base model -> tests."""
     p_values = [math.nan if test is None else test.p for test in tests]
     corrected, sizes = [math.nan] * len(tests), Counter[str]()
