@@ -54,9 +54,9 @@ def size(folder: Path, *words: str) -> tuple[int, int]:
     """Return how many functions a command runs, and in how many files."""
     result = folder / "functions.json"
     command = [sys.executable, str(Path(__file__).resolve()), "--count", str(result), *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"dclf {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise SystemExit(f"dclf {' '.join(words)} ended with {process.returncode}:\n{process.stdout}{process.stderr}")
     functions = json.loads(result.read_text(encoding="utf-8"))
     return len(functions), len({file for file, _ in functions})
 

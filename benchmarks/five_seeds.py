@@ -135,19 +135,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("dclf-runs/five_seeds.jsonl"))
     arguments = parser.parse_args()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    known = {}
+    rows = {}
     if arguments.out.exists():
-        known = {key(row): row for row in map(json.loads, arguments.out.read_text().splitlines())}
+        rows = {key(row): row for row in map(json.loads, arguments.out.read_text().splitlines())}
     jobs = list(variants(arguments))
     names = [key({"model": m, "variant": v, "seed": s, "config": c.flat()}) for m, v, s, c in jobs]
-    todo = [job for job, name in zip(jobs, names, strict=True) if name not in known]
+    todo = [job for job, name in zip(jobs, names, strict=True) if name not in rows]
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool, arguments.out.open("a") as out:
         for row in pool.imap(one, todo):
-            known[key(row)] = row
+            rows[key(row)] = row
             out.write(json.dumps(row, default=str) + "\n")
             out.flush()
             print(f"{row['model']} {row['variant']} seed {row['seed']}: test WF1 {row['test_wf1']:.2f}", flush=True)
-    print(table([known[name] for name in names]))
+    print(table([rows[name] for name in names]))
 
 
 if __name__ == "__main__":

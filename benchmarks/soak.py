@@ -44,7 +44,7 @@ class Cluster(Protocol):
     lost: int
 
     def replace_node(self) -> None:
-        """SIGKILL to a worker node with all its processes, and another one in its place."""
+        """Kill a worker node with all its processes, and start another one in its place."""
 
     def figures(self) -> dict[str, float]:
         """What else of it is to be measured."""
@@ -78,7 +78,7 @@ class Soak:
         return self.folder / "studies"
 
     def run(self, show: Callable[[dict[str, float]], None]) -> int:
-        """The sweep from its start to its end; the exit code of ``dclf sweep``."""
+        """Run the sweep to its end, and return the exit code of ``dclf sweep``."""
         with self._log.open("wb") as log:
             driver = psutil.Popen(
                 self._command(), cwd=self.folder, env=dict(self.cluster.environment), stdout=log, stderr=log
@@ -91,7 +91,7 @@ class Soak:
                 driver.kill()
 
     def _watch(self, driver: psutil.Popen, show: Callable[[dict[str, float]], None]) -> None:
-        """Until all trials have ended; from there on the driver writes the report."""
+        """Measure, and replace nodes, until all trials have ended; then the driver writes the report."""
         begun = shown = time.monotonic()
         while driver.poll() is None:
             time.sleep(self.every)
@@ -222,7 +222,7 @@ class LocalNodes:
 
 
 def kill_tree(process: psutil.Process) -> None:
-    """The parents first, so that nobody replaces a child."""
+    """Kill a process and its children, parents first, so that none of them replaces a child."""
     tree = [process, *process.children(recursive=True)]
     for each in tree:
         with suppress(psutil.NoSuchProcess):
@@ -258,21 +258,21 @@ def soak(folder: Path, arguments: argparse.Namespace) -> int:
     )
     nodes = LocalNodes(folder / "cluster", arguments.nodes)
     os.environ.update(nodes.environment)
-    made = Soak(
+    endurance = Soak(
         nodes,
         folder,
         arguments.trials,
         arguments.epochs,
         due=lambda seconds, _ended: seconds > arguments.every * (nodes.lost + 1),
     )
-    code = made.run(Table())
-    print(f"dclf sweep ended with {code}\n{made.output}" if code else "")
-    wrong = unfinished(made.studies, nodes.environment["MLFLOW_TRACKING_URI"], arguments.trials)
+    code = endurance.run(Table())
+    print(f"dclf sweep ended with {code}\n{endurance.output}" if code else "")
+    wrong = unfinished(endurance.studies, nodes.environment["MLFLOW_TRACKING_URI"], arguments.trials)
     ended = f"{len(wrong)} things are wrong" if wrong else "each ended as exactly one FINISHED run"
-    asked = f"{arguments.trials} trials of {arguments.epochs} epochs"
-    print(f"{asked} in {made.measured[-1]['seconds']:.0f} s, {nodes.lost} nodes lost: {ended}")
+    budget = f"{arguments.trials} trials of {arguments.epochs} epochs"
+    print(f"{budget} in {endurance.measured[-1]['seconds']:.0f} s, {nodes.lost} nodes lost: {ended}")
     print("\n".join(wrong[:20]))
-    trends = made.trends()
+    trends = endurance.trends()
     print(f"Flat: {RULE}.\n\n{table(trends)}")
     return int(bool(code or wrong) or not all(each.flat for each in trends.values()))
 

@@ -40,7 +40,7 @@ SAMPLE_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What a worker saw: MiB streamed, its idle size, and per part the highest rise above it, in MiB."""
 
     streamed: float
@@ -95,7 +95,7 @@ def highest() -> Iterator[dict[str, float]]:
         thread.join()
 
 
-def stream(path: str, data: DataConfig) -> Measured:
+def stream(path: str, data: DataConfig) -> Measurement:
     """Both passes over the training split."""
     shards = read_shards(path)
     source = RaySource(shards, data.modalities)
@@ -109,16 +109,16 @@ def stream(path: str, data: DataConfig) -> Measured:
         for batch in batches(shuffled(split, 0, 1, data.shuffle_mb * MIB), 16, data.modalities):
             streamed += sum(features.nbytes for features in batch.features.values())
     rise = {part: peak[part] - idle[part] for part in PARTS}
-    return Measured(streamed / MIB, idle["VmRSS"], rise, time.perf_counter() - started)
+    return Measurement(streamed / MIB, idle["VmRSS"], rise, time.perf_counter() - started)
 
 
-def measure(total_bytes: int, data: DataConfig | None = None) -> Measured:
+def measure(total_bytes: int, data: DataConfig | None = None) -> Measurement:
     """Write, stream in a worker process and clean up; inside a ``ray_session``."""
     with tempfile.TemporaryDirectory(prefix="dclf-stream-") as folder:
         write(Path(folder) / "shards", total_bytes)
         task = ray.remote(num_cpus=1)(stream)
-        measured: Measured = ray.get(task.remote(f"{folder}/shards", data or DataConfig()))
-        return measured
+        measurement: Measurement = ray.get(task.remote(f"{folder}/shards", data or DataConfig()))
+        return measurement
 
 
 def main() -> None:
@@ -126,10 +126,10 @@ def main() -> None:
     parser.add_argument("--gib", type=float, default=2.0, help="size of the shard set")
     arguments = parser.parse_args()
     with ray_session():
-        found = measure(int(arguments.gib * 2**30))
-    print(f"streamed {found.streamed:.0f} MiB in {found.seconds:.1f} s, {found.streamed / found.seconds:.0f} MiB/s")
-    print(f"idle size {found.idle:.0f} MiB; highest rise above it, MiB:")
-    for part, rise in found.rise.items():
+        use = measure(int(arguments.gib * 2**30))
+    print(f"streamed {use.streamed:.0f} MiB in {use.seconds:.1f} s, {use.streamed / use.seconds:.0f} MiB/s")
+    print(f"idle size {use.idle:.0f} MiB; highest rise above it, MiB:")
+    for part, rise in use.rise.items():
         print(f"  {part:<9} {rise:8.0f}")
 
 

@@ -94,7 +94,7 @@ class Driver:
             self._hooks.epoch(EpochReport(**body))
 
     def _resized(self, workers: int) -> None:
-        """Tell only of other numbers than the one before."""
+        """Report the number of workers where it has changed."""
         before, self._workers = self._workers, workers
         if before not in (0, workers):
             self._hooks.workers(workers)

@@ -49,14 +49,17 @@ class ModelJob:
 
 
 def work_on_models(
-    made: Callable[[str], Work], jobs: Sequence[ModelJob], asked: ActorSettings, started: Callable[[list[str]], None]
+    work_for: Callable[[str], Work],
+    jobs: Sequence[ModelJob],
+    settings: ActorSettings,
+    started: Callable[[list[str]], None],
 ) -> Generator[tuple[ModelJob, Message], None, None]:
-    """Work on models where they are asked to be worked on; one at a time in this process, without Ray.
+    """Work on models on the cluster that the settings name; one at a time in this process, without Ray.
 
     Args:
-        made: the work for a device, as torch calls it.
+        work_for: returns the work for a device, given as torch names it.
         jobs: at least one, taken in this order.
-        asked: where, and how many at a time.
+        settings: where, and how many at a time.
         started: hears how they are laid out, before the first begins.
 
     Yields:
@@ -68,22 +71,22 @@ def work_on_models(
         ModelError: the work on a model failed, or an actor was lost; the others have been ended.
     """
     count = len(jobs)
-    if count == 1 or asked.at_a_time == 1:
-        if asked.gpus:
+    if count == 1 or settings.at_a_time == 1:
+        if settings.gpus:
             # On CPUs there is always room for this process.
-            plan_models(1, asked, local_model_resources(1, asked))
+            plan_models(1, settings, local_model_resources(1, settings))
         started(["one model at a time, in this process"])
-        yield from work_here(made("cuda" if asked.gpus else "cpu"), jobs)
+        yield from work_here(work_for("cuda" if settings.gpus else "cpu"), jobs)
         return
     from cluster.session import ray_session, reaches_cluster  # noqa: PLC0415 - one at a time needs no Ray
 
-    local = local_model_resources(count, asked)
-    if not reaches_cluster(asked.address):
-        plan_models(count, asked, local)
-    with ray_session(asked.address, verbose=asked.verbose, num_cpus=local.cpus) as resources:
-        plan = plan_models(count, asked, resources)
+    local = local_model_resources(count, settings)
+    if not reaches_cluster(settings.address):
+        plan_models(count, settings, local)
+    with ray_session(settings.address, verbose=settings.verbose, num_cpus=local.cpus) as resources:
+        plan = plan_models(count, settings, resources)
         started(plan.describe())
-        yield from work_on_actors(made(plan.device), jobs, plan)
+        yield from work_on_actors(work_for(plan.device), jobs, plan)
 
 
 def work_here(work: Work, jobs: Sequence[ModelJob]) -> Iterator[tuple[ModelJob, Message]]:
@@ -115,22 +118,22 @@ def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> Ite
     """
     from ray.exceptions import RayActorError, RayError  # noqa: PLC0415 - the work in this process needs no Ray
 
-    heard = _Heard(jobs)
+    progress = _Progress(jobs)
     stream = _spread(work, jobs, plan).iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     try:
         # Closed whatever ends it, so that no actor goes on with a model that nobody asks for.
         with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as blocks:
             for block in blocks:
                 for row in block.to_pylist():
-                    yield from heard.row(row)
+                    yield from progress.row(row)
     except RayActorError as error:
-        raise ModelError(heard.lost(error.actor_id, _line(error))) from None
+        raise ModelError(progress.lost(error.actor_id, _line(error))) from None
     except RayError as error:
-        raise ModelError(heard.lost(None, _line(error))) from None
+        raise ModelError(progress.lost(None, _line(error))) from None
 
 
-class _Heard:
-    """What the actors have said so far."""
+class _Progress:
+    """Which models the actors have begun and ended."""
 
     def __init__(self, jobs: Sequence[ModelJob]) -> None:
         self._jobs = jobs
@@ -152,10 +155,10 @@ class _Heard:
     def lost(self, actor: str | None, reason: str) -> str:
         """An error's text for the end of an actor, known by Ray's id or unknown, as where its machine is lost."""
         under_way = {place: worker for place, worker in self._begun.items() if place not in self._ended}
-        found = [place for place, worker in under_way.items() if worker == actor] or list(under_way)
-        found = found or [place for place in range(len(self._jobs)) if place not in self._begun]
-        names = "; ".join(self._jobs[place].name for place in found[:_SHOWN]) + "; ..." * (len(found) > _SHOWN)
-        process = "the process that worked on it" if len(found) == 1 else "a process that worked on one of them"
+        places = [place for place, worker in under_way.items() if worker == actor] or list(under_way)
+        places = places or [place for place in range(len(self._jobs)) if place not in self._begun]
+        names = "; ".join(self._jobs[place].name for place in places[:_SHOWN]) + "; ..." * (len(places) > _SHOWN)
+        process = "the process that worked on it" if len(places) == 1 else "a process that worked on one of them"
         return (
             f"{names}: {process} was lost ({reason}); it may have run out of memory: ask for fewer at a time, and go on"
         )

@@ -37,10 +37,10 @@ class ActorSettings:
 
     def problems(self) -> list[str]:
         """Every impossible value, each one line."""
-        found = [] if self.at_a_time >= 0 else [f"at_a_time: must be 0 or more, is {self.at_a_time}"]
+        problems = [] if self.at_a_time >= 0 else [f"at_a_time: must be 0 or more, is {self.at_a_time}"]
         if self.gpus and not SMALLEST_SHARE <= self.gpus <= 1:
-            found.append(f"gpus: must be 0, or {SMALLEST_SHARE:g} to 1 of a card, is {self.gpus:g}")
-        return found
+            problems.append(f"gpus: must be 0, or {SMALLEST_SHARE:g} to 1 of a card, is {self.gpus:g}")
+        return problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,35 +68,36 @@ class ModelPlan:
         return [f"{self.actors} model{'s' if self.actors > 1 else ''} at a time, each with {slots}", *self.notes]
 
 
-def plan_models(models: int, asked: ActorSettings, resources: ClusterResources) -> ModelPlan:
+def plan_models(models: int, settings: ActorSettings, resources: ClusterResources) -> ModelPlan:
     """Lay out the work on so many models.
 
     Args:
         models: at least 1.
-        asked: how many at a time, and on what.
+        settings: how many at a time, and on what.
         resources: what the cluster has.
 
     Raises:
         PlanError: the actors would wait for ever.
     """
-    room = room_for(Layout(gpus=asked.gpus), resources)
-    wanted = min(models, asked.at_a_time)
-    if asked.gpus and not resources.gpus:
+    room = room_for(Layout(gpus=settings.gpus), resources)
+    wanted = min(models, settings.at_a_time)
+    if settings.gpus and not resources.gpus:
         raise PlanError("each model is to have a share of a GPU, the cluster has none; leave the share out")
     if room < max(1, wanted):
+        share = f", and {settings.gpus:g} GPU each" if settings.gpus else ""
         raise PlanError(
             f"{max(1, wanted)} models at a time need a CPU slot each and {READ_CPUS} for reading"
-            f"{f', and {asked.gpus:g} GPU each' if asked.gpus else ''}; the cluster has {resources.cpus} CPU slots and "
+            f"{share}; the cluster has {resources.cpus} CPU slots and "
             f"{resources.gpus} GPUs, room for {room}; ask for fewer at a time, or use a larger cluster"
         )
     actors = wanted or min(models, room)
-    return ModelPlan(actors=actors, gpus=asked.gpus, notes=tuple(_notes(actors, resources)))
+    return ModelPlan(actors=actors, gpus=settings.gpus, notes=tuple(_notes(actors, resources)))
 
 
-def local_model_resources(models: int, asked: ActorSettings) -> ClusterResources:
+def local_model_resources(models: int, settings: ActorSettings) -> ClusterResources:
     """What a Ray started for this work alone on this machine will have; Ray itself is not needed to tell."""
-    actors = min(models, asked.at_a_time or machine_cpus())
-    return ClusterResources(nodes=(Node(cpus=actors + READ_CPUS, gpus=machine_gpus() if asked.gpus else 0),))
+    actors = min(models, settings.at_a_time or machine_cpus())
+    return ClusterResources(nodes=(Node(cpus=actors + READ_CPUS, gpus=machine_gpus() if settings.gpus else 0),))
 
 
 def _notes(actors: int, resources: ClusterResources) -> Iterator[str]:

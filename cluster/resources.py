@@ -51,6 +51,6 @@ def cluster_resources() -> ClusterResources:
     free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     return ClusterResources(
-        nodes=tuple(Node(cpus=found.get("CPU", 0.0), gpus=found.get("GPU", 0.0)) for found in alive),
+        nodes=tuple(Node(cpus=node.get("CPU", 0.0), gpus=node.get("GPU", 0.0)) for node in alive),
         free_cpus=free.get("CPU", 0.0),
     )

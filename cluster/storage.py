@@ -68,7 +68,7 @@ def checked_storage(
 
 @contextmanager
 def lost_storage_named(storage: str, remedy: str) -> Iterator[None]:
-    """Say of a device that became full or read-only in mid-run that it is the one with the checkpoints.
+    """Raise an error that names the checkpoints' storage where it became full or read-only in mid-run.
 
     Args:
         storage: ``train.storage``.

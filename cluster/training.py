@@ -96,7 +96,7 @@ def train_on_ray(
 
 
 def _ignore(news: object) -> None:
-    """What nobody asked to hear."""
+    """Ignore everything that is reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +111,8 @@ class _Run:
     def trainer(self, sender: Sender) -> TorchTrainer:
         slots = {"CPU": float(self.plan.cpus_per_worker), "GPU": float(self.plan.gpus_per_worker)}
         low, high = self.config.train.worker_range
-        made = ElasticTorchTrainer if low < high else TorchTrainer
-        return made(
+        trainer_type = ElasticTorchTrainer if low < high else TorchTrainer
+        return trainer_type(
             work,
             train_loop_config={
                 "config": self._worker_config().to_dict(),

@@ -14,8 +14,8 @@ DRIVER_CPUS = 1
 """CPU slots of a trial whose workers are other processes."""
 
 
-class Asked(Protocol):
-    """What is asked for, under the names that a sweep's settings have."""
+class TrialSettings(Protocol):
+    """What a layout reads of a sweep's settings, under the names that they have there."""
 
     @property
     def trials(self) -> int:
@@ -63,17 +63,17 @@ class Layout:
     cache_mb: int = 1024
 
     @classmethod
-    def of(cls, config: Config, asked: Asked) -> Layout:
+    def of(cls, config: Config, settings: TrialSettings) -> Layout:
         """What the base configuration and a sweep's settings ask for."""
         return cls(
-            trials=asked.trials,
-            concurrency=asked.concurrency,
-            workers=asked.workers_per_trial,
-            gpus=asked.gpus_per_trial,
+            trials=settings.trials,
+            concurrency=settings.concurrency,
+            workers=settings.workers_per_trial,
+            gpus=settings.gpus_per_trial,
             cpus=config.train.cpus_per_worker,
             device=config.train.device,
             batch_size=config.train.batch_size,
-            cache_mb=asked.cache_mb,
+            cache_mb=settings.cache_mb,
         )
 
     @property

@@ -15,7 +15,7 @@ from typing import Literal
 from cluster.machine import machine_cpus, machine_gpus
 from cluster.plan import READ_CPUS, PlanError
 from cluster.resources import ClusterResources, Node
-from cluster.trial_layout import Asked, Change, Layout, smaller
+from cluster.trial_layout import Change, Layout, TrialSettings, smaller
 from cluster.trial_room import room_for
 from dclf.config import Config
 
@@ -82,18 +82,18 @@ class TrialPlan:
         return [f"{line}; {reading}, up to {self.cache_mb} MiB of dialogues kept on each machine", *self.notes]
 
 
-def plan_trials(config: Config, asked: Asked, resources: ClusterResources) -> TrialPlan:
+def plan_trials(config: Config, settings: TrialSettings, resources: ClusterResources) -> TrialPlan:
     """Lay out a sweep on a cluster.
 
     Args:
         config: the base configuration; ``cpus_per_worker``, ``device`` and ``batch_size`` of ``train`` count.
-        asked: the sweep's settings.
+        settings: the sweep's settings.
         resources: what the cluster has.
 
     Raises:
         TrialPlanError: the trials would wait for ever, or contradict the configuration; says what to change.
     """
-    layout = Layout.of(config, asked)
+    layout = Layout.of(config, settings)
     concurrency = concurrency_of(layout, resources)
     return TrialPlan(
         concurrency=concurrency,
@@ -125,20 +125,20 @@ def concurrency_of(layout: Layout, resources: ClusterResources) -> int:
     return wanted
 
 
-def local_cpus_for_trials(config: Config, asked: Asked, cores: int) -> int:
+def local_cpus_for_trials(config: Config, settings: TrialSettings, cores: int) -> int:
     """CPU slots of a Ray started for a sweep alone on a machine of so many cores.
 
     Trials compute on no more threads than there are cores, save for one that is larger by itself; the drivers of trials
     and reading wait most of the time and get slots of their own.
     """
-    layout = Layout.of(config, asked)
+    layout = Layout.of(config, settings)
     at_a_time = max(1, cores // layout.computing_cpus)
     return max(cores, at_a_time * layout.trial_cpus) + READ_CPUS
 
 
-def local_trial_resources(config: Config, asked: Asked) -> ClusterResources:
+def local_trial_resources(config: Config, settings: TrialSettings) -> ClusterResources:
     """What a Ray started for this sweep alone on this machine will have; Ray itself is not needed to tell."""
-    cpus = local_cpus_for_trials(config, asked, machine_cpus())
+    cpus = local_cpus_for_trials(config, settings, machine_cpus())
     gpus = machine_gpus() if config.train.device != "cpu" else 0
     return ClusterResources(nodes=(Node(cpus=cpus, gpus=gpus),))
 
@@ -176,7 +176,7 @@ def _contradictions(layout: Layout) -> Iterator[tuple[str, Change]]:
 
 
 def _mended(layout: Layout, change: Change, resources: ClusterResources) -> Change:
-    """A change to what cannot be, and to what does not fit afterwards."""
+    """Return the change that makes the layout possible, and then fit, if any does."""
     mended = layout.changed(change)
     try:
         concurrency_of(mended, resources)

@@ -337,7 +337,7 @@ SEEDS = 2**63
 
 
 def number_problems(settings: Any, section: str) -> Iterator[str]:
-    """Fields for a number that hold none, or for a whole number that hold another; a truth value is neither.
+    """Yield a line for every numeric field without a number, or without a whole one; a truth value is neither.
 
     YAML and the command line see to this themselves; a notebook builds the dataclasses by hand.
 

@@ -97,8 +97,8 @@ def predictor_of(state: dict[str, Any]) -> Predictor:
 def save_model(folder: Path, state: dict[str, Any]) -> None:
     """Write the best model of a checkpoint as a file of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {"config": state["config"], "info": state["info"], "model": state["progress"]["best_model"]}
-    torch.save(kept, folder / MODEL_FILE)
+    content = {"config": state["config"], "info": state["info"], "model": state["progress"]["best_model"]}
+    torch.save(content, folder / MODEL_FILE)
 
 
 def load_model(folder: Path | str) -> Predictor:
@@ -109,9 +109,9 @@ def load_model(folder: Path | str) -> Predictor:
     """
     path = Path(folder) / MODEL_FILE
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: must hold a trained model, is absent") from None
     except Exception as error:
         raise CheckpointError(f"{path}: cannot be read as a trained model ({error})") from error
-    return Predictor(Config.from_dict(kept["config"]), DatasetInfo.from_dict(kept["info"]), kept["model"])
+    return Predictor(Config.from_dict(content["config"]), DatasetInfo.from_dict(content["info"]), content["model"])

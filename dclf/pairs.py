@@ -74,8 +74,8 @@ class PairSampler:
         order = np.argsort(batch.positions.cpu().numpy(), kind="stable")
         lengths = np.asarray(batch.layout.lengths)[_dialogue_order(batch)]
         emotions = EmotionIndex(batch.labels.cpu().numpy()[order], lengths)
-        drawn, mask = emotions.sample(np.argsort(order), self._window(batch), self.seed, epoch)
-        return self._pairs(rows, time, order[drawn], mask, batch)
+        places, mask = emotions.sample(np.argsort(order), self._window(batch), self.seed, epoch)
+        return self._pairs(rows, time, order[places], mask, batch)
 
     def _window(self, batch: Batch) -> int:
         return min(self.window, max(1, batch.layout.longest - 1))

@@ -79,9 +79,9 @@ def secret_problem(place: str) -> str:
     secret = [name for name in names if any(word in name.lower() for word in _SECRET_WORDS)]
     if "@" not in parts.netloc and not secret:
         return ""
-    found = "user or password before the @" if "@" in parts.netloc else f"parameter {secret[0]}"
+    secret_part = "user or password before the @" if "@" in parts.netloc else f"parameter {secret[0]}"
     return (
-        f"{without_secret(place)}: must hold no credentials, has a {found}; set them in the environment "
+        f"{without_secret(place)}: must hold no credentials, has a {secret_part}; set them in the environment "
         "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, GOOGLE_APPLICATION_CREDENTIALS)"
     )
 

@@ -39,8 +39,8 @@ def ablation(
         settings: where to run and what to keep; what a comparison needs is set.
     """
     space: dict[str, Any] = {"model.name": {"choices": list(models)}} if models else {}
-    wanted = ["none", *(part for part in parts if part != "none")]
-    return grid({**space, "loss.ablate": {"choices": wanted}}, seeds=seeds, settings=settings)
+    choices = ["none", *(part for part in parts if part != "none")]
+    return grid({**space, "loss.ablate": {"choices": choices}}, seeds=seeds, settings=settings)
 
 
 def grid(space: Mapping[str, Any], *, seeds: int = SEEDS, settings: SweepSettings | None = None) -> SweepSettings:

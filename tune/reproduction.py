@@ -65,7 +65,7 @@ def reproduce(
         for study in plan.studies:
             if not study.wanted:
                 continue
-            if _concluded(study.found()):
+            if _concluded(study.existing_folder()):
                 _log.info(f"{study.item}: study {study.name} is finished")
                 continue
             _join_ray(stack, study, verbose=verbose, address=address)
@@ -81,7 +81,7 @@ def reproduce(
 def _run(study: NamedStudy, listeners: Sequence[Listener], *, verbose: bool, address: str | None) -> None:
     from tune.sweeps import resume, sweep  # noqa: PLC0415 - as above
 
-    if study.found() is not None:
+    if study.existing_folder() is not None:
         resume(study.name, storage=str(study.storage), listeners=listeners, verbose=verbose, address=address)
         return
     planned = study.planned
@@ -116,7 +116,7 @@ def _page(plan: ReproductionPlan) -> tuple[list[StudyFolder], dict[str, str]]:
     """The studies that have anything to show, and why the others have nothing."""
     folders, missing = [], {}
     for study in plan.studies:
-        folder = study.found()
+        folder = study.existing_folder()
         paper = str(study.planned.plan["paper"])
         if folder is None:
             missing[paper] = "not run yet" if study.wanted else "not asked for (--only)"

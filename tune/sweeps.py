@@ -42,7 +42,7 @@ from tune.runner.optuna_export import export_study, note_copies, require_place
 from tune.runner.optuna_study import LiveStudy, load_study
 from tune.runner.recorder import StudyRecorder
 from tune.runner.replay import send_unsent
-from tune.runner.sealed import score_sealed
+from tune.runner.sealed_split import score_sealed
 from tune.runner.session import Session
 from tune.runner.warm_start import warm_start, warm_start_problems
 from tune.search.checks import objective_problems, sweep_problems, sweep_space, trained_modalities
@@ -150,8 +150,8 @@ def resume(
     # What was sound when the study began is not checked again: that takes torch, which the driver can do without.
     keys = tuple(f"sweep.{key}:" for key in changed)
     problems = sweep_problems(settings, folder.definition.base) if changed else []
-    if told := [problem for problem in problems if problem.startswith(keys)]:
-        raise ConfigError(told)
+    if mistakes := [problem for problem in problems if problem.startswith(keys)]:
+        raise ConfigError(mistakes)
     config = folder.definition.base
     card = _card(config, settings, Space.of(folder.definition.space, config))
     if card["sha256"] != folder.definition.shards_sha256:
@@ -223,11 +223,11 @@ class _Work:
                 )
                 store = store or pool.submit(self._connect)
                 opened = store.result()
-                found = folder()
-                with found.locked():
+                study_folder = folder()
+                with study_folder.locked():
                     if changed:
-                        found.extend(**changed)
-                    return self._locked(found, plan, opened, joined.close)
+                        study_folder.extend(**changed)
+                    return self._locked(study_folder, plan, opened, joined.close)
 
     def _connect(self) -> Store:
         return connect(resolve_tracking_uri(self.config.track.uri), self.config.track.experiment)
@@ -304,8 +304,8 @@ class _Work:
         files = _write_report(folder)
         recorder.artifact(files.html)
         sent = {"tables": [*files.tables.values()], "figures": [*files.figures.values(), *files.pictures.values()]}
-        for folder_name, made in sent.items():
-            for file in made:
+        for folder_name, group in sent.items():
+            for file in group:
                 recorder.artifact(file, folder_name)
         return files.html
 

@@ -63,7 +63,7 @@ class Job:
 
 
 def require_name(name: str) -> str:
-    """The name of a job, which can leave neither a folder nor a shell's word.
+    """Return a job's name, which is safe in a path and in a shell.
 
     Raises:
         JobError: it has other characters.
@@ -77,12 +77,12 @@ def require_name(name: str) -> str:
 
 
 def new_name(label: str) -> str:
-    """A name that nobody has taken: the label, the time and a random end."""
+    """Return a name that no job has yet: the label, the time and a random end."""
     return require_name(f"{label[:_LABEL]}-{datetime.now().astimezone():%m%d-%H%M%S}-{token_hex(2)}")
 
 
 def entrypoint(words: Sequence[str], version: str) -> str:
-    """The line that the head node's shell runs; whatever is in the words stays a word."""
+    """Return the line that the head node's shell runs; every word is quoted for it."""
     return shlex.join([*ENTRY, "--dclf", version, "--", *words])
 
 
@@ -144,14 +144,14 @@ class Jobs:
             JobError: there is none of this name.
         """
         try:
-            found = self.client.get_job_info(require_name(name))
+            details = self.client.get_job_info(require_name(name))
         except RuntimeError as error:
             if _ABSENT not in str(error):
                 raise JobError(f"the cluster at {self._endpoint.url} did not do it: {error}") from error
-            found = None
-        if found is None or not found.submission_id:  # Ray also knows programs that nobody submitted
+            details = None
+        if details is None or not details.submission_id:  # Ray also knows programs that nobody submitted
             raise JobError(f"no job named {name!r} is on the cluster at {self._endpoint.url}; `dclf jobs` lists them")
-        return _job(found)
+        return _job(details)
 
     def logs(self, name: str) -> str:
         """All that a job has written so far, with Ray's own lines before it."""

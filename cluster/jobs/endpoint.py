@@ -42,7 +42,7 @@ class Endpoint:
     local: bool = False
 
     def get(self, path: str) -> Any:
-        """What the dashboard answers; bounded in time.
+        """Return what the dashboard answers, within a time limit.
 
         Raises:
             JobError: nobody answers, the token is wrong, or no Ray dashboard answers.
@@ -93,8 +93,8 @@ def find_endpoint(address: str = "", folder: str | Path = FOLDER) -> Endpoint:
 
 
 def _from_environment() -> str:
-    found = (os.environ.get(name, "") for name in ADDRESS_VARIABLES)
-    return next((value for value in found if value.startswith(("http://", "https://"))), "")
+    addresses = (os.environ.get(name, "") for name in ADDRESS_VARIABLES)
+    return next((value for value in addresses if value.startswith(("http://", "https://"))), "")
 
 
 def _checked(url: str) -> str:
@@ -107,7 +107,7 @@ def _checked(url: str) -> str:
 
 
 def _own_token() -> str:
-    """As Ray looks for it."""
+    """Return the token that this process uses, looked for where Ray looks for it."""
     if token := os.environ.get(TOKEN, "").strip():
         return token
     if not (path := os.environ.get(TOKEN_PATH)):

@@ -45,9 +45,9 @@ class Output:
             self._write(fresh)
             return
         self._held += fresh
-        _, found, rest = self._held.partition(PREAMBLE)
+        _, preamble, rest = self._held.partition(PREAMBLE)
         _, ended, rest = rest.partition("\n")
-        if found and ended:
+        if preamble and ended:
             self._begun = True
             self._write(rest)
 

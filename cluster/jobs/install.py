@@ -77,7 +77,7 @@ def installation(constraints: Path) -> Installation:
 
 
 def own_requirements(lines: Iterable[str]) -> tuple[str, ...]:
-    """Of a distribution's requirements those that everybody needs, without extras for developers and databases."""
+    """Return a distribution's requirements without those of its extras, as for developers and databases."""
     return tuple(line for line in lines if "extra ==" not in line)
 
 
@@ -87,9 +87,9 @@ def _pinned(text: str) -> Mapping[str, str]:
 
 
 def _normal(requirement: str) -> str:
-    """The name of a requirement, in the one form that names of packages are compared in."""
-    found = _NAME.match(requirement.strip())
-    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else requirement
+    """Return the name of a requirement, normalised for comparison."""
+    match = _NAME.match(requirement.strip())
+    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else requirement
 
 
 def _source(name: str) -> Path:

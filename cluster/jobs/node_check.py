@@ -98,7 +98,7 @@ class _Marks:
 def _faults(
     nodes: Collection[str], digests: Mapping[str, str], storages: Mapping[str, str], mark: str
 ) -> Iterator[tuple[str, list[str]]]:
-    """The ids of the nodes that say something is wrong, or say nothing at all."""
+    """Yield the id of every node with a fault or without an answer, and what is wrong with it."""
     task = ray.remote(try_node)
     tasks = {
         task.options(
@@ -106,15 +106,15 @@ def _faults(
         ).remote(digests, storages, mark, node_id, own_versions()): node_id
         for node_id in nodes
     }
-    done, late = ray.wait(list(tasks), num_returns=len(tasks), timeout=LIMIT_S)
+    answered, late = ray.wait(list(tasks), num_returns=len(tasks), timeout=LIMIT_S)
     yield from ((tasks[reference], [f"did not answer within {LIMIT_S:.0f} s"]) for reference in late)
-    for reference in done:
+    for reference in answered:
         try:
-            found = ray.get(reference)
+            faults = ray.get(reference)
         except ray.exceptions.RayError as error:
-            found = [f"could not run a task ({_first_line(error)}); where it lacks packages, submit with --install"]
-        if found:
-            yield tasks[reference], found
+            faults = [f"could not run a task ({_first_line(error)}); where it lacks packages, submit with --install"]
+        if faults:
+            yield tasks[reference], faults
 
 
 def try_node(

@@ -29,8 +29,8 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Packed:
-    """A package.
+class Package:
+    """The zip file of the folder that a job works in.
 
     Attributes:
         path: of the zip file.
@@ -50,7 +50,7 @@ def pack(
     needed: Sequence[Path] = (),
     exclude: Sequence[str] = (),
     beside: Mapping[str, str] | None = None,
-) -> Packed:
+) -> Package:
     """Write a folder into a zip file.
 
     Args:
@@ -78,7 +78,7 @@ def pack(
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
         for path in sorted(sizes):
             _add(archive, root, path)
-    return Packed(out, len(sizes), total)
+    return Package(out, len(sizes), total)
 
 
 def _add(archive: zipfile.ZipFile, root: Path, path: Path) -> None:
@@ -89,14 +89,14 @@ def _add(archive: zipfile.ZipFile, root: Path, path: Path) -> None:
 
 
 def _chosen(root: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    found = 0
+    count = 0
     for place, folders, names in os.walk(root):
         here = Path(place)
         folders[:] = sorted(name for name in folders if _goes_along(root, here / name, patterns))
         for path in (here / name for name in sorted(names)):
             if path.is_file() and _goes_along(root, path, patterns):
-                found += 1
-                if found > LIMIT_FILES:
+                count += 1
+                if count > LIMIT_FILES:
                     raise JobError(
                         f"{root}: a job's folder may hold {LIMIT_FILES} files, holds more, many of them in "
                         f"{here}; leave them out with --exclude, or submit from a smaller folder"

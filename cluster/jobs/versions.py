@@ -35,8 +35,8 @@ def require_same_versions(endpoint: Endpoint, *, brought: bool = False) -> None:
     Raises:
         JobError: it does not answer, or runs other versions.
     """
-    found = endpoint.get(METADATA)["data"]
-    theirs = {**endpoint.versions, "ray": found["rayVersion"], "python": found["pythonVersion"]}
+    metadata = endpoint.get(METADATA)["data"]
+    theirs = {**endpoint.versions, "ray": metadata["rayVersion"], "python": metadata["pythonVersion"]}
     if brought:
         theirs.pop("dclf", None)
     if differing := sorted(mismatches(theirs, own_versions())):

@@ -62,8 +62,8 @@ def known_nodes(cluster: LocalCluster) -> dict[str, Mapping[str, Any]]:
     Of two nodes with one name, as after a restart, the living one counts.
     """
     answer = fetch_json(f"{cluster.jobs_address}/api/v0/nodes", bearer=cluster.token)
-    found: list[Mapping[str, Any]] = answer["data"]["result"]["result"]
-    return {str(node["node_name"]): node for node in sorted(found, key=lambda node: bool(node["state"] == "ALIVE"))}
+    nodes: list[Mapping[str, Any]] = answer["data"]["result"]["result"]
+    return {str(node["node_name"]): node for node in sorted(nodes, key=lambda node: bool(node["state"] == "ALIVE"))}
 
 
 def has_agent(cluster: LocalCluster, node: Mapping[str, Any]) -> bool:

@@ -54,18 +54,18 @@ class Options:
     def problems(self) -> list[str]:
         """Everything that is impossible in itself, one sentence each."""
         counts = {"nodes": self.nodes, "cpus": self.cpus}
-        found = [f"--{name}: must be at least 1, is {value}" for name, value in counts.items() if value < 1]
+        problems = [f"--{name}: must be at least 1, is {value}" for name, value in counts.items() if value < 1]
         ports = {"ray-port": self.ray_port, "dashboard-port": self.dashboard_port, "mlflow-port": self.mlflow_port}
-        found += [
+        problems += [
             f"--{name}: must be between 1024 and 65535, or 0 for any, is {port}"
             for name, port in ports.items()
             if port and not 1024 <= port <= 65535
         ]
-        given = [port for port in ports.values() if port]
-        if len(set(given)) < len(given):
-            found.append("--ray-port, --dashboard-port and --mlflow-port: must differ")
-        found += [*_host_problems(self.host), *_backend_problems(self.mlflow_backend)]
-        return [*found, *_artifacts_problems(self.artifacts)]
+        chosen = [port for port in ports.values() if port]
+        if len(set(chosen)) < len(chosen):
+            problems.append("--ray-port, --dashboard-port and --mlflow-port: must differ")
+        problems += [*_host_problems(self.host), *_backend_problems(self.mlflow_backend)]
+        return [*problems, *_artifacts_problems(self.artifacts)]
 
 
 def claim_ports(options: Options) -> dict[str, int]:
@@ -156,13 +156,13 @@ def without_password(url: str, environment: Mapping[str, str] = os.environ) -> s
 
 
 def _first_free(name: str, host: str, candidates: list[int]) -> int:
-    found = next((port for port in candidates if is_free(host, port)), None)
-    if found is None:
+    port = next((port for port in candidates if is_free(host, port)), None)
+    if port is None:
         which = f"port {candidates[0]} is" if len(candidates) == 1 else f"ports {candidates[0]} .. are all"
         raise ClusterError(
             f"--{name.replace('_', '-')}: {which} in use on {host}; give another, or 0 for the first free one"
         )
-    return found
+    return port
 
 
 def _host_problems(host: str) -> list[str]:

@@ -75,8 +75,8 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
 
 def ended(pid: int) -> int | None:
     """The exit code of a process that this one started, negative for a signal; None while it runs."""
-    found, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if found else None
+    ended_pid, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended_pid else None
 
 
 def marked(mark: str) -> list[psutil.Process]:
@@ -86,14 +86,14 @@ def marked(mark: str) -> list[psutil.Process]:
     end by themselves when their node does.
     """
     others = [process for process in psutil.process_iter() if not _is_over(process)]
-    found: list[psutil.Process] = []
+    members: list[psutil.Process] = []
     more = [process for process in others if _has(process, mark)]
     while more:
-        found += more
-        known = {process.pid for process in found}
+        members += more
+        known = {process.pid for process in members}
         others = [process for process in others if process.pid not in known]
         more = [process for process in others if _parent(process) in known]
-    return found
+    return members
 
 
 def end_all(leaders: Sequence[Identity], mark: str, grace_s: float = GRACE_S) -> None:
@@ -105,10 +105,10 @@ def end_all(leaders: Sequence[Identity], mark: str, grace_s: float = GRACE_S) ->
         grace_s: how long they may take.
     """
     before = marked(mark)
-    asked = [psutil.Process(leader.pid) for leader in leaders if leader.alive]
-    for process in asked:
+    running = [psutil.Process(leader.pid) for leader in leaders if leader.alive]
+    for process in running:
         _signal(process, kill=False)
-    psutil.wait_procs(asked, timeout=grace_s)
+    psutil.wait_procs(running, timeout=grace_s)
     # Those whose parents are gone by now are known from before; and a process may start another while it is ended.
     while left := [*(process for process in before if not _is_over(process)), *marked(mark)]:
         for process in left:

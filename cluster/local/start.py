@@ -47,23 +47,23 @@ def up(options: Options, folder: str | Path = FOLDER) -> LocalCluster:
     if problems := options.problems():
         raise ValueError("; ".join(problems))
     with exclusive(Path(folder).absolute()) as place:
-        found = load_cluster(place)
-        if found is not None and found.running:
-            return found
-        if found is not None:
-            _clear_remains(found)
+        cluster = load_cluster(place)
+        if cluster is not None and cluster.running:
+            return cluster
+        if cluster is not None:
+            _clear_remains(cluster)
         return _start(options, place)
 
 
-def _clear_remains(found: LocalCluster) -> None:
+def _clear_remains(cluster: LocalCluster) -> None:
     """Forget a cluster of which nothing runs, as after a reboot; refuse where something does."""
-    if left := marked(found.mark):
+    if left := marked(cluster.mark):
         raise ClusterError(
-            f"{found.folder}: {len(left)} processes of the local cluster of {found.started} still run, but not the "
+            f"{cluster.folder}: {len(left)} processes of the local cluster of {cluster.started} still run, but not the "
             "whole of it; clear it away with `dclf cluster down`, then start again"
         )
-    _log.info(f"the local cluster of {found.started} has ended without `dclf cluster down`; clearing its state away")
-    clear(found)
+    _log.info(f"the local cluster of {cluster.started} has ended without `dclf cluster down`; clearing its state away")
+    clear(cluster)
 
 
 def _start(options: Options, folder: Path) -> LocalCluster:
@@ -86,15 +86,15 @@ def _start(options: Options, folder: Path) -> LocalCluster:
     )
     save_cluster(cluster)  # before the first process, so that `down` finds all of them whatever happens
     try:
-        return _Starting(cluster, options).run()
+        return _Start(cluster, options).run()
     except BaseException:
         _log.info("taking down what was started")
         clear(load_cluster(folder) or cluster)  # the file knows what was started
         raise
 
 
-class _Starting:
-    """The course of a start; any process that ends meanwhile ends it."""
+class _Start:
+    """One start of a cluster; it fails when a process ends before all of them answer."""
 
     def __init__(self, cluster: LocalCluster, options: Options) -> None:
         self._cluster = cluster
@@ -176,7 +176,7 @@ def _versions() -> dict[str, str]:
 
 
 def _secrets(cluster: LocalCluster, options: Options) -> list[str]:
-    """What no message may show."""
+    """Return the secrets, which no message may show."""
     quoted = urlsplit(options.mlflow_backend).password or ""
-    found = [cluster.token, cluster.mlflow_password, quoted, unquote(quoted)]
-    return [secret for secret in found if secret]
+    values = [cluster.token, cluster.mlflow_password, quoted, unquote(quoted)]
+    return [secret for secret in values if secret]

@@ -159,8 +159,8 @@ def load_cluster(folder: str | Path = FOLDER) -> LocalCluster | None:
 
 def _read(path: Path) -> LocalCluster:
     stored = json.loads(path.read_text(encoding="utf-8"))
-    if (found := stored.pop("format")) != FORMAT:
-        raise ValueError(f"its format is {found}, not {FORMAT}")
+    if (version := stored.pop("format")) != FORMAT:
+        raise ValueError(f"its format is {version}, not {FORMAT}")
     members = tuple(Member(item["name"], Identity(**item["process"])) for item in stored.pop("members"))
     return LocalCluster(folder=path.parent, members=members, **stored)
 

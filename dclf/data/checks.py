@@ -22,7 +22,7 @@ def validate_dialogue(dialogue: Dialogue, info: DatasetInfo) -> list[str]:
 
 
 def info_problems(info: DatasetInfo) -> list[str]:
-    """What is wrong with the dataset facts themselves: counts and widths that are none."""
+    """Return what is wrong with the dataset facts themselves: counts and widths that are no whole numbers above 0."""
     counts = {"speaker_count": info.speaker_count, **{f"the width of {m}": width for m, width in info.widths.items()}}
     return [
         f"{what} must be a whole number of 1 or more, is {count!r}; correct the DatasetInfo"
@@ -81,11 +81,11 @@ def index_problems(index: DialogueIndex, split: str, info: DatasetInfo, seen: di
     problems = []
     for name, start, count in zip(index.dialogue_ids, index.offsets, index.lengths, strict=True):
         rows = slice(start, start + count)
-        found = [
+        mistakes = [
             *_index_problems("label", index.labels[rows], count, len(info.class_names), "class names"),
             *_index_problems("speaker", index.speakers[rows], count, info.speaker_count, "speaker count"),
         ]
-        problems += [f"dialogue {name!r}: {problem}" for problem in found] + repeated_id(name, split, seen)
+        problems += [f"dialogue {name!r}: {problem}" for problem in mistakes] + repeated_id(name, split, seen)
     return problems
 
 
@@ -120,7 +120,7 @@ def _index_problems(what: str, values: Any, count: int, limit: int, source: str)
 
 
 def _first(array: NDArray[Any]) -> str:
-    """What is no whole number and where, as far as that is what is wrong."""
+    """Return the first value of a row that is no whole number, and its place; empty where all of them are."""
     wrong = not_whole(array) if array.ndim == 1 else np.zeros(0, dtype=np.intp)
     return f": {array[wrong[0]]} at {places(wrong)} is no whole number" if wrong.size else ""
 

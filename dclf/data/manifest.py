@@ -120,14 +120,14 @@ def _is_there(folder: Folder) -> bool:
 
 
 def verify_shard(path: str | os.PathLike[str], entry: FileEntry) -> None:
-    """Check a file's SHA-256 against the manifest; ShardError names the file, what was expected and what found."""
+    """Check a file's SHA-256 against the manifest; ShardError names the file, the expected and the actual hash."""
     folder = Folder.of(path)
     if not folder.exists(entry.file):
         raise ShardError(f"{folder.shown}/{entry.file} is missing although the manifest lists it; {REMEDY}")
-    found = folder.sha256(entry.file)
-    if found != entry.sha256:
+    digest = folder.sha256(entry.file)
+    if digest != entry.sha256:
         size = folder.filesystem.get_file_info(folder.path(entry.file)).size
         raise ShardError(
             f"{folder.shown}/{entry.file} is damaged: expected {entry.bytes} bytes with sha256 {entry.sha256}, "
-            f"found {size} bytes with sha256 {found}; {REMEDY}"
+            f"found {size} bytes with sha256 {digest}; {REMEDY}"
         )

@@ -54,9 +54,9 @@ def plan_course(rng: np.random.Generator, length: int, voices: int, prior: NDArr
     sources = np.empty(length, dtype=np.int8)
     for i in range(length):
         earlier = {KEPT: _last(speakers[:i] == speakers[i]), TAKEN: _last(speakers[:i] != speakers[i]), DRAWN: None}
-        found = earlier[int(wishes[i])]
-        sources[i] = DRAWN if found is None else wishes[i]
-        labels[i] = draws[i] if found is None else labels[found]
+        place = earlier[int(wishes[i])]
+        sources[i] = DRAWN if place is None else wishes[i]
+        labels[i] = draws[i] if place is None else labels[place]
     return Course(speakers, labels, sources)
 
 

@@ -39,12 +39,12 @@ def dialogues_from_table(
     Raises:
         MissingModalityError: the shards lack one of ``modalities``.
     """
-    wanted = chosen_modalities(info, modalities)
+    names = chosen_modalities(info, modalities)
     batches = [table] if isinstance(table, pa.RecordBatch) else table.to_batches()
     for batch in batches:
         columns = {name: batch.column(name) for name in batch.schema.names}
         for row in range(batch.num_rows):
-            yield _dialogue(columns, row, wanted)
+            yield _dialogue(columns, row, names)
 
 
 def _dialogue(columns: dict[str, Any], row: int, modalities: Sequence[str]) -> Dialogue:

@@ -62,9 +62,9 @@ def refuse_other_types(schema: pa.Schema, names: Sequence[str], expected: pa.Sch
         ShardError: names the column and both types.
     """
     for name in names:
-        wanted, found = expected.field(name).type, schema.field(name).type
-        if found != wanted:
-            raise ShardError(f"column {name} must hold {wanted}, holds {found}; it was not written by DCLF")
+        wanted, actual = expected.field(name).type, schema.field(name).type
+        if actual != wanted:
+            raise ShardError(f"column {name} must hold {wanted}, holds {actual}; it was not written by DCLF")
 
 
 def info_to_dict(info: DatasetInfo) -> dict[str, Any]:

@@ -135,16 +135,16 @@ class SplitWriter:
         """Close the current file, if any, and note its checksum."""
         if self._file is None:
             return
-        done = self._file.finish()
+        entry = self._file.finish()
         self._file = None
         self.entries.append(
             ShardEntry(
-                file=done.file,
+                file=entry.file,
                 split=self._split,
                 rows=self._rows,
                 utterances=self._utterances,
-                bytes=done.bytes,
-                sha256=done.sha256,
+                bytes=entry.bytes,
+                sha256=entry.sha256,
             )
         )
 

@@ -134,17 +134,17 @@ class Folder:
 
     @property
     def _without_options(self) -> str:
-        """As shown; the query of a store's URI sets how it is asked, and is no part of the place."""
+        """Return the place without its URI's query, which holds options of the store."""
         return self.shown.partition("?")[0] if is_remote(self.shown) else self.shown
 
     def files(self, name: str = "") -> dict[str, FileFacts]:
         """All files of the folder, or of a folder in it, at any depth, by their path below it."""
         root = self.path(name) if name else self.root
         selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
-        found = self.filesystem.get_file_info(selector)
+        entries = self.filesystem.get_file_info(selector)
         return {
             info.path[len(root) + 1 :]: FileFacts(info.size, info.mtime_ns or 0)
-            for info in found
+            for info in entries
             if info.type == pafs.FileType.File
         }
 
@@ -154,8 +154,8 @@ class Folder:
         if isinstance(self.filesystem, pafs.GcsFileSystem):  # which lists no folder that it did not make itself
             folders = sorted({path.partition("/")[0] for path in self.files()})
         paths = [self.path(f"{folder}/{name}") for folder in folders]
-        found = [info for info in self.filesystem.get_file_info(paths) if info.type == pafs.FileType.File]
-        latest = sorted(found, key=lambda info: info.mtime_ns or 0, reverse=True)
+        entries = [info for info in self.filesystem.get_file_info(paths) if info.type == pafs.FileType.File]
+        latest = sorted(entries, key=lambda info: info.mtime_ns or 0, reverse=True)
         return [info.path[len(self.root) + 1 :].partition("/")[0] for info in latest]
 
     def read_bytes(self, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Looking through a whole shard set for what would spoil a run."""
+"""Search a whole shard set for what would spoil a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dclf.data.reader import ShardSet, read_shards
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What validation found.
+    """The problems and warnings of a shard set.
 
     Attributes:
         problems: what must be put right before training.
@@ -38,11 +38,11 @@ def validate_shards(path: str | os.PathLike[str]) -> ValidationReport:
     split is empty; warns of classes that no utterance has. Memory stays flat but for the dialogue ids.
     """
     shards = read_shards(path, verify=False)
-    looking = _Looking(shards)
-    looking.at_files()
-    if not looking.problems:
-        looking.warnings += empty_classes(shards.info.class_names, looking.labels)
-    return ValidationReport(tuple(looking.problems), tuple(looking.warnings))
+    inspection = _Inspection(shards)
+    inspection.at_files()
+    if not inspection.problems:
+        inspection.warnings += empty_classes(shards.info.class_names, inspection.labels)
+    return ValidationReport(tuple(inspection.problems), tuple(inspection.warnings))
 
 
 def empty_splits(manifest: Manifest) -> Iterator[str]:
@@ -55,8 +55,8 @@ def empty_splits(manifest: Manifest) -> Iterator[str]:
             )
 
 
-class _Looking:
-    """A walk through a shard set that remembers what it saw."""
+class _Inspection:
+    """Collects the problems, warnings and labels of a shard set."""
 
     def __init__(self, shards: ShardSet) -> None:
         self._shards = shards

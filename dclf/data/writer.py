@@ -49,13 +49,13 @@ def write_shards(
     if problems := info_problems(info):
         raise DataError(problems, f"{folder.shown}: nothing was written, the dataset facts are not valid")
     _prepare(folder, overwrite)
-    writing = _Writing(folder, info, max_shard_bytes, warn)
+    writer = _ShardSetWriter(folder, info, max_shard_bytes, warn)
     try:
         for dialogue in dialogues:
-            writing.add(dialogue)
-        return writing.finish()
+            writer.add(dialogue)
+        return writer.finish()
     except BaseException:
-        writing.abandon()
+        writer.abandon()
         _remove_ours(folder)
         raise
 
@@ -79,8 +79,8 @@ def _remove_ours(folder: Folder) -> None:
             folder.filesystem.delete_file(folder.path(name))
 
 
-class _Writing:
-    """A shard set in the making."""
+class _ShardSetWriter:
+    """Writes a shard set dialogue by dialogue, and collects what is wrong with them."""
 
     def __init__(self, folder: Folder, info: DatasetInfo, max_bytes: int, warn: Callable[[str], None] | None) -> None:
         self._folder, self._info, self._warn = folder, info, warn

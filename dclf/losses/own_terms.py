@@ -38,7 +38,7 @@ def loss_terms(weights: Mapping[str, float]) -> dict[str, LossTerm]:
 
 
 def require_term(name: str, result: Any) -> Term:
-    """What a term has returned.
+    """Return the result of a term once it is known to be sound.
 
     Raises:
         TypeError: it is no ``Term`` of two scalars.

@@ -116,8 +116,8 @@ class DDINCell(nn.Module):
             Emotion states [N, M D_e] and contexts [N, M D_g].
         """
         rows = steps.arrange(rows).transpose(0, 1)
-        plan, given = self._plan(rows, keys, steps), self._inputs(rows)
-        party, context = DDINWalk.apply(plan, *given.tensors)  # type: ignore[no-untyped-call]
+        plan, inputs = self._plan(rows, keys, steps), self._inputs(rows)
+        party, context = DDINWalk.apply(plan, *inputs.tensors)  # type: ignore[no-untyped-call]
         emotion = self.emotion.walk(party, steps, self._keep(party, self.emotion.state_weight.shape[1]))
         emotion, context = (steps.restore(t.transpose(0, 1).flatten(1)) for t in (emotion, context))
         return emotion, context

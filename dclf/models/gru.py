@@ -74,7 +74,7 @@ class GRUTrace:
         torch.lerp(m, self.before, both[..., width:], out=out)
 
     def slopes(self) -> GRUSlopes:
-        """Turn round."""
+        """Return the slopes of this walk, with which the way back begins."""
         r, z, m = self.gates.chunk(3, -1)
         on_m = (1 - z) * (1 - m * m)
         on_r = on_m * self.state_m * (r - r * r)

@@ -49,10 +49,10 @@ def substitute_context(targets: Labelled, pool: Labelled, kind: Kind, *, seed: i
     parts = [np.zeros(0, dtype=np.int32)]
     for name, offset, length in zip(targets.dialogue_ids, targets.offsets, targets.lengths, strict=True):
         labels = of_targets[offset : offset + length]
-        wanted = _Wanted(candidates, name, labels, kind)
+        replacements = _Replacements(candidates, name, labels, kind)
         target, context = np.tril_indices(length, -1)
         bits = uniform_bits(seed, draw, KINDS.index(kind), name_bits(name), target, context)
-        parts.append(wanted.positions(labels[context], bits))
+        parts.append(replacements.positions(labels[context], bits))
     return _substitutions(targets, pool, kind, seed, draw, np.concatenate(parts))
 
 
@@ -109,8 +109,8 @@ class _Candidates:
         return low - self.low, high - low
 
 
-class _Wanted:
-    """From which utterances one dialogue draws, for each emotion to be replaced."""
+class _Replacements:
+    """The utterances that may replace those of one dialogue, for each emotion to be replaced."""
 
     def __init__(self, candidates: _Candidates, dialogue_id: str, labels: NDArray[np.int32], kind: str) -> None:
         self._candidates = candidates

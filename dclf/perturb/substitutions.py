@@ -90,8 +90,8 @@ class Substitutions:
         """
         facts = _facts(table)
         for column, wanted in (("length", pa.int64()), ("positions", pa.large_list(pa.int32()))):
-            if (found := table.schema.field(column).type) != wanted:
-                raise ValueError(f"{column} must hold {wanted}, holds {found}; draw the substitutions again")
+            if (actual := table.schema.field(column).type) != wanted:
+                raise ValueError(f"{column} must hold {wanted}, holds {actual}; draw the substitutions again")
         table = table.combine_chunks()
         loaded = cls(
             **{name: facts[name] for name in _FACTS},

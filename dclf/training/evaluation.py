@@ -66,11 +66,11 @@ def evaluate_split(
     Raises:
         ValueError: the split has no utterance.
     """
-    found = predictions(model, collated, workers)
-    targets, classes = found.targets, found.classes
+    outputs = predictions(model, collated, workers)
+    targets, classes = outputs.targets, outputs.classes
     if not len(targets):
         raise ValueError(f"split {split!r} must have utterances to score, has none; check it with `dclf data inspect`")
-    apart = shift_scores(targets, classes, found.shifts, class_names) if shifts else {}
+    apart = shift_scores(targets, classes, outputs.shifts, class_names) if shifts else {}
     return SplitReport(
         split=split,
         scores={**classification_scores(targets, classes, class_names), **apart},

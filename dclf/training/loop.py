@@ -27,10 +27,10 @@ from dclf.pairs import PairSampler
 from dclf.training.batches import MIB, batches, lockstep, shuffled, worker_batch_size
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
-from dclf.training.kept import Kept, beginning_of
 from dclf.training.preflight import check_shards
 from dclf.training.progress import Progress
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from dclf.training.run_cache import RunCache, beginning_of
 from dclf.training.source import Reporter, Silent, Source
 from dclf.training.workers import Workers
 
@@ -83,17 +83,17 @@ class TrainingRun:
         config: the run.
         source: this worker's share of the dialogues.
         shards: the whole shard set.
-        kept: from earlier runs over the same, for further ones; this worker is then the only one.
+        cache: shared with other runs over the same data; this worker is then the only one.
     """
 
-    def __init__(self, config: Config, source: Source, shards: ShardSet, kept: Kept | None = None) -> None:
+    def __init__(self, config: Config, source: Source, shards: ShardSet, cache: RunCache | None = None) -> None:
         self.config = config
         self.info = shards.info
         self.workers = Workers(resolve_device(config.train.device))
         # Where it is tracked is no part of the training, and its URI may hold a password.
         self._described = {"config": {**config.to_dict(), "track": {}}, "info": shards.info.to_dict()}
-        self._kept = kept
-        self.splits = (kept or Kept(source, shards.info)).splits(config)
+        self._cache = cache
+        self.splits = (cache or RunCache(source, shards.info)).splits(config)
         self.batch_size = worker_batch_size(config, self.workers.rank, self.workers.size)
         self.index = shards.index("train")
         torch.manual_seed(config.train.seed)
@@ -138,16 +138,16 @@ class TrainingRun:
         self.model.standardise.load_state_dict(standardiser.state_dict())
         if self.bank is None:
             return
-        if self._kept is None:
+        if self._cache is None:
             self._fill_bank(self.bank)
             return
         beginning = beginning_of(self.config, self.model, self.batch_size, self.workers.device)
-        filling = self._kept.filling(beginning)
+        filling = self._cache.filling(beginning)
         if filling is not None:
             self.bank.load_state_dict(filling)
         else:
             self._fill_bank(self.bank)
-            self._kept.keep_filling(beginning, self.bank)
+            self._cache.keep_filling(beginning, self.bank)
 
     def _fill_bank(self, bank: MemoryBank) -> None:
         self.model.eval()

@@ -60,8 +60,8 @@ class CheckedSource:
         Raises:
             DataError: a dialogue breaks a rule of the shard format.
         """
-        for given in self._source.dialogues(split):
-            dialogue = replace(given, features={m: given.features[m] for m in self._info.widths if m in given.features})
+        for whole in self._source.dialogues(split):
+            dialogue = replace(whole, features={m: whole.features[m] for m in self._info.widths if m in whole.features})
             if split not in self._sound and (problems := validate_dialogue(dialogue, self._info)):
                 raise DataError(problems, f"the {split} split is not valid (`dclf data validate` looks at all of it)")
             yield dialogue

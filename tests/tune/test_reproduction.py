@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 def folders(plan: ReproductionPlan) -> Iterator[StudyFolder]:
     for study in plan.studies:
-        folder = study.found()
+        folder = study.existing_folder()
         if folder is not None:
             yield folder
 

@@ -20,8 +20,8 @@ HEAD = ("model", "variant", "seeds", "sealed WF1 (%)", "WF1 where test chose (%)
 
 def optimism_table(folder: StudyFolder) -> Table | None:
     """Mean and deviation over seeds of sealed WF1, test-selected WF1 and their gap; None where test stayed sealed."""
-    found = [(variant, list(optimism_of(folder, variant).values())) for variant in variants_of(folder)]
-    rows = tuple(_row(variant, seeds) for variant, seeds in found if seeds)
+    by_variant = [(variant, list(optimism_of(folder, variant).values())) for variant in variants_of(folder)]
+    rows = tuple(_row(variant, seeds) for variant, seeds in by_variant if seeds)
     if not rows:
         return None
     title = f"What selecting epochs on the test split would have pretended in study {folder.definition.name}"
@@ -31,8 +31,8 @@ def optimism_table(folder: StudyFolder) -> Table | None:
 def optimism_of(folder: StudyFolder, variant: Variant) -> dict[int, Optimism]:
     """Seed -> what selecting on test would have pretended; without the seeds whose epochs did not look at test."""
     histories = {seed: read_history(folder.checkpoint(variant.trial, seed)) for seed in variant.wf1}
-    found = {seed: optimism(history, variant.wf1[seed]) for seed, history in histories.items()}
-    return {seed: one for seed, one in found.items() if one is not None}
+    by_seed = {seed: optimism(history, variant.wf1[seed]) for seed, history in histories.items()}
+    return {seed: one for seed, one in by_seed.items() if one is not None}
 
 
 def _row(variant: Variant, seeds: Sequence[Optimism]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from dclf.training.reports import SplitReport
 
 def last_checkpoint(place: Path) -> Path:
     """A training's last checkpoint; of several workers Ray Train keeps several, each in a folder of its own."""
-    found = latest_checkpoint(str(place.parent), place.name)
-    return place if found is None else Path(found)
+    latest = latest_checkpoint(str(place.parent), place.name)
+    return place if latest is None else Path(latest)
 
 
 def score_checkpoint(folder: Path, shards: str = "") -> SplitReport:

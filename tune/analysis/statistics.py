@@ -24,7 +24,7 @@ SAME = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired:
+class PairedTest:
     """One side against the other, seed by seed.
 
     Attributes:
@@ -49,9 +49,9 @@ class Paired:
         return not math.isnan(self.p)
 
     @property
-    def reversed(self) -> Paired:
+    def reversed(self) -> PairedTest:
         """The other side against the one: the same test."""
-        return Paired(
+        return PairedTest(
             count=self.count,
             difference=-self.difference,
             low=-self.high,
@@ -61,7 +61,7 @@ class Paired:
         )
 
 
-def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Paired:
+def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> PairedTest:
     """Compare the scores of two configurations by the seeds that both have.
 
     Args:
@@ -80,10 +80,10 @@ def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Paire
     differences = [values[seed] - reference[seed] for seed in seeds]
     mean = math.fsum(differences) / len(seeds)
     if len(seeds) < FEWEST or _all_same(differences):
-        return Paired(count=len(seeds), difference=mean, low=math.nan, high=math.nan, p=math.nan, effect=math.nan)
+        return PairedTest(count=len(seeds), difference=mean, low=math.nan, high=math.nan, p=math.nan, effect=math.nan)
     test = stats.ttest_rel([values[seed] for seed in seeds], [reference[seed] for seed in seeds])
     interval = test.confidence_interval(LEVEL)
-    return Paired(
+    return PairedTest(
         count=len(seeds),
         difference=mean,
         low=float(interval.low),

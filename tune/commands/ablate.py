@@ -18,7 +18,7 @@ from tune.commands.comparison import (
 )
 from tune.commands.options import add_log_options, listed
 from tune.commands.request import StudyRequest, config_files
-from tune.commands.sweep_options import Asked, read_command_line
+from tune.commands.sweep_options import CommandLine, read_command_line
 from tune.comparisons import PARTS, ablation
 
 EXAMPLES = """\
@@ -35,48 +35,48 @@ Ctrl-C ends it cleanly; dclf resume goes on with it.
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the ablations as the command line says; the exit code."""
+    """Run the ablations as the command line says, and return the exit code."""
     return read(argv).run()
 
 
 def read(argv: Sequence[str]) -> StudyRequest:
-    """What the command line asks for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
-    made = parser("dclf ablate")
-    add_log_options(made)
-    asked = read_comparison(argv, made, FLAGS)
-    return StudyRequest("ablate", argv, asked, config_files(asked.options.config), {"kind": "ablation"})
+    parser = build_parser("dclf ablate")
+    add_log_options(parser)
+    line = read_comparison(argv, parser, FLAGS)
+    return StudyRequest("ablate", argv, line, config_files(line.options.config), {"kind": "ablation"})
 
 
-def parser(prog: str) -> ArgumentParser:
-    """The options of the command but for those on its output."""
-    made = comparison_parser(prog, "Train without parts of the framework, one at a time.", EXAMPLES)
-    made.add_argument(
+def build_parser(prog: str) -> ArgumentParser:
+    """Return a parser with the options of the command but for those on its output."""
+    parser = comparison_parser(prog, "Train without parts of the framework, one at a time.", EXAMPLES)
+    parser.add_argument(
         "--models",
         metavar="A,B",
         default="",
         help="base models, which share the configuration's values; its own if absent",
     )
-    made.add_argument(
+    parser.add_argument(
         "--parts", metavar="A,B", default=",".join(PARTS), help="what to leave out, values of loss.ablate"
     )
-    return made
+    return parser
 
 
-def read_comparison(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Asked:
-    """The comparison that a command line of these options describes.
+def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence[str]) -> CommandLine:
+    """Return the comparison that a command line of these options describes.
 
     Raises:
         ConfigError: with every mistake at once.
     """
-    asked = read_command_line(argv, made, flags, (*VALUED, "--models", "--parts"), values=False)
-    models, parts = listed(asked.options.models), listed(asked.options.parts)
-    settings = ablation(models=models, parts=parts, seeds=asked.options.seeds, settings=asked.settings)
-    return sound_comparison(asked, settings, [*set_by_comparison(argv), *_unknown(parts)])
+    line = read_command_line(argv, parser, flags, (*VALUED, "--models", "--parts"), values=False)
+    models, parts = listed(line.options.models), listed(line.options.parts)
+    settings = ablation(models=models, parts=parts, seeds=line.options.seeds, settings=line.settings)
+    return sound_comparison(line, settings, [*set_by_comparison(argv), *_unknown(parts)])
 
 
 def _unknown(parts: Sequence[str]) -> Iterator[str]:

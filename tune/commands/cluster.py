@@ -62,14 +62,14 @@ HELP = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command of the group that the first argument names; the exit code."""
+    """Run the command of the group that the first argument names, and return the exit code."""
     return dispatch(
         "dclf cluster", "A local cluster, for trying what runs on a real one.", GROUP, argv, epilog=EXAMPLES
     )
 
 
 def up_main(argv: Sequence[str]) -> int:
-    """Start it and say where it is; the exit code."""
+    """Start it and say where it is, and return the exit code."""
     from cluster.local.options import Options, without_password  # noqa: PLC0415
     from cluster.local.start import up  # noqa: PLC0415
     from cluster.local.state import load_cluster  # noqa: PLC0415
@@ -79,17 +79,17 @@ def up_main(argv: Sequence[str]) -> int:
         flag, default = f"--{option.name.replace('_', '-')}", option.default
         parser.add_argument(flag, type=type(default), default=default, help=HELP[option.name])
     add_output_option(parser)
-    given = parser.parse_args(argv)
-    words = {option.name: getattr(given, option.name) for option in fields(Options)}
-    options = Options(**words | {"mlflow_backend": without_password(given.mlflow_backend)})
-    before = load_cluster(given.folder)
-    cluster = up(options, given.folder)
+    arguments = parser.parse_args(argv)
+    words = {option.name: getattr(arguments, option.name) for option in fields(Options)}
+    options = Options(**words | {"mlflow_backend": without_password(arguments.mlflow_backend)})
+    before = load_cluster(arguments.folder)
+    cluster = up(options, arguments.folder)
     if before is not None and before.mark == cluster.mark:
         message_to_stderr(
             f"a local cluster is up already, since {cluster.started}; options of this command change nothing of it"
         )
     _warn_of_exposure(cluster)
-    return _show(cluster, given.output)
+    return _show(cluster, arguments.output)
 
 
 def status_main(argv: Sequence[str]) -> int:
@@ -98,15 +98,15 @@ def status_main(argv: Sequence[str]) -> int:
 
     parser = _parser("status", "Show the addresses and nodes of the local cluster.")
     add_output_option(parser)
-    given = parser.parse_args(argv)
-    cluster = load_cluster(given.folder)
+    arguments = parser.parse_args(argv)
+    cluster = load_cluster(arguments.folder)
     if cluster is None:
-        raise ClusterError(f"{given.folder}: no local cluster is up there; start one with `dclf cluster up`")
-    return _show(cluster, given.output)
+        raise ClusterError(f"{arguments.folder}: no local cluster is up there; start one with `dclf cluster up`")
+    return _show(cluster, arguments.output)
 
 
 def env_main(argv: Sequence[str]) -> int:
-    """Print what a shell needs to let its programs in, without a secret; the exit code."""
+    """Print what a shell needs to let its programs in, without a secret, and return the exit code."""
     from cluster.local.shell import shell_lines  # noqa: PLC0415
     from cluster.local.state import running_cluster  # noqa: PLC0415
 
@@ -119,17 +119,17 @@ def down_main(argv: Sequence[str]) -> int:
     """End it; the exit code. That none is up is no error."""
     from cluster.local.stop import RAY_LOGS, down  # noqa: PLC0415
 
-    given = _parser("down", "End the local cluster and the jobs on it; runs and artifacts stay.").parse_args(argv)
-    cluster = down(given.folder)
+    arguments = _parser("down", "End the local cluster and the jobs on it; runs and artifacts stay.").parse_args(argv)
+    cluster = down(arguments.folder)
     if cluster is None:
-        print(f"no local cluster is up in {given.folder}")
+        print(f"no local cluster is up in {arguments.folder}")
         return 0
     print(f"the local cluster of {cluster.started} is down; logs are in {cluster.folder / RAY_LOGS.parent}")
     return 0
 
 
 def manifest_main(argv: Sequence[str]) -> int:
-    """Print or write a manifest, or list them; the exit code."""
+    """Print or write a manifest, or list them, and return the exit code."""
     from cluster.manifests import FILES, SUMMARIES, manifest  # noqa: PLC0415
 
     parser = command_parser("dclf cluster manifest", "A file that starts a cluster elsewhere.", MANIFEST_EXAMPLES)
@@ -137,21 +137,21 @@ def manifest_main(argv: Sequence[str]) -> int:
     parser.add_argument("name", nargs="?", choices=tuple(FILES), help="which one; --list says what they are")
     parser.add_argument("--list", action="store_true", help="say what there is")
     parser.add_argument("--out", default="", help="a new file; printed where absent")
-    given = parser.parse_args(argv)
-    if given.list == bool(given.name):
+    arguments = parser.parse_args(argv)
+    if arguments.list == bool(arguments.name):
         raise ConfigError(["manifest: must be given either a name or --list"])
-    if given.list:
+    if arguments.list:
         print(*aligned([(name, FILES[name], SUMMARIES[name]) for name in FILES]), sep="\n")
-    elif given.out:
-        _write_new(Path(given.out), manifest(given.name))
-        message_to_stderr(f"wrote {given.out}; its first lines say what to change")
+    elif arguments.out:
+        _write_new(Path(arguments.out), manifest(arguments.name))
+        message_to_stderr(f"wrote {arguments.out}; its first lines say what to change")
     else:
-        print(manifest(given.name), end="")
+        print(manifest(arguments.name), end="")
     return 0
 
 
 def _write_new(path: Path, text: str) -> None:
-    """A script may be run as it is."""
+    """Write a new file, a script as an executable one."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.sweep_options import ALIASES, Asked, add_settings_help, sweep_parser
+from tune.commands.sweep_options import ALIASES, CommandLine, add_settings_help, sweep_parser
 from tune.comparisons import SEEDS
 from tune.config.sweep_settings import SweepSettings
 
@@ -19,15 +19,15 @@ SET_KEYS = tuple(f"sweep.{name}" for name in _SET)
 
 
 def comparison_parser(prog: str, description: str, epilog: str) -> ArgumentParser:
-    """The options that both commands take, and ``dclf plan`` for them."""
-    made = sweep_parser(prog, description, epilog)
-    made.add_argument("--seeds", type=int, default=SEEDS, help="trainings per variant, the same for all")
-    add_settings_help(made, without=SET_KEYS)
-    return made
+    """Return a parser with the options of both commands, and of ``dclf plan`` for them."""
+    parser = sweep_parser(prog, description, epilog)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="trainings per variant, the same for all")
+    add_settings_help(parser, without=SET_KEYS)
+    return parser
 
 
 def set_by_comparison(argv: Sequence[str]) -> list[str]:
-    """What is wrong with options of a search, which a comparison is not."""
+    """Return a problem for every option that only a search has."""
     options = [word.partition("=")[0] for word in argv if word.startswith("--")]
     return [
         f"{option}: is for searches; a comparison trains every variant to its end with --seeds seeds, leave it out"
@@ -36,11 +36,11 @@ def set_by_comparison(argv: Sequence[str]) -> list[str]:
     ]
 
 
-def sound_comparison(asked: Asked, settings: SweepSettings, problems: Sequence[str] = ()) -> Asked:
-    """The command line with the comparison's settings; what cannot be run is refused.
+def sound_comparison(line: CommandLine, settings: SweepSettings, problems: Sequence[str] = ()) -> CommandLine:
+    """Return the command line with the comparison's settings; refuse what cannot be run.
 
     Args:
-        asked: the command line.
+        line: the command line.
         settings: of the comparison.
         problems: further mistakes.
 
@@ -50,9 +50,9 @@ def sound_comparison(asked: Asked, settings: SweepSettings, problems: Sequence[s
     # Imported here: help does not wait for Optuna.
     from tune.search.checks import sweep_problems  # noqa: PLC0415
 
-    known = list(dict.fromkeys([*asked.problems, *problems]))
-    if not known:
-        known = [*asked.config.problems(), *sweep_problems(settings, asked.config)]
-    asked = replace(asked, settings=settings, problems=known)
-    asked.require_sound()
-    return asked
+    mistakes = list(dict.fromkeys([*line.problems, *problems]))
+    if not mistakes:
+        mistakes = [*line.config.problems(), *sweep_problems(settings, line.config)]
+    line = replace(line, settings=settings, problems=mistakes)
+    line.require_sound()
+    return line

@@ -32,7 +32,7 @@ examples:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the named command; the exit code."""
+    """Run the named command, and return the exit code."""
     return dispatch("dclf data", "Make, look at and check Arrow shards.", COMMANDS, argv, epilog=EXAMPLES)
 
 

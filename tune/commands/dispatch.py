@@ -58,7 +58,7 @@ def dispatch(
 
 
 def _problem(argv: Sequence[str], commands: Mapping[str, Command]) -> str:
-    """As argparse says it, with the command that may be meant."""
+    """Return what argparse would say of the command, with the one that may be meant."""
     from tune.config.yaml_files import suggestion  # noqa: PLC0415 - help and version do not wait for YAML
 
     wrong = f"invalid choice: {argv[0]!r}{suggestion(argv[0], commands)}" if argv else "is missing"

@@ -32,7 +32,7 @@ The exit code is 0 when all agrees, after --fix too, and 1 when something is lef
 
 
 def main(argv: Sequence[str]) -> int:
-    """Look, or mend, as the command line says; the exit code."""
+    """Look, or mend, as the command line says, and return the exit code."""
     parser = command_parser("dclf doctor", DESCRIPTION, EXAMPLES)
     parser.add_argument("name", nargs="?", help="of the study; all studies where absent")
     parser.add_argument("--fix", action="store_true", help="mend what can be mended")
@@ -46,25 +46,29 @@ def main(argv: Sequence[str]) -> int:
 
         StudyFolder.open(options.storage, options.name)
     stores = list(_stores(options.storage, options.uri, fix=options.fix))
-    found = list(_diagnoses(options.storage, options.name, fix=options.fix))
+    diagnoses = list(_diagnoses(options.storage, options.name, fix=options.fix))
     if options.output == "json":
-        said = {"stores": [_plain(one) for one in stores], "studies": [_plain(one) for one in found]}
-        print_json({"storage": options.storage, **said})
+        content = {"stores": [_plain(one) for one in stores], "studies": [_plain(one) for one in diagnoses]}
+        print_json({"storage": options.storage, **content})
     else:
         print(
             *(line for one in stores for line in _store_lines(one, fix=options.fix)),
             sep="\n",
             end="\n" if stores else "",
         )
-        print(*(line for one in found for line in lines(one, options.storage)), sep="\n", end="\n" if found else "")
-        if not found:
+        print(
+            *(line for one in diagnoses for line in lines(one, options.storage)),
+            sep="\n",
+            end="\n" if diagnoses else "",
+        )
+        if not diagnoses:
             print(f"no studies in {options.storage}")
-    return 0 if all(diagnosis.agrees for diagnosis in (*stores, *found)) else 1
+    return 0 if all(diagnosis.agrees for diagnosis in (*stores, *diagnoses)) else 1
 
 
 def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
     """One study for a terminal."""
-    name, left = diagnosis.name, len(diagnosis.findings)
+    name, count = diagnosis.name, len(diagnosis.findings)
     yield f"study {name}: {_verdict(diagnosis)}"
     yield from (f"  mended: {finding.line}" for finding in diagnosis.mended)
     yield from (f"  {finding.line}" for finding in diagnosis.findings)
@@ -72,7 +76,7 @@ def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
     yield from (f"  {note}" for note in diagnosis.notes)
     if diagnosis.worker:
         yield f"  {diagnosis.worker} works on it: nothing is changed, and what is listed may be on its way"
-    elif left and not diagnosis.mended and any(finding.fix for finding in diagnosis.findings):
+    elif count and not diagnosis.mended and any(finding.fix for finding in diagnosis.findings):
         place = "" if storage == SweepSettings().storage else f" --storage {shlex.quote(storage)}"
         yield f"  mend it with: dclf doctor {name} --fix{place}"
 
@@ -94,17 +98,17 @@ def _stores(storage: str, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
 
     for store in Doctor(storage).stores(uri):
         with suppress(OSError):
-            found = list(store_findings(store))
-            done, left = apply_fixes(found) if fix else ([], found)
-            if found:
-                yield Diagnosis(name=store, mended=done, findings=left)
+            findings = list(store_findings(store))
+            mended, remaining = apply_fixes(findings) if fix else ([], findings)
+            if findings:
+                yield Diagnosis(name=store, mended=mended, findings=remaining)
 
 
 def _verdict(diagnosis: Diagnosis) -> str:
-    left = len(diagnosis.findings)
+    count = len(diagnosis.findings)
     mended = f"{counted(len(diagnosis.mended), 'disagreement')} mended, " if diagnosis.mended else ""
-    if left:
-        return f"{mended}{counted(left, 'disagreement')}{' left' if mended else ''}"
+    if count:
+        return f"{mended}{counted(count, 'disagreement')}{' left' if mended else ''}"
     return f"{mended}all that was checked agrees" if diagnosis.unchecked else f"{mended}all agrees"
 
 

@@ -23,13 +23,13 @@ examples:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Evaluate as the command line says; the exit code."""
+    """Evaluate as the command line says, and return the exit code."""
     return read(argv).run()
 
 
 def read(argv: Sequence[str]) -> EvaluateRequest:
-    """What the command line asks for; SystemExit where an option is wrong."""
-    return EvaluateRequest(argv, parser().parse_args(argv))
+    """Return what the command line asks for; SystemExit where an option is wrong."""
+    return EvaluateRequest(argv, build_parser().parse_args(argv))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class EvaluateRequest:
     options: Namespace
 
     def run(self) -> int:
-        """Score it and print that; the exit code."""
+        """Score it and print that, and return the exit code."""
         options = self.options
         # Imported here, so that help does not wait for torch and MLflow.
         from tune.runs import evaluate  # noqa: PLC0415
@@ -65,15 +65,15 @@ class EvaluateRequest:
         return JobCommand(words, "", needs, uri.get("uri", ""), run=self.options.run)
 
 
-def parser() -> ArgumentParser:
-    """The options of the command."""
-    made = command_parser("dclf evaluate", "Score a finished run's best model on a split.", EXAMPLES)
-    made.add_argument("run", help="id or name of the run")
-    made.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
-    made.add_argument("--shards", help="shards to score; those of the run where absent")
-    made.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
-    add_output_option(made)
-    return made
+def build_parser() -> ArgumentParser:
+    """Return a parser with the options of the command."""
+    parser = command_parser("dclf evaluate", "Score a finished run's best model on a split.", EXAMPLES)
+    parser.add_argument("run", help="id or name of the run")
+    parser.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
+    parser.add_argument("--shards", help="shards to score; those of the run where absent")
+    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    add_output_option(parser)
+    return parser
 
 
 def class_names(scores: Mapping[str, float]) -> list[str]:

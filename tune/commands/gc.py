@@ -27,7 +27,7 @@ examples:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Clean up as the command line says; the exit code."""
+    """Clean up as the command line says, and return the exit code."""
     parser = command_parser("dclf gc", DESCRIPTION, EXAMPLES)
     parser.add_argument("name", help="of the study; dclf list knows them")
     parser.add_argument("--keep", type=int, help="how many of the best trials keep theirs; the study's sweep.keep else")
@@ -37,12 +37,12 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if options.keep is not None and options.keep < 1:
         raise ConfigError([f"--keep: must be at least 1, is {options.keep}"])
-    done = _clean(options.storage, options.name, options.keep, dry_run=options.dry_run)
+    cleaning = _clean(options.storage, options.name, options.keep, dry_run=options.dry_run)
     if options.output == "json":
-        content = {"keep": done.keep, "checkpoints": done.checkpoints, "bytes": done.freed}
+        content = {"keep": cleaning.keep, "checkpoints": cleaning.checkpoints, "bytes": cleaning.freed}
         print_json({"study": options.name, "dry_run": options.dry_run, **content})
     else:
-        print(_text(done, dry_run=options.dry_run))
+        print(_text(cleaning, dry_run=options.dry_run))
     return 0
 
 
@@ -52,18 +52,18 @@ def _clean(storage: str, name: str, keep: int | None, *, dry_run: bool) -> Clean
     from tune.study.folder import StudyFolder  # noqa: PLC0415
 
     folder = StudyFolder.open(storage, name)
-    wanted = folder.definition.sweep.keep if keep is None else keep
+    keep = folder.definition.sweep.keep if keep is None else keep
     if dry_run:
-        return survey_waste(folder, wanted)
+        return survey_waste(folder, keep)
     with folder.locked():
         # Read again: a driver may have ended a trial just before the lock was ours.
-        return clean(StudyFolder.open(storage, name), wanted)
+        return clean(StudyFolder.open(storage, name), keep)
 
 
-def _text(done: Cleaning, *, dry_run: bool) -> str:
+def _text(cleaning: Cleaning, *, dry_run: bool) -> str:
     verb = "would free" if dry_run else "freed"
-    kept = "the best trial keeps its" if done.keep == 1 else f"the best {done.keep} trials keep theirs"
-    return f"{verb} {size_text(done.freed)}: {counted(done.checkpoints, 'checkpoint')}; {kept}"
+    kept = "the best trial keeps its" if cleaning.keep == 1 else f"the best {cleaning.keep} trials keep theirs"
+    return f"{verb} {size_text(cleaning.freed)}: {counted(cleaning.checkpoints, 'checkpoint')}; {kept}"
 
 
 def size_text(count: float) -> str:

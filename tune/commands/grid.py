@@ -19,7 +19,7 @@ from tune.commands.comparison import (
 )
 from tune.commands.options import add_log_options
 from tune.commands.request import StudyRequest, config_files
-from tune.commands.sweep_options import Asked, read_command_line
+from tune.commands.sweep_options import CommandLine, read_command_line
 from tune.comparisons import grid
 from tune.config.typed_values import from_text
 
@@ -35,45 +35,45 @@ configuration itself where it is one of them. Ctrl-C ends the work cleanly; dclf
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the grid as the command line says; the exit code."""
+    """Run the grid as the command line says, and return the exit code."""
     return read(argv).run()
 
 
 def read(argv: Sequence[str]) -> StudyRequest:
-    """What the command line asks for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
-    made = parser("dclf grid")
-    add_log_options(made)
-    asked = read_comparison(argv, made, FLAGS)
-    return StudyRequest("grid", argv, asked, config_files(asked.options.config), {"kind": "grid"})
+    parser = build_parser("dclf grid")
+    add_log_options(parser)
+    line = read_comparison(argv, parser, FLAGS)
+    return StudyRequest("grid", argv, line, config_files(line.options.config), {"kind": "grid"})
 
 
-def parser(prog: str) -> ArgumentParser:
-    """The options of the command but for those on its output."""
+def build_parser(prog: str) -> ArgumentParser:
+    """Return a parser with the options of the command but for those on its output."""
     return comparison_parser(prog, "Train every combination of values.", EXAMPLES)
 
 
-def read_comparison(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> Asked:
-    """The comparison that a command line of these options describes.
+def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence[str]) -> CommandLine:
+    """Return the comparison that a command line of these options describes.
 
     Raises:
         ConfigError: with every mistake at once.
     """
     words, varied = varied_values(argv)
-    asked = read_command_line(words, made, flags, VALUED, values=False)
+    line = read_command_line(words, parser, flags, VALUED, values=False)
     settings = grid(
         {key: {"choices": values} for key, values in varied.items()},
-        seeds=asked.options.seeds,
-        settings=asked.settings,
+        seeds=line.options.seeds,
+        settings=line.settings,
     )
     nothing = [] if varied else ["grid: must vary a key, as in --loss.window 2,4,8,16; every key has one value"]
     given = {word.partition("=")[0].removeprefix("--") for word in words}
     twice = [f"{key}: must be given once, has several values and more beside them" for key in varied if key in given]
-    return sound_comparison(asked, settings, [*set_by_comparison(argv), *nothing, *twice])
+    return sound_comparison(line, settings, [*set_by_comparison(argv), *nothing, *twice])
 
 
 def varied_values(argv: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:

@@ -33,7 +33,7 @@ Pickles are read by an unpickler that admits NumPy arrays and plain containers o
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the named importer; the exit code."""
+    """Run the named importer, and return the exit code."""
     # Imported here, as in every command, so that the help of others does not wait.
     from dclf.data.importers import IMPORTERS, importer_named  # noqa: PLC0415
 

@@ -64,8 +64,8 @@ def read_request(words: Sequence[str]) -> Request:
     if name not in JOBS:
         why = f"; {name} {ELSEWHERE[name]}" if name in ELSEWHERE else suggestion(name, JOBS)
         raise ConfigError([f"submit: must be followed by -- and one of {', '.join(JOBS)}, is {name!r}{why}"])
-    given = [word.partition("=")[0] for word in arguments]
-    problems = [f"{option}: has no meaning in a job, leave it out" for option in NOT_IN_A_JOB if option in given]
+    options = [word.partition("=")[0] for word in arguments]
+    problems = [f"{option}: has no meaning in a job, leave it out" for option in NOT_IN_A_JOB if option in options]
     if problems := [*problems, *_secret_problems(arguments)]:
         raise ConfigError(problems)
     request: Request = import_module(JOBS[name]).read(arguments)

@@ -107,7 +107,7 @@ def needs_of_run(command: JobCommand) -> Needs:
 
 
 def _require_lasting_runs(command: JobCommand) -> None:
-    """Runs in an SQLite file in the job's own folder would be deleted with it."""
+    """Refuse an SQLite file in the job's own folder, with which its runs would be deleted."""
     from tune.tracking.store import resolve_tracking_uri, sqlite_path  # noqa: PLC0415 - as above
 
     path = sqlite_path(resolve_tracking_uri(command.tracking))

@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.jobs.node_check import Needs
 from dclf.config import Config
 from dclf.data.storage import absolute
-from tune.commands.sweep_options import Asked
+from tune.commands.sweep_options import CommandLine
 from tune.tracking.address import resolve_tracking_uri
 
 SHARDS, STUDIES, CHECKPOINTS = "data.shards", "sweep.storage", "train.storage"
@@ -21,7 +21,7 @@ SHARDS, STUDIES, CHECKPOINTS = "data.shards", "sweep.storage", "train.storage"
 
 @dataclass(frozen=True)
 class JobCommand:
-    """A command that was understood.
+    """A command that is to run as a job.
 
     Attributes:
         words: with absolute places and, where it makes a study, with that study's name.
@@ -70,22 +70,22 @@ def absolute_database(uri: str) -> str:
 
 
 def study_job(
-    command: str, arguments: Sequence[str], asked: Asked, study: str, files: tuple[Path, ...] = ()
+    command: str, arguments: Sequence[str], line: CommandLine, study: str, files: tuple[Path, ...] = ()
 ) -> JobCommand:
     """The job of a command that makes a study.
 
     Args:
         command: its name.
         arguments: of it.
-        asked: what they say.
+        line: what they say.
         study: name of the study where they say none.
         files: configuration files that they name.
     """
-    config = asked.config
-    places = study_places(config, asked.settings.storage)
-    study = asked.options.name or study
+    config = line.config
+    places = study_places(config, line.settings.storage)
+    study = line.options.name or study
     named = {"name": study} if study else {}
-    values = places | tracking_place(config) | optuna_place(asked.settings.optuna) | named
+    values = places | tracking_place(config) | optuna_place(line.settings.optuna) | named
     return JobCommand(
         (command, *placed(arguments, values, {STUDIES: "--storage"})),
         study,

@@ -26,7 +26,7 @@ STOP_WORD = "s"
 
 
 def main(argv: Sequence[str]) -> int:
-    """List the jobs; the exit code."""
+    """List the jobs, and return the exit code."""
     from cluster.jobs.client import open_jobs  # noqa: PLC0415 - help does not wait for it
 
     parser = _parser("jobs", "The jobs of a Ray cluster, the latest first.")
@@ -34,11 +34,11 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     endpoint = endpoint_of(options)
     with open_jobs(endpoint) as jobs:
-        found = jobs.all()
+        all_jobs = jobs.all()
     if options.output == "json":
-        print_json({"address": endpoint.url, "jobs": [asdict(job) for job in found]})
-    elif found:
-        print(*aligned([HEAD, *(_row(job) for job in found)], right=(HEAD.index("minutes"),)), sep="\n")
+        print_json({"address": endpoint.url, "jobs": [asdict(job) for job in all_jobs]})
+    elif all_jobs:
+        print(*aligned([HEAD, *(_row(job) for job in all_jobs)], right=(HEAD.index("minutes"),)), sep="\n")
     else:
         print(f"no jobs on the cluster at {endpoint.url}; dclf submit starts one")
     return 0
@@ -128,9 +128,9 @@ def _tell_end(job: Job) -> None:
 
 
 def _parser(name: str, description: str) -> ArgumentParser:
-    made = command_parser(f"dclf {name}", description)
-    add_endpoint_options(made)
-    return made
+    parser = command_parser(f"dclf {name}", description)
+    add_endpoint_options(parser)
+    return parser
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ STORAGE = SweepSettings().storage
 
 
 def main(argv: Sequence[str]) -> int:
-    """List as the command line says; the exit code."""
+    """List as the command line says, and return the exit code."""
     parser = command_parser("dclf list", "The studies of a storage, the latest first, and how far they are.", EXAMPLES)
     parser.add_argument("--storage", default=STORAGE, help="folder of studies")
     add_output_option(parser)

@@ -31,7 +31,7 @@ _EMPTY_DEFAULT = re.compile(r"\s+\(default:\s+(null|False)?\)|,\s+default:\s+(nu
 
 
 def command_parser(prog: str, description: str, epilog: str = "") -> ArgumentParser:
-    """An empty parser for one command."""
+    """Return a parser for one command, as yet without options."""
     return CommandParser(prog=prog, description=description, epilog=epilog, formatter_class=HelpFormatter)
 
 

@@ -69,6 +69,6 @@ def _next_value(words: deque[str]) -> str | None:
 
 
 def _unknown(option: str, own: Collection[str]) -> str:
-    """What to say of an option that the command does not have: the one that may be meant."""
+    """Return the problem with an option that the command does not have, and the one that may be meant."""
     hint = suggestion(option, own) or advice(option[2:].replace("-", "_"), config_types())
     return f"{option}: unknown option{hint}"

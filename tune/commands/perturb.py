@@ -73,7 +73,7 @@ def read(argv: Sequence[str]) -> PerturbRequest:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
-    options, overrides, mistakes = options_and_overrides(argv, parser(), FLAGS, VALUED)
+    options, overrides, mistakes = options_and_overrides(argv, build_parser(), FLAGS, VALUED)
     settings, problems = read_settings(options)
     if mistakes := [*mistakes, *problems]:
         raise ConfigError(mistakes)
@@ -120,7 +120,7 @@ def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[
     return TESTS[kind](options, settings, {**overrides, STORAGE: storage})
 
 
-def parser() -> ArgumentParser:
+def build_parser() -> ArgumentParser:
     """Return the options of the command."""
     command = command_parser("dclf perturb", DESCRIPTION, EXAMPLES)
     command.usage = "dclf perturb RUN|STUDY|CONFIG [options] [--section.key VALUE ...]"
@@ -188,7 +188,7 @@ def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
 
 
 def _misplaced(options: Namespace, kind: str) -> Iterator[str]:
-    """Options that say nothing of what is tested."""
+    """Yield a problem for every option that is for another kind of target."""
     for name, kinds in ONLY_FOR.items():
         if options[name] and kind not in kinds:
             option = f"--{name.replace('_', '-')}"

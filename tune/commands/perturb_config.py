@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from tune.commands.options import listed
-from tune.commands.sweep_options import Asked, require_local_room
-from tune.commands.sweep_results import sweep_asked
+from tune.commands.sweep_options import CommandLine, require_local_room
+from tune.commands.sweep_results import sweep_command_line
 from tune.comparisons import SEEDS, ablation
 from tune.progress.forms import choose_renderer
 from tune.report.facts import study_command
@@ -26,13 +26,13 @@ def train(options: Namespace, overrides: Mapping[str, str]) -> Study:
         ConfigError: with every mistake at once.
         TrialPlanError: this machine has no room for it.
     """
-    request = read(options, overrides)
-    request.require_sound()
-    require_local_room(request)
+    line = read(options, overrides)
+    line.require_sound()
+    require_local_room(line)
     renderer = choose_renderer(options.log, quiet=options.quiet, title="dclf sweep")
     try:
         with renderer:
-            return sweep_asked(request, renderer, kind="ablation")
+            return sweep_command_line(line, renderer, kind="ablation")
     except BaseException:
         if renderer.study is not None:
             folder = renderer.study.folder
@@ -41,7 +41,7 @@ def train(options: Namespace, overrides: Mapping[str, str]) -> Study:
         raise
 
 
-def read(options: Namespace, overrides: Mapping[str, str]) -> Asked:
+def read(options: Namespace, overrides: Mapping[str, str]) -> CommandLine:
     """Return what is to be trained first, with everything that is wrong about it."""
     # Imported here, so that help does not wait for Optuna.
     from tune.search.checks import sweep_problems  # noqa: PLC0415
@@ -51,4 +51,4 @@ def read(options: Namespace, overrides: Mapping[str, str]) -> Asked:
     models = listed(options.models)
     seeds = SEEDS if options.seeds is None else options.seeds
     settings = ablation(models=models, parts=["base"], seeds=seeds, settings=common)
-    return Asked(options, config, settings, problems or [*config.problems(), *sweep_problems(settings, config)])
+    return CommandLine(options, config, settings, problems or [*config.problems(), *sweep_problems(settings, config)])

@@ -31,9 +31,9 @@ def perturb_job(arguments: Sequence[str], options: Namespace, overrides: Mapping
     likely: Kind = next(named_on_disk(options.what, storage), "run")
     kind: Kind = options.kind or likely
     if kind == "config":
-        asked = read(options, {**overrides, STUDIES: storage})
-        asked.require_sound()
-        return study_job("perturb", placed(arguments, {"out": out}), asked, study, config_files(options.what))
+        line = read(options, {**overrides, STUDIES: storage})
+        line.require_sound()
+        return study_job("perturb", placed(arguments, {"out": out}), line, study, config_files(options.what))
     places = {STUDIES: storage, "out": out}
     return _of_run(arguments, options, places) if kind == "run" else _of_study(arguments, options.what, places)
 

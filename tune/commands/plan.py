@@ -13,8 +13,8 @@ from jsonargparse import ArgumentParser
 from cluster.machine import machine_gpus
 from cluster.trial_plan import TrialPlan, local_trial_resources, plan_trials
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.plan_results import Planned, print_plan
-from tune.commands.sweep_options import Asked, add_settings_help, is_local, read_command_line, sweep_parser
+from tune.commands.plan_results import SweepPlan, print_plan
+from tune.commands.sweep_options import CommandLine, add_settings_help, is_local, read_command_line, sweep_parser
 
 COMMANDS = {
     "sweep": Command("what a sweep would run", "tune.commands.plan:sweep"),
@@ -39,72 +39,74 @@ VALUED = ("--name", "--address", "--output")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the named command; the exit code."""
+    """Run the named command, and return the exit code."""
     return dispatch("dclf plan", "Say what would run, before it does.", COMMANDS, argv, epilog=EXAMPLES)
 
 
 def sweep(argv: Sequence[str]) -> int:
-    """Plan as the command line says; the exit code."""
-    asked = read_command_line(argv, parser(), FLAGS, VALUED)
-    asked.require_sound()
-    return _print(asked)
+    """Plan as the command line says, and return the exit code."""
+    line = read_command_line(argv, build_parser(), FLAGS, VALUED)
+    line.require_sound()
+    return _print(line)
 
 
-def parser() -> ArgumentParser:
-    """The options of ``dclf plan sweep``."""
-    made = sweep_parser("dclf plan sweep", "Search configurations for the best validation score.", EXAMPLES)
-    add_settings_help(made)
-    return _with_probe(made)
+def build_parser() -> ArgumentParser:
+    """Return a parser with the options of ``dclf plan sweep``."""
+    parser = sweep_parser("dclf plan sweep", "Search configurations for the best validation score.", EXAMPLES)
+    add_settings_help(parser)
+    return _with_probe(parser)
 
 
 def study(argv: Sequence[str]) -> int:
-    """Plan a study file as the command line says; the exit code."""
+    """Plan a study file as the command line says, and return the exit code."""
     from tune.commands import study as command  # noqa: PLC0415 - nobody else waits for it
 
-    return _print(command.read_comparison(argv, _with_probe(command.parser("dclf plan study")), FLAGS).asked)
+    return _print(
+        command.read_comparison(argv, _with_probe(command.build_parser("dclf plan study")), FLAGS).command_line
+    )
 
 
 def ablate(argv: Sequence[str]) -> int:
-    """Plan ablations as the command line says; the exit code."""
+    """Plan ablations as the command line says, and return the exit code."""
     from tune.commands import ablate as command  # noqa: PLC0415 - as above
 
-    return _print(command.read_comparison(argv, _with_probe(command.parser("dclf plan ablate")), FLAGS))
+    return _print(command.read_comparison(argv, _with_probe(command.build_parser("dclf plan ablate")), FLAGS))
 
 
 def grid(argv: Sequence[str]) -> int:
-    """Plan a grid as the command line says; the exit code."""
+    """Plan a grid as the command line says, and return the exit code."""
     from tune.commands import grid as command  # noqa: PLC0415 - as above
 
-    return _print(command.read_comparison(argv, _with_probe(command.parser("dclf plan grid")), FLAGS))
+    return _print(command.read_comparison(argv, _with_probe(command.build_parser("dclf plan grid")), FLAGS))
 
 
-def _with_probe(made: ArgumentParser) -> ArgumentParser:
-    """The options of a command as those of its plan, which has no output while it runs."""
-    made.description = f"Say what this would run, before it does: {made.description}"
-    made.epilog = EXAMPLES
-    made.add_argument("--no-probe", action="store_true", help="train nothing; leaves out time, bytes and memory")
-    return made
+def _with_probe(parser: ArgumentParser) -> ArgumentParser:
+    """Turn a command's options into those of its plan."""
+    parser.description = f"Say what this would run, before it does: {parser.description}"
+    parser.epilog = EXAMPLES
+    parser.add_argument("--no-probe", action="store_true", help="train nothing; leaves out time, bytes and memory")
+    return parser
 
 
-def _print(asked: Asked) -> int:
-    layout = _layout(asked)
-    print_plan(_planned(asked, layout), as_json=asked.options.output == "json")
+def _print(line: CommandLine) -> int:
+    layout = _layout(line)
+    print_plan(_sweep_plan(line, layout), as_json=line.options.output == "json")
     return 0
 
 
-def _layout(asked: Asked) -> TrialPlan:
+def _layout(line: CommandLine) -> TrialPlan:
     """The layout on this machine or, where an address says so, on a cluster."""
     with ExitStack() as stack:
-        if is_local(asked.options.address):
-            resources = local_trial_resources(asked.config, asked.settings)
+        if is_local(line.options.address):
+            resources = local_trial_resources(line.config, line.settings)
         else:
             from cluster.session import ray_session  # noqa: PLC0415 - only those wait for Ray who have a cluster
 
-            resources = stack.enter_context(ray_session(asked.options.address))
-        return plan_trials(asked.config, asked.settings, resources)
+            resources = stack.enter_context(ray_session(line.options.address))
+        return plan_trials(line.config, line.settings, resources)
 
 
-def _planned(asked: Asked, layout: TrialPlan) -> Planned:
+def _sweep_plan(line: CommandLine, layout: TrialPlan) -> SweepPlan:
     # Imported here, so that a refused layout waits for neither the shards nor the training loop.
     from dclf.data import read_shards  # noqa: PLC0415
     from dclf.training.preflight import check_shards  # noqa: PLC0415
@@ -114,16 +116,16 @@ def _planned(asked: Asked, layout: TrialPlan) -> Planned:
     from tune.search.checks import objective_problems, sweep_space, trained_modalities  # noqa: PLC0415
     from tune.search.start_points import countable_size, start_points  # noqa: PLC0415
 
-    config, settings = asked.config, asked.settings
+    config, settings = line.config, line.settings
     shards = read_shards(config.data.shards)
     space = sweep_space(settings, config)
     check_shards(shards, trained_modalities(space, config))
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
     size = countable_size(settings, space, config)
-    cost = None if asked.options.no_probe else probe(config, device=layout.device if machine_gpus() else "cpu")
-    return Planned(
-        name=asked.options.name,
+    cost = None if line.options.no_probe else probe(config, device=layout.device if machine_gpus() else "cpu")
+    return SweepPlan(
+        name=line.options.name,
         config=config,
         settings=settings,
         space=space,

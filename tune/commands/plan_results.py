@@ -28,7 +28,7 @@ SURE_SHARE = 0.999
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class SweepPlan:
     """A sweep that would run.
 
     Attributes:
@@ -54,31 +54,31 @@ class Planned:
     estimate: Estimate | None
 
 
-def print_plan(planned: Planned, *, as_json: bool) -> None:
+def print_plan(plan: SweepPlan, *, as_json: bool) -> None:
     """Print the plan."""
     if as_json:
-        print_json(plan_result(planned))
+        print_json(plan_result(plan))
         return
-    for name, text in _lines(planned):
+    for name, text in _lines(plan):
         print(f"{name:<9} {text}".rstrip())
 
 
-def plan_result(planned: Planned) -> dict[str, Any]:
+def plan_result(plan: SweepPlan) -> dict[str, Any]:
     """The plan as JSON has it; seconds and bytes."""
     return {
-        "name": planned.name,
-        "settings": planned.settings.to_dict(),
-        "space": planned.space.spec,
-        "combinations": planned.combinations,
-        "start_points": planned.starts,
-        "layout": asdict(planned.layout),
-        "probe": None if planned.cost is None else asdict(planned.cost),
-        "estimate": None if planned.estimate is None else asdict(planned.estimate),
+        "name": plan.name,
+        "settings": plan.settings.to_dict(),
+        "space": plan.space.spec,
+        "combinations": plan.combinations,
+        "start_points": plan.starts,
+        "layout": asdict(plan.layout),
+        "probe": None if plan.cost is None else asdict(plan.cost),
+        "estimate": None if plan.estimate is None else asdict(plan.estimate),
     }
 
 
-def _lines(planned: Planned) -> Iterator[tuple[str, str]]:
-    settings, config = planned.settings, planned.config
+def _lines(plan: SweepPlan) -> Iterator[tuple[str, str]]:
+    settings, config = plan.settings, plan.config
     objectives = ", ".join(f"{direction} validation {name}" for name, direction in settings.objectives.items())
     scheduler = "" if settings.scheduler == "none" else f" and {settings.scheduler}"
     seeds = f", {settings.seeds} seeds each" if settings.seeds > 1 else ""
@@ -87,15 +87,15 @@ def _lines(planned: Planned) -> Iterator[tuple[str, str]]:
     else:
         yield "search", f"{budget_text(settings)}{seeds} by {settings.sampler}{scheduler}; {objectives}"
     yield "training", f"{config.model.name} on {config.data.shards}, {config.train.epochs} epochs"
-    yield from _space_lines(planned)
-    for place, line in enumerate(planned.layout.describe()):
+    yield from _space_lines(plan)
+    for place, line in enumerate(plan.layout.describe()):
         yield "" if place else "layout", line
-    if planned.cost is not None and planned.estimate is not None:
-        yield from _cost_lines(planned, planned.cost, planned.estimate)
+    if plan.cost is not None and plan.estimate is not None:
+        yield from _cost_lines(plan, plan.cost, plan.estimate)
 
 
-def _space_lines(planned: Planned) -> Iterator[tuple[str, str]]:
-    space = planned.space
+def _space_lines(plan: SweepPlan) -> Iterator[tuple[str, str]]:
+    space = plan.space
     width = max(map(len, space.domains), default=0)
     for place, (key, domain) in enumerate(space.domains.items()):
         when = " and ".join(
@@ -103,33 +103,33 @@ def _space_lines(planned: Planned) -> Iterator[tuple[str, str]]:
         )
         words = [str(domain), *(["logarithmic"] if domain.spec.get("log") else []), *([f"when {when}"] if when else [])]
         yield "" if place else "space", f"{key:<{width}}  {', '.join(words)}"
-    if planned.combinations is not None:
-        yield "", f"{planned.combinations:,} combinations"
-    for place, point in enumerate(planned.starts[:STARTS_SHOWN]):
+    if plan.combinations is not None:
+        yield "", f"{plan.combinations:,} combinations"
+    for place, point in enumerate(plan.starts[:STARTS_SHOWN]):
         yield "" if place else "first", params_text(point)
-    if len(planned.starts) > STARTS_SHOWN:
-        yield "", f"and {len(planned.starts) - STARTS_SHOWN} more"
+    if len(plan.starts) > STARTS_SHOWN:
+        yield "", f"and {len(plan.starts) - STARTS_SHOWN} more"
 
 
-def _cost_lines(planned: Planned, cost: Probe, estimate: Estimate) -> Iterator[tuple[str, str]]:
+def _cost_lines(plan: SweepPlan, cost: Probe, estimate: Estimate) -> Iterator[tuple[str, str]]:
     part = "" if cost.share > SURE_SHARE else f", from {cost.share:.1%} of the utterances"
     yield "probe", f"{cost.seconds_per_epoch:.2g} s an epoch of the base configuration{part}"
     low, high = (duration(seconds) for seconds in estimate.seconds)
     span = low if low == high else f"{low} to {high}, as the scheduler ends many trials early or none"
-    about = "" if planned.settings.trials else f" for {estimate.trials} trials or more"
+    about = "" if plan.settings.trials else f" for {estimate.trials} trials or more"
     yield "time", f"{span}{about}"
-    yield "disk", f"{size_text(estimate.checkpoint_bytes)} of checkpoints in {planned.settings.storage}{_free(planned)}"
+    yield "disk", f"{size_text(estimate.checkpoint_bytes)} of checkpoints in {plan.settings.storage}{_free(plan)}"
     yield "", f"up to {estimate.metric_rows:,} metric values in MLflow, {size_text(estimate.metric_bytes)}"
     yield "memory", f"{size_text(estimate.memory_bytes)} for the trials that run at a time{_lacking(estimate)}"
 
 
-def _free(planned: Planned) -> str:
+def _free(plan: SweepPlan) -> str:
     """A warning where the disk has less room than the checkpoints need."""
-    if is_remote(planned.settings.storage):
+    if is_remote(plan.settings.storage):
         return ""
-    folder = Path(planned.settings.storage).absolute()
+    folder = Path(plan.settings.storage).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    free, needed = shutil.disk_usage(there).free, planned.estimate.checkpoint_bytes if planned.estimate else 0
+    free, needed = shutil.disk_usage(there).free, plan.estimate.checkpoint_bytes if plan.estimate else 0
     return f"; warning: only {size_text(free)} are free there" if needed > free else ""
 
 

@@ -30,13 +30,13 @@ The HTML file holds everything and needs no other file; docs/reports.md says wha
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the report as the command line says; the exit code."""
+    """Write the report as the command line says, and return the exit code."""
     return read(argv).run()
 
 
 def read(argv: Sequence[str]) -> ReportRequest:
-    """What the command line asks for; SystemExit where an option is wrong."""
-    return ReportRequest(argv, parser().parse_args(argv))
+    """Return what the command line asks for; SystemExit where an option is wrong."""
+    return ReportRequest(argv, build_parser().parse_args(argv))
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ReportRequest:
     options: Namespace
 
     def run(self) -> int:
-        """Write it and print where it is; the exit code."""
+        """Write it and print where it is, and return the exit code."""
         options = self.options
         files = _write(options.storage, options.name, options.out)
         if options.output == "json":
@@ -72,19 +72,19 @@ class ReportRequest:
         return JobCommand(("report", *placed(self.arguments, places)), options.name, needs, tracks=False)
 
 
-def parser() -> ArgumentParser:
-    """The options of the command."""
-    made = command_parser(
+def build_parser() -> ArgumentParser:
+    """Return a parser with the options of the command."""
+    parser = command_parser(
         "dclf report",
         "Write the report of a study: HTML, Markdown, tables as CSV and LaTeX, figures as SVG and PNG, the best "
         "configuration.",
         EXAMPLES,
     )
-    made.add_argument("name", help="name of the study; dclf list knows them")
-    made.add_argument("--out", default="", help="folder for the files; report in the study's folder where absent")
-    made.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
-    add_output_option(made)
-    return made
+    parser.add_argument("name", help="name of the study; dclf list knows them")
+    parser.add_argument("--out", default="", help="folder for the files; report in the study's folder where absent")
+    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_output_option(parser)
+    return parser
 
 
 def _write(storage: str, name: str, out: str) -> ReportFiles:

@@ -50,7 +50,7 @@ SHARDS, SHARDS_KEY = "--shards", "data.shards"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Reproduce as the command line says; the exit code.
+    """Reproduce as the command line says, and return the exit code.
 
     It is 1 where a table is missing, and where more than half of a study's trials failed.
     """
@@ -58,14 +58,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def read(argv: Sequence[str]) -> ReproduceRequest:
-    """What the command line asks for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
     words = [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if _is_shards(word) else word for word in argv]
-    options, overrides, mistakes = options_and_overrides(words, parser(), OWN_FLAGS, OWN_VALUED)
+    options, overrides, mistakes = options_and_overrides(words, build_parser(), OWN_FLAGS, OWN_VALUED)
     if mistakes := [*mistakes, *set_by_comparison(words)]:
         raise ConfigError(mistakes)
     return ReproduceRequest(argv, options, overrides)
@@ -86,7 +86,7 @@ class ReproduceRequest:
     overrides: Mapping[str, str]
 
     def run(self) -> int:
-        """Measure them and write the page; the exit code."""
+        """Measure them and write the page, and return the exit code."""
         return _run(self.options, self.overrides, f"dclf reproduce {shlex.join(self.arguments)}")
 
     def job(self, _study: str) -> JobCommand:
@@ -128,30 +128,34 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
         for item, reason in files.missing.items():
             print(f"missing     {item}: {reason}")
     wanted = [study for study in plan.studies if study.wanted]
-    failed = code_of(folder for study in wanted if (folder := study.found()) is not None)
+    failed = code_of(folder for study in wanted if (folder := study.existing_folder()) is not None)
     return 1 if {study.planned.plan["paper"] for study in wanted} & files.missing.keys() else failed
 
 
-def parser() -> ArgumentParser:
-    """The options of the command."""
+def build_parser() -> ArgumentParser:
+    """Return a parser with the options of the command."""
     # Imported here: other commands need not wait for it.
     from tune.reproduction import datasets, items  # noqa: PLC0415
 
-    made = command_parser("dclf reproduce", "The paper's tables and figures, measured, on one page.", EXAMPLES)
-    known = datasets()
-    made.usage = f"dclf reproduce {'|'.join(known)} --shards SHARDS [--section.key VALUE ...] [options]"
-    made.add_argument("dataset", help=f"whose tables: {' or '.join(known)}")
-    made.add_argument(SHARDS, dest=f"alias_{SHARDS_KEY}", metavar="DIR", help=f"folder or URI of shards [{SHARDS_KEY}]")
-    both = "; ".join(f"{dataset}: {', '.join(items(dataset))}" for dataset in known)
-    made.add_argument("--only", metavar="A,B", default="", help=f"tables and figures to run ({both}); all where absent")
-    made.add_argument("--seeds", type=int, help="trainings per variant; five where absent")
-    made.add_argument("--out", default="", help="folder of the page; one in dclf-runs/reproductions where absent")
-    made.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
-    made.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
-    add_output_option(made)
-    add_log_options(made)
-    add_settings_help(made, without=SET_KEYS)
-    return made
+    parser = command_parser("dclf reproduce", "The paper's tables and figures, measured, on one page.", EXAMPLES)
+    names = datasets()
+    parser.usage = f"dclf reproduce {'|'.join(names)} --shards SHARDS [--section.key VALUE ...] [options]"
+    parser.add_argument("dataset", help=f"whose tables: {' or '.join(names)}")
+    parser.add_argument(
+        SHARDS, dest=f"alias_{SHARDS_KEY}", metavar="DIR", help=f"folder or URI of shards [{SHARDS_KEY}]"
+    )
+    both = "; ".join(f"{dataset}: {', '.join(items(dataset))}" for dataset in names)
+    parser.add_argument(
+        "--only", metavar="A,B", default="", help=f"tables and figures to run ({both}); all where absent"
+    )
+    parser.add_argument("--seeds", type=int, help="trainings per variant; five where absent")
+    parser.add_argument("--out", default="", help="folder of the page; one in dclf-runs/reproductions where absent")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
+    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_output_option(parser)
+    add_log_options(parser)
+    add_settings_help(parser, without=SET_KEYS)
+    return parser
 
 
 def _is_shards(word: str) -> bool:
@@ -159,7 +163,7 @@ def _is_shards(word: str) -> bool:
 
 
 def _reproduced(plan: ReproductionPlan, options: Namespace, command: str) -> ReproductionFiles:
-    """Run it; however it is cut short, stderr says how to go on."""
+    """Run the plan; however it is cut short, stderr says how to go on."""
     from tune.reproduction import reproduce  # noqa: PLC0415 - as above
 
     try:
@@ -172,7 +176,7 @@ def _reproduced(plan: ReproductionPlan, options: Namespace, command: str) -> Rep
 
 
 def _plan_lines(plan: ReproductionPlan) -> Iterator[str]:
-    """What is run, and how much of it is there."""
+    """Yield what is run, and how much of it is there already."""
     yield f"{plan.title}: {plan.trainings} trainings, {plan.finished} of them finished"
     yield from plan.notes
     for study in plan.studies:

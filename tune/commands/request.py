@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tune.commands.sweep_options import Asked, require_local_room
-from tune.commands.sweep_results import run_asked
+from tune.commands.sweep_options import CommandLine, require_local_room
+from tune.commands.sweep_results import run_command_line
 
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand
@@ -18,7 +18,7 @@ class Request(Protocol):
     """A command line without mistakes; every command that can be a job has a function ``read`` that returns one."""
 
     def run(self) -> int:
-        """Do what it asks for; the exit code."""
+        """Do what it asks for, and return the exit code."""
 
     def job(self, study: str) -> JobCommand:
         """The same as a job.
@@ -38,31 +38,31 @@ class StudyRequest:
     Attributes:
         command: its name.
         arguments: of the command.
-        asked: what they say.
+        command_line: what they say.
         files: configuration files that they name.
         study: what ``tune.sweeps.sweep`` shall know beside configuration and settings.
     """
 
     command: str
     arguments: Sequence[str]
-    asked: Asked
+    command_line: CommandLine
     files: tuple[Path, ...] = ()
     study: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self) -> int:
-        """Run it and print what it came to; the exit code.
+        """Run it and print what it came to, and return the exit code.
 
         Raises:
             TrialPlanError: this machine has no room for it.
         """
-        require_local_room(self.asked)
-        return run_asked(self.asked, **self.study)
+        require_local_room(self.command_line)
+        return run_command_line(self.command_line, **self.study)
 
     def job(self, study: str) -> JobCommand:
         """See ``Request``."""
         from tune.commands.job_words import study_job  # noqa: PLC0415 - it brings Ray
 
-        return study_job(self.command, self.arguments, self.asked, study, self.files)
+        return study_job(self.command, self.arguments, self.command_line, study, self.files)
 
 
 def config_files(config: str | None) -> tuple[Path, ...]:

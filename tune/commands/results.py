@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dclf.config import Config
-from dclf.published import unlike_paper
+from dclf.paper_data import unlike_paper
 from dclf.training.reports import FinalReport, SplitReport
 from tune.commands.options import print_json
 from tune.progress.texts import optimism_text, paper_result, percent

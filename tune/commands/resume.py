@@ -32,18 +32,18 @@ Finished trials are not run again, running ones go on from their last epoch. A s
 
 
 def main(argv: Sequence[str]) -> int:
-    """Resume as the command line says; the exit code."""
+    """Resume as the command line says, and return the exit code."""
     return read(argv).run()
 
 
 def read(argv: Sequence[str]) -> ResumeRequest:
-    """What the command line asks for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
-    options = parser().parse_args(argv)
+    options = build_parser().parse_args(argv)
     if problems := _problems(options.trials, options.time):
         raise ConfigError(problems)
     return ResumeRequest(argv, options)
@@ -62,7 +62,7 @@ class ResumeRequest:
     options: Namespace
 
     def run(self) -> int:
-        """Go on with it and print what it came to; the exit code."""
+        """Go on with it and print what it came to, and return the exit code."""
         return _resume(self.options)
 
     def job(self, _study: str) -> JobCommand:
@@ -99,17 +99,17 @@ def _resume(options: Namespace) -> int:
     return run_study(work, options)
 
 
-def parser() -> ArgumentParser:
-    """The options of the command."""
-    made = command_parser("dclf resume", "Go on with a study.", EXAMPLES)
-    made.add_argument("name", help="of the study")
-    made.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
-    made.add_argument("--trials", type=int, help="how many trials in all; as before where absent")
-    made.add_argument("--time", help="how long in all, such as 12h; as before where absent")
-    made.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
-    add_log_options(made)
-    add_output_option(made)
-    return made
+def build_parser() -> ArgumentParser:
+    """Return a parser with the options of the command."""
+    parser = command_parser("dclf resume", "Go on with a study.", EXAMPLES)
+    parser.add_argument("name", help="of the study")
+    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    parser.add_argument("--trials", type=int, help="how many trials in all; as before where absent")
+    parser.add_argument("--time", help="how long in all, such as 12h; as before where absent")
+    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_log_options(parser)
+    add_output_option(parser)
+    return parser
 
 
 def _problems(trials: int | None, time: str | None) -> list[str]:

@@ -24,7 +24,7 @@ NOTE_WIDTH = 110
 
 
 def main(argv: Sequence[str]) -> int:
-    """Show as the command line says; the exit code."""
+    """Show as the command line says, and return the exit code."""
     parser = command_parser(
         "dclf show", "What a study searches, how far it is, its best trials, its failures, and how to go on.", EXAMPLES
     )

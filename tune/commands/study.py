@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison, sound_comparison
 from tune.commands.options import add_log_options, add_output_option, command_parser, listed
 from tune.commands.request import StudyRequest
-from tune.commands.sweep_options import Asked, add_settings_help, options_and_overrides
+from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides
 
 if TYPE_CHECKING:
     from tune.config.study_files import StudyFile
@@ -32,29 +32,29 @@ taken over and not repeated. Ctrl-C ends it cleanly; dclf resume goes on with it
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a study file as the command line says; the exit code."""
+    """Run a study file as the command line says, and return the exit code."""
     return read(argv).run()
 
 
 def read(argv: Sequence[str]) -> StudyRequest:
-    """What the command line asks for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
-    made = parser("dclf study")
-    add_log_options(made)
-    return read_comparison(argv, made, FLAGS)
+    parser = build_parser("dclf study")
+    add_log_options(parser)
+    return read_comparison(argv, parser, FLAGS)
 
 
-def read_comparison(argv: Sequence[str], made: ArgumentParser, flags: Sequence[str]) -> StudyRequest:
-    """The comparison that a command line of these options describes.
+def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence[str]) -> StudyRequest:
+    """Return the comparison that a command line of these options describes.
 
     Raises:
         ConfigError: with every mistake at once.
     """
-    options, overrides, mistakes = options_and_overrides(argv, made, flags, (*VALUED, "--models"))
+    options, overrides, mistakes = options_and_overrides(argv, parser, flags, (*VALUED, "--models"))
     # Imported here, so that help does not wait for Optuna.
     from tune.config.study_files import read_study_file  # noqa: PLC0415
     from tune.runner.variants import plan_study  # noqa: PLC0415
@@ -64,9 +64,10 @@ def read_comparison(argv: Sequence[str], made: ArgumentParser, flags: Sequence[s
         mistakes.append(f"--seeds: must be at least 1, is {options.seeds}")
     file, place = read_study_file(options.study), Path(options.study)
     planned = plan_study(file, overrides, seeds=options.seeds, models=models, beside=place)
-    asked = Asked(options, planned.config, planned.settings, [*mistakes, *set_by_comparison(argv), *planned.problems])
-    asked = sound_comparison(asked, planned.settings)
-    return StudyRequest("study", argv, asked, _files(place, file), {"kind": "study", "described": planned.described})
+    problems = [*mistakes, *set_by_comparison(argv), *planned.problems]
+    line = CommandLine(options, planned.config, planned.settings, problems)
+    line = sound_comparison(line, planned.settings)
+    return StudyRequest("study", argv, line, _files(place, file), {"kind": "study", "described": planned.described})
 
 
 def _files(place: Path, file: StudyFile) -> tuple[Path, ...]:
@@ -77,18 +78,18 @@ def _files(place: Path, file: StudyFile) -> tuple[Path, ...]:
     return (place, *(path for name in named if (path := place.parent / name).is_file()))
 
 
-def parser(prog: str) -> ArgumentParser:
-    """The options of the command but for those on its output."""
+def build_parser(prog: str) -> ArgumentParser:
+    """Return a parser with the options of the command but for those on its output."""
     # Imported here: so that other commands need not.
     from tune.config.study_files import shipped_studies  # noqa: PLC0415
 
-    made = command_parser(prog, "Run a study file: variants compared over shared seeds.", EXAMPLES)
-    made.usage = f"{prog} FILE --data.shards SHARDS [--section.key VALUE ...] [options]"
-    made.add_argument("study", help=f"YAML file, or one of the paper's: {', '.join(shipped_studies())}")
-    made.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
-    made.add_argument("--seeds", type=int, help="trainings per variant; as the file says where absent")
-    made.add_argument("--models", metavar="A,B", default="", help="base models of the file to run; all where absent")
-    made.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
-    add_output_option(made)
-    add_settings_help(made, without=SET_KEYS)
-    return made
+    parser = command_parser(prog, "Run a study file: variants compared over shared seeds.", EXAMPLES)
+    parser.usage = f"{prog} FILE --data.shards SHARDS [--section.key VALUE ...] [options]"
+    parser.add_argument("study", help=f"YAML file, or one of the paper's: {', '.join(shipped_studies())}")
+    parser.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
+    parser.add_argument("--seeds", type=int, help="trainings per variant; as the file says where absent")
+    parser.add_argument("--models", metavar="A,B", default="", help="base models of the file to run; all where absent")
+    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_output_option(parser)
+    add_settings_help(parser, without=SET_KEYS)
+    return parser

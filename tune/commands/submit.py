@@ -48,9 +48,9 @@ _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Submit as the command line says, and follow the job; the exit code."""
+    """Submit as the command line says, and follow the job, and return the exit code."""
     split = argv.index("--") if "--" in argv else len(argv)
-    options = parser().parse_args(argv[:split])
+    options = build_parser().parse_args(argv[:split])
     if split >= len(argv) - 1:
         raise ConfigError(["submit: must have a command after --, as in dclf submit -- sweep iemocap --trials 50"])
     # Imported here: help does not wait for them.
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     from tune.commands.jobs import follow_job  # noqa: PLC0415
 
     endpoint = endpoint_of(options)
-    name, command = _understood(options.name, argv[split + 1 :])
+    name, command = _named_job(options.name, argv[split + 1 :])
     environment = tracking_environment(endpoint, command) | python_path(endpoint)
     brought = installation(Path(options.install)) if options.install else None
     require_same_versions(endpoint, brought=brought is not None)
@@ -78,21 +78,21 @@ def main(argv: Sequence[str]) -> int:
         return follow_job(jobs, name)
 
 
-def parser() -> ArgumentParser:
-    """The options of the command."""
-    made = command_parser("dclf submit", "Run a command as a job of a Ray cluster.", EXAMPLES)
-    made.usage = "dclf submit [options] -- COMMAND ..."
-    add_endpoint_options(made)
-    made.add_argument("--name", default="", help="of the job; made from the study's where absent")
-    made.add_argument("--detach", action="store_true", help="print the job's name and do not follow it")
-    made.add_argument(
+def build_parser() -> ArgumentParser:
+    """Return a parser with the options of the command."""
+    parser = command_parser("dclf submit", "Run a command as a job of a Ray cluster.", EXAMPLES)
+    parser.usage = "dclf submit [options] -- COMMAND ..."
+    add_endpoint_options(parser)
+    parser.add_argument("--name", default="", help="of the job; made from the study's where absent")
+    parser.add_argument("--detach", action="store_true", help="print the job's name and do not follow it")
+    parser.add_argument(
         "--install",
         metavar="FILE",
         default="",
         help="constraints file; nodes that lack dclf and its packages install them for this job alone",
     )
-    made.add_argument("--exclude", metavar="A,B", default="", help="patterns of files that need not go along")
-    return made
+    parser.add_argument("--exclude", metavar="A,B", default="", help="patterns of files that need not go along")
+    return parser
 
 
 def tracking_environment(endpoint: Endpoint, command: JobCommand) -> dict[str, str]:
@@ -120,23 +120,23 @@ def tracking_environment(endpoint: Endpoint, command: JobCommand) -> dict[str, s
 
 
 def python_path(endpoint: Endpoint) -> dict[str, str]:
-    """The local cluster's nodes are this machine: its jobs find the packages that Python finds here by PYTHONPATH."""
+    """Return PYTHONPATH for a job of the local cluster, whose nodes are this machine."""
     places = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     if not endpoint.local or not places:
         return {}
     return {"PYTHONPATH": os.pathsep.join(str(Path(place).absolute()) for place in places)}
 
 
-def _understood(asked: str, words: Sequence[str]) -> tuple[str, JobCommand]:
-    """The job's name and its command; a study without a name gets the job's."""
+def _named_job(own_name: str, words: Sequence[str]) -> tuple[str, JobCommand]:
+    """Return the job's name and its command; a study without a name gets the job's."""
     from cluster.jobs.client import new_name, require_name  # noqa: PLC0415 - as above
     from tune.commands.job_command import read_job_command  # noqa: PLC0415
 
-    if asked:
-        require_name(asked)
-    name = asked or new_name(words[0] if words[0].isalpha() else "job")
+    if own_name:
+        require_name(own_name)
+    name = own_name or new_name(words[0] if words[0].isalpha() else "job")
     command = read_job_command(words, study=name)
-    return (name if asked or not command.study or command.study == name else new_name(command.study)), command
+    return (name if own_name or not command.study or command.study == name else new_name(command.study)), command
 
 
 def _packed(command: JobCommand, scratch: Path, without: str, brought: Installation | None) -> Path:
@@ -146,9 +146,9 @@ def _packed(command: JobCommand, scratch: Path, without: str, brought: Installat
     here = Path.cwd()
     places = [os.path.relpath(place, here) for place in command.needs.places if Path(place).is_relative_to(here)]
     beside = {brought.file: brought.constraints} if brought else {}
-    packed = pack(here, scratch / "job.zip", needed=command.files, exclude=[*listed(without), *places], beside=beside)
-    print(f"dclf: {packed.files} files, {packed.size / (1 << 20):.1f} MiB go along", file=sys.stderr, flush=True)
-    return packed.path
+    package = pack(here, scratch / "job.zip", needed=command.files, exclude=[*listed(without), *places], beside=beside)
+    print(f"dclf: {package.files} files, {package.size / (1 << 20):.1f} MiB go along", file=sys.stderr, flush=True)
+    return package.path
 
 
 def _beside(here: Path, command: JobCommand) -> list[str]:
@@ -174,9 +174,9 @@ def _git(*words: str) -> str:
     if program is None:
         return ""
     try:
-        done = subprocess.run(  # noqa: S603 - no shell
+        result = subprocess.run(  # noqa: S603 - no shell
             [program, *words], capture_output=True, text=True, check=False, timeout=GIT_LIMIT_S
         )
     except subprocess.TimeoutExpired:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return result.stdout.strip() if result.returncode == 0 else ""

@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 from tune.commands.options import add_log_options
 from tune.commands.reference import annotated_sweep, annotated_yaml
 from tune.commands.request import StudyRequest, config_files
-from tune.commands.sweep_options import Asked, add_settings_help, read_command_line, sweep_parser
+from tune.commands.sweep_options import CommandLine, add_settings_help, read_command_line, sweep_parser
 from tune.config.yaml_files import ConfigError
 
 EXAMPLES = """\
@@ -34,39 +34,39 @@ VALUED = ("--name", "--address", "--log", "--output")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Search as the command line says; the exit code."""
+    """Search as the command line says, and return the exit code."""
     if "--print-config" in argv:
-        return _print_config(read_command_line(argv, parser(), FLAGS, VALUED, values=False))
+        return _print_config(read_command_line(argv, build_parser(), FLAGS, VALUED, values=False))
     return read(argv).run()
 
 
 def read(argv: Sequence[str]) -> StudyRequest:
-    """What the command line asks for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
-    asked = read_command_line(argv, parser(), FLAGS, VALUED)
-    asked.require_sound()
-    return StudyRequest("sweep", argv, asked, config_files(asked.options.config))
+    line = read_command_line(argv, build_parser(), FLAGS, VALUED)
+    line.require_sound()
+    return StudyRequest("sweep", argv, line, config_files(line.options.config))
 
 
-def _print_config(asked: Asked) -> int:
-    """The default space is spelt out: it is what one wants to change."""
-    if asked.problems:
-        raise ConfigError(asked.problems)
+def _print_config(line: CommandLine) -> int:
+    """Print the configuration; the default space is spelt out, as it is what one wants to change."""
+    if line.problems:
+        raise ConfigError(line.problems)
     from tune.search.checks import sweep_space  # noqa: PLC0415 - help does not wait for Optuna
 
-    settings = replace(asked.settings, space=sweep_space(asked.settings, asked.config).spec)
-    sys.stdout.write(f"{annotated_yaml(asked.config)}\n{annotated_sweep(settings)}")
+    settings = replace(line.settings, space=sweep_space(line.settings, line.config).spec)
+    sys.stdout.write(f"{annotated_yaml(line.config)}\n{annotated_sweep(settings)}")
     return 0
 
 
-def parser() -> ArgumentParser:
-    """The options of the command."""
-    made = sweep_parser("dclf sweep", "Search configurations for the best validation score.", EXAMPLES)
-    add_log_options(made)
-    made.add_argument("--print-config", action="store_true", help="print the whole configuration as YAML and stop")
-    add_settings_help(made)
-    return made
+def build_parser() -> ArgumentParser:
+    """Return a parser with the options of the command."""
+    parser = sweep_parser("dclf sweep", "Search configurations for the best validation score.", EXAMPLES)
+    add_log_options(parser)
+    parser.add_argument("--print-config", action="store_true", help="print the whole configuration as YAML and stop")
+    add_settings_help(parser)
+    return parser

@@ -42,8 +42,8 @@ HELP = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A command line that was understood.
+class CommandLine:
+    """What a command line says, once it is read.
 
     Attributes:
         options: the command's own options.
@@ -73,7 +73,7 @@ class Asked:
 
 def read_command_line(
     argv: Sequence[str], parser: ArgumentParser, flags: Sequence[str], valued: Sequence[str], *, values: bool = True
-) -> Asked:
+) -> CommandLine:
     """Tell options from overrides and read the configuration.
 
     Args:
@@ -92,7 +92,7 @@ def read_command_line(
     from tune.search.read import read_sweep  # noqa: PLC0415
 
     config, settings, problems = read_sweep(options.config, overrides, values=values)
-    return Asked(options, config, settings, [*mistakes, *problems])
+    return CommandLine(options, config, settings, [*mistakes, *problems])
 
 
 def options_and_overrides(
@@ -117,15 +117,15 @@ def options_and_overrides(
 
 
 def sweep_parser(prog: str, description: str, epilog: str) -> ArgumentParser:
-    """What both commands take."""
-    made = command_parser(prog, description, epilog)
-    made.usage = f"{prog} [CONFIG] [--section.key VALUE ...] [options]"
+    """Return a parser with the options that every command of a sweep takes."""
+    parser = command_parser(prog, description, epilog)
+    parser.usage = f"{prog} [CONFIG] [--section.key VALUE ...] [options]"
     presets = ", ".join(preset_names())
-    made.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
-    made.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
-    made.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
-    add_output_option(made)
-    return made
+    parser.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
+    parser.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
+    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_output_option(parser)
+    return parser
 
 
 def add_settings_help(parser: ArgumentParser, without: Collection[str] = ()) -> None:
@@ -140,15 +140,15 @@ def add_settings_help(parser: ArgumentParser, without: Collection[str] = ()) -> 
         group.add_argument(option, dest=f"alias_{key}", metavar=option[2].upper(), help=f"{HELP[option]} [{key}]")
 
 
-def require_local_room(asked: Asked) -> None:
+def require_local_room(line: CommandLine) -> None:
     """Refuse at once what this machine has no room for; a cluster is asked when it is joined.
 
     Raises:
         TrialPlanError: the layout does not fit.
     """
-    if is_local(asked.options.address):
-        resources = local_trial_resources(asked.config, asked.settings)
-        plan_trials(asked.config, asked.settings, resources)
+    if is_local(line.options.address):
+        resources = local_trial_resources(line.config, line.settings)
+        plan_trials(line.config, line.settings, resources)
 
 
 def is_local(address: str | None) -> bool:
@@ -157,7 +157,7 @@ def is_local(address: str | None) -> bool:
 
 
 def _spelt_out(argv: Sequence[str]) -> list[str]:
-    """Short options as the keys they stand for."""
+    """Return the arguments with every short option replaced by its key."""
     words = []
     for word in argv:
         option, equals, value = word.partition("=")

@@ -22,37 +22,37 @@ from tune.study.folder import StudyFolder
 from tune.study.scores import scores_of, short_names, value_text
 
 if TYPE_CHECKING:
-    from tune.commands.sweep_options import Asked
+    from tune.commands.sweep_options import CommandLine
     from tune.studies import Study
 
 NAME_WIDTH = 11
 
 
-def run_asked(asked: Asked, **study: Any) -> int:
-    """Run the study of a sound command line, and print what it came to; the exit code.
+def run_command_line(line: CommandLine, **study: Any) -> int:
+    """Run the study of a sound command line, and print what it came to, and return the exit code.
 
     Args:
-        asked: the command line.
+        line: the command line.
         study: what else ``tune.sweeps.sweep`` shall know of it, such as its ``kind``.
     """
-    return run_study(lambda renderer: sweep_asked(asked, renderer, **study), asked.options)
+    return run_study(lambda renderer: sweep_command_line(line, renderer, **study), line.options)
 
 
-def sweep_asked(asked: Asked, renderer: Renderer, **study: Any) -> Study:
+def sweep_command_line(line: CommandLine, renderer: Renderer, **study: Any) -> Study:
     """Train the study of a sound command line, and return it.
 
     Args:
-        asked: the command line.
+        line: the command line.
         renderer: shows how it goes.
         study: what else ``tune.sweeps.sweep`` shall know of it.
     """
     # Imported here: help and mistakes do not wait for Ray and MLflow, and the panel shows the wait.
     from tune.sweeps import sweep  # noqa: PLC0415
 
-    options = asked.options
+    options = line.options
     return sweep(
-        asked.config,
-        asked.settings,
+        line.config,
+        line.settings,
         name=options.name,
         listeners=[renderer],
         verbose=options.verbose,
@@ -62,7 +62,7 @@ def sweep_asked(asked: Asked, renderer: Renderer, **study: Any) -> Study:
 
 
 def run_study(work: Callable[[Renderer], Study], options: Namespace) -> int:
-    """Work on a study and print what it came to; the exit code.
+    """Work on a study and print what it came to, and return the exit code.
 
     It is 1 where no trial is complete, and where more than half of them failed.
 
@@ -89,15 +89,15 @@ def study_result(study: Study) -> dict[str, Any]:
     """A study as JSON has it: ids, places, counts, and a search's best trial with its values in [0, 1]."""
     folder, best = study.folder, study.best
     names = [score.name for score in scores_of(folder.definition)]
-    found = None
+    winner = None
     if best is not None and not is_comparison(folder.definition):
         values = dict(zip(names, best.values, strict=False))
-        found = {"trial": best.number, "values": values, "params": dict(best.params)}
+        winner = {"trial": best.number, "values": values, "params": dict(best.params)}
     return {
         "study": folder.definition.name,
         "folder": str(folder.path),
         "trials": dict(_counts(folder)),
-        "best": found,
+        "best": winner,
         **comparison_facts(folder),
         "report": None if study.report is None else str(study.report),
         "run_id": study.run_id,

@@ -15,12 +15,12 @@ examples:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the named command; the exit code."""
+    """Run the named command, and return the exit code."""
     return dispatch("dclf track", "MLflow housekeeping.", COMMANDS, argv, epilog=EXAMPLES)
 
 
 def send(argv: Sequence[str]) -> int:
-    """Send a spool file; the exit code."""
+    """Send a spool file, and return the exit code."""
     parser = command_parser("dclf track send", "Send what a run kept while its MLflow server was away.", EXAMPLES)
     parser.add_argument("file", help="the file that the run named when it ended")
     parser.add_argument("--uri", default="", help="MLflow tracking URI; the one the file names where absent")

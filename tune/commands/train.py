@@ -45,19 +45,19 @@ RESUMABLE = ("track.uri",)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Train as the command line says; the exit code."""
+    """Train as the command line says, and return the exit code."""
     return read(argv).run()
 
 
 def read(argv: Sequence[str]) -> TrainRequest:
-    """What the command line asks for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
     rest, overrides, mistakes = split_overrides(argv, FLAGS, VALUED)
-    options = parser(with_keys=not {"-h", "--help"}.isdisjoint(rest)).parse_args(rest)
+    options = build_parser(with_keys=not {"-h", "--help"}.isdisjoint(rest)).parse_args(rest)
     if options.resume is not None:
         mistakes += _needless(options.config, overrides)
     check_values = not options.print_config and options.resume is None
@@ -82,7 +82,7 @@ class TrainRequest:
     config: Config
 
     def run(self) -> int:
-        """Train, or print the configuration; the exit code."""
+        """Train, or print the configuration, and return the exit code."""
         options, config = self.options, self.config
         if options.print_config:
             sys.stdout.write(annotated_yaml(config))
@@ -129,28 +129,28 @@ def _train(config: Config, resume: str | None, output: str, renderer: Renderer, 
     return 0
 
 
-def parser(*, with_keys: bool) -> ArgumentParser:
-    """The options of the command; with the configuration's keys for its help, which list them all."""
-    made = command_parser("dclf train", "Train a model and score it once on the test split.", EXAMPLES)
-    made.usage = "dclf train [CONFIG] [--section.key VALUE ...] [options]\n       dclf train --resume RUN [options]"
+def build_parser(*, with_keys: bool) -> ArgumentParser:
+    """Return a parser with the options of the command, and for its help with all keys of the configuration."""
+    parser = command_parser("dclf train", "Train a model and score it once on the test split.", EXAMPLES)
+    parser.usage = "dclf train [CONFIG] [--section.key VALUE ...] [options]\n       dclf train --resume RUN [options]"
     presets = ", ".join(preset_names())
-    made.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
-    made.add_argument("--resume", metavar="RUN", help="go on with a run that was cut short: its id or name")
-    add_log_options(made)
-    made.add_argument("--print-config", action="store_true", help="print the whole configuration as YAML and stop")
-    add_output_option(made)
+    parser.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run that was cut short: its id or name")
+    add_log_options(parser)
+    parser.add_argument("--print-config", action="store_true", help="print the whole configuration as YAML and stop")
+    add_output_option(parser)
     if with_keys:
-        _add_keys(made)
-    return made
+        _add_keys(parser)
+    return parser
 
 
-def _add_keys(made: ArgumentParser) -> None:
+def _add_keys(parser: ArgumentParser) -> None:
     """List the configuration's keys in the help, a group per section."""
     docs, sections = field_docs(), Config().to_dict()
     for section, defaults in sections.items():
         if section in config_types():
             continue
-        group = made.add_argument_group(f"{section}: {docs[section].rstrip('.')}")
+        group = parser.add_argument_group(f"{section}: {docs[section].rstrip('.')}")
         for name, default in defaults.items():
             key = f"{section}.{name}"
             text = f"{docs[key]} [{describe(config_types()[key])}]"
@@ -161,5 +161,5 @@ def _add_keys(made: ArgumentParser) -> None:
 def _needless(config: str | None, overrides: dict[str, str]) -> list[str]:
     """What contradicts the configuration that a resumed run brings along."""
     extra = [key for key in overrides if key not in RESUMABLE]
-    given = ([f"CONFIG {config}"] if config else []) + extra
-    return [f"{what}: must be left out with --resume; a run goes on with its own configuration" for what in given]
+    needless = ([f"CONFIG {config}"] if config else []) + extra
+    return [f"{what}: must be left out with --resume; a run goes on with its own configuration" for what in needless]

@@ -32,7 +32,7 @@ Ctrl-C ends it. On a machine reached by ssh, forward the port: ssh -L 5000:127.0
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve as the command line says, until interrupted; the exit code."""
+    """Serve as the command line says, until interrupted, and return the exit code."""
     parser = command_parser("dclf ui", "Show runs in the MLflow UI, on this machine only.", EXAMPLES)
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument("--port", type=int, default=0, help="0 takes the first free port from 5000 on")
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def show_server(address: str, folder: str) -> int:
-    """Print where a cluster's MLflow server has its UI; the exit code.
+    """Print where a cluster's MLflow server has its UI, and return the exit code.
 
     Args:
         address: of the server, or of the local cluster's dashboard; the local cluster's server where empty.
@@ -147,8 +147,8 @@ def claim_port(port: int) -> int:
     for candidate in [port] if port else range(FIRST_PORT, LAST_PORT + 1):
         if is_free(HOST, candidate):
             return candidate
-    wanted = f"port {port}" if port else f"every port from {FIRST_PORT} to {LAST_PORT}"
-    raise OSError(f"--port: {wanted} is in use on {HOST}; give another with --port")
+    ports = f"port {port}" if port else f"every port from {FIRST_PORT} to {LAST_PORT}"
+    raise OSError(f"--port: {ports} is in use on {HOST}; give another with --port")
 
 
 def wait_until_up(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:

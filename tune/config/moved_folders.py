@@ -37,11 +37,11 @@ def relocated(place: str, old: Path, new: Path) -> str:
 
 def with_places(config: Mapping[str, Any], here: Callable[[str], str]) -> dict[str, Any]:
     """A configuration as nested dictionaries with what ``here`` makes of its places."""
-    found = {name: dict(section) if isinstance(section, Mapping) else section for name, section in config.items()}
+    moved = {name: dict(section) if isinstance(section, Mapping) else section for name, section in config.items()}
     for section, key in _IN_CONFIG:
-        if found.get(section, {}).get(key):
-            found[section][key] = here(found[section][key])
-    return found
+        if moved.get(section, {}).get(key):
+            moved[section][key] = here(moved[section][key])
+    return moved
 
 
 def same_folder(one: Path, other: Path) -> bool:

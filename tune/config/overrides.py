@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from dclf.config import Config
-from tune.config.typed_values import Checked
+from tune.config.typed_values import CheckedValues
 from tune.config.yaml_files import ConfigError, Entry
 
 OPTIONS, TERMS = "model.options", "loss.terms"
@@ -26,7 +26,7 @@ def apply(config: Config, overrides: Mapping[str, Any]) -> Config:
         ConfigError: a key is unknown or a value has the wrong type. Impossible values are left to ``Config.problems``.
     """
     values = {"model.name": config.model.name, OPTIONS: dict(config.model.options), TERMS: dict(config.loss.terms)}
-    checked = Checked(values=values)
+    checked = CheckedValues(values=values)
     for key, value in overrides.items():
         checked.add(Entry(key, value, ""))
     checked.check_options()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dclf.config import Config
-from tune.config.typed_values import Checked, config_types, describe
+from tune.config.typed_values import CheckedValues, config_types, describe
 from tune.config.yaml_files import ConfigError, Entry, Reading, preset_names, read_config_file
 
 __all__ = ["ConfigError", "config_types", "describe", "load_config", "preset_names", "read_config"]
@@ -52,7 +52,7 @@ def read_config(
     reading = read_config_file(config, FILE_SECTIONS) if config is not None else Reading()
     # A file's section on sweeps is for those who sweep (tune.search.read); given as an override it is a mistake here.
     own = [entry for entry in reading.entries if not entry.key.startswith(f"{SWEEP}.")]
-    checked = Checked()
+    checked = CheckedValues()
     for entry in [*own, *override_entries(overrides or {}, _SECTIONS)]:
         checked.add(entry)
     checked.check_options()

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_type_hints
 
 from dclf.config import Ablation
 from dclf.labels import shown
-from tune.config.typed_values import Checked, class_parser
+from tune.config.typed_values import CheckedValues, class_parser
 from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file, suggestion
 
 Layout = Literal["variants", "main", "window", "gammas", "perturbation"]
@@ -103,15 +103,15 @@ def read_study_file(study: str | Path) -> StudyFile:
 
 def _read(path: Path) -> StudyFile:
     reading = read_config_file(path, ("variants",))
-    checked = Checked(types=_types(), parser=class_parser(StudyFile))
+    checked = CheckedValues(types=_types(), parser=class_parser(StudyFile))
     for entry in reading.entries:
         checked.add(entry)
     values = checked.nested()
-    made = StudyFile(**{**values, "variants": VariantsSpec(**values.get("variants", {}))})
-    problems = [*reading.problems, *checked.problems, *checked.located(list(_impossible(made)), f"{path}: ")]
+    study = StudyFile(**{**values, "variants": VariantsSpec(**values.get("variants", {}))})
+    problems = [*reading.problems, *checked.problems, *checked.located(list(_impossible(study)), f"{path}: ")]
     if problems:
         raise ConfigError(problems)
-    return made
+    return study
 
 
 @cache

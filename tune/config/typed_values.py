@@ -44,7 +44,7 @@ _WHOLE_LIMIT = 2**63
 
 
 @dataclass
-class Checked:
+class CheckedValues:
     """Values of the right type, where each was written, and the mistakes found on the way.
 
     Attributes:
@@ -199,7 +199,7 @@ def _listed(kind: Any, value: Any) -> Any:
 
 
 def from_text(value: Any) -> Any:
-    """Overrides inside a mapping have no declared type; text is read as YAML would."""
+    """Return the value of an override inside a mapping, which has no declared type: text is read as YAML."""
     try:
         return yaml.safe_load(value) if isinstance(value, str) else value
     except (yaml.YAMLError, ValueError, RecursionError):  # no YAML, a date that there is not, brackets without end

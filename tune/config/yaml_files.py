@@ -146,12 +146,12 @@ def _text(file: Path, asked_at: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        found = f"has the byte 0x{content[error.start]:02x}"
-        raise ConfigError([f"{file}:{line}: must be text in UTF-8, {found}; save the file as UTF-8"]) from None
+        wrong = f"has the byte 0x{content[error.start]:02x}"
+        raise ConfigError([f"{file}:{line}: must be text in UTF-8, {wrong}; save the file as UTF-8"]) from None
 
 
 def _beside(base: Any, config: str | Path) -> Path | str:
-    """A relative path in ``extends`` starts at the folder of the file that says so."""
+    """Return the path in ``extends``; a relative one starts at the folder of the file that names it."""
     candidate = Path(config).parent / str(base)
     return candidate if is_file(candidate) else str(base)
 

@@ -92,7 +92,7 @@ class Lines(Renderer):
         self._clock.add(report)
         return (
             f"epoch {report.epoch}/{report.epochs}  {losses_text(report.losses)}  {validation_text(report)}  "
-            f"{report.seconds:.1f} s  left {duration(self._clock.left)}"
+            f"{report.seconds:.1f} s  left {duration(self._clock.seconds_left)}"
         )
 
     def _trial(self, trial: TrialRecord) -> list[str]:
@@ -104,6 +104,6 @@ class Lines(Renderer):
         if state.best is not None:
             parts.append(f"best {state.scores[0].number(state.best.values[0])} (trial {state.best.number})")
         parts.append(progress_text(state))
-        if state.left is not None:
-            parts.append(f"left {duration(state.left)}")
+        if state.seconds_left is not None:
+            parts.append(f"left {duration(state.seconds_left)}")
         return [*parts, params_text(trial.params)]

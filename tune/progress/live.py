@@ -50,7 +50,7 @@ class LivePanel(Renderer):
         self._live = Live(get_renderable=self.render, console=self._console, transient=True, refresh_per_second=4)
 
     def _begin(self) -> None:
-        """Nothing of what is worked on next is known yet."""
+        """Forget the last piece of work; of the next one nothing is known yet."""
         # First, as another thread may draw meanwhile.
         self._last: events.ConditionScored | None = None
         self._begun = self._scoring = self._now()
@@ -133,7 +133,7 @@ class LivePanel(Renderer):
     def _parts(self) -> Iterator[RenderableType]:
         spent = self._now() - self._begun
         if self._report is not None:
-            yield from epoch_rows(self._report, spent, self._clock.left)
+            yield from epoch_rows(self._report, spent, self._clock.seconds_left)
         yield from self._trials.rows()
         if self._last is not None:
             left = (self._now() - self._scoring) / self._scored * (self._conditions - self._scored)

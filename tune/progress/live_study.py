@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dclf.training.reports import EpochReport
 from tune.progress.live_parts import progress_row
-from tune.progress.state import RECENT, Running, StudyState
+from tune.progress.state import RECENT, RunningTrial, StudyState
 from tune.progress.texts import counts_text, duration, params_text, percent, progress_text, values_text
 from tune.study.ledger import State, TrialRecord
 
@@ -52,7 +52,7 @@ class StudyRows:
 
     def _progress(self) -> RenderableType:
         state = self._state
-        left = "" if state.left is None else f", {duration(state.left)} left"
+        left = "" if state.seconds_left is None else f", {duration(state.seconds_left)} left"
         return progress_row(
             progress_text(state), state.ended, state.planned or None, f"{duration(state.spent)} spent{left}"
         )
@@ -93,7 +93,7 @@ class StudyRows:
             table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
         return table
 
-    def _row(self, running: Running, *, wide: bool) -> list[RenderableType]:
+    def _row(self, running: RunningTrial, *, wide: bool) -> list[RenderableType]:
         report, trial = running.report, running.trial
         done, total = (0, 1) if report is None else (report.epoch, report.epochs)
         epoch: RenderableType = Text("starting", style="dim") if report is None else self._epoch(running, report)
@@ -105,7 +105,7 @@ class StudyRows:
             cells = [*cells[:2], ProgressBar(total=total, completed=done), *cells[2:], params]
         return cells
 
-    def _epoch(self, running: Running, report: EpochReport) -> str:
+    def _epoch(self, running: RunningTrial, report: EpochReport) -> str:
         seeds = f" seed {running.seed}" if self._state.settings.seeds > 1 else ""
         return f"{report.epoch}/{report.epochs}{seeds}"
 

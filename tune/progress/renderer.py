@@ -11,7 +11,7 @@ from tune.study.events import Event, RunStarted, StudyStarted
 
 
 class Renderer:
-    """Shows nothing, and is the ground of the forms that do; a listener of events.
+    """Shows nothing; the base of the forms that do, and a listener of events.
 
     Inside the ``with`` log messages go to ``note``. Results are printed by the command on stdout; renderers write to
     stderr, save for JSON lines, which are made to be piped.

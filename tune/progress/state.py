@@ -35,14 +35,14 @@ class Clock:
         self._remaining = report.epochs - report.epoch
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds, from the mean of the last ten epochs."""
         recent = self._seconds[-10:]
         return self._remaining * sum(recent) / len(recent) if recent else 0.0
 
 
 @dataclass
-class Running:
+class RunningTrial:
     """A trial that trains now.
 
     Attributes:
@@ -86,7 +86,7 @@ class StudyState:
         self.scores: tuple[Score, ...] = (Score(name="wf1"),)
         self.counts: Counter[State] = Counter()
         self.best: TrialRecord | None = None
-        self.running: dict[int, Running] = {}
+        self.running: dict[int, RunningTrial] = {}
         self.recent: deque[TrialRecord] = deque(maxlen=RECENT)
 
     def update(self, event: Event) -> None:
@@ -113,7 +113,7 @@ class StudyState:
 
     def _change(self, trial: TrialRecord) -> None:
         if trial.state == "running":
-            self.running.setdefault(trial.number, Running(trial, self._now())).trial = trial
+            self.running.setdefault(trial.number, RunningTrial(trial, self._now())).trial = trial
             self._most_running = max(self._most_running, len(self.running))
         elif (ended := self.running.pop(trial.number, None)) is not None and trial.state in ENDED:
             self._durations.append(self._now() - ended.since)
@@ -162,7 +162,7 @@ class StudyState:
         return self._now() - self._begun
 
     @property
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds until all trials have ended; None while nothing tells."""
         each = self._seconds_each()
         if each is None:
@@ -172,8 +172,8 @@ class StudyState:
         # Trials that run when the time is up are finished.
         by_time = max(self._until - self._now(), last)
         by_trials = max((self.waiting * each + sum(rest)) / self._most_running, last) if self.planned else math.inf
-        left = min(by_time, by_trials)
-        return left if left < math.inf else None
+        seconds = min(by_time, by_trials)
+        return seconds if seconds < math.inf else None
 
     def _seconds_each(self) -> float | None:
         """A trial's duration: of those that ended, else as its epochs so far promise."""

@@ -98,11 +98,11 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
 
 
 def _title(folder: StudyFolder, data: DatasetNote) -> str:
-    """With the table of the paper, and the question, where a study file names them."""
+    """Return the title, with the paper's table and the question where a study file names them."""
     plan = folder.definition.plan
-    asked = ": ".join(str(plan[key]) for key in ("paper", "title") if plan.get(key))
+    question = ": ".join(str(plan[key]) for key in ("paper", "title") if plan.get(key))
     study = f"study {folder.definition.name} on {data.name}"
-    return f"{asked}, {study}" if asked else f"S{study[1:]}"
+    return f"{question}, {study}" if question else f"S{study[1:]}"
 
 
 def standing_text(progress: Progress) -> str:
@@ -116,7 +116,7 @@ def standing_text(progress: Progress) -> str:
 
 
 def next_commands(folder: StudyFolder, progress: Progress, best_file: str = "") -> Iterator[tuple[str, str]]:
-    """What for -> command line.
+    """Return purpose -> command line.
 
     Args:
         folder: the study.
@@ -135,7 +135,7 @@ def next_commands(folder: StudyFolder, progress: Progress, best_file: str = "") 
 
 
 def study_command(verb: str, folder: StudyFolder) -> str:
-    """What does something with a study, such as ``dclf resume NAME``."""
+    """Return a command line for a study, such as ``dclf resume NAME``."""
     return f"dclf {verb} {shlex.quote(folder.definition.name)}{storage_option(folder)}"
 
 

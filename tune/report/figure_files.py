@@ -27,11 +27,11 @@ class FigureFiles:
     pixels: dict[str, Path]
 
 
-def save_figures(drawn: Mapping[str, Drawing], folder: Path) -> FigureFiles:
+def save_figures(drawings: Mapping[str, Drawing], folder: Path) -> FigureFiles:
     """Write figures as ``NAME.svg`` and ``NAME.png``.
 
     Args:
-        drawn: the figures by name.
+        drawings: the figures by name.
         folder: for the files.
 
     Raises:
@@ -39,15 +39,15 @@ def save_figures(drawn: Mapping[str, Drawing], folder: Path) -> FigureFiles:
     """
     folder.mkdir(parents=True, exist_ok=True)
     svgs = {}
-    for name, drawing in drawn.items():
+    for name, drawing in drawings.items():
         settle(drawing.figure)
         svgs[name] = figure_svg(drawing.figure, name)
         save_text(folder / f"{name}.svg", svgs[name])
         save_bytes(folder / f"{name}.png", figure_png(drawing.figure))
     return FigureFiles(
         svgs=svgs,
-        vector={name: folder / f"{name}.svg" for name in drawn},
-        pixels={name: folder / f"{name}.png" for name in drawn},
+        vector={name: folder / f"{name}.svg" for name in drawings},
+        pixels={name: folder / f"{name}.png" for name in drawings},
     )
 
 

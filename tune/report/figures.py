@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from tune.report import layout
-from tune.report.pyplot import borrowed_pyplot, taken
+from tune.report.pyplot import borrowed_pyplot, figure_of
 from tune.report.study_copy import complete, copy_study, spread
 from tune.study.scores import Score, short_names
 
@@ -102,8 +102,8 @@ class _Studio:
         directions = [direction.name.lower() for direction in study.directions]
         names = list(objectives) or study.metric_names or ["objective", *(f"objective {n}" for n in range(2, 9))]
         self.scores = [Score(name=name, direction=way) for name, way in zip(names, directions, strict=False)]
-        known = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
-        self.trials = [known[number] for number in (known if numbers is None else numbers) if number in known]
+        every = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+        self.trials = [every[number] for number in (every if numbers is None else numbers) if number in every]
         self.done = complete(self.trials)
         self.names = short_names(list(dict.fromkeys(key for trial in self.trials for key in trial.params)))
 
@@ -131,7 +131,7 @@ class _Studio:
         for trial in complete(self.whole.get_trials(deepcopy=False)):
             for key, value in trial.params.items():
                 values.setdefault(key, set()).add(value)
-        several = [key for key, found in values.items() if len(found) > 1]
+        several = [key for key, distinct in values.items() if len(distinct) > 1]
         return sorted(several, key=lambda key: -self.importances.get(key, 0.0))
 
     @cached_property
@@ -153,7 +153,7 @@ class _Studio:
 
 def _history(studio: _Studio) -> Drawing:
     studio.need(1)
-    figure = taken(plots.plot_optimization_history, studio.whole, target_name=studio.label)
+    figure = figure_of(plots.plot_optimization_history, studio.whole, target_name=studio.label)
     layout.history(figure, studio.scores[0], [trial.values[0] * studio.scores[0].scale for trial in studio.done])
     caption = f"The {studio.words} of every complete trial, and the best so far."
     return Drawing(title="Optimisation history", caption=caption, figure=figure)
@@ -165,7 +165,7 @@ def _curves(studio: _Studio) -> Drawing:
     if not curves:
         raise NothingToDraw("no complete or pruned trial has reported two epochs")
     shown = spread(curves, MOST_CURVES)
-    figure = taken(plots.plot_intermediate_values, studio.part(shown, curves=True))
+    figure = figure_of(plots.plot_intermediate_values, studio.part(shown, curves=True))
     layout.curves(figure, studio.label)
     pruned = any(trial.state == TrialState.PRUNED for trial in shown)
     caption = f"The {studio.words} after each epoch{'; pruned trials have short curves' if pruned else ''}."
@@ -176,7 +176,7 @@ def _importances(studio: _Studio) -> Drawing:
     studio.need(FEWEST_FOR_IMPORTANCE, 2)
     if not any(studio.importances.values()):
         raise NothingToDraw(f"every complete trial has the same {studio.words}")
-    figure = taken(plots.plot_param_importances, studio.whole, params=studio.varied, target_name=studio.label)
+    figure = figure_of(plots.plot_param_importances, studio.whole, params=studio.varied, target_name=studio.label)
     layout.importances(figure, len(studio.varied))
     caption = (
         f"Share of each parameter in what sets the best trials by {studio.words} apart from the others (PED-ANOVA). "
@@ -188,7 +188,7 @@ def _importances(studio: _Studio) -> Drawing:
 def _slice(studio: _Studio) -> Drawing:
     studio.need(2, 1)
     shown = studio.varied[:MOST_PARAMS]
-    figure = taken(plots.plot_slice, studio.whole, params=shown, target_name=studio.label)
+    figure = figure_of(plots.plot_slice, studio.whole, params=shown, target_name=studio.label)
     layout.slices(figure, len(shown))
     caption = f"The {studio.words} against each parameter; later trials are darker.{_first(shown, studio.varied)}"
     return Drawing(title="Slices", caption=caption, figure=figure)
@@ -202,7 +202,7 @@ def _contour(studio: _Studio) -> Drawing:
     together = [trial for trial in study.get_trials(deepcopy=False) if set(shown) <= set(trial.params)]
     if len(together) < FEWEST_FOR_CONTOUR:
         raise NothingToDraw(f"{' and '.join(shown)} occur together in {len(together)} complete trials only")
-    figure = taken(plots.plot_contour, study, params=shown, target_name=studio.label)
+    figure = figure_of(plots.plot_contour, study, params=shown, target_name=studio.label)
     layout.contour(figure, len(shown))
     pair = "" if len(shown) == len(studio.varied) else " Shown are the two most important parameters."
     caption = f"The {studio.words} between the trials (dots), interpolated; far from dots it says little.{pair}"
@@ -212,7 +212,7 @@ def _contour(studio: _Studio) -> Drawing:
 def _parallel(studio: _Studio) -> Drawing:
     studio.need(2, 2)
     shown, part = studio.varied[:MOST_PARAMS], spread(studio.done, MOST_LINES)
-    figure = taken(plots.plot_parallel_coordinate, studio.part(part), params=shown, target_name=studio.label)
+    figure = figure_of(plots.plot_parallel_coordinate, studio.part(part), params=shown, target_name=studio.label)
     layout.parallel(figure, len(shown), studio.label)
     caption = (
         f"Each line is a trial, from its {studio.words} on the left to its parameters.{_first(shown, studio.varied)}"
@@ -225,7 +225,7 @@ def _pareto(studio: _Studio) -> Drawing:
     if len(studio.scores) > 3:
         raise NothingToDraw(f"shows three objectives at most, the study has {len(studio.scores)}")
     study = copy_study(studio.done, studio.scores, studio.names)
-    figure = taken(plots.plot_pareto_front, study, target_names=[score.unit_label for score in studio.scores])
+    figure = figure_of(plots.plot_pareto_front, study, target_names=[score.unit_label for score in studio.scores])
     layout.pareto(figure)
     caption = "The red trials are the front: none beats them in one objective without losing in another."
     return Drawing(title="Pareto front", caption=caption, figure=figure)

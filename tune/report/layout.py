@@ -100,7 +100,7 @@ def pareto(figure: Figure) -> None:
 
 
 def settle(figure: Figure) -> None:
-    """Place everything once and for all; matplotlib does it for every file anew, at the cost of drawing that again."""
+    """Place everything once; matplotlib would do it anew for every file, at the cost of drawing it again."""
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
     figure.set_layout_engine(None)

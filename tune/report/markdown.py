@@ -35,6 +35,6 @@ def markdown_templates() -> Environment:
     # Imported here: tables alone are wanted where nobody should wait for Jinja.
     from tune.report.templates import environment  # noqa: PLC0415
 
-    made = environment(html=False)
-    made.filters |= {"text": markdown_escape, "table": markdown_table}
-    return made
+    templates = environment(html=False)
+    templates.filters |= {"text": markdown_escape, "table": markdown_table}
+    return templates

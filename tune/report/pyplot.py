@@ -39,8 +39,8 @@ def borrowed_pyplot() -> Iterator[None]:
             plt.switch_backend(backend)
 
 
-def taken(plot: Callable[..., Any], *args: Any, **options: Any) -> Figure:
-    """The figure that one of Optuna's plots draws, without its title: captions say it."""
+def figure_of(plot: Callable[..., Any], *args: Any, **options: Any) -> Figure:
+    """Return the figure that one of Optuna's plots draws, without its title: captions say it."""
     with borrowed_pyplot():
         # Now and not later: colour bars are placed by the way of layout that they were made under.
         mpl.rcParams["figure.constrained_layout.use"] = True
@@ -56,7 +56,7 @@ def taken(plot: Callable[..., Any], *args: Any, **options: Any) -> Figure:
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Optuna tells of every study that it makes; ours are copies for plotting."""
+    """Keep Optuna from logging every study that is made: ours are copies for plotting."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -129,26 +129,26 @@ def reproduction_facts(
 
 
 def _sections(folders: Sequence[StudyFolder]) -> Iterator[Section]:
-    taken: set[str] = set()
+    slugs: set[str] = set()
     for folder in folders:
         plan, name = folder.definition.plan, folder.definition.name
         paper = str(plan.get("paper") or f"Study {name}")
-        slug = _slug(paper) if _slug(paper) not in taken else _slug(name)
-        taken.add(slug)
+        slug = _slug(paper) if _slug(paper) not in slugs else _slug(name)
+        slugs.add(slug)
         progress = progress_of(folder)
-        found = study_verdicts(folder)
+        all_verdicts = study_verdicts(folder)
         yield Section(
             slug=slug,
             heading=": ".join(part for part in (paper, str(plan.get("title", ""))) if part),
             standing="" if progress.standing == "finished" else standing_text(progress),
             sentences=(*(one.sentence for one in verdicts(folder)), *_perturbed(folder)),
             parts=tuple(_parts(folder, slug)),
-            findings=_grouped(found, paper),
+            findings=_grouped(all_verdicts, paper),
         )
 
 
 def _perturbed(folder: StudyFolder) -> Iterator[str]:
-    """The sentences on the models; the page says of the data once what each study says."""
+    """Return the sentences on the models; what is to be said of the data stands on the page once."""
     of_data = set(caveats(folder.definition))
     lines = perturbation_sentences(folder)
     return (line for line in lines if not line.startswith("The data are generated") and line not in of_data)
@@ -157,11 +157,11 @@ def _perturbed(folder: StudyFolder) -> Iterator[str]:
 def _parts(folder: StudyFolder, slug: str) -> Iterator[Part]:
     tables, drawings = study_tables(folder), comparison_figures(folder)
     layout = LAYOUTS.get(layout_of(folder.definition), (("", tuple(tables), tuple(drawings)),))
-    for heading, wanted, figures in layout:
-        found = {f"{slug}-{name}": tables[name] for name in wanted if name in tables}
-        drawn = {f"{slug}-{name}": drawings[name] for name in figures if name in drawings}
-        if found or drawn:
-            yield Part(heading=heading, tables=found, drawings=drawn)
+    for heading, names, figures in layout:
+        part_tables = {f"{slug}-{name}": tables[name] for name in names if name in tables}
+        part_drawings = {f"{slug}-{name}": drawings[name] for name in figures if name in drawings}
+        if part_tables or part_drawings:
+            yield Part(heading=heading, tables=part_tables, drawings=part_drawings)
 
 
 def _warnings(folders: Sequence[StudyFolder]) -> Iterator[str]:
@@ -199,20 +199,20 @@ def _seeds(folder: StudyFolder) -> str:
 
 def _versions(folders: Sequence[StudyFolder]) -> Iterator[str]:
     """One line, or where studies differ one for each combination."""
-    found: dict[str, list[str]] = {}
+    studies: dict[str, list[str]] = {}
     for folder in folders:
         text = ", ".join(f"{name} {version}" for name, version in folder.definition.versions.items())
-        found.setdefault(text or "not recorded", []).append(folder.definition.name)
-    for text, names in found.items():
-        yield f"Versions: {text}." if len(found) == 1 else f"Versions of {', '.join(names)}: {text}."
+        studies.setdefault(text or "not recorded", []).append(folder.definition.name)
+    for text, names in studies.items():
+        yield f"Versions: {text}." if len(studies) == 1 else f"Versions of {', '.join(names)}: {text}."
 
 
-def _grouped(found: Sequence[Verdict], paper: str) -> dict[tuple[str, str], list[str]]:
-    """By table in the order of the verdicts, in each from what agrees to what does not."""
+def _grouped(all_verdicts: Sequence[Verdict], paper: str) -> dict[tuple[str, str], list[str]]:
+    """Return (table, outcome) -> claims: tables in the order of the verdicts, in each first what agrees."""
     grouped: dict[tuple[str, str], list[str]] = {}
-    for table in dict.fromkeys(one.table or paper for one in found):
+    for table in dict.fromkeys(one.table or paper for one in all_verdicts):
         for outcome in (*OUTCOMES, NOT_TESTED):
-            about = [one.about for one in found if (one.table or paper, one.outcome) == (table, outcome)]
+            about = [one.about for one in all_verdicts if (one.table or paper, one.outcome) == (table, outcome)]
             if about:
                 grouped[table, outcome] = about
     return grouped

@@ -91,7 +91,7 @@ def domain_text(domain: Mapping[str, Any]) -> str:
 def budget_table(folder: StudyFolder, progress: Progress) -> Table:
     """What was asked for, and what it came to."""
     sweep, trials = folder.definition.sweep, folder.ledger.trials.values()
-    asked = [
+    plan = [
         ("trials planned", str(sweep.trials) if sweep.trials else "as many as the time allows"),
         ("time", sweep.time or "no limit"),
         ("sampler, scheduler", f"{sweep.sampler}, {sweep.scheduler}"),
@@ -102,7 +102,7 @@ def budget_table(folder: StudyFolder, progress: Progress) -> Table:
     spent = math.fsum(seconds for seconds in map(trial_seconds, trials) if not math.isnan(seconds))
     epochs = sum(run.epochs for trial in trials for run in trial.runs.values())
     times = [("time of all trials together", spoken(spent)), ("time of the sweep", spoken(folder.ledger.worked_s))]
-    rows = (*asked, *counts, ("epochs", f"{epochs:,}"), *times)
+    rows = (*plan, *counts, ("epochs", f"{epochs:,}"), *times)
     return Table(title="Budget, and what happened", head=("what", "value"), rows=rows)
 
 
@@ -135,8 +135,8 @@ def ended_early_table(folder: StudyFolder) -> Table | None:
     ended = {"failed": failures(folder), "pruned": pruned(folder)}
     reasons = [
         (state, str(len(numbers)), reason, numbers_text(numbers))
-        for state, found in ended.items()
-        for reason, numbers in found.items()
+        for state, by_reason in ended.items()
+        for reason, numbers in by_reason.items()
     ]
     rows = reasons[:MOST_REASONS]
     if others := reasons[MOST_REASONS:]:
@@ -144,5 +144,5 @@ def ended_early_table(folder: StudyFolder) -> Table | None:
         states = "both" if len({row[0] for row in others}) > 1 else others[0][0]
         rows.append((states, str(count), f"{len(others)} further reasons", "see trials.csv"))
     head = ("state", "count", "reason", "which")
-    title = f"Trials that {' or '.join(_ENDS[state] for state, found in ended.items() if found)}"
+    title = f"Trials that {' or '.join(_ENDS[state] for state, by_reason in ended.items() if by_reason)}"
     return Table(title=title, head=head, rows=tuple(rows), numeric=len(head)) if rows else None

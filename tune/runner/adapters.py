@@ -18,7 +18,7 @@ _FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)
 """What Ray Tune writes above the text of each of a trial's errors."""
 
 
-class Hears(Protocol):
+class TrialDriver(Protocol):
     """What the adapters call; ``tune.runner.engine.Engine``."""
 
     pruned: set[int]
@@ -51,9 +51,9 @@ class Hears(Protocol):
 
 
 class _Live:
-    """Ray Tune pickles what it is given, for a restoring that we do not use: the copies know no engine."""
+    """Base of what Ray Tune pickles, for a restoring that we do not use: the copies have no engine."""
 
-    _engine: Hears
+    _engine: TrialDriver
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -62,7 +62,7 @@ class _Live:
 class SessionSearcher(_Live, Searcher):
     """Asks for trials."""
 
-    def __init__(self, engine: Hears) -> None:
+    def __init__(self, engine: TrialDriver) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._engine = engine
 
@@ -72,7 +72,7 @@ class SessionSearcher(_Live, Searcher):
         return Searcher.FINISHED if trial is None else trial
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """The listener hears of it."""
+        """Do nothing: the listener hears of it."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger has it."""
@@ -84,7 +84,7 @@ class SessionSearcher(_Live, Searcher):
 class PruningScheduler(_Live, FIFOScheduler):
     """Ends a trial where the engine says so."""
 
-    def __init__(self, engine: Hears) -> None:
+    def __init__(self, engine: TrialDriver) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._engine = engine
 
@@ -100,7 +100,7 @@ class PruningScheduler(_Live, FIFOScheduler):
 class Listener(_Live, Callback):
     """Hears how trials start and end."""
 
-    def __init__(self, engine: Hears) -> None:
+    def __init__(self, engine: TrialDriver) -> None:
         self._engine = engine
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
@@ -156,7 +156,7 @@ def last_error(text_file: str | None, pickle_file: str | None) -> BaseException 
 class Interrupt(_Live, Stopper):
     """Ends everything once somebody interrupted."""
 
-    def __init__(self, engine: Hears) -> None:
+    def __init__(self, engine: TrialDriver) -> None:
         self._engine = engine
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 - Ray Tune's interface

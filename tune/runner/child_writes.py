@@ -46,7 +46,7 @@ def child_tags(definition: StudyDefinition, parent: str, number: int, seed: int)
 def begun(
     trial: TrialRecord, seed: int, config: Config, tags: Mapping[str, Any], had: Container[str] = ()
 ) -> list[Write]:
-    """A training begins: its configuration, where the trial comes from, and further tags; not those of the user.
+    """Return the writes of a training that begins: configuration, origin and further tags, not the user's.
 
     Args:
         trial: the trial.
@@ -55,9 +55,9 @@ def begun(
         tags: further ones.
         had: parameters that the run has; a population changes the trial's, and MLflow refuses another value.
     """
-    said = {**tags, "seed": seed, "dclf.origin": trial.origin}
+    all_tags = {**tags, "seed": seed, "dclf.origin": trial.origin}
     params = {key: value for key, value in records.config_params(config).items() if key not in had}
-    return [*writes.text_values("tags", said), *writes.text_values("params", params)]
+    return [*writes.text_values("tags", all_tags), *writes.text_values("params", params)]
 
 
 def epochs_write(reports: Sequence[EpochReport]) -> list[Write]:
@@ -78,7 +78,7 @@ def dated(reports: Iterable[EpochReport], started: float) -> Iterator[EpochRepor
 
 
 def seed_write(objectives: Iterable[str], values: tuple[float, ...], report: EpochReport) -> Write:
-    """A training is over: its objective values, at its best epoch and the time of its last one.
+    """Return the write of a finished training: its objective values, at its best epoch and the time of its last one.
 
     Args:
         objectives: of the study.
@@ -99,7 +99,7 @@ def test_write(scores: Mapping[str, float], when: float) -> Write:
 
 
 def reused_write(study: str, run_id: str) -> list[Write]:
-    """A training was not run but taken over from a run of another study."""
+    """Return the write of a training that was taken over from a run of another study."""
     return writes.text_values("tags", {REUSED_TAG: f"{study}, run {run_id}"})
 
 
@@ -109,14 +109,14 @@ def final_status(trial: TrialRecord) -> str:
 
 
 def ended(trial: TrialRecord) -> list[Write]:
-    """A trial has ended."""
-    said = {STATE_TAG: trial.state, STATUS_TAG: f"{trial.state}: {trial.reason}".rstrip(": ")}
+    """Return the writes of a trial that has ended."""
+    tags = {STATE_TAG: trial.state, STATUS_TAG: f"{trial.state}: {trial.reason}".rstrip(": ")}
     when = writes.now_ms() if trial.ended is None else writes.stamp(trial.ended)
     status = Write("status", {"status": final_status(trial), "end_time": when})
-    return [*writes.text_values("tags", said), status]
+    return [*writes.text_values("tags", tags), status]
 
 
 def cut_short() -> list[Write]:
-    """A trial that has not ended, and nobody works on."""
-    said = {STATE_TAG: "waiting", STATUS_TAG: "killed: the study was cut short"}
-    return [*writes.text_values("tags", said), writes.status("KILLED")]
+    """Return the writes of a trial that has not ended and that nobody works on."""
+    tags = {STATE_TAG: "waiting", STATUS_TAG: "killed: the study was cut short"}
+    return [*writes.text_values("tags", tags), writes.status("KILLED")]

@@ -73,12 +73,12 @@ class Doctor:
 
     def stores(self, uri: str = "") -> list[str]:
         """The MLflow store that is named, or that of the present folder, and those of the local studies."""
-        found = [resolve_tracking_uri(uri)]
+        uris = [resolve_tracking_uri(uri)]
         for name in [] if is_remote(str(self._storage)) else self.names():
             with suppress(ValueError, OSError):  # told where the study is looked at
                 definition = read_definition(study_path(self._storage, name))
-                found.append(resolve_tracking_uri(definition.base.track.uri))
-        return list(dict.fromkeys(found))
+                uris.append(resolve_tracking_uri(definition.base.track.uri))
+        return list(dict.fromkeys(uris))
 
     def look(self, name: str) -> Diagnosis:
         """Compare, and change nothing.
@@ -103,15 +103,15 @@ class Doctor:
             except StudyError:
                 return self._look(name, worker_of(folder) or "this process")
             before = self._look(name, "")
-            done, left = apply_fixes(before.findings)
-            return self._again(name, done, left) if done or left else before
+            mended, remaining = apply_fixes(before.findings)
+            return self._again(name, mended, remaining) if mended or remaining else before
 
-    def _again(self, name: str, done: list[Finding], left: list[Finding]) -> Diagnosis:
+    def _again(self, name: str, mended: list[Finding], remaining: list[Finding]) -> Diagnosis:
         """What is left after mending; the reason why it could not be mended is kept."""
         after = self._look(name, "")
-        reasons = {(finding.subject, finding.problem): finding for finding in left}
+        reasons = {(finding.subject, finding.problem): finding for finding in remaining}
         findings = [reasons.get((finding.subject, finding.problem), finding) for finding in after.findings]
-        return Diagnosis(name=name, mended=done, findings=findings, notes=after.notes, unchecked=after.unchecked)
+        return Diagnosis(name=name, mended=mended, findings=findings, notes=after.notes, unchecked=after.unchecked)
 
     def _look(self, name: str, worker: str) -> Diagnosis:
         findings: list[Finding] = []
@@ -148,10 +148,10 @@ class Doctor:
                 self._stores[key] = connect(*key)
             except TrackingError as error:
                 self._stores[key] = error
-        found = self._stores[key]
-        if isinstance(found, TrackingError):
-            raise found
-        return found
+        store = self._stores[key]
+        if isinstance(store, TrackingError):
+            raise store
+        return store
 
 
 def store_findings(uri: str) -> Iterator[Finding]:

@@ -23,10 +23,12 @@ def file_findings(folder: StudyFolder, *, alive: bool) -> Iterator[Finding]:
         for seed in folder.ledger.trials[number].runs:
             if not has_checkpoint(folder.checkpoint(number, seed)):
                 yield _lost(folder, number, seed)
-    left = folder.path / RAY_FOLDER
-    if left.exists() and not alive:
-        remedy, fix = "it is deleted", partial(shutil.rmtree, left)
-        yield Finding(subject="the study", problem=f"Ray Tune's folder {left} was left behind", remedy=remedy, fix=fix)
+    ray_folder = folder.path / RAY_FOLDER
+    if ray_folder.exists() and not alive:
+        remedy, fix = "it is deleted", partial(shutil.rmtree, ray_folder)
+        yield Finding(
+            subject="the study", problem=f"Ray Tune's folder {ray_folder} was left behind", remedy=remedy, fix=fix
+        )
 
 
 def restarts(folder: StudyFolder) -> Iterator[str]:

@@ -26,7 +26,7 @@ from cluster.storage import StorageError
 from dclf.data.storage import Folder, is_remote
 from tune.runner.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
 from tune.runner.population import population_scheduler
-from tune.runner.session import Session, Told, finished_seeds
+from tune.runner.session import Session, TrialStep, finished_seeds
 from tune.runner.trainable import Job, StudyTrial, reports_of
 from tune.study.disk import disk_trouble, full_disk, says_full
 
@@ -56,7 +56,7 @@ class Engine:
         own_ray: bool,
     ) -> None:
         self._ended_by: BaseException | None = None
-        self.last: dict[int, Told] = {}
+        self.last: dict[int, TrialStep] = {}
         self.pruned: set[int] = set()
         self.population = session.settings.scheduler == "pbt"
         self._session = session
@@ -82,7 +82,7 @@ class Engine:
         try:
             with self._signals():
                 self._tuner().fit()
-                while self._session.left and self.interrupted is None:
+                while self._session.has_unfinished and self.interrupted is None:
                     # Lost when there was nothing else to hand out.
                     self._tuner().fit()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again where nobody interrupted
@@ -158,7 +158,7 @@ class Engine:
         """Pass a step's result on; whether to end the trial early."""
         if "error" in result:
             return False
-        told = Told(
+        step = TrialStep(
             number=number,
             seed=result["seed"],
             reports=reports_of(result),
@@ -166,18 +166,18 @@ class Engine:
             values=tuple(result["values"]),
             seed_finished=result["seed_finished"],
         )
-        self.last[number] = told
-        return self._session.heard(told)
+        self.last[number] = step
+        return self._session.heard(step)
 
     def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
         """A trial has ended without losing its worker."""
-        told = self.last.pop(number, None)
+        last_step = self.last.pop(number, None)
         if result.get("disk_full"):
             self._cut_short(full_disk(self._session.folder.address, result["error"]))
         elif "error" in result:
             self._session.failed(number, result["error"])
-        elif pruned and told is not None:
-            self._session.pruned(number, told)
+        elif pruned and last_step is not None:
+            self._session.pruned(number, last_step)
         else:
             self._session.completed(number)
 

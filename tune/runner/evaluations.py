@@ -41,8 +41,8 @@ def evaluated(folder: StudyFolder) -> bool:
     """Whether everything that the study file asks for is measured; test scores are another matter."""
     if PERTURBATION not in evaluations_of(folder):
         return True
-    found = load_study_perturbations(folder)
-    return found is not None and not found.missing
+    results = load_study_perturbations(folder)
+    return results is not None and not results.missing
 
 
 class _Quarters:

@@ -38,18 +38,18 @@ def apply_fixes(findings: Iterable[Finding]) -> tuple[list[Finding], list[Findin
     Returns:
         what was mended, and what was not, with the reason as its remedy.
     """
-    done: list[Finding] = []
-    left: list[Finding] = []
+    mended: list[Finding] = []
+    remaining: list[Finding] = []
     lost = ""
     for finding in findings:
         if finding.fix is None or lost:
-            left.append(replace(finding, remedy=f"not done: {lost}") if finding.fix and lost else finding)
+            remaining.append(replace(finding, remedy=f"not done: {lost}") if finding.fix and lost else finding)
             continue
         try:
             finding.fix()
         except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from being mended
-            left.append(replace(finding, remedy=f"not done: {cause_of(error)}"))
+            remaining.append(replace(finding, remedy=f"not done: {cause_of(error)}"))
             lost = cause_of(error) if may_pass(error) else ""
         else:
-            done.append(finding)
-    return done, left
+            mended.append(finding)
+    return mended, remaining

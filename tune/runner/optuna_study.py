@@ -224,8 +224,8 @@ class LiveStudy:
         """End a trial, for Optuna and in the ledger."""
         record, curve = self._ledger.trials[number], None
         if self._trials.pop(record.optuna, None) is not None:
-            told = list(values) if state == "complete" else None
-            epochs = self.study.tell(record.optuna, told, state=_STATES[state]).intermediate_values
+            outcome = list(values) if state == "complete" else None
+            epochs = self.study.tell(record.optuna, outcome, state=_STATES[state]).intermediate_values
             curve = [epochs.get(epoch) for epoch in range(1, max(epochs, default=0) + 1)]
         self._ledger.end(number, state, values, reason, curve)
 
@@ -257,8 +257,8 @@ def _new_journal(folder: StudyFolder) -> JournalStorage:
     """Write the journal anew, whole or not at all; trials that have not ended wait in it."""
     memory, path = _Entries(), folder.path / JOURNAL
     study_in(JournalStorage(memory), folder, unfinished=TrialState.WAITING)
-    for left in (*path.parent.glob(f"{JOURNAL}.lock*"), *path.parent.glob(f".{JOURNAL}.*")):
-        left.unlink()  # by a writer that was killed; Optuna would wait half a minute for its lock
+    for leftover in (*path.parent.glob(f"{JOURNAL}.lock*"), *path.parent.glob(f".{JOURNAL}.*")):
+        leftover.unlink()  # by a writer that was killed; Optuna would wait half a minute for its lock
     with whole(path) as unfinished:
         JournalFileBackend(str(unfinished)).append_logs(memory.entries)
     return JournalStorage(JournalFileBackend(str(path)))

@@ -56,7 +56,7 @@ def _unnamed(folder: StudyFolder, store: Store, runs: Sequence[RecordedRun]) -> 
 
 
 def _close(folder: StudyFolder, store: Store, run_id: str) -> None:
-    """Nobody works on the study any more."""
+    """Close the parent run of a study that nobody works on."""
     send = Sender(store.client, run_id, store.experiment_id)
     for write in (
         writes.history(list(progress_writes(folder, 1))),

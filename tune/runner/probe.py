@@ -69,10 +69,10 @@ def probe(config: Config, *, seconds: float = SECONDS, device: Literal["cpu", "g
     config = replace(config, train=replace(config.train, device=device, compile=False))
     with _threads(config.train.cpus_per_worker):
         first = _measure(config, shards, FIRST_BATCHES * config.train.batch_size)
-        wanted = _affordable(first, seconds)
-        if wanted <= first.dialogues or first.share == 1:
+        dialogues = _affordable(first, seconds)
+        if dialogues <= first.dialogues or first.share == 1:
             return first.probe
-        return _measure(config, shards, wanted).probe
+        return _measure(config, shards, dialogues).probe
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ def _measure(config: Config, shards: ShardSet, dialogues: int) -> _Part:
     reports = [run.epoch(), run.epoch()]
     share = _share(shards, limits)
     last = reports[-1]
-    found = Probe(
+    result = Probe(
         seconds_per_epoch=last.seconds / share,
         share=share,
         memory_bytes=_most_memory(),
         checkpoint_bytes=_checkpoint_bytes(run),
         metrics_per_epoch=len(last.losses) + len(last.validation) + len(last.peeked) + OWN_METRICS,
     )
-    return _Part(found, limits["train"], time.perf_counter() - begun)
+    return _Part(result, limits["train"], time.perf_counter() - begun)
 
 
 class FirstDialogues:
@@ -139,7 +139,7 @@ def _fill_bank(run: TrainingRun) -> None:
 
 
 def _share(shards: ShardSet, limits: dict[str, int]) -> float:
-    """Of the utterances of the splits that an epoch reads, those among the first dialogues."""
+    """Return which share of the utterances that an epoch reads lies in the first dialogues."""
     lengths = [(shards.index(split).lengths, limit) for split, limit in limits.items()]
     return float(sum(each[:limit].sum() for each, limit in lengths) / sum(each.sum() for each, _ in lengths))
 

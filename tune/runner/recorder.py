@@ -124,12 +124,12 @@ class StudyRecorder:
         self._opened.add(key)
         definition, run = self._folder.definition, trial.runs.get(seed)
         begun = child_writes.begun(trial, seed, config, self._surroundings)
-        said = {name: text for item in begun if item.kind == "tags" for name, text in item.body["values"].items()}
+        tags = {name: text for item in begun if item.kind == "tags" for name, text in item.body["values"].items()}
         body = {
             "name": child_name(definition, *key),
             "run_id": run.run_id if run is not None else "",
             "look": trial.started is not None,
-            "tags": {**said, **child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
+            "tags": {**tags, **child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
         }
         self._put(_Addressed("open", body, key))
         # Not through _to, which sends tags together with epochs.
@@ -236,13 +236,13 @@ class StudyRecorder:
             self._put(_Addressed(**vars(writes.history(epochs, tags)), key=key))
 
     def _to(self, key: Key, *items: Write) -> None:
-        """Epochs that wait come first, in one request with the tags that do."""
+        """Queue writes to a child run, behind its waiting epochs, which go in one request with tags."""
         tags = items[0].body["values"] if items and items[0].kind == "tags" else None
         self._send_epochs(key, tags)
         self._put(*(_Addressed(item.kind, item.body, key) for item in items[0 if tags is None else 1 :]))
 
     def _mark(self, *, closed: bool) -> None:
-        """Have the ledger say, once all that was told so far is sent, that it is."""
+        """Have the ledger note that everything queued so far is sent, once it is."""
         self._put(Write("mark", {"line": self._folder.ledger.lines, "closed": closed}))
 
     def _put(self, *items: Write) -> None:
@@ -250,7 +250,7 @@ class StudyRecorder:
             self._outbox.put(item)
 
     def _send(self, write: Write) -> None:
-        """Called by the outbox's thread."""
+        """Send a write; called by the outbox's thread."""
         key = write.key if isinstance(write, _Addressed) else None
         if write.kind == "mark":
             mark_sent(self._folder, **write.body)
@@ -264,7 +264,7 @@ class StudyRecorder:
             self._children.send(key, write)
 
     def _note_run(self, key: Key, run_id: str) -> None:
-        """Called by the outbox's thread."""
+        """Note the run of a training in the ledger; called by the outbox's thread."""
         run = self._folder.ledger.trials[key[0]].runs.get(key[1])
         if run is None or run.run_id != run_id:
             self._folder.ledger.run(*key, run_id)

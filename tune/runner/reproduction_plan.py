@@ -49,8 +49,8 @@ class NamedStudy:
         """Folder or URI of studies."""
         return self.planned.settings.storage
 
-    def found(self) -> StudyFolder | None:
-        """The study, where an earlier call has begun it."""
+    def existing_folder(self) -> StudyFolder | None:
+        """Return the folder of the study where an earlier call has begun it, else None."""
         return StudyFolder.open(self.storage, self.name) if study_exists(self.storage, self.name) else None
 
 
@@ -115,11 +115,11 @@ def plan_reproduction(
     present, notes = _with_present_modalities(dataset, overrides)
     if present != overrides:
         planned = planned_studies(dataset, present, only=only, seeds=seeds)
-    wanted = {SHARED.get(item, item) for item in only or items(dataset)}
+    chosen = {SHARED.get(item, item) for item in only or items(dataset)}
     shards = feature_card(next(iter(planned.values())).config.data.shards).to_dict()["sha256"]
-    studies = [_named(dataset, item, plan, shards, wanted=item in wanted) for item, plan in planned.items()]
+    studies = [_named(dataset, item, plan, shards, wanted=item in chosen) for item, plan in planned.items()]
     needed = frozenset[str]().union(*(study.trainings for study in studies if study.wanted))
-    known = FinishedTrainings(studies[0].storage, shards, models=False)
+    finished = FinishedTrainings(studies[0].storage, shards, models=False)
     place = f"{dataset}-{_digest([study.name for study in studies])}"
     return ReproductionPlan(
         dataset=dataset,
@@ -128,7 +128,7 @@ def plan_reproduction(
         notes=tuple(notes),
         out=Path(out) if out else _beside(studies[0].storage) / "reproductions" / place,
         trainings=len(needed),
-        finished=sum(known.find(one) is not None for one in needed),
+        finished=sum(finished.find(one) is not None for one in needed),
     )
 
 
@@ -147,8 +147,8 @@ def planned_studies(
         ConfigError: with every unknown key, wrong type and impossible value.
     """
     if dataset not in datasets():
-        known = datasets()
-        raise ConfigError([f"dataset: must be {' or '.join(known)}, is {dataset!r}{suggestion(dataset, known)}"])
+        names = datasets()
+        raise ConfigError([f"dataset: must be {' or '.join(names)}, is {dataset!r}{suggestion(dataset, names)}"])
     own = [item for item in items(dataset) if item not in SHARED]
     planned = {item: plan_study(read_study_file(f"{dataset}/{item}"), overrides, seeds=seeds) for item in own}
     problems = [*_unknown(dataset, only, seeds), *(problem for plan in planned.values() for problem in _problems(plan))]
@@ -187,20 +187,20 @@ def _with_present_modalities(dataset: str, overrides: Mapping[str, Any]) -> tupl
     if problems or "data.modalities" in overrides:
         return dict(overrides), []
     card = feature_card(config.data.shards).to_dict()
-    wanted = config.data.modalities
-    present = [modality for modality in wanted if modality in card["widths"]]
-    if len(present) == len(wanted):
+    modalities = config.data.modalities
+    present = [modality for modality in modalities if modality in card["widths"]]
+    if len(present) == len(modalities):
         return dict(overrides), []
-    lacking = ", ".join(modality for modality in wanted if modality not in present)
+    lacking = ", ".join(modality for modality in modalities if modality not in present)
     note = f"The shards have no {lacking}: all models read {' and '.join(present)} alone, where the paper's read all."
     return {**overrides, "data.modalities": present}, [note]
 
 
 def _unknown(dataset: str, only: Sequence[str], seeds: int | None) -> Iterator[str]:
-    known = items(dataset)
+    names = items(dataset)
     for item in only:
-        if item not in known:
-            yield f"--only: must be among {', '.join(known)}, has {item!r}{suggestion(item, known)}"
+        if item not in names:
+            yield f"--only: must be among {', '.join(names)}, has {item!r}{suggestion(item, names)}"
     if seeds is not None and seeds < 1:
         yield f"--seeds: must be at least 1, is {seeds}"
 

@@ -40,12 +40,12 @@ def record_page(
     """
     store = connect(resolve_tracking_uri(uri), experiment)
     with explained(store.uri), manners():
-        found = find_runs(store, name, {KIND_TAG: KIND})
-        run_id = found[0].info.run_id if found else create_run(store, name, {STUDY_TAG: name, KIND_TAG: KIND}).run_id
-        known = found[0].data.params if found else {}
+        runs = find_runs(store, name, {KIND_TAG: KIND})
+        run_id = runs[0].info.run_id if runs else create_run(store, name, {STUDY_TAG: name, KIND_TAG: KIND}).run_id
+        recorded = runs[0].data.params if runs else {}
         send = Sender(store.client, run_id, store.experiment_id)
         for write in (
-            *writes.text_values("params", {key: value for key, value in params.items() if key not in known}),
+            *writes.text_values("params", {key: value for key, value in params.items() if key not in recorded}),
             *writes.text_values("tags", {"mlflow.note.content": note}),
             *(writes.artifact(file, folder) for folder, group in files.items() for file in group),
             writes.status("FINISHED"),

@@ -26,7 +26,7 @@ _TAGS = (KIND_TAG, PARENT_TAG, TRIAL_TAG, SEED_TAG, STATE_TAG)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedRun:
-    """What of a run in MLflow is held against the ledger.
+    """What is compared with the ledger of a run in MLflow.
 
     Attributes:
         run_id: MLflow's id.
@@ -152,8 +152,8 @@ class RunFindings:
             last = int(metrics.get(EPOCH_METRIC, training.epochs if SECONDS_METRIC in metrics else 0))
             if last < training.epochs:
                 yield f"epochs {last + 1} to {training.epochs}"
-            wanted = objective_metrics(self._objectives, training.values)
-            if trial.state != "pruned" and not all(_same(metrics.get(name), value) for name, value in wanted.items()):
+            expected = objective_metrics(self._objectives, training.values)
+            if trial.state != "pruned" and not all(_same(metrics.get(name), value) for name, value in expected.items()):
                 yield "its objective values"
         if (trial.number, seed) in self._tested and TEST_METRIC not in metrics:
             yield "its test scores"

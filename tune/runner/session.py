@@ -30,14 +30,14 @@ from tune.study.events import Event, Listener, TrialChanged, TrialEpoch, send
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
 from tune.study.ranking import best_trial
-from tune.study.reuse import REUSED_NOTE, Finished, FinishedTrainings, take_over, trial_hash
+from tune.study.reuse import REUSED_NOTE, FinishedTraining, FinishedTrainings, take_over, trial_hash
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a trial says after an epoch or a few.
+class TrialStep:
+    """What a trial reports after an epoch or a few.
 
     Attributes:
         number: the trial.
@@ -103,7 +103,7 @@ class Session:
         return self._spent + time.monotonic() - self._begun
 
     @property
-    def left(self) -> bool:
+    def has_unfinished(self) -> bool:
         """Whether there are trials that were begun or put back, and that nobody works on."""
         return bool(self._unfinished)
 
@@ -122,11 +122,11 @@ class Session:
 
     def _next(self) -> TrialRecord | None:
         while self._unfinished:
-            left = self._unfinished.pop(0)
-            if any(seed not in finished_seeds(left) for seed in self.seeds()):
-                return left
+            trial = self._unfinished.pop(0)
+            if any(seed not in finished_seeds(trial) for seed in self.seeds()):
+                return trial
             # The driver was killed before it could say that all trainings are over.
-            self.completed(left.number)
+            self.completed(trial.number)
         ended = [trial.values[0] for trial in ended_trials(self.folder) if trial.values]
         self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
         if self.stop_reason is not None or self._study.exhausted:
@@ -141,32 +141,32 @@ class Session:
             return False
         for seed in self.seeds():
             own = seed in trial.runs
-            found = None if own else self._finished.find(trial_hash(self.folder.definition, trial.params, seed))
-            if found is not None:
-                self._take_over(trial.number, seed, found)
+            finished = None if own else self._finished.find(trial_hash(self.folder.definition, trial.params, seed))
+            if finished is not None:
+                self._take_over(trial.number, seed, finished)
         return all(seed in finished_seeds(self.ledger.trials[trial.number]) for seed in self.seeds())
 
-    def _take_over(self, number: int, seed: int, found: Finished) -> None:
+    def _take_over(self, number: int, seed: int, finished: FinishedTraining) -> None:
         try:
-            history = take_over(found, self.folder.checkpoint(number, seed))
+            history = take_over(finished, self.folder.checkpoint(number, seed))
             self.folder.uploaded(number, seed)
         except OSError:
             # Somebody deletes that study just now: the training is repeated.
             return
         if self.ledger.trials[number].started is None:
             self.ledger.start(number, "")
-        origin = {"study": found.study, "trial": found.number, "run_id": found.run_id}
+        origin = {"study": finished.study, "trial": finished.number, "run_id": finished.run_id}
         self.ledger.note(REUSED_NOTE, number=number, seed=seed, **origin)
-        if found.test is not None:
+        if finished.test is not None:
             # Before the training counts as done: where its model is gone, it could not be scored again.
-            self.ledger.test(number, seed, found.test)
+            self.ledger.test(number, seed, finished.test)
         best = history[history[-1].best_epoch - 1].validation
         values = tuple(best[name] for name in self.settings.objectives)
-        self.heard(Told(number=number, seed=seed, reports=history, curve=(), values=values, seed_finished=True))
-        self._recorder.reused(number, seed, found.study, found.run_id)
-        if found.test is not None:
-            self._recorder.tested(number, seed, found.test)
-        _log.info(f"trial {number}: seed {seed} was trained by study {found.study}, trial {found.number}")
+        self.heard(TrialStep(number=number, seed=seed, reports=history, curve=(), values=values, seed_finished=True))
+        self._recorder.reused(number, seed, finished.study, finished.run_id)
+        if finished.test is not None:
+            self._recorder.tested(number, seed, finished.test)
+        _log.info(f"trial {number}: seed {seed} was trained by study {finished.study}, trial {finished.number}")
 
     def config(self, trial: TrialRecord, seed: int) -> Config:
         """What one training of a trial trains."""
@@ -191,17 +191,17 @@ class Session:
             self.ledger.change(number, params)
             self._send(TrialChanged(self.ledger.trials[number]))
 
-    def heard(self, told: Told) -> bool:
+    def heard(self, step: TrialStep) -> bool:
         """Take in what a trial says; whether it should be ended early."""
-        trial = self.ledger.trials[told.number]
+        trial = self.ledger.trials[step.number]
         self.ledger.alive()
-        self._record(trial, told.seed)
-        self._recorder.epochs(told.number, told.seed, told.reports, last=told.seed_finished)
-        self._send(TrialEpoch(told.number, told.seed, told.reports[-1]))
-        if told.seed_finished:
-            self.ledger.seed_done(told.number, told.seed, told.values, told.reports[-1].epoch)
-            self._recorder.seed_finished(told.number, told.seed, told.values, told.reports[-1])
-        return self._pruned(told)
+        self._record(trial, step.seed)
+        self._recorder.epochs(step.number, step.seed, step.reports, last=step.seed_finished)
+        self._send(TrialEpoch(step.number, step.seed, step.reports[-1]))
+        if step.seed_finished:
+            self.ledger.seed_done(step.number, step.seed, step.values, step.reports[-1].epoch)
+            self._recorder.seed_finished(step.number, step.seed, step.values, step.reports[-1])
+        return self._pruned(step)
 
     def _record(self, trial: TrialRecord, seed: int) -> None:
         """Tell MLflow of a training once; its configuration takes longer to make than all else of an epoch."""
@@ -217,12 +217,12 @@ class Session:
         else:
             self._end(number, "failed", reason=f"its objective is not a number: {values}")
 
-    def pruned(self, number: int, told: Told) -> None:
+    def pruned(self, number: int, step: TrialStep) -> None:
         """A trial was ended early."""
-        epoch = told.reports[-1].epoch
-        self._end(number, "pruned", told.values, f"{self.settings.scheduler} after epoch {epoch}")
+        epoch = step.reports[-1].epoch
+        self._end(number, "pruned", step.values, f"{self.settings.scheduler} after epoch {epoch}")
         # Said afterwards: a trial whose trainings are all over and that has not ended is complete.
-        self.ledger.seed_done(number, told.seed, told.values, epoch)
+        self.ledger.seed_done(number, step.seed, step.values, epoch)
 
     def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
         """A training was scored on the test split; its first scores stand."""
@@ -255,12 +255,12 @@ class Session:
         """All trials have ended and what ``sweep.test`` names is scored: the parent run gets the winner's scores."""
         self._recorder.concluded()
 
-    def _pruned(self, told: Told) -> bool:
+    def _pruned(self, step: TrialStep) -> bool:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
-        if len(self.settings.objectives) > 1 or told.seed != self.seeds()[0]:
+        if len(self.settings.objectives) > 1 or step.seed != self.seeds()[0]:
             return False
-        curve = {report.epoch: value for report, value in zip(told.reports, told.curve, strict=False)}
-        return self._study.report(told.number, curve, last=told.seed_finished)
+        curve = {report.epoch: value for report, value in zip(step.reports, step.curve, strict=False)}
+        return self._study.report(step.number, curve, last=step.seed_finished)
 
     def _send(self, event: Event) -> None:
         send(event, self._listeners)

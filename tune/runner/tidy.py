@@ -50,9 +50,9 @@ def kept_so_far(folder: StudyFolder) -> int:
 
 def superfluous(folder: StudyFolder, keep: int) -> Iterator[Path]:
     """Folders of trainings whose checkpoints nobody needs, of ended trials that have any on disk."""
-    wanted = needed(folder, keep)
+    numbers = needed(folder, keep)
     for trial in folder.ledger.trials.values():
-        if trial.state in ENDED and trial.number not in wanted:
+        if trial.state in ENDED and trial.number not in numbers:
             yield from (place for place in folder.trainings(trial.number) if has_checkpoint(place))
 
 

@@ -56,8 +56,8 @@ def clean(folder: StudyFolder, keep: int) -> Cleaning:
 
 
 def _leftovers(folder: StudyFolder) -> Iterator[Path]:
-    if (left := folder.path / RAY_FOLDER).exists():
-        yield left
+    if (ray_folder := folder.path / RAY_FOLDER).exists():
+        yield ray_folder
 
 
 def _bytes(path: Path) -> int:

@@ -26,7 +26,7 @@ from tune.study.history import write_history
 from tune.study.training_files import TrainingFiles
 
 if TYPE_CHECKING:
-    from dclf.training.kept import Kept
+    from dclf.training.run_cache import RunCache
     from tune.runner.training import Training
 
 TOGETHER_S = 4.0
@@ -67,7 +67,7 @@ class StudyTrial(tune.Trainable):
         self._training: Training | None = None
         self._files: TrainingFiles | None = None
         self._start: Path | None = None
-        self._kept: Kept | None = None
+        self._cache: RunCache | None = None
         assert job is not None, "tune.with_parameters brings it"
         self._job = job
         self._base = Config.from_dict(job.config)
@@ -90,8 +90,8 @@ class StudyTrial(tune.Trainable):
             text = str(error) if lost else "no space left on device" if full else reason_of(error)
             if text is None:
                 raise
-            told = {"error": text, "disk_full": full}
-            return {"number": self._number, **told, METRIC: math.nan, "finished": True, "done": True}
+            failure = {"error": text, "disk_full": full}
+            return {"number": self._number, **failure, METRIC: math.nan, "finished": True, "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Copy the training's state for another trial of the population."""
@@ -104,7 +104,7 @@ class StudyTrial(tune.Trainable):
         self._training = self._new_training(self._seeds[0])
         self._start = None
         # The other trial's epochs are its own; where it had as many as this one, nothing is lost by that.
-        self._told = len(self._training.history)
+        self._reported = len(self._training.history)
 
     def cleanup(self) -> None:
         """Leave nothing behind; Ray Tune's name for it."""
@@ -121,7 +121,7 @@ class StudyTrial(tune.Trainable):
         self._seeds: list[int] = list(config["seeds"])
         self._training, self._start = None, None
         self._put_away()
-        self._told = 0
+        self._reported = 0
 
     def _step(self) -> dict[str, Any]:
         seed = self._seeds[0]
@@ -134,7 +134,7 @@ class StudyTrial(tune.Trainable):
             if training.history[-1].epoch in self._job.decisions or time.monotonic() - begun >= TOGETHER_S:
                 break
         history = training.history
-        new = history[min(self._told, len(history) - 1) :]
+        new = history[min(self._reported, len(history) - 1) :]
         scores = [history[report.best_epoch - 1].validation for report in new]
         values = [scores[-1][name] for name in self._job.objectives]
         result = {
@@ -146,7 +146,7 @@ class StudyTrial(tune.Trainable):
             METRIC: values[0],
             "seed_finished": training.finished,
         }
-        self._told = len(history)
+        self._reported = len(history)
         if training.finished:
             self._close_seed(history)
         return {**result, "finished": not self._seeds, "done": not self._seeds}
@@ -158,11 +158,11 @@ class StudyTrial(tune.Trainable):
         self._put_away()
         self._seeds = self._seeds[1:]
         self._training = None
-        self._told = 0
+        self._reported = 0
 
     def _new_training(self, seed: int) -> Training:
         # Imported here: the driver, which imports this module too, can do without torch and the models.
-        from dclf.training.kept import Kept  # noqa: PLC0415
+        from dclf.training.run_cache import RunCache  # noqa: PLC0415
         from tune.runner.training import OwnTraining  # noqa: PLC0415
 
         config = apply(self._base, {**self._params, "train.seed": seed})
@@ -173,9 +173,9 @@ class StudyTrial(tune.Trainable):
 
             config = replace(config, train=replace(config.train, workers=self._job.workers))
             return RayTraining(config, files)
-        if self._kept is None:
-            self._kept = Kept(self._job.source, self._shards.info)
-        return OwnTraining(config, self._job.source, self._shards, files, kept=self._kept, start=self._start)
+        if self._cache is None:
+            self._cache = RunCache(self._job.source, self._shards.info)
+        return OwnTraining(config, self._job.source, self._shards, files, cache=self._cache, start=self._start)
 
 
 def reason_of(error: Exception) -> str | None:

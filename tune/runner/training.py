@@ -11,9 +11,9 @@ import torch
 from dclf.config import Config
 from dclf.data.reader import ShardSet
 from dclf.training import checkpoint
-from dclf.training.kept import Kept
 from dclf.training.loop import TrainingRun
 from dclf.training.reports import EpochReport
+from dclf.training.run_cache import RunCache
 from dclf.training.source import Source
 from tune.study.history import write_history
 from tune.study.training_files import TrainingFiles
@@ -42,7 +42,7 @@ class OwnTraining:
         source: all dialogues.
         shards: the shard set.
         files: where the checkpoint is kept.
-        kept: from this process's earlier trainings over the same source.
+        cache: from this process's earlier trainings over the same source.
         start: checkpoint of another training to start from: population based training.
     """
 
@@ -53,16 +53,16 @@ class OwnTraining:
         shards: ShardSet,
         files: TrainingFiles,
         *,
-        kept: Kept,
+        cache: RunCache,
         start: Path | None = None,
     ) -> None:
         torch.set_num_threads(config.train.cpus_per_worker)
         self._files = files
-        self._run = TrainingRun(config, source, shards, kept)
+        self._run = TrainingRun(config, source, shards, cache)
         if start is None:
             files.fetch()
-        found = start or (files.local if (files.local / checkpoint.STATE_FILE).exists() else None)
-        self._run.prepare() if found is None else self._run.restore(checkpoint.load(found))
+        checkpoint_folder = start or (files.local if (files.local / checkpoint.STATE_FILE).exists() else None)
+        self._run.prepare() if checkpoint_folder is None else self._run.restore(checkpoint.load(checkpoint_folder))
 
     @property
     def history(self) -> Sequence[EpochReport]:

@@ -20,7 +20,7 @@ from tune.search.pruners import deciding_epochs
 def run_trials(
     session: Session, config: Config, shards: ShardSet, plan: TrialPlan, *, own_ray: bool
 ) -> BaseException | None:
-    """All trials that the session hands out; what ended the work before its time, if anything did.
+    """Run all trials that the session hands out; return what ended the work before its time, if anything did.
 
     Args:
         session: the driver's work on the study.
@@ -51,7 +51,7 @@ def run_trials(
 
 
 def _modalities(session: Session, config: Config, shards: ShardSet) -> tuple[str, ...]:
-    """Those that any trial may use."""
+    """Return the modalities that any trial may use."""
     domain = session.folder.definition.space.get("data.modalities", {})
     named = {modality for choice in domain.get("choices", ()) for modality in choice}
     return tuple(m for m in shards.info.modalities if m in {*named, *config.data.modalities})

@@ -80,13 +80,13 @@ def plan_study(
     problems = [*problems, *_varied_by_user(study.variants, overrides), *_unknown_models(study, models)]
     if problems:
         return PlannedStudy(config=config, settings=settings, problems=tuple(problems))
-    wanted = {
+    sets_by_model = {
         model: _model_sets(sets, base, beside, {*study.set, *overrides} - {"data.modalities"})
         for model, sets in (study.models or {config.model.name: {}}).items()
         if not models or model in models
     }
     try:
-        return _planned(study, config, settings, wanted, seeds or study.seeds)
+        return _planned(study, config, settings, sets_by_model, seeds or study.seeds)
     except ConfigError as error:
         return PlannedStudy(config=config, settings=settings, problems=error.problems)
 
@@ -167,8 +167,8 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _completed(own: Mapping[str, Any], sets: Iterable[Mapping[str, Any]], config: Config) -> dict[str, Any]:
     """A variant with a value for every key that any sets; options of base models only where the model has them."""
     changed = apply(config, own)
-    known = {key: None for one in sets for key in one if _has(key, one[MODEL], own[MODEL])}
-    return {key: value_of(changed, key) for key in known}
+    keys = {key: None for one in sets for key in one if _has(key, one[MODEL], own[MODEL])}
+    return {key: value_of(changed, key) for key in keys}
 
 
 def _has(key: str, setter: str, model: str) -> bool:
@@ -178,10 +178,10 @@ def _has(key: str, setter: str, model: str) -> bool:
 def _common(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Keys with one value in all variants; the base model stays to be told apart where it is all there is."""
     first, *others = points
-    found = {key: value for key, value in first.items() if all(key in one and same(one[key], value) for one in others)}
-    if len(found) == len(first):
-        found.pop(MODEL)
-    return found
+    common = {key: value for key, value in first.items() if all(key in one and same(one[key], value) for one in others)}
+    if len(common) == len(first):
+        common.pop(MODEL)
+    return common
 
 
 def _space(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -204,13 +204,13 @@ def _when(key: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"when": {MODEL: list(dict.fromkeys(point[MODEL] for point in points if key in point))}}
 
 
-def _model_sets(sets: Any, base: str | Path, beside: Path | None, given: Iterable[str]) -> dict[str, Any]:
+def _model_sets(sets: Any, base: str | Path, beside: Path | None, set_keys: Iterable[str]) -> dict[str, Any]:
     """What a base model needs, as dotted keys.
 
     What the whole study or its user sets holds for it too, but for modalities: a model of text alone stays one.
     """
     if not isinstance(sets, str):
-        return {key: value for key, value in (sets or {}).items() if key not in given}
+        return {key: value for key, value in (sets or {}).items() if key not in set_keys}
     before, _ = read_config(base, values=False)
     after, problems = read_config(_beside(sets, beside), values=False)
     if problems:
@@ -220,12 +220,12 @@ def _model_sets(sets: Any, base: str | Path, beside: Path | None, given: Iterabl
     return {
         key: plain(value)
         for key, value in flat.items()
-        if key not in (*_OWN, *given) and not same(value_of(before, key), value)
+        if key not in (*_OWN, *set_keys) and not same(value_of(before, key), value)
     }
 
 
 def _beside(config: str, study: Path | None) -> str | Path:
-    """A relative path starts at the folder of the study file."""
+    """Return the path; a relative one starts at the folder of the study file."""
     candidate = (study.parent if study is not None else Path()) / config
     return candidate if is_file(candidate) else config
 
@@ -239,7 +239,7 @@ def _varied_by_user(spec: VariantsSpec, overrides: Mapping[str, Any]) -> Iterato
 
 
 def _unknown_models(study: StudyFile, models: Iterable[str]) -> Iterator[str]:
-    known = list(study.models)
+    names = list(study.models)
     for model in models:
-        if model not in known:
-            yield f"--models: must be among {', '.join(known) or 'none'}, has {model!r}{suggestion(model, known)}"
+        if model not in names:
+            yield f"--models: must be among {', '.join(names) or 'none'}, has {model!r}{suggestion(model, names)}"

@@ -36,8 +36,8 @@ def warm_start_problems(settings: SweepSettings) -> list[str]:
         except StudyError:
             continue  # told already, see tune.search.checks
         if not there:
-            known = ", ".join(study_names(settings.storage)) or "none"
-            problems.append(f"sweep.warm_start: no study {name!r} in {settings.storage}; it has: {known}")
+            names = ", ".join(study_names(settings.storage)) or "none"
+            problems.append(f"sweep.warm_start: no study {name!r} in {settings.storage}; it has: {names}")
     return problems
 
 
@@ -112,8 +112,8 @@ class _Reader:
         """How many could not be used, and the most frequent reasons."""
         if not self._reasons:
             return ""
-        told = "; ".join(f"{count} because {reason}" for reason, count in self._reasons.most_common(_SHOWN))
-        return f", {self._reasons.total()} cannot be used ({told})"
+        reasons = "; ".join(f"{count} because {reason}" for reason, count in self._reasons.most_common(_SHOWN))
+        return f", {self._reasons.total()} cannot be used ({reasons})"
 
     def content(self, trial: TrialRecord) -> dict[str, Any] | None:
         """The trial as the other study notes it; None where it cannot be used."""

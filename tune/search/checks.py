@@ -41,12 +41,12 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
     # A list is tried as it stands, and says what its own configurations are.
     space_lines = space_problems(space, config, every=settings.sampler != "listed")
     numbers = list(number_problems(settings, "sweep."))
-    found = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
-    found += [*_objective_problems(settings), *_seed_problems(settings, config), *space_lines]
-    found += [*_worker_problems(settings, space), *sampler_name_problems(settings)]
+    problems = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
+    problems += [*_objective_problems(settings), *_seed_problems(settings, config), *space_lines]
+    problems += [*_worker_problems(settings, space), *sampler_name_problems(settings)]
     if not space_lines:
-        found += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
-    return found
+        problems += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
+    return problems
 
 
 def trained_modalities(space: Space, config: Config) -> tuple[str, ...]:
@@ -69,11 +69,11 @@ def objective_problems(settings: SweepSettings, class_names: Iterable[str]) -> l
         settings: what was asked for.
         class_names: classes of the shard set.
     """
-    known = {*OBJECTIVES, *(f"{kind}{name}" for kind in PER_CLASS for name in class_names)}
+    names = {*OBJECTIVES, *(f"{kind}{name}" for kind in PER_CLASS for name in class_names)}
     return [
-        f"sweep.objectives: the data have no {name}; they have {', '.join(sorted(known))}"
+        f"sweep.objectives: the data have no {name}; they have {', '.join(sorted(names))}"
         for name in settings.objectives
-        if name not in known
+        if name not in names
     ]
 
 
@@ -114,7 +114,7 @@ def _worker_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
 
 
 def _seed_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
-    """The trainings of a trial count on from the configuration's seed."""
+    """Yield a problem where the seeds of a trial, which count on from the configuration's, become too large."""
     if config.train.seed < SEEDS < config.train.seed + settings.seeds:
         yield f"train.seed: must leave room for {settings.seeds} seeds below 2^63, is {config.train.seed}"
 

@@ -110,5 +110,5 @@ def _numeric(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """``1e-5`` is text to YAML, which wants ``1.0e-5``."""
+    """Return the value; a number for text such as ``1e-5``, as YAML reads only ``1.0e-5`` as a number."""
     return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value

@@ -65,20 +65,20 @@ class Numbers:
             return trial.suggest_int(key, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return self._tidy(trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log))
 
-    def value(self, given: Any) -> float:
+    def value(self, value: Any) -> float:
         """The value as this domain writes it.
 
         Raises:
             ValueError: it lies outside.
         """
-        number = isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
-        if not number or not self.low <= given <= self.high or not self._on_step(given):
-            raise ValueError(f"must be {self}, is {given!r}")
-        return int(given) if self.whole else self._tidy(float(given))
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or not self.low <= value <= self.high or not self._on_step(value):
+            raise ValueError(f"must be {self}, is {value!r}")
+        return int(value) if self.whole else self._tidy(float(value))
 
-    def param(self, given: Any) -> CategoricalChoiceType:
+    def param(self, value: Any) -> CategoricalChoiceType:
         """What Optuna stores for a value; raises as ``value``."""
-        return self.value(given)
+        return self.value(value)
 
     def samples(self) -> list[float]:
         """Values that tell whether a key takes this domain: both ends, their neighbours, or one that is not whole.
@@ -100,12 +100,12 @@ class Numbers:
         values = [float(_exact(self.low) + index * _exact(step)) for index in range(count)]
         return [int(value) for value in values] if self.whole else values
 
-    def _on_step(self, given: float) -> bool:
+    def _on_step(self, value: float) -> bool:
         step = 1 if self.whole and self.step is None else self.step
-        return step is None or abs((given - self.low) / step - round((given - self.low) / step)) < 1e-8
+        return step is None or abs((value - self.low) / step - round((value - self.low) / step)) < 1e-8
 
     def _tidy(self, value: float) -> float:
-        """0.15, where floating-point steps from 0 lead to 0.15000000000000002."""
+        """Return 0.15 where floating-point steps from 0 lead to 0.15000000000000002."""
         if self.step is None:
             return value
         return float(_exact(self.low) + round((value - self.low) / self.step) * _exact(self.step))
@@ -149,17 +149,17 @@ class Choices:
         """A value that the trial suggests."""
         return self.choices[self.params.index(trial.suggest_categorical(key, self.params))]
 
-    def value(self, given: Any) -> Any:
+    def value(self, value: Any) -> Any:
         """The value as this domain writes it.
 
         Raises:
             ValueError: it is none of the choices.
         """
-        return self.choices[self._place(given)]
+        return self.choices[self._place(value)]
 
-    def param(self, given: Any) -> CategoricalChoiceType:
+    def param(self, value: Any) -> CategoricalChoiceType:
         """What Optuna stores for a value; raises as ``value``."""
-        return self.params[self._place(given)]
+        return self.params[self._place(value)]
 
     def samples(self) -> list[Any]:
         """Values that tell whether a key takes this domain: all of them."""
@@ -169,11 +169,11 @@ class Choices:
         """Every value in order."""
         return list(self.choices)
 
-    def _place(self, given: Any) -> int:
+    def _place(self, value: Any) -> int:
         for place, choice in enumerate(self.choices):
-            if same(choice, given):
+            if same(choice, value):
                 return place
-        raise ValueError(f"must be {self}, is {given!r}")
+        raise ValueError(f"must be {self}, is {value!r}")
 
     def __str__(self) -> str:
         """In words, for messages."""

@@ -32,14 +32,14 @@ class GridSampler(BaseSampler):
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._grid = space, space.grid
         size = len(self._grid)
-        drawn = random.Random(seed)  # noqa: S311
+        generator = random.Random(seed)  # noqa: S311
         # Steps of a stride that shares no divisor with the size meet every cell once.
-        self._stride = next(s for s in iter(lambda: drawn.randrange(1, size + 1), 0) if gcd(s, size) == 1)
-        self._first = drawn.randrange(size)
+        self._stride = next(s for s in iter(lambda: generator.randrange(1, size + 1), 0) if gcd(s, size) == 1)
+        self._first = generator.randrange(size)
         self._next = 0
         self._ended: dict[int, frozenset[tuple[str, Any]]] = {}
 
-    def left(self, study: Study) -> bool:
+    def has_open_cell(self, study: Study) -> bool:
         """Whether the study has a combination left to try."""
         return self._open_cell(study) is not None
 
@@ -81,14 +81,14 @@ class GridSampler(BaseSampler):
 
     def _open_cell(self, study: Study) -> dict[str, Any] | None:
         """The parameters of the next combination that no trial has."""
-        taken = self._taken(study)
+        identities = self._identities_of(study)
         for params in self._cells():
-            if _identity(params) not in taken:
+            if _identity(params) not in identities:
                 return params
             self._next += 1
         return None
 
-    def _taken(self, study: Study) -> set[frozenset[tuple[str, Any]]]:
+    def _identities_of(self, study: Study) -> set[frozenset[tuple[str, Any]]]:
         """Combinations of all trials; those of ended trials are kept, as there may be thousands."""
         running = set()
         for trial in study.get_trials(deepcopy=False):

@@ -113,21 +113,21 @@ def _advice(
 def _missing_condition(
     space: Space, config: Config, outcomes: Sequence[Outcome], cause: Sequence[str], named: str, witness: Outcome
 ) -> str:
-    """The ``when`` that keeps the first key to the values of the second that it goes with; nothing where it is no cure.
+    """Return the ``when`` that keeps the first key to fitting values of the second; empty where that does not help.
 
-    It is one where there are such values, and the configuration's own value of the first goes with the others.
+    It helps where there are such values, and the configuration's own value of the first goes with the others.
     """
     subject, other = cause
 
     def sound(value: Any) -> bool:
-        asked = [one for one in outcomes if subject in one.values and same(one.values.get(other), value)]
-        return bool(asked) and not any(named in map(_key, one.problems) for one in asked)
+        matching = [one for one in outcomes if subject in one.values and same(one.values.get(other), value)]
+        return bool(matching) and not any(named in map(_key, one.problems) for one in matching)
 
     allowed = [value for value in space.domains[other].samples() if sound(value)]
     if not allowed or refusals(config, {other: witness.values[other]}):
         return ""
-    kept = {one.key: plain(one.values) for one in space.conditions.get(subject, ())}
-    when = {"when": {**kept, other: plain(allowed)}}
+    conditions = {one.key: plain(one.values) for one in space.conditions.get(subject, ())}
+    when = {"when": {**conditions, other: plain(allowed)}}
     text = yaml.safe_dump(when, default_flow_style=True, sort_keys=False, width=math.inf).strip()
     return f"; write {text.removeprefix('{').removesuffix('}')} under it"
 

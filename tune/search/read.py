@@ -15,7 +15,7 @@ from dclf.config import Config
 from tune.config.durations import parse_duration
 from tune.config.settings import FILE_SECTIONS, SWEEP, override_entries, read_config
 from tune.config.sweep_settings import SweepSettings
-from tune.config.typed_values import Checked, class_parser, from_text
+from tune.config.typed_values import CheckedValues, class_parser, from_text
 from tune.config.yaml_files import ConfigError, Entry, Reading, read_config_file
 from tune.search.checks import sweep_problems
 
@@ -59,7 +59,7 @@ def read_sweep(
     rest = {key: value for key, value in overrides.items() if not _is_sweep(key)}
     base, problems = read_config(config, rest, values=values)
     reading = read_config_file(config, FILE_SECTIONS) if config is not None else Reading()
-    checked = Checked(types=sweep_types(), parser=class_parser(SweepSettings, SWEEP))
+    checked = CheckedValues(types=sweep_types(), parser=class_parser(SweepSettings, SWEEP))
     for entry in [*(entry for entry in reading.entries if _is_sweep(entry.key)), *own]:
         checked.add(_structured(entry))
     settings = SweepSettings.from_dict(_named(checked.values))

@@ -127,7 +127,7 @@ def population(settings: SweepSettings) -> int:
 
 def exhausted(study: Study) -> bool:
     """Whether the study's sampler has nothing left to suggest, as only a grid can; ask before ``study.ask``."""
-    return isinstance(study.sampler, GridSampler) and not study.sampler.left(study)
+    return isinstance(study.sampler, GridSampler) and not study.sampler.has_open_cell(study)
 
 
 def sampler_name_problems(settings: SweepSettings) -> Iterator[str]:
@@ -163,8 +163,8 @@ def _space_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
         always = [key for key in space.domains if key not in space.conditions]
         numbers = [key for key in always if not isinstance(space.domains[key], Choices)]
         if len(numbers) < 2:
-            found = ", ".join(numbers) or "none"
-            yield f"sweep.sampler: cmaes needs two numeric parameters without conditions, has {found}; use tpe"
+            names = ", ".join(numbers) or "none"
+            yield f"sweep.sampler: cmaes needs two numeric parameters without conditions, has {names}; use tpe"
     if settings.sampler == "grid":
         try:
             len(space.grid)

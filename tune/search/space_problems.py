@@ -37,13 +37,13 @@ def space_problems(space: Space, config: Config, *, every: bool = True) -> list[
         every: whether the configuration must take every combination that the space can express.
     """
     space = space.based_on(config)
-    found = [*space.form_problems, *_key_problems(space), *_condition_problems(space, config)]
-    wrong = {line.split(": ")[0].removeprefix("sweep.space.") for line in found}
+    problems = [*space.form_problems, *_key_problems(space), *_condition_problems(space, config)]
+    wrong = {line.split(": ")[0].removeprefix("sweep.space.") for line in problems}
     usable = [key for key in space.domains if key not in wrong]
     # Values are tried in the order of dependence, which a cycle does not have.
-    if every and not any("lead back" in line for line in found):
-        found += _value_problems(space, config, [key for key in usable if not above(space, [key]) & wrong])
-    return found
+    if every and not any("lead back" in line for line in problems):
+        problems += _value_problems(space, config, [key for key in usable if not above(space, [key]) & wrong])
+    return problems
 
 
 def _key_problems(space: Space) -> Iterator[str]:
@@ -73,7 +73,7 @@ def _condition_problems(space: Space, config: Config) -> Iterator[str]:
 
 
 def _outside_problems(key: str, condition: Condition, config: Config) -> Iterator[str]:
-    """A condition on a key outside the space; that it does not hold is no mistake, only that it never could."""
+    """Yield why a condition on a key outside the space never could hold; that it does not hold now is no mistake."""
     if not _is_key(condition.key) or value_of(config, condition.key) is None:
         hint = advice(condition.key, config_types())
         yield f"sweep.space.{key}: when {condition.key}: neither in the space nor in the configuration{hint}"
@@ -88,13 +88,13 @@ def _value_problems(space: Space, config: Config, keys: Sequence[str]) -> list[s
     own = [*config.problems(), *refusals(config, {})]
     outcomes = {group[0]: outcomes_of(space, config, group, own) for group in groups(keys)}
     # A parameter on which several groups depend is refused in each.
-    found = list(dict.fromkeys(line for several in outcomes.values() for line in refusal_lines(space, config, several)))
+    lines = list(dict.fromkeys(line for several in outcomes.values() for line in refusal_lines(space, config, several)))
     used = {key for several in outcomes.values() for one in several for key in one.values}
-    found += [
+    lines += [
         f"sweep.space.{key}: when can never hold, its conditions exclude each other"
         for key in keys
         if key not in used and all(condition.key in space.domains for condition in space.conditions[key])
     ]
-    if not found and keys and not used:
-        found.append("sweep.space: must ask for at least one parameter, but no condition holds")
-    return found
+    if not lines and keys and not used:
+        lines.append("sweep.space: must ask for at least one parameter, but no condition holds")
+    return lines

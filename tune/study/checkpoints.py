@@ -27,13 +27,13 @@ def delete_checkpoint(training: Path) -> int:
     Raises:
         OSError: it cannot be deleted, or its epochs cannot be kept.
     """
-    found = dispensable(training)
-    if not found:
+    paths = dispensable(training)
+    if not paths:
         return 0
     if not (training / HISTORY_FILE).exists() and (history := saved_history(training)):
         write_history(training, history)
-    freed = sum(_size(path) for path in found)
-    for path in found:
+    freed = sum(_size(path) for path in paths)
+    for path in paths:
         _remove(path)
     return freed
 

@@ -10,7 +10,7 @@ from dclf.config import Config
 from dclf.data.errors import DataError
 from dclf.data.manifest import Manifest, read_manifest
 from dclf.data.presets import GENERATED
-from dclf.published import is_generated
+from dclf.paper_data import is_generated
 from tune.study.definition import StudyDefinition
 
 TEST_IS_WATCHED = (

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from dclf.config import Config
-from dclf.published import differences_from_paper
+from dclf.paper_data import differences_from_paper
 from tune.config.moved_folders import relocated, same_folder, with_places
 from tune.config.sweep_settings import SweepSettings
 
@@ -63,7 +63,7 @@ class StudyDefinition:
 
     @cached_property
     def differences_from_paper(self) -> tuple[str, ...]:
-        """``dclf.published.differences_from_paper`` of the shards that the study began on: read once."""
+        """``dclf.paper_data.differences_from_paper`` of the shards that the study began on: read once."""
         return differences_from_paper(self.base)
 
     def with_settings(self, settings: Mapping[str, Any]) -> StudyDefinition:

@@ -52,13 +52,13 @@ class StudyFolder:
         self.storage = storage or str(path.parent)
         self.lost: Exception | None = None
         self._mirror = Mirror(self.storage, path.name) if is_remote(self.storage) else None
-        self._asked = definition
+        self._original = definition
         self._read()
 
     def _read(self) -> None:
         self.ledger = Ledger(self.path / "ledger.jsonl")
         budgets = [note["settings"] for note in self.ledger.notes if note["kind"] == _BUDGET]
-        self.definition = self._asked.with_settings(budgets[-1]) if budgets else self._asked
+        self.definition = self._original.with_settings(budgets[-1]) if budgets else self._original
 
     @property
     def address(self) -> str:
@@ -114,8 +114,8 @@ class StudyFolder:
                     Mirror(str(storage), name).pull()
             definition = read_definition(path)
         except (FileNotFoundError, NotADirectoryError):
-            known = ", ".join(study_names(storage)) or "none"
-            raise StudyError(f"no study {name!r} in {storage}; it has: {known}") from None
+            names = ", ".join(study_names(storage)) or "none"
+            raise StudyError(f"no study {name!r} in {storage}; it has: {names}") from None
         return cls(path, definition, place_of(storage))
 
     def extend(self, **settings: Any) -> None:
@@ -185,7 +185,7 @@ class StudyFolder:
             StorageError: the store does not answer.
         """
         with (self.path / "lock").open("a+", encoding="utf-8") as file:
-            if not _taken(file):
+            if not _try_lock(file):
                 file.seek(0)
                 raise StudyError(
                     f"study {self.definition.name!r} is being worked on by {file.read().strip() or 'another process'}; "
@@ -239,8 +239,8 @@ def this_process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
-def _taken(file: TextIO) -> bool:
-    """Take the lock; somebody who only asks whether it is held holds it for a moment."""
+def _try_lock(file: TextIO) -> bool:
+    """Try to take the lock, several times: who only asks whether it is held holds it for a moment."""
     for pause in (0.05, 0.1, 0.2, 0.0):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

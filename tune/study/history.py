@@ -32,9 +32,9 @@ def read_history(folder: Path) -> list[EpochReport]:
 
 def saved_history(folder: Path) -> list[EpochReport]:
     """The epochs of a training that was cut short, from its history or its checkpoint."""
-    kept = read_history(folder)
-    if kept or not (folder / checkpoint.STATE_FILE).exists():
-        return kept
+    history = read_history(folder)
+    if history or not (folder / checkpoint.STATE_FILE).exists():
+        return history
     return history_in(checkpoint.load(folder))
 
 

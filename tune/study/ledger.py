@@ -226,8 +226,8 @@ class Ledger:
             return
         self.study_attrs.update(line.get("study_attrs", {}))
         number = line["number"]
-        known = self.trials.get(number)
-        self.trials[number] = _created(line) if known is None else _changed(known, line)
+        before = self.trials.get(number)
+        self.trials[number] = _created(line) if before is None else _changed(before, line)
         if line["event"] == "started":
             self._running.setdefault(number, line["time"])
         elif line["event"] == "ended":
@@ -245,7 +245,7 @@ class Ledger:
         self._last = line["time"]
 
     def _rest(self, number: int, when: float) -> None:
-        """The trial no longer runs."""
+        """Count the time of a trial that no longer runs."""
         trial, since = self.trials[number], self._running.pop(number, when)
         self.trials[number] = replace(trial, worked_s=trial.worked_s + max(0.0, when - since))
 

@@ -64,8 +64,8 @@ class Mirror:
         self.remote = Folder.of(storage).below(name)
         self.log = ObjectLog(self.local / LEDGER, self.remote.below(f"log/{LEDGER}"))
         self._trials_run = False
-        self._found: dict[int, dict[int, dict[str, FileFacts]]] | None = None
-        self._asked: set[Training] = set()
+        self._trainings: dict[int, dict[int, dict[str, FileFacts]]] | None = None
+        self._from_bulk: set[Training] = set()
 
     def pull(self) -> None:
         """Fetch what is newer at the URI: definition, ledger, reports and results, but no checkpoints.
@@ -166,10 +166,10 @@ class Mirror:
 
     def _synced(self) -> dict[str, dict[str, list[int] | None]]:
         try:
-            found: dict[str, dict[str, list[int] | None]] = json.loads((self.local / ".synced").read_text("utf-8"))
+            synced: dict[str, dict[str, list[int] | None]] = json.loads((self.local / ".synced").read_text("utf-8"))
         except (OSError, ValueError):
             return {}
-        return found
+        return synced
 
     def _keep_synced(self, synced: Mapping[str, object]) -> None:
         _write(self.local / ".synced", json.dumps(synced).encode())
@@ -178,32 +178,32 @@ class Mirror:
         return self.local / _key(key)
 
     def _files_of(self, key: Training) -> dict[str, FileFacts]:
-        if self._trials_run or key in self._asked:
+        if self._trials_run or key in self._from_bulk:
             return self.remote.files(_key(key))
-        self._asked.add(key)
+        self._from_bulk.add(key)
         return self._bulk().get(key[0], {}).get(key[1], {})
 
     def _bulk(self) -> dict[int, dict[int, dict[str, FileFacts]]]:
-        if self._found is None:
-            self._found = self._all_trainings()
-        return self._found
+        if self._trainings is None:
+            self._trainings = self._all_trainings()
+        return self._trainings
 
     def _all_trainings(self) -> dict[int, dict[int, dict[str, FileFacts]]]:
         """What is at the URI, by trial and seed; the epochs of all trainings are fetched at once."""
-        found: dict[int, dict[int, dict[str, FileFacts]]] = {}
+        trainings: dict[int, dict[int, dict[str, FileFacts]]] = {}
         for path, facts in self.remote.files("trials").items():
             number, seed, name = path.split("/", 2)
-            found.setdefault(int(number), {}).setdefault(int(seed[1:]), {})[name] = facts
-        every = [((number, seed), files) for number, seeds in found.items() for seed, files in seeds.items()]
+            trainings.setdefault(int(number), {}).setdefault(int(seed[1:]), {})[name] = facts
+        every = [((number, seed), files) for number, seeds in trainings.items() for seed, files in seeds.items()]
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             list(pool.map(lambda one: self._mark(self._place(one[0]), one[1]), every))
-        return found
+        return trainings
 
     def _mark(self, place: Path, files: Mapping[str, FileFacts]) -> None:
         """Bring a training's folder up to date: epochs are fetched, other files marked, what is gone is deleted."""
-        kept = {place / name for name in files}
+        present = {place / name for name in files}
         for path in [path for path in place.rglob("*") if path.is_file()]:
-            if path.with_name(path.name.removesuffix(ELSEWHERE)) not in kept:
+            if path.with_name(path.name.removesuffix(ELSEWHERE)) not in present:
                 path.unlink()
         for name, facts in files.items():
             path = place / name
@@ -218,8 +218,8 @@ class Mirror:
 
 
 def _here(path: Path) -> list[int]:
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _key(training: Training) -> str:
@@ -250,7 +250,7 @@ def _write(path: Path, content: bytes, *, size: int | None = None) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time brings a working copy up to date."""
+    """Let one process at a time bring a working copy up to date."""
     with (folder / ".pulling").open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -163,9 +163,9 @@ class ObjectLog:
         if not names:
             return None
         joined, size = self._joined()
-        start, wanted = (size, names[names.index(joined) + 1 :]) if joined in names else (0, names)
+        start, missing = (size, names[names.index(joined) + 1 :]) if joined in names else (0, names)
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            content = b"".join(pool.map(self._remote.read_bytes, wanted))
+            content = b"".join(pool.map(self._remote.read_bytes, missing))
         aside = self._join(start, content)
         self._keep_joined(names[-1], start + len(content))
         return aside

@@ -62,8 +62,8 @@ def study_names(storage: Path | str) -> list[str]:
             if not names:
                 folder.require_bucket()
             return names
-    found = Path(place_of(storage)).glob("*/study.yaml")
-    return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+    definitions = Path(place_of(storage)).glob("*/study.yaml")
+    return [path.parent.name for path in sorted(definitions, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
 @contextmanager

@@ -46,8 +46,8 @@ class Progress:
 
 def progress_of(folder: StudyFolder) -> Progress:
     """Where the study stands now."""
-    found = Counter(trial.state for trial in folder.ledger.trials.values())
-    counts: dict[State, int] = {state: found[state] for state in get_args(State)}
+    by_state = Counter(trial.state for trial in folder.ledger.trials.values())
+    counts: dict[State, int] = {state: by_state[state] for state in get_args(State)}
     worker, stopped = worker_of(folder), _stopped(folder)
     if worker:
         standing: Standing = "running"
@@ -60,11 +60,11 @@ def progress_of(folder: StudyFolder) -> Progress:
 
 
 def _stopped(folder: StudyFolder) -> str:
-    """What the study's driver would say when asked for a further trial."""
+    """Return why the study's driver would create no further trial; empty where it would."""
     settings, trials = folder.definition.sweep, folder.ledger.trials.values()
-    done = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.ended or 0.0)
+    complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.ended or 0.0)
     rule = StopRule(settings, _combinations(folder) if settings.sampler in ("grid", "listed") else None)
-    return rule.reason([trial.values[0] for trial in done], folder.ledger.worked_s, len(trials)) or ""
+    return rule.reason([trial.values[0] for trial in complete], folder.ledger.worked_s, len(trials)) or ""
 
 
 def _combinations(folder: StudyFolder) -> int | None:

@@ -39,12 +39,12 @@ def pareto(folder: StudyFolder) -> list[TrialRecord]:
 def front(ranks: Sequence[tuple[float, ...]]) -> list[int]:
     """Places of the tuples that no other dominates, smaller being better; in the order of the tuples, then places."""
     order = sorted(range(len(ranks)), key=lambda place: (ranks[place], place))
-    found: list[int] = []
+    places: list[int] = []
     for place in order:
         # What dominates this one stands before it, and so does something in the front that dominates both.
-        if not any(_beats(ranks[other], ranks[place]) for other in found):
-            found.append(place)
-    return found
+        if not any(_beats(ranks[other], ranks[place]) for other in places):
+            places.append(place)
+    return places
 
 
 def sealed_values(folder: StudyFolder, trial: TrialRecord, score: str) -> list[float]:
@@ -71,8 +71,8 @@ def untested(folder: StudyFolder) -> list[tuple[int, int]]:
     With ``sweep.test`` best the winner is known when all trials have ended; until then this names the best so far.
     """
     ranked = _complete(folder, 1) if folder.definition.sweep.test == "all" else top_trials(folder, 1)
-    known = folder.ledger.tested
-    return [(trial.number, seed) for trial in ranked for seed in trial.runs if (trial.number, seed) not in known]
+    tested = folder.ledger.tested
+    return [(trial.number, seed) for trial in ranked for seed in trial.runs if (trial.number, seed) not in tested]
 
 
 def base_trial(folder: StudyFolder) -> TrialRecord | None:
@@ -83,12 +83,12 @@ def base_trial(folder: StudyFolder) -> TrialRecord | None:
 
 def value_at(sections: Mapping[str, Any], key: str, default: Any = None) -> Any:
     """The value of a dotted key in nested dictionaries; whatever stands behind the second dot is one name."""
-    found: Any = sections
+    value: Any = sections
     for part in key.split(".", 2):
-        if not isinstance(found, Mapping) or part not in found:
+        if not isinstance(value, Mapping) or part not in value:
             return default
-        found = found[part]
-    return found
+        value = value[part]
+    return value
 
 
 def configured(sections: Mapping[str, Any], key: str, model: str = "") -> Any:
@@ -99,9 +99,9 @@ def configured(sections: Mapping[str, Any], key: str, model: str = "") -> Any:
         key: an option of the base model that the configuration leaves out has the model's own default.
         model: whose default it is, where that is not the configuration's base model.
     """
-    found = value_at(sections, key, _ABSENT)
-    if found is not _ABSENT:
-        return listed(found)
+    value = value_at(sections, key, _ABSENT)
+    if value is not _ABSENT:
+        return listed(value)
     if not key.startswith("model.options."):
         return None
     # Imported here: only the base model itself, which brings torch, knows its defaults.

@@ -32,7 +32,7 @@ _PACKAGES = ("dclf", "torch")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedTraining:
     """A finished training of another study.
 
     Attributes:
@@ -66,8 +66,8 @@ def training_hash(config: Config, workers: int) -> str:
         config: the training; its seed is part of it.
         workers: ``sweep.workers_per_trial``: several divide a batch, and end elsewhere than one.
     """
-    kept = {key: _canonical(value) for key, value in config.flat().items() if key not in _PLACES}
-    text = json.dumps({**kept, "workers": workers}, sort_keys=True)
+    values = {key: _canonical(value) for key, value in config.flat().items() if key not in _PLACES}
+    text = json.dumps({**values, "workers": workers}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -104,7 +104,7 @@ class FinishedTrainings:
 
     def __init__(self, storage: Path | str, shards_sha256: str, *, models: bool, without: str = "") -> None:
         self._storage, self._shards, self._models, self._without = storage, shards_sha256, models, without
-        self._found: dict[str, Finished] | None = None
+        self._by_hash: dict[str, FinishedTraining] | None = None
 
     @classmethod
     def for_study(cls, folder: StudyFolder) -> FinishedTrainings:
@@ -113,20 +113,20 @@ class FinishedTrainings:
         models = bool(definition.plan.get("evaluations"))
         return cls(folder.storage, definition.shards_sha256, models=models, without=definition.name)
 
-    def find(self, training: str) -> Finished | None:
+    def find(self, training: str) -> FinishedTraining | None:
         """The finished training of this hash; None where there is none that can be used.
 
         Usable is one whose epochs are there, and its model or, where that is not needed, its test scores.
         """
-        if self._found is None:
-            self._found = dict(self._index())
-        return self._found.get(training)
+        if self._by_hash is None:
+            self._by_hash = dict(self._index())
+        return self._by_hash.get(training)
 
-    def _index(self) -> Iterator[tuple[str, Finished]]:
+    def _index(self) -> Iterator[tuple[str, FinishedTraining]]:
         for study in self._comparable():
             tested = study.ledger.tested
             for trial, seed in _complete(study):
-                found = Finished(
+                finished = FinishedTraining(
                     study=study.definition.name,
                     number=trial.number,
                     seed=seed,
@@ -135,13 +135,13 @@ class FinishedTrainings:
                     fetch=partial(study.fetched, trial.number, seed),
                     test=tested.get((trial.number, seed)),
                 )
-                if self._usable(found):
-                    yield trial_hash(study.definition, trial.params, seed), found
+                if self._usable(finished):
+                    yield trial_hash(study.definition, trial.params, seed), finished
 
-    def _usable(self, found: Finished) -> bool:
-        if not (found.folder / HISTORY_FILE).exists():
+    def _usable(self, finished: FinishedTraining) -> bool:
+        if not (finished.folder / HISTORY_FILE).exists():
             return False
-        return has_checkpoint(found.folder) or (found.test is not None and not self._models)
+        return has_checkpoint(finished.folder) or (finished.test is not None and not self._models)
 
     def _comparable(self) -> Iterator[StudyFolder]:
         present = {package: metadata.version(package) for package in _PACKAGES}
@@ -158,16 +158,16 @@ class FinishedTrainings:
                 yield study
 
 
-def take_over(found: Finished, folder: Path) -> list[EpochReport]:
+def take_over(finished: FinishedTraining, folder: Path) -> list[EpochReport]:
     """Bring a finished training into a study's folder, by links where the disk has them; its epochs.
 
     Raises:
         OSError: it is gone, or the folder cannot be written.
     """
     unfinished = folder.with_name(f"{folder.name}.part")
-    for left in (unfinished, folder):
-        shutil.rmtree(left, ignore_errors=True)
-    shutil.copytree(found.fetch(), unfinished, copy_function=_linked)
+    for old in (unfinished, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(finished.fetch(), unfinished, copy_function=_linked)
     unfinished.rename(folder)
     return read_history(folder)
 

@@ -118,12 +118,12 @@ def patiently(
         try:
             return work()
         except (OSError, pa.ArrowException) as error:
-            left = end - time.monotonic()
-            if left <= 0:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
                 raise StorageError(f"{place}: {trouble_with(error)}, for {patience:.0f} s") from error
             if tell is not None and not attempt:
-                tell(f"{place}: {trouble_with(error)}; trying again for {left:.0f} s")
-            time.sleep(min(left, _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]))
+                tell(f"{place}: {trouble_with(error)}; trying again for {remaining:.0f} s")
+            time.sleep(min(remaining, _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]))
             attempt += 1
 
 

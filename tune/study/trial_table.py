@@ -67,8 +67,8 @@ def _row(trial: TrialRecord, names: Sequence[str], keys: Sequence[str], seeds: S
     row += [trial.params.get(key, math.nan) for key in keys]
     if len(seeds) > 1:
         for place in range(len(names)):
-            found = seed_values(trial, place)
-            row += [deviation(list(found.values())), *(found.get(seed, math.nan) for seed in seeds)]
+            by_seed = seed_values(trial, place)
+            row += [deviation(list(by_seed.values())), *(by_seed.get(seed, math.nan) for seed in seeds)]
     run_ids = " ".join(run.run_id for run in trial.runs.values() if run.run_id)
     epochs = sum(run.epochs for run in trial.runs.values())
     return [*row, epochs, trial_seconds(trial), run_ids, trial.origin, trial.reason]

@@ -32,8 +32,8 @@ def find_runs(store: Store, study: str, tags: Mapping[str, str] | None = None) -
 
 def each_run(store: Store, study: str, tags: Mapping[str, str] | None = None) -> Iterator[Any]:
     """Give the same runs one after the other; a thousand at a time are in memory."""
-    wanted = {STUDY_TAG: study, **(tags or {})}
-    condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items())
+    all_tags = {STUDY_TAG: study, **(tags or {})}
+    condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in all_tags.items())
     token: str | None = ""
     while token is not None:
         with manners():

@@ -95,31 +95,31 @@ def checkpoint_of(record: RunRecord) -> str:
     from cluster.storage import latest_checkpoint  # noqa: PLC0415
 
     storage, _, run_id = record.checkpoint.rpartition("/")
-    found = latest_checkpoint(storage, run_id) if record.checkpoint else None
-    if found is None:
+    checkpoint = latest_checkpoint(storage, run_id) if record.checkpoint else None
+    if checkpoint is None:
         raise TrackingError(
             f"run {record.name} ({record.run_id}) has no checkpoint at {record.checkpoint or 'any known place'}; "
             "it ended before its first epoch, or the folder was moved"
         )
-    return found
+    return checkpoint
 
 
 def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
     if experiment is None:
-        return [found.experiment_id for found in client.search_experiments()]
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        known = ", ".join(other.name for other in client.search_experiments(max_results=_SHOWN))
-        raise TrackingError(f"{without_secrets(uri)} has no experiment {experiment!r}; it has {known}")
-    return [found.experiment_id]
+        return [entry.experiment_id for entry in client.search_experiments()]
+    entry = client.get_experiment_by_name(experiment)
+    if entry is None:
+        names = ", ".join(other.name for other in client.search_experiments(max_results=_SHOWN))
+        raise TrackingError(f"{without_secrets(uri)} has no experiment {experiment!r}; it has {names}")
+    return [entry.experiment_id]
 
 
 def _the_one(client: Any, uri: str, ref: str, experiments: list[str]) -> Any:
-    for found in (_named(client, ref, experiments), _beginning(client, ref, experiments)):
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UnknownRunError(f"{ref!r} means several runs; give an id:\n{_lines(found)}")
+    for runs in (_named(client, ref, experiments), _beginning(client, ref, experiments)):
+        if len(runs) == 1:
+            return runs[0]
+        if runs:
+            raise UnknownRunError(f"{ref!r} means several runs; give an id:\n{_lines(runs)}")
     raise UnknownRunError(_missing(client, uri, ref, experiments))
 
 
@@ -175,7 +175,7 @@ def _config(client: Any, uri: str, run: Any) -> dict[str, Any]:
 
 
 def _record(uri: str, run: Any, config: Mapping[str, Any]) -> RunRecord:
-    """With its places where they lie now."""
+    """Return the record of a run, with its places where they lie now."""
     database, home = sqlite_path(uri), run.data.tags.get(HOME_TAG, "")
     record = RunRecord(
         run_id=run.info.run_id,

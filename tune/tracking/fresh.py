@@ -38,15 +38,15 @@ def _template(mlflow: Any) -> Path:
     if not template.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryFolder("store", cache) as folder:
-            made = folder / "made.db"
-            mlflow.MlflowClient(tracking_uri=sqlite_uri(made))
-            _without_experiments(made, folder / "empty.db").replace(template)
+            database = folder / "made.db"
+            mlflow.MlflowClient(tracking_uri=sqlite_uri(database))
+            _without_experiments(database, folder / "empty.db").replace(template)
     return template
 
 
-def _without_experiments(made: Path, empty: Path) -> Path:
-    """The default experiment knows where its file lies; MLflow makes another one where there is none."""
-    with closing(sqlite3.connect(made)) as connection:
+def _without_experiments(database: Path, empty: Path) -> Path:
+    """Copy the tables without the default experiment, which holds the file's place; MLflow makes another one."""
+    with closing(sqlite3.connect(database)) as connection:
         with connection:
             connection.execute("DELETE FROM experiments")
         connection.execute("VACUUM INTO ?", (str(empty),))

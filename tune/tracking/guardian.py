@@ -60,7 +60,7 @@ def _driver_closed_run(data: bytes, parent: int) -> bool:
 
 
 def _mark_killed(order: dict) -> bool:  # type: ignore[type-arg]
-    """Whether nothing is left to do."""
+    """Mark the run KILLED; return whether nothing is left to do."""
     from tune.tracking.ending import end_running  # noqa: PLC0415 - MLflow must not be imported while waiting
 
     try:

@@ -130,9 +130,9 @@ def send_model(client: Any, run_id: str, experiment_id: str, body: Mapping[str, 
 
 
 def _created(client: Any, run_id: str, experiment_id: str, token: str) -> Any:
-    found = client.search_logged_models([experiment_id], filter_string=f"tags.`dclf.write` = '{token}'")
-    if found:
-        return found[0]
+    models = client.search_logged_models([experiment_id], filter_string=f"tags.`dclf.write` = '{token}'")
+    if models:
+        return models[0]
     return client.create_logged_model(
         experiment_id, name=NAME, source_run_id=run_id, tags={"dclf.write": token}, model_type="classifier"
     )
@@ -149,6 +149,6 @@ def _address(mlflow: Any, folder: Path, model: Any, run_id: str) -> None:
 
 def _link(entities: Any, client: Any, run_id: str, model_id: str, step: int) -> None:
     outputs = client.get_run(run_id).outputs
-    known = {output.model_id for output in outputs.model_outputs} if outputs else set()
-    if model_id not in known:
+    linked = {output.model_id for output in outputs.model_outputs} if outputs else set()
+    if model_id not in linked:
         client.log_outputs(run_id, [entities.LoggedModelOutput(model_id, step=step)])

@@ -137,10 +137,10 @@ def test_metrics(final: FinalReport) -> dict[str, float]:
     return metric_names(final.splits["test"].scores, "test") if "test" in final.splits else {}
 
 
-def paper_metrics(found: Optimism) -> dict[str, float]:
+def paper_metrics(optimism: Optimism) -> dict[str, float]:
     """Scores of the epoch that test chose, in [0, 1], that epoch, and the optimism gap in percentage points."""
-    scores = {f"paper/test_{name}": found.scores[name] for name in ("wf1", "wa")}
-    return {**scores, "paper/epoch": float(found.epoch), "paper/optimism_gap": found.gap}
+    scores = {f"paper/test_{name}": optimism.scores[name] for name in ("wf1", "wa")}
+    return {**scores, "paper/epoch": float(optimism.epoch), "paper/optimism_gap": optimism.gap}
 
 
 def best_epoch(final: FinalReport) -> int:
@@ -163,7 +163,7 @@ def figures(final: FinalReport) -> dict[str, Figure]:
     """Learning curves, and a confusion matrix per split, by file name."""
     from dclf.figures import confusion_figure, learning_curves  # noqa: PLC0415 - imports matplotlib
 
-    drawn = {"learning_curves": learning_curves(final.history)} if final.history else {}
+    by_name = {"learning_curves": learning_curves(final.history)} if final.history else {}
     for split, report in final.splits.items():
-        drawn[f"confusion_{split}"] = confusion_figure(report.confusion, final.class_names, f"{split} split")
-    return drawn
+        by_name[f"confusion_{split}"] = confusion_figure(report.confusion, final.class_names, f"{split} split")
+    return by_name

@@ -203,8 +203,8 @@ class RunTracker:
     def _close(self, status: str, reason: str, flush_s: float) -> None:
         self._open = False
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
-        left = self._outbox.close(flush_s)
-        if left is not None:
-            send = f"dclf track send {shlex.quote(str(left))}"
+        unsent = self._outbox.close(flush_s)
+        if unsent is not None:
+            send = f"dclf track send {shlex.quote(str(unsent))}"
             _log.warning(f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: {send}")
         self._guardian.close()

@@ -125,7 +125,7 @@ def _whole_writes(path: Path, lines: list[str]) -> Iterable[Write]:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SpoolResult:
     """What came of a spool.
 
     Attributes:
@@ -143,7 +143,7 @@ class Sent:
         return f"{self.run_id} ({self.writes} records){refusals}"
 
 
-def send_spool(path: Path | str, uri: str = "") -> Sent:
+def send_spool(path: Path | str, uri: str = "") -> SpoolResult:
     """Send what a run could not, in order, and remove it; safe to repeat when it fails half way.
 
     Args:
@@ -159,7 +159,7 @@ def send_spool(path: Path | str, uri: str = "") -> Sent:
     refused = [problem for write in writes if (problem := _refusal(send, write, file))]
     file.unlink()
     shutil.rmtree(file.parent, ignore_errors=True)
-    return Sent(address.run_id, len(writes) - len(refused), refused)
+    return SpoolResult(address.run_id, len(writes) - len(refused), refused)
 
 
 def _refusal(send: Sender, write: Write, file: Path) -> str | None:

@@ -60,16 +60,16 @@ def connect(uri: str, experiment: str, timeout_s: float = 5.0) -> Store:
     """
     client = open_client(uri, timeout_s)
     with explained(uri), manners() as mlflow:
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            found = _create_experiment(mlflow, client, uri, experiment)
-    if found.lifecycle_stage == "deleted":
+        entry = client.get_experiment_by_name(experiment)
+        if entry is None:
+            entry = _create_experiment(mlflow, client, uri, experiment)
+    if entry.lifecycle_stage == "deleted":
         raise TrackingError(
             f"MLflow store {without_secrets(uri)}: the experiment name {experiment!r} is taken by a deleted "
             f"experiment; choose another track.experiment, or bring it back with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+            f"`mlflow experiments restore --experiment-id {entry.experiment_id}`"
         )
-    return Store(uri=uri, client=client, experiment=experiment, experiment_id=found.experiment_id)
+    return Store(uri=uri, client=client, experiment=experiment, experiment_id=entry.experiment_id)
 
 
 def open_client(uri: str, timeout_s: float = 5.0) -> Any:
@@ -143,7 +143,7 @@ def _create_experiment(mlflow: Any, client: Any, uri: str, experiment: str) -> A
 
 
 def _open_sqlite(mlflow: Any, path: Path) -> Any:
-    """Two processes must not create the tables of one file at once, which MLflow does not prevent."""
+    """Open an SQLite file, one process at a time: MLflow lets two of them create its tables at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     probe_sqlite(path)
     with alone(path):

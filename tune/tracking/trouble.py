@@ -48,7 +48,7 @@ def cause_of(error: BaseException) -> str:
 
 @contextmanager
 def explained(uri: str) -> Iterator[None]:
-    """Whatever a store raises leaves as a TrackingError without passwords in it."""
+    """Raise whatever a store raises as a TrackingError without passwords in it."""
     try:
         yield
     except TrackingError:

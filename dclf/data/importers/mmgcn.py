@@ -50,8 +50,8 @@ class FeaturePickle:
         """Read the tuple; SourceError where it is laid out otherwise."""
         content = read_pickle(os.fspath(path))
         if not isinstance(content, (tuple, list)) or len(content) != elements:
-            found = f"{type(content).__name__}" + (f" of {len(content)}" if hasattr(content, "__len__") else "")
-            raise SourceError(f"{os.fspath(path)}: must be a tuple of {elements} elements, is {found}")
+            description = f"{type(content).__name__}" + (f" of {len(content)}" if hasattr(content, "__len__") else "")
+            raise SourceError(f"{os.fspath(path)}: must be a tuple of {elements} elements, is {description}")
         for place in range(1, 7):
             if not isinstance(content[place], dict):
                 kind = type(content[place]).__name__
@@ -75,14 +75,14 @@ class FeaturePickle:
     def problems(self) -> list[str]:
         """Dialogues in two splits, or missing from one of the dicts."""
         both = set(self.train) & set(self.test)
-        found = [
+        problems = [
             f"dialogue {name!r}: is in two splits, train and test; keep it in one" for name in natural_order([*both])
         ]
         parts = ("speakers", "labels", "text", "audio", "visual", "sentences")
         for name in (*self.train, *self.test):
             lacking = [part for part in parts if name not in getattr(self, part)]
-            found += [f"dialogue {name!r}: the pickle has no {part} for it" for part in lacking]
-        return found
+            problems += [f"dialogue {name!r}: the pickle has no {part} for it" for part in lacking]
+        return problems
 
 
 def _listed(names: Any, where: str) -> list[Any]:
@@ -233,8 +233,8 @@ def _with_text(
     others = {
         m: rows_of_numbers(rows[first], f"dialogue {first!r}, {m}").shape[1] for m, rows in content.others.items()
     }
-    rows, found = replacement_text(text, lengths, others=others, element=element)
-    return replace(content, text=rows), {**origin, "text": found}
+    rows, text_origin = replacement_text(text, lengths, others=others, element=element)
+    return replace(content, text=rows), {**origin, "text": text_origin}
 
 
 def _assemble(

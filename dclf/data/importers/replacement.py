@@ -92,7 +92,7 @@ def _choose(
     if not elements:
         raise SourceError(_nothing(source, name))
     if element is not None:
-        chosen = _asked(source, elements, element)
+        chosen = _element_at(source, elements, element)
         return content[chosen.place], {"element": chosen.place, "width": chosen.width, "chosen by": "--text-element"}
     candidates = [one for one in elements if one.text]
     if len({one.width for one in candidates}) != 1:
@@ -109,7 +109,7 @@ def _choose(
     return content[first.place], facts
 
 
-def _asked(source: str, elements: list[_Element], place: int) -> _Element:
+def _element_at(source: str, elements: list[_Element], place: int) -> _Element:
     for one in elements:
         if is_whole(place) and one.place == place:
             return one
@@ -142,24 +142,24 @@ def _nothing(source: str, name: Any) -> str:
 
 def _elements(content: Any, name: Any, others: Mapping[str, int]) -> Iterator[_Element]:
     """The elements that map this dialogue to rows of numbers."""
-    taken = {width: f"as wide as the feature pickle's {modality}" for modality, width in others.items()}
+    widths = {width: f"as wide as the feature pickle's {modality}" for modality, width in others.items()}
     for place, element in enumerate(content):
         rows = _rows(element[name]) if isinstance(element, dict) and name in element else None
         if rows is None:
             continue
         width = rows.shape[1]
-        reason = "one-hot rows" if _is_one_hot(rows) else taken.get(width, NEVER_TEXT.get(width, ""))
+        reason = "one-hot rows" if _is_one_hot(rows) else widths.get(width, NEVER_TEXT.get(width, ""))
         yield _Element(place, width, reason or "rows of numbers", text=not reason)
 
 
 def _rows(value: Any) -> NDArray[np.float32] | None:
     """A dialogue's rows as a matrix; None where they are none."""
     try:
-        given = np.asarray(value)
-        matrix = given.astype(np.float32)
+        array = np.asarray(value)
+        matrix = array.astype(np.float32)
     except (TypeError, ValueError):
         return None
-    return matrix if matrix.ndim == 2 and matrix.size and given.dtype.kind in "iufO" else None
+    return matrix if matrix.ndim == 2 and matrix.size and array.dtype.kind in "iufO" else None
 
 
 def _is_one_hot(rows: NDArray[np.float32]) -> bool:
@@ -171,6 +171,6 @@ def _refuse_gaps(path: str, rows: Mapping[Any, Any], lengths: Mapping[Any, int])
     if lacking:
         raise SourceError(f"{path}: has no text rows for {len(lacking)} dialogues, such as {lacking[0]!r}")
     for name, count in lengths.items():
-        found = len(rows_of_numbers(rows[name], f"{path}, dialogue {name!r}"))
-        if found != count:
-            raise SourceError(f"{path}: dialogue {name!r} has {found} text rows for {count} utterances")
+        text_rows = len(rows_of_numbers(rows[name], f"{path}, dialogue {name!r}"))
+        if text_rows != count:
+            raise SourceError(f"{path}: dialogue {name!r} has {text_rows} text rows for {count} utterances")

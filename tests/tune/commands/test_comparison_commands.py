@@ -12,17 +12,23 @@ Shown = pytest.CaptureFixture[str]
 
 def test_ablations_leave_out_every_part_by_default() -> None:
     request = ablate.read(["iemocap", *DATA, "--models", "mmgcn,ddin", "--seeds", "3", "--concurrency", "1"])
-    made = request.asked.settings
+    settings = request.command_line.settings
     assert request.study == {"kind": "ablation"}
-    assert made.space["model.name"] == {"choices": ["mmgcn", "ddin"]}
-    assert made.space["loss.ablate"]["choices"][0] == "none"
-    assert set(made.space["loss.ablate"]["choices"]) == {"none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"}
-    assert (made.seeds, made.sampler, made.scheduler, made.test, made.concurrency) == (3, "grid", "none", "all", 1)
-    assert made.trials == 2 * 6
+    assert settings.space["model.name"] == {"choices": ["mmgcn", "ddin"]}
+    assert settings.space["loss.ablate"]["choices"][0] == "none"
+    assert set(settings.space["loss.ablate"]["choices"]) == {"none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"}
+    assert (settings.seeds, settings.sampler, settings.scheduler, settings.test, settings.concurrency) == (
+        3,
+        "grid",
+        "none",
+        "all",
+        1,
+    )
+    assert settings.trials == 2 * 6
 
 
 def test_some_parts_are_compared_with_the_whole() -> None:
-    settings = ablate.read(["iemocap", *DATA, "--parts", "no_cacl, base"]).asked.settings
+    settings = ablate.read(["iemocap", *DATA, "--parts", "no_cacl, base"]).command_line.settings
     assert settings.space == {"loss.ablate": {"choices": ["none", "no_cacl", "base"]}}
     assert settings.seeds == 5
 
@@ -31,11 +37,11 @@ def test_keys_with_several_values_are_varied() -> None:
     words = ["--loss.window", "2,4,8", "--loss.temperature=0.07,0.1", "--train.epochs", "3"]
     request = grid.read(["iemocap", *DATA, *words])
     assert request.study == {"kind": "grid"}
-    assert request.asked.settings.space == {
+    assert request.command_line.settings.space == {
         "loss.window": {"choices": [2, 4, 8]},
         "loss.temperature": {"choices": [0.07, 0.1]},
     }
-    assert request.asked.config.train.epochs == 3
+    assert request.command_line.config.train.epochs == 3
 
 
 def test_lists_in_brackets_are_one_value() -> None:

@@ -12,7 +12,7 @@ from dclf.data import generate, write_shards
 from tests.tune.commands.studies import study_folder
 from tune.commands import plan_results
 from tune.commands.main import main
-from tune.commands.plan import FLAGS, VALUED, parser
+from tune.commands.plan import FLAGS, VALUED, build_parser
 from tune.commands.plan_results import size_text
 from tune.commands.sweep_options import ALIASES
 
@@ -169,7 +169,7 @@ def test_too_little_disk_or_memory_is_warned_of(
 
 
 def test_every_option_of_the_parser_is_told_from_overrides() -> None:
-    own = {text for action in parser()._actions for text in action.option_strings}
+    own = {text for action in build_parser()._actions for text in action.option_strings}
     assert own == {*FLAGS, *VALUED, *ALIASES}
 
 

@@ -13,7 +13,7 @@ from tests.paper_data import write_like_paper
 from tests.tune.commands.conftest import Runs
 from tune.commands.main import main
 from tune.commands.results import published_wf1
-from tune.commands.train import FLAGS, VALUED, parser
+from tune.commands.train import FLAGS, VALUED, build_parser
 from tune.config.settings import config_types, load_config
 from tune.study.events import EpochEnded, Listener, RunFinished, RunStarted
 
@@ -238,7 +238,7 @@ def test_help_lists_every_key_with_its_meaning(capsys: Shown) -> None:
 
 
 def test_the_command_knows_its_own_options() -> None:
-    usage = parser(with_keys=False).format_help()
+    usage = build_parser(with_keys=False).format_help()
     own = set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", usage, flags=re.MULTILINE))
     assert own == {*FLAGS, *VALUED} - {"-h"}
 

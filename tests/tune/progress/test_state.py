@@ -17,11 +17,11 @@ def folder(tmp_path: Path) -> StudyFolder:
 
 def test_time_left_comes_from_the_latest_epochs() -> None:
     clock = Clock()
-    assert clock.left == 0.0
+    assert clock.seconds_left == 0.0
     clock.add(epoch_report(1, 0.5, (1, 0.5), epochs=20, seconds=60.0))
     for epoch in range(2, 12):
         clock.add(epoch_report(epoch, 0.5, (1, 0.5), epochs=20, seconds=1.0))
-    assert clock.left == pytest.approx(9.0)
+    assert clock.seconds_left == pytest.approx(9.0)
 
 
 def test_the_state_counts_and_finds_the_best(folder: StudyFolder, watch: Watch) -> None:
@@ -36,21 +36,21 @@ def test_the_state_counts_and_finds_the_best(folder: StudyFolder, watch: Watch) 
 
 def test_time_left_comes_from_ended_trials_and_those_that_run(folder: StudyFolder, watch: Watch) -> None:
     state = StudyState(watch)
-    assert state.left is None
+    assert state.seconds_left is None
     run_three(state.update, folder, watch)
     # Trials took 30 and 60 s. One waits, one has run for 30 of 45 s, and two run at a time.
-    assert state.left == pytest.approx((45 + 15) / 2)
+    assert state.seconds_left == pytest.approx((45 + 15) / 2)
     watch.time += 60
-    assert state.left == pytest.approx(45 / 2)
+    assert state.seconds_left == pytest.approx(45 / 2)
 
 
 def test_before_the_first_end_epochs_tell_the_time_left(folder: StudyFolder, watch: Watch) -> None:
     state = StudyState(watch)
     state.update(StudyStarted(folder, [], "3f2a"))
     state.update(TrialChanged(start(folder)))
-    assert state.left is None
+    assert state.seconds_left is None
     state.update(TrialEpoch(0, 0, epoch_report(1, 0.5, (1, 0.5), epochs=10, seconds=3.0)))
-    assert state.left == pytest.approx(4 * 30.0)
+    assert state.seconds_left == pytest.approx(4 * 30.0)
 
 
 def test_the_last_trial_s_own_rest_bounds_the_time_left(tmp_path: Path, watch: Watch) -> None:
@@ -62,7 +62,7 @@ def test_the_last_trial_s_own_rest_bounds_the_time_left(tmp_path: Path, watch: W
     for number in range(2):
         state.update(TrialChanged(end(folder, number, "complete", 0.5)))
     state.update(TrialChanged(start(folder)))
-    assert state.left == pytest.approx(40.0)
+    assert state.seconds_left == pytest.approx(40.0)
 
 
 def test_time_bounds_what_is_left_but_running_trials_are_finished(tmp_path: Path, watch: Watch) -> None:
@@ -71,11 +71,11 @@ def test_time_bounds_what_is_left_but_running_trials_are_finished(tmp_path: Path
     state.update(TrialChanged(start(folder)))
     watch.time += 50
     state.update(TrialChanged(end(folder, 0, "complete", 0.5)))
-    assert state.left == pytest.approx(70.0)
+    assert state.seconds_left == pytest.approx(70.0)
     state.update(TrialChanged(start(folder)))
     watch.time += 65
     state.update(TrialChanged(start(folder)))
-    assert state.left == pytest.approx(50.0)
+    assert state.seconds_left == pytest.approx(50.0)
 
 
 def test_a_resumed_study_knows_what_was_done(folder: StudyFolder, watch: Watch) -> None:
@@ -103,4 +103,4 @@ def test_many_trials_leave_no_records_behind(tmp_path: Path, watch: Watch) -> No
         state.update(TrialChanged(end(folder, start(folder).number, "complete", 0.5)))
     assert len(state.recent) < 10
     assert not state.running
-    assert state.left is None
+    assert state.seconds_left is None

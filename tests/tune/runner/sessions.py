@@ -9,7 +9,7 @@ from dclf.config import Config, DataConfig, TrackConfig, TrainConfig
 from dclf.training.reports import EpochReport
 from tune.config.sweep_settings import SweepSettings
 from tune.runner.optuna_study import LiveStudy
-from tune.runner.session import Session, Told, finished_seeds
+from tune.runner.session import Session, TrialStep, finished_seeds
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.space import Space
@@ -100,7 +100,7 @@ class Driver:
                 return
         self.session.completed(trial.number)
 
-    def _seed(self, trial: TrialRecord, seed: int) -> Told | None:
+    def _seed(self, trial: TrialRecord, seed: int) -> TrialStep | None:
         """Train; what was said last where the trial is to end early."""
         told = self.trained.get((trial.number, seed)) == EPOCHS
         while told or self.trained.get((trial.number, seed), 0) < EPOCHS:
@@ -111,10 +111,10 @@ class Driver:
             told = False
         return None
 
-    def told(self, trial: TrialRecord, seed: int, epoch: int) -> Told:
+    def told(self, trial: TrialRecord, seed: int, epoch: int) -> TrialStep:
         """What the trial says after an epoch: all epochs so far, as after a restart."""
         values = [self.score(trial.params, seed, number) for number in range(1, epoch + 1)]
-        return Told(
+        return TrialStep(
             number=trial.number,
             seed=seed,
             reports=[report(number, values) for number in range(1, epoch + 1)],

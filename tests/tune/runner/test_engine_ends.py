@@ -74,11 +74,11 @@ def test_a_trial_that_lost_its_worker_before_it_began_is_handed_out_again_but_no
     assert second is not None
     for _ in range(MAX_FAILURES):
         engine.lost(1, RuntimeError("the actor died"), failures=1)
-        assert engine._session.left
+        assert engine._session.has_unfinished
         assert engine.next() == second
-    assert not engine._session.left
+    assert not engine._session.has_unfinished
     engine.lost(1, RuntimeError("the actor died"), failures=1)
-    assert not engine._session.left
+    assert not engine._session.has_unfinished
     trials = engine._session.ledger.trials
     assert [trials[number].state for number in (0, 1)] == ["running", "failed"]
 

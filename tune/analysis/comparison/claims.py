@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dclf.published import UNREADABLE, papers_modalities
+from dclf.paper_data import UNREADABLE, papers_modalities
 from tune.study.dataset import dataset_note
 from tune.study.definition import StudyDefinition
 
@@ -28,19 +28,19 @@ def other_data(definition: StudyDefinition) -> str:
 
 
 def caveats(definition: StudyDefinition) -> Iterator[str]:
-    """Why the sentences say less of the paper than they seem to; nothing where they need no such words."""
+    """Yield what limits a comparison with the paper; nothing where data and modalities are the paper's."""
     data, base = dataset_note(definition), definition.base
     paper = str(base.published.get("dataset", ""))
     if not paper:
         return
-    wanted = papers_modalities(base)
+    modalities = papers_modalities(base)
     if data.generated:
         yield "The data are generated: that signs agree with the paper's says nothing of the paper's data."
     elif data.name != paper:
         yield f"The paper's numbers are of {paper}, these of {data.name} data: agreement confirms nothing of the paper."
-    elif set(base.data.modalities) != set(wanted):
-        mine, theirs = ", ".join(base.data.modalities), ", ".join(wanted)
+    elif set(base.data.modalities) != set(modalities):
+        mine, theirs = ", ".join(base.data.modalities), ", ".join(modalities)
         yield f"The paper's models read {theirs}, these {mine} alone: agreement confirms nothing of the paper."
     elif reasons := unlike_paper(definition):
-        said = "; ".join(reasons)
-        yield f"These data are called {paper} and are not the paper's: {said}. Agreement confirms nothing of the paper."
+        why = "; ".join(reasons)
+        yield f"These data are called {paper} and are not the paper's: {why}. Agreement confirms nothing of the paper."

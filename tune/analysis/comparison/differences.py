@@ -15,7 +15,7 @@ from typing import Any
 
 from tune.analysis.comparison.paper import ABLATE
 from tune.analysis.comparison.variants import Variant, layout_of, variants_of
-from tune.analysis.statistics import Paired, holm, paired
+from tune.analysis.statistics import PairedTest, holm, paired
 from tune.study.folder import StudyFolder
 from tune.study.ranking import listed
 
@@ -35,7 +35,7 @@ class Difference:
 
     variant: Variant
     reference: Variant | None = None
-    paired: Paired | None = None
+    paired: PairedTest | None = None
     p: float = math.nan
     family: int = 0
     published: float | None = None
@@ -47,9 +47,10 @@ def compared_variants(folder: StudyFolder) -> list[Difference]:
     The reference of a base model is the one that the study file names, of ablations the whole framework, of anything
     else the base configuration; with the layout of the paper's Table 3 it is the base model.
     """
-    found = variants_of(folder)
-    references = base_models(found) if layout_of(folder.definition) == "main" else {}
-    return compare_variants(found, {**{variant.model: variant for variant in found if variant.reference}, **references})
+    variants = variants_of(folder)
+    references = base_models(variants) if layout_of(folder.definition) == "main" else {}
+    own = {variant.model: variant for variant in variants if variant.reference}
+    return compare_variants(variants, {**own, **references})
 
 
 def against_base(folder: StudyFolder) -> list[Difference]:
@@ -59,21 +60,21 @@ def against_base(folder: StudyFolder) -> list[Difference]:
     base model is compared with DCLF there.
     """
     every = compared_variants(folder)
-    found = [one.variant for one in every]
+    variants = [one.variant for one in every]
     if layout_of(folder.definition) == "main":
-        return [one for variant in base_first(found) for one in every if one.variant is variant]
-    bases, wholes = base_models(found), whole_frameworks(found)
+        return [one for variant in base_first(variants) for one in every if one.variant is variant]
+    bases, wholes = base_models(variants), whole_frameworks(variants)
     return [one for model in bases if model in wholes for one in _sides(every, bases[model], wholes[model])]
 
 
 def _sides(every: Sequence[Difference], base: Variant, whole: Variant) -> list[Difference]:
-    """A base model and DCLF around it, compared with it."""
+    """Return a base model, and DCLF around it compared with the base model."""
     for one in every:
         if one.variant is whole and one.reference is base:
             return [Difference(variant=base), one]
         if one.variant is base and one.reference is whole and one.paired is not None:
-            known = None if one.published is None else -one.published
-            turned = replace(one, variant=whole, reference=base, paired=one.paired.reversed, published=known)
+            published = None if one.published is None else -one.published
+            turned = replace(one, variant=whole, reference=base, paired=one.paired.reversed, published=published)
             return [Difference(variant=base), turned]
     # Neither is the other's reference in this study.
     return compare_variants([base, whole], {base.model: base})
@@ -81,11 +82,11 @@ def _sides(every: Sequence[Difference], base: Variant, whole: Variant) -> list[D
 
 def base_models(variants: Sequence[Variant]) -> dict[str, Variant]:
     """Base model -> its variant without DCLF, of several the one that differs from DCLF in nothing else."""
-    wholes, found = whole_frameworks(variants), dict[str, Variant]()
+    wholes, bases = whole_frameworks(variants), dict[str, Variant]()
     for one in variants:
-        if one.part == "base" and (one.model not in found or _others(one) == _others(wholes.get(one.model))):
-            found[one.model] = one
-    return found
+        if one.part == "base" and (one.model not in bases or _others(one) == _others(wholes.get(one.model))):
+            bases[one.model] = one
+    return bases
 
 
 def base_first(variants: Sequence[Variant]) -> list[Variant]:
@@ -98,8 +99,8 @@ def base_first(variants: Sequence[Variant]) -> list[Variant]:
 
 def whole_frameworks(variants: Sequence[Variant]) -> dict[str, Variant]:
     """Base model -> its variant with all of DCLF, the reference of several."""
-    found = [variant for variant in variants if variant.part == "none"]
-    return {variant.model: variant for variant in sorted(found, key=lambda variant: variant.reference)}
+    wholes = [variant for variant in variants if variant.part == "none"]
+    return {variant.model: variant for variant in sorted(wholes, key=lambda variant: variant.reference)}
 
 
 def compare_variants(
@@ -122,10 +123,10 @@ def compare_variants(
         for variant, other in zip(variants, against, strict=True)
     ]
     corrected, sizes = _corrected(variants, tests)
-    found = []
+    differences = []
     for variant, other, test, p in zip(variants, against, tests, corrected, strict=True):
         difference = math.nan if other is None else published(variant) - published(other)
-        found.append(
+        differences.append(
             Difference(
                 variant=variant,
                 reference=other,
@@ -135,18 +136,18 @@ def compare_variants(
                 published=None if math.isnan(difference) else difference,
             )
         )
-    return found
+    return differences
 
 
-def family_sizes(found: Sequence[Difference]) -> dict[str, int]:
+def family_sizes(differences: Sequence[Difference]) -> dict[str, int]:
     """Base model -> how many tests the p-values of its variants are corrected for."""
     sizes: dict[str, int] = {}
-    for one in found:
+    for one in differences:
         sizes[one.variant.model] = max(sizes.get(one.variant.model, 0), one.family)
     return sizes
 
 
-def _corrected(variants: Sequence[Variant], tests: Sequence[Paired | None]) -> tuple[list[float], Counter[str]]:
+def _corrected(variants: Sequence[Variant], tests: Sequence[PairedTest | None]) -> tuple[list[float], Counter[str]]:
     """p-values after Holm's correction within each base model; base model -> tests."""
     p_values = [math.nan if test is None else test.p for test in tests]
     corrected, sizes = [math.nan] * len(tests), Counter[str]()

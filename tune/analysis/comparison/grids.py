@@ -53,10 +53,10 @@ def grids_over(folder: StudyFolder, keys: tuple[str, ...]) -> list[Grid]:
         folder: the study.
         keys: dotted keys of numbers.
     """
-    found = variants_of(folder)
-    if _varied(found) != set(keys):
+    variants = variants_of(folder)
+    if _varied(variants) != set(keys):
         return []
-    return [_grid(folder.definition, found, model, keys) for model in dict.fromkeys(one.model for one in found)]
+    return [_grid(folder.definition, variants, model, keys) for model in dict.fromkeys(one.model for one in variants)]
 
 
 def window_table(folder: StudyFolder) -> Table | None:
@@ -91,8 +91,8 @@ def gamma_table(folder: StudyFolder) -> Table | None:
 def _window_rows(grid: Grid, windows: Sequence[Any], papers: str) -> list[tuple[str, ...]]:
     rows = [(grid.model, "measured", *(_cell(grid, (window,)) for window in windows))]
     if any(has_published(variant, ["wf1"]) for variant in grid.cells.values()):
-        found = (grid.cells.get((window,)) for window in windows)
-        rows.append(("", papers, *("–" if one is None else published_text(one, "wf1") for one in found)))
+        variants = (grid.cells.get((window,)) for window in windows)
+        rows.append(("", papers, *("–" if one is None else published_text(one, "wf1") for one in variants)))
     return rows
 
 
@@ -106,7 +106,7 @@ def _varied(variants: Sequence[Variant]) -> set[str]:
     for variant in variants:
         for key, value in variant.params.items():
             values.setdefault((variant.model, key), set()).add(repr(listed(value)))
-    return {key for (_, key), found in values.items() if key != MODEL and len(found) > 1}
+    return {key for (_, key), distinct in values.items() if key != MODEL and len(distinct) > 1}
 
 
 def _grid(definition: StudyDefinition, variants: Sequence[Variant], model: str, keys: tuple[str, ...]) -> Grid:

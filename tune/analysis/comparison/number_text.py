@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tune.analysis.statistics import FEWEST, Paired
+from tune.analysis.statistics import FEWEST, PairedTest
 
 UNTESTED = f"fewer than {FEWEST} shared seeds, or the same difference in each"
 """Why a difference may have no test."""
@@ -26,7 +26,7 @@ def drop_text(drop: float) -> str:
     return f"({text if text == '0.00' else ('↑' if drop < 0 else '↓') + text})"
 
 
-def interval(test: Paired) -> str:
+def interval(test: PairedTest) -> str:
     """``[-4.10, -0.20]``; a dash where there is none."""
     return "–" if math.isnan(test.low) else f"[{points(test.low)}, {points(test.high)}]"
 
@@ -38,7 +38,7 @@ def probability(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def effect_size(test: Paired) -> str:
+def effect_size(test: PairedTest) -> str:
     """Two decimals; a dash where nothing was tested."""
     return "–" if math.isnan(test.effect) else f"{test.effect:.2f}"
 
@@ -48,7 +48,7 @@ def seeds_text(count: int) -> str:
     return f"{_COUNTS.get(count, count)} seed{'s' if count > 1 else ''}"
 
 
-def why_untested(test: Paired) -> str:
+def why_untested(test: PairedTest) -> str:
     """Why a difference has no test; empty where it has one."""
     if test.tested:
         return ""

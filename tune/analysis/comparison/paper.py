@@ -27,13 +27,13 @@ def row_scores(paper: Mapping[str, Any], method: str) -> dict[str, float]:
         method: ``base`` or ``dclf``.
     """
     table3, table7 = paper.get("table3", {}), paper.get("table7", {})
-    found = dict(table3.get(method, {}))
+    scores = dict(table3.get(method, {}))
     for kind in ("accuracy", "f1"):
-        found |= {f"{kind}/{label}": value for label, value in table3.get(f"{method}_{kind}", {}).items()}
+        scores |= {f"{kind}/{label}": value for label, value in table3.get(f"{method}_{kind}", {}).items()}
     row = table7.get(method, {})
-    found |= {name: row[key] for key, name in _SHIFTS.items() if key in row}
-    found |= paper.get("table6", {}).get(method, {})
-    return shares(found)
+    scores |= {name: row[key] for key, name in _SHIFTS.items() if key in row}
+    scores |= paper.get("table6", {}).get(method, {})
+    return shares(scores)
 
 
 def variant_scores(paper: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, float]:
@@ -50,8 +50,8 @@ def variant_scores(paper: Mapping[str, Any], params: Mapping[str, Any]) -> dict[
         whole = row_scores(paper, METHODS[part]) if part in METHODS else {}
         return {**whole, **({} if ablated is None else shares({"wf1": ablated}))}
     if changed == {WINDOW}:
-        found = paper.get("table5_window", {}).get(str(params[WINDOW]))
-        return {} if found is None else shares({"wf1": found})
+        wf1 = paper.get("table5_window", {}).get(str(params[WINDOW]))
+        return {} if wf1 is None else shares({"wf1": wf1})
     return {}
 
 

@@ -32,17 +32,17 @@ def study_tables(folder: StudyFolder) -> dict[str, Table]:
     if not variants_of(folder):
         return {}
     grids = {"window": window_table(folder), "gammas": gamma_table(folder)}
-    found: dict[str, Table | None] = {**grids, "variants": variants_table(folder)}
+    candidates: dict[str, Table | None] = {**grids, "variants": variants_table(folder)}
     if (main := main_table(folder)) is not None:
-        found |= {"main": main, **class_tables(folder)}
+        candidates |= {"main": main, **class_tables(folder)}
     if not any(grids.values()):
         # The paper has emotion shift for its models, not for every value of a grid.
-        found["shifts"] = shifts_table(folder)
-    found |= {"perturbation": perturbation_table(folder), "damage": damage_table(folder)}
-    found["distance"] = distance_table(folder)
+        candidates["shifts"] = shifts_table(folder)
+    candidates |= {"perturbation": perturbation_table(folder), "damage": damage_table(folder)}
+    candidates["distance"] = distance_table(folder)
     if folder.definition.base.train.looks_at_test:
-        found["optimism"] = optimism_table(folder)
-    tables = {name: table for name, table in found.items() if table is not None}
+        candidates["optimism"] = optimism_table(folder)
+    tables = {name: table for name, table in candidates.items() if table is not None}
     if layout_of(folder.definition) == "main":
         # The same rows and tests, in less detail.
         tables.pop("variants", None)
@@ -57,15 +57,15 @@ def comparison_lines(folder: StudyFolder) -> Iterator[str]:
     if not variants_of(folder):
         yield "No variant is scored on the test split yet; each is, once, when all of them are trained."
         return
-    found = verdicts(folder)
-    said = [*(verdict.sentence for verdict in found), *perturbation_sentences(folder)]
-    if not found and not perturbed_variants(folder):
-        said.append(
+    all_verdicts = verdicts(folder)
+    sentences = [*(verdict.sentence for verdict in all_verdicts), *perturbation_sentences(folder)]
+    if not all_verdicts and not perturbed_variants(folder):
+        sentences.append(
             "Nothing is compared: that takes a base model's reference and another variant, scored with the same seed."
         )
-    if any(verdict.paper for verdict in found):
-        said += caveats(folder.definition)
-    yield from dict.fromkeys(said)
+    if any(verdict.paper for verdict in all_verdicts):
+        sentences += caveats(folder.definition)
+    yield from dict.fromkeys(sentences)
 
 
 def study_verdicts(folder: StudyFolder) -> list[Verdict]:
@@ -95,13 +95,13 @@ def comparison_facts(folder: StudyFolder) -> dict[str, Any]:
 
     Plain values for JSON; empty where none is scored.
     """
-    found = compared_variants(folder)
-    if not found:
+    differences = compared_variants(folder)
+    if not differences:
         return {}
-    said = [{"about": one.about, "sentence": one.sentence, "outcome": one.outcome or None} for one in verdicts(folder)]
+    facts = [{"about": one.about, "sentence": one.sentence, "outcome": one.outcome or None} for one in verdicts(folder)]
     return {
-        "variants": [_plain(one) for one in found],
-        "verdicts": said,
+        "variants": [_plain(one) for one in differences],
+        "verdicts": facts,
         "unlike_paper": list(unlike_paper(folder.definition)),
     }
 

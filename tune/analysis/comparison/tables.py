@@ -22,11 +22,11 @@ CLASS_SCORES = {"f1": "F1", "accuracy": "Accuracy"}
 
 def variants_table(folder: StudyFolder) -> Table | None:
     """Mean and deviation over seeds, the difference to the reference with its interval, and the paper's numbers."""
-    found = compared_variants(folder)
-    if not found:
+    differences = compared_variants(folder)
+    if not differences:
         return None
     title = f"Variants of study {folder.definition.name} on the test split"
-    return _scores(folder, found, title, "variant", scores=("wf1", "wa"), paper=("wf1",))
+    return _scores(folder, differences, title, "variant", scores=("wf1", "wa"), paper=("wf1",))
 
 
 def main_table(folder: StudyFolder) -> Table | None:
@@ -35,20 +35,20 @@ def main_table(folder: StudyFolder) -> Table | None:
     The p-values are those of the study's one family of tests for a base model, see ``against_base``. None where no base
     model was trained both ways.
     """
-    found = against_base(folder)
-    if not any(one.paired for one in found):
+    differences = against_base(folder)
+    if not any(one.paired for one in differences):
         return None
     title = f"Test scores of study {folder.definition.name}, differences in WF1 to the base model"
-    return _scores(folder, found, title, "method", scores=("wa", "wf1"), paper=("wa", "wf1"))
+    return _scores(folder, differences, title, "method", scores=("wa", "wf1"), paper=("wa", "wf1"))
 
 
 def class_tables(folder: StudyFolder) -> dict[str, Table]:
     """``f1`` and ``accuracy``: the classes of Table 3, the paper's row under the measured one where it has numbers."""
-    found = base_first(variants_of(folder))
+    variants = base_first(variants_of(folder))
     tables, papers = {}, f"paper{other_data(folder.definition)}"
     for kind, name in CLASS_SCORES.items():
-        labels = class_names(found, kind)
-        rows = [row for variant in found for row in _class_rows(variant, kind, labels, papers)]
+        labels = class_names(variants, kind)
+        rows = [row for variant in variants for row in _class_rows(variant, kind, labels, papers)]
         if labels and rows:
             title = f"{name} (%) per class on the test split of study {folder.definition.name}"
             tables[kind] = Table(title=title, head=("model", "method", *labels), rows=tuple(rows), numeric=2)
@@ -57,16 +57,16 @@ def class_tables(folder: StudyFolder) -> dict[str, Table]:
 
 def shifts_table(folder: StudyFolder) -> Table | None:
     """WF1 of utterances without and with emotion shift, as the paper's Table 7 has it; None without test scores."""
-    found = variants_of(folder)
-    found = (base_first(found) if layout_of(folder.definition) == "main" else []) or found
-    if not found:
+    variants = variants_of(folder)
+    variants = (base_first(variants) if layout_of(folder.definition) == "main" else []) or variants
+    if not variants:
         return None
     sides = SHIFTS.values()
-    published = any(has_published(variant, list(sides)[1:]) for variant in found)
+    published = any(has_published(variant, list(sides)[1:]) for variant in variants)
     other = other_data(folder.definition)
     head = ("model", "variant", *SHIFTS, *((f"paper {side}{other}" for side in SHIFTS) if published else ()))
     rows = []
-    for variant in found:
+    for variant in variants:
         papers = [published_text(variant, side) for side in sides] if published else []
         rows.append((variant.model, variant.name, *(mean_text(variant, side) for side in sides), *papers))
     title = f"Test WF1 (%) of study {folder.definition.name} on emotion shift"
@@ -78,13 +78,13 @@ def distance_table(folder: StudyFolder) -> Table | None:
 
     None but on the paper's own data: from any other the distance says nothing.
     """
-    found = [variant for variant in variants_of(folder) if "wf1" in variant.published and variant.wf1]
-    if not found or not as_in_paper(folder.definition):
+    variants = [variant for variant in variants_of(folder) if "wf1" in variant.published and variant.wf1]
+    if not variants or not as_in_paper(folder.definition):
         return None
-    ends = [mean_interval(list(variant.wf1.values())) for variant in found]
+    ends = [mean_interval(list(variant.wf1.values())) for variant in variants]
     spans = not all(math.isnan(low) for low, _ in ends)
     rows = []
-    for variant, (low, high) in zip(found, ends, strict=True):
+    for variant, (low, high) in zip(variants, ends, strict=True):
         paper = variant.published["wf1"]
         cells = [mean_text(variant, "wf1"), published_text(variant, "wf1"), points(variant.mean("wf1") - paper)]
         span = "–" if math.isnan(low) else f"[{points(low - paper)}, {points(high - paper)}]"
@@ -98,8 +98,8 @@ def distance_table(folder: StudyFolder) -> Table | None:
 def class_names(variants: Sequence[Variant], kind: str = "f1") -> list[str]:
     """The classes that any variant has a score of this kind for, in the data's order."""
     names = (name for variant in variants for scores in variant.test.values() for name in scores)
-    found = (name.removeprefix(f"{kind}/") for name in names if name.startswith(f"{kind}/"))
-    return list(dict.fromkeys(found))
+    labels = (name.removeprefix(f"{kind}/") for name in names if name.startswith(f"{kind}/"))
+    return list(dict.fromkeys(labels))
 
 
 def mean_text(variant: Variant, score: str) -> str:
@@ -120,7 +120,7 @@ def has_published(variant: Variant, scores: Iterable[str]) -> bool:
 
 def _scores(
     folder: StudyFolder,
-    found: Sequence[Difference],
+    differences: Sequence[Difference],
     title: str,
     name: str,
     *,
@@ -128,23 +128,23 @@ def _scores(
     paper: Sequence[str],
 ) -> Table:
     """Scores, differences in WF1 with their test where there is one, and the paper's numbers where it has any."""
-    comparing = any(one.paired for one in found)
-    known = any(has_published(one.variant, paper) for one in found)
-    testing = any(one.paired and one.paired.tested for one in found)
+    comparing = any(one.paired for one in differences)
+    with_paper = any(has_published(one.variant, paper) for one in differences)
+    testing = any(one.paired and one.paired.tested for one in differences)
     rows = []
-    for one in found:
+    for one in differences:
         variant = one.variant
         cells = [mean_text(variant, score) for score in scores]
         cells += difference_cells(one, testing=testing) if comparing else []
-        cells += [published_text(variant, score) for score in paper] if known else []
-        cells += ["–" if one.published is None else points(one.published)] if known and comparing else []
+        cells += [published_text(variant, score) for score in paper] if with_paper else []
+        cells += ["–" if one.published is None else points(one.published)] if with_paper and comparing else []
         rows.append((variant.model, variant.name, str(len(variant.test)), *cells))
     columns = [f"{score.upper()} (%)" for score in scores]
     columns += ["difference", *(TESTED if testing else ())] if comparing else []
-    other = other_data(folder.definition) if known else ""
-    columns += [f"paper {score.upper()}{other}" for score in paper] if known else []
-    columns += [f"paper's diff.{other}"] if known and comparing else []
-    note = differences_note(found, "WF1") if comparing else ""
+    other = other_data(folder.definition) if with_paper else ""
+    columns += [f"paper {score.upper()}{other}" for score in paper] if with_paper else []
+    columns += [f"paper's diff.{other}"] if with_paper and comparing else []
+    note = differences_note(differences, "WF1") if comparing else ""
     return Table(title=title, head=("model", name, "seeds", *columns), rows=tuple(rows), numeric=2, note=note)
 
 
@@ -157,21 +157,21 @@ def difference_cells(one: Difference, *, testing: bool, effect: bool = True) -> 
     return [points(test.difference), *cells]
 
 
-def differences_note(found: Sequence[Difference], score: str) -> str:
+def differences_note(differences: Sequence[Difference], score: str) -> str:
     """What is compared with what, and the tests that the p-values are corrected for: the note of a table.
 
     Args:
-        found: its rows.
+        differences: its rows.
         score: what is compared, such as ``WF1``.
     """
-    names = dict.fromkeys(one.reference.name for one in found if one.reference is not None)
+    names = dict.fromkeys(one.reference.name for one in differences if one.reference is not None)
     reference = f"Reference: {next(iter(names))}. " if len(names) == 1 else ""
-    tests = [one.paired for one in found if one.paired is not None]
+    tests = [one.paired for one in differences if one.paired is not None]
     dash = any(test.tested for test in tests) and not all(test.tested for test in tests)
     return " ".join(
         [
             f"{reference}Differences in {score} in points, over shared seeds.",
-            family_note(family_sizes(found), score),
+            family_note(family_sizes(differences), score),
             *([f"Not tested: {UNTESTED}."] if dash else []),
         ]
     )

@@ -88,10 +88,10 @@ def variants_of(folder: StudyFolder) -> list[Variant]:
         return []
     if definition.variants:
         return list(_planned(folder))
-    return sorted(_found(folder), key=lambda variant: _place(variant, definition.space))
+    return sorted(_searched(folder), key=lambda variant: _place(variant, definition.space))
 
 
-def _found(folder: StudyFolder) -> Iterator[Variant]:
+def _searched(folder: StudyFolder) -> Iterator[Variant]:
     definition = folder.definition
     base = definition.base
     names = short_names([key for key in param_keys(folder) if key not in (ABLATE, MODEL)])
@@ -161,6 +161,6 @@ def _name(trial: TrialRecord, names: Mapping[str, str]) -> str:
 
 def _is_reference(params: Mapping[str, Any], sections: Mapping[str, Any], model: str) -> bool:
     """Whether nothing but the base model is changed; the whole framework, whatever the configuration says."""
-    wanted = {key: value for key, value in params.items() if key not in (MODEL, ABLATE)}
-    same = all(configured(sections, key, model) == listed(value) for key, value in wanted.items())
+    others = {key: value for key, value in params.items() if key not in (MODEL, ABLATE)}
+    same = all(configured(sections, key, model) == listed(value) for key, value in others.items())
     return same and params.get(ABLATE, "none") == "none"

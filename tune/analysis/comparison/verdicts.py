@@ -176,8 +176,8 @@ def _published_gap(published: Mapping[str, float]) -> float:
 def _of_windows(folder: StudyFolder) -> Iterator[Verdict]:
     """At which window the mean WF1 is highest, and which one is best in the paper's Table 5."""
     for grid in grids_over(folder, (WINDOW,)):
-        known = {values: one.published["wf1"] for values, one in grid.cells.items() if "wf1" in one.published}
-        end = f"; of these the paper's best is {max(known, key=lambda values: known[values])[0]}" if known else ""
+        papers = {values: one.published["wf1"] for values, one in grid.cells.items() if "wf1" in one.published}
+        end = f"; of these the paper's best is {max(papers, key=lambda values: papers[values])[0]}" if papers else ""
         about = f"{grid.model}, best window"
         where = join_words([value_text(window) for (window,) in grid.best])
         sentence = f"{about}: W {where} with {_best(grid)}{end}."
@@ -186,8 +186,8 @@ def _of_windows(folder: StudyFolder) -> Iterator[Verdict]:
 
 def _of_gammas(folder: StudyFolder) -> Iterator[Verdict]:
     """Where on the grid the best WF1 is, and where the paper has it."""
-    known = OPTIMUM.get(str(folder.definition.base.published.get("dataset")))
-    end = f"; the paper's best on {known[0]} is at gamma_ca {known[1]}" if known else ""
+    optimum = OPTIMUM.get(str(folder.definition.base.published.get("dataset")))
+    end = f"; the paper's best on {optimum[0]} is at gamma_ca {optimum[1]}" if optimum else ""
     for grid in grids_over(folder, (GAMMA_CA, GAMMA_MC)):
         about = f"{grid.model}, best weights"
         where = join_words([f"gamma_ca {value_text(ca)}, gamma_mc {value_text(mc)}" for ca, mc in grid.best])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dclf.config import Config
-from dclf.published import unlike_paper
+from dclf.paper_data import unlike_paper
 from tune.analysis.comparison.paper import METHODS
 
 SCORES = ("raw", "eccs", "eics")
@@ -19,7 +19,7 @@ def model_label(config: Config) -> str:
 
 
 def comparable_scores(config: Config, shards: str) -> dict[str, float]:
-    """Return ``published_row`` of a run, as far as it is of these data (``dclf.published``).
+    """Return ``published_row`` of a run, as far as it is of these data (``dclf.paper_data``).
 
     Args:
         config: of the run.

@@ -91,5 +91,5 @@ class Recorder:
 
 
 def _same(latest: float, value: float) -> bool:
-    """MLflow keeps every point of a metric: one that repeats the last is left out, and so is a NaN after nothing."""
+    """Return whether a value repeats the last one, and so need not be sent: MLflow keeps every point of a metric."""
     return latest == value or (math.isnan(latest) and math.isnan(value))

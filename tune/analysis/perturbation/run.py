@@ -65,7 +65,7 @@ class RunTarget(Target):
         return self.suite.run(self.run.id, split)
 
     def models(self, split: str) -> list[TrainedModel]:
-        """Return the one."""
+        """Return the one model."""
         folder = self.folder(split)
         model = TrainedModel(
             name=f"run {self.name}",

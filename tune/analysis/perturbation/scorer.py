@@ -68,7 +68,7 @@ class ModelScorer:
         yield {"written": True}
 
     def _dialogues(self, predictor: Predictor) -> PerturbationData:
-        """Read once for all models of the same modalities."""
+        """Return the dialogues, read once for all models of the same modalities."""
         shards = read_shards(self.shards)
         predictor.check(shards.info)
         if predictor.modalities not in self._data:

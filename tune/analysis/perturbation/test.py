@@ -125,7 +125,7 @@ class _Test:
                     send(ConditionScored(f"{prefix}{message['condition']}", message["wf1"]), listeners)
 
     def begin(self) -> None:
-        """From now on this test is the target's latest; an earlier one with other settings is no longer read."""
+        """Make this test the target's latest; an earlier one with other settings is no longer read."""
         save_text(self.target.folder(self.split) / REQUEST, json.dumps(self.request, indent=1) + "\n")
 
     def draw(self) -> Substitutes:
@@ -140,7 +140,7 @@ class _Test:
     def started(
         self, listeners: Sequence[Listener], todo: Sequence[TrainedModel], substitutes: Substitutes, layout: list[str]
     ) -> None:
-        """The work begins, laid out like this."""
+        """Tell the listeners that the work begins, and how it is laid out."""
         self.begin()
         per_model = (len(conditions(self.settings, causal=model.config.model.causal)) for model in todo)
         title = f"{self.target.title} on the {self.split} split of {without_secrets(str(self.target.shards.path))}"

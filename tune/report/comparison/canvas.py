@@ -41,8 +41,8 @@ def tidy(axes: Axes) -> None:
 
 def legend_below(axes: Axes, columns: int, last: str = "") -> None:
     """The legend under the axes, where it hides nothing; an entry may be moved to its end."""
-    found = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] == last)
-    handles, labels = zip(*found, strict=True)
+    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] == last)
+    handles, labels = zip(*entries, strict=True)
     axes.figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False)
 
 

@@ -29,14 +29,14 @@ BARS_WIDE = 0.8
 
 def comparison_figures(folder: StudyFolder) -> dict[str, Drawing]:
     """Name -> figure: those that the study has the variants for."""
-    drawn = {LABELS: label_figure(folder), GAMMAS: gamma_figure(folder), WINDOWS: window_figure(folder)}
-    return {name: drawing for name, drawing in drawn.items() if drawing is not None}
+    drawings = {LABELS: label_figure(folder), GAMMAS: gamma_figure(folder), WINDOWS: window_figure(folder)}
+    return {name: drawing for name, drawing in drawings.items() if drawing is not None}
 
 
 def label_figure(folder: StudyFolder) -> Drawing | None:
     """Figure 3: a bar per label, base model, and without or with DCLF; None without both."""
-    found = variants_of(folder)
-    bases, wholes = base_models(found), whole_frameworks(found)
+    variants = variants_of(folder)
+    bases, wholes = base_models(variants), whole_frameworks(variants)
     sides = [one for model in bases if model in wholes for one in (bases[model], wholes[model])]
     labels = class_names(sides)
     if not sides or not labels:
@@ -97,8 +97,8 @@ def _bars(axes: Axes, variant: Variant, place: int, count: int, labels: Sequence
     """One variant's bars; how high they reach with their error bars, in percent."""
     dark, light = shades(place // 2)
     values = [[100 * value for value in variant.score(f"f1/{label}").values()] for label in labels]
-    means = [math.fsum(found) / len(found) if found else 0.0 for found in values]
-    errors = [0.0 if math.isnan(spread := deviation(found)) else spread for found in values]
+    means = [math.fsum(scores) / len(scores) if scores else 0.0 for scores in values]
+    errors = [0.0 if math.isnan(spread := deviation(scores)) else spread for scores in values]
     axes.bar(
         _places(place, count, len(labels)),
         means,
@@ -116,13 +116,13 @@ def _bars(axes: Axes, variant: Variant, place: int, count: int, labels: Sequence
 def _markers(axes: Axes, variant: Variant, place: int, count: int, labels: Sequence[str]) -> list[float]:
     """The paper's values over one variant's bars."""
     scores = [variant.published.get(f"f1/{label}") for label in labels]
-    known = {at: 100 * score for at, score in enumerate(scores) if score is not None}
-    if known:
+    published = {at: 100 * score for at, score in enumerate(scores) if score is not None}
+    if published:
         places = _places(place, count, len(labels))
         again = any(text == PUBLISHED for text in axes.get_legend_handles_labels()[1])
         axes.scatter(
-            [places[at] for at in known],
-            list(known.values()),
+            [places[at] for at in published],
+            list(published.values()),
             marker="D",
             s=16,
             facecolor="white",
@@ -131,7 +131,7 @@ def _markers(axes: Axes, variant: Variant, place: int, count: int, labels: Seque
             zorder=3,
             label=None if again else PUBLISHED,
         )
-    return list(known.values())
+    return list(published.values())
 
 
 def _places(place: int, count: int, labels: int) -> list[float]:
@@ -185,20 +185,20 @@ def _gamma_caption(folder: StudyFolder, grids: Sequence[Grid]) -> str:
         parts.append(f"Dashed frame: the configuration's own weights ({ca}, {mc})")
     else:
         parts.append(f"The configuration's own weights ({ca}, {mc}) are not on the grid")
-    known = OPTIMUM.get(str(folder.definition.base.published.get("dataset")))
-    if known:
-        parts.append(f"The paper's optimum on {known[0]} is at gamma_ca {known[1]}{_other_data(folder)}")
+    optimum = OPTIMUM.get(str(folder.definition.base.published.get("dataset")))
+    if optimum:
+        parts.append(f"The paper's optimum on {optimum[0]} is at gamma_ca {optimum[1]}{_other_data(folder)}")
     return ". ".join(parts) + "."
 
 
 def _curve(axes: Axes, grid: Grid, windows: Sequence[object], place: int) -> bool:
     """One base model's curve, and the paper's; whether there is one."""
     dark, _ = shades(place)
-    found = sorted((windows.index(values[0]), one) for values, one in grid.cells.items())
-    spreads = [100 * deviation(list(one.wf1.values())) for _, one in found]
+    points = sorted((windows.index(values[0]), one) for values, one in grid.cells.items())
+    spreads = [100 * deviation(list(one.wf1.values())) for _, one in points]
     axes.errorbar(
-        [at for at, _ in found],
-        [100 * one.mean("wf1") for _, one in found],
+        [at for at, _ in points],
+        [100 * one.mean("wf1") for _, one in points],
         yerr=None if any(map(math.isnan, spreads)) else spreads,
         color=dark,
         marker="o",
@@ -207,12 +207,12 @@ def _curve(axes: Axes, grid: Grid, windows: Sequence[object], place: int) -> boo
         capsize=3,
         label=literal(f"{grid.model} + DCLF"),
     )
-    known = [(at, 100 * one.published["wf1"]) for at, one in found if has_published(one, ["wf1"])]
-    if known:
-        at, values = zip(*known, strict=True)
+    published = [(at, 100 * one.published["wf1"]) for at, one in points if has_published(one, ["wf1"])]
+    if published:
+        at, values = zip(*published, strict=True)
         label = literal(f"{grid.model} + DCLF, published")
         axes.plot(at, values, ":D", color=dark, markersize=4, markerfacecolor="white", label=label)
-    return bool(known)
+    return bool(published)
 
 
 def _seeds(variants: Sequence[Variant]) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dclf.published import UNREADABLE
+from dclf.paper_data import UNREADABLE
 from tests.paper_data import write_like_paper
 from tests.tune.analysis.comparison.studies import comparison, preset
 from tune.analysis.comparison.claims import as_in_paper, other_data, unlike_paper

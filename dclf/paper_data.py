@@ -1,4 +1,4 @@
-"""Whether a published figure may stand beside a measured one: only where the data are those it is of.
+"""Whether a published figure may stand beside a measured one: only where both are of the same data.
 
 The ``published`` section of a configuration names its data set. For the paper's own two (its Table 2) a name proves
 nothing: classes, modalities and the size of the test split must be the paper's as well.
@@ -91,9 +91,9 @@ def _differences(config: Config, shards: ShardSet) -> Iterator[str]:
         return
     if published not in TABLE_2:
         return
-    paper, wanted = TABLE_2[published], papers_modalities(config)
-    if set(config.data.modalities) != set(wanted):
-        yield f"read are {join_words(config.data.modalities)}, in the paper {join_words(wanted)}"
+    paper, modalities = TABLE_2[published], papers_modalities(config)
+    if set(config.data.modalities) != set(modalities):
+        yield f"read are {join_words(config.data.modalities)}, in the paper {join_words(modalities)}"
     dialogues, utterances = shards.splits["test"], shards.manifest.utterances["test"]
     if (dialogues, utterances) != (paper.dialogues, paper.utterances):
         yield (

@@ -1,4 +1,4 @@
-"""What a process keeps from run to run changes no run, and spares the reading and the first pass."""
+"""What one run leaves for the next changes no run, and spares the reading and the first pass."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,10 +14,10 @@ from dclf.data.dialogue import Dialogue
 from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
 from dclf.models.framework import DCLF
-from dclf.training import kept as kept_module
-from dclf.training.kept import Kept
+from dclf.training import run_cache
 from dclf.training.local import LocalSource
 from dclf.training.loop import TrainingRun
+from dclf.training.run_cache import RunCache
 from tests.dclf.training.test_loop import NARROW, SpySource, with_
 
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,9 +46,9 @@ def after_an_epoch(run: TrainingRun) -> tuple[dict[str, float], dict[str, torch.
     return {**report.losses, **report.validation}, state
 
 
-def assert_the_same(config: Config, shards: ShardSet, kept: Kept) -> None:
+def assert_the_same(config: Config, shards: ShardSet, shared: RunCache) -> None:
     source = LocalSource(shards, config.data.modalities)
-    scores, state = after_an_epoch(TrainingRun(config, source, shards, kept))
+    scores, state = after_an_epoch(TrainingRun(config, source, shards, shared))
     alone, alone_state = after_an_epoch(TrainingRun(config, source, shards))
     assert scores == alone
     assert state.keys() == alone_state.keys()
@@ -56,8 +56,8 @@ def assert_the_same(config: Config, shards: ShardSet, kept: Kept) -> None:
 
 
 @pytest.fixture
-def kept(config: Config, shards: ShardSet) -> Kept:
-    return Kept(LocalSource(shards, config.data.modalities), shards.info)
+def shared(config: Config, shards: ShardSet) -> RunCache:
+    return RunCache(LocalSource(shards, config.data.modalities), shards.info)
 
 
 @pytest.fixture
@@ -82,22 +82,22 @@ def test_a_run_gives_what_it_gives_alone(shards: ShardSet, names: list[str], dat
         model=replace(Config().model, name="mmgcn", options=NARROW["mmgcn"]),
         train=replace(Config().train, device="cpu", batch_size=8, epochs=1),
     )
-    kept = Kept(LocalSource(shards, config.data.modalities), shards.info)
-    assert_the_same(config, shards, kept)
+    shared = RunCache(LocalSource(shards, config.data.modalities), shards.info)
+    assert_the_same(config, shards, shared)
     for name in names:
         section, values = CHANGES.get(name, ("loss", {"ablate": name}))
         changed = with_(config, section, **values)
         # Changes add up, or the next run is again like the first.
         config = changed if data.draw(st.booleans()) else config
-        assert_the_same(changed, shards, kept)
+        assert_the_same(changed, shards, shared)
 
 
 def test_what_two_runs_share_is_read_once(config: Config, shards: ShardSet) -> None:
     source = SpySource(shards, config.data.modalities)
     source.asked = []
-    kept = Kept(source, shards.info)
+    shared = RunCache(source, shards.info)
     for temperature in (0.1, 0.5):
-        run = TrainingRun(with_(config, "loss", temperature=temperature), source, shards, kept)
+        run = TrainingRun(with_(config, "loss", temperature=temperature), source, shards, shared)
         run.prepare()
         run.epoch()
     assert source.asked == ["train", "val"]
@@ -106,38 +106,38 @@ def test_what_two_runs_share_is_read_once(config: Config, shards: ShardSet) -> N
 def test_other_modalities_are_read_anew(config: Config, shards: ShardSet) -> None:
     source = SpySource(shards, config.data.modalities)
     source.asked = []
-    kept = Kept(source, shards.info)
+    shared = RunCache(source, shards.info)
     for modalities in (config.data.modalities, ("text",), ("text",)):
-        TrainingRun(with_(config, "data", modalities=modalities), source, shards, kept).prepare()
+        TrainingRun(with_(config, "data", modalities=modalities), source, shards, shared).prepare()
     assert source.asked == ["train", "train"]
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGES if name != "no cache"])
 def test_the_bank_is_filled_again_only_where_the_beginning_differs(
-    config: Config, shards: ShardSet, kept: Kept, passes: list[int], name: str
+    config: Config, shards: ShardSet, shared: RunCache, passes: list[int], name: str
 ) -> None:
     source = LocalSource(shards, config.data.modalities)
-    TrainingRun(config, source, shards, kept).prepare()
+    TrainingRun(config, source, shards, shared).prepare()
     assert passes
     passes.clear()
     section, values = CHANGES[name]
-    TrainingRun(with_(config, section, **values), source, shards, kept).prepare()
+    TrainingRun(with_(config, section, **values), source, shards, shared).prepare()
     assert bool(passes) == (name not in ALIKE)
 
 
 def test_what_no_run_has_needed_for_longest_makes_room(
-    config: Config, shards: ShardSet, kept: Kept, passes: list[int], monkeypatch: pytest.MonkeyPatch
+    config: Config, shards: ShardSet, shared: RunCache, passes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = LocalSource(shards, config.data.modalities)
 
     def fills(seed: int) -> bool:
         passes.clear()
-        run = TrainingRun(with_(config, "train", seed=seed), source, shards, kept)
+        run = TrainingRun(with_(config, "train", seed=seed), source, shards, shared)
         run.prepare()
         assert run.bank is not None
         # Room for two of them.
         size = sum(tensor.nbytes for tensor in run.bank.state_dict().values())
-        monkeypatch.setattr(kept_module, "FILLINGS_BYTES", 2 * size)
+        monkeypatch.setattr(run_cache, "FILLINGS_BYTES", 2 * size)
         return bool(passes)
 
     assert [fills(seed) for seed in (1, 2, 1, 3, 1, 2)] == [True, True, False, True, False, True]
@@ -151,7 +151,7 @@ def test_a_split_that_is_not_valid_is_refused_by_every_run(config: Config, shard
                 yield replace(dialogue, features=features)
 
     source = Broken(shards, config.data.modalities)
-    kept = Kept(source, shards.info)
+    shared = RunCache(source, shards.info)
     for _ in range(2):
         with pytest.raises(DataError, match="NaN"):
-            TrainingRun(config, source, shards, kept).prepare()
+            TrainingRun(config, source, shards, shared).prepare()

@@ -1,4 +1,4 @@
-"""What a process keeps from run to run over the same data, as the trials of a study follow each other in one.
+"""A cache for runs over the same data in one process, as the trials of a study follow each other.
 
 Their dialogues are the same, and most of them begin alike: the memory bank's first filling takes the first parameters
 of the model, which a seed draws, and nothing of the loss.
@@ -22,8 +22,8 @@ FILLINGS_BYTES = 64 * MIB
 """How much of first fillings is kept: those of some seeds."""
 
 
-class Kept:
-    """For runs over one source and shard set, one after the other; each gives what it gives without this, bit for bit.
+class RunCache:
+    """Shared by runs over one source and shard set, one after the other; no result changes by it, bit for bit.
 
     Args:
         source: where the dialogues come from.
@@ -48,18 +48,18 @@ class Kept:
         return self._splits
 
     def filling(self, beginning: bytes) -> Mapping[str, Tensor] | None:
-        """State dict of the bank of a run that began so; None where none is kept.
+        """Return the filled bank's state dict for a beginning; None where none is kept.
 
         Args:
             beginning: from ``beginning_of``.
         """
-        found = self._fillings.pop(beginning, None)
-        if found is not None:
-            self._fillings[beginning] = found
-        return found
+        filling = self._fillings.pop(beginning, None)
+        if filling is not None:
+            self._fillings[beginning] = filling
+        return filling
 
     def keep_filling(self, beginning: bytes, bank: nn.Module) -> None:
-        """Keep a bank's state for runs that begin so; those unused for longest make room."""
+        """Keep a bank's state for runs with this beginning; those unused for longest make room."""
         self._fillings[beginning] = {name: tensor.detach().cpu().clone() for name, tensor in bank.state_dict().items()}
         while len(self._fillings) > 1 and self._bytes() > FILLINGS_BYTES:
             del self._fillings[next(iter(self._fillings))]
@@ -69,7 +69,7 @@ class Kept:
 
 
 def beginning_of(config: Config, model: nn.Module, *others: Any) -> bytes:
-    """A digest of all that decides on the states a new model gives the training dialogues.
+    """Return a digest of all that decides on the states that a new model gives the training dialogues.
 
     Args:
         config: the run.
@@ -77,8 +77,8 @@ def beginning_of(config: Config, model: nn.Module, *others: Any) -> bytes:
         others: what else decides, and has a ``repr`` that tells it.
     """
     train = config.train
-    said = (config.model, config.data, train.precision, train.compile, train.cpus_per_worker, *others)
-    digest = hashlib.blake2b(repr(said).encode())
+    parts = (config.model, config.data, train.precision, train.compile, train.cpus_per_worker, *others)
+    digest = hashlib.blake2b(repr(parts).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy())

@@ -12,7 +12,7 @@ import pytest
 from dclf.config import Config, DataConfig, ModelConfig
 from dclf.data import generate, write_shards
 from dclf.data.dialogue import MODALITIES
-from dclf.published import TABLE_2, papers_modalities, unlike_paper
+from dclf.paper_data import TABLE_2, papers_modalities, unlike_paper
 from tests.paper_data import TEST, WIDTHS, write_like_paper
 
 PUBLISHED = {"dataset": "iemocap", "mmgcn": {"table3": {}}, "aghmn": {"table1": {}}}
