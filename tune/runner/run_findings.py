@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ from tune.tracking.records import EPOCH_METRIC, SECONDS_METRIC
 from tune.tracking.store import Store
 from tune.tracking.trouble import explained
 
+_log = logging.getLogger(__name__)
+_TOLD_EVERY = 1000
+"""Runs; MLflow takes some five seconds for so many."""
 _TAGS = (KIND_TAG, PARENT_TAG, TRIAL_TAG, SEED_TAG, STATE_TAG)
 
 
@@ -53,8 +57,13 @@ def recorded_runs(folder: StudyFolder, store: Store) -> list[RecordedRun]:
     """
     objectives = folder.definition.sweep.objectives
     names = (EPOCH_METRIC, SECONDS_METRIC, TEST_METRIC, *objective_metrics(objectives, tuple(0.0 for _ in objectives)))
+    runs: list[RecordedRun] = []
     with explained(store.uri):
-        return [_recorded(run, names) for run in each_run(store, folder.definition.name)]
+        for run in each_run(store, folder.definition.name):
+            runs.append(_recorded(run, names))
+            if not len(runs) % _TOLD_EVERY:
+                _log.info(f"study {folder.definition.name}: {len(runs):,} runs read from MLflow")
+    return runs
 
 
 def _recorded(run: Any, names: Sequence[str]) -> RecordedRun:
