@@ -15,6 +15,7 @@ from dclf.data.generator import generate
 from dclf.data.importers import IMPORTERS, import_dataset, import_meld_csv, import_mmgcn_iemocap, import_mmgcn_meld
 from dclf.data.index import DialogueIndex
 from dclf.data.manifest import Manifest, ShardEntry, read_manifest, verify_shard
+from dclf.data.probe import ModalityProbe, ProbeReport, probe_shards, read_probe, write_probe
 from dclf.data.reader import ShardSet, read_rows, read_shards
 from dclf.data.rows import dialogues_from_table
 from dclf.data.schema import columns_for
@@ -33,7 +34,9 @@ __all__ = [
     "FeatureCard",
     "Manifest",
     "MissingModalityError",
+    "ModalityProbe",
     "OutputFolderError",
+    "ProbeReport",
     "ShardEntry",
     "ShardError",
     "ShardSet",
@@ -50,11 +53,14 @@ __all__ = [
     "import_meld_csv",
     "import_mmgcn_iemocap",
     "import_mmgcn_meld",
+    "probe_shards",
     "read_manifest",
+    "read_probe",
     "read_rows",
     "read_shards",
     "validate_dialogue",
     "validate_shards",
     "verify_shard",
+    "write_probe",
     "write_shards",
 ]

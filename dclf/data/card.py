@@ -13,6 +13,7 @@ from dclf.data.checks import empty_classes, index_problems
 from dclf.data.dialogue import SPLITS
 from dclf.data.errors import DataError
 from dclf.data.index import DialogueIndex
+from dclf.data.probe import ProbeReport, read_probe
 from dclf.data.reader import read_shards
 from dclf.data.shifts import emotion_shifts
 
@@ -55,6 +56,7 @@ class FeatureCard:
         provenance: how the shards came about.
         files: file -> SHA-256, the index included.
         sha256: one hash over all shards.
+        probe: what linear probes reached; None where ``dclf data probe`` has not been run on these shards.
     """
 
     dataset: str
@@ -65,24 +67,31 @@ class FeatureCard:
     provenance: Mapping[str, object]
     files: Mapping[str, str]
     sha256: str
+    probe: ProbeReport | None = None
 
     @property
     def warnings(self) -> list[str]:
-        """What training survives but is probably a mistake: classes that no utterance has."""
+        """What training survives but is probably a mistake: empty classes, features that have seen labels."""
         present = {
             number
             for number, name in enumerate(self.class_names)
             if any(split.classes[name] for split in self.splits.values())
         }
-        return empty_classes(self.class_names, present)
+        return [*empty_classes(self.class_names, present), *(self.probe.warnings if self.probe else [])]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; with the ``warnings``."""
-        return {**asdict(self), "class_names": list(self.class_names), "warnings": self.warnings}
+        probe = None if self.probe is None else self.probe.to_dict()
+        return {
+            **asdict(self),
+            "class_names": list(self.class_names),
+            "probe": probe,
+            "warnings": self.warnings,
+        }
 
     def to_markdown(self) -> str:
         """The card as Markdown tables."""
-        blocks = (self._head(), self._table(), self._provenance(), self._files())
+        blocks = (self._head(), self._table(), self._probe(), self._provenance(), self._files())
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
     def to_text(self) -> str:
@@ -115,6 +124,18 @@ class FeatureCard:
         yield "longest dialogue", [str(split.longest) for split in columns]
         yield "speakers per dialogue", [f"<= {split.speakers_per_dialogue}" for split in columns]
 
+    def _probe(self) -> Iterator[str]:
+        yield "## Linear probe"
+        yield ""
+        if self.probe is None:
+            yield "Not run; `dclf data probe` says what each modality reaches and whether it has seen labels."
+            return
+        head, *rows = self.probe.table()
+        yield f"| {' | '.join(head)} |"
+        yield f"|---|{'|'.join('---:' for _ in head[1:])}|"
+        for cells in rows:
+            yield f"| {' | '.join(cells)} |"
+
     def _provenance(self) -> Iterator[str]:
         yield "## Provenance"
         yield ""
@@ -129,7 +150,7 @@ class FeatureCard:
 
 
 def feature_card(path: str | os.PathLike[str]) -> FeatureCard:
-    """The card of a shard set; reads the manifest and the index only, never a feature.
+    """The card of a shard set; reads the manifest, the index and what a probe left, never a feature.
 
     Raises:
         DataError: labels or speakers are out of range, or a dialogue is there twice.
@@ -148,6 +169,7 @@ def feature_card(path: str | os.PathLike[str]) -> FeatureCard:
         provenance=dict(info.provenance),
         files={entry.file: entry.sha256 for entry in (manifest.index, *manifest.shards)},
         sha256=manifest.sha256,
+        probe=read_probe(path, manifest.sha256),
     )
 
 

@@ -19,6 +19,8 @@ from dclf.data.storage import Folder, trouble_with
 
 MANIFEST = "manifest.json"
 INDEX = "index.arrow"
+PROBE = "probe.json"
+"""What a linear probe reached (``dclf.data.probe``), beside the shards and in no list of them."""
 REMEDY = "write the shards again with 'dclf data import' or 'dclf data generate', or copy them anew"
 
 

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Sequence
 
 from dclf.prose import counted
+from tune.analysis.table import aligned
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.options import (
     add_output_option,
     add_overwrite_option,
     command_parser,
+    listed,
     print_card_warnings,
     print_json,
     print_written,
@@ -21,6 +23,7 @@ COMMANDS = {
     "generate": Command("write generated dialogues with planted structure", "tune.commands.data:generate"),
     "import": Command("turn published feature files into shards", "tune.commands.imports:main"),
     "inspect": Command("print the feature card of shards", "tune.commands.data:inspect"),
+    "probe": Command("what a linear probe of each modality reaches, and a check for leaks", "tune.commands.data:probe"),
     "validate": Command("read every shard and report what would spoil a run", "tune.commands.data:validate"),
 }
 EXAMPLES = """\
@@ -86,6 +89,37 @@ def inspect(argv: Sequence[str]) -> int:
         print(card.to_text(), end="")
     print_card_warnings(card)
     return 0
+
+
+def probe(argv: Sequence[str]) -> int:
+    """``dclf data probe``: see ``dclf.data.probe_shards``; exit code 1 where features have probably seen labels."""
+    parser = command_parser(
+        "dclf data probe",
+        "Train a linear probe on each modality: its weighted F1 on held-out training dialogues, on val and on test.\n"
+        "Features that score above train on val or test by more than chance allows have probably seen those labels.\n"
+        "The result is kept beside the shards, where the feature card shows it.",
+        "examples:\n  dclf data probe shards/demo\n  dclf data probe shards/demo --modalities text --output json\n",
+    )
+    parser.add_argument("shards", help="folder or URI of the shards")
+    parser.add_argument("--modalities", type=listed, help="only these, such as text,audio; the result is not kept then")
+    parser.add_argument("--seed", type=int, default=0, help="draws the folds of the training dialogues")
+    add_output_option(parser)
+    options = parser.parse_args(argv)
+    from dclf import data  # noqa: PLC0415
+
+    report = data.probe_shards(options.shards, modalities=options.modalities, seed=options.seed)
+    if options.output == "json":
+        print_json(report.to_dict())
+    else:
+        print(*aligned(list(report.table()), right=range(1, 6)), sep="\n")
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if options.modalities is None:
+        try:
+            data.write_probe(options.shards, report)
+        except OSError as error:
+            print(f"warning: the result cannot be kept beside the shards ({error})", file=sys.stderr)
+    return 1 if report.warnings else 0
 
 
 def validate(argv: Sequence[str]) -> int:

@@ -1,0 +1,286 @@
+"""What a linear probe of each modality reaches, and whether features have seen labels that they must not know.
+
+The probe is multinomial logistic regression on standardised features. It is trained on folds of the training split,
+whole dialogues left out, and scored on the dialogues left out, on val and on test, so that all three are scored by
+models of as much data. Features tell the emotion of held-out dialogues about as well in every split: where val or test
+score above train by more than chance allows, their labels have probably had a part in making the features, as with an
+encoder that was fine-tuned on all splits or chosen by its score on test.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dclf.data.dialogue import SPLITS
+from dclf.data.errors import DataError
+from dclf.data.manifest import PROBE
+from dclf.data.reader import ShardSet, read_shards
+from dclf.data.storage import Folder
+
+FOLDS = 5
+RESAMPLES = 2000
+SUSPICIOUS_P = 0.001
+"""A score so far above train's is suspicious: of a thousand honest comparisons one."""
+_STRENGTH = 0.01
+"""Inverse of the penalty on weights of standardised features; published features are wide and dialogues few."""
+_STEPS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModalityProbe:
+    """What the probe of one modality reaches.
+
+    Attributes:
+        modality: its name.
+        wf1: split -> weighted F1; of train on the dialogues left out, the others' is the mean over the folds' models.
+        excess: val and test -> accuracy above train's, both with the emotions in train's proportions.
+        p: val and test -> probability of an excess at least so large where there is none.
+    """
+
+    modality: str
+    wf1: Mapping[str, float]
+    excess: Mapping[str, float]
+    p: Mapping[str, float]
+
+    @property
+    def suspicious(self) -> tuple[str, ...]:
+        """The splits whose labels these features have probably seen."""
+        return tuple(split for split, p in self.p.items() if p < SUSPICIOUS_P)
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for every suspicious split."""
+        return [
+            f"{self.modality}: a linear probe is {100 * self.excess[split]:.1f} points more accurate on {split} than "
+            f"on held-out training dialogues (p {_p(self.p[split])}); these features have probably seen labels of "
+            f"{split}: scores on it do not count"
+            for split in self.suspicious
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeReport:
+    """What the probes of a shard set reach.
+
+    Attributes:
+        sha256: of the shards that were probed.
+        seed: drew folds and resamples.
+        modalities: a probe for each, in the shards' order.
+    """
+
+    sha256: str
+    seed: int
+    modalities: tuple[ModalityProbe, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is probably wrong with the features."""
+        return [warning for probe in self.modalities for warning in probe.warnings]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; with the ``warnings``."""
+        return {**asdict(self), "warnings": self.warnings}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ProbeReport:
+        """The inverse of ``to_dict``."""
+        probes = tuple(ModalityProbe(**probe) for probe in values["modalities"])
+        return cls(sha256=values["sha256"], seed=values["seed"], modalities=probes)
+
+    def table(self) -> Iterator[tuple[str, ...]]:
+        """Cells of a table: the head, then a row for each modality."""
+        yield ("linear probe, WF1", *SPLITS, "val above train", "test above train")
+        for probe in self.modalities:
+            scores = (f"{100 * probe.wf1[split]:.1f}" for split in SPLITS)
+            excess = (f"{100 * probe.excess[split]:+.1f} (p {_p(probe.p[split])})" for split in ("val", "test"))
+            yield (probe.modality, *scores, *excess)
+
+
+def probe_shards(
+    path: str | os.PathLike[str], *, modalities: Sequence[str] | None = None, seed: int = 0
+) -> ProbeReport:
+    """Probe every modality of a shard set; one modality is in memory at a time.
+
+    Args:
+        path: local folder or URI.
+        modalities: only these; all where None.
+        seed: of folds and resamples.
+
+    Raises:
+        ShardError, MissingModalityError: see ``read_shards``.
+        DataError: too few dialogues or emotions to train and to compare.
+    """
+    shards = read_shards(path, modalities=modalities)
+    probes = tuple(_probe(shards.select(modalities=[modality]), modality, seed) for modality in shards.modalities)
+    return ProbeReport(sha256=shards.manifest.sha256, seed=seed, modalities=probes)
+
+
+def write_probe(path: str | os.PathLike[str], report: ProbeReport) -> None:
+    """Keep a report beside its shards, for the feature card; OSError where the folder cannot be written."""
+    Folder.of(path).write_bytes(PROBE, (json.dumps(report.to_dict(), indent=2) + "\n").encode())
+
+
+def read_probe(path: str | os.PathLike[str], sha256: str) -> ProbeReport | None:
+    """Read what ``write_probe`` kept of these very shards; None where nothing is kept, or it is of others."""
+    folder = Folder.of(path)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        report = ProbeReport.from_dict(json.loads(folder.read_bytes(PROBE)))
+        return report if report.sha256 == sha256 else None
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The utterances of a split that have features and an emotion.
+
+    Attributes:
+        features: float32 [N, D].
+        labels: [N].
+        dialogues: [N], number of the dialogue within the split.
+    """
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    dialogues: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, shards: ShardSet, modality: str) -> _Rows:
+        features, labels, dialogues = [], [], []
+        for number, dialogue in enumerate(shards):
+            rows = dialogue.labels >= 0
+            features.append(dialogue.features[modality][rows])
+            labels.append(dialogue.labels[rows].astype(np.int64))
+            dialogues.append(np.full(int(rows.sum()), number))
+        return cls(np.concatenate(features), np.concatenate(labels), np.concatenate(dialogues))
+
+
+def _probe(shards: ShardSet, modality: str, seed: int) -> ModalityProbe:
+    from sklearn.metrics import f1_score  # noqa: PLC0415 - a second of importing
+
+    splits = {split: _Rows.of(shards.select(split), modality) for split in SPLITS if len(shards.select(split))}
+    if problems := list(_problems(splits)):
+        raise DataError(problems, f"{shards.path}: cannot be probed")
+    train, others = splits["train"], {split: splits[split] for split in ("val", "test")}
+    predicted = np.empty_like(train.labels)
+    on_others: dict[str, list[NDArray[np.int64]]] = {split: [] for split in others}
+    for rest, fold in _folds(train, seed):
+        model = _fit(train.features[rest], train.labels[rest])
+        predicted[fold] = model.predict(train.features[fold])
+        for split, rows in others.items():
+            on_others[split].append(model.predict(rows.features))
+    wf1 = {"train": float(f1_score(train.labels, predicted, average="weighted"))}
+    own = _Accuracy.of(train, (predicted == train.labels).astype(float))
+    excess, p = {}, {}
+    for split, rows in others.items():
+        scores = [f1_score(rows.labels, each, average="weighted") for each in on_others[split]]
+        wf1[split] = float(np.mean(scores))
+        correct = np.mean([each == rows.labels for each in on_others[split]], axis=0)
+        excess[split], p[split] = _compare(_Accuracy.of(rows, correct), own, seed)
+    return ModalityProbe(modality=modality, wf1=wf1, excess=excess, p=p)
+
+
+def _problems(splits: Mapping[str, _Rows]) -> Iterator[str]:
+    for split in SPLITS:
+        rows = splits.get(split)
+        dialogues = 0 if rows is None else len(np.unique(rows.dialogues))
+        least = FOLDS if split == "train" else 2
+        if dialogues < least:
+            yield f"the {split} split must have {least} dialogues with labelled utterances for a probe, has {dialogues}"
+    train = splits.get("train")
+    if train is not None and len(np.unique(train.labels)) < 2:
+        yield "the train split must have two emotions for a probe, has fewer"
+
+
+def _folds(train: _Rows, seed: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """The rows to train on and those left out, of whole dialogues."""
+    names = np.unique(train.dialogues)
+    share = np.empty(names[-1] + 1, dtype=np.int64)
+    share[np.random.default_rng(seed).permutation(names)] = np.arange(len(names)) % FOLDS
+    for fold in range(FOLDS):
+        left_out = share[train.dialogues] == fold
+        yield ~left_out, left_out
+
+
+def _fit(features: NDArray[np.float32], labels: NDArray[np.int64]) -> Any:
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of importing
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        # A probe need not be at the very minimum.
+        warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+        return make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=_STEPS)).fit(features, labels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Accuracy:
+    """A split's right answers by dialogue and emotion, from which its accuracy and that of resamples follow.
+
+    Attributes:
+        right: [dialogues, classes], sums of shares of models that were right.
+        count: [dialogues, classes], utterances.
+    """
+
+    right: NDArray[np.float64]
+    count: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: _Rows, correct: NDArray[np.float64]) -> _Accuracy:
+        """Sort right answers, a share in 0..1 for each utterance."""
+        shape = int(rows.dialogues.max()) + 1, int(rows.labels.max()) + 1
+        right, count = np.zeros(shape), np.zeros(shape)
+        np.add.at(right, (rows.dialogues, rows.labels), correct)
+        np.add.at(count, (rows.dialogues, rows.labels), 1.0)
+        kept = count.sum(axis=1) > 0
+        return cls(right[kept], count[kept])
+
+    def with_mix(self, mix: NDArray[np.float64], draws: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """The accuracy with the emotions in these proportions.
+
+        Args:
+            mix: [classes], 0 for those that are not to count.
+            draws: [resamples, dialogues], how often each dialogue counts; once each where None.
+        """
+        weights = np.ones((1, len(self.count))) if draws is None else draws
+        right, count = weights @ self.right, weights @ self.count
+        classes = min(len(mix), right.shape[1])
+        own = mix[:classes] * (count[:, :classes] > 0)
+        recall = np.divide(right, count, out=np.zeros_like(right), where=count > 0)[:, :classes]
+        result: NDArray[np.float64] = (own * recall).sum(axis=1) / own.sum(axis=1)
+        return result
+
+
+def _compare(other: _Accuracy, train: _Accuracy, seed: int) -> tuple[float, float]:
+    """The excess of a split over train, and its one-sided p: normal, with the spread of resampled dialogues.
+
+    The emotions of both count in train's proportions: splits differ in these, and a probe is better at frequent ones.
+    """
+    classes = min(train.count.shape[1], other.count.shape[1])
+    mix = train.count.sum(axis=0)[:classes] * (other.count.sum(axis=0)[:classes] > 0)
+    rng = np.random.default_rng(seed)
+    excess = float(other.with_mix(mix)[0] - train.with_mix(mix)[0])
+    spread = [np.std(one.with_mix(mix, _resamples(rng, len(one.count)))) for one in (other, train)]
+    deviation = math.hypot(*spread)
+    if deviation == 0:
+        return excess, 1.0 if excess <= 0 else 0.0
+    return excess, NormalDist().cdf(-excess / deviation)
+
+
+def _resamples(rng: np.random.Generator, dialogues: int) -> NDArray[np.float64]:
+    """How often each dialogue is drawn, with replacement, in every resample."""
+    return rng.multinomial(dialogues, np.full(dialogues, 1 / dialogues), size=RESAMPLES).astype(np.float64)
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,162 @@
+"""The linear probe: its arithmetic, what it calls a leak, and what it leaves beside the shards."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dclf.data import (
+    DataError,
+    DatasetInfo,
+    Dialogue,
+    feature_card,
+    import_meld_csv,
+    probe_shards,
+    read_manifest,
+    read_probe,
+    write_probe,
+    write_shards,
+)
+from dclf.data.probe import ModalityProbe, ProbeReport, _Accuracy, _compare, _Rows
+from tests.dclf.data.test_importers import meld_folder
+
+INFO = DatasetInfo(dataset="toy", class_names=("calm", "glad", "sad"), widths={"text": 6}, speaker_count=2)
+LENGTH = 8
+
+
+def dialogues(
+    seed: int, train: int = 40, others: int = 20, leak: dict[str, float] | None = None, spread: float = 1.0
+) -> list[Dialogue]:
+    """Features that tell a little of the emotion, and in some splits more than that."""
+    rng = np.random.default_rng(seed)
+    result = []
+    for split, count in (("train", train), ("val", others), ("test", others)):
+        for number in range(count):
+            labels = rng.choice(3, size=LENGTH, p=(0.5, 0.3, 0.2)).astype(np.int32)
+            features = rng.normal(size=(LENGTH, 6))
+            features[np.arange(LENGTH), labels] += spread + (leak or {}).get(split, 0.0)
+            features += rng.normal(scale=0.3, size=6)  # every dialogue has a voice of its own
+            result.append(
+                Dialogue(
+                    dialogue_id=f"{split}-{number}",
+                    split=split,
+                    speakers=(np.arange(LENGTH) % 2).astype(np.int32),
+                    labels=labels,
+                    features={"text": features.astype(np.float32)},
+                )
+            )
+    return result
+
+
+def probe_of(folder: Path, seed: int, **options: object) -> ModalityProbe:
+    write_shards(dialogues(seed, **options), folder, INFO)  # type: ignore[arg-type]
+    (probe,) = probe_shards(folder, seed=seed).modalities
+    return probe
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_honest_features_are_not_suspected(seed: int, tmp_path: Path) -> None:
+    probe = probe_of(tmp_path / "set", seed)
+    assert probe.suspicious == ()
+    assert probe.warnings == []
+    assert all(0.5 < score < 0.9 for score in probe.wf1.values())
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_features_made_with_a_split_s_labels_are_suspected(split: str, tmp_path: Path) -> None:
+    probe = probe_of(tmp_path / "set", 1, leak={split: 1.0})
+    assert probe.suspicious == (split,)
+    (warning,) = probe.warnings
+    assert f"these features have probably seen labels of {split}: scores on it do not count" in warning
+
+
+def test_an_encoder_fitted_to_train_alone_is_not_suspected(tmp_path: Path) -> None:
+    assert probe_of(tmp_path / "set", 2, leak={"train": 1.0}).suspicious == ()
+
+
+@pytest.mark.meld
+@pytest.mark.parametrize("seed", range(3))
+def test_real_rows_are_suspected_only_once_test_labels_are_mixed_in(seed: int, tmp_path: Path) -> None:
+    folder = meld_folder()
+    info, stream = import_meld_csv(folder, text=f"{folder}/{{split}}_minilm.npy")
+    honest = list(stream)
+    write_shards(honest, tmp_path / "honest", info)
+    (probe,) = probe_shards(tmp_path / "honest", seed=seed).modalities
+    assert probe.suspicious == ()
+    rng = np.random.default_rng(seed)
+    directions = rng.normal(scale=0.05, size=(len(info.class_names), info.widths["text"])).astype(np.float32)
+    # A part of every row says its emotion, in directions that train shows too but half as plainly.
+    share = {"train": 0.5, "val": 0.5, "test": 1.0}
+    mixed = [
+        replace(one, features={"text": one.features["text"] + share[one.split] * directions[one.labels]})
+        for one in honest
+    ]
+    write_shards(mixed, tmp_path / "mixed", info)
+    (probe,) = probe_shards(tmp_path / "mixed", seed=seed).modalities
+    assert probe.suspicious == ("test",)
+
+
+@given(seed=st.integers(0, 1000), classes=st.integers(2, 4), count=st.integers(2, 30))
+def test_accuracy_with_other_proportions_is_that_of_a_plain_loop(seed: int, classes: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, places = rng.integers(0, classes, count), np.sort(rng.integers(0, 4, count))
+    correct, mix = rng.random(count), rng.random(classes) + 0.1
+    accuracy = _Accuracy.of(_Rows(np.zeros((count, 1), np.float32), labels, places), correct)
+    total, weight = 0.0, 0.0
+    for label in range(classes):
+        own = [share for share, each in zip(correct, labels, strict=True) if each == label]
+        if own:
+            total += mix[label] * sum(own) / len(own)
+            weight += mix[label]
+    assert accuracy.with_mix(mix)[0] == pytest.approx(total / weight, abs=1e-12)
+
+
+def test_other_proportions_of_emotions_are_no_excess() -> None:
+    """A probe that is right on one class alone is as accurate in a split that has more of it."""
+    labels = np.array([0] * 40 + [1] * 10), np.array([0] * 10 + [1] * 40)
+    sides = [
+        _Accuracy.of(_Rows(np.zeros((50, 1), np.float32), each, np.arange(50) // 5), (each == 0).astype(float))
+        for each in labels
+    ]
+    excess, p = _compare(sides[0], sides[1], seed=0)
+    assert excess == pytest.approx(0.0)
+    assert p == pytest.approx(0.5, abs=0.5)
+
+
+def test_what_cannot_be_probed_is_told_at_once(tmp_path: Path) -> None:
+    write_shards(dialogues(0, train=3, others=1), tmp_path / "set", INFO)
+    with pytest.raises(DataError) as refused:
+        probe_shards(tmp_path / "set")
+    assert [problem.split()[1] for problem in refused.value.problems] == ["train", "val", "test"]
+
+
+def test_the_card_shows_a_probe_of_these_very_shards(tmp_path: Path) -> None:
+    write_shards(dialogues(3, leak={"test": 1.0}), tmp_path / "set", INFO)
+    assert "`dclf data probe` says" in feature_card(tmp_path / "set").to_markdown()
+    report = probe_shards(tmp_path / "set")
+    write_probe(tmp_path / "set", report)
+    sha256 = read_manifest(tmp_path / "set").sha256
+    assert read_probe(tmp_path / "set", sha256) == report == ProbeReport.from_dict(report.to_dict())
+    card = feature_card(tmp_path / "set")
+    assert card.probe == report
+    assert card.warnings == report.warnings
+    assert "| text | " in card.to_markdown()
+    assert read_probe(tmp_path / "set", "another") is None
+    write_shards(dialogues(4), tmp_path / "set", INFO, overwrite=True)
+    assert not (tmp_path / "set" / "probe.json").exists()
+
+
+def test_the_p_of_a_hopeless_excess_is_small_and_of_none_a_half() -> None:
+    rng = np.random.default_rng(0)
+    labels, places = rng.integers(0, 2, 400), np.arange(400) // 10
+    rows = _Rows(np.zeros((400, 1), np.float32), labels, places)
+    low, high = (_Accuracy.of(rows, (rng.random(400) < share).astype(float)) for share in (0.5, 0.9))
+    assert _compare(high, low, seed=0)[1] < 1e-6
+    assert _compare(low, low, seed=0) == (0.0, pytest.approx(0.5))
+    assert not math.isnan(_compare(low, high, seed=0)[1])
