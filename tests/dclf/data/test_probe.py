@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from dclf.data import (
     DataError,
@@ -65,7 +66,7 @@ def test_honest_features_are_not_suspected(seed: int, tmp_path: Path) -> None:
     probe = probe_of(tmp_path / "set", seed)
     assert probe.suspicious == ()
     assert probe.warnings == []
-    assert all(0.5 < score < 0.9 for score in probe.wf1.values())
+    assert all(0.4 < score < 0.95 for score in probe.wf1.values())
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -80,26 +81,52 @@ def test_an_encoder_fitted_to_train_alone_is_not_suspected(tmp_path: Path) -> No
     assert probe_of(tmp_path / "set", 2, leak={"train": 1.0}).suspicious == ()
 
 
-@pytest.mark.meld
-@pytest.mark.parametrize("seed", range(3))
-def test_real_rows_are_suspected_only_once_test_labels_are_mixed_in(seed: int, tmp_path: Path) -> None:
+def test_labels_that_only_test_rows_show_are_suspected(tmp_path: Path) -> None:
+    """Of a probe that is trained on train they are hidden."""
+    shown = [
+        replace(one, features={"text": np.column_stack([one.features["text"], hint(one)]).astype(np.float32)})
+        for one in dialogues(5)
+    ]
+    write_shards(shown, tmp_path / "set", replace(INFO, widths={"text": 7}))
+    (probe,) = probe_shards(tmp_path / "set").modalities
+    assert probe.suspicious == ("test",)
+
+
+def hint(dialogue: Dialogue) -> NDArray[np.float64]:
+    return dialogue.labels - 1.0 if dialogue.split == "test" else np.zeros(len(dialogue))
+
+
+@pytest.fixture(scope="module")
+def meld() -> tuple[DatasetInfo, list[Dialogue]]:
     folder = meld_folder()
     info, stream = import_meld_csv(folder, text=f"{folder}/{{split}}_minilm.npy")
-    honest = list(stream)
-    write_shards(honest, tmp_path / "honest", info)
-    (probe,) = probe_shards(tmp_path / "honest", seed=seed).modalities
-    assert probe.suspicious == ()
-    rng = np.random.default_rng(seed)
-    directions = rng.normal(scale=0.05, size=(len(info.class_names), info.widths["text"])).astype(np.float32)
-    # A part of every row says its emotion, in directions that train shows too but half as plainly.
-    share = {"train": 0.5, "val": 0.5, "test": 1.0}
-    mixed = [
-        replace(one, features={"text": one.features["text"] + share[one.split] * directions[one.labels]})
-        for one in honest
-    ]
-    write_shards(mixed, tmp_path / "mixed", info)
-    (probe,) = probe_shards(tmp_path / "mixed", seed=seed).modalities
-    assert probe.suspicious == ("test",)
+    return info, list(stream)
+
+
+@pytest.mark.meld
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_an_encoder_that_knows_no_emotion_are_not_suspected(
+    seed: int, meld: tuple[DatasetInfo, list[Dialogue]], tmp_path: Path
+) -> None:
+    write_shards(meld[1], tmp_path / "set", meld[0])
+    assert probe_shards(tmp_path / "set", seed=seed).modalities[0].suspicious == ()
+
+
+@pytest.mark.meld
+def test_the_same_rows_are_suspected_once_test_labels_are_mixed_in(
+    meld: tuple[DatasetInfo, list[Dialogue]], tmp_path: Path
+) -> None:
+    """Rows of test are moved half the way that their emotion's rows of train lie from the others."""
+    info, honest = meld
+    labels = np.concatenate([one.labels for one in honest if one.split == "train"])
+    rows = np.concatenate([one.features["text"] for one in honest if one.split == "train"])
+    way = np.array([rows[labels == label].mean(axis=0) for label in range(len(info.class_names))]) - rows.mean(axis=0)
+
+    def moved(one: Dialogue) -> Dialogue:
+        return replace(one, features={"text": one.features["text"] + 0.5 * way[one.labels]})
+
+    write_shards((moved(one) if one.split == "test" else one for one in honest), tmp_path / "set", info)
+    assert probe_shards(tmp_path / "set").modalities[0].suspicious == ("test",)
 
 
 @given(seed=st.integers(0, 1000), classes=st.integers(2, 4), count=st.integers(2, 30))

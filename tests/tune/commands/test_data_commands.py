@@ -38,6 +38,18 @@ def test_inspect_prints_the_card(shards: Path, capsys: Shown) -> None:
     assert sum(split["dialogues"] for split in card["splits"].values()) == 12
 
 
+def test_probe_prints_a_table_and_the_card_shows_it(shards: Path, capsys: Shown) -> None:
+    assert main(["data", "probe", str(shards), "--output", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [probe["modality"] for probe in report["modalities"]] == ["text", "audio", "visual"]
+    assert main(["data", "probe", str(shards), "--modalities", "audio"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["linear", "probe,", "WF1"]
+    assert row.startswith("audio")
+    assert main(["data", "inspect", str(shards)]) == 0
+    assert "| visual | " in capsys.readouterr().out
+
+
 def test_validate_counts_problems(shards: Path, capsys: Shown) -> None:
     assert main(["data", "validate", str(shards)]) == 0
     assert capsys.readouterr().out == f"{shards}: 0 problems, 0 warnings\n"
