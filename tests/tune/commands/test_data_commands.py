@@ -38,7 +38,10 @@ def test_inspect_prints_the_card(shards: Path, capsys: Shown) -> None:
     assert sum(split["dialogues"] for split in card["splits"].values()) == 12
 
 
-def test_probe_prints_a_table_and_the_card_shows_it(shards: Path, capsys: Shown) -> None:
+def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Shown) -> None:
+    shards = tmp_path / "shards"
+    assert main(["data", "generate", str(shards), "--preset", "meld-small", "--dialogues", "40"]) == 0
+    capsys.readouterr()
     assert main(["data", "probe", str(shards), "--output", "json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [probe["modality"] for probe in report["modalities"]] == ["text", "audio", "visual"]
