@@ -249,8 +249,10 @@ def _fit(features: NDArray[np.float32], labels: NDArray[np.int64]) -> Any:
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of importing
     from sklearn.pipeline import make_pipeline  # noqa: PLC0415
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
-    with warnings.catch_warnings():
+    # The products are small: on a machine with other work several threads would wait for each other most of the time.
+    with threadpool_limits(1), warnings.catch_warnings():
         # A probe need not be at the very minimum.
         warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
         return make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=_STEPS)).fit(features, labels)

@@ -101,20 +101,21 @@ def probe(argv: Sequence[str]) -> int:
         "examples:\n  dclf data probe shards/demo\n  dclf data probe shards/demo --modalities text --output json\n",
     )
     parser.add_argument("shards", help="folder or URI of the shards")
-    parser.add_argument("--modalities", type=listed, help="only these, such as text,audio; the result is not kept then")
+    parser.add_argument("--modalities", default="", help="only these, such as text,audio; the result is not kept then")
     parser.add_argument("--seed", type=int, default=0, help="draws the folds of the training dialogues")
     add_output_option(parser)
     options = parser.parse_args(argv)
     from dclf import data  # noqa: PLC0415
 
-    report = data.probe_shards(options.shards, modalities=options.modalities, seed=options.seed)
+    modalities = listed(options.modalities) or None
+    report = data.probe_shards(options.shards, modalities=modalities, seed=options.seed)
     if options.output == "json":
         print_json(report.to_dict())
     else:
         print(*aligned(list(report.table()), right=range(1, 6)), sep="\n")
     for warning in report.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if options.modalities is None:
+    if modalities is None:
         try:
             data.write_probe(options.shards, report)
         except OSError as error:

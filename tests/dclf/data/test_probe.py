@@ -103,6 +103,7 @@ def meld() -> tuple[DatasetInfo, list[Dialogue]]:
     return info, list(stream)
 
 
+@pytest.mark.slow
 @pytest.mark.meld
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_of_an_encoder_that_knows_no_emotion_are_not_suspected(
@@ -112,6 +113,7 @@ def test_rows_of_an_encoder_that_knows_no_emotion_are_not_suspected(
     assert probe_shards(tmp_path / "set", seed=seed).modalities[0].suspicious == ()
 
 
+@pytest.mark.slow
 @pytest.mark.meld
 def test_the_same_rows_are_suspected_once_test_labels_are_mixed_in(
     meld: tuple[DatasetInfo, list[Dialogue]], tmp_path: Path
