@@ -12,12 +12,13 @@ import torch
 from torch import distributed, multiprocessing
 
 from dclf.config import Config
-from dclf.data import read_shards
+from dclf.data import SPLITS, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from dclf.training.reports import FinalReport
+from tests.dclf.sparse import made_sparse
 
 
 class Share(LocalSource):
@@ -61,6 +62,35 @@ def test_unequal_shares_of_one_batch_give_the_losses_of_one_worker(
         train=replace(config.train, epochs=3, batch_size=200, clip_norm=1.0),
     )
     alone = train(config, LocalSource(shards, config.data.modalities), shards)
+    first, second = _two_workers(config, tmp_path)
+    assert first.splits == second.splits
+    for one, two in zip(alone.history, first.history, strict=True):
+        assert two.losses == pytest.approx(one.losses, rel=1e-4)
+        assert two.validation["wf1"] == pytest.approx(one.validation["wf1"], abs=0.02)
+    assert first.splits["test"].utterances == alone.splits["test"].utterances
+
+
+def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
+    """Of rank 1's dialogues the first is whole; the others have no label at all, and half of their rows."""
+    for split in SPLITS:
+        for place, dialogue in enumerate(shards.select(split)):
+            yield made_sparse([dialogue], 1.0, 0.5)[0] if place and place % 5 == 0 else dialogue
+
+
+@pytest.mark.slow
+def test_unlabelled_utterances_of_one_worker_alone_give_the_losses_of_one(
+    config: Config, shards: ShardSet, tmp_path: Path
+) -> None:
+    write_shards(_uneven(shards), tmp_path / "sparse", shards.info)
+    uneven = read_shards(tmp_path / "sparse")
+    config = replace(
+        config,
+        data=replace(config.data, shards=str(uneven.path)),
+        model=replace(config.model, options={**config.model.options, "dropout": 0.0}),
+        loss=replace(config.loss, ablate="no_mccl", class_weights="balanced"),
+        train=replace(config.train, epochs=3, batch_size=200, clip_norm=1.0),
+    )
+    alone = train(config, LocalSource(uneven, config.data.modalities), uneven)
     first, second = _two_workers(config, tmp_path)
     assert first.splits == second.splits
     for one, two in zip(alone.history, first.history, strict=True):
