@@ -286,44 +286,20 @@ def test_mistakes_come_together_and_leave_nothing(config: Config, settings: Swee
     assert not (Path(settings.storage) / "wrong").exists()
 
 
-@pytest.fixture(scope="module")
-def shown(
-    local_ray: None,
-    lasting_server: Server,
-    config: Config,
-    settings: SweepSettings,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Study:
-    """A study on a server, under the paper's protocol, whose one trial has a worker of its own."""
-    if not lasting_server.running:
-        lasting_server.start()
-    tracked = replace(
-        config,
-        train=replace(config.train, protocol="paper", epochs=2),
-        track=TrackConfig(uri=lasting_server.uri, experiment="seen"),
-    )
-    own = replace(
-        settings, trials=1, scheduler="none", workers_per_trial=1, storage=str(tmp_path_factory.mktemp("own"))
-    )
-    return sweep(tracked, own, name="shown")
-
-
-def test_a_trial_with_a_worker_of_its_own_looks_at_test_too(shown: Study) -> None:
-    epochs = read_history(shown.folder.checkpoint(0, 0))
-    assert [epoch.peeked.keys() >= {"wf1", "wa"} for epoch in epochs] == [True, True]
-
-
 @pytest.mark.browser
-def test_the_page_shows_parent_child_and_metrics(shown: Study, server: Server, tmp_path: Path) -> None:
-    client = open_client(server.uri)
-    experiment = client.get_experiment_by_name("seen").experiment_id
-    browser = Browser(tmp_path / "profile")
-    listed = browser.show(f"{server.uri}/#/experiments/{experiment}/runs?searchFilter=&viewStateShareKey=")
-    assert "shown" in listed
-    parent = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{shown.run_id}")
-    for text in ("shown", "Finished", "best/val_wf1", "test/wf1", "sweep.sampler", "dclf.study"):
-        assert text in parent
-    [run] = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{shown.run_id}'")
-    child = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{run.info.run_id}")
-    for text in ("shown-", "objective/wf1", "Parent run", "loss.gamma_ca"):
-        assert text in child
+def test_the_page_shows_parent_children_and_metrics(finished: Study, folder: Path, tmp_path: Path) -> None:
+    server = Server(folder)
+    try:
+        server.start()
+        client = open_client(server.uri)
+        page = f"{server.uri}/#/experiments/{client.get_experiment_by_name('sweeps').experiment_id}/runs"
+        browser = Browser(tmp_path / "profile")
+        assert "finished" in browser.show(f"{page}?searchFilter=&viewStateShareKey=")
+        parent = browser.show(f"{page}/{finished.run_id}")
+        for text in ("finished", "Finished", "best/val_wf1", "test/wf1", "sweep.sampler", "dclf.study"):
+            assert text in parent
+        child = browser.show(f"{page}/{finished.folder.ledger.trials[0].runs[0].run_id}")
+        for text in ("finished-", "objective/wf1", "Parent run", "loss.gamma_ca"):
+            assert text in child
+    finally:
+        server.kill()
