@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig
@@ -41,6 +41,7 @@ seeds = st.integers(0, 2**32)
 sizes = st.integers(1, 40)
 
 
+@settings(max_examples=40)
 @given(emotion_lists(), kinds, seeds, sizes)
 def test_who_looks_at_the_target_alone_is_not_perturbed(
     emotions: list[list[int]], kind: Kind, seed: int, rows: int
@@ -52,6 +53,7 @@ def test_who_looks_at_the_target_alone_is_not_perturbed(
     assert perturbed.scores == raw.scores
 
 
+@settings(max_examples=40)
 @given(emotion_lists(), seeds, sizes)
 def test_who_copies_the_last_emotion_is_broken_by_other_emotions_only(
     emotions: list[list[int]], seed: int, rows: int
@@ -78,6 +80,7 @@ def test_replicated_labels_lose_their_score() -> None:
     assert eics.scores["wf1"] < 0.1
 
 
+@settings(max_examples=40)
 @given(emotion_lists(), kinds, seeds, sizes)
 def test_every_target_ends_a_dialogue_of_its_own(emotions: list[list[int]], kind: Kind, seed: int, rows: int) -> None:
     targets, pool = conversations("t", emotions), conversations("p", POOL)
@@ -102,6 +105,7 @@ def test_every_target_ends_a_dialogue_of_its_own(emotions: list[list[int]], kind
     assert sorted(seen) == list(range(len(targets.labels)))
 
 
+@settings(max_examples=40)
 @given(emotion_lists(), sizes)
 def test_whole_batches_hold_every_utterance_once(emotions: list[list[int]], rows: int) -> None:
     targets = conversations("t", emotions)
@@ -112,6 +116,7 @@ def test_whole_batches_hold_every_utterance_once(emotions: list[list[int]], rows
     np.testing.assert_array_equal(found, targets.features["text"][order])
 
 
+@settings(max_examples=40)
 @given(emotion_lists(least=2), kinds, seeds)
 def test_some_dialogues_of_a_stored_draw_score_as_in_the_whole(
     emotions: list[list[int]], kind: Kind, seed: int
