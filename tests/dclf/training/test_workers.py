@@ -64,12 +64,28 @@ def long(config: Config, enough: ShardSet) -> Config:
 
 
 @pytest.fixture(scope="module")
+def unlabelled(one_batch: Config, shards: ShardSet, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """The same on dialogues most of whose gaps are in the second worker's share."""
+    folder = tmp_path_factory.mktemp("uneven") / "set"
+    write_shards(_uneven(shards), folder, shards.info)
+    loss = replace(one_batch.loss, class_weights="balanced")
+    return replace(one_batch, data=replace(one_batch.data, shards=str(folder)), loss=loss)
+
+
+def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
+    """Every fifth dialogue but the first has no label at all and half of its rows; the others are whole."""
+    for split in SPLITS:
+        for place, dialogue in enumerate(shards.select(split)):
+            yield made_sparse([dialogue], 1.0, 0.5)[0] if place and place % 5 == 0 else dialogue
+
+
+@pytest.fixture(scope="module")
 def pairs(
-    one_batch: Config, long: Config, tmp_path_factory: pytest.TempPathFactory
+    one_batch: Config, long: Config, unlabelled: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[FinalReport, FinalReport]]:
-    """What either worker says of either training."""
+    """What either worker says of each training."""
     folder = tmp_path_factory.mktemp("workers")
-    configs = [one_batch, long]
+    configs = [one_batch, long, unlabelled]
     arguments = (str(folder / "store"), str(folder / "final"), [one.to_dict() for one in configs])
     multiprocessing.spawn(_work, args=arguments, nprocs=2)
 
@@ -80,40 +96,14 @@ def pairs(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("case", ["whole", "sparse"])
 def test_unequal_shares_of_one_batch_give_the_losses_of_one_worker(
-    one_batch: Config, shards: ShardSet, pairs: list[tuple[FinalReport, FinalReport]]
+    request: pytest.FixtureRequest, case: str, pairs: list[tuple[FinalReport, FinalReport]]
 ) -> None:
-    alone = train(one_batch, LocalSource(shards, one_batch.data.modalities), shards)
-    first, second = pairs[0]
-    assert first.splits == second.splits
-    for one, two in zip(alone.history, first.history, strict=True):
-        assert two.losses == pytest.approx(one.losses, rel=1e-4)
-        assert two.validation["wf1"] == pytest.approx(one.validation["wf1"], abs=0.02)
-    assert first.splits["test"].utterances == alone.splits["test"].utterances
-
-
-def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
-    """Of rank 1's dialogues the first is whole; the others have no label at all, and half of their rows."""
-    for split in SPLITS:
-        for place, dialogue in enumerate(shards.select(split)):
-            yield made_sparse([dialogue], 1.0, 0.5)[0] if place and place % 5 == 0 else dialogue
-
-
-@pytest.mark.slow
-def test_unlabelled_utterances_of_one_worker_alone_give_the_losses_of_one(
-    config: Config, shards: ShardSet, tmp_path: Path
-) -> None:
-    write_shards(_uneven(shards), tmp_path / "sparse", shards.info)
-    uneven = read_shards(tmp_path / "sparse")
-    config = replace(
-        config,
-        data=replace(config.data, shards=str(uneven.path)),
-        model=replace(config.model, options={**config.model.options, "dropout": 0.0}),
-        loss=replace(config.loss, ablate="no_mccl", class_weights="balanced"),
-        train=replace(config.train, epochs=3, batch_size=200, clip_norm=1.0),
-    )
-    alone = train(config, LocalSource(uneven, config.data.modalities), uneven)
-    first, second = _two_workers(config, tmp_path)
+    run: Config = request.getfixturevalue("one_batch" if case == "whole" else "unlabelled")
+    shards = read_shards(run.data.shards)
+    alone = train(run, LocalSource(shards, run.data.modalities), shards)
+    first, second = pairs[0 if case == "whole" else 2]
     assert first.splits == second.splits
     for one, two in zip(alone.history, first.history, strict=True):
         assert two.losses == pytest.approx(one.losses, rel=1e-4)
