@@ -1,0 +1,429 @@
+"""Feature pickles of the field, recognised by their content, and CMU-MOSEI's with scores as labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dclf.data.dialogue import MODALITIES
+from dclf.data.errors import SourceError
+from dclf.data.importers.conversations import Imported, assemble
+from dclf.data.importers.datasets import CORPORA, Corpus, corpora_of, corpus_named, listed_classes
+from dclf.data.importers.layouts import (
+    LAYOUTS,
+    OWN_WIDTHS,
+    ROBERTA,
+    Element,
+    Layout,
+    described,
+    fits,
+    look_at,
+    parse_elements,
+    rows_or_none,
+    widths_agree,
+)
+from dclf.data.importers.pickled import (
+    Parts,
+    conversations_of,
+    labels_of,
+    listed,
+    reader_of_speakers,
+    rows_of,
+    split_dialogues,
+)
+from dclf.data.importers.replacement import with_replacements
+from dclf.data.importers.safe_pickle import read_content
+from dclf.data.importers.sources import describe
+from dclf.prose import join_words
+
+PathLike = str | os.PathLike[str]
+Roles = dict[str, list[int]]
+
+_SEPARATE = {768: "text", 512: "audio", 1000: "visual"}
+"""MultiEMO's files of rows: width -> modality."""
+_MOSEI = LAYOUTS[0]
+Layers = Literal["1", "2", "3", "4", "mean", "concat"]
+Bins = Literal["7", "2", "2-nonnegative"]
+
+
+def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
+    files: PathLike | Sequence[PathLike],
+    dataset: str | None = None,
+    classes: str | None = None,
+    text: PathLike | None = None,
+    audio: PathLike | None = None,
+    visual: PathLike | None = None,
+    text_layers: Layers = "1",
+    elements: str | None = None,
+    val_ids: PathLike | None = None,
+    val_dialogues: int | None = None,
+    seed: int = 0,
+) -> Imported:
+    """Feature pickles of the field, recognised by their content.
+
+    Knows the files of MMGCN, DialogueRNN, DialogueCRN, COSMIC, CFN-ESA, SDT, GraphSmile, COGMEN, CORECT, MultiEMO and
+    their relatives by the number of their elements, and by what they hold and how wide it is; says what it took for
+    what; and asks where that is not clear. A list of validation dialogues in the file is kept.
+
+    Args:
+        files: the pickle; several where the features lie in files of their own, as MultiEMO's do.
+        dataset: iemocap, iemocap-4 (four classes), meld, emorynlp or dailydialog, where the content leaves it open; or
+            a name of your own, with ``classes``.
+        classes: names of the classes in the order of their numbers, with commas between.
+        text: file whose rows replace the text, or add it: see docs/importing.md for its shapes; FILE#K takes element K.
+        audio: file whose rows replace or add the audio.
+        visual: file whose rows replace or add the visual features.
+        text_layers: which of RoBERTa's four layers to take, or their mean, or all side by side.
+        elements: what the elements are, from 0, where the content leaves it open: ``text=3,audio=4,visual=5``.
+        val_ids: file with the ids of the validation dialogues, one a line, which are taken out of the training ones.
+        val_dialogues: how many training dialogues to hold out for validation where the file lists none.
+        seed: of the hold-out.
+
+    Raises:
+        UnsafePickleError, SourceError, DataError: see ``dclf.data.errors``.
+    """
+    paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    content, main, separate = _contents(paths)
+    looks = look_at(content)
+    names = listed_classes(classes)
+    layout, roles = _roles_of(main, looks, elements)
+    parts, corpus = _parts_of(main, content, looks, roles, layout, dataset, names)
+    parts = replace(parts, features={**parts.features, **separate})
+    provenance: dict[str, object] = {
+        "importer": "features",
+        "source": describe(main),
+        "layout": str(layout) if layout else "as --elements says",
+        "elements": described(roles, looks) + [f"{m}: a file of its own" for m in separate],
+    }
+    if len(paths) > 1:
+        provenance["files"] = [describe(path) for path in paths]
+    ids = None if val_ids is None else _lines(val_ids)
+    splits, validation = split_dialogues(parts, corpus, val_ids=ids, val_dialogues=val_dialogues, seed=seed)
+    kind = looks[roles["speakers"][0]].kind
+    read_speakers, count = reader_of_speakers(kind, parts.speakers)
+    conversations = conversations_of(parts, splits, read_speakers)
+    rows = rows_of(parts, text_layers)
+    if len(parts.features.get("text", ())) > 1 and text is None:
+        provenance["text layers"] = text_layers
+    given = {"text": text, "audio": audio, "visual": visual}
+    rows, origins = with_replacements(rows, given, conversations)
+    return assemble(corpus, conversations, rows, {**provenance, "validation": validation, **origins}, count)
+
+
+def import_mosei(  # noqa: PLR0917 - the options of a command
+    file: PathLike,
+    bins: Bins = "7",
+    text: PathLike | None = None,
+    audio: PathLike | None = None,
+    visual: PathLike | None = None,
+    val_ids: PathLike | None = None,
+    val_dialogues: int | None = None,
+    seed: int = 0,
+) -> Imported:
+    """CMU-MOSEI and CMU-MOSI from a tuple of 9 with sentiment scores as labels.
+
+    Classes are made of the scores, which go from -3 to 3. Seven: the nearest whole number, as the accuracy of seven
+    classes has it. Two: below and above 0, an utterance of exactly 0 being context without a label; or below 0 and the
+    rest.
+
+    Args:
+        file: the pickle: ids, speakers, scores, text, audio, visual, sentences, train ids, test ids.
+        bins: 7, 2 (negative, positive, 0 is unlabelled) or 2-nonnegative (negative, 0 and above).
+        text: file whose rows replace the text; FILE#K takes element K.
+        audio: file whose rows replace the audio.
+        visual: file whose rows replace the visual features.
+        val_ids: file with the ids of the validation dialogues, one a line.
+        val_dialogues: how many training dialogues to hold out for validation; a tenth where absent.
+        seed: of the hold-out.
+
+    Raises:
+        UnsafePickleError, SourceError, DataError: see ``dclf.data.errors``.
+    """
+    content, source = read_content(os.fspath(file)), os.fspath(file)
+    looks = look_at(content) if isinstance(content, (tuple, list)) else []
+    if not fits(_MOSEI, looks):
+        shown = "\n".join(f"  {element}" for element in looks) or f"  it is a {type(content).__name__}"
+        raise SourceError(
+            f"{source}: must be a tuple of 9: {', '.join(_MOSEI.roles)}, with scores as labels; rearrange the "
+            f"elements, or "
+            f"see `dclf data import features`. It holds\n{shown}"
+        )
+    roles = _places(_MOSEI, looks)
+    _refuse_owned(source, roles, looks)
+    parts = _take(source, content, roles)
+    names, to_class = _BINS[bins]
+    corpus = Corpus(name="mosei", class_names=names)
+    ids = None if val_ids is None else _lines(val_ids)
+    splits, validation = split_dialogues(parts, corpus, val_ids=ids, val_dialogues=val_dialogues, seed=seed)
+    read_speakers, count = reader_of_speakers(looks[1].kind, parts.speakers)
+    conversations = conversations_of(parts, splits, read_speakers, lambda value, where: _binned(value, where, to_class))
+    rows, origins = with_replacements(
+        rows_of(parts, "1"), {"text": text, "audio": audio, "visual": visual}, conversations
+    )
+    provenance = {
+        "importer": "mosei",
+        "source": describe(file),
+        "layout": "a tuple of 9 as GraphSmile and CORECT read it, scores as labels",
+        "elements": described(roles, looks),
+        "bins": bins,
+        "validation": validation,
+        **origins,
+    }
+    return assemble(corpus, conversations, rows, provenance, count)
+
+
+_SEVEN = (
+    "highly negative", "negative", "weakly negative", "neutral", "weakly positive", "positive", "highly positive",
+)  # fmt: skip
+
+
+def _nearest(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.rint(np.clip(scores, -3.0, 3.0)) + 3.0
+
+
+def _sign(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(scores == 0, -1, scores > 0)
+
+
+def _from_zero(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(scores >= 0, 1, 0)
+
+
+_BINS = {
+    "7": (_SEVEN, _nearest),
+    "2": (("negative", "positive"), _sign),
+    "2-nonnegative": (("negative", "non-negative"), _from_zero),
+}
+
+
+def _binned(value: Any, where: str, to_class: Any) -> NDArray[np.int32]:
+    try:
+        scores = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{where}: scores must be numbers ({error})") from error
+    flat = scores[:, 0] if scores.ndim == 2 and scores.shape[1] == 1 else scores
+    if flat.ndim != 1 or not np.isfinite(flat).all() or np.abs(flat).max(initial=0) > 3:
+        raise SourceError(f"{where}: scores must be one number from -3 to 3 for every utterance")
+    classes: NDArray[np.int32] = to_class(flat).astype(np.int32)
+    return classes
+
+
+def _contents(paths: Sequence[PathLike]) -> tuple[Sequence[Any], str, dict[str, list[Mapping[Any, Any]]]]:
+    """The tuple with the conversations, its file, and the files of rows beside it by modality."""
+    contents = {os.fspath(path): read_content(os.fspath(path)) for path in paths}
+    tuples = {path: content for path, content in contents.items() if _is_tuple(content)}
+    if len(tuples) != 1:
+        raise SourceError("\n".join(_no_conversations(path, content) for path, content in contents.items()))
+    ((main, content),) = tuples.items()
+    separate: dict[str, list[Mapping[Any, Any]]] = {}
+    for path, rows in contents.items():
+        if path != main:
+            separate[_modality_of(path, rows, len(contents))] = [rows]
+    if len(separate) != len(contents) - 1:
+        raise SourceError(f"{main}: two of the files beside it are as wide; {_NAME_THEM}")
+    return content, main, separate
+
+
+_NAME_THEM = "say which is which with --text FILE, --audio FILE and --visual FILE"
+
+
+def _modality_of(path: str, rows: Any, count: int) -> str:
+    """What a file of rows beside the tuple holds, by its width."""
+    first = rows_or_none(next(iter(rows.values()), None)) if isinstance(rows, dict) else None
+    width = 0 if first is None else first.shape[1]
+    if count != 4 or width not in _SEPARATE:
+        what = f"holds rows {width} wide" if width else "holds no dict from dialogue id to rows"
+        raise SourceError(
+            f"{path}: {what}; beside a tuple of conversations are recognised MultiEMO's three files of rows, 768 "
+            f"(text), "
+            f"512 (audio) and 1000 (visual) wide. {_NAME_THEM[0].upper()}{_NAME_THEM[1:]}"
+        )
+    return _SEPARATE[width]
+
+
+def _is_tuple(content: Any) -> bool:
+    return isinstance(content, (tuple, list)) and len(content) > 3 and any(isinstance(e, dict) for e in content)
+
+
+def _no_conversations(path: str, content: Any) -> str:
+    """Why a file alone is not enough, and what to do with it."""
+    must = f"{path}: must be a tuple or list with speakers, labels and lists of dialogue ids among its elements"
+    if _is_tuple(content):
+        return f"{must}; give one such file at a time"
+    if isinstance(content, np.ndarray):
+        what = f"is an array {list(content.shape)}, features alone"
+    elif isinstance(content, dict) and {"train", "test"} <= {*content}:
+        what = (
+            "is a dict of splits, as MMSA's: series of segments [N, T, D] with scores, no conversations. Average "
+            "them over "
+            "time, and save them as a dict from dialogue id (the video) to rows"
+        )
+    elif isinstance(content, dict):
+        what = "is a dict by dialogue or utterance id, features alone"
+    elif isinstance(content, (tuple, list)) and len(content) == 3 and all(isinstance(e, dict) for e in content):
+        what = "is a list of three dicts, as MELD's authors': features of train, dev and test alone"
+    else:
+        what = f"is a {type(content).__name__}" + (f" of {len(content)}" if hasattr(content, "__len__") else "")
+    return (
+        f"{must}, and {what}. Features alone go with --text, --audio or --visual to an importer of the conversations: "
+        "`dclf data import meld-csv`, `csv`, `dag-erc`, or `features` with such a tuple"
+    )
+
+
+def _roles_of(source: str, looks: Sequence[Element], elements: str | None) -> tuple[Layout | None, Roles]:
+    """The layout, and what each element is for; SourceError with the question where that is open."""
+    fitting = [layout for layout in LAYOUTS if fits(layout, looks)]
+    agreeing = [layout for layout in fitting if widths_agree(layout, looks)]
+    if elements is not None:
+        return _told_roles(source, looks, fitting, elements)
+    if agreeing and not any(element.kind == "rows" for element in looks):
+        # Without features of its own the file has the one order of elements that all of these have.
+        return replace(agreeing[0], users="MultiEMO"), _places(agreeing[0], looks)
+    if len(agreeing) == 1:
+        return agreeing[0], _places(agreeing[0], looks)
+    shown = "\n".join(f"  {element}" for element in looks)
+    if fitting:
+        question = (
+            "is laid out as a published file, but not as wide, so it is not clear which rows are text, audio and "
+            "visual; "
+            "say it with --elements, such as --elements text=3,audio=4,visual=5 (from 0)"
+        )
+    else:
+        question = (
+            "is laid out as no published file; say what its elements are, from 0, with --elements, such as --elements "
+            "speakers=1,labels=2,text=3,audio=4,visual=5,sentences=6,train=7,test=8"
+        )
+    raise SourceError(f"{source}: {question}\n{shown}")
+
+
+def _told_roles(
+    source: str, looks: Sequence[Element], fitting: Sequence[Layout], elements: str
+) -> tuple[Layout | None, Roles]:
+    """What ``--elements`` says; the rest as the layout has it."""
+    told = parse_elements(elements, len(looks))
+    roles: Roles = {}
+    if fitting:
+        taken = {place for places in told.values() for place in places}
+        roles = {
+            role: places
+            for role, places in _places(fitting[0], looks).items()
+            if role not in MODALITIES and not taken & {*places}
+        }
+    roles |= told
+    lacking = [role for role in ("speakers", "labels", "train", "test") if role not in roles]
+    wrong = [
+        f"{role}={place} is {looks[place]}"
+        for role, places in told.items()
+        for place in places
+        if not _may_be(role, looks[place])
+    ]
+    if lacking or wrong:
+        problem = "; ".join([*wrong, *([f"{join_words(lacking)} must be named too"] if lacking else [])])
+        shown = "\n".join(f"  {element}" for element in looks)
+        raise SourceError(f"{source}: --elements {elements}: {problem}\n{shown}")
+    return None, roles
+
+
+def _may_be(role: str, element: Element) -> bool:
+    layout = Layout(users="", roles=(role,), widths={}, corpora=())
+    return fits(layout, [element]) and element.kind != "nothing"
+
+
+def _places(layout: Layout, looks: Sequence[Element]) -> Roles:
+    """Role -> places; modalities that are empty are left out, and RoBERTa's layers are text."""
+    places: Roles = {}
+    for element, role in zip(looks, layout.roles, strict=True):
+        if role != "unused" and element.kind != "nothing":
+            places.setdefault("text" if role == ROBERTA else role, []).append(element.place)
+    return places
+
+
+def _refuse_owned(source: str, roles: Roles, looks: Sequence[Element]) -> None:
+    """Refuse rows that are as wide as published files have another modality alone."""
+    for modality in MODALITIES:
+        for place in roles.get(modality, ()):
+            owner, what = OWN_WIDTHS.get(looks[place].width, (modality, ""))
+            if owner != modality:
+                raise SourceError(
+                    f"{source}: element {place} must be {modality}, but is {looks[place].width} wide: {what}"
+                )
+
+
+def _take(source: str, content: Sequence[Any], roles: Roles) -> Parts:
+    """The elements by their roles."""
+
+    def element(role: str) -> Any:
+        return content[roles[role][0]] if role in roles else None
+
+    return Parts(
+        source=source,
+        speakers=element("speakers"),
+        labels=element("labels"),
+        train=listed(element("train"), source),
+        test=listed(element("test"), source),
+        val=listed(element("val"), source) if "val" in roles else (),
+        features={m: [content[place] for place in roles[m]] for m in MODALITIES if m in roles},
+        sentences=element("sentences"),
+        sentiments=element("sentiments"),
+        ids=element("ids") if isinstance(element("ids"), dict) else None,
+    )
+
+
+def _parts_of(
+    source: str,
+    content: Sequence[Any],
+    looks: Sequence[Element],
+    roles: Roles,
+    layout: Layout | None,
+    dataset: str | None,
+    classes: tuple[str, ...] | None,
+) -> tuple[Parts, Corpus]:
+    """The elements by their roles, and whose they are."""
+    parts = _take(source, content, roles)
+    if looks[roles["labels"][0]].kind == "scores":
+        raise SourceError(
+            f"{source}: its labels are scores, such as sentiments, and no classes; `dclf data import mosei` makes "
+            f"classes "
+            "of CMU-MOSEI's and CMU-MOSI's"
+        )
+    if dataset is not None or classes is not None:
+        return parts, corpus_named(dataset or "own", classes)
+    kind = looks[roles["speakers"][0]].kind
+    words = {str(word) for value in parts.speakers.values() for word in value} if kind == "words" else set()
+    labels = {
+        int(label) for name in parts.names for label in labels_of(parts.labels.get(name, ()), f"dialogue {name!r}")
+    }
+    candidates = corpora_of(parts.names, kind, words, labels - {-1})
+    if layout is not None:
+        candidates = [name for name in candidates if name in layout.corpora]
+    if len(candidates) != 1:
+        raise SourceError(_which_corpus(source, candidates, labels))
+    return parts, CORPORA[candidates[0]]
+
+
+def _which_corpus(source: str, candidates: Sequence[str], labels: set[int]) -> str:
+    numbers = join_words([str(label) for label in sorted(labels - {-1})])
+    if candidates:
+        return f"{source}: its labels are {numbers}, so it may be {join_words(candidates, 'or')}; say it with --dataset"
+    return (
+        f"{source}: holds numbers as labels ({numbers}) and no names, and dialogue ids and speakers are those of no "
+        f"known "
+        f"corpus; say whose it is with --dataset ({', '.join(CORPORA)}), or name the classes in the order of their "
+        f"numbers "
+        "with --dataset NAME --classes NAME,NAME,..."
+    )
+
+
+def _lines(path: PathLike) -> list[str]:
+    """The dialogue ids of a text file, one a line."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{os.fspath(path)}: cannot be read ({error}); give a text file with an id a line") from error
+    return [line.strip() for line in lines if line.strip()]

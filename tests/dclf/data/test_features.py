@@ -1,0 +1,293 @@
+"""Every published feature pickle is recognised by its content, and no modality ever comes under another's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from dclf.data import DataError, Dialogue, SourceError, import_dataset, read_shards
+from dclf.data.importers.features import import_features, import_mosei
+from tests.dclf.data.feature_files import (
+    FEELINGS,
+    LAYOUTS,
+    MODALITY_CODES,
+    Published,
+    Talks,
+    iemocap,
+    meld,
+    save,
+    tuple_of,
+    write_mosei,
+    write_multiemo,
+)
+
+
+def assert_own_rows(dialogue: Dialogue, talks: Talks, layer: int = 1) -> None:
+    """Every row of every modality is that utterance's own."""
+    (name,) = [one for one in talks.names if str(one) == dialogue.dialogue_id]
+    for modality, matrix in dialogue.features.items():
+        which = layer if modality == "text" else 1
+        expected = [talks.row(name, turn, modality, matrix.shape[1], which) for turn in range(talks.lengths[name])]
+        np.testing.assert_array_equal(matrix, np.stack(expected))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_published_files_are_recognised(tmp_path: Path, layout: str) -> None:
+    published: Published = LAYOUTS[layout]
+    talks = published.talks
+    source = save(tmp_path / "no-telling-name", published.content(talks))
+    import_dataset("features", source, tmp_path / "out")
+    shards = read_shards(tmp_path / "out")
+    info = shards.info
+    assert (info.dataset, dict(info.widths)) == (published.corpus, dict(published.widths))
+    assert info.provenance["validation"]["method"] == published.val  # type: ignore[index]
+    assert info.sentiment_names == (FEELINGS if published.sentiments else ())
+    expected = {"test": {str(name) for name in talks.splits["test"]}}
+    if published.val == "the file's own list":
+        expected |= {split: {str(name) for name in names} for split, names in talks.splits.items()}
+    for split, names in expected.items():
+        assert {*shards.index(split).dialogue_ids} == names
+    for dialogue in shards:
+        (name,) = [one for one in talks.names if str(one) == dialogue.dialogue_id]
+        assert_own_rows(dialogue, talks)
+        assert dialogue.labels.tolist() == talks.labels()[name]
+        assert dialogue.utterances == tuple(talks.sentences()[name])
+        assert dialogue.speakers.tolist()[:2] == [0, 1]
+        if published.sentiments:
+            assert dialogue.sentiments is not None
+            assert dialogue.sentiments.tolist() == talks.sentiments()[name]
+    roles = " ".join(info.provenance["elements"])  # type: ignore[arg-type]
+    assert all(f": {modality}" in roles for modality in published.widths)
+
+
+@pytest.mark.parametrize(("choice", "width", "mark"), [("4", 1024, 4), ("mean", 1024, 2.5), ("concat", 4096, 1)])
+def test_text_layers_are_chosen(tmp_path: Path, choice: Any, width: int, mark: float) -> None:
+    published = LAYOUTS["COSMIC, IEMOCAP"]
+    source = save(tmp_path / "roberta.pkl", published.content(published.talks))
+    info, dialogues = import_features(source, text_layers=choice)
+    assert info.widths["text"] == width
+    assert info.provenance["text layers"] == choice
+    rows = next(dialogues).features["text"]
+    assert rows[0, 1] == mark
+    if choice == "concat":
+        assert rows[0, 1::1024].tolist() == [1, 2, 3, 4]
+
+
+def test_the_first_tenth_is_taken_in_the_order_of_the_list(tmp_path: Path) -> None:
+    published = LAYOUTS["COGMEN, CORECT"]
+    talks = published.talks
+    info, dialogues = import_features(save(tmp_path / "four.pkl", published.content(talks)))
+    assert info.class_names == ("happy", "sad", "neutral", "angry")
+    assert [d.dialogue_id for d in dialogues if d.split == "val"] == talks.train[:2]
+
+
+def test_multiemo_comes_in_four_files(tmp_path: Path) -> None:
+    files = write_multiemo(tmp_path, iemocap())
+    import_dataset("features", files[::-1], tmp_path / "out")
+    shards = read_shards(tmp_path / "out")
+    assert dict(shards.info.widths) == {"text": 768, "audio": 512, "visual": 1000}
+    for dialogue in shards:
+        assert_own_rows(dialogue, iemocap())
+    assert import_features(files[0], audio=files[2])[0].modalities == ("audio",)
+    with pytest.raises(SourceError, match="the source has no features of its own"):
+        import_features(files[0])
+    with pytest.raises(SourceError, match=r"TextFeatures\.pkl: holds rows 768 wide; .*--text FILE"):
+        import_features(files[:2])
+
+
+@pytest.mark.parametrize(
+    ("bins", "names", "expected"),
+    [
+        ("7", 7, {-3.0: 0, -0.4: 3, 0.0: 3, 2.6: 6}),
+        ("2", 2, {-3.0: 0, -0.4: 0, 0.0: -1, 2.6: 1}),
+        ("2-nonnegative", 2, {-3.0: 0, -0.4: 0, 0.0: 1, 2.6: 1}),
+    ],
+)
+def test_mosei_scores_become_classes(tmp_path: Path, bins: Any, names: int, expected: dict[float, int]) -> None:
+    info, dialogues = import_mosei(write_mosei(tmp_path), bins=bins)
+    assert (len(info.class_names), info.speaker_count) == (names, 1)
+    for dialogue in dialogues:
+        length = len(dialogue.dialogue_id)
+        scores = [[-3.0, -0.4, 0.0, 2.6][(length + turn) % 4] for turn in range(len(dialogue))]
+        assert dialogue.labels.tolist() == [expected[score] for score in scores]
+
+
+def test_an_utterance_without_a_label_is_context(tmp_path: Path) -> None:
+    talks = iemocap()
+    content = tuple_of(talks, 100, 1582, 342, talks.genders())
+    content[2]["Ses01F_impro01"][0] = -1
+    import_dataset("features", save(tmp_path / "all.pkl", content), tmp_path / "out")
+    (first,) = [d for d in read_shards(tmp_path / "out") if d.dialogue_id == "Ses01F_impro01"]
+    assert first.labels.tolist() == [-1, 1]
+
+
+def test_the_validation_dialogues_may_be_named(tmp_path: Path) -> None:
+    published = LAYOUTS["MMGCN, IEMOCAP"]
+    source = save(tmp_path / "features.pkl", published.content(published.talks))
+    (tmp_path / "val.txt").write_text("Ses01F_impro02\nSes03F_impro01\n\n")
+    _, dialogues = import_features(source, val_ids=tmp_path / "val.txt")
+    assert {d.dialogue_id for d in dialogues if d.split == "val"} == {"Ses01F_impro02", "Ses03F_impro01"}
+    (tmp_path / "val.txt").write_text("Ses05F_impro06\n")
+    with pytest.raises(SourceError, match="some of the training dialogues and leave others; 'Ses05F_impro06' is none"):
+        import_features(source, val_ids=tmp_path / "val.txt")
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "MMSA": ({"train": {"text": np.ones((3, 2, 4))}, "valid": {}, "test": {}}, "Average them over time"),
+    "MELD's authors' audio": ([{"0_0": np.ones(1611)}, {"0_0": np.ones(1611)}, {"0_0": np.ones(1611)}], "meld-csv"),
+    "vectors alone": ({"Ses01F_impro01_F000": np.ones(7)}, "go with --text, --audio or --visual"),
+    "an array": (np.ones((4, 3)), "features alone"),
+    "a number": (7, "must be a tuple or list with speakers, labels"),
+    "a list of numbers": ([1, 2, 3, 4], "must be a tuple or list with speakers, labels"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_holds_no_conversations_is_refused_with_the_way_to_use_it(tmp_path: Path, case: str) -> None:
+    content, words = REFUSED[case]
+    with pytest.raises(SourceError, match=words) as caught:
+        import_features(save(tmp_path / "other.pkl", content))
+    assert "other.pkl" in str(caught.value)
+
+
+def test_scores_as_labels_are_mosei(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"labels are scores.*`dclf data import mosei`"):
+        import_features(write_mosei(tmp_path), elements="text=3,audio=4,visual=5")
+    published = LAYOUTS["MMGCN, IEMOCAP"]
+    source = save(tmp_path / "features.pkl", published.content(published.talks))
+    with pytest.raises(SourceError, match=r"element 4 must be audio|scores must be one number"):
+        list(import_mosei(save(tmp_path / "x.pkl", tuple_of(iemocap(), 100, 342, 1582, iemocap().genders())))[1])
+    with pytest.raises(DataError, match="scores must be one number from -3 to 3"):
+        import_mosei(source)
+
+
+@pytest.mark.parametrize("labels", [{0, 2}, {3}])
+def test_few_labels_leave_four_or_six_classes_open(tmp_path: Path, labels: set[int]) -> None:
+    talks = iemocap()
+    content = tuple_of(talks, 100, 100, 512, talks.genders())
+    for values in content[2].values():
+        values[:] = [sorted(labels)[turn % len(labels)] for turn in range(len(values))]
+    source = save(tmp_path / "few.pkl", content)
+    with pytest.raises(SourceError, match=r"it may be iemocap or iemocap-4; say it with --dataset"):
+        import_features(source)
+    assert len(import_features(source, dataset="iemocap-4")[0].class_names) == 4
+    assert len(import_features(source, dataset="iemocap")[0].class_names) == 6
+
+
+def test_an_unknown_corpus_must_name_its_classes(tmp_path: Path) -> None:
+    talks = Talks({"train": ["a", "b", "c"], "val": ["d"], "test": ["e"]}, classes=2)
+    source = save(tmp_path / "own.pkl", tuple_of(talks, 100, 1582, 342, talks.words("Ann", "Bo")))
+    with pytest.raises(SourceError, match=r"numbers as labels \(0 and 1\) and no names.*--classes NAME,NAME"):
+        import_features(source)
+    with pytest.raises(SourceError, match="--dataset own: is none of iemocap"):
+        import_features(source, dataset="own")
+    info, _ = import_features(source, dataset="own", classes="calm, angry")
+    assert (info.dataset, info.class_names) == ("own", ("calm", "angry"))
+    assert info.provenance["classes"] == "0 calm, 1 angry"
+
+
+def shuffled(talks: Talks, order: list[str], widths: Mapping[str, int]) -> tuple[list[Any], dict[str, int]]:
+    """A list of elements in this order, and the place of each."""
+    parts: dict[str, Any] = {
+        "ids": talks.ids(),
+        "speakers": talks.genders(),
+        "labels": talks.labels(),
+        "sentences": talks.sentences(),
+        "train": talks.train,
+        "test": talks.splits["test"],
+    }
+    parts |= {modality: talks.rows(modality, width) for modality, width in widths.items()}
+    return [parts[role] for role in order], {role: place for place, role in enumerate(order)}
+
+
+ORDER = ["ids", "speakers", "labels", "text", "audio", "visual", "sentences", "train", "test"]
+
+
+def test_another_order_is_asked_for_and_settled(tmp_path: Path) -> None:
+    widths = {"text": 7, "audio": 5, "visual": 6}
+    order = ["labels", "visual", "audio", "speakers", "text", "test", "train", "sentences"]
+    content, places = shuffled(iemocap(), order, widths)
+    source = save(tmp_path / "own.pkl", content)
+    with pytest.raises(SourceError, match="is laid out as no published file; say what its elements are") as caught:
+        import_features(source)
+    assert "  element 1: rows of numbers, 6 wide\n" in str(caught.value)
+    elements = ",".join(f"{role}={place}" for role, place in places.items())
+    info, dialogues = import_features(source, elements=elements)
+    assert dict(info.widths) == widths
+    for dialogue in dialogues:
+        assert_own_rows(dialogue, iemocap())
+
+
+@pytest.mark.parametrize(
+    ("elements", "words"),
+    [
+        ("text=3,sound=4", "does not understand 'sound=4'"),
+        ("text=3,audio=9", "does not understand 'audio=9'"),
+        ("text=3,audio=3", "names one twice"),
+        ("text=3,text=4", "does not understand 'text=4'"),
+        ("text=6,audio=4", "text=6 is element 6: texts by dialogue"),
+        ("audio=4-5", "does not understand 'audio=4-5'"),
+    ],
+)
+def test_elements_that_make_no_sense_are_refused(tmp_path: Path, elements: str, words: str) -> None:
+    content, _ = shuffled(iemocap(), ORDER, {"text": 7, "audio": 5, "visual": 6})
+    source = save(tmp_path / "own.pkl", content)
+    with pytest.raises(SourceError, match=words):
+        import_features(source, elements=elements)
+
+
+def test_only_the_features_need_a_name_where_the_rest_is_clear(tmp_path: Path) -> None:
+    content, _ = shuffled(iemocap(), ORDER, {"text": 7, "audio": 5, "visual": 6})
+    source = save(tmp_path / "own.pkl", content)
+    with pytest.raises(SourceError, match=r"laid out as a published file, but not as wide, .*--elements text=3"):
+        import_features(source)
+    assert dict(import_features(source, elements="text=3,visual=5")[0].widths) == {"text": 7, "visual": 6}
+
+
+PUBLISHED_WIDTHS = (100, 300, 342, 512, 600, 768, 1024, 1582, 1611)
+PUBLISHED_ORDERS = {(100, 1582, 342), (100, 100, 512), (600, 300, 342)}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_modality_never_comes_under_anothers_name(tmp_path: Path, data: st.DataObject) -> None:
+    """Tuples of random widths, published ones among them, in MMGCN's or in any order, are right or refused."""
+    widths = {m: data.draw(st.sampled_from(PUBLISHED_WIDTHS) | st.integers(2, 60), label=m) for m in MODALITY_CODES}
+    order = data.draw(st.permutations(["text", "audio", "visual"]))
+    places = data.draw(st.just(ORDER) | st.permutations(ORDER))
+    rows = iter(order)
+    roles = [next(rows) if role in MODALITY_CODES else role for role in places]
+    # What is indistinguishable from a published file must be taken for it, and widths that published files give to one
+    # modality alone are that modality's.
+    assume(order == ["text", "audio", "visual"] or tuple(widths[m] for m in order) not in PUBLISHED_ORDERS)
+    owned = {1582: "audio", 1611: "audio", 342: "visual"}
+    assume(all(owned.get(width, modality) == modality for modality, width in widths.items()))
+    talks = Talks({"train": ["Ses01", "Ses02", "Ses03"], "val": ["Ses04"], "test": ["Ses05", "Ses06"]}, {}, 6)
+    source = save(tmp_path / "random.pkl", tuple(shuffled(talks, roles, widths)[0]))
+    try:
+        info, dialogues = import_features(source, val_dialogues=1)
+    except SourceError as error:
+        refusal = str(error)
+    else:
+        refusal = ""
+    if refusal:
+        assert "--elements" in refusal
+        return
+    assert dict(info.widths) == widths
+    for dialogue in dialogues:
+        assert_own_rows(dialogue, talks)
+
+
+def test_provenance_is_plain(tmp_path: Path) -> None:
+    published = LAYOUTS["CFN-ESA, GraphSmile, MELD"]
+    info, _ = import_features(save(tmp_path / "meld.pkl", published.content(meld())))
+    assert json.loads(json.dumps(dict(info.provenance))) == dict(info.provenance)
+    assert info.provenance["layout"] == "a tuple of 14 as CFN-ESA and GraphSmile read it"
+    assert "element 4: text, layer 1 of 4, 1024 wide" in info.provenance["elements"]  # type: ignore[operator]
