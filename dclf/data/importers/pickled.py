@@ -233,12 +233,18 @@ def _conversation(
         split=split,
         speakers=speakers(parts.speakers[name], where),
         labels=labels(parts.labels[name], where),
-        utterances=tuple(str(sentence) for sentence in parts.sentences[name]) if parts.sentences else (),
+        utterances=transcripts(parts.sentences[name]) if parts.sentences else (),
         sentiments=labels_of(parts.sentiments[name], where, "sentiment") if parts.sentiments else None,
         number=number,
         utterance_ids=tuple(ids) if named else (),
         utterance_numbers=() if named else tuple(str(one) for one in ids),
     )
+
+
+def transcripts(sentences: Iterable[Any]) -> tuple[str, ...]:
+    """The words of every utterance; none where all are empty."""
+    words = tuple(str(sentence) for sentence in sentences)
+    return words if any(words) else ()
 
 
 def _ids_of(parts: Parts, name: Any) -> list[Any]:

@@ -17,7 +17,7 @@ from dclf.data.dialogue import SPLITS, UNLABELLED
 from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, Imported, assemble
 from dclf.data.importers.datasets import Corpus, listed_classes
-from dclf.data.importers.pickled import speaker_names
+from dclf.data.importers.pickled import speaker_names, transcripts
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
 from dclf.data.importers.sources import describe, refuse_empty_splits
 from dclf.prose import join_words
@@ -139,7 +139,7 @@ class Table:
             split=split,
             speakers=self._speakers(rows),
             labels=labels[rows],
-            utterances=tuple(self._cell("text", row) for row in rows) if "text" in self.columns else (),
+            utterances=transcripts(self._cell("text", row) for row in rows) if "text" in self.columns else (),
             sentiments=None if feelings is None else feelings[rows],
             number=self.numbers.get(name, name),
             utterance_ids=turns if self._unique_turns else (),
