@@ -56,6 +56,14 @@ def empty_classes(class_names: Sequence[str], labels: Collection[int]) -> list[s
     return [f"no utterance is {', '.join(absent)}: {what}, score 0 and weigh nothing; {remedy}"]
 
 
+def unlabelled_split(split: str) -> str:
+    """The problem of a split in which no utterance has a label."""
+    return (
+        f"no utterance of the {split} split has a label: training needs some in all of {', '.join(SPLITS)}; import the "
+        "data again with labels"
+    )
+
+
 def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]:
     """The problem, if any, of a dialogue id that came before; notes the id in ``seen`` (id -> split)."""
     if dialogue_id not in seen:

@@ -50,6 +50,12 @@ class Dialogue:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def missing(self) -> dict[str, int]:
+        """Modality -> utterances without features in it; a modality that has them all is not named."""
+        counts = {m: int(np.count_nonzero(~mask)) for m, mask in self.present.items()}
+        return {m: count for m, count in counts.items() if count}
+
     def only(self, modalities: Iterable[str]) -> Dialogue:
         """The same dialogue with the features of these modalities, as far as it has them; nothing is copied."""
         names = tuple(modalities)
