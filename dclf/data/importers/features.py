@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -395,16 +396,23 @@ def _parts_of(
     if dataset is not None or classes is not None:
         return parts, corpus_named(dataset or "own", classes)
     kind = looks[roles["speakers"][0]].kind
-    words = {str(word) for value in parts.speakers.values() for word in value} if kind == "words" else set()
-    labels = {
-        int(label) for name in parts.names for label in labels_of(parts.labels.get(name, ()), f"dialogue {name!r}")
-    }
+    words = {str(word) for value in parts.speakers.values() for word in value or ()} if kind == "words" else set()
+    labels = _whole_labels(parts)
     candidates = corpora_of(parts.names, kind, words, labels - {-1})
     if layout is not None:
         candidates = [name for name in candidates if name in layout.corpora]
     if len(candidates) != 1:
         raise SourceError(_which_corpus(source, candidates, labels))
     return parts, CORPORA[candidates[0]]
+
+
+def _whole_labels(parts: Parts) -> set[int]:
+    """The labels that occur; those of dialogues that cannot be read are told when all are."""
+    labels: set[int] = set()
+    for name in parts.names:
+        with suppress(SourceError):
+            labels |= {*labels_of(parts.labels.get(name, ()), "").tolist()}
+    return labels
 
 
 def _which_corpus(source: str, candidates: Sequence[str], labels: set[int]) -> str:

@@ -6,7 +6,7 @@ Most are tuples or lists of dicts by dialogue id. ``LAYOUTS`` lists the elements
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,26 +146,50 @@ def _of_dict(place: int, by_name: Mapping[Any, Any]) -> Element:
     values = [value for value in by_name.values() if hasattr(value, "__len__") and len(value)]
     if not values:
         return Element(place, "other" if any(value is not None for value in by_name.values()) else "nothing")
-    if all(_is_words(value) for value in values):
-        genders = all(str(word) in ("M", "F") for value in values for word in value)
-        return Element(place, "genders" if genders else "words")
-    matrix = rows_or_none(values[0])
-    if matrix is not None and matrix.shape[1] > 1:
-        one_hot = all((m := rows_or_none(value)) is not None and is_one_hot(m) for value in values)
-        return Element(place, "one-hot" if one_hot else "rows", matrix.shape[1])
+    if _most(_is_words(value) for value in values):
+        return Element(place, "genders" if _most(_is_genders(value) for value in values) else "words")
+    first = [matrix for value in values[:_LOOKED_AT] if (matrix := rows_or_none(value)) is not None]
+    if len(first) > len(values[:_LOOKED_AT]) / 2 and first[0].shape[1] > 1:
+        return Element(place, "one-hot" if _most(map(is_one_hot, first)) else "rows", first[0].shape[1])
     return Element(place, _numbers_kind(values))
+
+
+_LOOKED_AT = 9
+"""Dialogues whose rows are looked at: a kind is what most are, so that a broken one is named when all are read."""
+_FEW = 0.05
+"""Share of labels that may be no whole numbers by mistake; where more are not, they are scores."""
+
+
+def _most(answers: Iterable[bool]) -> bool:
+    every = list(answers)
+    return sum(every) > len(every) / 2
 
 
 def _is_words(value: Any) -> bool:
     return not isinstance(value, str) and all(isinstance(word, str) for word in value)
 
 
+def _is_genders(value: Any) -> bool:
+    return _is_words(value) and all(word in ("M", "F") for word in value)
+
+
 def _numbers_kind(values: Sequence[Any]) -> str:
-    try:
-        flat = np.concatenate([np.asarray(value, dtype=np.float64).ravel() for value in values])
-    except (TypeError, ValueError):
+    """``numbers`` or ``scores``, by the dialogues that have numbers; ``other`` where most have none."""
+    rows = [row for value in values if (row := _numbers(value)) is not None]
+    if len(rows) <= len(values) / 2:
         return "other"
-    return "numbers" if bool((np.isnan(flat) | (flat == np.floor(flat))).all()) else "scores"
+    flat = np.concatenate(rows)
+    wrong = ~(np.isnan(flat) | (flat == np.floor(flat)))
+    return "scores" if wrong.mean() > _FEW else "numbers"
+
+
+def _numbers(value: Any) -> NDArray[np.float64] | None:
+    try:
+        array = np.asarray(value)
+        numbers: NDArray[np.float64] | None = array.astype(np.float64).ravel() if array.dtype.kind in "biuf" else None
+    except (TypeError, ValueError):
+        return None
+    return numbers
 
 
 def rows_or_none(value: Any) -> NDArray[np.float32] | None:

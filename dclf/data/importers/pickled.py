@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, DialogueRows, LayerRows, Rows
 from dclf.data.importers.datasets import MELD_DEV, MELD_DEV_UTTERANCES, MELD_TEST, Corpus
-from dclf.data.importers.layouts import is_one_hot
+from dclf.data.importers.layouts import is_one_hot, rows_or_none
 from dclf.data.importers.sources import hold_out, natural_order, refuse_empty_splits, rows_of_numbers
 from dclf.data.whole_numbers import is_whole, whole_numbers
 
@@ -176,12 +176,13 @@ def speaker_names(names: Iterable[Any]) -> NDArray[np.int32]:
 def reader_of_speakers(kind: str, by_name: Mapping[Any, Any]) -> tuple[Speakers, int | None]:
     """How to read speakers of this kind, and how many there are where the file says so."""
     if kind == "genders":
-        return genders, 2 if any("F" in value for value in by_name.values()) else None
+        return genders, 2 if any("F" in list(value or ()) for value in by_name.values()) else None
     if kind == "one-hot":
-        return one_hot, max(len(np.asarray(value)[0]) for value in by_name.values() if len(value))
+        rows = [matrix for value in by_name.values() if (matrix := rows_or_none(value)) is not None]
+        return one_hot, max(matrix.shape[1] for matrix in rows)
     if kind == "numbers":
         return lambda value, where: labels_of(value, where, "speaker"), None
-    words = {str(word) for value in by_name.values() for word in value}
+    words = {str(word) for value in by_name.values() for word in value or ()}
     if all(word.isdecimal() and int(word) < len(words) for word in words):
         return lambda value, _: np.array([int(word) for word in value], dtype=np.int32), None
     return lambda value, _: speaker_names(value), None
@@ -224,6 +225,7 @@ def _conversation(
     parts: Parts, name: Any, split: str, number: str | None, readers: tuple[Speakers, Speakers]
 ) -> Conversation:
     where = f"dialogue {name!r}"
+    _refuse_singles(parts, name)
     speakers, labels = readers
     ids = _ids_of(parts, name)
     named = all(isinstance(one, str) for one in ids)
@@ -239,6 +241,16 @@ def _conversation(
         utterance_ids=tuple(ids) if named else (),
         utterance_numbers=() if named else tuple(str(one) for one in ids),
     )
+
+
+def _refuse_singles(parts: Parts, name: Any) -> None:
+    """SourceError names what has no entry for every utterance, such as None or a number."""
+    values = {"speakers": parts.speakers, "labels": parts.labels, "sentences": parts.sentences}
+    for part, by_name in (values | {"sentiments": parts.sentiments}).items():
+        value = None if by_name is None else by_name[name]
+        if by_name is not None and (isinstance(value, str) or not isinstance(value, Sequence | np.ndarray)):
+            kind = type(value).__name__
+            raise SourceError(f"dialogue {name!r}: its {part} must be a list with one for every utterance, is a {kind}")
 
 
 def transcripts(sentences: Iterable[Any]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from tests.dclf.data.feature_files import (
     write_mosei,
     write_multiemo,
 )
+from tests.dclf.data.test_mmgcn_variants import PUBLISHED, meld_content
 
 
 def assert_own_rows(dialogue: Dialogue, talks: Talks, layer: int = 1) -> None:
@@ -283,6 +284,44 @@ def test_a_modality_never_comes_under_anothers_name(tmp_path: Path, data: st.Dat
     assert dict(info.widths) == widths
     for dialogue in dialogues:
         assert_own_rows(dialogue, talks)
+
+
+@pytest.mark.parametrize("place", ["first", "later"])
+def test_every_broken_dialogue_is_named(tmp_path: Path, place: str) -> None:
+    """One broken dialogue does not change what an element is taken for."""
+    published = LAYOUTS["CFN-ESA, SDT, GraphSmile, IEMOCAP"]
+    talks = published.talks
+    content = published.content(talks)
+    names = talks.names[:4] if place == "first" else talks.names[3:7]
+    content[2][names[0]] = ["happy", "sad"]
+    content[2][names[1]][0] = 2.77
+    content[1][names[2]] = ["M", "X"]
+    content[1][names[3]] = None
+    with pytest.raises(DataError) as caught:
+        import_features(save(tmp_path / "broken.pkl", content))
+    problems = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 4
+    assert all(f"dialogue {name!r}" in problems for name in names)
+    assert "speakers must be 'M' or 'F', found 'X'" in problems
+
+
+def test_melds_authors_features_beside_a_published_pickle(tmp_path: Path) -> None:
+    """Its train, dev and test dialogues are numbered on end, the authors' anew in each split."""
+    content = meld_content(PUBLISHED, range(1153, 1433))
+    widths = (600, 300, 342)
+    content[3:6] = [{n: np.ones((k, w), np.float32) for n, k in content[0].items()} for w in widths]
+    starts = {"train": 0, "val": 1039, "test": 1153}
+    audio: list[dict[str, Any]] = [{}, {}, {}]
+    for name, count in content[0].items():
+        place = 0 if name < 1039 else 1 if name < 1153 else 2
+        number = name - list(starts.values())[place]
+        audio[place].update({f"{number}_{turn}": np.array([name, turn], np.float32) for turn in range(count)})
+    source, path = save(tmp_path / "meld.pkl", content), save(tmp_path / "audio.pkl", audio)
+    info, dialogues = import_features(source, audio=path)
+    assert info.provenance["validation"] == {"method": "published dev split"}
+    for dialogue in dialogues:
+        name = int(dialogue.dialogue_id)
+        assert dialogue.features["audio"].tolist() == [[name, turn] for turn in range(len(dialogue))]
 
 
 def test_provenance_is_plain(tmp_path: Path) -> None:
