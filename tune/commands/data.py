@@ -31,7 +31,7 @@ COMMANDS = {
 EXAMPLES = """\
 examples:
   dclf data generate shards/demo --preset iemocap --dialogues 60 --seed 1
-  dclf data import mmgcn-iemocap IEMOCAP_features.pkl shards/iemocap --text iemocap_roberta.pkl
+  dclf data import features IEMOCAP_features.pkl shards/iemocap --text iemocap_features_roberta.pkl
   dclf data head shards/demo -n 2
   dclf data inspect shards/demo
   dclf data export shards/demo demo.pkl --format mmgcn

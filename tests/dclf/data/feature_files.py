@@ -287,7 +287,9 @@ CSV_COLUMNS = "dialogue=Talk,utterance=Turn,speaker=Who,text=Words,emotion=Mood,
 HF_NAMES = ("neutral", "joy", "sadness", "anger", "fear", "disgust", "surprise")
 
 
-def write_huggingface(folder: Path, *, kind: str = "parquet", names: tuple[str, ...] | None = HF_NAMES) -> Path:
+def write_huggingface(
+    folder: Path, *, kind: str = "parquet", names: tuple[str, ...] | None = HF_NAMES, label: str = "emotion"
+) -> Path:
     """MELD as the hub has it: numbered anew in each split, and classes in an order of their own."""
     root = folder / "meld"
     for split, count in (("train", 4), ("validation", 2), ("test", 3)):
@@ -297,12 +299,12 @@ def write_huggingface(folder: Path, *, kind: str = "parquet", names: tuple[str, 
                 "path": [f"clips/dia{number}_utt{turn}.wav" for number, turn in rows],
                 "text": [f"{split} {number} {turn}" for number, turn in rows],
                 "speaker": [("Joey", "Ross")[turn % 2] for _, turn in rows],
-                "emotion": pa.array([(number + turn) % 7 for number, turn in rows], pa.int64()),
+                label: pa.array([(number + turn) % 7 for number, turn in rows], pa.int64()),
                 "text_features": [[float(number), float(turn), 1.0] for number, turn in rows],
             }
         )
         feature = {"_type": "ClassLabel", "names": list(names)} if names else {"_type": "Value", "dtype": "int64"}
-        info = json.dumps({"info": {"features": {"emotion": feature}}})
+        info = json.dumps({"info": {"features": {label: feature}}})
         _write_table(root, split, table.replace_schema_metadata({"huggingface": info}), kind)
     return root
 
