@@ -32,6 +32,7 @@ from dclf.data.importers.layouts import (
 from dclf.data.importers.pickled import (
     Parts,
     conversations_of,
+    labels_by_name,
     labels_of,
     listed,
     reader_of_speakers,
@@ -102,13 +103,16 @@ def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
         "layout": str(layout) if layout else "as --elements says",
         "elements": described(roles, looks) + [f"{m}: a file of its own" for m in separate],
     }
+    if _has_names(looks, roles):
+        provenance["class order"] = "as --classes gives it" if names else "first appearance in the file"
     if len(paths) > 1:
         provenance["files"] = [describe(path) for path in paths]
     ids = None if val_ids is None else _lines(val_ids)
     splits, validation = split_dialogues(parts, corpus, val_ids=ids, val_dialogues=val_dialogues, seed=seed)
     kind = looks[roles["speakers"][0]].kind
     read_speakers, count = reader_of_speakers(kind, parts.speakers)
-    conversations = conversations_of(parts, splits, read_speakers)
+    read_labels = labels_by_name(corpus.class_names) if _has_names(looks, roles) else labels_of
+    conversations = conversations_of(parts, splits, read_speakers, read_labels)
     rows = rows_of(parts, text_layers)
     if len(parts.features.get("text", ())) > 1 and text is None:
         provenance["text layers"] = text_layers
@@ -332,6 +336,8 @@ def _told_roles(
 
 
 def _may_be(role: str, element: Element) -> bool:
+    if role == "labels" and element.kind == "words":
+        return True
     layout = Layout(users="", roles=(role,), widths={}, corpora=())
     return fits(layout, [element]) and element.kind != "nothing"
 
@@ -393,6 +399,8 @@ def _parts_of(
             f"classes "
             "of CMU-MOSEI's and CMU-MOSI's"
         )
+    if _has_names(looks, roles):
+        return parts, corpus_named(dataset or "own", classes or _label_names(parts))
     if dataset is not None or classes is not None:
         return parts, corpus_named(dataset or "own", classes)
     kind = looks[roles["speakers"][0]].kind
@@ -404,6 +412,24 @@ def _parts_of(
     if len(candidates) != 1:
         raise SourceError(_which_corpus(source, candidates, labels))
     return parts, CORPORA[candidates[0]]
+
+
+def _has_names(looks: Sequence[Element], roles: Roles) -> bool:
+    """Whether the labels are names of emotions; no published file has them, so ``--elements`` says it."""
+    return looks[roles["labels"][0]].kind == "words"
+
+
+def _label_names(parts: Parts) -> tuple[str, ...]:
+    """The names in the order in which they appear; SourceError where there are too many for emotions."""
+    texts = [str(name).strip() for one in parts.names for name in parts.labels.get(one) or ()]
+    names = tuple(name for name in dict.fromkeys(texts) if name)
+    if len(names) * 2 > len(texts):
+        raise SourceError(
+            f"{parts.source}: labels must be emotions, but {len(texts)} utterances have {len(names)} different texts "
+            f"there, "
+            f"such as {names[0]!r}; name another element with --elements labels=K"
+        )
+    return names
 
 
 def _whole_labels(parts: Parts) -> set[int]:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dclf.data.dialogue import UNLABELLED
 from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, DialogueRows, LayerRows, Rows
 from dclf.data.importers.datasets import MELD_DEV, MELD_DEV_UTTERANCES, MELD_TEST, Corpus
 from dclf.data.importers.layouts import is_one_hot, rows_or_none
 from dclf.data.importers.sources import hold_out, natural_order, refuse_empty_splits, rows_of_numbers
 from dclf.data.whole_numbers import is_whole, whole_numbers
+from dclf.prose import join_words
 
 LAYERS = ("1", "2", "3", "4", "mean", "concat")
 
@@ -198,6 +200,18 @@ def labels_of(value: Any, where: str, what: str = "label") -> NDArray[np.int32]:
         raise SourceError(f"{where}: {error}{remedy}") from error
 
 
+def labels_by_name(names: Sequence[str]) -> Speakers:
+    """How to read labels that are names of emotions; an empty one is none."""
+
+    def read(value: Any, where: str) -> NDArray[np.int32]:
+        texts = [str(name).strip() for name in value]
+        if unknown := [text for text in texts if text and text not in names]:
+            raise SourceError(f"{where}: {unknown[0]!r} is none of {', '.join(names)}")
+        return np.array([names.index(text) if text else UNLABELLED for text in texts], dtype=np.int32)
+
+    return read
+
+
 def conversations_of(
     parts: Parts, splits: Splits, speakers: Speakers, labels: Callable[[Any, str], NDArray[np.int32]] = labels_of
 ) -> list[Conversation]:
@@ -251,6 +265,12 @@ def _refuse_singles(parts: Parts, name: Any) -> None:
         if by_name is not None and (isinstance(value, str) or not isinstance(value, Sequence | np.ndarray)):
             kind = type(value).__name__
             raise SourceError(f"dialogue {name!r}: its {part} must be a list with one for every utterance, is a {kind}")
+    for modality, layers in parts.features.items():
+        for value in (layer[name] for layer in layers if name in layer):
+            widths = {np.size(row) for row in value} if isinstance(value, (list, tuple)) else set()
+            if len(widths) > 1:
+                told = join_words([str(width) for width in sorted(widths)])
+                raise SourceError(f"dialogue {name!r}: its {modality} rows must be equally wide, are {told} wide")
 
 
 def transcripts(sentences: Iterable[Any]) -> tuple[str, ...]:

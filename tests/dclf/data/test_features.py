@@ -226,6 +226,30 @@ def test_another_order_is_asked_for_and_settled(tmp_path: Path) -> None:
         assert_own_rows(dialogue, iemocap())
 
 
+def test_names_of_emotions_keep_their_names(tmp_path: Path) -> None:
+    """No published file has them, so that an element is only taken for them when told."""
+    talks = iemocap()
+    content, places = shuffled(talks, ORDER, {"text": 7, "audio": 5, "visual": 6})
+    moods = ("calm", "cross", "")
+    content[2] = {name: [moods[label % 3] for label in labels] for name, labels in content[2].items()}
+    source = save(tmp_path / "own.pkl", content)
+    with pytest.raises(SourceError, match="element 2: texts by dialogue"):
+        import_features(source)
+    elements = ",".join(f"{role}={place}" for role, place in places.items() if role != "ids")
+    info, dialogues = import_features(source, elements=elements)
+    assert info.class_names == ("calm", "cross")
+    assert info.provenance["class order"] == "first appearance in the file"
+    for dialogue in dialogues:
+        assert dialogue.labels.tolist() == [(0, 1, -1)[label % 3] for label in talks.labels()[dialogue.dialogue_id]]
+    info, _ = import_features(source, elements=elements, classes="cross,calm", dataset="moods")
+    assert (info.dataset, info.class_names) == ("moods", ("cross", "calm"))
+    with pytest.raises(DataError, match="'cross' is none of calm, glad"):
+        import_features(source, elements=elements, classes="calm,glad")
+    wrong = elements.replace("labels=2", "labels=6").replace("sentences=6", "sentences=2")
+    with pytest.raises(SourceError, match=r"labels must be emotions, but .* utterances have .* different texts"):
+        import_features(source, elements=wrong)
+
+
 @pytest.mark.parametrize(
     ("elements", "words"),
     [
@@ -286,21 +310,52 @@ def test_a_modality_never_comes_under_anothers_name(tmp_path: Path, data: st.Dat
         assert_own_rows(dialogue, talks)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_layers_never_come_under_another_name(tmp_path: Path, data: st.DataObject) -> None:
+    """The same for four layers of text beside audio and visual, in their order or in any."""
+    widths = {m: data.draw(st.sampled_from(PUBLISHED_WIDTHS) | st.integers(2, 60), label=m) for m in MODALITY_CODES}
+    owned = {1582: "audio", 1611: "audio", 342: "visual"}
+    assume(all(owned.get(width, modality) == modality for modality, width in widths.items()))
+    published = ["text"] * 4 + ["audio", "visual"]
+    order = data.draw(st.just(published) | st.permutations(published))
+    talks = Talks({"train": ["Ses01", "Ses02", "Ses03"], "val": ["Ses04"], "test": ["Ses05", "Ses06"]}, {}, 6)
+    head, tail = (talks.ids(), talks.genders(), talks.labels()), (talks.sentences(), talks.train, talks.splits["test"])
+    source = save(tmp_path / "random.pkl", (*head, *(talks.rows(m, widths[m]) for m in order), *tail))
+    try:
+        info, dialogues = import_features(source, val_dialogues=1, text_layers="concat")
+    except SourceError as error:
+        refusal = str(error)
+    else:
+        refusal = ""
+    if refusal:
+        assert "--elements" in refusal
+        assert order != published or (widths["audio"], widths["visual"]) != (1582, 342)
+        return
+    assert order == published
+    assert dict(info.widths) == {**widths, "text": 4 * widths["text"]}
+    for dialogue in dialogues:
+        assert {m: set(rows[:, 0]) for m, rows in dialogue.features.items()} == {
+            m: {c} for m, c in MODALITY_CODES.items()
+        }
+
+
 @pytest.mark.parametrize("place", ["first", "later"])
 def test_every_broken_dialogue_is_named(tmp_path: Path, place: str) -> None:
     """One broken dialogue does not change what an element is taken for."""
     published = LAYOUTS["CFN-ESA, SDT, GraphSmile, IEMOCAP"]
     talks = published.talks
     content = published.content(talks)
-    names = talks.names[:4] if place == "first" else talks.names[3:7]
+    names = talks.names[:5] if place == "first" else talks.names[3:8]
     content[2][names[0]] = ["happy", "sad"]
     content[2][names[1]][0] = 2.77
     content[1][names[2]] = ["M", "X"]
     content[1][names[3]] = None
+    content[4][names[4]] = [np.ones(1024), np.ones(1023)]
     with pytest.raises(DataError) as caught:
         import_features(save(tmp_path / "broken.pkl", content))
     problems = "\n".join(caught.value.problems)
-    assert len(caught.value.problems) == 4
+    assert len(caught.value.problems) == 5
     assert all(f"dialogue {name!r}" in problems for name in names)
     assert "speakers must be 'M' or 'F', found 'X'" in problems
 
