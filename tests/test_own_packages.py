@@ -1,22 +1,31 @@
-"""The packages on the pages of docs/, installed beside dclf: tested, trained with and searched, here and as jobs."""
+"""The packages on the pages of docs/, installed beside dclf: tested, trained with here, and searched in a job.
+
+The training is also one in a surrounding where proxy, folder for temporary files, home folder and processors are all
+against it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from cluster.local.state import LocalCluster
+from cluster.local.endpoints import fetch_json
+from cluster.local.state import ADMIN, LocalCluster
+from cluster.machine import machine_cpus
 from tests.own_packages import PAGES, files_of, install, write_packages
+from tests.proxies import behind_proxy
 from tune.studies import open_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]
+Program = Callable[..., subprocess.CompletedProcess[str]]
 BASE = """
 data: {shards: shards, modalities: [text]}
 train: {epochs: 1, batch_size: 4}
@@ -41,21 +50,21 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def program(project: Path) -> Program:
-    """A program in the user's folder, to which the packages are installed."""
+    """A program in the folder of a user behind a proxy, to which the packages are installed."""
 
-    def run(name: str, *words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        others = ("RAY_", "MLFLOW_TRACKING", "PYTHONPATH")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(others)}
+    def run(name: str, *words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        others = ("RAY_", "MLFLOW_TRACKING", "PYTHONPATH", "XDG_")
+        kept = {key: value for key, value in behind_proxy().items() if not key.startswith(others)}
         done = subprocess.run(
             [BIN / name, *words],
             cwd=project,
-            env=kept | {"PYTHONPATH": str(project / "site")},
+            env={**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(project / "site"), **variables},
             capture_output=True,
             text=True,
             timeout=240,
             check=False,
         )
-        assert done.returncode == code, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return done
 
     return run
@@ -64,12 +73,23 @@ def program(project: Path) -> Program:
 @pytest.fixture(scope="module")
 def shards(project: Path, program: Program) -> Path:
     """What the own importer makes of the table that its test writes."""
-    made = "import sys; sys.path.insert(0, sys.argv[1]); import test_utterance_rows as t; from pathlib import Path; "
-    made += "t.write_table(Path('rows.csv'))"
-    program("python", "-c", made, project / "sources" / "own-importer" / "tests")
+    test = project / "sources" / "own-importer" / "tests" / "test_utterance_rows.py"
+    runpy.run_path(str(test))["write_table"](project / "rows.csv")
     done = program("dclf", "data", "import", "utterance-rows", "rows.csv", "shards", "--dataset", "nine")
     assert done.stdout == "shards: 9 dialogues (3 train, 3 val, 3 test), 27 utterances\n"
     return project / "shards"
+
+
+@pytest.fixture
+def adverse(shared_cluster: LocalCluster, tmp_path: Path) -> Mapping[str, str]:
+    """Variables of a user without a home folder, whose folder for temporary files has a path longer than any socket's
+    may be, and whose MLflow server wants a password.
+    """
+    temporary = tmp_path / ("x" * 150)
+    temporary.mkdir()
+    keys = shared_cluster.environment().items()
+    server = {key: value for key, value in keys if key.startswith("MLFLOW_TRACKING")}
+    return {"HOME": "/dev/null/home", "TMPDIR": str(temporary), **server}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -91,45 +111,48 @@ def test_an_own_importer_has_its_options_in_its_help(program: Program) -> None:
     shown = " ".join(program("dclf", "data", "import", "utterance-rows", "--help").stdout.split())
     assert "of the columns with text features (type: str, default: text_)" in shown
     assert "utterance-rows" in program("dclf", "data", "import", "--help").stdout
-    refused = program("dclf", "data", "import", "utterance_rows:import_row", "rows.csv", "other", code=2)
-    assert "'utterance_rows:import_row' cannot be imported: AttributeError" in refused.stderr
 
 
-def test_an_own_model_and_term_train(shards: Path, program: Program) -> None:
+def test_an_own_model_and_term_train_where_everything_is_against_it(
+    shards: Path, program: Program, shared_cluster: LocalCluster, adverse: Mapping[str, str]
+) -> None:
     own = ("--model.name", "running-mean", "--model.options.width", "6", "--loss.terms.focal", "0.5")
-    done = program("dclf", "train", "my.yaml", *own, "--log", "plain", "--output", "json")
+    crowded = ("--train.cpus_per_worker", str(machine_cpus() + 1))
+    words = ("my.yaml", *own, *crowded, "--train.epochs", "2", "--track.experiment", "own")
+    done = program("dclf", "train", *words, "--log", "plain", "--output", "json", **adverse)
+    assert "focal 0." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "raylet" not in done.stderr
+    assert f"warning: {machine_cpus() + 1} threads " in done.stderr
+    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("epoch ")] == ["1/2", "2/2"]
+    assert done.stdout.count("\n") == 1, "Ray's and MLflow's own words stay out of the result"
     run = json.loads(done.stdout)
     assert 0 <= run["test"]["wf1"] <= 1
-    assert "focal 0." in done.stderr
+    url = f"{shared_cluster.mlflow_uri}/api/2.0/mlflow/runs/get?run_id={run['run_id']}"
+    recorded = fetch_json(url, user=ADMIN, password=shared_cluster.mlflow_password)["run"]
+    metrics = {metric["key"]: metric["value"] for metric in recorded["data"]["metrics"]}
+    assert recorded["info"]["status"] == "FINISHED"
+    assert metrics["test/wf1"] == pytest.approx(run["test"]["wf1"])
+    assert "val/wf1" in metrics
+    assert not (Path(adverse["TMPDIR"]) / "ray").exists()
     # The model is made from its checkpoint by the same name.
-    scored = json.loads(program("dclf", "evaluate", run["run_id"], "--output", "json").stdout)
+    scored = json.loads(program("dclf", "evaluate", run["run_id"], "--output", "json", **adverse).stdout)
     assert scored["scores"]["wf1"] == pytest.approx(run["test"]["wf1"])
 
 
-def test_an_own_model_sampler_and_term_are_searched(shards: Path, project: Path, program: Program) -> None:
+def test_an_own_model_sampler_and_term_are_searched_in_a_job(
+    shards: Path, project: Path, program: Program, shared_cluster: LocalCluster
+) -> None:
     space = {
         "model.options.width": {"low": 4, "high": 8, "int": True},
         "loss.terms.focal_term:focal": {"low": 0, "high": 1, "step": 0.25},
     }
-    own = ("--model.name", "running-mean", "--model.options.width", "6", "--loss.terms.focal_term:focal", "0.5")
-    words = ("--sampler", "even", "--name", "searched", "--sweep.space", json.dumps(space), "--output", "json")
-    program("dclf", "sweep", "my.yaml", *own, *words)
+    # The model's class lies in the folder that is sent along, the rest is installed.
+    own = ("--model.name", "beside:RunningMean", "--model.options.width", "6", "--loss.terms.focal_term:focal", "0.5")
+    words = ("sweep", "my.yaml", "--sampler", "even", "--name", "searched", "--sweep.space", json.dumps(space), *own)
+    program("dclf", "submit", "--folder", shared_cluster.folder, "--exclude", "sources,site", "--", *words)
     study = open_study("searched", storage=project / "studies")
     assert [trial.state for trial in study.folder.ledger.trials.values()] == ["complete", "complete"]
     assert study.folder.definition.sweep.sampler == "even"
     assert set(study.best_config.loss.terms) == {"focal_term:focal"}
-    assert study.best_config.model.name == "running-mean"
-
-
-def test_an_own_model_trains_in_a_job_by_either_name(
-    shards: Path, project: Path, program: Program, shared_cluster: LocalCluster
-) -> None:
-    space = {"model.name": {"choices": ["running-mean", "beside:RunningMean"]}}
-    words = ("sweep", "my.yaml", "--sampler", "grid", "--name", "job", "--sweep.space", json.dumps(space))
-    own = ("--model.name", "running-mean", "--model.options.width", "6")
-    program("dclf", "submit", "--folder", shared_cluster.folder, "--exclude", "sources,site", "--", *words, *own)
-    trials = open_study("job", storage=project / "studies").folder.ledger.trials.values()
-    assert {trial.params["model.name"]: trial.state for trial in trials} == {
-        "running-mean": "complete",
-        "beside:RunningMean": "complete",
-    }
+    assert study.best_config.model.name == "beside:RunningMean"

@@ -70,11 +70,13 @@ def test_a_wheel_of_a_dirty_checkout_holds_the_packages_and_nothing_else(wheel: 
     }
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_runs_the_command(elsewhere: Path) -> None:
     shown = run(elsewhere / "bin" / "dclf", "--help", cwd=elsewhere, PYTHONPATH=str(elsewhere))
     assert "dclf data generate" in shown
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_makes_the_demonstrations_data(elsewhere: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples" / "demo.py", tmp_path)
     step = "import demo, dclf; demo.generate_data(); print(dclf.__file__)"

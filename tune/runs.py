@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.address import cluster_address
 from cluster.machine import machine_cpus
@@ -21,7 +21,6 @@ from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
 from cluster.session import ray_session
 from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint, lost_storage_named
 from cluster.temporary import TemporaryFolder
-from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute, is_remote
@@ -39,6 +38,9 @@ from tune.tracking.find import RunRecord, checkpoint_of, find_run
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
+
+if TYPE_CHECKING:
+    from cluster.training import TrainingOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -166,6 +168,8 @@ class _Tracked:
             )
 
     def _train(self, tracker: RunTracker) -> TrainingOutcome:
+        from cluster.training import train_on_ray  # noqa: PLC0415 - evaluating need not wait for Ray Train
+
         def epoch(report: EpochReport) -> None:
             tracker.epoch(report)
             self._send(EpochEnded(report))

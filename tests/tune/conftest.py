@@ -1,9 +1,12 @@
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
+from cluster.session import ray_session
 from dclf import data
 from dclf.training.reports import EpochReport, FinalReport
 from tests.paper_data import write_like_paper
@@ -14,6 +17,13 @@ from tests.tune.study import samples
 from tests.tune.tracking.server import Server
 from tune.progress.log_messages import messages_to
 from tune.study.folder import StudyFolder
+
+
+@pytest.fixture(scope="package")
+def local_ray() -> Iterator[None]:
+    """One Ray for the runs and sweeps that tests start in their own process."""
+    with ray_session(num_cpus=3):
+        yield
 
 
 @pytest.fixture
@@ -54,10 +64,19 @@ def said() -> Iterator[list[str]]:
         yield messages
 
 
-@pytest.fixture
-def no_disk_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that read ledgers alone, which need not reach the platter."""
-    monkeypatch.setattr("tune.study.ledger.os.fsync", lambda _file: None)
+@pytest.fixture(scope="session", autouse=True)
+def no_disk_waits() -> Iterator[None]:
+    """What this process writes need not reach the platter, not in ledgers and not in SQLite: nobody cuts the power."""
+
+    def hurry(connection: object, _record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", hurry)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("os.fsync", lambda _file: None)
+        yield
+    event.remove(Engine, "connect", hurry)
 
 
 @pytest.fixture

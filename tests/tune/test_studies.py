@@ -17,8 +17,6 @@ from tune.runs import TrainedRun
 from tune.studies import open_study
 from tune.study.places import StudyError
 
-pytestmark = pytest.mark.usefixtures("no_disk_waits")
-
 
 def test_a_study_is_opened_by_its_name(tmp_path: Path) -> None:
     folder = new_folder(tmp_path)

@@ -35,35 +35,10 @@ DOORS = (
 )
 """A method of each of Ray's gRPC servers: control store, node, its objects, remote clients, a node's agent."""
 
-JOB = """
-import mlflow, ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
-
-ray.init(log_to_driver=False)
-node = ray.remote(lambda: ray.get_runtime_context().get_node_id())
-nodes = [entry["NodeID"] for entry in ray.nodes()]
-print("nodes", len(set(ray.get([node.options(scheduling_strategy=On(name, soft=False)).remote() for name in nodes]))))
-mlflow.set_experiment("from a job")
-with mlflow.start_run() as run:
-    mlflow.log_metric("wf1", 0.5)
-    mlflow.log_text("kept by the server", "note.txt")
-print("recorded as", run.info.run_id)
-"""
-SUBMIT = """
-import sys, time
-from ray.job_submission import JobStatus, JobSubmissionClient
-
-jobs = JobSubmissionClient(sys.argv[1])
-name = jobs.submit_job(entrypoint="python job.py", runtime_env={"working_dir": sys.argv[2]})
-while not jobs.get_job_status(name).is_terminal():
-    time.sleep(0.2)
-print(jobs.get_job_logs(name))
-sys.exit(jobs.get_job_status(name) != JobStatus.SUCCEEDED)
-"""
 SHELL = """
 import os, ray, requests
 print(requests.get(os.environ["MLFLOW_TRACKING_URI"] + "/health", timeout=10).text)
-print(ray.init().address_info["gcs_address"])
+print(ray.init().address_info["gcs_address"], ray.cluster_resources()["CPU"] >= 4)
 """
 JOIN = """
 import sys, ray
@@ -177,33 +152,13 @@ def test_no_secret_is_in_a_command_line(cluster: LocalCluster) -> None:
     assert not [word for word in lines if cluster.token in word or cluster.mlflow_password in word]
 
 
-def test_a_job_runs_on_every_node_and_records_on_the_server(cluster: LocalCluster, tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(JOB)
-    command = [sys.executable, "-c", SUBMIT, cluster.jobs_address, str(tmp_path)]
-    done = subprocess.run(command, check=False, env=joining(cluster), capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "nodes 2" in done.stdout
-    run = done.stdout.partition("recorded as ")[2].split()[0]
-    url = f"{cluster.mlflow_uri}/api/2.0/mlflow/runs/get?run_id={run}"
-    found = fetch_json(url, user=ADMIN, password=cluster.mlflow_password)["run"]
-    assert found["info"]["status"] == "FINISHED"
-    assert found["data"]["metrics"][0]["value"] == 0.5
-    assert [path.read_text() for path in cluster.folder.rglob("note.txt")] == ["kept by the server"]
-
-
-def test_a_driver_joins_with_the_environment(cluster: LocalCluster) -> None:
-    command = [sys.executable, "-c", JOIN, cluster.ray_address]
-    done = subprocess.run(command, check=False, env=joining(cluster), capture_output=True, text=True, timeout=120)
-    assert "cpus 4.0" in done.stdout, done.stderr
-
-
 def test_a_shell_with_the_clusters_environment_works_on_it(cluster: LocalCluster) -> None:
     dclf = str(Path(sys.executable).with_name("dclf"))
     words = shlex.join([dclf, "cluster", "env", "--folder", str(cluster.folder)])
     join = shlex.join([sys.executable, "-c", SHELL])
     shell = ["sh", "-c", f'eval "$({words})" && {join}']
     done = subprocess.run(shell, check=False, env=behind_proxy(), capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["OK", cluster.ray_address], done.stderr
+    assert done.stdout.split() == ["OK", cluster.ray_address, "True"], done.stderr
 
 
 def test_ray_s_sockets_and_logs_are_their_owner_s_alone(cluster: LocalCluster) -> None:
@@ -212,10 +167,12 @@ def test_ray_s_sockets_and_logs_are_their_owner_s_alone(cluster: LocalCluster) -
 
 
 def test_a_driver_with_another_token_stays_outside(cluster: LocalCluster) -> None:
-    environment = joining(cluster) | {"RAY_AUTH_TOKEN": "f" * 64}
+    # Ray would try for 20 s.
+    environment = joining(cluster) | {"RAY_AUTH_TOKEN": "f" * 64, "RAY_NUM_REDIS_GET_RETRIES": "2"}
     command = [sys.executable, "-c", JOIN, cluster.ray_address]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
+    assert "InvalidAuthToken" in done.stderr
     assert "cpus" not in done.stdout
 
 

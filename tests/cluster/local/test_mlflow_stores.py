@@ -1,4 +1,7 @@
-"""The cluster's MLflow server with PostgreSQL behind it, and artifacts in a store of the S3 protocol."""
+"""The cluster's MLflow server with PostgreSQL behind it, and artifacts in a store of the S3 protocol.
+
+The cluster is one that commands start and end, and at last it loses its nodes.
+"""
 
 import logging
 import subprocess
@@ -6,18 +9,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
 from cluster.local.processes import marked
 from cluster.local.start import up
-from cluster.local.state import STATE, ClusterError, LocalCluster
+from cluster.local.state import STATE, ClusterError, LocalCluster, load_cluster
+from cluster.local.status import status_of_cluster
 from cluster.local.stop import down
 from dclf.data.storage import Folder
 from tests.cluster.local.postgres import Postgres
-from tests.cluster.local.support import joining, small
+from tests.cluster.local.support import as_words, assert_nothing_is_left, joining, small
 from tests.proxies import PROXIES
 from tests.stores import SECRET, Store, use
+from tests.tune.runner.processes import Driver, Processes
+from tests.tune.tracking.server import wait_until
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.ray, pytest.mark.slow]
 
@@ -38,20 +45,31 @@ def artifacts(store: Store) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    postgres: Postgres, store: Store, artifacts: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalCluster]:
-    """One node, started by a user with credentials of the store and a proxy that reaches none of them."""
-    place = tmp_path_factory.mktemp("stores")
+def processes(postgres: Postgres, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Those of a user with credentials of database and store, and a proxy that reaches none of them."""
+    with pytest.MonkeyPatch.context() as environment:
+        use(store, environment, tmp_path_factory.mktemp("cache"))
+        started = Processes({**PROXIES, "MLFLOW_BACKEND_STORE_URI": postgres.url})
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def cluster(processes: Processes, artifacts: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Two nodes."""
+    folder = tmp_path_factory.mktemp("stores") / "cluster"
     try:
-        with pytest.MonkeyPatch.context() as environment:
-            use(store, environment, place / "cache")
-            for name, value in PROXIES.items():
-                environment.setenv(name, value)
-            running = up(small(nodes=1, mlflow_backend=postgres.url, artifacts=artifacts), place / "cluster")
+        driver = launch(processes, folder, "up", *as_words(small()), "--artifacts", artifacts)
+        assert driver.end() == 0, driver.output
+        running = load_cluster(folder)
+        assert running is not None
         yield running
     finally:
-        down(place / "cluster")
+        down(folder)
+
+
+def launch(processes: Processes, folder: Path, *words: str) -> Driver:
+    return processes.dclf(folder.parent, "cluster", *words, "--folder", str(folder))
 
 
 def test_runs_are_rows_in_postgres_and_artifacts_go_through_the_server_into_the_store(
@@ -112,3 +130,23 @@ def test_a_store_that_cannot_be_written_is_told_before_anything_starts(
     with pytest.raises(ClusterError, match=r"--artifacts: nothing can be kept at s3://no-such-bucket/runs: .*bucket"):
         up(small(artifacts="s3://no-such-bucket/runs"), tmp_path / "cluster")
     assert not [record.message for record in caplog.records if record.name == "cluster.local.start"]
+
+
+def test_a_lost_node_is_seen_and_a_lost_head_ends_the_cluster(processes: Processes, cluster: LocalCluster) -> None:
+    folder, password = cluster.folder, cluster.mlflow_password
+    (folder / "mlflow.db").write_text("runs of a start without a database server")
+    head, node = (psutil.Process(member.process.pid) for member in cluster.members[1:])
+    node.kill()
+    wait_until(lambda: [n.state for n in status_of_cluster(cluster).nodes] == ["alive", "lost"], 60)
+    assert cluster.running
+    head.kill()
+    wait_until(lambda: not cluster.running, 20)
+    again = launch(processes, folder, "up")
+    assert again.end() == 1
+    assert "still run, but not the whole of it; clear it away with `dclf cluster down`" in again.output
+    assert launch(processes, folder, "down").end() == 0
+    assert_nothing_is_left(cluster)
+    assert processes.all_gone()
+    assert (folder / "mlflow.db").is_file()
+    assert (folder / "logs" / "ray" / "gcs_server.out").is_file()
+    assert (folder / "mlflow-password").read_text().strip() == password

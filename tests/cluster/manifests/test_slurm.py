@@ -23,7 +23,11 @@ if [[ $node == node-b ]]; then  # here both nodes are one machine, whose ports t
 fi
 exec "${words[@]}"
 """
-RAY = f'exec "{sys.executable}" -P -m cluster.local.ray_node "$@"\n'
+RAY = f"""
+export RAY_prestart_worker_first_driver=0  # without workers and a dashboard that nobody here needs
+[[ $1 == start && $2 == --head ]] && set -- "$@" --include-dashboard=false
+exec "{sys.executable}" -P -m cluster.local.ray_node "$@"
+"""
 DCLF = f"""
 echo "dclf $*"
 exec "{sys.executable}" - <<'END'

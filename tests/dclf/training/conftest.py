@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
@@ -8,13 +10,23 @@ from dclf.data.reader import ShardSet
 
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
-    folder = tmp_path_factory.mktemp("shards") / "small"
-    info, dialogues = generate("iemocap-small", seed=3)
+    """A few dialogues, where it is of no account what a model learns from them."""
+    return written(tmp_path_factory.mktemp("shards") / "few", 24)
+
+
+@pytest.fixture(scope="session")
+def enough(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    """As many as a model needs to learn something."""
+    return written(tmp_path_factory.mktemp("shards") / "enough", None)
+
+
+def written(folder: Path, count: int | None) -> ShardSet:
+    info, dialogues = generate("iemocap-small", count, seed=3)
     write_shards(dialogues, folder, info)
     return read_shards(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config(shards: ShardSet) -> Config:
     return Config(
         data=DataConfig(shards=str(shards.path)),

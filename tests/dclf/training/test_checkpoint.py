@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dclf.training.checkpoint import FORMAT, STATE_FILE, CheckpointError, load, save
@@ -52,10 +52,11 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
+@settings(max_examples=40)
 @given(states)
 def test_a_state_comes_back(tmp_path_factory: pytest.TempPathFactory, state: dict[str, Any]) -> None:
     folder = tmp_path_factory.mktemp("run")
-    for _ in range(3):
+    for _ in range(2):
         save(folder, state)
         assert same(load(folder), {"format": FORMAT, **state})
 
@@ -116,7 +117,7 @@ def test_a_reader_meets_whole_states_only(tmp_path: Path) -> None:
     ended = threading.Event()
 
     def write() -> None:
-        for number in range(1, 200):
+        for number in range(1, 60):
             save(tmp_path, {"w": torch.full((500_000,), float(number))})
         ended.set()
 

@@ -55,7 +55,7 @@ def report(epoch: int, peeked: float | None = None) -> EpochReport:
 def test_training_choice_and_sealed_scores_are_bit_by_bit_those_of_a_sealed_run(
     config: Config, shards: ShardSet, model: str, pairs: str, patience: int
 ) -> None:
-    config = with_(config, "model", name=model, options=NARROW.get(model, {}))
+    config = with_(config, "model", name=model, options=NARROW[model])
     config = with_(with_(config, "loss", pairs=pairs), "train", epochs=4, patience=patience)
     sealed, paper = Recorder(), Recorder()
     first = run(config, shards, reporter=sealed)

@@ -12,12 +12,13 @@ import torch
 from torch import distributed, multiprocessing
 
 from dclf.config import Config
-from dclf.data import read_shards
+from dclf.data import SPLITS, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from dclf.training.reports import FinalReport
+from tests.dclf.sparse import made_sparse
 
 
 class Share(LocalSource):
@@ -31,37 +32,78 @@ class Share(LocalSource):
         return (d for i, d in enumerate(super().dialogues(split)) if (i % 5 == 0) == (self._rank == 1))
 
 
-def _work(rank: int, store: str, out: str, config: dict[str, object]) -> None:
+def _work(rank: int, store: str, out: str, configs: list[dict[str, object]]) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    run = Config.from_dict(config)
-    shards = read_shards(run.data.shards)
-    final = train(run, Share(shards, run.data.modalities, rank), shards)
-    Path(f"{out}-{rank}.json").write_text(json.dumps(final.to_dict()))
+    for number, config in enumerate(configs):
+        run = Config.from_dict(config)
+        shards = read_shards(run.data.shards)
+        final = train(run, Share(shards, run.data.modalities, rank), shards)
+        Path(f"{out}-{number}-{rank}.json").write_text(json.dumps(final.to_dict()))
     distributed.destroy_process_group()
 
 
-def _two_workers(config: Config, folder: Path) -> tuple[FinalReport, FinalReport]:
-    arguments = (str(folder / "store"), str(folder / "final"), config.to_dict())
-    multiprocessing.spawn(_work, args=arguments, nprocs=2)
-    first, second = (FinalReport.from_dict(json.loads((folder / f"final-{r}.json").read_text())) for r in (0, 1))
-    return first, second
+@pytest.fixture(scope="module")
+def one_batch(config: Config) -> Config:
+    """One batch holds the whole split, so both layouts take the same steps, and nothing is drawn.
 
-
-@pytest.mark.slow
-def test_unequal_shares_of_one_batch_give_the_losses_of_one_worker(
-    config: Config, shards: ShardSet, tmp_path: Path
-) -> None:
-    # One batch holds the whole split, so both layouts take the same steps; dropout is off, since its draws differ;
-    # the modality contrast is off, since it compares utterances of one worker's batch only.
-    config = replace(
+    Dropout is off, since its draws differ, and so is the modality contrast, which compares utterances of one worker's
+    batch only.
+    """
+    return replace(
         config,
         model=replace(config.model, options={**config.model.options, "dropout": 0.0}),
         loss=replace(config.loss, ablate="no_mccl"),
         train=replace(config.train, epochs=3, batch_size=200, clip_norm=1.0),
     )
-    alone = train(config, LocalSource(shards, config.data.modalities), shards)
-    first, second = _two_workers(config, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def long(config: Config, enough: ShardSet) -> Config:
+    return replace(config, train=replace(config.train, epochs=12), data=replace(config.data, shards=str(enough.path)))
+
+
+@pytest.fixture(scope="module")
+def unlabelled(one_batch: Config, shards: ShardSet, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """The same on dialogues most of whose gaps are in the second worker's share."""
+    folder = tmp_path_factory.mktemp("uneven") / "set"
+    write_shards(_uneven(shards), folder, shards.info)
+    loss = replace(one_batch.loss, class_weights="balanced")
+    return replace(one_batch, data=replace(one_batch.data, shards=str(folder)), loss=loss)
+
+
+def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
+    """Every fifth dialogue but the first has no label at all and half of its rows; the others are whole."""
+    for split in SPLITS:
+        for place, dialogue in enumerate(shards.select(split)):
+            yield made_sparse([dialogue], 1.0, 0.5)[0] if place and place % 5 == 0 else dialogue
+
+
+@pytest.fixture(scope="module")
+def pairs(
+    one_batch: Config, long: Config, unlabelled: Config, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[FinalReport, FinalReport]]:
+    """What either worker says of each training."""
+    folder = tmp_path_factory.mktemp("workers")
+    configs = [one_batch, long, unlabelled]
+    arguments = (str(folder / "store"), str(folder / "final"), [one.to_dict() for one in configs])
+    multiprocessing.spawn(_work, args=arguments, nprocs=2)
+
+    def said(number: int, rank: int) -> FinalReport:
+        return FinalReport.from_dict(json.loads((folder / f"final-{number}-{rank}.json").read_text()))
+
+    return [(said(number, 0), said(number, 1)) for number in range(len(configs))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["whole", "sparse"])
+def test_unequal_shares_of_one_batch_give_the_losses_of_one_worker(
+    request: pytest.FixtureRequest, case: str, pairs: list[tuple[FinalReport, FinalReport]]
+) -> None:
+    run: Config = request.getfixturevalue("one_batch" if case == "whole" else "unlabelled")
+    shards = read_shards(run.data.shards)
+    alone = train(run, LocalSource(shards, run.data.modalities), shards)
+    first, second = pairs[0 if case == "whole" else 2]
     assert first.splits == second.splits
     for one, two in zip(alone.history, first.history, strict=True):
         assert two.losses == pytest.approx(one.losses, rel=1e-4)
@@ -70,8 +112,9 @@ def test_unequal_shares_of_one_batch_give_the_losses_of_one_worker(
 
 
 @pytest.mark.slow
-def test_two_workers_learn_as_one_does(config: Config, shards: ShardSet, tmp_path: Path) -> None:
-    config = replace(config, train=replace(config.train, epochs=12))
-    alone = train(config, LocalSource(shards, config.data.modalities), shards)
-    first, _ = _two_workers(config, tmp_path)
+def test_two_workers_learn_as_one_does(
+    long: Config, enough: ShardSet, pairs: list[tuple[FinalReport, FinalReport]]
+) -> None:
+    alone = train(long, LocalSource(enough, long.data.modalities), enough)
+    first, _ = pairs[1]
     assert first.splits["test"].scores["wf1"] == pytest.approx(alone.splits["test"].scores["wf1"], abs=0.1)

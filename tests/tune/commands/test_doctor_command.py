@@ -189,10 +189,8 @@ def test_no_studies_are_no_disagreement(dclf: Run, storage: Path) -> None:
 
 
 @pytest.mark.slow
-def test_more_runs_than_a_page_of_mlflow_are_all_looked_at(
-    storage: Path, store: Store, dclf: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    last = _fill(storage, store, 1100, monkeypatch)
+def test_more_runs_than_a_page_of_mlflow_are_all_looked_at(storage: Path, store: Store, dclf: Run) -> None:
+    last = _fill(storage, store, 1100)
     assert dclf("doctor", "gammas") == (0, "study gammas: all agrees\n", "")
     store.client.delete_run(last)
     code, out, _ = dclf("doctor", "gammas")
@@ -200,9 +198,8 @@ def test_more_runs_than_a_page_of_mlflow_are_all_looked_at(
     assert "trial 1099: complete, and has no run in MLflow" in out
 
 
-def _fill(storage: Path, store: Store, count: int, monkeypatch: pytest.MonkeyPatch) -> str:
+def _fill(storage: Path, store: Store, count: int) -> str:
     """Copy a finished trial, its lines in the ledger and its rows in MLflow's tables; the last one's run."""
-    monkeypatch.setattr("tune.study.ledger.os.fsync", lambda _file: None)
     writer = Writer(storage, store)
     # Up to the end of the first trial.
     writer.write(13)

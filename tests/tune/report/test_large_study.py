@@ -28,9 +28,7 @@ print(json.dumps({"code": code, "peak_mib": peak / 1024}), file=sys.stderr)
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda _file: None)
-        fill(new_folder(path, trials=TRIALS), TRIALS)
+    fill(new_folder(path, trials=TRIALS), TRIALS)
     return path
 
 

@@ -8,7 +8,7 @@ import torch
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
 from dclf.data import DataError, generate, read_shards, write_shards
 from dclf.training.local import LocalSource
-from tune.runner.probe import FirstDialogues, probe
+from tune.runner.probe import FirstDialogues, Probe, probe
 
 DIALOGUES = 30
 
@@ -30,13 +30,17 @@ def config(shards: Path, ablate: str = "none", batch_size: int = 4) -> Config:
     )
 
 
-def test_a_small_data_set_is_measured_whole(shards: Path) -> None:
-    found = probe(config(shards), seconds=1000)
-    assert found.share == 1
-    assert 0 < found.seconds_per_epoch < 60
-    assert found.memory_bytes > 50e6
+@pytest.fixture(scope="module")
+def whole(shards: Path) -> Probe:
+    return probe(config(shards), seconds=1000)
+
+
+def test_a_small_data_set_is_measured_whole(whole: Probe) -> None:
+    assert whole.share == 1
+    assert 0 < whole.seconds_per_epoch < 60
+    assert whole.memory_bytes > 50e6
     assert (
-        found.metrics_per_epoch == 5 + 14 + 4
+        whole.metrics_per_epoch == 5 + 14 + 4
     )  # loss terms; WA, WF1, accuracy and F1 of six classes; number, seconds, best epoch and WF1
 
 
@@ -55,8 +59,8 @@ def test_of_a_large_one_some_dialogues_tell(shards: Path, ablate: str) -> None:
     assert math.isfinite(part.seconds_per_epoch)
 
 
-def test_the_checkpoint_is_as_large_as_a_whole_training_s(shards: Path) -> None:
-    part, whole = probe(config(shards), seconds=1e-3), probe(config(shards), seconds=1000)
+def test_the_checkpoint_is_as_large_as_a_whole_training_s(shards: Path, whole: Probe) -> None:
+    part = probe(config(shards), seconds=1e-3)
     assert part.share < whole.share
     assert part.checkpoint_bytes == pytest.approx(whole.checkpoint_bytes, rel=0.02)
 

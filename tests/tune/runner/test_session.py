@@ -67,7 +67,7 @@ def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_training
 def test_the_time_of_a_resumed_trial_is_what_its_drivers_worked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tune.study.ledger.ALIVE_S", 0.0)
+    monkeypatch.setattr("tune.study.ledger.ALIVE_S", -1.0)  # lines have whole milliseconds, two of them the same
     folder = new_study(tmp_path, trials=1)
     first = Driver(folder)
     trial = first.session.next()
@@ -218,7 +218,7 @@ def test_a_kill_after_any_write_costs_nothing(
     """Ledger and Optuna's journal reach the disk by fsync: the driver ends behind every one, and another goes on."""
     undisturbed = Driver(new_study(tmp_path / "undisturbed", trials=3, start_points=({"loss.window": 2},), **settings))
     undisturbed.work()
-    real, place, finished = os.fsync, 0, False
+    place, finished = 0, False
     while not finished:
         folder = new_study(tmp_path / str(place), trials=3, start_points=({"loss.window": 2},), **settings)
         first = Driver(folder)
@@ -226,7 +226,6 @@ def test_a_kill_after_any_write_costs_nothing(
 
         def killing(file: int) -> None:
             nonlocal left
-            real(file)
             if not left:
                 raise Killed
             left -= 1

@@ -21,11 +21,6 @@ from tune.study.ledger import ENDED, State
 TWO = {"wf1": "maximize", "wa": "minimize"}
 
 
-@pytest.fixture(autouse=True)
-def no_disk_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tune.study.ledger.os.fsync", lambda _file: None)
-
-
 def new_folder(storage: Path, **settings: object) -> StudyFolder:
     return StudyFolder.create(storage, definition("", **settings))
 

@@ -119,7 +119,7 @@ def test_an_impossible_value_of_a_variant_is_told_before_anything_starts() -> No
     assert any("loss.window: must be at least 1, is 0" in line for line in found)
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(
     parts=st.lists(st.sampled_from(ABLATIONS), max_size=4),
     windows=st.lists(st.integers(1, 20), max_size=3),

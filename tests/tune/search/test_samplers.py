@@ -60,19 +60,19 @@ def run(study: optuna.Study, space: Space, trials: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["plain", "conditional"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_seed_fixes_what_is_suggested(sampler: str, space: Space) -> None:
-    settings = SweepSettings(trials=12, sampler=sampler, startup_trials=4)
-    first = run(study_of(settings, space), space, 12)
-    assert run(study_of(settings, space), space, 12) == first
+    settings = SweepSettings(trials=8, sampler=sampler, startup_trials=4)
+    first = run(study_of(settings, space), space, 8)
+    assert run(study_of(settings, space), space, 8) == first
     assert all(space.values_of(overrides) == overrides for overrides in first)
-    other = SweepSettings(trials=12, sampler=sampler, startup_trials=4, seed=1)
+    other = SweepSettings(trials=8, sampler=sampler, startup_trials=4, seed=1)
     assert run(study_of(other, space), space, 4) != first[:4]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "grid", "nsga2"])
 def test_samplers_for_several_objectives(sampler: str) -> None:
-    settings = SweepSettings(trials=12, sampler=sampler, startup_trials=4, objectives=TWO, scheduler="none")
+    settings = SweepSettings(trials=8, sampler=sampler, startup_trials=4, objectives=TWO, scheduler="none")
     assert sampler_problems(settings, SMALL) == []
-    assert len(run(study_of(settings, SMALL), SMALL, 12)) == 12
+    assert len(run(study_of(settings, SMALL), SMALL, 8)) == 8
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "nsga2"])

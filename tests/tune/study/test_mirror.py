@@ -211,6 +211,7 @@ def test_a_store_that_stays_away_is_told_with_what_is_only_here(
     place: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tune.study.remote_work.CLOSING_S", 0.1)
+    monkeypatch.setattr("dclf.data.storage.ATTEMPTS", 1)
     folder = made(place)
     try:
         words = r"\d\d+ bytes of the study's records are on this machine only"

@@ -244,7 +244,7 @@ class Drivers(RuleBasedStateMachine):
             assert set(written) <= {*machine.lines, *machine.aside}
 
 
-Drivers.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Drivers.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 TestDrivers = Drivers.TestCase
 
 

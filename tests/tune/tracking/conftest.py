@@ -25,6 +25,12 @@ def nothing_is_said(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For runs whose figures nobody looks at: drawing them takes longer than all the rest of a short run."""
+    monkeypatch.setattr("tune.tracking.records.figures", lambda _final: {})
+
+
+@pytest.fixture
 def sqlite_uri(empty_store: Path, tmp_path: Path) -> str:
     (tmp_path / "store").mkdir()
     return f"sqlite:///{shutil.copy(empty_store, tmp_path / 'store' / 'mlflow.db')}"

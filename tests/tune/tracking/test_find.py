@@ -9,6 +9,7 @@ from tune.tracking.find import find_run, list_runs
 from tune.tracking.run import RunTracker
 from tune.tracking.store import Store, TrackingError
 
+pytestmark = pytest.mark.usefixtures("without_figures")
 Make = Callable[[str], str]
 
 

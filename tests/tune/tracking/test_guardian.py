@@ -70,7 +70,7 @@ def exists(pid: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_driver_that_is_ended_leaves_a_killed_run(driver: Driver, store: Store, number: signal.Signals) -> None:
     assert store.client.get_run(driver.run_id).info.status == "RUNNING"
     os.killpg(driver.process.pid, number)  # as a terminal does: the guardian is in a session of its own

@@ -19,6 +19,7 @@ from tune.tracking.run import RunTracker
 from tune.tracking.spool import Address, Spool, read_spool, send_spool
 from tune.tracking.store import Store, TrackingError, connect, mend_move, move_problem, open_client
 
+pytestmark = pytest.mark.usefixtures("without_figures")
 OWN = {("experiment_tags", "value"), ("tags", "value"), ("params", "value")}
 """Where we keep places ourselves, which say what folder they were recorded in."""
 

@@ -16,6 +16,9 @@ from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, cut_short, epoch,
 from tune.tracking.run import NoTracker, RunTracker, Tracker
 from tune.tracking.store import Store, TrackingError, connect
 
+# But for the run that is made once for several tests, and looked at whole.
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 
 @pytest.fixture(scope="module")
 def home(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

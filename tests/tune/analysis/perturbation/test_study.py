@@ -8,6 +8,7 @@ from statistics import fmean
 
 import pyarrow as pa
 import pytest
+import ray
 
 from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
@@ -246,31 +247,35 @@ def summaries(folder: StudyFolder) -> int:
     return len(list(folder.path.glob("perturbations/test/*-s*/summary.json")))
 
 
-@pytest.mark.ray
-def test_interrupted_actors_go_on_and_find_what_this_process_finds(
-    fresh: StudyFolder, done: Perturbations, tmp_path: Path
-) -> None:
-    def on_actors(watcher: Watcher) -> Perturbations:
-        out, actors = tmp_path / "out", ActorSettings(at_a_time=2)
-        return perturb_study(fresh, SETTINGS, out=out, listeners=[watcher], actors=actors)
-
+@pytest.fixture(scope="module")
+def on_ray() -> Iterator[None]:
     with ray_session(num_cpus=3):
-        with pytest.raises(KeyboardInterrupt):
-            on_actors(Interrupting())
-        before, count, watcher = kept(fresh), summaries(fresh), Watcher()
-        assert 0 < count < len(KEYS)
-        found = on_actors(watcher)
+        yield
+
+
+@pytest.mark.ray
+def test_interrupted_actors_find_what_this_process_finds_and_it_goes_on(
+    on_ray: None, runs: RunStore, fresh: StudyFolder, done: Perturbations
+) -> None:
+    out, interrupting = runs.folder / "perturbations", Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        perturb_study(fresh, SETTINGS, out=out, listeners=[interrupting], actors=ActorSettings(at_a_time=2))
+    assert "2 models at a time, each with 1 CPU slot" in interrupting.lines
+    before, count, watcher = kept(fresh), summaries(fresh), Watcher()
+    assert 0 < count < len(KEYS)
+    found = perturbed(runs, fresh, watcher)
     assert before.items() <= kept(fresh).items()
     assert len(watcher.scores) == watcher.total == (len(KEYS) - count) * PER_MODEL
-    assert "2 models at a time, each with 1 CPU slot" in watcher.lines
     for own, other in zip(found.trainings, done.trainings, strict=True):
         assert (own.raw, own.conditions) == (other.raw, other.conditions)
         assert rows(own.files[0]).equals(rows(other.files[0]), check_metadata=True)
 
 
 @pytest.fixture
-def processes(runs: RunStore) -> Iterator[Processes]:
-    started = Processes({"MLFLOW_TRACKING_URI": runs.uri})
+def processes(on_ray: None, runs: RunStore) -> Iterator[Processes]:
+    """They join this process's Ray."""
+    address = ray.get_runtime_context().gcs_address
+    started = Processes({"MLFLOW_TRACKING_URI": runs.uri, "RAY_ADDRESS": address})
     yield started
     started.end()
 
