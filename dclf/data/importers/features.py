@@ -29,6 +29,7 @@ from dclf.data.importers.layouts import (
     rows_or_none,
     widths_agree,
 )
+from dclf.data.importers.mmsa import is_mmsa, read_mmsa
 from dclf.data.importers.pickled import (
     Parts,
     conversations_of,
@@ -131,14 +132,15 @@ def import_mosei(  # noqa: PLR0917 - the options of a command
     val_dialogues: int | None = None,
     seed: int = 0,
 ) -> Imported:
-    """CMU-MOSEI and CMU-MOSI from a tuple of 9 with sentiment scores as labels.
+    """CMU-MOSEI and CMU-MOSI with sentiment scores as labels: a tuple of 9, or MMSA's dict of splits.
 
     Classes are made of the scores, which go from -3 to 3. Seven: the nearest whole number, as the accuracy of seven
     classes has it. Two: below and above 0, an utterance of exactly 0 being context without a label; or below 0 and the
     rest.
 
     Args:
-        file: the pickle: ids, speakers, scores, text, audio, visual, sentences, train ids, test ids.
+        file: the pickle: ids, speakers, scores, text, audio, visual, sentences, train ids, test ids; or for each split
+            arrays of segments, whose videos are the dialogues, and whose series become means.
         bins: 7, 2 (negative, positive, 0 is unlabelled) or 2-nonnegative (negative, 0 and above).
         text: file whose rows replace the text; FILE#K takes element K.
         audio: file whose rows replace the audio.
@@ -151,36 +153,39 @@ def import_mosei(  # noqa: PLR0917 - the options of a command
         UnsafePickleError, SourceError, DataError: see ``dclf.data.errors``.
     """
     content, source = read_content(os.fspath(file)), os.fspath(file)
+    class_names, to_class = _BINS[bins]
+    corpus = Corpus(name="mosei", class_names=class_names)
+    given = {"text": text, "audio": audio, "visual": visual}
+    provenance: dict[str, object] = {"importer": "mosei", "source": describe(file), "bins": bins}
+
+    def read_labels(value: Any, where: str) -> NDArray[np.int32]:
+        return _binned(value, where, to_class)
+
+    if is_mmsa(content):
+        conversations, own = read_mmsa(source, content, read_labels)
+        rows, origins = with_replacements(own, given, conversations)
+        provenance["layout"] = "splits of series, as MMSA reads them: means over the steps of each segment"
+        provenance["validation"] = {"method": "the file's own split"}
+        return assemble(corpus, conversations, rows, provenance | origins)
     looks = look_at(content) if isinstance(content, (tuple, list)) else []
     if not fits(_MOSEI, looks):
         shown = "\n".join(f"  {element}" for element in looks) or f"  it is a {type(content).__name__}"
         raise SourceError(
-            f"{source}: must be a tuple of 9: {', '.join(_MOSEI.roles)}, with scores as labels; rearrange the "
-            f"elements, or "
-            f"see `dclf data import features`. It holds\n{shown}"
+            f"{source}: must be a tuple of 9, {', '.join(_MOSEI.roles)}, with scores as labels, or MMSA's dict of "
+            f"train, "
+            f"valid and test; rearrange the elements, or see `dclf data import features`. It holds\n{shown}"
         )
     roles = _places(_MOSEI, looks)
     _refuse_owned(source, roles, looks)
     parts = _take(source, content, roles)
-    names, to_class = _BINS[bins]
-    corpus = Corpus(name="mosei", class_names=names)
     ids = None if val_ids is None else _lines(val_ids)
     splits, validation = split_dialogues(parts, corpus, val_ids=ids, val_dialogues=val_dialogues, seed=seed)
     read_speakers, count = reader_of_speakers(looks[1].kind, parts.speakers)
-    conversations = conversations_of(parts, splits, read_speakers, lambda value, where: _binned(value, where, to_class))
-    rows, origins = with_replacements(
-        rows_of(parts, "1"), {"text": text, "audio": audio, "visual": visual}, conversations
-    )
-    provenance = {
-        "importer": "mosei",
-        "source": describe(file),
-        "layout": "a tuple of 9 as GraphSmile and CORECT read it, scores as labels",
-        "elements": described(roles, looks),
-        "bins": bins,
-        "validation": validation,
-        **origins,
-    }
-    return assemble(corpus, conversations, rows, provenance, count)
+    conversations = conversations_of(parts, splits, read_speakers, read_labels)
+    rows, origins = with_replacements(rows_of(parts, "1"), given, conversations)
+    provenance["layout"] = "a tuple of 9 as GraphSmile and CORECT read it, scores as labels"
+    provenance["elements"] = described(roles, looks)
+    return assemble(corpus, conversations, rows, {**provenance, "validation": validation, **origins}, count)
 
 
 _SEVEN = (
@@ -264,11 +269,7 @@ def _no_conversations(path: str, content: Any) -> str:
     if isinstance(content, np.ndarray):
         what = f"is an array {list(content.shape)}, features alone"
     elif isinstance(content, dict) and {"train", "test"} <= {*content}:
-        what = (
-            "is a dict of splits, as MMSA's: series of segments [N, T, D] with scores, no conversations. Average "
-            "them over "
-            "time, and save them as a dict from dialogue id (the video) to rows"
-        )
+        what = "is a dict of splits; MMSA's, segments with scores, are read by `dclf data import mosei`"
     elif isinstance(content, dict):
         what = "is a dict by dialogue or utterance id, features alone"
     elif isinstance(content, (tuple, list)) and len(content) == 3 and all(isinstance(e, dict) for e in content):

@@ -120,6 +120,53 @@ def test_mosei_scores_become_classes(tmp_path: Path, bins: Any, names: int, expe
         assert dialogue.labels.tolist() == [expected[score] for score in scores]
 
 
+def mmsa() -> dict[str, Any]:
+    """Videos of three segments in an order of their own, series of four steps of which the last may be padding."""
+    content = {}
+    for place, (name, count) in enumerate((("train", 3), ("valid", 1), ("test", 2))):
+        ids = [f"v{place}{number}$_${segment}" for segment in (10, 2, 0) for number in range(count)]
+        numbers = np.array([[float(one[1:3]), float(one.split("$_$")[1]), 1.0] for one in ids])
+        series = np.repeat(numbers[:, None], 4, axis=1)
+        series[::2, 3] = 0
+        scores = np.array([number / 10 - 1 for _, number, _ in numbers])
+        content[name] = {
+            "id": ids,
+            "regression_labels": scores,
+            "raw_text": ids,
+            "text": series,
+            "vision": series[..., :2],
+        }
+    return content
+
+
+def test_mmsas_segments_become_conversations(tmp_path: Path) -> None:
+    import_dataset("mosei", save(tmp_path / "mosi.pkl", mmsa()), tmp_path / "out", bins="2")
+    shards = read_shards(tmp_path / "out")
+    assert dict(shards.info.widths) == {"text": 3, "visual": 2}
+    assert {split: len(shards.index(split).dialogue_ids) for split in ("train", "val", "test")} == {
+        "train": 3, "val": 1, "test": 2,
+    }  # fmt: skip
+    for dialogue in shards:
+        number = float(dialogue.dialogue_id[1:])
+        assert dialogue.utterances == tuple(f"{dialogue.dialogue_id}$_${segment}" for segment in (0, 2, 10))
+        assert dialogue.features["text"].tolist() == [[number, segment, 1] for segment in (0, 2, 10)]
+        assert dialogue.labels.tolist() == [0, 0, -1]
+
+
+def test_wrong_mmsa_files_are_named(tmp_path: Path) -> None:
+    content = mmsa()
+    content["valid"]["id"] = content["test"]["id"][:3]
+    content["train"]["id"][0] = "v00"
+    with pytest.raises(DataError) as caught:
+        import_mosei(save(tmp_path / "mosi.pkl", content))
+    assert "train: the id 'v00' must be VIDEO$_$SEGMENT" in caught.value.problems
+    assert any("is in two splits, val and test" in problem for problem in caught.value.problems)
+    content = mmsa()
+    content["test"]["text"] = content["test"]["text"][:, 0]
+    with pytest.raises(SourceError, match=r"text must be series \[N, T, D\] for the 6 ids, has \[6, 3\]"):
+        import_mosei(save(tmp_path / "mosi.pkl", content))
+
+
 def test_an_utterance_without_a_label_is_context(tmp_path: Path) -> None:
     talks = iemocap()
     content = tuple_of(talks, 100, 1582, 342, talks.genders())
@@ -141,7 +188,10 @@ def test_the_validation_dialogues_may_be_named(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "MMSA": ({"train": {"text": np.ones((3, 2, 4))}, "valid": {}, "test": {}}, "Average them over time"),
+    "MMSA": (
+        {"train": {"text": np.ones((3, 2, 4))}, "valid": {}, "test": {}},
+        "MMSA's, .* are read by `dclf data import mosei`",
+    ),
     "MELD's authors' audio": ([{"0_0": np.ones(1611)}, {"0_0": np.ones(1611)}, {"0_0": np.ones(1611)}], "meld-csv"),
     "vectors alone": ({"Ses01F_impro01_F000": np.ones(7)}, "go with --text, --audio or --visual"),
     "an array": (np.ones((4, 3)), "features alone"),
