@@ -43,7 +43,7 @@ IMPORTERS = ExtensionPoint(
         "features": "dclf.data.importers.features:import_features",
         "mmgcn-iemocap": "dclf.data.importers.mmgcn:import_mmgcn_iemocap",
         "mmgcn-meld": "dclf.data.importers.mmgcn:import_mmgcn_meld",
-        "mosei": "dclf.data.importers.features:import_mosei",
+        "mosei": "dclf.data.importers.mosei:import_mosei",
         "dag-erc": "dclf.data.importers.dag_erc:import_dag_erc",
         "meld-csv": "dclf.data.importers.meld_csv:import_meld_csv",
         "csv": "dclf.data.importers.tables:import_csv",

@@ -6,53 +6,40 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dclf.data.dialogue import MODALITIES
 from dclf.data.errors import SourceError
+from dclf.data.importers.content import read_content
 from dclf.data.importers.conversations import Imported, assemble
 from dclf.data.importers.datasets import CORPORA, Corpus, corpora_of, corpus_named, listed_classes
 from dclf.data.importers.layouts import (
-    LAYOUTS,
-    OWN_WIDTHS,
-    ROBERTA,
     Element,
     Layout,
     described,
-    fits,
     look_at,
-    parse_elements,
     rows_or_none,
-    widths_agree,
 )
-from dclf.data.importers.mmsa import is_mmsa, read_mmsa
 from dclf.data.importers.pickled import (
     Parts,
     conversations_of,
     labels_by_name,
     labels_of,
-    listed,
     reader_of_speakers,
     rows_of,
     split_dialogues,
 )
+from dclf.data.importers.recognition import Roles, parts_at, roles_of
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.safe_pickle import read_content
-from dclf.data.importers.sources import describe
+from dclf.data.importers.sources import describe, read_ids
 from dclf.prose import join_words
 
 PathLike = str | os.PathLike[str]
-Roles = dict[str, list[int]]
 
 _SEPARATE = {768: "text", 512: "audio", 1000: "visual"}
 """MultiEMO's files of rows: width -> modality."""
-_MOSEI = LAYOUTS[0]
 Layers = Literal["1", "2", "3", "4", "mean", "concat"]
-Bins = Literal["7", "2", "2-nonnegative"]
 
 
 def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
@@ -95,7 +82,7 @@ def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
     content, main, separate = _contents(paths)
     looks = look_at(content)
     names = listed_classes(classes)
-    layout, roles = _roles_of(main, looks, elements)
+    layout, roles = roles_of(main, looks, elements)
     parts, corpus = _parts_of(main, content, looks, roles, layout, dataset, names)
     parts = replace(parts, features={**parts.features, **separate})
     provenance: dict[str, object] = {
@@ -108,7 +95,7 @@ def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
         provenance["class order"] = "as --classes gives it" if names else "first appearance in the file"
     if len(paths) > 1:
         provenance["files"] = [describe(path) for path in paths]
-    ids = None if val_ids is None else _lines(val_ids)
+    ids = None if val_ids is None else read_ids(val_ids)
     splits, validation = split_dialogues(parts, corpus, val_ids=ids, val_dialogues=val_dialogues, seed=seed)
     kind = looks[roles["speakers"][0]].kind
     read_speakers, count = reader_of_speakers(kind, parts.speakers)
@@ -120,108 +107,6 @@ def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
     given = {"text": text, "audio": audio, "visual": visual}
     rows, origins = with_replacements(rows, given, conversations)
     return assemble(corpus, conversations, rows, {**provenance, "validation": validation, **origins}, count)
-
-
-def import_mosei(  # noqa: PLR0917 - the options of a command
-    file: PathLike,
-    bins: Bins = "7",
-    text: PathLike | None = None,
-    audio: PathLike | None = None,
-    visual: PathLike | None = None,
-    val_ids: PathLike | None = None,
-    val_dialogues: int | None = None,
-    seed: int = 0,
-) -> Imported:
-    """CMU-MOSEI and CMU-MOSI with sentiment scores as labels: a tuple of 9, or MMSA's dict of splits.
-
-    Classes are made of the scores, which go from -3 to 3. Seven: the nearest whole number, as the accuracy of seven
-    classes has it. Two: below and above 0, an utterance of exactly 0 being context without a label; or below 0 and the
-    rest.
-
-    Args:
-        file: the pickle: ids, speakers, scores, text, audio, visual, sentences, train ids, test ids; or for each split
-            arrays of segments, whose videos are the dialogues, and whose series become means.
-        bins: 7, 2 (negative, positive, 0 is unlabelled) or 2-nonnegative (negative, 0 and above).
-        text: file whose rows replace the text; FILE#K takes element K.
-        audio: file whose rows replace the audio.
-        visual: file whose rows replace the visual features.
-        val_ids: file with the ids of the validation dialogues, one a line.
-        val_dialogues: how many training dialogues to hold out for validation; a tenth where absent.
-        seed: of the hold-out.
-
-    Raises:
-        UnsafePickleError, SourceError, DataError: see ``dclf.data.errors``.
-    """
-    content, source = read_content(os.fspath(file)), os.fspath(file)
-    class_names, to_class = _BINS[bins]
-    corpus = Corpus(name="mosei", class_names=class_names)
-    given = {"text": text, "audio": audio, "visual": visual}
-    provenance: dict[str, object] = {"importer": "mosei", "source": describe(file), "bins": bins}
-
-    def read_labels(value: Any, where: str) -> NDArray[np.int32]:
-        return _binned(value, where, to_class)
-
-    if is_mmsa(content):
-        conversations, own = read_mmsa(source, content, read_labels)
-        rows, origins = with_replacements(own, given, conversations)
-        provenance["layout"] = "splits of series, as MMSA reads them: means over the steps of each segment"
-        provenance["validation"] = {"method": "the file's own split"}
-        return assemble(corpus, conversations, rows, provenance | origins)
-    looks = look_at(content) if isinstance(content, (tuple, list)) else []
-    if not fits(_MOSEI, looks):
-        shown = "\n".join(f"  {element}" for element in looks) or f"  it is a {type(content).__name__}"
-        raise SourceError(
-            f"{source}: must be a tuple of 9, {', '.join(_MOSEI.roles)}, with scores as labels, or MMSA's dict of "
-            f"train, "
-            f"valid and test; rearrange the elements, or see `dclf data import features`. It holds\n{shown}"
-        )
-    roles = _places(_MOSEI, looks)
-    _refuse_owned(source, roles, looks)
-    parts = _take(source, content, roles)
-    ids = None if val_ids is None else _lines(val_ids)
-    splits, validation = split_dialogues(parts, corpus, val_ids=ids, val_dialogues=val_dialogues, seed=seed)
-    read_speakers, count = reader_of_speakers(looks[1].kind, parts.speakers)
-    conversations = conversations_of(parts, splits, read_speakers, read_labels)
-    rows, origins = with_replacements(rows_of(parts, "1"), given, conversations)
-    provenance["layout"] = "a tuple of 9 as GraphSmile and CORECT read it, scores as labels"
-    provenance["elements"] = described(roles, looks)
-    return assemble(corpus, conversations, rows, {**provenance, "validation": validation, **origins}, count)
-
-
-_SEVEN = (
-    "highly negative", "negative", "weakly negative", "neutral", "weakly positive", "positive", "highly positive",
-)  # fmt: skip
-
-
-def _nearest(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.rint(np.clip(scores, -3.0, 3.0)) + 3.0
-
-
-def _sign(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(scores == 0, -1, scores > 0)
-
-
-def _from_zero(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(scores >= 0, 1, 0)
-
-
-_BINS = {
-    "7": (_SEVEN, _nearest),
-    "2": (("negative", "positive"), _sign),
-    "2-nonnegative": (("negative", "non-negative"), _from_zero),
-}
-
-
-def _binned(value: Any, where: str, to_class: Any) -> NDArray[np.int32]:
-    try:
-        scores = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise SourceError(f"{where}: scores must be numbers ({error})") from error
-    flat = scores[:, 0] if scores.ndim == 2 and scores.shape[1] == 1 else scores
-    if flat.ndim != 1 or not np.isfinite(flat).all() or np.abs(flat).max(initial=0) > 3:
-        raise SourceError(f"{where}: scores must be one number from -3 to 3 for every utterance")
-    classes: NDArray[np.int32] = to_class(flat).astype(np.int32)
-    return classes
 
 
 def _contents(paths: Sequence[PathLike]) -> tuple[Sequence[Any], str, dict[str, list[Mapping[Any, Any]]]]:
@@ -251,8 +136,7 @@ def _modality_of(path: str, rows: Any, count: int) -> str:
         what = f"holds rows {width} wide" if width else "holds no dict from dialogue id to rows"
         raise SourceError(
             f"{path}: {what}; beside a tuple of conversations are recognised MultiEMO's three files of rows, 768 "
-            f"(text), "
-            f"512 (audio) and 1000 (visual) wide. {_NAME_THEM[0].upper()}{_NAME_THEM[1:]}"
+            f"(text), 512 (audio) and 1000 (visual) wide. {_NAME_THEM[0].upper()}{_NAME_THEM[1:]}"
         )
     return _SEPARATE[width]
 
@@ -282,107 +166,6 @@ def _no_conversations(path: str, content: Any) -> str:
     )
 
 
-def _roles_of(source: str, looks: Sequence[Element], elements: str | None) -> tuple[Layout | None, Roles]:
-    """The layout, and what each element is for; SourceError with the question where that is open."""
-    fitting = [layout for layout in LAYOUTS if fits(layout, looks)]
-    agreeing = [layout for layout in fitting if widths_agree(layout, looks)]
-    if elements is not None:
-        return _told_roles(source, looks, fitting, elements)
-    if agreeing and not any(element.kind == "rows" for element in looks):
-        # Without features of its own the file has the one order of elements that all of these have.
-        return replace(agreeing[0], users="MultiEMO"), _places(agreeing[0], looks)
-    if len(agreeing) == 1:
-        return agreeing[0], _places(agreeing[0], looks)
-    shown = "\n".join(f"  {element}" for element in looks)
-    if fitting:
-        question = (
-            "is laid out as a published file, but not as wide, so it is not clear which rows are text, audio and "
-            "visual; "
-            "say it with --elements, such as --elements text=3,audio=4,visual=5 (from 0)"
-        )
-    else:
-        question = (
-            "is laid out as no published file; say what its elements are, from 0, with --elements, such as --elements "
-            "speakers=1,labels=2,text=3,audio=4,visual=5,sentences=6,train=7,test=8"
-        )
-    raise SourceError(f"{source}: {question}\n{shown}")
-
-
-def _told_roles(
-    source: str, looks: Sequence[Element], fitting: Sequence[Layout], elements: str
-) -> tuple[Layout | None, Roles]:
-    """What ``--elements`` says; the rest as the layout has it."""
-    told = parse_elements(elements, len(looks))
-    roles: Roles = {}
-    if fitting:
-        taken = {place for places in told.values() for place in places}
-        roles = {
-            role: places
-            for role, places in _places(fitting[0], looks).items()
-            if role not in MODALITIES and not taken & {*places}
-        }
-    roles |= told
-    lacking = [role for role in ("speakers", "labels", "train", "test") if role not in roles]
-    wrong = [
-        f"{role}={place} is {looks[place]}"
-        for role, places in told.items()
-        for place in places
-        if not _may_be(role, looks[place])
-    ]
-    if lacking or wrong:
-        problem = "; ".join([*wrong, *([f"{join_words(lacking)} must be named too"] if lacking else [])])
-        shown = "\n".join(f"  {element}" for element in looks)
-        raise SourceError(f"{source}: --elements {elements}: {problem}\n{shown}")
-    return None, roles
-
-
-def _may_be(role: str, element: Element) -> bool:
-    if role == "labels" and element.kind == "words":
-        return True
-    layout = Layout(users="", roles=(role,), widths={}, corpora=())
-    return fits(layout, [element]) and element.kind != "nothing"
-
-
-def _places(layout: Layout, looks: Sequence[Element]) -> Roles:
-    """Role -> places; modalities that are empty are left out, and RoBERTa's layers are text."""
-    places: Roles = {}
-    for element, role in zip(looks, layout.roles, strict=True):
-        if role != "unused" and element.kind != "nothing":
-            places.setdefault("text" if role == ROBERTA else role, []).append(element.place)
-    return places
-
-
-def _refuse_owned(source: str, roles: Roles, looks: Sequence[Element]) -> None:
-    """Refuse rows that are as wide as published files have another modality alone."""
-    for modality in MODALITIES:
-        for place in roles.get(modality, ()):
-            owner, what = OWN_WIDTHS.get(looks[place].width, (modality, ""))
-            if owner != modality:
-                raise SourceError(
-                    f"{source}: element {place} must be {modality}, but is {looks[place].width} wide: {what}"
-                )
-
-
-def _take(source: str, content: Sequence[Any], roles: Roles) -> Parts:
-    """The elements by their roles."""
-
-    def element(role: str) -> Any:
-        return content[roles[role][0]] if role in roles else None
-
-    return Parts(
-        source=source,
-        speakers=element("speakers"),
-        labels=element("labels"),
-        train=listed(element("train"), source),
-        test=listed(element("test"), source),
-        val=listed(element("val"), source) if "val" in roles else (),
-        features={m: [content[place] for place in roles[m]] for m in MODALITIES if m in roles},
-        sentences=element("sentences"),
-        sentiments=element("sentiments"),
-        ids=element("ids") if isinstance(element("ids"), dict) else None,
-    )
-
-
 def _parts_of(
     source: str,
     content: Sequence[Any],
@@ -393,12 +176,11 @@ def _parts_of(
     classes: tuple[str, ...] | None,
 ) -> tuple[Parts, Corpus]:
     """The elements by their roles, and whose they are."""
-    parts = _take(source, content, roles)
+    parts = parts_at(source, content, roles)
     if looks[roles["labels"][0]].kind == "scores":
         raise SourceError(
             f"{source}: its labels are scores, such as sentiments, and no classes; `dclf data import mosei` makes "
-            f"classes "
-            "of CMU-MOSEI's and CMU-MOSI's"
+            "classes of CMU-MOSEI's and CMU-MOSI's"
         )
     if _has_names(looks, roles):
         return parts, corpus_named(dataset or "own", classes or _label_names(parts))
@@ -427,8 +209,7 @@ def _label_names(parts: Parts) -> tuple[str, ...]:
     if len(names) * 2 > len(texts):
         raise SourceError(
             f"{parts.source}: labels must be emotions, but {len(texts)} utterances have {len(names)} different texts "
-            f"there, "
-            f"such as {names[0]!r}; name another element with --elements labels=K"
+            f"there, such as {names[0]!r}; name another element with --elements labels=K"
         )
     return names
 
@@ -448,17 +229,6 @@ def _which_corpus(source: str, candidates: Sequence[str], labels: set[int]) -> s
         return f"{source}: its labels are {numbers}, so it may be {join_words(candidates, 'or')}; say it with --dataset"
     return (
         f"{source}: holds numbers as labels ({numbers}) and no names, and dialogue ids and speakers are those of no "
-        f"known "
-        f"corpus; say whose it is with --dataset ({', '.join(CORPORA)}), or name the classes in the order of their "
-        f"numbers "
-        "with --dataset NAME --classes NAME,NAME,..."
+        f"known corpus; say whose it is with --dataset ({', '.join(CORPORA)}), or name the classes in the order of "
+        "their numbers with --dataset NAME --classes NAME,NAME,..."
     )
-
-
-def _lines(path: PathLike) -> list[str]:
-    """The dialogue ids of a text file, one a line."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{os.fspath(path)}: cannot be read ({error}); give a text file with an id a line") from error
-    return [line.strip() for line in lines if line.strip()]

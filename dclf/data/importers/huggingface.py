@@ -74,8 +74,7 @@ def import_huggingface(
         seen = dict.fromkeys(map(str, data[roles["emotion"]].to_pylist()))
         raise SourceError(
             f"{source}: the column {roles['emotion']} does not name its classes; name them in their order with "
-            f"--classes "
-            f"NAME,NAME,... It holds {', '.join(list(seen)[:20])}"
+            f"--classes NAME,NAME,... It holds {', '.join(list(seen)[:20])}"
         )
     texts = {role: _texts(data[name]) for role, name in roles.items() if role in COLUMNS}
     texts["emotion"] = _by_label(data[roles["emotion"]], told["emotion"] or class_names)

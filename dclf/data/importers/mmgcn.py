@@ -13,6 +13,7 @@ from typing import Any
 
 from dclf.data.dialogue import MODALITIES
 from dclf.data.errors import SourceError
+from dclf.data.importers.content import read_content
 from dclf.data.importers.conversations import Imported, assemble
 from dclf.data.importers.datasets import CORPORA
 from dclf.data.importers.pickled import (
@@ -26,7 +27,6 @@ from dclf.data.importers.pickled import (
     split_dialogues,
 )
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.safe_pickle import read_content
 from dclf.data.importers.sources import describe
 from dclf.data.whole_numbers import whole_number
 

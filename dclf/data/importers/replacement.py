@@ -16,7 +16,7 @@ A file is a pickle, an ``.npy`` or a ``torch.save`` archive; ``{split}`` in its 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,15 @@ from numpy.typing import NDArray
 
 from dclf.data.dialogue import SPLITS
 from dclf.data.errors import SourceError
-from dclf.data.importers.conversations import Conversation, DialogueRows, LayerRows, Matrix, Rows, SplitRows, TableRows
+from dclf.data.importers.content import read_content
+from dclf.data.importers.conversations import Conversation, LayerRows, Rows, SplitRows
+from dclf.data.importers.keyed_rows import DIALOGUES, MISSING_NAMED, SCHEMES, UtteranceRows, no_rows_message, rows_in
 from dclf.data.importers.layouts import OWN_WIDTHS, is_one_hot, rows_or_none
-from dclf.data.importers.safe_pickle import read_content
-from dclf.data.importers.sources import describe, rows_of_numbers
+from dclf.data.importers.sources import describe
 from dclf.prose import counted
 
 SPLIT_NAMES = {"train": ("train",), "val": ("dev", "val", "valid", "validation"), "test": ("test",)}
 """Our split -> what files and tables call it."""
-MOST_MISSING = 0.5
-"""A file that lacks more than this share of the utterances is taken for another corpus' file."""
-_MISSING_NAMED = 5
 
 Given = Mapping[str, str | os.PathLike[str] | None]
 Facts = dict[str, object]
@@ -106,7 +104,7 @@ def feature_rows(
     by_split = _by_split(content, conversations)
     if by_split is not None:
         rows: Rows = SplitRows(
-            {split: _found(path, modality, by_split[split], conversations, split) for split in SPLITS}
+            {split: rows_in(path, modality, by_split[split], conversations, split) for split in SPLITS}
         )
         facts["read as"] = "train, dev and test, numbered anew"
     elif isinstance(content, (tuple, list)):
@@ -117,7 +115,7 @@ def feature_rows(
             raise SourceError(
                 f"{path}: is one {_kind(content)} and has no elements to choose from; leave out #{choice}"
             )
-        rows = _found(path, modality, content, conversations)
+        rows = rows_in(path, modality, content, conversations)
         facts["element"] = None
     return _checked(path, modality, rows, conversations, facts)
 
@@ -130,7 +128,7 @@ def _path_and_choice(file: str) -> tuple[str, str | None]:
 def _of_split_files(pattern: str, modality: str, conversations: Sequence[Conversation]) -> tuple[Rows, Facts]:
     files = {split: _split_file(pattern, split) for split in SPLITS}
     rows = {
-        split: _found(str(file), modality, read_content(file), conversations, split) for split, file in files.items()
+        split: rows_in(str(file), modality, read_content(file), conversations, split) for split, file in files.items()
     }
     facts: Facts = {file.name: describe(file) for file in files.values()}
     return _checked(pattern, modality, SplitRows(rows), conversations, facts)
@@ -172,186 +170,11 @@ def _knows(content: Any, name: Any) -> bool:
 def _fits(content: Any, conversation: Conversation, split: str) -> bool:
     if isinstance(content, np.ndarray):
         return content.ndim == 2 and conversation.split_places is not None
-    return any(key in content for scheme in _SCHEMES for key in scheme(conversation, split)[:1])
+    return any(key in content for scheme in SCHEMES for key in scheme(conversation, split)[:1])
 
 
 def _kind(content: Any) -> str:
     return "array" if isinstance(content, np.ndarray) else "dict of rows" if isinstance(content, dict) else "value"
-
-
-# How a dict may name a dialogue or its utterances: (conversation, split) -> one key, or n keys.
-Scheme = Callable[[Conversation, str | None], Sequence[Any]]
-
-
-def _by_name(c: Conversation, _: str | None) -> Sequence[Any]:
-    return [c.name]
-
-
-def _by_text(c: Conversation, _: str | None) -> Sequence[Any]:
-    return [str(c.name)]
-
-
-def _by_number(c: Conversation, split: str | None) -> Sequence[Any]:
-    return [c.number] if split and c.number is not None else []
-
-
-def _by_whole_number(c: Conversation, split: str | None) -> Sequence[Any]:
-    return [int(c.number)] if split and c.number is not None and c.number.isdecimal() else []
-
-
-def _by_utterance_id(c: Conversation, _: str | None) -> Sequence[Any]:
-    return c.utterance_ids
-
-
-def _by_turn(c: Conversation, _: str | None) -> Sequence[Any]:
-    return [f"{c.name}_{turn}" for turn in c.turns]
-
-
-def _by_number_and_turn(c: Conversation, split: str | None) -> Sequence[Any]:
-    return [f"{c.number}_{turn}" for turn in c.turns] if split and c.number is not None else []
-
-
-def _by_clip(c: Conversation, split: str | None) -> Sequence[Any]:
-    return [f"dia{c.number}_utt{turn}" for turn in c.turns] if split and c.number is not None else []
-
-
-_DIALOGUES: tuple[Scheme, ...] = (_by_name, _by_text, _by_number, _by_whole_number)
-_UTTERANCES: tuple[Scheme, ...] = (_by_utterance_id, _by_turn, _by_number_and_turn, _by_clip)
-_SCHEMES = (*_DIALOGUES, *_UTTERANCES)
-
-
-def _found(
-    path: str, modality: str, content: Any, conversations: Sequence[Conversation], split: str | None = None
-) -> Rows:
-    """The rows of one content, for all conversations or for those of one split."""
-    mine = [c for c in conversations if split in (None, c.split)]
-    if isinstance(content, np.ndarray):
-        return _in_order(path, content, mine, split)
-    if isinstance(content, dict) and (pair := _dict_rows(path, modality, content, mine, split)) is not None:
-        return pair
-    raise SourceError(_nothing(path, modality, mine, split))
-
-
-def _in_order(path: str, matrix: NDArray[Any], mine: Sequence[Conversation], split: str | None) -> Rows:
-    """Rows in the order of a table."""
-    if matrix.ndim != 2 or matrix.dtype.kind != "f":
-        raise SourceError(f"{path}: must hold floats [rows, D], holds {matrix.dtype} {list(matrix.shape)}")
-    if any((c.split_places if split else c.places) is None for c in mine):
-        raise SourceError(
-            f"{path}: is an array of {len(matrix)} rows, and the conversations are in no one table whose order it "
-            f"could "
-            "have; save the rows as a dict from dialogue id to [n, D], or, for tables of splits, a file for each with "
-            "{split} in its name"
-        )
-    count = sum(len(c) for c in mine)
-    if len(matrix) != count:
-        what = f"the {split} table" if split else "the table"
-        raise SourceError(f"{path}: has {len(matrix)} rows, {what} has {count}; rows must follow the table's order")
-    return TableRows(matrix, of_split=split is not None)
-
-
-def _dict_rows(
-    path: str, modality: str, content: Mapping[Any, Any], mine: Sequence[Conversation], split: str | None
-) -> Rows | None:
-    """Rows by the way in which most of the dict's keys name dialogues or utterances; None where none does."""
-    hits = [
-        (sum(key in content for c in mine for key in scheme(c, split)) / max(_keys(mine, scheme), 1), -place)
-        for place, scheme in enumerate(_SCHEMES)
-    ]
-    share, place = max(hits)
-    if not share:
-        return None
-    scheme = _SCHEMES[-place]
-    if scheme in _DIALOGUES:
-        by_name = {c.name: content[key] for c in mine for key in scheme(c, split) if key in content}
-        _refuse_gaps(path, modality, by_name, mine)
-        return DialogueRows(modality, _unpadded(path, modality, by_name, mine))
-    missing = [key for c in mine for key in scheme(c, split) if key not in content]
-    if len(missing) > MOST_MISSING * sum(len(c) for c in mine):
-        raise SourceError(
-            f"{path}: has no {modality} features for {len(missing)} of {sum(len(c) for c in mine)} utterances, such as "
-            f"{missing[0]!r}; give the file of the same utterances"
-        )
-    return _UtteranceRows(path, modality, content, scheme, split)
-
-
-def _keys(mine: Sequence[Conversation], scheme: Scheme) -> int:
-    return len(mine) if scheme in _DIALOGUES else sum(len(c) for c in mine)
-
-
-def _nothing(path: str, modality: str, mine: Sequence[Conversation], split: str | None) -> str:
-    first = mine[0]
-    keys = [repr(keys[0]) for scheme in _UTTERANCES if (keys := scheme(first, split))]
-    which = f" or from utterance id to a vector ({', '.join(dict.fromkeys(keys))})" if keys else ""
-    anew = "" if split or first.number is None else (
-        "; a file that numbers dialogues anew in each split is a list of three dicts, or one file for each with "
-        "{split} in "
-        "its name"
-    )  # fmt: skip
-    return (
-        f"{path}: holds no dict from dialogue id to rows of numbers that knows dialogue {first.name!r}{which}; give "
-        f"{modality} features of the same dialogues{anew}"
-    )
-
-
-def _refuse_gaps(path: str, modality: str, rows: Mapping[Any, Any], mine: Sequence[Conversation]) -> None:
-    lacking = [c.name for c in mine if c.name not in rows]
-    if lacking:
-        raise SourceError(f"{path}: has no {modality} rows for {len(lacking)} dialogues, such as {lacking[0]!r}")
-
-
-def _unpadded(
-    path: str, modality: str, rows: Mapping[Any, Any], mine: Sequence[Conversation]
-) -> dict[Any, NDArray[np.float32]]:
-    """The rows of each dialogue, without the zero rows behind them; SourceError with every one that does not fit."""
-    matrices, problems = {}, []
-    for conversation in mine:
-        name, count = conversation.name, len(conversation)
-        matrix = rows_of_numbers(rows[name], f"{path}, dialogue {name!r}")
-        if len(matrix) < count or matrix[count:].any():
-            problems.append(f"{path}: dialogue {name!r} has {len(matrix)} {modality} rows for {count} utterances")
-        matrices[name] = matrix[:count]
-    if problems:
-        rest = len(problems) - _MISSING_NAMED
-        raise SourceError("\n".join([*problems[:_MISSING_NAMED], *([f"and {rest} more"] if rest > 0 else [])]))
-    return matrices
-
-
-@dataclass(frozen=True, eq=False)
-class _UtteranceRows:
-    """A vector for each utterance; those that lack one are zero and said to be missing."""
-
-    path: str
-    modality: str
-    by_key: Mapping[Any, Any]
-    scheme: Scheme
-    split: str | None
-
-    @property
-    def width(self) -> int:
-        """Of the vectors."""
-        return int(np.asarray(next(iter(self.by_key.values()))).size)
-
-    def of(self, conversation: Conversation) -> tuple[Matrix, NDArray[np.bool_] | None]:
-        """See ``Rows``."""
-        keys = self.scheme(conversation, self.split)
-        there = np.array([key in self.by_key for key in keys])
-        matrix = np.zeros((len(keys), self.width), dtype=np.float32)
-        for row, key in enumerate(keys):
-            if there[row]:
-                matrix[row] = self._vector(key)
-        return matrix, None if there.all() else there
-
-    def _vector(self, key: Any) -> NDArray[np.float32]:
-        try:
-            vector = np.asarray(self.by_key[key], dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise SourceError(f"{self.path}: utterance {key!r} must have a vector of numbers ({error})") from error
-        if vector.size != self.width or max(vector.shape, default=1) != self.width:
-            raise SourceError(
-                f"{self.path}: utterance {key!r} must have one vector of {self.width} numbers, has {list(vector.shape)}"
-            )
-        return vector.reshape(self.width)
 
 
 def _checked(
@@ -368,16 +191,14 @@ def _checked(
     owner, what = OWN_WIDTHS.get(width, (modality, ""))
     if owner != modality:
         facts["note"] = f"{width} columns are as a rule {what}; it was given as {modality}"
-    lacking = [c for c in conversations if isinstance(_source(rows, c), _UtteranceRows)]
+    lacking = [c for c in conversations if isinstance(_source(rows, c), UtteranceRows)]
     missing = [(c, present) for c in lacking if (present := rows.of(c)[1]) is not None]
     if missing:
         count = sum(int((~present).sum()) for _, present in missing)
         names = [
             f"{c.dialogue_id} utterance {int(turn)}" for c, present in missing for turn in np.flatnonzero(~present)
         ]
-        facts["missing"] = (
-            f"{counted(count, 'utterance')} without features, such as {', '.join(names[:_MISSING_NAMED])}"
-        )
+        facts["missing"] = f"{counted(count, 'utterance')} without features, such as {', '.join(names[:MISSING_NAMED])}"
     return rows, facts
 
 
@@ -416,22 +237,22 @@ def _of_elements(
     """The element with the modality, and how it was found."""
     elements = list(_candidates(modality, content, conversations[0], others))
     if not elements:
-        raise SourceError(_nothing(path, modality, conversations, None))
+        raise SourceError(no_rows_message(path, modality, conversations, None))
     if choice is not None and choice.isdecimal():
         chosen = _element_at(path, elements, choice)
         facts: Facts = {"element": chosen.place, "chosen by": f"#{choice}"}
-        return _found(path, modality, content[chosen.place], conversations), facts
+        return rows_in(path, modality, content[chosen.place], conversations), facts
     candidates = [one for one in elements if one.open]
     if len({one.width for one in candidates}) != 1:
         raise SourceError(_unclear(path, modality, content, elements, candidates))
     places = [one.place for one in candidates]
     if choice in ("mean", "concat"):
-        layers = [_found(path, modality, content[place], conversations) for place in places]
+        layers = [rows_in(path, modality, content[place], conversations) for place in places]
         return LayerRows(layers, choice), {"element": places, "chosen by": f"#{choice}"}
     if choice is not None:
         raise SourceError(f"{path}#{choice}: behind # must be the number of an element, mean or concat")
     facts = {"element": places[0], **({"also as wide": places[1:]} if len(places) > 1 else {})}
-    return _found(path, modality, content[places[0]], conversations), facts
+    return rows_in(path, modality, content[places[0]], conversations), facts
 
 
 def _unclear(
@@ -442,8 +263,7 @@ def _unclear(
     listed = "\n".join(f"  {one}" for one in elements)
     return (
         f"{path}: {count} of this {type(content).__name__} {problem}; say which one with --{modality} {path}#K, K "
-        f"counted "
-        f"from 0:\n{listed}"
+        f"counted from 0:\n{listed}"
     )
 
 
@@ -478,9 +298,9 @@ def _candidates(
 def _first_rows(element: Any, first: Conversation) -> NDArray[np.float32] | None:
     if not isinstance(element, dict):
         return None
-    for scheme in _SCHEMES:
+    for scheme in SCHEMES:
         keys = [key for key in scheme(first, None) if key in element]
         if keys:
             value = element[keys[0]]
-            return rows_or_none(value if scheme in _DIALOGUES else np.asarray(value)[None])
+            return rows_or_none(value if scheme in DIALOGUES else np.asarray(value)[None])
     return None

@@ -185,9 +185,8 @@ def refuse_lacking(columns: Mapping[str, str], needed: Sequence[str], present: S
     if lacking := [role for role in needed if role not in columns]:
         example = ",".join(f"{role}=..." for role in lacking)
         raise SourceError(
-            f"{source}: must have a column for {join_words(lacking)}; it has {', '.join(present)}: say which is "
-            f"which with "
-            f"--columns {example}"
+            f"{source}: must have a column for {join_words(lacking)}; it has {', '.join(present)}: say which is which "
+            f"with --columns {example}"
         )
 
 

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dclf.data import DataError, Dialogue, SourceError, import_dataset, read_shards
-from dclf.data.importers.features import import_features, import_mosei
+from dclf.data.importers.features import import_features
+from dclf.data.importers.mosei import import_mosei
 from tests.dclf.data.feature_files import (
     FEELINGS,
     LAYOUTS,

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from dclf.data import SourceError, UnsafePickleError
 from dclf.data.importers import read_pickle
-from dclf.data.importers.safe_pickle import read_content
+from dclf.data.importers.content import read_content
 
 NUMBERS = st.one_of(hnp.integer_dtypes(), hnp.floating_dtypes(sizes=(16, 32, 64)), hnp.boolean_dtypes())
 LEAVES = st.one_of(
