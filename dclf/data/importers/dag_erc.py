@@ -133,9 +133,20 @@ def _problems(file: str, content: Sequence[Sequence[Mapping[str, Any]]], labels:
             where = f"{file}, dialogue {number}, utterance {turn}"
             if lacking := [key for key in ("text", "speaker", "cls") if key not in utterance]:
                 yield f"{where}: has no {join_words(lacking)}"
+            elif not _is_cls(utterance["cls"]):
+                yield f"{where}: cls must be a vector, or three of them (text, audio, visual)"
             label = utterance.get("label")
             if label is not None and label not in labels:
                 yield f"{where}: {label!r} is none of {', '.join(labels)}"
+
+
+def _is_cls(value: Any) -> bool:
+    """Whether it is a list of numbers, or three such lists."""
+    several = isinstance(value, list) and any(isinstance(one, list) for one in value)
+    if several and len(value) != len(MODALITIES):
+        return False
+    vectors = value if several else [value]
+    return all(isinstance(v, list) and v and all(isinstance(n, (int, float)) for n in v) for v in vectors)
 
 
 def _conversations(
@@ -163,8 +174,14 @@ def _own_rows(root: Path, contents: Mapping[str, Sequence[Sequence[Mapping[str, 
     first = contents["train"][0][0]["cls"]
     several = isinstance(first, list) and bool(first) and isinstance(first[0], list)
     modalities = MODALITIES if several else ("text",)
-    if several and len(first) != len(MODALITIES):
-        raise SourceError(f"{root}: cls must be one vector, or three (text, audio, visual), has {len(first)}")
+    mixed = [
+        f"dialogue {SPLIT_NAMES[split][0]}-{number}: cls must have as many vectors as the first, {len(modalities)}"
+        for split, content in contents.items()
+        for number, dialogue in enumerate(content)
+        if any(isinstance(one["cls"][0], list) != several for one in dialogue)
+    ]
+    if mixed:
+        raise DataError(mixed, str(root))
     vectors = dict(zip(modalities, first if several else [first], strict=True))
     for modality, vector in vectors.items():
         owner, what = OWN_WIDTHS.get(len(vector), (modality, ""))

@@ -89,7 +89,7 @@ def import_huggingface(
         source=source,
         columns=texts,
         start=0,
-        numbered=pa.types.is_integer(schema.field(roles["speaker"]).type),
+        numbered=pa.types.is_integer(data[roles["speaker"]].type) and not data[roles["speaker"]].null_count,
         numbers=numbers,
     )
     sentiments = (told["sentiment"] or table.seen("sentiment")) if "sentiment" in roles else ()

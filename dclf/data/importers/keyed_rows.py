@@ -113,7 +113,26 @@ def _dict_rows(
             f"{path}: has no {modality} features for {len(missing)} of {sum(len(c) for c in mine)} utterances, such as "
             f"{missing[0]!r}; give the file of the same utterances"
         )
+    _refuse_absent_splits(path, modality, content, mine, scheme, split)
     return UtteranceRows(path, modality, content, scheme, split)
+
+
+def _refuse_absent_splits(
+    path: str,
+    modality: str,
+    content: Mapping[Any, Any],
+    mine: Sequence[Conversation],
+    scheme: Scheme,
+    split: str | None,
+) -> None:
+    """A file that has nothing of a split was made for others, or numbers dialogues anew in each."""
+    for name in dict.fromkeys(c.split for c in mine):
+        if not any(key in content for c in mine if c.split == name for key in scheme(c, split)):
+            raise SourceError(
+                f"{path}: has no {modality} features for any utterance of the {name} split; give a file with all "
+                f"splits, "
+                "or one for each with {split} in its name"
+            )
 
 
 def _keys(mine: Sequence[Conversation], scheme: Scheme) -> int:

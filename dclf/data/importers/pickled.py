@@ -66,11 +66,12 @@ class Parts:
         problems = [
             f"dialogue {name!r}: is in two splits, {twice[name]}; keep it in one" for name in natural_order([*twice])
         ]
-        parts = {"speakers": self.speakers, "labels": self.labels, "sentences": self.sentences}
-        parts |= {modality: layers[0] for modality, layers in self.features.items()}
-        parts |= {"sentiments": self.sentiments}
+        dicts = {"speakers": self.speakers, "labels": self.labels, "sentences": self.sentences}
+        parts = {part: [by_name] for part, by_name in dicts.items() if by_name is not None}
+        parts |= {modality: list(layers) for modality, layers in self.features.items()}
+        parts |= {"sentiments": [self.sentiments]} if self.sentiments is not None else {}
         for name in dict.fromkeys(self.names):
-            lacking = [part for part, by_name in parts.items() if by_name is not None and name not in by_name]
+            lacking = [part for part, layers in parts.items() if any(name not in layer for layer in layers)]
             problems += [f"dialogue {name!r}: the pickle has no {part} for it" for part in lacking]
         return problems
 

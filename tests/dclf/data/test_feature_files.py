@@ -306,6 +306,15 @@ def test_one_dict_for_splits_numbered_anew_is_not_guessed(tmp_path: Path) -> Non
         feature_rows(write(tmp_path, by_clip(0, 0, 3)), "audio", ANEW)
 
 
+def test_a_file_of_one_split_is_not_taken_for_all(tmp_path: Path) -> None:
+    """MELD's pickle numbers on end, so the numbers of the train split alone could pass for its dialogues."""
+    splits = [("train", range(8)), ("val", range(8, 10)), ("test", range(10, 12))]
+    on_end = [conversation(number, 2, split=split) for split, numbers in splits for number in numbers]
+    train = {f"{number}_{turn}": np.ones(4) for number in range(8) for turn in range(2)}
+    with pytest.raises(SourceError, match=r"no audio features for any utterance of the val split; .*\{split\}"):
+        feature_rows(write(tmp_path, train), "audio", on_end)
+
+
 def test_arrays_follow_a_table_or_are_refused(tmp_path: Path) -> None:
     table = np.arange(10.0).reshape(5, 2)
     np.save(tmp_path / "rows.npy", table)

@@ -392,6 +392,14 @@ def test_layers_never_come_under_another_name(tmp_path: Path, data: st.DataObjec
         }
 
 
+def test_a_layer_without_a_dialogue_is_named(tmp_path: Path) -> None:
+    published = LAYOUTS["COSMIC, IEMOCAP"]
+    content = published.content(published.talks)
+    del content[4]["Ses02F_impro03"]
+    with pytest.raises(DataError, match="dialogue 'Ses02F_impro03': the pickle has no text for it"):
+        import_features(save(tmp_path / "roberta.pkl", content))
+
+
 @pytest.mark.parametrize("place", ["first", "later"])
 def test_every_broken_dialogue_is_named(tmp_path: Path, place: str) -> None:
     """One broken dialogue does not change what an element is taken for."""

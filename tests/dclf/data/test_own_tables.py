@@ -195,7 +195,10 @@ def test_dag_erc_variants_are_asked_for(tmp_path: Path) -> None:
     ("change", "error", "words"),
     [
         ({"label": "bored"}, DataError, "train_data_roberta.json.feature, dialogue 0, utterance 0: 'bored' is none of"),
-        ({"cls": [[0.0] * 1024, [0.0] * 342, [0.0] * 1582]}, SourceError, "the audio is DenseNet's rows"),
+        ({"cls": [[0.0] * 1024, [0.0] * 342]}, DataError, "utterance 0: cls must be a vector, or three of them"),
+        ({"cls": None}, DataError, "utterance 0: cls must be a vector, or three of them"),
+        ({"cls": [[0.0], [0.0], [0.0]]}, DataError, "dialogue train-0: cls must have as many vectors as the first"),
+        ({"cls": [0.0] * 1582}, SourceError, "the text is openSMILE's IS10 set"),
     ],
 )
 def test_wrong_dag_erc_utterances_are_named(tmp_path: Path, change: dict[str, Any], error: Any, words: str) -> None:
@@ -207,6 +210,17 @@ def test_wrong_dag_erc_utterances_are_named(tmp_path: Path, change: dict[str, An
         import_dag_erc(tmp_path)
     file.write_text("{")
     with pytest.raises(SourceError, match="cannot be read as JSON"):
+        import_dag_erc(tmp_path)
+
+
+def test_dag_ercs_vectors_in_another_order_are_refused(tmp_path: Path) -> None:
+    file = write_dag_erc(tmp_path, iemocap(), several=True) / "train_data_roberta_mm.json.feature"
+    content = json.loads(file.read_text())
+    for dialogue in content:
+        for utterance in dialogue:
+            utterance["cls"] = [utterance["cls"][place] for place in (0, 2, 1)]
+    file.write_text(json.dumps(content))
+    with pytest.raises(SourceError, match="the audio is DenseNet's rows, visual of IEMOCAP and MELD"):
         import_dag_erc(tmp_path)
 
 
