@@ -11,11 +11,13 @@ from dclf.data.errors import (
     SourceError,
     UnsafePickleError,
 )
+from dclf.data.export import Export, export_shards
 from dclf.data.generator import generate
 from dclf.data.importers import IMPORTERS, import_dataset, import_meld_csv, import_mmgcn_iemocap, import_mmgcn_meld
 from dclf.data.index import DialogueIndex
 from dclf.data.manifest import Manifest, ShardEntry, read_manifest, verify_shard
 from dclf.data.probe import ModalityProbe, ProbeReport, probe_shards, read_probe, write_probe
+from dclf.data.readable import readable
 from dclf.data.reader import ShardSet, read_rows, read_shards
 from dclf.data.rows import dialogues_from_table
 from dclf.data.schema import columns_for
@@ -32,6 +34,7 @@ __all__ = [
     "DatasetInfo",
     "Dialogue",
     "DialogueIndex",
+    "Export",
     "FeatureCard",
     "Manifest",
     "MissingModalityError",
@@ -48,6 +51,7 @@ __all__ = [
     "columns_for",
     "dialogues_from_table",
     "emotion_shifts",
+    "export_shards",
     "feature_card",
     "generate",
     "import_dataset",
@@ -59,6 +63,7 @@ __all__ = [
     "read_probe",
     "read_rows",
     "read_shards",
+    "readable",
     "validate_dialogue",
     "validate_shards",
     "verify_shard",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import islice
+
+from jsonargparse.typing import PositiveInt
 
 from dclf.prose import counted
 from tune.analysis.table import aligned
@@ -22,6 +25,8 @@ from tune.config.yaml_files import ConfigError
 COMMANDS = {
     "generate": Command("write generated dialogues with planted structure", "tune.commands.data:generate"),
     "import": Command("turn published feature files into shards", "tune.commands.imports:main"),
+    "head": Command("show some dialogues as a person reads them", "tune.commands.data:head"),
+    "export": Command("write shards in a form that other programs read", "tune.commands.data:export"),
     "inspect": Command("print the feature card of shards", "tune.commands.data:inspect"),
     "probe": Command("what a linear probe of each modality reaches, and a check for leaks", "tune.commands.data:probe"),
     "validate": Command("read every shard and report what would spoil a run", "tune.commands.data:validate"),
@@ -29,8 +34,10 @@ COMMANDS = {
 EXAMPLES = """\
 examples:
   dclf data generate shards/demo --preset iemocap --dialogues 60 --seed 1
-  dclf data import mmgcn-iemocap IEMOCAP_features.pkl shards/iemocap --text iemocap_roberta.pkl
+  dclf data import features IEMOCAP_features.pkl shards/iemocap --text iemocap_features_roberta.pkl
+  dclf data head shards/demo -n 2
   dclf data inspect shards/demo
+  dclf data export shards/demo demo.pkl --format mmgcn
 """
 
 
@@ -67,6 +74,48 @@ def generate(argv: Sequence[str]) -> int:
         raise ConfigError([f"--{error}"]) from error
     print_written(options.out, data.write_shards(dialogues, options.out, info, overwrite=options.overwrite))
     print_card_warnings(data.feature_card(options.out))
+    return 0
+
+
+def head(argv: Sequence[str]) -> int:
+    """``dclf data head``: see ``dclf.data.readable``."""
+    parser = command_parser(
+        "dclf data head",
+        "Show dialogues as a person reads them: speaker, emotion and words of every utterance, and what is missing.",
+        "examples:\n  dclf data head shards/demo -n 2\n  dclf data head shards/demo --split val\n",
+    )
+    parser.add_argument("shards", help="folder or URI of the shards")
+    parser.add_argument("-n", "--dialogues", type=PositiveInt, default=2, help="how many, from the first on")
+    parser.add_argument("--split", choices=("train", "val", "test"), help="of this split only")
+    options = parser.parse_args(argv)
+    from dclf import data  # noqa: PLC0415
+
+    shards = data.read_shards(options.shards, split=options.split)
+    print("\n\n".join(data.readable(dialogue, shards.info) for dialogue in islice(shards, options.dialogues)))
+    return 0
+
+
+def export(argv: Sequence[str]) -> int:
+    """``dclf data export``: see ``dclf.data.export_shards``."""
+    parser = command_parser(
+        "dclf data export",
+        "Write shards in a form that other programs read: a folder of Parquet files for Hugging Face's datasets, an\n"
+        "archive of NumPy arrays, or the pickle of MMGCN and its successors. Features keep every bit.",
+        "examples:\n"
+        "  dclf data export shards/demo demo-dataset --format huggingface\n"
+        "  dclf data export shards/demo demo.npz --format npz\n"
+        "  dclf data export shards/demo demo.pkl --format mmgcn\n",
+    )
+    parser.add_argument("shards", help="folder or URI of the shards")
+    parser.add_argument("out", help="the file or, for huggingface, the folder to write")
+    parser.add_argument("--format", choices=("huggingface", "npz", "mmgcn"), required=True, help="the form")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    options = parser.parse_args(argv)
+    from dclf import data  # noqa: PLC0415
+
+    written = data.export_shards(options.shards, options.out, options.format, overwrite=options.overwrite)
+    for line in (*map(str, written.files), *written.notes):
+        print(line)
     return 0
 
 

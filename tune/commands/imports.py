@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 WARNINGS_SHOWN = 5
 EXAMPLES = """\
 examples:
-  dclf data import mmgcn-iemocap IEMOCAP_features.pkl shards/iemocap --text iemocap_roberta.pkl
-  dclf data import mmgcn-meld MELD_features_raw1.pkl shards/meld --text meld_roberta.pkl
+  dclf data import features IEMOCAP_features.pkl shards/iemocap --text iemocap_features_roberta.pkl
+  dclf data import features meld_features_roberta.pkl shards/meld --text-layers mean
+  dclf data import features Speakers.pkl TextFeatures.pkl AudioFeatures.pkl VisualFeatures.pkl shards/multiemo
+  dclf data import mmgcn-iemocap IEMOCAP_features.pkl shards/iemocap --val-dialogues 20 --seed 1
+  dclf data import mmgcn-meld MELD_features_raw1.pkl shards/meld --text meld_features_roberta.pkl#3
+  dclf data import mosei cmumosei.pkl shards/mosei --bins 2
+  dclf data import dag-erc IEMOCAP shards/iemocap --variant roberta_mm
   dclf data import meld-csv MELD shards/meld --text "MELD/{split}_minilm.npy" --audio timing
+  dclf data import csv talks.csv shards/talks --columns dialogue=Talk,text=Words --text rows.npy
+  dclf data import huggingface folder shards/talks --columns speaker=who,emotion=label --text 'rows/{split}.npy'
   dclf data import mypackage.tables:import_tables tables shards/own     an own one, see docs/own-importer.md
 
-Pickles are read by an unpickler that admits NumPy arrays and plain containers only: code in them never runs.
+Pickles are read by an unpickler that admits arrays, tensors and plain containers only: code in them never runs.
 """
 
 
@@ -65,14 +72,16 @@ def importer_parser(name: str, importer: Importer) -> ArgumentParser:
         name: how it is called.
         importer: the function.
     """
-    from dclf.data.importers import importer_options  # noqa: PLC0415 - as above
+    from dclf.data.importers import importer_options, takes_several  # noqa: PLC0415 - as above
 
     described = parse_docstring(importer.__doc__ or "")
     texts = {param.arg_name: " ".join((param.description or "").split()) for param in described.params}
     hints, source = get_type_hints(importer), next(iter(signature(importer).parameters))
     about = described.description or f"Turn what {name} reads into Arrow shards."
     parser = command_parser(f"dclf data import {name}", about.replace("``", "`"), EXAMPLES)
-    parser.add_argument("source", metavar=source.upper(), help=_help(texts.get(source, "")))
+    several: dict[str, Any] = {"nargs": "+"} if takes_several(importer) else {}
+    name_of_source = (source.removesuffix("s") if several else source).upper()
+    parser.add_argument("source", metavar=name_of_source, help=_help(texts.get(source, "")), **several)
     parser.add_argument("out", help="folder or URI for the shards")
     for option in importer_options(importer).values():
         word, kind = f"--{option.name.replace('_', '-')}", hints.get(option.name, str)
@@ -97,18 +106,45 @@ def _run(name: str, argv: Sequence[str]) -> int:
     warnings: list[str] = []
     manifest = import_dataset(name, source, out, warn=warnings.append, **options)
     print_written(out, manifest)
-    _print_text_element(manifest.info.provenance.get("text"))
+    for line in taken(manifest.info.provenance):
+        print(line)
     print_card_warnings(feature_card(out))
     _print_warnings(warnings, out)
     return 0
 
 
-def _print_text_element(text: object) -> None:
-    """Which element of several the text came from; nothing where there was no choice."""
-    if isinstance(text, dict) and text.get("element") is not None:
-        alike = text.get("also as wide", [])
-        others = f"; {', '.join(map(str, alike))} are as wide, --text-element K takes another" if alike else ""
-        print(f"text: element {text['element']} of {text['file']}, {text['width']} wide{others}")
+def taken(provenance: Mapping[str, object]) -> Iterator[str]:
+    """What an importer took for what, a line each; nothing where there was no choice."""
+    for fact in ("layout", "class order", "classes", "text layers", "bins", "dialogues", "numbering"):
+        if fact in provenance:
+            yield f"{fact}: {provenance[fact]}"
+    elements = provenance.get("elements")
+    yield from elements if isinstance(elements, list) else ()
+    validation = provenance.get("validation")
+    if isinstance(validation, dict):
+        yield f"validation: {validation.get('method')}"
+    for modality in ("text", "audio", "visual"):
+        origin = provenance.get(modality)
+        if isinstance(origin, dict):
+            yield from _origin(modality, origin)
+
+
+def _origin(modality: str, origin: Mapping[str, object]) -> Iterator[str]:
+    """Where a modality came from, what it lacks, and which element of several it is."""
+    if (element := origin.get("element")) is not None:
+        alike = origin.get("also as wide")
+        rest = (
+            f"; {', '.join(map(str, alike))} are as wide, --{modality} FILE#K takes another"
+            if isinstance(alike, list)
+            else ""
+        )
+        which = f"elements {', '.join(map(str, element))}" if isinstance(element, list) else f"element {element}"
+        yield f"{modality}: {which} of {origin.get('file')}, {origin.get('width')} wide{rest}"
+    elif "width" in origin:
+        yield f"{modality}: {origin.get('file', 'a file for each split')}, {origin['width']} wide"
+    for fact in ("read as", "missing", "note"):
+        if fact in origin:
+            yield f"{modality}: {origin[fact]}"
 
 
 def _print_warnings(warnings: Sequence[str], out: str) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.importers.meld_csv import import_meld_csv
@@ -31,6 +31,7 @@ __all__ = [
     "importer_named",
     "importer_options",
     "read_pickle",
+    "takes_several",
 ]
 
 Importer = Callable[..., tuple[DatasetInfo, Iterator[Dialogue]]]
@@ -39,9 +40,14 @@ IMPORTERS = ExtensionPoint(
     "dclf.importers",
     "importer",
     {
+        "features": "dclf.data.importers.features:import_features",
         "mmgcn-iemocap": "dclf.data.importers.mmgcn:import_mmgcn_iemocap",
         "mmgcn-meld": "dclf.data.importers.mmgcn:import_mmgcn_meld",
+        "mosei": "dclf.data.importers.mosei:import_mosei",
+        "dag-erc": "dclf.data.importers.dag_erc:import_dag_erc",
         "meld-csv": "dclf.data.importers.meld_csv:import_meld_csv",
+        "csv": "dclf.data.importers.tables:import_csv",
+        "huggingface": "dclf.data.importers.huggingface:import_huggingface",
     },
 )
 RESERVED = ("out", "overwrite", "warn", "help", "debug")
@@ -76,9 +82,15 @@ def importer_options(importer: Importer) -> Mapping[str, Parameter]:
     return dict(list(inspect.signature(importer).parameters.items())[1:])
 
 
+def takes_several(importer: Importer) -> bool:
+    """Whether its source may be several files: the first parameter's type has a Sequence among its alternatives."""
+    hint = get_type_hints(importer).get(next(iter(inspect.signature(importer).parameters)))
+    return any(getattr(kind, "__origin__", None) is Sequence for kind in get_args(hint))
+
+
 def import_dataset(
     name: str,
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     overwrite: bool = False,
@@ -89,7 +101,7 @@ def import_dataset(
 
     Args:
         name: one of ``IMPORTERS``, or a class path.
-        source: the pickle or the folder of tables.
+        source: the pickle or the folder of tables; several files for importers that take them.
         out: folder or URI of the shards.
         overwrite: replace a shard set that is already there.
         warn: hears of feature rows that are all zero, dialogue by dialogue.

@@ -1,176 +1,306 @@
-"""A pickle of RoBERTa rows that replaces a feature pickle's text.
+"""Files of features alone, which replace or add a modality: the shapes in which programs and researchers keep them.
 
-Programs publish such rows alone, as a dict from dialogue id to [n, D] rows, or among other things in a tuple or list:
-speakers, labels, several layers of RoBERTa, audio, visual. Elements are counted from 0, as Python counts them.
+=====================  ==========================================================================================
+content                utterances are found by
+=====================  ==========================================================================================
+dict of rows           dialogue id -> [n, D]; longer where padded with zero rows
+dict of vectors        utterance id -> [D]: the source's own, or ``<dialogue>_<utterance>``
+list of three dicts    train, dev and test, numbered anew: ``<number>_<utterance>`` -> [D], ``<number>`` -> [n, D]
+tuple of elements      the first two shapes as elements among others, counted from 0
+array                  rows in the order of the source's table
+=====================  ==========================================================================================
+
+A file is a pickle, an ``.npy`` or a ``torch.save`` archive; ``{split}`` in its name stands for one file for each split.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dclf.data.dialogue import SPLITS
 from dclf.data.errors import SourceError
-from dclf.data.importers.safe_pickle import read_pickle
-from dclf.data.importers.sources import describe, rows_of_numbers
-from dclf.data.whole_numbers import is_whole
+from dclf.data.importers.content import read_content
+from dclf.data.importers.conversations import Conversation, LayerRows, Rows, SplitRows
+from dclf.data.importers.keyed_rows import DIALOGUES, MISSING_NAMED, SCHEMES, UtteranceRows, no_rows_message, rows_in
+from dclf.data.importers.layouts import OWN_WIDTHS, is_one_hot, rows_or_none
+from dclf.data.importers.sources import describe
+from dclf.prose import counted
 
-NEVER_TEXT = {
-    1582: "openSMILE's IS10 set, audio of IEMOCAP",
-    1611: "audio of MELD's authors",
-    342: "DenseNet's rows, visual of IEMOCAP and MELD",
-}
-"""Widths that published files give to audio and visual features alone."""
+SPLIT_NAMES = {"train": ("train",), "val": ("dev", "val", "valid", "validation"), "test": ("test",)}
+"""Our split -> what files and tables call it."""
+
+Given = Mapping[str, str | os.PathLike[str] | None]
+Facts = dict[str, object]
+
+
+def with_replacements(
+    rows: Mapping[str, Rows], given: Given, conversations: Sequence[Conversation]
+) -> tuple[dict[str, Rows], dict[str, object]]:
+    """The features with those of files put in their place, and what was taken, for the provenance.
+
+    Args:
+        rows: modality -> the source's own features.
+        given: modality -> a file, None where it stays.
+        conversations: of all splits, at least one.
+
+    Raises:
+        SourceError: no modality remains, or a file does not fit the conversations.
+        UnsafePickleError: see ``dclf.data.importers.safe_pickle``.
+    """
+    files = {modality: os.fspath(path) for modality, path in given.items() if path is not None}
+    stay = {modality: source for modality, source in rows.items() if modality not in files}
+    widths = {modality: source.of(conversations[0])[0].shape[1] for modality, source in stay.items()}
+    chosen: dict[str, Rows] = dict(stay)
+    origins: dict[str, object] = {}
+    for modality, file in files.items():
+        chosen[modality], origins[modality] = feature_rows(file, modality, conversations, others=widths)
+    if not chosen:
+        raise SourceError("the source has no features of its own: give at least one of --text, --audio and --visual")
+    return chosen, origins
+
+
+def feature_rows(
+    file: str | os.PathLike[str],
+    modality: str,
+    conversations: Sequence[Conversation],
+    *,
+    others: Mapping[str, int] | None = None,
+) -> tuple[Rows, Facts]:
+    """The features of a modality for these conversations.
+
+    Of a tuple or list, text is what remains when one-hot rows, rows as wide as the other modalities, and widths that
+    only audio or visual features have are left out; audio and visual are the widths that they alone have. Several
+    elements of one width are layers of one model: the first is taken, and the facts name all. What is not clear is
+    left to the user.
+
+    Args:
+        file: a path; ``FILE#K`` takes element K, ``FILE#mean`` and ``FILE#concat`` put layers together; ``{split}``
+            stands for train, dev (or val, valid, validation) and test.
+        modality: text, audio or visual.
+        conversations: that it must cover.
+        others: modality -> width of the features that stay.
+
+    Returns:
+        The rows, and what was taken, for the provenance.
+
+    Raises:
+        SourceError: the file does not fit the conversations, or holds several things that may be meant.
+        UnsafePickleError: see ``dclf.data.importers.safe_pickle``.
+    """
+    path, choice = _path_and_choice(os.fspath(file))
+    if "{split}" in path:
+        if choice is not None:
+            raise SourceError(f"{path}#{choice}: files of a split hold one thing, leave out #{choice}")
+        return _of_split_files(path, modality, conversations)
+    content = read_content(path)
+    facts: Facts = describe(path)
+    by_split = _by_split(content, conversations)
+    if by_split is not None:
+        rows: Rows = SplitRows(
+            {split: rows_in(path, modality, by_split[split], conversations, split) for split in SPLITS}
+        )
+        facts["read as"] = "train, dev and test, numbered anew"
+    elif isinstance(content, (tuple, list)):
+        rows, chosen = _of_elements(path, modality, content, conversations, others or {}, choice)
+        facts |= chosen
+    else:
+        if choice is not None:
+            raise SourceError(
+                f"{path}: is one {_kind(content)} and has no elements to choose from; leave out #{choice}"
+            )
+        rows = rows_in(path, modality, content, conversations)
+        facts["element"] = None
+    return _checked(path, modality, rows, conversations, facts)
+
+
+def _path_and_choice(file: str) -> tuple[str, str | None]:
+    path, mark, choice = file.rpartition("#")
+    return (path, choice) if mark and not Path(file).exists() else (file, None)
+
+
+def _of_split_files(pattern: str, modality: str, conversations: Sequence[Conversation]) -> tuple[Rows, Facts]:
+    files = {split: _split_file(pattern, split) for split in SPLITS}
+    rows = {
+        split: rows_in(str(file), modality, read_content(file), conversations, split) for split, file in files.items()
+    }
+    facts: Facts = {file.name: describe(file) for file in files.values()}
+    return _checked(pattern, modality, SplitRows(rows), conversations, facts)
+
+
+def _split_file(pattern: str, split: str) -> Path:
+    """The file of a split, under the first of its names that there is."""
+    names = [Path(pattern.replace("{split}", name)) for name in SPLIT_NAMES[split]]
+    return next((file for file in names if file.exists()), names[0])
+
+
+def _by_split(content: Any, conversations: Sequence[Conversation]) -> dict[str, Any] | None:
+    """Split -> its own content, where a file has one for each; None where it is one for all."""
+    if isinstance(content, dict):
+        named = {split: [name for name in names if name in content] for split, names in SPLIT_NAMES.items()}
+        if all(len(names) == 1 for names in named.values()) and len(content) <= 4:
+            return {split: content[name] for split, (name,) in named.items()}
+        return None
+    if not isinstance(content, (tuple, list)) or len(content) != 3:
+        return None
+    if not all(isinstance(element, (dict, np.ndarray)) for element in content):
+        return None
+    splits = dict(zip(SPLITS, content, strict=True))
+    first = {split: next((c for c in conversations if c.split == split), None) for split in SPLITS}
+    if any(conversation is None for conversation in first.values()):
+        return None
+    own = [
+        _fits(splits[split], c, split) and not _knows(splits[split], c.name)
+        for split, c in first.items()
+        if c is not None
+    ]
+    return splits if all(own) else None
+
+
+def _knows(content: Any, name: Any) -> bool:
+    return isinstance(content, dict) and name in content
+
+
+def _fits(content: Any, conversation: Conversation, split: str) -> bool:
+    if isinstance(content, np.ndarray):
+        return content.ndim == 2 and conversation.split_places is not None
+    return any(key in content for scheme in SCHEMES for key in scheme(conversation, split)[:1])
+
+
+def _kind(content: Any) -> str:
+    return "array" if isinstance(content, np.ndarray) else "dict of rows" if isinstance(content, dict) else "value"
+
+
+def _checked(
+    path: str, modality: str, rows: Rows, conversations: Sequence[Conversation], facts: Facts
+) -> tuple[Rows, Facts]:
+    """Refuse splits of other widths, and note what is missing and what is unusual."""
+    of_splits = rows.splits if isinstance(rows, SplitRows) else {"": rows}
+    firsts = {split: next(c for c in conversations if split in ("", c.split)) for split in of_splits}
+    widths = {split: source.of(firsts[split])[0].shape[1] for split, source in of_splits.items()}
+    if len({*widths.values()}) > 1:
+        told = ", ".join(f"{split} is {width} wide" for split, width in widths.items())
+        raise SourceError(f"{path}: the splits must be equally wide, {told}; give files of one encoder")
+    width = facts["width"] = next(iter(widths.values()))
+    owner, what = OWN_WIDTHS.get(width, (modality, ""))
+    if owner != modality:
+        facts["note"] = f"{width} columns are as a rule {what}; it was given as {modality}"
+    lacking = [c for c in conversations if isinstance(_source(rows, c), UtteranceRows)]
+    missing = [(c, present) for c in lacking if (present := rows.of(c)[1]) is not None]
+    if missing:
+        count = sum(int((~present).sum()) for _, present in missing)
+        names = [
+            f"{c.dialogue_id} utterance {int(turn)}" for c, present in missing for turn in np.flatnonzero(~present)
+        ]
+        facts["missing"] = f"{counted(count, 'utterance')} without features, such as {', '.join(names[:MISSING_NAMED])}"
+    return rows, facts
+
+
+def _source(rows: Rows, conversation: Conversation) -> Rows:
+    return rows.splits[conversation.split] if isinstance(rows, SplitRows) else rows
 
 
 @dataclass(frozen=True)
-class _Element:
-    """An element that maps a dialogue to rows of numbers.
+class _Candidate:
+    """An element that maps dialogues to rows of numbers.
 
     Attributes:
         place: in the pickle, from 0.
         width: D.
         kind: what it looks like, in words.
-        text: whether it may be text.
+        open: whether it may be the modality that is looked for.
     """
 
     place: int
     width: int
     kind: str
-    text: bool
+    open: bool
 
     def __str__(self) -> str:
         return f"element {self.place}: {self.kind}, {self.width} wide"
 
 
-def replacement_text(
-    path: str | os.PathLike[str],
-    lengths: Mapping[Any, int],
-    *,
-    others: Mapping[str, int] | None = None,
-    element: int | None = None,
-) -> tuple[dict[Any, Any], dict[str, object]]:
-    """The text rows of every dialogue.
-
-    Of a tuple or list the text is what remains when one-hot rows, rows as wide as the feature pickle's audio or visual,
-    and widths that only audio or visual features have are left out. Several elements of one width are layers of one
-    model: the first is taken, and the provenance names all. Elements of several widths are left to the user.
-
-    Args:
-        path: the pickle: a dict from dialogue id to [n, D] rows, or a tuple or list with such dicts among its elements.
-        lengths: dialogue id -> n, the dialogues it must cover.
-        others: modality -> width of the features that stay, audio and visual.
-        element: take this element, from 0.
-
-    Returns:
-        Dialogue id -> rows, and what was taken, for the provenance.
-
-    Raises:
-        SourceError: no such dict, or several that may be text; dialogues without rows, or as many rows as utterances
-            nowhere.
-        UnsafePickleError: see ``read_pickle``.
-    """
-    source = os.fspath(path)
-    content = read_pickle(source)
-    if isinstance(content, (tuple, list)):
-        chosen, facts = _choose(source, content, next(iter(lengths)), others or {}, element)
-    else:
-        chosen, facts = content, {"element": None, "width": _only_width(source, content, next(iter(lengths)), element)}
-    _refuse_gaps(source, chosen, lengths)
-    return chosen, {**describe(path), **facts}
-
-
-def _choose(
-    source: str, content: Any, name: Any, others: Mapping[str, int], element: int | None
-) -> tuple[Any, dict[str, object]]:
-    """The element with the text, and how it was found."""
-    elements = list(_elements(content, name, others))
+def _of_elements(
+    path: str,
+    modality: str,
+    content: Sequence[Any],
+    conversations: Sequence[Conversation],
+    others: Mapping[str, int],
+    choice: str | None,
+) -> tuple[Rows, Facts]:
+    """The element with the modality, and how it was found."""
+    elements = list(_candidates(modality, content, conversations[0], others))
     if not elements:
-        raise SourceError(_nothing(source, name))
-    if element is not None:
-        chosen = _element_at(source, elements, element)
-        return content[chosen.place], {"element": chosen.place, "width": chosen.width, "chosen by": "--text-element"}
-    candidates = [one for one in elements if one.text]
+        raise SourceError(no_rows_message(path, modality, conversations, None))
+    if choice is not None and choice.isdecimal():
+        chosen = _element_at(path, elements, choice)
+        facts: Facts = {"element": chosen.place, "chosen by": f"#{choice}"}
+        return rows_in(path, modality, content[chosen.place], conversations), facts
+    candidates = [one for one in elements if one.open]
     if len({one.width for one in candidates}) != 1:
-        problem = "may be text" if candidates else "looks like text"
-        count = "more than one element" if candidates else "no element"
-        raise SourceError(
-            f"{source}: {count} of this {type(content).__name__} {problem}; say which one with --text-element K "
-            f"(text_element=K in Python), K counted from 0:\n{_listed(elements)}"
-        )
-    first = candidates[0]
-    facts: dict[str, object] = {"element": first.place, "width": first.width}
-    if alike := [one.place for one in candidates[1:]]:
-        facts["also as wide"] = alike
-    return content[first.place], facts
+        raise SourceError(_unclear(path, modality, content, elements, candidates))
+    places = [one.place for one in candidates]
+    if choice in ("mean", "concat"):
+        layers = [rows_in(path, modality, content[place], conversations) for place in places]
+        return LayerRows(layers, choice), {"element": places, "chosen by": f"#{choice}"}
+    if choice is not None:
+        raise SourceError(f"{path}#{choice}: behind # must be the number of an element, mean or concat")
+    facts = {"element": places[0], **({"also as wide": places[1:]} if len(places) > 1 else {})}
+    return rows_in(path, modality, content[places[0]], conversations), facts
 
 
-def _element_at(source: str, elements: list[_Element], place: int) -> _Element:
-    for one in elements:
-        if is_whole(place) and one.place == place:
-            return one
-    raise SourceError(
-        f"{source}: --text-element must name one of the elements with rows of numbers, is {place!r}:\n"
-        f"{_listed(elements)}"
-    )
-
-
-def _listed(elements: list[_Element]) -> str:
-    return "\n".join(f"  {one}" for one in elements)
-
-
-def _only_width(source: str, content: Any, name: Any, element: int | None) -> int:
-    """Width of a pickle that is one dict of rows."""
-    rows = _rows(content[name]) if isinstance(content, dict) and name in content else None
-    if rows is None:
-        raise SourceError(_nothing(source, name))
-    if element is not None:
-        raise SourceError(f"{source}: is one dict of rows and has no elements to choose from; leave out --text-element")
-    return int(rows.shape[1])
-
-
-def _nothing(source: str, name: Any) -> str:
+def _unclear(
+    path: str, modality: str, content: Any, elements: Sequence[_Candidate], candidates: Sequence[_Candidate]
+) -> str:
+    problem = f"may be {modality}" if candidates else f"looks like {modality}"
+    count = "more than one element" if candidates else "no element"
+    listed = "\n".join(f"  {one}" for one in elements)
     return (
-        f"{source}: holds no dict from dialogue id to rows of numbers that knows dialogue {name!r}; give the pickle of "
-        "per-utterance features of the same dialogues"
+        f"{path}: {count} of this {type(content).__name__} {problem}; say which one with --{modality} {path}#K, K "
+        f"counted from 0:\n{listed}"
     )
 
 
-def _elements(content: Any, name: Any, others: Mapping[str, int]) -> Iterator[_Element]:
-    """The elements that map this dialogue to rows of numbers."""
-    widths = {width: f"as wide as the feature pickle's {modality}" for modality, width in others.items()}
+def _element_at(path: str, elements: Sequence[_Candidate], choice: str) -> _Candidate:
+    for one in elements:
+        if one.place == int(choice):
+            return one
+    listed = "\n".join(f"  {one}" for one in elements)
+    raise SourceError(f"{path}: #K must name one of the elements with rows of numbers, is {choice}:\n{listed}")
+
+
+def _candidates(
+    modality: str, content: Sequence[Any], first: Conversation, others: Mapping[str, int]
+) -> Iterator[_Candidate]:
+    """The elements that map this dialogue or its utterances to numbers."""
+    beside = {width: f"as wide as the feature pickle's {other}" for other, width in others.items()}
     for place, element in enumerate(content):
-        rows = _rows(element[name]) if isinstance(element, dict) and name in element else None
+        rows = _first_rows(element, first)
         if rows is None:
             continue
         width = rows.shape[1]
-        reason = "one-hot rows" if _is_one_hot(rows) else widths.get(width, NEVER_TEXT.get(width, ""))
-        yield _Element(place, width, reason or "rows of numbers", text=not reason)
+        owner, what = OWN_WIDTHS.get(width, (None, ""))
+        if is_one_hot(rows):
+            yield _Candidate(place, width, "one-hot rows", open=False)
+        elif width in beside:
+            yield _Candidate(place, width, beside[width], open=False)
+        else:
+            may_be = owner == modality or (modality == "text" and owner is None)
+            yield _Candidate(place, width, what or "rows of numbers", open=may_be)
 
 
-def _rows(value: Any) -> NDArray[np.float32] | None:
-    """A dialogue's rows as a matrix; None where they are none."""
-    try:
-        array = np.asarray(value)
-        matrix = array.astype(np.float32)
-    except (TypeError, ValueError):
+def _first_rows(element: Any, first: Conversation) -> NDArray[np.float32] | None:
+    if not isinstance(element, dict):
         return None
-    return matrix if matrix.ndim == 2 and matrix.size and array.dtype.kind in "iufO" else None
-
-
-def _is_one_hot(rows: NDArray[np.float32]) -> bool:
-    return bool(rows.shape[1] > 1 and np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all())
-
-
-def _refuse_gaps(path: str, rows: Mapping[Any, Any], lengths: Mapping[Any, int]) -> None:
-    lacking = [name for name in lengths if name not in rows]
-    if lacking:
-        raise SourceError(f"{path}: has no text rows for {len(lacking)} dialogues, such as {lacking[0]!r}")
-    for name, count in lengths.items():
-        text_rows = len(rows_of_numbers(rows[name], f"{path}, dialogue {name!r}"))
-        if text_rows != count:
-            raise SourceError(f"{path}: dialogue {name!r} has {text_rows} text rows for {count} utterances")
+    for scheme in SCHEMES:
+        keys = [key for key in scheme(first, None) if key in element]
+        if keys:
+            value = element[keys[0]]
+            return rows_or_none(value if scheme in DIALOGUES else np.asarray(value)[None])
+    return None

@@ -1,15 +1,18 @@
-"""Reading pickles from strangers: NumPy arrays and plain containers come out, and nothing in the file is ever called.
+"""Reading files from strangers: NumPy arrays and plain containers come out, and nothing in the file is ever called.
 
 A pickle is a program: it may name any importable callable and have it called while it is read. Here each of the few
 names that array pickles need stands for a builder of our own; every other name ends the reading. Not even NumPy's own
 functions run on the file's data: arrays are first kept as parts, then put together with shape, type and size checked.
+Torch's archives, and the bytes of torch's tensors inside a pickle, go through ``torch.load(weights_only=True)``.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 
 from dclf.data.errors import SourceError, UnsafePickleError
 
-_DAMAGED = (
+DAMAGED = (
     pickle.UnpicklingError,
     EOFError,
     AttributeError,
@@ -33,6 +36,17 @@ _DAMAGED = (
 _Seen = dict[int, tuple[Any, Any]]
 """Object and what became of it, by id; holding the object keeps its id from being used again."""
 _TYPE_CODE = re.compile(r"^([<>|=]?)(\?|b|h|i|l|q|B|H|I|L|Q|e|f|d|b1|[iu][1248]|f[248]|[SU]\d+|O8?)$")
+
+
+def tensor_values(tensor: Any) -> NDArray[Any]:
+    """A dense tensor as an array; bfloat16, which NumPy lacks, as float32. ValueError on any other kind."""
+    import torch  # noqa: PLC0415 - loaded by now
+
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        raise ValueError(f"a tensor of layout {tensor.layout} is not read, only dense ones")
+    plain = tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
+    values: NDArray[Any] = plain.resolve_conj().cpu().numpy()
+    return values
 
 
 def read_pickle(path: str | Path, encoding: str = "latin1") -> Any:
@@ -54,7 +68,7 @@ def read_pickle(path: str | Path, encoding: str = "latin1") -> Any:
         raise UnsafePickleError(f"{file}: {error}") from None
     except OSError as error:
         raise SourceError(f"{file}: cannot be read ({error}); check the path") from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise SourceError(
             f"{file}: is not a whole pickle of arrays and plain containers ({type(error).__name__}: {error}); "
             "the file is truncated or of another kind: download it again"
@@ -96,6 +110,59 @@ class _Type:
     def resolve(self) -> np.dtype[Any]:
         code = "O" if self._code == "O8" else self._code
         return np.dtype(code) if code in ("O", "?", "b1") or self._order == "|" else np.dtype(self._order + code)
+
+
+class _Storage:
+    """The bytes of a torch storage, as ``torch.save`` wrote them inside a pickle."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __setstate__(self, state: Any) -> None:
+        raise ValueError("a storage has no state of its own")
+
+    def read(self) -> tuple[Any, Any]:
+        """The untyped storage and its dtype, by torch's reader of weights, which calls nothing that a file names."""
+        import torch  # noqa: PLC0415 - a second's import, for these files only
+
+        if not isinstance(self._data, bytes):
+            raise TypeError("a torch storage does not come with its bytes")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # TypedStorage, which pickles hold, is deprecated
+            values = torch.load(io.BytesIO(self._data), map_location="cpu", weights_only=True)
+            if not isinstance(values, torch.storage.TypedStorage):
+                raise TypeError(f"a tensor's storage is a {type(values).__name__}")
+            return values.untyped(), values.dtype
+
+
+class _Tensor:
+    """The parts of a torch tensor: storage, offset, size and stride."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, *parts: Any) -> None:
+        self._parts = parts[:4]
+
+    def __setstate__(self, state: Any) -> None:
+        raise ValueError("a tensor has no state of its own")
+
+    def resolve(self) -> NDArray[Any]:
+        """The values; size, stride and offset are checked to lie inside the storage."""
+        import torch  # noqa: PLC0415 - as above
+
+        storage, offset, size, stride = self._parts
+        if not isinstance(storage, _Storage) or len(_sizes(size)) != len(_sizes(stride)):
+            raise ValueError("a tensor without its storage, size and stride")
+        data, dtype = storage.read()
+        empty = torch.empty(0, dtype=dtype)
+        last = sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+        if not isinstance(offset, int) or offset < 0:
+            raise ValueError(f"a tensor's offset is {offset!r}")
+        if math.prod(size) and offset + last >= data.nbytes() // empty.element_size():
+            raise ValueError("a tensor reaches beyond its storage")
+        return tensor_values(empty.set_(data, offset, size, stride).clone())
 
 
 class _Array:
@@ -178,11 +245,28 @@ def _pairs_to_dict(pairs: Any = ()) -> dict[Any, Any]:
     return dict(pairs)
 
 
+def _default_dict(*_: Any) -> dict[Any, Any]:
+    """A plain dict: what a defaultdict would make of an absent key is not wanted."""
+    return {}
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+def _only_named(*_: Any) -> Any:
+    raise TypeError("the factory of a defaultdict is only ever named, not called")
+
+
 _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _Type,
     ("numpy", "ndarray"): _nothing,
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): _pairs_to_dict,
+    ("collections", "defaultdict"): _default_dict,
+    ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch.storage", "_load_from_bytes"): _Storage,
 }
 for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _empty_array
@@ -192,6 +276,8 @@ for _builtin in ("__builtin__", "builtins"):
     _ADMITTED[_builtin, "bytes"] = _empty_bytes  # protocol 2 has no other way to say b""
     _ADMITTED[_builtin, "set"] = set
     _ADMITTED[_builtin, "frozenset"] = frozenset
+    for _factory in ("list", "dict", "tuple", "int", "float", "str", "bool"):
+        _ADMITTED[_builtin, _factory] = _only_named
 
 
 class _SafeUnpickler(pickle.Unpickler):
@@ -200,7 +286,7 @@ class _SafeUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise UnsafePickleError(
-                f"the pickle names {module}.{name}, which is neither a NumPy array nor a plain container; nothing of "
+                f"the pickle names {module}.{name}, which is no array, tensor or plain container; nothing of "
                 "it was run. Do not load it with Python's pickle: take the features from a source you trust, or save "
                 "them anew as NumPy arrays in plain dicts and lists"
             )
@@ -220,6 +306,8 @@ def _put_together(value: Any, seen: _Seen) -> Any:
 def _resolved(value: Any, seen: _Seen) -> Any:
     if isinstance(value, _Array):
         return value.resolve(seen)
+    if isinstance(value, _Tensor):
+        return value.resolve()
     if isinstance(value, dict):
         for key in value:
             value[key] = _put_together(value[key], seen)

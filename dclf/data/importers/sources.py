@@ -65,3 +65,12 @@ def rows_of_numbers(value: Any, what: str) -> NDArray[np.float32]:
     if matrix.ndim != 2:
         raise SourceError(f"{what}: must be rows of numbers [n, D], have shape {list(matrix.shape)}")
     return matrix
+
+
+def read_ids(path: str | os.PathLike[str]) -> list[str]:
+    """The dialogue ids of a text file, one a line."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{os.fspath(path)}: cannot be read ({error}); give a text file with an id a line") from error
+    return [line.strip() for line in lines if line.strip()]

@@ -11,8 +11,58 @@ from dclf.data import IMPORTERS
 from dclf.data.importers import import_dataset, importer_named
 from dclf.extensions import ExtensionError
 from dclf.testing import ImporterContract
+from tests.dclf.data.feature_files import (
+    CSV_COLUMNS,
+    LAYOUTS,
+    iemocap,
+    save,
+    write_csv,
+    write_dag_erc,
+    write_huggingface,
+    write_mosei,
+)
 from tests.dclf.data.test_meld_tables import write_tables
 from tests.dclf.data.test_mmgcn_variants import iemocap_content, meld_content, saved
+
+
+class TestFeatures(ImporterContract):
+    name = "features"
+    options: ClassVar = {"text_layers": "mean", "seed": 3}
+
+    def source(self, folder: Path) -> Path:
+        layout = LAYOUTS["CFN-ESA, GraphSmile, MELD"]
+        return save(folder / "meld.pkl", layout.content(layout.talks))
+
+
+class TestMOSEI(ImporterContract):
+    name = "mosei"
+    options: ClassVar = {"bins": "2"}
+
+    def source(self, folder: Path) -> Path:
+        return write_mosei(folder)
+
+
+class TestDAGERC(ImporterContract):
+    name = "dag-erc"
+    options: ClassVar = {"dataset": "own"}
+
+    def source(self, folder: Path) -> Path:
+        return write_dag_erc(folder, iemocap(), several=True)
+
+
+class TestCSV(ImporterContract):
+    name = "csv"
+    options: ClassVar = {"columns": CSV_COLUMNS, "text": "rows.npy"}
+
+    def source(self, folder: Path) -> Path:
+        return write_csv(folder, iemocap())
+
+
+class TestHuggingFace(ImporterContract):
+    name = "huggingface"
+
+    def source(self, folder: Path) -> Path:
+        return write_huggingface(folder)
 
 
 class TestIEMOCAP(ImporterContract):
@@ -40,7 +90,9 @@ class TestMELDTables(ImporterContract):
         return folder
 
 
-CONTRACTS: tuple[type[ImporterContract], ...] = (TestIEMOCAP, TestMELD, TestMELDTables)
+CONTRACTS: tuple[type[ImporterContract], ...] = (
+    TestFeatures, TestMOSEI, TestDAGERC, TestCSV, TestHuggingFace, TestIEMOCAP, TestMELD, TestMELDTables,
+)  # fmt: skip
 
 
 def test_every_importer_that_ships_is_covered() -> None:

@@ -127,8 +127,8 @@ def test_a_table_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (row_numbers(5, 3), r"train_rows\.npy: has 5 rows, .*train\.csv has 4"),
-        (row_numbers(4, 2), r"is 3 wide, .*train_rows\.npy is 2 wide"),
+        (row_numbers(5, 3), r"train_rows\.npy: has 5 rows, the train table has 4"),
+        (row_numbers(4, 2), "must be equally wide, train is 2 wide, val is 3 wide"),
         (np.arange(4.0), r"must hold floats \[rows, D\], holds float64 \[4\]"),
         (np.ones((4, 3), np.int64), "must hold floats"),
     ],
@@ -151,8 +151,8 @@ def test_patterns_and_choices_that_make_no_sense_are_refused(tmp_path: Path) -> 
     write_tables(tmp_path)
     with pytest.raises(SourceError, match="no features asked for"):
         import_meld_csv(tmp_path)
-    with pytest.raises(SourceError, match=r"the pattern must hold \{split\}"):
-        import_meld_csv(tmp_path, text="rows.npy")
+    with pytest.raises(SourceError, match=r"train_rows\.npy: is an array of 4 rows, .*\{split\} in its name"):
+        import_meld_csv(tmp_path, text=str(tmp_path / "train_rows.npy"))
     with pytest.raises(SourceError, match="'timing' is known for audio only"):
         import_meld_csv(tmp_path, text="timing")
     with pytest.raises(SourceError, match=r"nowhere-train\.npy: cannot be read"):
@@ -172,7 +172,7 @@ def test_the_one_step_import_passes_on_its_options(tmp_path: Path) -> None:
 
 
 def test_the_one_step_import_refuses_what_the_importer_does_not_know(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"importer: must be one of .*, meld-csv, or a class path .*, is 'meld'"):
+    with pytest.raises(ValueError, match=r"importer: must be one of .*, huggingface, or a class path .*, is 'meld'"):
         import_dataset("meld", tmp_path, tmp_path / "out")
     with pytest.raises(ValueError, match="meld-csv takes no seed; it takes text, audio, visual"):
         import_dataset("meld-csv", tmp_path, tmp_path / "out", seed=1)

@@ -164,7 +164,7 @@ def test_the_hold_out_does_not_depend_on_the_order_of_the_ids(tmp_path: Path) ->
 def test_speakers_that_are_not_one_hot_are_named(tmp_path: Path) -> None:
     content = meld_content(range(20), range(20, 25), dev_utterances=114)
     content[1][3] = [[0.5] * 9]
-    with pytest.raises(SourceError, match="dialogue 3: speakers must be one-hot rows"):
+    with pytest.raises(DataError, match="dialogue 3: speakers must be one-hot rows"):
         list(import_mmgcn_meld(saved(tmp_path, content), val_dialogues=3)[1])
 
 

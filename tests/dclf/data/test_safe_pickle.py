@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dclf.data import SourceError, UnsafePickleError
 from dclf.data.importers import read_pickle
+from dclf.data.importers.content import read_content
 
 NUMBERS = st.one_of(hnp.integer_dtypes(), hnp.floating_dtypes(sizes=(16, 32, 64)), hnp.boolean_dtypes())
 LEAVES = st.one_of(
@@ -119,6 +121,9 @@ HOSTILE = {
     "Python 2's eval": b'c__builtin__\neval\n(S\'open("RAN", "w")\'\ntR.',
     "Python 2's copy_reg": b"ccopy_reg\n_reconstructor\n(c__builtin__\nobject\nc__builtin__\nobject\nNtR.",
     "functools": b"cfunctools\npartial\n(cos\nsystem\ntR.",
+    "a defaultdict's factory": b"ccollections\ndefaultdict\n(cos\nsystem\ntR.",
+    "torch's loader": b"ctorch.serialization\nload\n(S'RAN'\ntR.",
+    "torch's hooks": b"ctorch.utils.hooks\nRemovableHandle\n)R.",
     "our own names": b"cdclf.data.importers.safe_pickle\nread_pickle\n(S'RAN'\ntR.",
 }
 
@@ -151,6 +156,12 @@ BROKEN = {
     "more shape than data": b"cnumpy.core.numeric\n_frombuffer\n(S'12345678'\n" + TYPE_F8 + b"(I99\ntS'C'\ntR.",
     "a negative shape": b"cnumpy.core.numeric\n_frombuffer\n(S'12345678'\n" + TYPE_F8 + b"(I-1\nI-1\ntS'C'\ntR.",
     "zero-width strings": b"cnumpy.core.numeric\n_frombuffer\n(S''\n" + TYPE_S0 + b"(I999999999999\ntS'C'\ntR.",
+    "a factory that is called": b"cbuiltins\nlist\n(S'abc'\ntR.",
+    "a tensor without a storage": b"ctorch._utils\n_rebuild_tensor_v2\n(S'x'\nI0\n(I2\nt(I1\ntI00\nNtR.",
+    "a storage that is text": b"ctorch._utils\n_rebuild_tensor_v2\n(ctorch.storage\n_load_from_bytes\n(S'x'\ntR"
+    b"I0\n(I2\nt(I1\ntI00\nNtR.",
+    "a bare storage": b"ctorch.storage\n_load_from_bytes\n(S'x'\ntR.",
+    "a storage with state": b"ctorch.storage\n_load_from_bytes\n(S'x'\ntR}b.",
     "another codec": b"c_codecs\nencode\n(S'abc'\nS'rot13'\ntR.",
     "an array without data": b"cnumpy.core.multiarray\n_reconstruct\n(I1\ntR.",
     "an array inside a set": b"c__builtin__\nset\n((cnumpy.core.multiarray\n_reconstruct\n(I1\ntRltR.",
@@ -191,3 +202,83 @@ def test_a_damaged_pickle_never_fails_otherwise(tmp_path_factory: pytest.TempPat
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"nowhere\.pkl: cannot be read .*check the path"):
         read_pickle(tmp_path / "nowhere.pkl")
+
+
+def test_defaultdicts_become_plain(tmp_path: Path) -> None:
+    content = defaultdict(list, {"a": [np.float32(0.5)], "b": defaultdict(int, {3: 1})})
+    assert_equal(load(tmp_path, pickle.dumps(content)), {"a": [0.5], "b": {3: 1}})
+
+
+TENSORS = torch.arange(24.0).reshape(4, 6)
+VALUES = {
+    "whole": TENSORS,
+    "a view": TENSORS[1:3, ::2],
+    "transposed": TENSORS.T,
+    "brain floats": torch.tensor([0.5, -3.0], dtype=torch.bfloat16),
+    "whole numbers": torch.tensor([[1, 2]], dtype=torch.int64),
+    "truths": torch.tensor([True, False]),
+    "a parameter": torch.nn.Parameter(torch.ones(2)),
+    "one number": torch.tensor(2.5),
+    "nothing": torch.zeros(0, 3),
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("case", VALUES)
+def test_tensors_become_arrays(tmp_path: Path, case: str, protocol: int) -> None:
+    tensor = VALUES[case]
+    expected = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+    assert_equal(load(tmp_path, pickle.dumps({"rows": [tensor]}, protocol)), {"rows": [expected]})
+    for zipped in (True, False):
+        torch.save({"rows": [tensor], "n": 3}, tmp_path / "any.name", _use_new_zipfile_serialization=zipped)
+        assert_equal(read_content(tmp_path / "any.name"), {"rows": [expected], "n": 3})
+
+
+def test_a_tensor_stays_inside_its_storage(tmp_path: Path) -> None:
+    whole = pickle.dumps(torch.arange(6.0), 2)
+    shape = b"K\x06\x85"
+    assert whole.count(shape) == 1
+    with pytest.raises(SourceError, match="a tensor reaches beyond its storage"):
+        load(tmp_path, whole.replace(shape, b"K\x07\x85"))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_torch_archive_never_runs(tmp_path: Path, zipped: bool) -> None:
+    ran = tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self) -> Any:
+            return Path.mkdir, (ran,)
+
+    torch.save({"rows": Payload()}, tmp_path / "bad.pt", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(
+        UnsafePickleError, match=r"bad\.pt: the torch archive .*; only tensors and plain containers are"
+    ):
+        read_content(tmp_path / "bad.pt")
+    assert not ran.exists()
+
+
+def test_code_in_a_storage_never_runs(tmp_path: Path) -> None:
+    inner = b"cos\nsystem\n(S'touch %s'\ntR." % bytes(tmp_path / "ran")
+    text = b"c_codecs\nencode\n(X" + struct.pack("<I", len(inner)) + inner + b"X\x06\x00\x00\x00latin1tR"
+    storage = b"ctorch.storage\n_load_from_bytes\n(" + text + b"tR"
+    with pytest.raises(SourceError):
+        load(tmp_path, b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x01\x85K\x01\x85\x89NtR.")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("cut", [4, 100])
+def test_a_torch_archive_that_is_cut_is_named(tmp_path: Path, cut: int) -> None:
+    torch.save({"rows": torch.ones(50)}, tmp_path / "features.pt")
+    whole = (tmp_path / "features.pt").read_bytes()
+    (tmp_path / "features.pt").write_bytes(whole[:cut])
+    with pytest.raises(SourceError, match=r"features\.pt: is no whole torch archive"):
+        read_content(tmp_path / "features.pt")
+
+
+def test_an_array_file_is_told_by_its_first_bytes(tmp_path: Path) -> None:
+    with (tmp_path / "rows.pkl").open("wb") as stream:
+        np.save(stream, np.eye(2))
+    np.testing.assert_array_equal(read_content(tmp_path / "rows.pkl"), np.eye(2))
+    with pytest.raises(SourceError, match=r"none\.npy: cannot be read .*check the path"):
+        read_content(tmp_path / "none.npy")

@@ -184,7 +184,7 @@ def test_the_text_element_is_told_and_can_be_chosen(tmp_path: Path, capsys: Show
     text.write_bytes(pickle.dumps([content[1], *layers], protocol=2))
     command = ["data", "import", "mmgcn-iemocap", str(source), out, "--val_dialogues", "2", "--text", str(text)]
     assert main(command) == 0
-    line = "text: element 1 of roberta.pkl, 8 wide; 2 are as wide, --text-element K takes another\n"
+    line = "text: element 1 of roberta.pkl, 8 wide; 2 are as wide, --text FILE#K takes another\n"
     assert line in capsys.readouterr().out
     assert main([*command, "--overwrite", "--text-element", "2"]) == 0
     assert "text: element 2 of roberta.pkl, 8 wide\n" in capsys.readouterr().out

@@ -32,6 +32,11 @@ def test_help_of_groups_shows_examples(arguments: list[str], capsys: pytest.Capt
     "command",
     [
         ["data", "generate"],
+        ["data", "import", "features"],
+        ["data", "import", "mosei"],
+        ["data", "import", "dag-erc"],
+        ["data", "import", "csv"],
+        ["data", "import", "huggingface"],
         ["data", "import", "mmgcn-iemocap"],
         ["data", "import", "mmgcn-meld"],
         ["data", "import", "meld-csv"],

@@ -1,0 +1,271 @@
+"""Conversations from a table with one utterance a row, whatever its columns are called."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dclf.data.dialogue import SPLITS, UNLABELLED
+from dclf.data.errors import DataError, SourceError
+from dclf.data.importers.conversations import Conversation, Imported, assemble
+from dclf.data.importers.datasets import Corpus, listed_classes
+from dclf.data.importers.pickled import speaker_names, transcripts
+from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
+from dclf.data.importers.sources import describe, refuse_empty_splits
+from dclf.prose import join_words
+
+PathLike = str | os.PathLike[str]
+
+COLUMNS = ("dialogue", "speaker", "text", "emotion", "split", "utterance", "sentiment")
+"""What columns may be for; only dialogue, speaker, emotion and split are needed."""
+NEEDED = ("dialogue", "speaker", "emotion", "split")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """Columns by what they are for, all equally long.
+
+    Attributes:
+        source: for messages.
+        columns: of ``COLUMNS`` -> values as text; an empty emotion is none.
+        start: number of the first row, for messages.
+        numbered: whether speakers are numbers to keep, and not names to number by first appearance.
+        numbers: dialogue id -> its number within its split, where each split is numbered anew.
+    """
+
+    source: str
+    columns: Mapping[str, Sequence[str]]
+    start: int = 2
+    numbered: bool = False
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    _split: dict[str, str] = field(default_factory=lambda: {
+        name: split for split, names in {**SPLIT_NAMES, "train": ("train", "training")}.items() for name in names
+    })  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.columns["dialogue"])
+
+    @cached_property
+    def _unique_turns(self) -> bool:
+        turns = self.columns.get("utterance", ())
+        return len({*turns}) == len(turns)
+
+    def seen(self, column: str) -> tuple[str, ...]:
+        """The values of a column in the order in which they appear, without the empty one."""
+        return tuple(value for value in dict.fromkeys(v.strip() for v in self.columns.get(column, ())) if value)
+
+    def conversations(self, classes: Sequence[str], sentiments: Sequence[str] = ()) -> list[Conversation]:
+        """The conversations in the order of the splits and then of the rows.
+
+        Raises:
+            DataError: emotions and splits that are none, dialogues in two splits: all of them.
+        """
+        splits = [self._split.get(value.strip().lower(), "") for value in self.columns["split"]]
+        labels, problems = self._numbers("emotion", classes)
+        feelings, more = self._numbers("sentiment", sentiments) if sentiments else (None, [])
+        problems += more
+        rows_of: dict[str, list[int]] = {}
+        split_of: dict[str, str] = {}
+        for row, name in enumerate(self.columns["dialogue"]):
+            rows_of.setdefault(name, []).append(row)
+            if not splits[row]:
+                problems.append(
+                    f"{self._where(row)}: split must be train, val or test, is {self._cell('split', row)!r}"
+                )
+            elif split_of.setdefault(name, splits[row]) != splits[row]:
+                both = f"{split_of[name]} and {splits[row]}"
+                problems.append(
+                    f"{self._where(row)}: dialogue {name!r} is in two splits, {both}; dialogue ids must be unique"
+                )
+        if problems:
+            raise DataError(problems, self.source)
+        by_split = {split: [name for name in rows_of if split_of[name] == split] for split in SPLITS}
+        refuse_empty_splits(by_split, self.source)
+        place_in_split = _counted_by(splits)
+        return [
+            self._conversation(name, split, self._ordered(rows_of[name]), labels, feelings, place_in_split)
+            for split, names in by_split.items()
+            for name in names
+        ]
+
+    def _cell(self, column: str, row: int) -> str:
+        return self.columns[column][row]
+
+    def _where(self, row: int) -> str:
+        return f"row {row + self.start}"
+
+    def _numbers(self, column: str, names: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
+        """Number of each row's name, and what is none of them."""
+        numbers = {name: number for number, name in enumerate(names)}
+        values = [value.strip() for value in self.columns[column]]
+        wrong = [
+            f"{self._where(row)}, dialogue {self._cell('dialogue', row)}: {value!r} is none of {', '.join(names)}"
+            for row, value in enumerate(values)
+            if value and value not in numbers
+        ]
+        return np.array([numbers.get(value, UNLABELLED) for value in values], dtype=np.int32), wrong
+
+    def _ordered(self, rows: list[int]) -> list[int]:
+        turns = [self._cell("utterance", row).strip() for row in rows] if "utterance" in self.columns else []
+        if turns and all(turn.isdecimal() for turn in turns):
+            return [row for _, row in sorted(zip(map(int, turns), rows, strict=True))]
+        return rows
+
+    def _speakers(self, rows: list[int]) -> NDArray[np.int32]:
+        names = [self._cell("speaker", row) for row in rows]
+        return np.array([int(name) for name in names], dtype=np.int32) if self.numbered else speaker_names(names)
+
+    def _conversation(
+        self,
+        name: str,
+        split: str,
+        rows: list[int],
+        labels: NDArray[np.int32],
+        feelings: NDArray[np.int32] | None,
+        place_in_split: NDArray[np.intp],
+    ) -> Conversation:
+        turns = tuple(self._cell("utterance", row).strip() for row in rows) if "utterance" in self.columns else ()
+        return Conversation(
+            name=name,
+            dialogue_id=name,
+            split=split,
+            speakers=self._speakers(rows),
+            labels=labels[rows],
+            utterances=transcripts(self._cell("text", row) for row in rows) if "text" in self.columns else (),
+            sentiments=None if feelings is None else feelings[rows],
+            number=self.numbers.get(name, name),
+            utterance_ids=turns if self._unique_turns else (),
+            utterance_numbers=turns,
+            places=np.array(rows, dtype=np.intp),
+            split_places=place_in_split[rows],
+        )
+
+
+def _counted_by(splits: Sequence[str]) -> NDArray[np.intp]:
+    """Place of each row among those of its split."""
+    counts = dict.fromkeys(splits, 0)
+    places = np.zeros(len(splits), dtype=np.intp)
+    for row, split in enumerate(splits):
+        places[row] = counts[split]
+        counts[split] += 1
+    return places
+
+
+def parse_columns(text: str | None, present: Sequence[str], known: Sequence[str], source: str) -> dict[str, str]:
+    """What a column is for -> its name, from ``dialogue=Dialogue_ID,text=Utterance``; else the column of the same name.
+
+    Raises:
+        SourceError: with every part that is not understood, and every column that is not there.
+    """
+    columns = {role: role for role in known if role in present}
+    wrong = []
+    for part in (text or "").split(",") if text else ():
+        role, mark, column = (piece.strip() for piece in part.partition("="))
+        if role not in known or not mark:
+            wrong.append(f"{part.strip()!r} must be WHAT=COLUMN, WHAT one of {', '.join(known)}")
+        elif column not in present:
+            wrong.append(f"there is no column {column!r} for {role}")
+        else:
+            columns[role] = column
+    if wrong:
+        raise SourceError(f"{source}: --columns {text}: {'; '.join(wrong)}. The columns are {', '.join(present)}")
+    return columns
+
+
+def refuse_lacking(columns: Mapping[str, str], needed: Sequence[str], present: Sequence[str], source: str) -> None:
+    """SourceError names what no column is for."""
+    if lacking := [role for role in needed if role not in columns]:
+        example = ",".join(f"{role}=..." for role in lacking)
+        raise SourceError(
+            f"{source}: must have a column for {join_words(lacking)}; it has {', '.join(present)}: say which is which "
+            f"with --columns {example}"
+        )
+
+
+def import_csv(
+    table: PathLike,
+    columns: str | None = None,
+    classes: str | None = None,
+    dataset: str | None = None,
+    text: PathLike | None = None,
+    audio: PathLike | None = None,
+    visual: PathLike | None = None,
+) -> Imported:
+    """Conversations of your own from one CSV file with an utterance a row, features from files beside it.
+
+    Dialogue ids must be unique over the splits; speakers are numbered within each dialogue, by first appearance; an
+    empty emotion is context without a label. Utterances follow the rows, or their numbers where the column utterance
+    has whole numbers.
+
+    Args:
+        table: the CSV file, in UTF-8 with a head.
+        columns: which column is what, as dialogue=Dialogue_ID,text=Utterance,emotion=Emotion; of dialogue, speaker,
+            text, emotion, split, utterance and sentiment. A column of that name needs no mention.
+        classes: the emotions in the order of their numbers, with commas between; else the order of first appearance.
+        dataset: name of the data; the file's name where absent.
+        text: file with the text features: an .npy in the table's order, or a dict by dialogue or utterance id.
+        audio: file with the audio features.
+        visual: file with the visual features.
+
+    Raises:
+        SourceError: a column is missing, or a file of features does not fit.
+        DataError: emotions or splits that are none, dialogues in two splits: all of them.
+    """
+    source = os.fspath(table)
+    rows, present = read_csv(Path(source))
+    if not rows:
+        raise SourceError(f"{source}: has no rows; it must have a head and an utterance a row")
+    roles = parse_columns(columns, present, COLUMNS, source)
+    refuse_lacking(roles, NEEDED, present, source)
+    utterances = Table(source=source, columns={role: [row[name] for row in rows] for role, name in roles.items()})
+    given = listed_classes(classes)
+    corpus = Corpus(
+        name=dataset or Path(source).stem,
+        class_names=given or utterances.seen("emotion"),
+        sentiment_names=utterances.seen("sentiment"),
+    )
+    conversations = utterances.conversations(corpus.class_names, corpus.sentiment_names)
+    features, origins = with_replacements({}, {"text": text, "audio": audio, "visual": visual}, conversations)
+    provenance = {
+        "importer": "csv",
+        "source": describe(source),
+        "columns": roles,
+        "class order": "as --classes gives it" if given else "first appearance in the table",
+        "validation": {"method": "the table's split column"},
+        **origins,
+    }
+    return assemble(corpus, conversations, features, provenance)
+
+
+def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """The rows and the columns of a CSV file.
+
+    Raises:
+        SourceError: it cannot be read.
+        DataError: rows of too few or too many fields, all of them.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{file}: cannot be read as a UTF-8 CSV ({error}); check the path") from error
+    problems = [problem for line, row in enumerate(rows, start=2) for problem in _field_problems(line, row)]
+    if problems:
+        raise DataError(problems, str(file))
+    return rows, columns
+
+
+def _field_problems(line: int, row: Mapping[Any, Any]) -> Iterator[str]:
+    if any(value is None for value in row.values()):
+        yield f"row {line} has too few fields"
+    if None in row:
+        yield f"row {line} has too many fields; put those with commas between quotes"

@@ -1,0 +1,169 @@
+"""Shards in other programs' forms, and back: features keep every bit, and what a form cannot hold is told."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dclf.data import Dialogue, OutputFolderError, export_shards, generate, import_dataset, read_shards, write_shards
+from dclf.data.dialogue import DatasetInfo
+from dclf.data.readable import readable
+from tests.dclf.data.support import make_dialogue, make_dialogues, make_info
+from tests.dclf.data.test_mmgcn_variants import saved
+from tune.commands.main import main
+
+
+def gaps() -> tuple[DatasetInfo, list[Dialogue]]:
+    """Dialogues with an utterance that has no label and no audio, and with sentiments."""
+    info = make_info(sentiment_names=("bad", "good"))
+    dialogues = make_dialogues()
+    labels, audio = dialogues[2].labels.copy(), dialogues[2].features["audio"].copy()
+    labels[1], audio[1] = -1, 0
+    there = np.arange(len(labels)) != 1
+    features = {**dialogues[2].features, "audio": audio}
+    changes: dict[str, Any] = {"labels": labels, "features": features, "present": {"audio": there}}
+    dialogues[2] = make_dialogue(2, "train", len(labels), **changes, sentiments=np.ones(len(labels), np.int32))
+    return info, dialogues
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    info, dialogues = gaps()
+    write_shards(dialogues, tmp_path / "shards", info)
+    return tmp_path / "shards"
+
+
+def assert_alike(first: Path, second: Path, *, whole: bool) -> None:
+    """The same dialogues with the same features, bit for bit; ``whole``: also what pickles cannot hold."""
+    expected = {dialogue.dialogue_id: dialogue for dialogue in read_shards(first)}
+    found = {dialogue.dialogue_id: dialogue for dialogue in read_shards(second)}
+    assert found.keys() == expected.keys()
+    for name, dialogue in found.items():
+        other = expected[name]
+        assert (dialogue.split, dialogue.utterances) == (other.split, other.utterances)
+        assert dialogue.labels.tolist() == other.labels.tolist()
+        assert dialogue.speakers.tolist() == other.speakers.tolist()
+        assert dialogue.features.keys() == other.features.keys()
+        assert all(rows.tobytes() == other.features[m].tobytes() for m, rows in dialogue.features.items())
+        if whole:
+            assert {m: there.tolist() for m, there in dialogue.present.items()} == {
+                m: there.tolist() for m, there in other.present.items()
+            }
+            mine, theirs = ([-1] * len(d) if d.sentiments is None else d.sentiments.tolist() for d in (dialogue, other))
+            assert mine == theirs
+
+
+def again(notes: str, out: Path) -> list[str]:
+    """The command that reads an export again, as it is told."""
+    (words,) = re.findall(r"read it again with: dclf (.*)", notes)
+    return [str(out) if word == "SHARDS" else word for word in words.split()]
+
+
+@pytest.mark.parametrize("preset", ["iemocap-small", "meld-small"])
+@pytest.mark.parametrize("form", ["mmgcn", "huggingface"])
+def test_there_and_back_by_the_command_that_is_told(
+    tmp_path: Path, preset: Any, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info, dialogues = generate(preset, 14, seed=2)
+    write_shards(dialogues, tmp_path / "shards", info)
+    command = ["data", "export", str(tmp_path / "shards"), str(tmp_path / "exported"), "--format", form]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert str(tmp_path / "exported") in told
+    assert main(again(told, tmp_path / "back")) == 0
+    assert_alike(tmp_path / "shards", tmp_path / "back", whole=True)
+    assert read_shards(tmp_path / "back").info.class_names == info.class_names
+    assert main(command) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+
+
+def test_gaps_and_sentiments_survive_the_data_sets_library(shards: Path, tmp_path: Path) -> None:
+    export_shards(shards, tmp_path / "hub", "huggingface")
+    import_dataset("huggingface", tmp_path / "hub", tmp_path / "back", dataset="toy")
+    assert_alike(shards, tmp_path / "back", whole=True)
+    assert read_shards(tmp_path / "back").info.sentiment_names == ("bad", "good")
+
+
+def test_what_mmgcns_pickle_cannot_hold_is_told(shards: Path, tmp_path: Path) -> None:
+    notes = export_shards(shards, tmp_path / "toy.pkl", "mmgcn").notes
+    assert notes[:3] == (
+        "1 missing row became zeros",
+        "1 utterance without a label have -1, which other programs may not know",
+        "the sentiments are left out",
+    )
+    assert main(again("\n".join(notes), tmp_path / "back")) == 0
+    assert_alike(shards, tmp_path / "back", whole=False)
+
+
+def test_mmgcns_own_file_comes_back(tmp_path: Path) -> None:
+    from tests.dclf.data.feature_files import LAYOUTS  # noqa: PLC0415
+
+    layout = LAYOUTS["MMGCN, IEMOCAP"]
+    source = saved(tmp_path, layout.content(layout.talks))
+    import_dataset("features", source, tmp_path / "first")
+    export_shards(tmp_path / "first", tmp_path / "again.pkl", "mmgcn")
+    content = pickle.loads((tmp_path / "again.pkl").read_bytes())
+    assert (type(content), len(content)) == (tuple, 9)
+    assert {*content[7]} == {*layout.talks.train}
+    val_ids = tmp_path / "again.pkl.val.txt"
+    import_dataset("features", tmp_path / "again.pkl", tmp_path / "second", val_ids=val_ids)
+    assert_alike(tmp_path / "first", tmp_path / "second", whole=True)
+
+
+def test_an_absent_modality_stays_absent(tmp_path: Path) -> None:
+    info = make_info(widths={"text": 5})
+    dialogues = [make_dialogue(n, split, 3) for n, split in enumerate(("train", "train", "val", "test"))]
+    write_shards([dialogue.only(["text"]) for dialogue in dialogues], tmp_path / "shards", info)
+    notes = export_shards(tmp_path / "shards", tmp_path / "text.pkl", "mmgcn").notes
+    assert notes[0].startswith("its audio and visual is None")
+    assert main(again("\n".join(notes), tmp_path / "back")) == 0
+    assert_alike(tmp_path / "shards", tmp_path / "back", whole=True)
+
+
+def test_numpys_archive_holds_everything(shards: Path, tmp_path: Path) -> None:
+    export_shards(shards, tmp_path / "toy.npz", "npz")
+    arrays = np.load(tmp_path / "toy.npz", allow_pickle=False)
+    starts = np.cumsum([0, *arrays["lengths"]])
+    for place, dialogue in enumerate(read_shards(shards)):
+        rows = slice(starts[place], starts[place + 1])
+        assert (arrays["dialogue_ids"][place], arrays["splits"][place]) == (dialogue.dialogue_id, dialogue.split)
+        assert arrays["labels"][rows].tolist() == dialogue.labels.tolist()
+        assert arrays["utterances"][rows].tolist() == list(dialogue.utterances)
+        for modality, matrix in dialogue.features.items():
+            assert arrays[modality][rows].tobytes() == matrix.tobytes()
+            there = dialogue.present.get(modality, np.ones(len(dialogue), bool))
+            assert arrays[f"{modality}_present"][rows].tolist() == there.tolist()
+    assert arrays["class_names"].tolist() == list(make_info().class_names)
+
+
+def test_a_failed_export_leaves_what_was_there(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept.pkl").write_text("precious")
+    with pytest.raises(OutputFolderError, match=r"kept\.pkl: is there already"):
+        export_shards(shards, tmp_path / "kept.pkl", "mmgcn")
+    next(shards.glob("test-*.arrow")).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="test-00000"):
+        export_shards(shards, tmp_path / "kept.pkl", "mmgcn", overwrite=True)
+    assert (tmp_path / "kept.pkl").read_text() == "precious"
+    assert [file.name for file in tmp_path.iterdir() if "kept" in file.name] == ["kept.pkl"]
+    with pytest.raises(ValueError, match="--format must be one of huggingface, npz, mmgcn, is 'csv'"):
+        export_shards(shards, tmp_path / "x", "csv")
+
+
+def test_a_dialogue_as_a_person_reads_it(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info, dialogues = gaps()
+    lines = readable(dialogues[2], info).splitlines()
+    assert lines[0] == "d2: train, 3 utterances, text 5, audio 4, visual 3"
+    assert re.fullmatch(r"  1  speaker \d  \(no label\) \(good\) +words 2 1  \[no audio\]", lines[2])
+    assert readable(make_dialogue(0, utterances=()), info).count("(no transcript)") == 4
+    assert main(["data", "head", str(shards), "-n", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.partition(":")[0] for line in shown.splitlines() if line[:1].strip()] == ["d0", "d1", "d2"]
+    assert main(["data", "head", str(shards), "--split", "val"]) == 0
+    assert capsys.readouterr().out.count(": val, ") == 2
+    assert main(["data", "head", str(shards), "-n", "0"]) == 2

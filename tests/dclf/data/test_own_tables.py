@@ -1,0 +1,266 @@
+"""Conversations from tables: a CSV of one's own, data sets of the hub, DAG-ERC's JSON, MELD's own names."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dclf.data import DataError, SourceError, import_dataset, import_meld_csv, read_shards
+from dclf.data.importers.dag_erc import import_dag_erc
+from dclf.data.importers.huggingface import import_huggingface
+from dclf.data.importers.tables import import_csv
+from tests.dclf.data.feature_files import (
+    CSV_COLUMNS,
+    HF_NAMES,
+    MELD_NAMES,
+    TABLE,
+    Talks,
+    iemocap,
+    save,
+    table_rows,
+    write_csv,
+    write_dag_erc,
+    write_huggingface,
+)
+from tests.dclf.data.test_features import assert_own_rows
+from tests.dclf.data.test_meld_tables import ROWS, write_tables
+
+
+def rewrite(file: Path, **changes: str) -> None:
+    """Change cells of the third row."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    rows[2] |= changes
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, TABLE)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_a_table_of_ones_own_becomes_shards(tmp_path: Path) -> None:
+    source, talks = write_csv(tmp_path, iemocap()), iemocap()
+    audio = save(tmp_path / "audio.pkl", talks.rows("audio", 7))
+    turns = {f"{name}_{turn}": talks.row(name, turn, "visual", 6) for name in talks.names for turn in range(4)}
+    visual = save(tmp_path / "visual.pkl", {key: row for key, row in turns.items() if key != "Ses01F_impro02_1"})
+    files: dict[str, Any] = {"text": tmp_path / "rows.npy", "audio": audio, "visual": visual}
+    import_dataset("csv", source, tmp_path / "out", columns=CSV_COLUMNS, **files)
+    shards = read_shards(tmp_path / "out")
+    assert shards.info.dataset == "talks"
+    assert shards.info.class_names == tuple(dict.fromkeys(row["Mood"] for row in table_rows(talks) if row["Mood"]))
+    assert shards.info.provenance["class order"] == "first appearance in the table"
+    for dialogue in shards:
+        assert dialogue.labels[-1] == -1
+        assert {*dialogue.labels[:-1].tolist()} <= {*range(6)}
+        if dialogue.dialogue_id != "Ses01F_impro02":
+            assert_own_rows(dialogue, talks)
+    (gap,) = [d for d in shards if d.dialogue_id == "Ses01F_impro02"]
+    assert gap.present["visual"].tolist() == [True, False, True]
+    assert not gap.features["visual"][1].any()
+
+
+def test_the_classes_may_be_told_in_another_order(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, iemocap())
+    options: dict[str, Any] = {"columns": CSV_COLUMNS, "text": tmp_path / "rows.npy"}
+    names = tuple(reversed(MELD_NAMES[:6]))
+    info, _ = import_csv(source, classes=",".join(names), dataset="own", **options)
+    assert (info.dataset, info.class_names) == ("own", names)
+    assert info.provenance["class order"] == "as --classes gives it"
+    with pytest.raises(DataError, match=r"row \d+, dialogue \w+: 'disgust' is none of neutral, joy") as caught:
+        import_csv(source, classes="neutral, joy", **options)
+    assert len(caught.value.problems) > 5
+    with pytest.raises(SourceError, match="two or more different names"):
+        import_csv(source, classes="joy,joy", **options)
+
+
+def test_utterances_follow_their_numbers(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, iemocap())
+    lines = source.read_text(encoding="utf-8").splitlines()
+    lines[1:3] = lines[2:0:-1]
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = np.load(tmp_path / "rows.npy")
+    np.save(tmp_path / "rows.npy", np.concatenate([rows[1::-1], rows[2:]]))
+    _, dialogues = import_csv(source, columns=CSV_COLUMNS, text=tmp_path / "rows.npy")
+    for dialogue in dialogues:
+        assert_own_rows(dialogue, iemocap())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"Part": "trial"}, "row 4: split must be train, val or test, is 'trial'"),
+        ({"Part": "test"}, "dialogue 'Ses01F_impro02' is in two splits, test and train; dialogue ids must be unique"),
+    ],
+)
+def test_wrong_cells_are_named(tmp_path: Path, changes: dict[str, str], words: str) -> None:
+    source = write_csv(tmp_path, iemocap())
+    rewrite(source, **changes)
+    with pytest.raises(DataError, match=words):
+        import_csv(source, columns=CSV_COLUMNS, text=tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            None,
+            "must have a column for dialogue, speaker, emotion and split; it has Talk, Turn, .*--columns dialogue=...",
+        ),
+        ("dialogue=Talk,mood=Mood", "'mood=Mood' must be WHAT=COLUMN, WHAT one of dialogue, speaker"),
+        ("dialogue=Talks", "there is no column 'Talks' for dialogue. The columns are Talk, Turn"),
+    ],
+)
+def test_columns_that_are_not_there_are_named(tmp_path: Path, columns: str | None, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        import_csv(write_csv(tmp_path, iemocap()), columns=columns, text=tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize("text", ["", "Talk,Turn\n", "\xff"])
+def test_what_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "talks.csv").write_bytes(text.encode("latin1"))
+    with pytest.raises(SourceError, match=r"talks\.csv: (has no rows|cannot be read as a UTF-8 CSV)"):
+        import_csv(tmp_path / "talks.csv", columns=CSV_COLUMNS)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "saved on disk"])
+def test_a_data_set_of_the_hub_keeps_its_own_class_order(tmp_path: Path, kind: str) -> None:
+    import_dataset("huggingface", write_huggingface(tmp_path, kind=kind), tmp_path / "out")
+    shards = read_shards(tmp_path / "out")
+    assert shards.info.class_names == HF_NAMES
+    assert {split: len(shards.index(split).dialogue_ids) for split in ("train", "val", "test")} == {
+        "train": 4, "val": 2, "test": 3,
+    }  # fmt: skip
+    for dialogue in shards:
+        split, _, number = dialogue.dialogue_id.partition("-")
+        whole = {"val": "validation"}.get(split, split)
+        assert dialogue.utterances == tuple(f"{whole} {number} {turn}" for turn in range(3))
+        assert dialogue.features["text"].tolist() == [[float(number), turn, 1] for turn in range(3)]
+        assert dialogue.labels.tolist() == [(int(number) + turn) % 7 for turn in range(3)]
+        assert dialogue.speakers.tolist() == [0, 1, 0]
+    assert "numbered anew in each split" in str(shards.info.provenance["numbering"])
+
+
+def test_classes_without_names_are_asked_for(tmp_path: Path) -> None:
+    root = write_huggingface(tmp_path, names=None)
+    with pytest.raises(SourceError, match=r"does not name its classes; .*--classes NAME,NAME,.* It holds 0, 1, 2"):
+        import_huggingface(root)
+    assert import_huggingface(root, classes=",".join(HF_NAMES))[0].class_names == HF_NAMES
+    with pytest.raises(DataError, match="'2' is none of a, b"):
+        import_huggingface(root, classes="a,b")
+
+
+def test_a_data_set_without_speakers_says_what_it_has(tmp_path: Path) -> None:
+    root = write_huggingface(tmp_path)
+    for file in root.glob("*.parquet"):
+        pq.write_table(pq.read_table(file).drop_columns(["speaker"]), file)
+    with pytest.raises(SourceError, match="must have a column for speaker; it has path, text, emotion"):
+        import_huggingface(root)
+    with pytest.raises(SourceError, match=r"must be a folder that save_to_disk wrote"):
+        import_huggingface(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_dag_ercs_json_with_context(tmp_path: Path, several: bool) -> None:
+    talks = iemocap()
+    info, stream = import_dag_erc(write_dag_erc(tmp_path, talks, several=several))
+    assert (info.dataset, info.class_names[:2]) == ("iemocap", ("excited", "neutral"))
+    assert info.modalities == (("text", "audio", "visual") if several else ("text",))
+    dialogues = {dialogue.dialogue_id: dialogue for dialogue in stream}
+    for split, short in (("train", "train"), ("val", "dev"), ("test", "test")):
+        for number, name in enumerate(talks.splits[split]):
+            dialogue = dialogues[f"{short}-{number}"]
+            assert dialogue.labels.tolist() == [*talks.labels()[name][:-1], -1]
+            for modality, matrix in dialogue.features.items():
+                expected = [talks.row(name, turn, modality, matrix.shape[1]) for turn in range(len(dialogue))]
+                np.testing.assert_array_equal(matrix, np.stack(expected))
+
+
+def test_dag_erc_variants_are_asked_for(tmp_path: Path) -> None:
+    write_dag_erc(tmp_path, iemocap())
+    write_dag_erc(tmp_path, iemocap(), several=True)
+    with pytest.raises(SourceError, match="has files of roberta and roberta_mm; say which with --variant"):
+        import_dag_erc(tmp_path)
+    assert import_dag_erc(tmp_path, variant="roberta_mm")[0].modalities == ("text", "audio", "visual")
+    (tmp_path / "dev_data_roberta.json.feature").unlink()
+    with pytest.raises(SourceError, match="has no file of the val split"):
+        import_dag_erc(tmp_path, variant="roberta")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"label": "bored"}, DataError, "train_data_roberta.json.feature, dialogue 0, utterance 0: 'bored' is none of"),
+        ({"cls": [[0.0] * 1024, [0.0] * 342]}, DataError, "utterance 0: cls must be a vector, or three of them"),
+        ({"cls": None}, DataError, "utterance 0: cls must be a vector, or three of them"),
+        ({"cls": [[0.0], [0.0], [0.0]]}, DataError, "dialogue train-0: cls must have as many vectors as the first"),
+        ({"cls": [0.0] * 1582}, SourceError, "the text is openSMILE's IS10 set"),
+    ],
+)
+def test_wrong_dag_erc_utterances_are_named(tmp_path: Path, change: dict[str, Any], error: Any, words: str) -> None:
+    file = write_dag_erc(tmp_path, iemocap()) / "train_data_roberta.json.feature"
+    content = json.loads(file.read_text())
+    content[0][0] |= change
+    file.write_text(json.dumps(content))
+    with pytest.raises(error, match=words):
+        import_dag_erc(tmp_path)
+    file.write_text("{")
+    with pytest.raises(SourceError, match="cannot be read as JSON"):
+        import_dag_erc(tmp_path)
+
+
+def test_dag_ercs_vectors_in_another_order_are_refused(tmp_path: Path) -> None:
+    file = write_dag_erc(tmp_path, iemocap(), several=True) / "train_data_roberta_mm.json.feature"
+    content = json.loads(file.read_text())
+    for dialogue in content:
+        for utterance in dialogue:
+            utterance["cls"] = [utterance["cls"][place] for place in (0, 2, 1)]
+    file.write_text(json.dumps(content))
+    with pytest.raises(SourceError, match="the audio is DenseNet's rows, visual of IEMOCAP and MELD"):
+        import_dag_erc(tmp_path)
+
+
+def test_melds_own_names_sentiments_and_authors_features(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    feelings = {"joy": "positive", "neutral": "neutral", "surprise": "positive"}
+    audio: list[dict[str, Any]] = []
+    for name in ("train", "dev", "test"):
+        file = tmp_path / f"{name}.csv"
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            row["Sentiment"] = feelings.get(row["Emotion"].lower(), "negative")
+        with (tmp_path / f"{name}_sent_emo.csv").open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        keys = [f"{row['Dialogue_ID']}_{row['Utterance_ID']}" for row in rows]
+        audio.append({key: np.full(1611, place, np.float32) for place, key in enumerate(keys)})
+    with pytest.raises(SourceError, match=r"has both train_sent_emo\.csv and train\.csv"):
+        import_meld_csv(tmp_path, audio="timing")
+    for name in ROWS:
+        (tmp_path / f"{name}.csv").unlink()
+    del audio[0]["0_1"]
+    path = save(tmp_path / "audio_embeddings_feature_selection_emotion.pkl", audio)
+    info, stream_ = import_meld_csv(tmp_path, audio=str(path), text=str(tmp_path / "{split}_rows.npy"))
+    assert dict(info.widths) == {"text": 3, "audio": 1611}
+    assert info.sentiment_names == ("neutral", "positive", "negative")
+    dialogues = {dialogue.dialogue_id: dialogue for dialogue in stream_}
+    first = dialogues["train-0"]
+    assert first.sentiments is not None
+    assert first.sentiments.tolist() == [1, 2, 0]
+    assert first.present["audio"].tolist() == [True, False, True]
+    assert dialogues["test-1"].features["audio"][:, 0].tolist() == [1, 2, 3]
+    assert info.provenance["audio"]["read as"] == "train, dev and test, numbered anew"  # type: ignore[index]
+
+
+def test_dialogues_in_an_order_of_their_own_stay_apart(tmp_path: Path) -> None:
+    talks = Talks({"train": ["b", "a"], "val": ["d"], "test": ["c"]})
+    source = write_csv(tmp_path, talks)
+    _, dialogues = import_csv(source, columns=CSV_COLUMNS, text=tmp_path / "rows.npy")
+    for dialogue in dialogues:
+        assert_own_rows(dialogue, talks)
