@@ -46,6 +46,8 @@ class Predictor:
     def predict(self, dialogues: Sequence[Dialogue], batch_size: int = 32) -> list[NDArray[np.float32]]:
         """Class probabilities per dialogue, float32 [n, C]; causal models use earlier utterances only.
 
+        Labels are not read: those of utterances to predict may be -1.
+
         Raises:
             DataError: a dialogue lacks a modality, has other widths, or unknown speakers.
         """
@@ -80,8 +82,8 @@ class Predictor:
             raise DataError(problems, "the shards do not fit the model; use shards like those it was trained on")
 
     def _narrowed(self, dialogue: Dialogue) -> Dialogue:
-        features = {m: matrix for m, matrix in dialogue.features.items() if m in self.modalities}
-        return replace(dialogue, features=features)
+        # Sentiments are nothing to the model, whatever the dataset called them.
+        return replace(dialogue.only(self.modalities), sentiments=None)
 
     def _expected(self) -> DatasetInfo:
         return replace(self.info, widths={m: self.info.widths[m] for m in self.modalities})

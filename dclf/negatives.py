@@ -5,15 +5,18 @@
     N   anchors of one call
 
 An anchor's history is the w utterances before it, w = min(W, its time). A run is w consecutive utterances of another
-dialogue. All runs of w utterances with the same emotions form a group, sorted by position, so that one dialogue's
-runs lie side by side within it: drawing another dialogue's run means drawing from the group and skipping that slice.
-A history whose group lies in its own dialogue gets a group of its own instead, the runs of other dialogues with the
-fewest mismatches (Hamming distance). All groups stand in one array, and a draw is arithmetic on it.
+dialogue. Unlabelled utterances have no emotion to match and are not there: anchors, histories and runs are what they
+would be in the same dialogues without them.
+
+All runs of w utterances with the same emotions form a group, sorted by position, so that one dialogue's runs lie side
+by side within it: drawing another dialogue's run means drawing from the group and skipping that slice. A history whose
+group lies in its own dialogue gets a group of its own instead, the runs of other dialogues with the fewest mismatches
+(Hamming distance). All groups stand in one array, and a draw is arithmetic on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,7 +34,7 @@ class EmotionIndex:
     """Finds negatives among the dialogues of the training split, or among those of one batch.
 
     Args:
-        labels: emotion index of every utterance [T], 0 or more.
+        labels: emotion index of every utterance [T], 0 or more, or -1 for one without a label.
         lengths: utterances per dialogue [D], each at least 1, their sum T.
 
     Raises:
@@ -42,11 +45,40 @@ class EmotionIndex:
         self._labels = whole_numbers(labels, "label").astype(np.int64)
         self._lengths = whole_numbers(lengths, "length").astype(np.int64)
         _check(self._labels, self._lengths)
+        self._total = len(self._labels)
+        self._labelled: IntArray | None = None
+        if self._labels.min() < 0:
+            self._leave_out_unlabelled()
         starts = np.cumsum(self._lengths) - self._lengths
         self._dialogue = np.repeat(np.arange(len(self._lengths)), self._lengths)
         self._time = np.arange(len(self._labels)) - starts[self._dialogue]
         self._left = self._lengths[self._dialogue] - self._time
         self._draws: dict[int, _Draws] = {}
+
+    def _leave_out_unlabelled(self) -> None:
+        """Number the labelled utterances alone, and drop the dialogues that have none."""
+        dialogue = np.repeat(np.arange(len(self._lengths)), self._lengths)
+        self._labelled = np.flatnonzero(self._labels >= 0)
+        self._place = np.full(self._total, -1, dtype=np.int64)
+        self._place[self._labelled] = np.arange(len(self._labelled))
+        counts = np.bincount(dialogue[self._labelled], minlength=len(self._lengths))
+        self._labels, self._lengths = self._labels[self._labelled], counts[counts > 0]
+
+    def history(self, positions: ArrayLike, window: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The labelled utterances before each anchor, which stand against its run.
+
+        Args:
+            positions: anchors int64 [N], 0 .. T - 1.
+            window: W, at least 1.
+
+        Returns:
+            Positions int64 [N, W] and mask bool [N, W]. Column p - 1 holds u_{i-p}; masked entries, all of them for an
+            unlabelled anchor, are 0.
+
+        Raises:
+            ValueError: as ``sample``.
+        """
+        return self._of_anchors(positions, window, lambda anchors: self._history(anchors, window))
 
     def sample(
         self, positions: ArrayLike, window: int, seed: int, epoch: int
@@ -55,8 +87,8 @@ class EmotionIndex:
 
         The run's emotions equal the history's where another dialogue has such a run, else they mismatch in as few
         places as possible; among the best runs each is equally likely. The draw is a function of seed, epoch and
-        position alone, whatever other anchors stand beside it. Where no other dialogue is as long as the history,
-        only the latest part of it that fits the longest other dialogue is matched.
+        position alone, counted without unlabelled utterances, whatever other anchors stand beside it. Where no other
+        dialogue is as long as the history, only the latest part of it that fits the longest other dialogue is matched.
 
         Args:
             positions: anchors int64 [N], 0 .. T - 1.
@@ -67,18 +99,37 @@ class EmotionIndex:
         Returns:
             Positions int64 [N, W] and mask bool [N, W]. Column p - 1 holds the run's utterance that stands where
             u_{i-p} stands in the history. Masked entries are 0: those beyond the history, and all where there is no
-            history or no other dialogue.
+            history, no other dialogue or no label.
 
         Raises:
             ValueError: an impossible window, or a position outside the index.
         """
+        return self._of_anchors(positions, window, lambda anchors: self._sample(anchors, window, seed, epoch))
+
+    def _of_anchors(
+        self, positions: ArrayLike, window: int, look_up: Callable[[IntArray], tuple[IntArray, NDArray[np.bool_]]]
+    ) -> tuple[IntArray, NDArray[np.bool_]]:
+        """What ``look_up`` says of anchors that are numbered among the labelled, for anchors numbered among all."""
         if window < 1:
             raise ValueError(f"window must be at least 1, is {window}")
         anchors = whole_numbers(positions, "position").astype(np.int64)
-        if anchors.size and not (anchors.min() >= 0 and anchors.max() < len(self._labels)):
-            raise ValueError(
-                f"positions must lie in 0 .. {len(self._labels) - 1}, are {anchors.min()} .. {anchors.max()}"
-            )
+        if anchors.size and not (anchors.min() >= 0 and anchors.max() < self._total):
+            raise ValueError(f"positions must lie in 0 .. {self._total - 1}, are {anchors.min()} .. {anchors.max()}")
+        if self._labelled is None:
+            return look_up(anchors)
+        places, masks = np.zeros((len(anchors), window), np.int64), np.zeros((len(anchors), window), np.bool_)
+        known = self._place[anchors] >= 0
+        if known.any():
+            among_labelled, masks[known] = look_up(self._place[anchors[known]])
+            places[known] = np.where(masks[known], self._labelled[among_labelled], 0)
+        return places, masks
+
+    def _history(self, anchors: IntArray, window: int) -> tuple[IntArray, NDArray[np.bool_]]:
+        steps = np.arange(1, window + 1)
+        mask = self._time[anchors][:, None] >= steps
+        return np.where(mask, anchors[:, None] - steps, 0), mask
+
+    def _sample(self, anchors: IntArray, window: int, seed: int, epoch: int) -> tuple[IntArray, NDArray[np.bool_]]:
         draws = self._prepared(window)
         length = draws.length[anchors]
         start = draws.draw(anchors, uniform_bits(seed, epoch, anchors))
@@ -234,5 +285,5 @@ def _check(labels: IntArray, lengths: IntArray) -> None:
             f"lengths must be at least 1 each and sum to the number of labels, "
             f"are {lengths.size} lengths of sum {lengths.sum()} for {labels.size} labels"
         )
-    if labels.min() < 0:
-        raise ValueError(f"labels must be class indices, 0 or more, the least is {labels.min()}")
+    if labels.min() < -1:
+        raise ValueError(f"labels must be class indices, 0 or more, or -1 for none, the least is {labels.min()}")

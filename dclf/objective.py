@@ -4,7 +4,8 @@
 
 with T_t the terms of other packages and w_t their weights, ``loss.terms``; the paper has none.
 
-Every term is a mean over its counted utterances. A worker sees only its part of the batch, so a term is kept as a
+Every term is a mean over its counted utterances. Unlabelled ones are counted by none, and in the terms of one modality
+those without features in it are not either. A worker sees only its part of the batch, so a term is kept as a
 sum and a count; the mean is taken after both were added up over the workers. lambda ||theta|| is the optimiser's
 weight decay.
 """
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from dclf.config import LossConfig
 from dclf.data.batch import Batch
+from dclf.labelled import labelled_part
 from dclf.losses import Term, context_terms, modality_terms
 from dclf.losses.own_terms import loss_terms, require_term
 from dclf.models.framework import DCLF, DCLFOutput
@@ -60,16 +62,29 @@ class Objective:
             batch: the utterances.
             pairs: the context contrast's pairs; None where L_CA is not part of the loss.
         """
-        terms = {"ce": self._cross_entropy(output.logits, batch.labels)}
+        part, labelled = labelled_part(output, batch)
+        terms = {"ce": self._cross_entropy(part.logits, labelled.labels)}
         if pairs is not None and model.contrast is not None:
+            # Of the whole batch: the pairs say which utterances count.
             terms["ca"] = self._context_contrast(model, output, pairs)
-        for modality, logits in output.unimodal.items():
-            terms[f"unimodal/{modality}"] = self._cross_entropy(logits, batch.labels)
-            correct = logits.detach().argmax(dim=-1) == batch.labels
-            anchors = modality_terms(output.encoded[modality], correct, self.loss.temperature)
-            terms[f"mc/{modality}"] = Term(anchors.values.sum(), anchors.counted.sum())
-        terms |= {name: require_term(name, term(output, batch)) for name, term in self._own.items()}
+        for modality in part.unimodal:
+            terms |= self._of_modality(modality, part, labelled)
+        if labelled.layout.dialogues:
+            terms |= {name: require_term(name, term(part, labelled)) for name, term in self._own.items()}
         return terms
+
+    def _of_modality(self, modality: str, output: DCLFOutput, batch: Batch) -> dict[str, Term]:
+        """Cross-entropy of the head and L_MC^m, of the utterances that have features in this modality."""
+        logits, encoded, labels = output.unimodal[modality], output.encoded[modality], batch.labels
+        if modality in batch.present:
+            rows = batch.present[modality].nonzero()[:, 0]
+            logits, encoded, labels = logits[rows], encoded[rows], labels[rows]
+        correct = logits.detach().argmax(dim=-1) == labels
+        anchors = modality_terms(encoded, correct, self.loss.temperature)
+        return {
+            f"unimodal/{modality}": self._cross_entropy(logits, labels),
+            f"mc/{modality}": Term(anchors.values.sum(), anchors.counted.sum()),
+        }
 
     def mean(self, terms: Mapping[str, Term], counts: Mapping[str, float]) -> Tensor:
         """The weighted sum of the terms, each divided by its count over all workers; a term nobody counted is 0."""
@@ -122,6 +137,12 @@ def check_finite(totals: Mapping[str, float], where: str) -> None:
 
 
 def balanced_class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Inverse class frequency, [C] float32: weight 1 for a class of average frequency or none at all."""
+    """Inverse class frequency, [C] float32: weight 1 for a class of average frequency or none at all.
+
+    Args:
+        labels: int64, those of unlabelled utterances (-1) weigh nothing.
+        classes: C.
+    """
+    labels = labels[labels >= 0]
     counts = torch.bincount(labels, minlength=classes).float()
     return torch.where(counts > 0, len(labels) / (classes * counts.clamp(min=1)), torch.ones(classes))

@@ -4,6 +4,8 @@ For anchor i the positives are the history u_{i-1} .. u_{i-W} of its own dialogu
 dialogue with the same emotions. Both sides come from one source: the memory bank over the training split, or the
 states of the batch itself. Mixed sources collapse, because a model can tell fresh states from stale ones.
 
+An unlabelled utterance is no anchor, positive or negative, and histories reach over it to the labelled ones before.
+
     N   anchors      W   window      U   distinct candidate utterances
 """
 
@@ -19,6 +21,9 @@ from torch import Tensor
 from dclf.bank import MemoryBank
 from dclf.data.batch import Batch
 from dclf.negatives import EmotionIndex
+
+Masked = tuple[NDArray[np.int64], NDArray[np.bool_]]
+"""Places and mask, both [N, W]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +69,23 @@ class PairSampler:
         With a bank the draw of an anchor depends on seed, epoch and utterance alone; within a batch also on which
         dialogues are in it, in whatever order.
         """
-        time = batch.layout.time.cpu().numpy()
-        rows = np.arange(batch.layout.utterances, dtype=np.int64)
+        window = self._window(batch)
         if self.bank is not None and self.emotions is not None:
             rows = batch.positions.cpu().numpy()
-            negatives, mask = self.emotions.sample(rows, self._window(batch), self.seed, epoch)
-            return self._pairs(rows, time, negatives, mask, batch)
+            positives, negatives = self._both_sides(self.emotions, rows, window, epoch)
+            return self._pairs(rows, positives, negatives, batch)
         # The batch's rows in the order of the training split, which no packing changes.
         order = np.argsort(batch.positions.cpu().numpy(), kind="stable")
         lengths = np.asarray(batch.layout.lengths)[_dialogue_order(batch)]
         emotions = EmotionIndex(batch.labels.cpu().numpy()[order], lengths)
-        places, mask = emotions.sample(np.argsort(order), self._window(batch), self.seed, epoch)
-        return self._pairs(rows, time, order[places], mask, batch)
+        (history, before), (runs, mask) = self._both_sides(emotions, np.argsort(order), window, epoch)
+        rows = np.arange(batch.layout.utterances, dtype=np.int64)
+        return self._pairs(rows, (order[history], before), (order[runs], mask), batch)
+
+    def _both_sides(
+        self, emotions: EmotionIndex, anchors: NDArray[np.int64], window: int, epoch: int
+    ) -> tuple[Masked, Masked]:
+        return emotions.history(anchors, window), emotions.sample(anchors, window, self.seed, epoch)
 
     def _window(self, batch: Batch) -> int:
         return min(self.window, max(1, batch.layout.longest - 1))
@@ -83,16 +93,13 @@ class PairSampler:
     def _pairs(
         self,
         rows: NDArray[np.int64],
-        time: NDArray[np.int64],
-        negatives: NDArray[np.int64],
-        negative_mask: NDArray[np.bool_],
+        positives: Masked,
+        negatives: Masked,
         batch: Batch,
     ) -> ContrastPairs:
-        steps = np.arange(1, negatives.shape[1] + 1)
-        positive_mask = time[:, None] >= steps
-        positives = np.where(positive_mask, rows[:, None] - steps, rows[:, None])
-        negatives = np.where(negative_mask, negatives, rows[:, None])
-        index = np.concatenate([positives, negatives], axis=1)
+        positive_mask, negative_mask = positives[1], negatives[1]
+        sides = [np.where(mask, places, rows[:, None]) for places, mask in (positives, negatives)]
+        index = np.concatenate(sides, axis=1)
         candidates = None
         device = batch.labels.device
         if self.bank is not None:

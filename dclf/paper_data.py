@@ -27,7 +27,7 @@ class PaperData:
     Attributes:
         classes: its emotions, in any order.
         dialogues: of the test split.
-        utterances: of the test split.
+        utterances: of the test split, the labelled ones.
     """
 
     classes: frozenset[str]
@@ -57,7 +57,7 @@ def unlike_paper(config: Config, shards: str = "") -> tuple[str, ...]:
 def differences_from_paper(config: Config, shards: str = "") -> tuple[str, ...]:
     """Return why the figures that a configuration calls published are not of these data, a clause each.
 
-    Empty where they are. Reads the manifest, and the index where all else agrees.
+    Empty where they are. Reads the manifest, and the index where name and modalities agree.
 
     Args:
         config: as for ``unlike_paper``.
@@ -94,7 +94,9 @@ def _differences(config: Config, shards: ShardSet) -> Iterator[str]:
     paper, modalities = TABLE_2[published], papers_modalities(config)
     if set(config.data.modalities) != set(modalities):
         yield f"read are {join_words(config.data.modalities)}, in the paper {join_words(modalities)}"
-    dialogues, utterances = shards.splits["test"], shards.manifest.utterances["test"]
+    labels = shards.index("test").labels
+    labels = labels[labels >= 0]
+    dialogues, utterances = shards.splits["test"], len(labels)
     if (dialogues, utterances) != (paper.dialogues, paper.utterances):
         yield (
             f"the test split has {utterances:,} utterances in {dialogues} dialogues, the paper's {paper.utterances:,} "
@@ -104,7 +106,6 @@ def _differences(config: Config, shards: ShardSet) -> Iterator[str]:
     if set(info.class_names) != paper.classes:
         yield f"the classes are {join_words(info.class_names)}, in the paper {join_words(sorted(paper.classes))}"
         return
-    labels = shards.index("test").labels
     absent = [name for place, name in enumerate(info.class_names) if not np.any(labels == place)]
     if absent:
         yield f"no utterance of the test split is {join_words(absent, 'or')}"

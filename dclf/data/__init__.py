@@ -2,7 +2,7 @@
 
 from dclf.data.card import FeatureCard, SplitCard, feature_card
 from dclf.data.checks import validate_dialogue
-from dclf.data.dialogue import MODALITIES, SPLITS, DatasetInfo, Dialogue
+from dclf.data.dialogue import MODALITIES, SPLITS, UNLABELLED, DatasetInfo, Dialogue
 from dclf.data.errors import (
     DataError,
     MissingModalityError,
@@ -26,6 +26,7 @@ __all__ = [
     "IMPORTERS",
     "MODALITIES",
     "SPLITS",
+    "UNLABELLED",
     "DataError",
     "DatasetInfo",
     "Dialogue",

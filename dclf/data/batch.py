@@ -5,8 +5,9 @@ B  dialogues        N  utterances of all of them        D_m  width of modality m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,12 +25,14 @@ class Batch:
 
     Attributes:
         layout: which rows form which dialogue.
-        features: modality -> float32 [N, D_m], raw (not standardised).
+        features: modality -> float32 [N, D_m], raw (not standardised), zero where missing.
         speakers: int64 [N].
-        labels: int64 [N].
+        labels: int64 [N], -1 where there is none.
         positions: int64 [N], row of each utterance in the flat arrays of the training split's ``DialogueIndex``;
             -1 for utterances that are not in it.
         dialogue_ids: B ids.
+        present: modality -> bool [N], false where an utterance has no features in it; complete modalities are not
+            named.
     """
 
     layout: Layout
@@ -38,6 +41,13 @@ class Batch:
     labels: Tensor
     positions: Tensor
     dialogue_ids: tuple[str, ...]
+    present: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def labelled(self) -> Tensor | None:
+        """int64, the rows that have a label; None where all have one."""
+        rows = (self.labels >= 0).nonzero()[:, 0]
+        return None if len(rows) == len(self.labels) else rows
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
@@ -49,6 +59,7 @@ class Batch:
             labels=self.labels.to(device, non_blocking=True),
             positions=self.positions.to(device, non_blocking=True),
             dialogue_ids=self.dialogue_ids,
+            present={modality: rows.to(device, non_blocking=True) for modality, rows in self.present.items()},
         )
 
 
@@ -69,7 +80,20 @@ def collate(dialogues: Sequence[Dialogue], modalities: Sequence[str], index: Dia
         labels=_indices(dialogue.labels for dialogue in dialogues),
         positions=_indices(_positions(dialogue, index) for dialogue in dialogues),
         dialogue_ids=tuple(dialogue.dialogue_id for dialogue in dialogues),
+        present=_present(dialogues, modalities),
     )
+
+
+def _present(dialogues: Sequence[Dialogue], modalities: Sequence[str]) -> dict[str, Tensor]:
+    """The masks of the modalities in which a row is missing."""
+    partial = {m for dialogue in dialogues for m in dialogue.present}
+    masks = {m: np.concatenate([_mask(dialogue, m) for dialogue in dialogues]) for m in modalities if m in partial}
+    return {m: torch.from_numpy(mask) for m, mask in masks.items() if not mask.all()}
+
+
+def _mask(dialogue: Dialogue, modality: str) -> NDArray[np.bool_]:
+    mask = dialogue.present.get(modality)
+    return np.ones(len(dialogue), np.bool_) if mask is None else mask
 
 
 def _positions(dialogue: Dialogue, index: DialogueIndex | None) -> NDArray[np.int64]:

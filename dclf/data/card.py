@@ -24,7 +24,9 @@ class SplitCard:
     Attributes:
         dialogues: how many.
         utterances: of all dialogues.
+        unlabelled: utterances without a label.
         classes: emotion -> utterances.
+        missing: modality -> utterances without features in it; complete modalities are not named.
         emotion_shifts: utterances whose emotion differs from the same speaker's previous one.
         shortest: utterances of the shortest dialogue, 0 for an empty split.
         mean_length: utterances per dialogue, 0 for an empty split.
@@ -34,7 +36,9 @@ class SplitCard:
 
     dialogues: int
     utterances: int
+    unlabelled: int
     classes: Mapping[str, int]
+    missing: Mapping[str, int]
     emotion_shifts: int
     shortest: int
     mean_length: float
@@ -109,6 +113,11 @@ class FeatureCard:
         yield "utterances", [str(split.utterances) for split in columns]
         for name in self.class_names:
             yield name, [str(split.classes[name]) for split in columns]
+        if any(split.unlabelled for split in columns):
+            yield "unlabelled", [str(split.unlabelled) for split in columns]
+        for modality in self.widths:
+            if any(modality in split.missing for split in columns):
+                yield f"without {modality}", [str(split.missing.get(modality, 0)) for split in columns]
         yield "emotion shifts", [str(split.emotion_shifts) for split in columns]
         yield "shortest dialogue", [str(split.shortest) for split in columns]
         yield "mean length", [f"{split.mean_length:.1f}" for split in columns]
@@ -144,21 +153,24 @@ def feature_card(path: str | os.PathLike[str]) -> FeatureCard:
         class_names=info.class_names,
         widths=dict(info.widths),
         speaker_count=info.speaker_count,
-        splits={split: _split_card(shards.index(split), info.class_names) for split in SPLITS},
+        splits={split: _split_card(shards.index(split), info.class_names, manifest.missing[split]) for split in SPLITS},
         provenance=dict(info.provenance),
         files={entry.file: entry.sha256 for entry in (manifest.index, *manifest.shards)},
         sha256=manifest.sha256,
     )
 
 
-def _split_card(index: DialogueIndex, class_names: tuple[str, ...]) -> SplitCard:
-    counts = np.bincount(index.labels, minlength=len(class_names))
+def _split_card(index: DialogueIndex, class_names: tuple[str, ...], missing: Mapping[str, int]) -> SplitCard:
+    labels = index.labels[index.labels >= 0]
+    counts = np.bincount(labels, minlength=len(class_names))
     dialogues = [slice(start, start + length) for start, length in zip(index.offsets, index.lengths, strict=True)]
     shifts = sum(int(emotion_shifts(index.labels[rows], index.speakers[rows]).sum()) for rows in dialogues)
     return SplitCard(
         dialogues=len(index),
         utterances=len(index.labels),
+        unlabelled=len(index.labels) - len(labels),
         classes={name: int(count) for name, count in zip(class_names, counts, strict=True)},
+        missing=missing,
         emotion_shifts=shifts,
         shortest=int(index.lengths.min()) if len(index) else 0,
         mean_length=float(index.lengths.mean()) if len(index) else 0.0,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
+from dclf.data.dialogue import SPLITS, UNLABELLED, DatasetInfo, Dialogue
 from dclf.data.index import DialogueIndex
 from dclf.data.whole_numbers import is_whole, not_whole, places
 
@@ -32,12 +32,12 @@ def info_problems(info: DatasetInfo) -> list[str]:
 
 
 def zero_rows(dialogue: Dialogue) -> list[str]:
-    """Warnings for feature rows that are all zero: a sign of a failed extraction."""
+    """Warnings for feature rows that are all zero and not said to be missing: a sign of a failed extraction."""
     return [
         f"dialogue {dialogue.dialogue_id!r}: {modality} features are all zero at {places(rows)}; models stay finite "
         "on such rows, but the feature extraction probably failed there: extract them again or leave the modality out"
         for modality, matrix in dialogue.features.items()
-        if (rows := np.flatnonzero(~np.any(np.asarray(matrix), axis=1))).size
+        if (rows := np.flatnonzero(~np.any(np.asarray(matrix), axis=1) & dialogue.present.get(modality, True))).size
     ]
 
 
@@ -54,6 +54,14 @@ def empty_classes(class_names: Sequence[str], labels: Collection[int]) -> list[s
     what = f"{len(absent)} of the {len(class_names)} classes {'is' if len(absent) == 1 else 'are'} empty"
     remedy = "check that the labels are numbered as the classes are named, and compare with no result on all classes"
     return [f"no utterance is {', '.join(absent)}: {what}, score 0 and weigh nothing; {remedy}"]
+
+
+def unlabelled_split(split: str) -> str:
+    """The problem of a split in which no utterance has a label."""
+    return (
+        f"no utterance of the {split} split has a label: training needs some in all of {', '.join(SPLITS)}; import the "
+        "data again with labels"
+    )
 
 
 def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]:
@@ -82,7 +90,7 @@ def index_problems(index: DialogueIndex, split: str, info: DatasetInfo, seen: di
     for name, start, count in zip(index.dialogue_ids, index.offsets, index.lengths, strict=True):
         rows = slice(start, start + count)
         mistakes = [
-            *_index_problems("label", index.labels[rows], count, len(info.class_names), "class names"),
+            *_label_problems(index.labels[rows], count, info),
             *_index_problems("speaker", index.speakers[rows], count, info.speaker_count, "speaker count"),
         ]
         problems += [f"dialogue {name!r}: {problem}" for problem in mistakes] + repeated_id(name, split, seen)
@@ -97,25 +105,41 @@ def _problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
     if len(dialogue) == 0:
         yield "must have at least one utterance, has none; leave it out"
     count = len(dialogue)
-    yield from _index_problems("label", dialogue.labels, count, len(info.class_names), "class names")
+    yield from _label_problems(dialogue.labels, count, info)
     yield from _index_problems("speaker", dialogue.speakers, count, info.speaker_count, "speaker count")
     if dialogue.utterances and len(dialogue.utterances) != count:
         yield f"has {len(dialogue.utterances)} transcripts for {count} labels; give one for every utterance, or none"
+    yield from _sentiment_problems(dialogue, info)
     yield from _modality_problems(dialogue, info)
+    yield from _presence_problems(dialogue)
 
 
-def _index_problems(what: str, values: Any, count: int, limit: int, source: str) -> Iterator[str]:
+def _label_problems(labels: Any, count: int, info: DatasetInfo) -> Iterator[str]:
+    return _index_problems("label", labels, count, len(info.class_names), "class names", least=UNLABELLED)
+
+
+def _sentiment_problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
+    if dialogue.sentiments is None:
+        return
+    if not info.sentiment_names:
+        yield "has sentiments, whose names the dataset does not declare; name them or leave the sentiments out"
+        return
+    limit = len(info.sentiment_names)
+    yield from _index_problems("sentiment", dialogue.sentiments, len(dialogue), limit, "sentiment names", least=-1)
+
+
+def _index_problems(what: str, values: Any, count: int, limit: int, source: str, *, least: int = 0) -> Iterator[str]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         yield f"{what}s must be one row of integers, are {array.dtype} of shape {list(array.shape)}{_first(array)}"
         return
     if len(array) != count:
         yield f"has {len(array)} {what}s for {count} labels; there must be one for every utterance: {_REPAIR}"
-    wrong = np.flatnonzero((array < 0) | (array >= limit))
+    wrong = np.flatnonzero((array < least) | (array >= limit))
     if wrong.size:
         yield (
-            f"{what} {int(array[wrong[0]])} at {places(wrong)} is out of range 0..{limit - 1}; "
-            f"correct the {what} or the dataset's {source}"
+            f"{what} {int(array[wrong[0]])} at {places(wrong)} is out of range 0..{limit - 1}"
+            f"{' and not -1 for none' if least < 0 else ''}; correct the {what} or the dataset's {source}"
         )
 
 
@@ -134,6 +158,21 @@ def _modality_problems(dialogue: Dialogue, info: DatasetInfo) -> Iterator[str]:
             yield f"lacks {modality} features, which the dataset declares; {_REPAIR}"
         else:
             yield from _matrix_problems(modality, dialogue.features[modality], len(dialogue), info.widths[modality])
+
+
+def _presence_problems(dialogue: Dialogue) -> Iterator[str]:
+    for modality, present in dialogue.present.items():
+        if modality not in dialogue.features:
+            yield f"says which {modality} features are missing, but has none of them; leave that out"
+            continue
+        if not isinstance(present, np.ndarray) or present.dtype != np.bool_ or present.shape != (len(dialogue),):
+            yield f"must say which {modality} features are there as {len(dialogue)} truth values, one per utterance"
+            continue
+        matrix = np.asarray(dialogue.features[modality])
+        if matrix.ndim == 2 and len(matrix) == len(present):
+            wrong = np.flatnonzero(~present & np.any(matrix != 0, axis=1))
+            if wrong.size:
+                yield f"{modality} features at {places(wrong)} are said to be missing but are not zero; {_REPAIR}"
 
 
 def _matrix_problems(modality: str, features: Any, count: int, width: int) -> Iterator[str]:

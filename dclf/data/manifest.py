@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dclf.data.dialogue import SPLITS, DatasetInfo
@@ -33,11 +34,18 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardEntry(FileEntry):
-    """One shard file: dialogues (rows) and utterances of one split."""
+    """One shard file of one split.
+
+    Attributes:
+        rows: its dialogues.
+        utterances: of all of them.
+        missing: modality -> utterances without features in it; complete modalities are not named.
+    """
 
     split: str
     rows: int
     utterances: int
+    missing: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +71,14 @@ class Manifest:
     def utterances(self) -> dict[str, int]:
         """Utterances per split."""
         return {split: sum(s.utterances for s in self.shards if s.split == split) for split in SPLITS}
+
+    @property
+    def missing(self) -> dict[str, dict[str, int]]:
+        """Split -> modality -> utterances without features in it; a modality that has them all is not named."""
+        counts = {split: Counter[str]() for split in SPLITS}
+        for shard in self.shards:
+            counts[shard.split].update(shard.missing)
+        return {split: dict(count) for split, count in counts.items()}
 
     @property
     def sha256(self) -> str:

@@ -99,7 +99,7 @@ class ShardSet:
         """The dialogues of one shard, without a checksum."""
         folder = Folder.of(self.path)
         with _naming_the_shard(folder, shard.file):
-            reader = _open(folder, shard.file, columns_for(self.modalities), whole=True)
+            reader = _open(folder, shard.file, columns_for(self.modalities, self.info), whole=True)
             for row in range(reader.num_record_batches):
                 yield from dialogues_from_table(reader.get_batch(row), self.info, self.modalities)
 

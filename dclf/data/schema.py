@@ -1,7 +1,8 @@
 """The Arrow schema of a shard, and the dataset facts stored in its metadata.
 
 One row is one dialogue of n utterances: ``dialogue_id``, ``split``, ``speakers`` and ``labels`` (int32 [n]),
-``utterances`` (n strings or none) and per modality m one float32 matrix [n, D_m] as a list of fixed-width rows.
+``utterances`` (n strings or none), where the dataset has them ``sentiments`` (int32 [n] or null), and per modality m
+one float32 matrix [n, D_m] as a list of fixed-width rows, of which those that are missing are null.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from dclf.data.dialogue import MODALITIES, DatasetInfo
 from dclf.data.errors import MissingModalityError, ShardError
 from dclf.data.whole_numbers import whole_number
 
-FORMAT_VERSION = 1
-"""Raised when a reader of the previous version could no longer read the shards."""
+FORMAT_VERSION = 2
+"""Raised when a reader of the previous version could no longer read the shards: 2 has utterances without a label, rows
+without features and sentiments."""
+READABLE_VERSIONS = (1, 2)
 
 PLAIN_COLUMNS = ("dialogue_id", "split", "speakers", "labels", "utterances")
+SENTIMENTS = "sentiments"
 _METADATA_KEY = b"dclf"
 
 
@@ -32,6 +36,8 @@ def shard_schema(info: DatasetInfo) -> pa.Schema:
         pa.field("labels", pa.list_(pa.int32()), nullable=False),
         pa.field("utterances", pa.list_(pa.string()), nullable=False),
     ]
+    if info.sentiment_names:
+        fields.append(pa.field(SENTIMENTS, pa.list_(pa.int32())))
     fields += [pa.field(m, pa.list_(pa.list_(pa.float32(), info.widths[m])), nullable=False) for m in info.modalities]
     return pa.schema(fields, metadata={_METADATA_KEY: json.dumps(info_to_dict(info), sort_keys=True)})
 
@@ -76,15 +82,16 @@ def info_to_dict(info: DatasetInfo) -> dict[str, Any]:
         "widths": {m: int(info.widths[m]) for m in info.modalities},
         "speaker_count": int(info.speaker_count),
         "provenance": dict(info.provenance),
+        "sentiment_names": list(info.sentiment_names),
     }
 
 
 def info_from_dict(values: Mapping[str, Any]) -> DatasetInfo:
-    """The dataset facts of a manifest or of a shard's metadata; ShardError on another format version."""
+    """The dataset facts of a manifest or of a shard's metadata; ShardError on an unknown format version."""
     version = values.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
         raise ShardError(
-            f"the shards have format version {version}, this DCLF reads version {FORMAT_VERSION}: "
+            f"the shards have format version {version}, this DCLF reads {' and '.join(map(str, READABLE_VERSIONS))}: "
             "import or generate the data again, or install the DCLF that wrote them"
         )
     return DatasetInfo(
@@ -93,6 +100,7 @@ def info_from_dict(values: Mapping[str, Any]) -> DatasetInfo:
         widths={m: whole_number(values["widths"][m], m) for m in MODALITIES if m in values["widths"]},
         speaker_count=whole_number(values["speaker_count"], "speaker_count"),
         provenance=values["provenance"],
+        sentiment_names=tuple(values.get("sentiment_names", ())),
     )
 
 
@@ -117,6 +125,12 @@ def chosen_modalities(info: DatasetInfo, wanted: Sequence[str] | None) -> tuple[
     return tuple(m for m in MODALITIES if m in wanted)
 
 
-def columns_for(modalities: Sequence[str]) -> tuple[str, ...]:
-    """Columns that a ``Dialogue`` with these modalities is read from."""
-    return (*PLAIN_COLUMNS, *modalities)
+def columns_for(modalities: Sequence[str], info: DatasetInfo | None = None) -> tuple[str, ...]:
+    """Columns that a ``Dialogue`` with these modalities is read from.
+
+    Args:
+        modalities: the features to read.
+        info: the dataset facts, to read its sentiments too; without, they stay unread.
+    """
+    sentiments = (SENTIMENTS,) if info is not None and info.sentiment_names else ()
+    return (*PLAIN_COLUMNS, *sentiments, *modalities)

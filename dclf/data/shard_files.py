@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -115,6 +116,7 @@ class SplitWriter:
         self._schema = shard_schema(info)
         self._file: ArrowFile | None = None
         self._rows = self._utterances = 0
+        self._missing = Counter[str]()
         self.entries: list[ShardEntry] = []
 
     def write(self, dialogue: Dialogue) -> tuple[str, int]:
@@ -123,10 +125,12 @@ class SplitWriter:
             name = f"{self._split}-{len(self.entries):05d}.arrow"
             self._file = ArrowFile(self._folder, name, self._schema)
             self._rows = self._utterances = 0
+            self._missing.clear()
         place = self._file.name, self._rows
         self._file.write(dialogue_to_batch(dialogue, self._info, self._schema))
         self._rows += 1
         self._utterances += len(dialogue)
+        self._missing.update(dialogue.missing)
         if self._file.size >= self._max_bytes:
             self.finish()
         return place
@@ -143,6 +147,7 @@ class SplitWriter:
                 split=self._split,
                 rows=self._rows,
                 utterances=self._utterances,
+                missing=dict(self._missing),
                 bytes=entry.bytes,
                 sha256=entry.sha256,
             )

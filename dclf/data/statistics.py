@@ -19,6 +19,8 @@ CONSTANT = 1e-6
 """A column whose deviation is below this share of its mean holds float32 rounding only, and counts as constant."""
 
 Columns = Mapping[str, NDArray[np.float64]]
+Present = Mapping[str, Tensor]
+"""Modality -> bool [N], which rows are there; a modality that is not named has them all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +40,10 @@ class FeatureStatistics:
     """Running sums over utterances; those of several workers add up.
 
     Attributes:
-        sums: ``count`` (float64 [1]) and per modality ``<modality>/sum`` and ``<modality>/squares`` (float64 [D_m]),
-            both about the shift. Adding the arrays of all workers, for example by an all-reduce, gives the statistics
-            of all their dialogues, provided that they share the shift.
+        sums: per modality ``<modality>/count`` (float64 [1]), ``<modality>/sum`` and ``<modality>/squares`` (float64
+            [D_m]), both about the shift; rows that are missing are in none of them. Adding the arrays of all workers,
+            for example by an all-reduce, gives the statistics of all their dialogues, provided that they share the
+            shift.
     """
 
     def __init__(self, widths: Mapping[str, int], shift: Columns | None = None) -> None:
@@ -52,8 +55,9 @@ class FeatureStatistics:
                 beside its deviation. 0 where None.
         """
         self._shift = {m: np.zeros(width) if shift is None else np.asarray(shift[m]) for m, width in widths.items()}
-        self.sums: dict[str, NDArray[np.float64]] = {"count": np.zeros(1)}
+        self.sums: dict[str, NDArray[np.float64]] = {}
         for modality, width in widths.items():
+            self.sums[f"{modality}/count"] = np.zeros(1)
             self.sums[f"{modality}/sum"] = np.zeros(width)
             self.sums[f"{modality}/squares"] = np.zeros(width)
 
@@ -67,9 +71,12 @@ class FeatureStatistics:
 
     def accumulate(self, dialogue: Dialogue) -> None:
         """Add the utterances of a dialogue."""
-        self.sums["count"] += len(dialogue)
         for modality, shift in self._shift.items():
-            rows = dialogue.features[modality].astype(np.float64) - shift
+            features = dialogue.features[modality]
+            if modality in dialogue.present:
+                features = features[dialogue.present[modality]]
+            rows = features.astype(np.float64) - shift
+            self.sums[f"{modality}/count"] += len(rows)
             self.sums[f"{modality}/sum"] += rows.sum(axis=0)
             self.sums[f"{modality}/squares"] += np.square(rows).sum(axis=0)
 
@@ -82,12 +89,18 @@ class FeatureStatistics:
             self.sums[name] += values
 
     def finalise(self) -> FeatureMoments:
-        """Mean and deviation of all that was seen; ValueError where nothing was."""
-        count = float(self.sums["count"][0])
-        if count == 0:
+        """Mean and deviation of all that was seen; ValueError where nothing was of a modality."""
+        counts = {modality: float(self.sums[f"{modality}/count"][0]) for modality in self._shift}
+        if not any(counts.values()):
             raise ValueError("no training utterance was seen: the training split is empty, or no worker got any of it")
+        if lacking := [modality for modality, count in counts.items() if count == 0]:
+            raise ValueError(
+                f"every training utterance lacks {', '.join(lacking)} features: leave the modality out of "
+                "data.modalities, or import the data again with them"
+            )
         mean, std = {}, {}
         for modality, shift in self._shift.items():
+            count = counts[modality]
             centred = self.sums[f"{modality}/sum"] / count
             variance = self.sums[f"{modality}/squares"] / count - np.square(centred)
             mean[modality] = shift + centred
@@ -123,9 +136,27 @@ class Standardiser(nn.Module):
             standardiser.get_buffer(f"{modality}_std").copy_(torch.from_numpy(moments.std[modality]))
         return standardiser
 
-    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """features: modality -> [N, D_m], to the same shapes; modalities it does not know are left out."""
-        return {
+    def forward(self, features: Mapping[str, Tensor], present: Present | None = None) -> dict[str, Tensor]:
+        """Standardise; modalities that it does not know are left out.
+
+        Args:
+            features: modality -> [N, D_m], and the result likewise.
+            present: modality -> bool [N], false on rows that are missing: they become zero.
+        """
+        rows = {
             modality: (features[modality] - self.get_buffer(f"{modality}_mean")) / self.get_buffer(f"{modality}_std")
             for modality in self.modalities
         }
+        return zero_where_missing(rows, present)
+
+
+def zero_where_missing(rows: dict[str, Tensor], present: Present | None) -> dict[str, Tensor]:
+    """modality -> rows [N, F], those that are missing become zero and get no gradient; nothing happens without masks.
+
+    Args:
+        rows: of every modality.
+        present: modality -> bool [N]; one that is not named is complete.
+    """
+    if not present:
+        return rows
+    return {m: x.masked_fill(~present[m][:, None], 0.0) if m in present else x for m, x in rows.items()}

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from dclf.data.statistics import Present, zero_where_missing
+
 
 class ModalityEncoders(nn.Module):
     """One linear layer E_m per modality; base model and unimodal heads read the same u^m.
@@ -28,6 +30,15 @@ class ModalityEncoders(nn.Module):
             )
         self.layers = nn.ModuleDict({modality: nn.Linear(raw, width) for modality, raw in widths.items()})
 
-    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """features: modality -> [N, D_m]; returns modality -> u^m [N, E]."""
-        return {modality: layer(features[modality]) for modality, layer in self.layers.items()}
+    def forward(self, features: Mapping[str, Tensor], present: Present | None = None) -> dict[str, Tensor]:
+        """Encode every modality.
+
+        Args:
+            features: modality -> [N, D_m].
+            present: modality -> bool [N]; where it is false u^m is a zero vector, without the layer's bias.
+
+        Returns:
+            modality -> u^m [N, E].
+        """
+        encoded = {modality: layer(features[modality]) for modality, layer in self.layers.items()}
+        return zero_where_missing(encoded, present)

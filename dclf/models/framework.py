@@ -4,7 +4,8 @@
     d   hidden width of the base       P   width of a modality's projection (ICA)
 
 Encoders (eq. 1) feed both the base model and the unimodal heads, so that the contrastive terms shape them. With
-independent contribution awareness (ICA) the decoder sees [h_i; P_m(u^m_i) for m in M] (section 3.5).
+independent contribution awareness (ICA) the decoder sees [h_i; P_m(u^m_i) for m in M] (section 3.5). Where utterance i
+has no features in modality m, u^m_i and P_m(u^m_i) are zero vectors: no bias speaks for what is not there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from dclf.config import LossConfig, ModelConfig
 from dclf.data.batch import Batch
 from dclf.data.dialogue import DatasetInfo
-from dclf.data.statistics import Standardiser
+from dclf.data.statistics import Present, Standardiser, zero_where_missing
 from dclf.layout import Layout
 from dclf.losses.contrast_head import ContextContrast
 from dclf.models.contract import base_model_class
@@ -33,7 +34,7 @@ class DCLFOutput:
     Attributes:
         logits: [N, C], the decision.
         unimodal: modality -> [N, C], logits of the unimodal heads U^m; empty where the ablation drops them.
-        encoded: modality -> u^m [N, E].
+        encoded: modality -> u^m [N, E], zero where the modality is missing.
         state: [N, s], the h of the context contrast.
         context: [N, c], the dialogue summary c_i.
     """
@@ -86,19 +87,22 @@ class DCLF(nn.Module):
                 extraction=loss.ablate != "no_ce",
             )
 
-    def forward(self, features: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> DCLFOutput:
+    def forward(
+        self, features: Mapping[str, Tensor], speakers: Tensor, layout: Layout, present: Present | None = None
+    ) -> DCLFOutput:
         """Recognise the emotion of every utterance.
 
         Args:
             features: modality -> raw features [N, D_m].
             speakers: int64 [N].
             layout: which rows form which dialogue.
+            present: modality -> bool [N], false on utterances without features in it; None where all have all.
         """
-        encoded = self.encoders(self.standardise({m: features[m] for m in self.modalities}))
+        encoded = self.encoders(self.standardise({m: features[m] for m in self.modalities}, present), present)
         base = self.base(encoded, speakers, layout)
-        projected = [self.projections[m](encoded[m]) for m in self.projections]
+        projected = zero_where_missing({m: self.projections[m](encoded[m]) for m in self.projections}, present)
         return DCLFOutput(
-            logits=self.decoder(torch.cat([base.hidden, *projected], dim=-1)),
+            logits=self.decoder(torch.cat([base.hidden, *projected.values()], dim=-1)),
             unimodal={m: self.heads[m](encoded[m]) for m in self.heads},
             encoded=encoded,
             state=base.state,
@@ -119,6 +123,6 @@ class DCLF(nn.Module):
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            logits: Tensor = self(batch.features, batch.speakers, batch.layout).logits
+            logits: Tensor = self(batch.features, batch.speakers, batch.layout, batch.present).logits
         self.train(was_training)
         return logits.float().softmax(dim=-1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dclf.data.batch import Batch
 from dclf.layout import Layout
 from dclf.perturb.conversations import Conversations, fingerprint, spans
-from dclf.perturb.substitutions import Substitutions
+from dclf.perturb.substitutions import OWN, Substitutions
 
 ROWS = 4096
 """Most utterances of a batch, unless a single dialogue has more; bounds the memory of a scoring."""
@@ -39,7 +39,7 @@ class ScoredBatch:
 
 
 def whole_batches(targets: Conversations, rows: int = ROWS) -> Iterator[ScoredBatch]:
-    """The dialogues as they are, those of similar length together; every utterance is wanted.
+    """The dialogues as they are, those of similar length together; every labelled utterance is wanted.
 
     Args:
         targets: dialogues to predict.
@@ -48,15 +48,15 @@ def whole_batches(targets: Conversations, rows: int = ROWS) -> Iterator[ScoredBa
     for chosen in _grouped(targets.lengths, rows):
         lengths = targets.lengths[chosen]
         own = spans(targets.offsets[chosen], lengths)
-        features = {m: matrix[own] for m, matrix in targets.features.items()}
-        batch = _batch(targets, chosen, lengths, features, targets.labels[own])
-        yield ScoredBatch(batch, own, np.arange(len(own)))
+        batch = _batch(targets, chosen, lengths, _Rows.of(targets, own))
+        places = np.flatnonzero(targets.labels[own] >= 0)
+        yield ScoredBatch(batch, own[places], places)
 
 
 def perturbed_batches(
     targets: Conversations, pool: Conversations, substitutions: Substitutions, rows: int = ROWS
 ) -> Iterator[ScoredBatch]:
-    """One perturbed dialogue per utterance of the targets, those of similar length together; its last is wanted.
+    """A perturbed dialogue per labelled utterance of the targets, those of similar length together; its last is wanted.
 
     Args:
         targets: any selection of the dialogues that the substitutions were drawn for, in any order.
@@ -70,7 +70,9 @@ def perturbed_batches(
     _check(targets, pool, substitutions)
     numbers = np.array([substitutions.numbers[name] for name in targets.dialogue_ids], dtype=np.int64)
     first = substitutions.starts[numbers][targets.dialogue_of] + targets.time * (targets.time - 1) // 2
-    for chosen in _grouped(targets.time + 1, rows):
+    wanted = np.flatnonzero(targets.labels >= 0)
+    for group in _grouped(targets.time[wanted] + 1, rows):
+        chosen = wanted[group]
         replaced = substitutions.positions[spans(first[chosen], targets.time[chosen])]
         yield _perturbed(targets, pool, chosen, replaced)
 
@@ -81,32 +83,61 @@ def _perturbed(
     """The perturbed dialogues of the target rows ``chosen`` [B] with the pool rows ``replaced`` [N - B]."""
     lengths = targets.time[chosen] + 1
     last = np.cumsum(lengths) - 1
-    source = np.zeros(last[-1] + 1, dtype=np.int64)
+    source = np.full(last[-1] + 1, OWN, dtype=np.int64)
     source[np.delete(np.arange(len(source)), last)] = replaced
-    features = {m: pool.features[m][source] for m in targets.features}
-    for modality, matrix in features.items():
-        matrix[last] = targets.features[modality][chosen]
-    labels = pool.labels[source]
-    labels[last] = targets.labels[chosen]
-    return ScoredBatch(_batch(targets, targets.dialogue_of[chosen], lengths, features, labels), chosen, last)
+    staying = np.flatnonzero(source == OWN)
+    own = spans(chosen - targets.time[chosen], lengths)[staying]
+    # What stands in the places of those that stay is overwritten at once.
+    rows = _Rows.of(pool.only(tuple(targets.features)), np.where(source == OWN, 0, source))
+    rows.replace(staying, targets, own)
+    return ScoredBatch(_batch(targets, targets.dialogue_of[chosen], lengths, rows), chosen, last)
 
 
-def _batch(
-    targets: Conversations,
-    dialogues: IntArray,
-    lengths: IntArray,
-    features: dict[str, NDArray[np.float32]],
-    labels: NDArray[np.int32],
-) -> Batch:
-    """The first ``lengths`` speaker slots of these dialogues, with other features and labels in them."""
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Utterances of a batch, taken from conversations.
+
+    Attributes:
+        features: modality -> float32 [N, D_m].
+        labels: int32 [N].
+        present: modality -> bool [N].
+    """
+
+    features: dict[str, NDArray[np.float32]]
+    labels: NDArray[np.int32]
+    present: dict[str, NDArray[np.bool_]]
+
+    @classmethod
+    def of(cls, conversations: Conversations, rows: IntArray) -> _Rows:
+        """A copy of these rows."""
+        return cls(
+            features={m: matrix[rows] for m, matrix in conversations.features.items()},
+            labels=conversations.labels[rows],
+            present={m: mask[rows] for m, mask in conversations.present.items()},
+        )
+
+    def replace(self, places: IntArray, conversations: Conversations, rows: IntArray) -> None:
+        """Put these rows into these places."""
+        for modality, matrix in self.features.items():
+            matrix[places] = conversations.features[modality][rows]
+        self.labels[places] = conversations.labels[rows]
+        for modality, mask in conversations.present.items():
+            self.present.setdefault(modality, np.ones(len(self.labels), np.bool_))[places] = mask[rows]
+        for modality in self.present.keys() - conversations.present.keys():
+            self.present[modality][places] = True
+
+
+def _batch(targets: Conversations, dialogues: IntArray, lengths: IntArray, rows: _Rows) -> Batch:
+    """The first ``lengths`` speaker slots of these dialogues, with these utterances in them."""
     speakers = targets.speakers[spans(targets.offsets[dialogues], lengths)]
     return Batch(
         layout=Layout.of(lengths.tolist()),
-        features={m: torch.from_numpy(matrix) for m, matrix in features.items()},
+        features={m: torch.from_numpy(matrix) for m, matrix in rows.features.items()},
         speakers=torch.from_numpy(speakers.astype(np.int64)),
-        labels=torch.from_numpy(labels.astype(np.int64)),
-        positions=torch.full((len(labels),), -1, dtype=torch.int64),
+        labels=torch.from_numpy(rows.labels.astype(np.int64)),
+        positions=torch.full((len(rows.labels),), -1, dtype=torch.int64),
         dialogue_ids=tuple(targets.dialogue_ids[number] for number in dialogues),
+        present={m: torch.from_numpy(mask) for m, mask in rows.present.items() if not mask.all()},
     )
 
 

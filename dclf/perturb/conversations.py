@@ -6,7 +6,7 @@ D  dialogues        T  utterances of all of them        D_m  raw width of modali
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Protocol
@@ -37,7 +37,7 @@ class Labelled(Protocol):
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """[T], emotion of every utterance."""
+        """[T], emotion of every utterance, -1 where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,9 +47,11 @@ class Conversations:
     Attributes:
         dialogue_ids: D ids.
         lengths: int64 [D], utterances per dialogue.
-        labels: int32 [T].
+        labels: int32 [T], -1 where there is none.
         speakers: int32 [T].
         features: modality -> float32 [T, D_m], raw (not standardised).
+        present: modality -> bool [T], false where an utterance has no features in it; complete modalities are not
+            named.
     """
 
     dialogue_ids: tuple[str, ...]
@@ -57,6 +59,7 @@ class Conversations:
     labels: NDArray[np.int32]
     speakers: NDArray[np.int32]
     features: Mapping[str, NDArray[np.float32]]
+    present: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -87,6 +90,7 @@ class Conversations:
             features={
                 m: np.concatenate([dialogue.features[m] for dialogue in ordered], dtype=np.float32) for m in modalities
             },
+            present=_present(ordered, modalities),
         )
 
     def __len__(self) -> int:
@@ -94,7 +98,8 @@ class Conversations:
 
     def only(self, modalities: Sequence[str]) -> Conversations:
         """The same dialogues with these modalities alone, all of them present; nothing is copied."""
-        return replace(self, features={m: self.features[m] for m in modalities})
+        present = {m: self.present[m] for m in modalities if m in self.present}
+        return replace(self, features={m: self.features[m] for m in modalities}, present=present)
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -126,6 +131,11 @@ def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.i
     """start, start + 1, .. start + length - 1 of every pair [B], one span after the other."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
+def _present(dialogues: Sequence[Dialogue], modalities: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    partial = [m for m in modalities if any(m in dialogue.present for dialogue in dialogues)]
+    return {m: np.concatenate([d.present.get(m, np.ones(len(d), np.bool_)) for d in dialogues]) for m in partial}
 
 
 def _row(dialogue: Dialogue, what: str, values: NDArray[np.int32]) -> NDArray[np.int32]:

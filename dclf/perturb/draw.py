@@ -1,5 +1,8 @@
 """Drawing substituted contexts (section 5.5): another dialogue's utterance for every utterance before a target.
 
+An unlabelled utterance has no emotion, so that none has the same or a different one: before a target it stays as it is,
+in the pool it stands in for nobody.
+
 C  emotions        T  utterances of the pool        R  pairs of a target and a context utterance in one dialogue
 """
 
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 
 from dclf.data.whole_numbers import whole_number, whole_numbers
 from dclf.perturb.conversations import Labelled, fingerprint, spans
-from dclf.perturb.substitutions import Substitutions
+from dclf.perturb.substitutions import OWN, Substitutions
 from dclf.random_bits import below, name_bits, uniform_bits
 
 Kind = Literal["eccs", "eics"]
@@ -24,7 +27,8 @@ def substitute_context(targets: Labelled, pool: Labelled, kind: Kind, *, seed: i
     """For every utterance u_i its own substituted context (section 5.5).
 
     Each of u_1 .. u_{i-1} is replaced by an utterance of another dialogue of the pool, with the same emotion (ECCS) or
-    a different one (EICS); all that qualify are equally likely, and one may come more than once. The draw is a function
+    a different one (EICS); all that qualify are equally likely, and one may come more than once. Unlabelled utterances
+    stay, as ``OWN``. The draw is a function
     of pool, seed, draw, kind, dialogue id and position alone: any selection or order of the targets gives the same.
 
     Args:
@@ -52,8 +56,18 @@ def substitute_context(targets: Labelled, pool: Labelled, kind: Kind, *, seed: i
         replacements = _Replacements(candidates, name, labels, kind)
         target, context = np.tril_indices(length, -1)
         bits = uniform_bits(seed, draw, KINDS.index(kind), name_bits(name), target, context)
-        parts.append(replacements.positions(labels[context], bits))
+        parts.append(_of_labelled(replacements, labels[context], bits))
     return _substitutions(targets, pool, kind, seed, draw, np.concatenate(parts))
+
+
+def _of_labelled(replacements: _Replacements, labels: NDArray[np.int32], bits: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """As ``_Replacements.positions``, with ``OWN`` for those that have no label."""
+    labelled = labels >= 0
+    if labelled.all():
+        return replacements.positions(labels, bits)
+    rows = np.full(len(labels), OWN, dtype=np.int32)
+    rows[labelled] = replacements.positions(labels[labelled], bits[labelled])
+    return rows
 
 
 def own_context(targets: Labelled) -> Substitutions:
@@ -83,10 +97,10 @@ def _substitutions(
 
 
 class _Candidates:
-    """The pool's utterances by emotion, in each emotion by position: a dialogue's own lie side by side there.
+    """The pool's labelled utterances by emotion, in each emotion by position: a dialogue's own lie side by side there.
 
     Attributes:
-        order: int64 [T], rows of the pool.
+        order: int64, rows of the pool.
         low: int64 [C], where each emotion begins in ``order``.
         counts: int64 [C], how many it has.
     """
@@ -94,17 +108,19 @@ class _Candidates:
     def __init__(self, pool: Labelled, most: int) -> None:
         labels = whole_numbers(pool.labels, "label").astype(np.int64)
         self.classes = max(most, int(labels.max(initial=0))) + 1
-        self.order = np.argsort(labels, kind="stable")
-        self.counts = np.bincount(labels, minlength=self.classes)
+        unlabelled = int(np.count_nonzero(labels < 0))
+        self.order = np.argsort(labels, kind="stable")[unlabelled:]
+        self.counts = np.bincount(labels[self.order], minlength=self.classes)
+        self._total = len(labels)
         self.low = np.cumsum(self.counts) - self.counts
-        self._keys = labels[self.order] * len(labels) + self.order
+        self._keys = labels[self.order] * self._total + self.order
         bounds = zip(pool.offsets, pool.offsets + pool.lengths, strict=True)
         self._rows = dict(zip(pool.dialogue_ids, bounds, strict=True))
 
     def own(self, dialogue_id: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Per emotion [C]: the first place within it that a dialogue takes, and how many it takes."""
         start, stop = self._rows.get(dialogue_id, (0, 0))
-        first = np.arange(self.classes) * len(self.order)
+        first = np.arange(self.classes) * self._total
         low, high = np.searchsorted(self._keys, first + start), np.searchsorted(self._keys, first + stop)
         return low - self.low, high - low
 
@@ -118,7 +134,8 @@ class _Replacements:
         same = np.eye(candidates.classes, dtype=np.bool_)
         self._available = np.where(same if kind == "eccs" else ~same, candidates.counts - self._own_size, 0)
         self._ends = np.cumsum(self._available, axis=1)
-        lacking = [emotion for emotion in np.unique(labels[:-1]) if not self._ends[emotion, -1]]
+        wanted = np.unique(labels[:-1])
+        lacking = [emotion for emotion in wanted if emotion >= 0 and not self._ends[emotion, -1]]
         if lacking:
             raise ValueError(
                 f"dialogue {dialogue_id}: another dialogue of the pool must have an utterance with "

@@ -1,6 +1,6 @@
 """Scores of a model under raw, substituted and corrupted conversations (Tables 1 and 6).
 
-T  utterances of the targets        N  utterances of a batch        C  emotions
+T  labelled utterances of the targets        N  utterances of a batch        C  emotions
 """
 
 from __future__ import annotations
@@ -54,12 +54,13 @@ class Scorable(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
-    """What a model said of every utterance under one condition.
+    """What a model said of every labelled utterance under one condition.
 
     Attributes:
         condition: ``kind`` (``raw``, ``cut``, ``eccs``, ``eics``, ``missing``, ``noise``) and what belongs to it.
         dialogue_ids: D ids.
-        lengths: int64 [D], utterances per dialogue; the arrays below follow this order.
+        lengths: int64 [D], labelled utterances per dialogue; the arrays below follow this order.
+        positions: int64 [T], place of each in its dialogue, from 0, the unlabelled counted.
         targets: int64 [T], true classes.
         predictions: int64 [T], predicted classes.
         class_names: C emotions.
@@ -68,6 +69,7 @@ class Outcome:
     condition: Condition
     dialogue_ids: tuple[str, ...]
     lengths: NDArray[np.int64]
+    positions: NDArray[np.int64]
     targets: NDArray[np.int64]
     predictions: NDArray[np.int64]
     class_names: tuple[str, ...]
@@ -78,13 +80,12 @@ class Outcome:
         return classification_scores(self.targets, self.predictions, self.class_names)
 
     def to_table(self) -> pa.Table:
-        """One row per utterance: ``dialogue_id``, ``position`` (from 0), ``target``, ``prediction``, the condition."""
-        starts = np.cumsum(self.lengths) - self.lengths
+        """A row per labelled utterance: ``dialogue_id``, ``position``, ``target``, ``prediction`` and the condition."""
         places = np.repeat(np.arange(len(self.lengths), dtype=np.int32), self.lengths)
         ids = pa.DictionaryArray.from_arrays(places, pa.array(self.dialogue_ids, pa.string()))
         columns = {
             "dialogue_id": ids,
-            "position": pa.array(np.arange(len(self.targets)) - starts[places], pa.int32()),
+            "position": pa.array(self.positions, pa.int32()),
             "target": pa.array(self.targets, pa.int32()),
             "prediction": pa.array(self.predictions, pa.int32()),
         }
@@ -197,17 +198,19 @@ def perturbation_test(
 def _outcome(
     predictor: Scorable, targets: Conversations, batches: Iterable[ScoredBatch], condition: Condition, device: str
 ) -> Outcome:
-    predictions = np.empty(len(targets.labels), dtype=np.int64)
+    predictions = np.full(len(targets.labels), -1, dtype=np.int64)
     for part in batches:
         probabilities = predictor.model.predict(part.batch.to(device))
         wanted = probabilities[torch.from_numpy(part.places).to(probabilities.device)]
         predictions[part.rows] = wanted.argmax(dim=-1).cpu().numpy()
+    scored = np.flatnonzero(targets.labels >= 0)
     return Outcome(
         condition=condition,
         dialogue_ids=targets.dialogue_ids,
-        lengths=targets.lengths,
-        targets=targets.labels.astype(np.int64),
-        predictions=predictions,
+        lengths=np.bincount(targets.dialogue_of[scored], minlength=len(targets)).astype(np.int64),
+        positions=targets.time[scored],
+        targets=targets.labels[scored].astype(np.int64),
+        predictions=predictions[scored],
         class_names=predictor.info.class_names,
     )
 

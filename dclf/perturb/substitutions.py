@@ -22,6 +22,9 @@ FORMAT_VERSION = 1
 _METADATA_KEY = b"dclf-substitutions"
 _FACTS = ("kind", "seed", "draw", "pool")
 
+OWN = -1
+"""In place of a row of the pool: the utterance stays, having no emotion to replace it by."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Substitutions:
@@ -35,7 +38,8 @@ class Substitutions:
         dialogue_ids: D ids of the targets' dialogues.
         lengths: int64 [D], their utterances.
         positions: int32 [S], rows of the pool: dialogue after dialogue, in it target after target (the first has no
-            context), for each target those that stand for u_1 .. u_{i-1} in their order.
+            context), for each target those that stand for u_1 .. u_{i-1} in their order; ``OWN`` (-1) for those that
+            stay.
     """
 
     kind: str

@@ -24,7 +24,7 @@ from dclf.training.workers import Workers
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model says of N utterances.
+    """What a model says of N labelled utterances.
 
     Attributes:
         targets: int64 [N].
@@ -38,7 +38,7 @@ class Predictions:
 
 
 def predictions(model: DCLF, collated: Iterable[Batch], workers: Workers) -> Predictions:
-    """Predict every worker's utterances; the same result on all of them."""
+    """Predict every worker's utterances, of which the labelled are kept; the same result on all workers."""
     parts = [_predicted(model, batch) for batch in _on_device(collated, workers.device)]
     shares = workers.gather(_joined(parts))
     return _joined(shares)
@@ -64,12 +64,14 @@ def evaluate_split(
         shifts: whether utterances with and without emotion shift are scored apart too.
 
     Raises:
-        ValueError: the split has no utterance.
+        ValueError: the split has no labelled utterance.
     """
     outputs = predictions(model, collated, workers)
     targets, classes = outputs.targets, outputs.classes
     if not len(targets):
-        raise ValueError(f"split {split!r} must have utterances to score, has none; check it with `dclf data inspect`")
+        raise ValueError(
+            f"split {split!r} must have labelled utterances to score, has none; check it with `dclf data inspect`"
+        )
     apart = shift_scores(targets, classes, outputs.shifts, class_names) if shifts else {}
     return SplitReport(
         split=split,
@@ -98,7 +100,11 @@ def _predicted(model: DCLF, batch: Batch) -> Predictions:
     ends = np.cumsum(batch.layout.lengths)[:-1]
     dialogues = zip(np.split(labels, ends), np.split(speakers, ends), strict=True)
     shifts = np.concatenate([emotion_shifts(emotions, voices) for emotions, voices in dialogues])
-    return Predictions(labels, model.predict(batch).argmax(dim=-1).cpu().numpy(), shifts)
+    outputs = Predictions(labels, model.predict(batch).argmax(dim=-1).cpu().numpy(), shifts)
+    labelled = labels >= 0
+    if labelled.all():
+        return outputs
+    return Predictions(labels[labelled], outputs.classes[labelled], shifts[labelled])
 
 
 def _joined(parts: Sequence[Predictions]) -> Predictions:

@@ -155,7 +155,7 @@ class TrainingRun:
             states = None
             if batch is not None:
                 with torch.no_grad(), autocast(self.config.train.precision, self.workers.device):
-                    states = self.model(batch.features, batch.speakers, batch.layout).state
+                    states = self.model(batch.features, batch.speakers, batch.layout, batch.present).state
             self._refresh(bank, batch, states)
 
     def _refresh(self, bank: MemoryBank, batch: Batch | None, states: Tensor | None) -> None:
@@ -214,20 +214,25 @@ class TrainingRun:
         totals, counts = self._over_workers(terms)
         check_finite(totals, f"in epoch {epoch}, step {step}")
         self.optimiser.zero_grad(set_to_none=True)
+        # A step without a labelled utterance on any worker has no loss, and moves nothing.
+        if any(counts.values()):
+            self._descend(terms, counts)
+        if self.bank is not None:
+            self._refresh(self.bank, batch, states)
+        return totals, counts
+
+    def _descend(self, terms: dict[str, Term], counts: dict[str, float]) -> None:
         if terms:
             self.objective.mean(terms, counts).backward()
         self.workers.sum_gradients(self.model.parameters())
         if self.config.train.clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
         self.optimiser.step()
-        if self.bank is not None:
-            self._refresh(self.bank, batch, states)
-        return totals, counts
 
     def _forward(self, batch: Batch, epoch: int) -> tuple[dict[str, Term], Tensor]:
         pairs = None if self.pairs is None else self.pairs.pairs(batch, epoch)
         with autocast(self.config.train.precision, self.workers.device):
-            output = self.model(batch.features, batch.speakers, batch.layout)
+            output = self.model(batch.features, batch.speakers, batch.layout, batch.present)
             terms = self.objective.terms(self.model, output, batch, pairs)
         return terms, output.state.detach()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from dclf.data.checks import index_problems, validate_dialogue
+import numpy as np
+
+from dclf.data.checks import index_problems, unlabelled_split, validate_dialogue
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
@@ -16,8 +18,8 @@ def check_shards(shards: ShardSet, modalities: Sequence[str]) -> None:
     """Refuse shards that a run cannot use; features are not read.
 
     Raises:
-        DataError: lists every lacking modality, empty split, wrong label or speaker and repeated dialogue, and what
-            to do.
+        DataError: lists every lacking modality, split that is empty or has no label, wrong label or speaker and
+            repeated dialogue, and what to do.
     """
     problems = [
         f"data.modalities: {modality} must be in the shards at {shards.path}, which have "
@@ -33,6 +35,8 @@ def check_shards(shards: ShardSet, modalities: Sequence[str]) -> None:
                 f"data.shards: split {split!r} of {shards.path} must have dialogues, is empty; "
                 "import the data with a hold-out or generate more dialogues"
             )
+        elif not np.any(index.labels >= 0):
+            problems.append(unlabelled_split(split))
         problems += index_problems(index, split, shards.info, seen)
     if problems:
         raise DataError(problems, "the shards do not fit the run")
@@ -61,7 +65,7 @@ class CheckedSource:
             DataError: a dialogue breaks a rule of the shard format.
         """
         for whole in self._source.dialogues(split):
-            dialogue = replace(whole, features={m: whole.features[m] for m in self._info.widths if m in whole.features})
+            dialogue = whole.only(self._info.widths)
             if split not in self._sound and (problems := validate_dialogue(dialogue, self._info)):
                 raise DataError(problems, f"the {split} split is not valid (`dclf data validate` looks at all of it)")
             yield dialogue

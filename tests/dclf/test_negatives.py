@@ -130,7 +130,7 @@ def test_a_batch_of_one_class_draws_from_all_runs_of_the_other_dialogue() -> Non
         ([0, 1, 2], [2], "sum to the number of labels"),
         ([0, 1], [2, 0], "at least 1 each"),
         ([], [], "at least 1 each"),
-        ([0, -1], [2], "the least is -1"),
+        ([0, -2], [2], "or -1 for none, the least is -2"),
     ],
 )
 def test_impossible_dialogues_are_refused(labels: list[int], lengths: list[int], message: str) -> None:

@@ -71,7 +71,8 @@ def inspect(argv: Sequence[str]) -> int:
     """``dclf data inspect``: see ``dclf.data.feature_card``."""
     parser = command_parser(
         "dclf data inspect",
-        "Print the feature card: splits, classes, emotion shifts, lengths, widths, provenance and hashes.",
+        "Print the feature card: splits, classes, utterances without label or features, emotion shifts, lengths,\n"
+        "widths, provenance and hashes.",
         "examples:\n  dclf data inspect shards/demo\n  dclf data inspect s3://bucket/shards --output json\n",
     )
     parser.add_argument("shards", help="folder or URI of the shards")
@@ -93,7 +94,8 @@ def validate(argv: Sequence[str]) -> int:
     parser = command_parser(
         "dclf data validate",
         "Read every shard and report damage, disagreeing lengths, labels out of range, numbers that are not finite,\n"
-        "dialogues in two splits, empty splits, and classes that no utterance has.",
+        "dialogues in two splits, splits that are empty or have no label, and classes that no utterance has. Says how\n"
+        "many utterances lack a label, or features in a modality.",
         "examples:\n  dclf data validate shards/demo\n",
     )
     parser.add_argument("shards", help="folder or URI of the shards")
@@ -103,9 +105,10 @@ def validate(argv: Sequence[str]) -> int:
 
     report = data.validate_shards(options.shards)
     if options.output == "json":
-        print_json({"problems": report.problems, "warnings": report.warnings})
+        sparse = {"unlabelled": report.unlabelled, "missing": report.missing}
+        print_json({"problems": report.problems, "warnings": report.warnings, **sparse})
     else:
-        for kind, lines in (("problem", report.problems), ("warning", report.warnings)):
+        for kind, lines in (("problem", report.problems), ("warning", report.warnings), ("note", report.notes)):
             for line in lines:
                 print(f"{kind}: {line}", file=sys.stderr)
         print(

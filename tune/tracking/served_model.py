@@ -13,7 +13,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from dclf.data.dialogue import Dialogue
+from dclf.data.dialogue import UNLABELLED, Dialogue
 from dclf.data.whole_numbers import whole_numbers
 from dclf.inference import Predictor, load_model
 
@@ -56,7 +56,7 @@ class DialogueModel(PythonModel):
             dialogue_id=name,
             split="test",
             speakers=whole_numbers(rows["speaker"].to_numpy(), f"dialogue {name}: speaker"),
-            labels=np.zeros(len(rows), np.int32),
+            labels=np.full(len(rows), UNLABELLED, np.int32),
             features={m: np.array(rows[m].tolist(), np.float32) for m in self._predictor.modalities},
         )
 

@@ -51,19 +51,28 @@ def assert_same(found: Dialogue, expected: Dialogue, modalities: Sequence[str] =
     assert found.speakers.dtype == found.labels.dtype == np.int32
     np.testing.assert_array_equal(found.speakers, expected.speakers)
     np.testing.assert_array_equal(found.labels, expected.labels)
+    assert (found.sentiments is None) == (expected.sentiments is None)
+    if found.sentiments is not None:
+        assert found.sentiments.dtype == np.int32
+        np.testing.assert_array_equal(found.sentiments, expected.sentiments)
     assert list(found.features) == [m for m in MODALITIES if m in modalities and m in expected.features]
     for modality, matrix in found.features.items():
         assert matrix.dtype == np.float32
         np.testing.assert_array_equal(matrix, expected.features[modality])
+        everywhere = np.ones(len(expected), np.bool_)
+        np.testing.assert_array_equal(
+            found.present.get(modality, everywhere), expected.present.get(modality, everywhere)
+        )
 
 
 @st.composite
 def datasets(draw: st.DrawFn) -> tuple[DatasetInfo, list[Dialogue]]:
-    """Any sound dataset: 1 to 3 modalities, interleaved splits, with or without transcripts."""
+    """Any sound dataset: 1 to 3 modalities, interleaved splits, with or without transcripts, labels and rows."""
     present = draw(st.sets(st.sampled_from(MODALITIES), min_size=1))
     info = make_info(
         widths={m: draw(st.integers(1, 6)) for m in MODALITIES if m in present},
         speaker_count=draw(st.integers(1, 9)),
+        sentiment_names=draw(st.sampled_from([(), ("negative", "positive")])),
     )
     ids = draw(st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=6))
     return info, [draw(_dialogues(info, name)) for name in ids]
@@ -74,16 +83,25 @@ def _dialogues(draw: st.DrawFn, info: DatasetInfo, name: str) -> Dialogue:
     length = draw(st.integers(1, 7))
     numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
-    def indices(limit: int) -> Any:
-        return draw(hnp.arrays(np.int32, length, elements=st.integers(0, limit - 1)))
+    def indices(limit: int, least: int = 0) -> Any:
+        return draw(hnp.arrays(np.int32, length, elements=st.integers(least, limit - 1)))
+
+    partial = draw(st.sets(st.sampled_from(list(info.widths))))
+    present = {m: draw(hnp.arrays(np.bool_, length)) for m in info.widths if m in partial}
+    features = {m: draw(hnp.arrays(np.float32, (length, w), elements=numbers)) for m, w in info.widths.items()}
+    for modality, rows in present.items():
+        features[modality][~rows] = 0
+    limit = len(info.sentiment_names)
 
     return Dialogue(
         dialogue_id=name,
         split=draw(st.sampled_from(SPLITS)),
         speakers=indices(info.speaker_count),
-        labels=indices(len(info.class_names)),
+        labels=indices(len(info.class_names), -1),
         utterances=tuple(draw(st.one_of(st.just([]), st.lists(st.text(), min_size=length, max_size=length)))),
-        features={m: draw(hnp.arrays(np.float32, (length, w), elements=numbers)) for m, w in info.widths.items()},
+        features=features,
+        sentiments=indices(limit, -1) if limit and draw(st.booleans()) else None,
+        present=present,
     )
 
 

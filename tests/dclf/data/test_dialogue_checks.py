@@ -32,7 +32,26 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "too many rows": ({"features": features(audio=matrix(4, length=5))}, "has 5 rows of audio features for 4 labels"),
     "other width": ({"features": features(text=matrix(6))}, "text features are 6 wide, the dataset declares 5"),
     "label too large": ({"labels": np.array([0, 3, 1, 2])}, "label 3 at utterance 1 is out of range 0..2"),
-    "label negative": ({"labels": np.array([0, 2, 1, -1])}, "label -1 at utterance 3 is out of range 0..2"),
+    "label negative": (
+        {"labels": np.array([0, 2, -1, -2])},
+        "label -2 at utterance 3 is out of range 0..2 and not -1 for none",
+    ),
+    "speaker negative": ({"speakers": np.array([0, 1, -1, 1])}, "speaker -1 at utterance 2 is out of range 0..1"),
+    "sentiment too large": (
+        {"sentiments": np.array([-1, 0, 2, 1])},
+        "sentiment 2 at utterance 2 is out of range 0..1 and not -1 for none; correct the sentiment or the dataset's",
+    ),
+    "too few sentiments": ({"sentiments": np.zeros(3, np.int32)}, "has 3 sentiments for 4 labels"),
+    "present in words": ({"present": {"text": [True] * 4}}, "must say which text features are there as 4 truth values"),
+    "too few present": ({"present": {"text": np.ones(3, bool)}}, "are there as 4 truth values, one per utterance"),
+    "present without features": (
+        {"present": {"smell": np.ones(4, bool)}},
+        "says which smell features are missing, but has none of them",
+    ),
+    "missing and not zero": (
+        {"present": {"text": np.array([True, False, True, False])}},
+        "text features at utterances 1, 3 are said to be missing but are not zero",
+    ),
     "labels of floats": ({"labels": np.zeros(4)}, "labels must be one row of integers, are float64"),
     "a label that is not whole": (
         {"labels": np.array([0.0, 1.0, 2.77, 1.0])},
@@ -66,7 +85,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
 def test_each_broken_rule_is_named_once(case: str) -> None:
     changes, words = BROKEN[case]
     dialogue = make_dialogue(**changes)
-    (problem,) = validate_dialogue(dialogue, make_info())
+    (problem,) = validate_dialogue(dialogue, make_info(sentiment_names=("negative", "positive")))
     assert problem.startswith(f"dialogue {dialogue.dialogue_id!r}: ")
     assert words in problem
 
@@ -82,6 +101,21 @@ def test_a_dialogue_without_utterances_is_refused() -> None:
 def test_sound_dialogues_have_no_problems_not_even_of_one_utterance() -> None:
     for length in (1, 9):
         assert validate_dialogue(make_dialogue(length=length), make_info()) == []
+
+
+def test_sentiments_that_the_dataset_does_not_name_are_refused() -> None:
+    (problem,) = validate_dialogue(make_dialogue(sentiments=np.zeros(4, np.int32)), make_info())
+    assert "has sentiments, whose names the dataset does not declare" in problem
+
+
+def test_an_utterance_may_lack_label_sentiment_and_features() -> None:
+    sparse = make_dialogue(
+        labels=np.full(4, -1),
+        sentiments=np.full(4, -1),
+        features=features(audio=matrix(4) * 0),
+        present={"audio": np.zeros(4, bool)},
+    )
+    assert validate_dialogue(sparse, make_info(sentiment_names=("positive",))) == []
 
 
 def test_all_problems_of_a_dialogue_come_together() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_the_index_tells_what_the_shards_hold(
             assert index.position(dialogue.dialogue_id) == place
             np.testing.assert_array_equal(index.labels[rows], dialogue.labels)
             np.testing.assert_array_equal(index.speakers[rows], dialogue.speakers)
-            table = read_rows(folder, index.shards[place], [index.rows[place]], columns_for(info.modalities))
+            table = read_rows(folder, index.shards[place], [index.rows[place]], columns_for(info.modalities, info))
             (read,) = dialogues_from_table(table, info, info.modalities)
             assert_same(read, dialogue)
 
@@ -175,6 +176,42 @@ def test_any_store_that_fsspec_knows_holds_shards(folder: Path) -> None:
 
 def test_a_file_uri_is_the_local_folder(folder: Path) -> None:
     assert [d.dialogue_id for d in read_shards(folder.as_uri())] == [d.dialogue_id for d in read_shards(folder)]
+
+
+def test_a_dialogue_without_sentiments_among_others_stays_without(tmp_path: Path) -> None:
+    info = make_info(sentiment_names=("negative", "positive"))
+    dialogues = [make_dialogue(0), make_dialogue(1, sentiments=np.array([1, -1, 0, 0], np.int32))]
+    write_shards(dialogues, tmp_path / "set", info)
+    for found, wanted in zip(read_shards(tmp_path / "set"), dialogues, strict=True):
+        assert_same(found, wanted)
+
+
+def test_what_lies_below_a_missing_row_is_read_as_zeros() -> None:
+    info = make_info(widths={"text": 2})
+    rows = pa.array([[[1.0, 2.0], None, [3.0, 4.0]]], pa.list_(pa.list_(pa.float32(), 2)))
+    below = pa.array(np.array([1, 2, np.nan, 7, 3, 4], np.float32))
+    masked = pa.FixedSizeListArray.from_arrays(below, 2, mask=pa.array([False, True, False]))
+    plain = {"dialogue_id": ["d"], "split": ["train"], "speakers": [[0, 0, 0]], "labels": [[0, 0, 0]]}
+    for text in (rows, pa.ListArray.from_arrays(pa.array([0, 3], pa.int32()), masked)):
+        table = pa.table({**plain, "utterances": pa.array([[]], pa.list_(pa.string())), "text": text})
+        (found,) = dialogues_from_table(table, info)
+        np.testing.assert_array_equal(found.features["text"], [[1, 2], [0, 0], [3, 4]])
+        np.testing.assert_array_equal(found.present["text"], [True, False, True])
+
+
+def test_masks_that_hide_nothing_change_no_byte(folder: Path, tmp_path: Path) -> None:
+    full = [replace(d, present={"text": np.ones(len(d), np.bool_)}) for d in make_dialogues()]
+    assert (
+        write_shards(full, tmp_path / "full", make_info(), max_shard_bytes=1500).sha256 == read_manifest(folder).sha256
+    )
+    assert all(not dialogue.present for dialogue in read_shards(folder))
+
+
+def test_narrowing_a_dialogue_keeps_the_masks_of_what_stays() -> None:
+    masks = {m: np.ones(4, np.bool_) for m in ("text", "audio")}
+    narrow = make_dialogue(present=masks).only(("audio", "visual"))
+    assert list(narrow.features) == ["audio", "visual"]
+    assert narrow.present == {"audio": masks["audio"]}
 
 
 def test_a_uri_nobody_serves_is_refused_with_what_would_do() -> None:

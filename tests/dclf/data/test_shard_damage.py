@@ -103,8 +103,8 @@ def test_a_damaged_manifest_is_named(folder: Path, text: str) -> None:
 
 def test_another_format_version_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format_version": 2}))
-    with pytest.raises(ShardError, match="format version 2, this DCLF reads version 1"):
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format_version": 3}))
+    with pytest.raises(ShardError, match="format version 3, this DCLF reads 1 and 2: import"):
         read_shards(folder)
 
 

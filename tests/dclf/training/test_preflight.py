@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dclf.config import Config
-from dclf.data import Dialogue, feature_card, read_shards
+from dclf.data import Dialogue, feature_card, read_shards, write_shards
 from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
 from dclf.training.local import LocalSource
@@ -31,7 +31,7 @@ def with_audio(dialogue: Dialogue, audio: np.ndarray) -> Dialogue:
 
 IN_THE_INDEX: dict[str, tuple[Change, str]] = {
     "label": (lambda d: replace(d, labels=other_first(d.labels, 17)), "label 17 at utterance 0 is out of range 0..5"),
-    "negative": (lambda d: replace(d, labels=other_first(d.labels, -1)), "label -1 at utterance 0 is out of range"),
+    "negative": (lambda d: replace(d, labels=other_first(d.labels, -2)), "label -2 at utterance 0 is out of range"),
     "speaker": (lambda d: replace(d, speakers=other_first(d.speakers, 9)), "speaker 9 at utterance 0 is out of range"),
 }
 IN_THE_FEATURES: dict[str, tuple[Change, str]] = {
@@ -76,6 +76,14 @@ def test_a_dialogue_in_two_splits_is_refused_before_any_feature_is_read(
     write_unchecked(monkeypatch, [*dialogues, twice], tmp_path / "twice", shards.info)
     with pytest.raises(DataError, match=f"{twice.dialogue_id}.* is in two splits, train and test; keep it in one"):
         check_shards(read_shards(tmp_path / "twice"), ["text"])
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_without_a_label_is_refused(shards: ShardSet, tmp_path: Path, split: str) -> None:
+    bare = [replace(d, labels=np.full(len(d), -1)) if d.split == split else d for d in shards]
+    write_shards(bare, tmp_path / "bare", shards.info)
+    with pytest.raises(DataError, match=f"no utterance of the {split} split has a label: training needs some in all of"):
+        check_shards(read_shards(tmp_path / "bare"), ["text"])
 
 
 def test_speakers_that_are_fewer_than_labels_are_refused(broken: Callable[[str, Change], ShardSet]) -> None:
