@@ -82,7 +82,9 @@ def test_a_dialogue_in_two_splits_is_refused_before_any_feature_is_read(
 def test_a_split_without_a_label_is_refused(shards: ShardSet, tmp_path: Path, split: str) -> None:
     bare = [replace(d, labels=np.full(len(d), -1)) if d.split == split else d for d in shards]
     write_shards(bare, tmp_path / "bare", shards.info)
-    with pytest.raises(DataError, match=f"no utterance of the {split} split has a label: training needs some in all of"):
+    with pytest.raises(
+        DataError, match=f"no utterance of the {split} split has a label: training needs some in all of"
+    ):
         check_shards(read_shards(tmp_path / "bare"), ["text"])
 
 
