@@ -39,7 +39,7 @@ class Speakers:
         self._numbers: dict[str, int] = {name: number for number, name in enumerate(names)}
         self._numbered = False
 
-    def number(self, speaker: str | int) -> int:
+    def number(self, speaker: str | int | np.integer[Any]) -> int:
         """The speaker's number.
 
         Raises:
@@ -106,9 +106,23 @@ def feature_rows(vectors: Sequence[Any], width: int) -> tuple[NDArray[np.float32
     """
     present = np.array([vector is not None for vector in vectors], dtype=np.bool_)
     rows = np.zeros((len(vectors), width), np.float32)
-    for at in np.flatnonzero(present):
-        rows[at] = vectors[at]
+    for row, vector in zip(rows, vectors, strict=True):
+        if vector is not None:
+            row[:] = vector
     return rows, present
+
+
+def no_features(widths: Mapping[str, int]) -> str:
+    """The problem of a conversation that has no vector in any utterance.
+
+    Args:
+        widths: modality -> D_m, of those that the model reads.
+    """
+    read = " or ".join(f"{modality} ({width} numbers)" for modality, width in widths.items())
+    return (
+        f"must have feature vectors of {read}, has none: words, sound and pictures are not turned into features here; "
+        "make the vectors with what made those of the run's shards (dclf data inspect names it)"
+    )
 
 
 def unlabelled_dialogue(
@@ -123,7 +137,7 @@ def unlabelled_dialogue(
     Args:
         name: its id.
         speakers: int32 [n], the model's numbers.
-        vectors: modality -> n vectors, None where missing; at least those of ``widths``.
+        vectors: modality -> n vectors, None where missing; of all in ``widths``.
         widths: modality -> D_m, of those to take.
         utterances: n texts, or none.
 

@@ -140,7 +140,7 @@ class Session:
         reach = predictor.model.base.reach
         self._heard: deque[Dialogue] = deque(maxlen=None if reach is None else reach + 1)
 
-    def hear(self, speaker: str | int, features: Mapping[str, Any]) -> NDArray[np.float32]:
+    def hear(self, speaker: str | int | np.integer[Any], features: Mapping[str, Any]) -> NDArray[np.float32]:
         """Class probabilities of the next utterance, float32 [C]; one that is refused is as if it had not come.
 
         Args:

@@ -84,7 +84,7 @@ def test_missing_vectors_become_zero_rows() -> None:
 
 
 def test_a_dialogue_names_what_it_cannot_read_all_at_once() -> None:
-    vectors = {"text": [[1.0], None, [1.0, 2.0]], "audio": [[np.nan]] * 3}
+    vectors: dict[str, list[Any]] = {"text": [[1.0], None, [1.0, 2.0]], "audio": [[np.nan]] * 3}
     with pytest.raises(DataError) as told:
         unlabelled_dialogue("d", np.zeros(3, np.int32), vectors, {"text": 2, "audio": 1})
     assert [problem.split(" must ")[0] for problem in told.value.problems] == [
@@ -96,7 +96,7 @@ def test_a_dialogue_names_what_it_cannot_read_all_at_once() -> None:
 
 
 def test_a_complete_modality_has_no_mask() -> None:
-    vectors = {"text": [[1.0], [2.0]], "audio": [None, [3.0]]}
+    vectors: dict[str, list[Any]] = {"text": [[1.0], [2.0]], "audio": [None, [3.0]]}
     dialogue = unlabelled_dialogue("d", np.zeros(2, np.int32), vectors, {"text": 1, "audio": 1})
     assert list(dialogue.present) == ["audio"]
     assert dialogue.labels.tolist() == [-1, -1]

@@ -75,6 +75,10 @@ CALLS = {
     "doctor": [Call("doctor small", told="agree")],
     "gc": [Call("gc small", told="freed ")],
     "evaluate": [Call("evaluate RUN --split val", told="val WF1 "), Call("evaluate nowhere", 2, "nowhere")],
+    "predict": [
+        Call("predict RUN shards --split test", told=" utterances of "),
+        Call("predict TRIAL shards --split val", told="probability"),
+    ],
     "perturb": [
         Call("perturb RUN --draws 2", told="+-", encoding="ascii"),
         Call("perturb TRIAL --draws 2", 1, "dclf: error: run "),
