@@ -208,8 +208,8 @@ def _trained(trial: TrialRun, storage: str | Path) -> Predictor:
     place = study.checkpoint(trial.trial, trial.seed)
     if not has_checkpoint(place):
         raise StudyError(
-            f"run {trial.name} has no checkpoint any more in {study.address}: studies keep those of their best trials; "
-            f"name one of them (dclf show {trial.study}), or train this one alone"
+            f"run {trial.name} has no checkpoint in {study.address}: it has not begun, or dclf gc has deleted it; name "
+            f"another trial of the study (dclf show {trial.study}), or train this one alone"
         )
     with at_hand(study.address_of(place)) as folder:
         return read_predictor(folder)
@@ -232,8 +232,8 @@ def _of_shards(predictor: Predictor, place: str, split: str | None) -> Iterator[
     shards = read_shards(place, split=split, modalities=predictor.modalities)
     predictor.check(shards.info, labels=False)
     if not len(shards):
-        has = ", ".join(f"{name} {count}" for name, count in shards.splits.items())
-        raise DataError([f"{place} must have dialogues of split {split}, has {has or 'none'}"])
+        has = ", ".join(f"{count} of {name}" for name, count in shards.splits.items() if count)
+        raise DataError([f"{place} must have dialogues{f' of split {split}' if split else ''}, has {has or 'none'}"])
     dialogues = iter(shards)
     while group := list(islice(dialogues, _AT_A_TIME)):
         for dialogue, rows in zip(group, predictor.predict(group), strict=True):
