@@ -144,7 +144,10 @@ def predict_source(
             raise ValueError(f"speakers must be left out for shards, whose speakers have numbers; are {list(speakers)}")
         return model.predictions(_of_shards(model.predictor, place, split))
     _only_for_shards(split)
-    with Path(absolute(place)).open("rb") as file:
+    path = Path(absolute(place))
+    if not path.exists():
+        raise FileNotFoundError(f"{place}: must be a file of JSON, a folder or a URI of shards, is absent")
+    with path.open("rb") as file:
         lines, streamed = begun(file)
         if streamed:
             return _predict_all(model, [_whole(model.reader(place, speakers), lines)])
@@ -220,7 +223,7 @@ def is_json(place: str) -> bool:
     if is_remote(place):
         return False
     path = Path(absolute(place))
-    return path.suffix in (".json", ".jsonl") or path.is_file()
+    return path.is_file() or (path.suffix in (".json", ".jsonl") and not path.is_dir())
 
 
 def _only_for_shards(split: str | None) -> None:

@@ -86,7 +86,8 @@ def _signature(mlflow: Any, widths: Mapping[str, int], class_names: tuple[str, .
 
     ids = [ColSpec(DataType.string, "dialogue_id")]
     # Of any type, as no other may be None, or NaN as pandas fills in; the served code says what is wrong with one.
-    features = [ColSpec(AnyType(), modality) for modality in widths]
+    anything = AnyType()  # type: ignore[no-untyped-call]
+    features = [ColSpec(anything, modality) for modality in widths]
     scores = [ColSpec(DataType.double, f"probability/{name}") for name in class_names]
     return mlflow.models.ModelSignature(
         inputs=Schema([*ids, ColSpec(DataType.long, "speaker"), *features]),

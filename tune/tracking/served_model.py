@@ -56,7 +56,8 @@ class DialogueModel(PythonModel):
 
     def _dialogues(self, tables: list[tuple[str, pd.DataFrame]]) -> list[Dialogue]:
         """Return the dialogues of these ids and rows, or raise with what is wrong in any of them."""
-        dialogues, problems = [], []
+        dialogues: list[Dialogue] = []
+        problems: list[str] = []
         for name, rows in tables:
             try:
                 dialogues.append(self._dialogue(name, rows))
