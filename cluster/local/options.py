@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import random
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from dclf.uris import secret_problem, sqlite_path, without_secret
 
 PORTS = {"ray_port": 6379, "dashboard_port": 8265, "mlflow_port": 5000}
 """Where the servers listen by default, and from where on a free port is looked for."""
+_UNASSIGNED = range(20000, 32768)
+"""Ray gives its workers ports up to 19999, Linux its connections ports from 32768 on."""
 TRIED_PORTS = 100
 DRIVERS = {"postgresql": "psycopg", "postgres": "psycopg"}
 """Database -> the package that MLflow's server reaches it with; others are left to MLflow to check."""
@@ -84,10 +87,15 @@ def claim_ports(options: Options) -> dict[str, int]:
 
 
 def free_port(host: str) -> int:
-    """Any free port."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """Any free port that no connection takes before the server listens, and none of Ray's workers.
+
+    Raises:
+        ClusterError: none of those tried is free.
+    """
+    port = next((port for port in random.sample(_UNASSIGNED, TRIED_PORTS) if is_free(host, port)), None)
+    if port is None:
+        raise ClusterError(f"no free port found on {host} from {_UNASSIGNED.start} to {_UNASSIGNED.stop - 1}")
+    return port
 
 
 def is_free(host: str, port: int) -> bool:

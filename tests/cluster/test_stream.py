@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from cluster.datasource import ShardDatasource
 from cluster.resources import ClusterResources
 from cluster.shares import portions_of
 from cluster.stream import RaySource
-from dclf.data import ShardError, read_shards
+from dclf.data import ShardError, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.data.schema import columns_for
+from tests.dclf.sparse import made_sparse
 
 # Ray warns of deprecations of its own.
 pytestmark = pytest.mark.ray
@@ -27,6 +29,8 @@ def same(left: Dialogue, right: Dialogue) -> bool:
         and np.array_equal(left.labels, right.labels)
         and set(left.features) == set(right.features)
         and all(np.array_equal(left.features[m], right.features[m]) for m in left.features)
+        and set(left.present) == set(right.present)
+        and all(np.array_equal(left.present[m], right.present[m]) for m in left.present)
     )
 
 
@@ -42,6 +46,15 @@ def test_workers_together_stream_what_the_shards_hold_in_order(
     direct = list(shards.select(split="train"))
     assert len(streamed) == len(direct) > size
     assert all(same(left, right) for left, right in zip(streamed, direct, strict=True))
+
+
+def test_masks_and_missing_labels_are_streamed(local_ray: ClusterResources, shards: ShardSet, tmp_path: Path) -> None:
+    write_shards(made_sparse(shards), tmp_path / "sparse", replace(shards.info, sentiment_names=("bad", "good")))
+    sparse = read_shards(tmp_path / "sparse")
+    streamed, direct = list(RaySource(sparse, MODALITIES).dialogues("train")), list(sparse.select(split="train"))
+    assert all(same(left, right) for left, right in zip(streamed, direct, strict=True))
+    assert any(dialogue.present for dialogue in streamed)
+    assert any((dialogue.labels < 0).any() for dialogue in streamed)
 
 
 def test_a_second_pass_gives_the_same(local_ray: ClusterResources, shards: ShardSet) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from cluster.plan import PlanError
 from cluster.resources import ClusterResources
-from cluster.storage import StorageError
+from cluster.storage import StorageError, latest_checkpoint, load_checkpoint
 from cluster.training import Terminated, TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.data.reader import ShardSet
@@ -54,37 +54,59 @@ def metrics(outcome: TrainingOutcome) -> list[object]:
 def undisturbed(shards: ShardSet, tmp_path_factory: pytest.TempPathFactory) -> TrainingOutcome:
     """Five epochs on two workers."""
     config = small_config(shards, tmp_path_factory.mktemp("undisturbed"))
-    return train_on_ray(replace(config, train=replace(config.train, workers=(1, 2), epochs=5)), run_name="undisturbed")
+    config = replace(config, train=replace(config.train, workers=(1, 2), epochs=5))
+    heard: list[EpochReport] = []
+    outcome = train_on_ray(config, run_name="undisturbed", on_epoch=heard.append)
+    assert heard == outcome.final.history
+    return outcome
 
 
-def test_two_workers_take_the_steps_of_one(config: Config, changed: Change, shards: ShardSet, tmp_path: Path) -> None:
+def test_two_workers_take_the_steps_of_one_and_end_with_a_queue_s_time(
+    config: Config, changed: Change, shards: ShardSet, tmp_path: Path
+) -> None:
     # One step sees every dialogue, however they are shared, and nothing is drawn: only the order of summation differs.
     plain = replace(
         config,
         model=replace(config.model, options={**config.model.options, "dropout": 0.0}),
         loss=replace(config.loss, ablate="base"),
     )
-    plain = changed(plain, batch_size=2 * len(shards.index("train")), storage=f"local://{tmp_path}/store")
+    storage = f"local://{tmp_path}/store"
+    plain = changed(plain, batch_size=2 * len(shards.index("train")), storage=storage)
     heard: list[EpochReport] = []
-    two = train_on_ray(changed(plain, workers=2), run_name="two", on_epoch=heard.append)
-    assert heard == two.final.history
-    assert [report.epoch for report in heard] == [1, 2, 3]
-    assert {name: split.utterances for name, split in two.final.splits.items()} == {
-        name: int(shards.index(name).lengths.sum()) for name in ("val", "test")
-    }
+
+    def terminate(report: EpochReport) -> None:
+        # From another thread, so that it comes while the driver waits for the next epoch; and once.
+        heard.append(report)
+        if report.epoch == 3:
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated):
+        train_on_ray(changed(plain, workers=2, epochs=10_000), run_name="two", on_epoch=terminate)
+    wait_until(lambda: workers_of_this_test() == [], 30)
+    assert signal.getsignal(signal.SIGTERM) is before
     # One worker goes on from what two have trained.
-    resumed = train_on_ray(changed(plain, epochs=5), run_name="resumed", resume_from=two.checkpoint)
-    assert resumed.final.history[:3] == two.final.history
-    one = train(changed(plain, epochs=5), LocalSource(shards, plain.data.modalities), shards)
-    assert [report.epoch for report in resumed.final.history] == [1, 2, 3, 4, 5]
-    for left, right in zip(one.history, resumed.final.history, strict=True):
+    checkpoint = latest_checkpoint(storage, "two")
+    assert checkpoint is not None
+    state = load_checkpoint(checkpoint)
+    epochs = len(state["progress"]["history"]) + 2
+    alone = changed(plain, epochs=epochs)
+    source = LocalSource(shards, plain.data.modalities)
+    resumed = train(alone, source, shards, state=state)
+    assert resumed.history[: len(heard)] == heard
+    one = train(alone, source, shards)
+    assert [report.epoch for report in resumed.history] == list(range(1, epochs + 1))
+    for left, right in zip(one.history, resumed.history, strict=True):
         assert right.losses == pytest.approx(left.losses, rel=1e-4)
         assert right.validation == pytest.approx(left.validation, abs=0.02)
 
 
 def test_neither_a_killed_worker_nor_looking_at_test_changes_what_two_workers_do(
-    config: Config, changed: Change, undisturbed: TrainingOutcome
+    config: Config, changed: Change, undisturbed: TrainingOutcome, shards: ShardSet
 ) -> None:
+    assert {name: split.utterances for name, split in undisturbed.final.splits.items()} == {
+        name: int(shards.index(name).lengths.sum()) for name in ("val", "test")
+    }
 
     def kill_one(report: EpochReport) -> None:
         if report.epoch == 2 and not restarts:
@@ -107,20 +129,6 @@ def test_neither_a_killed_worker_nor_looking_at_test_changes_what_two_workers_do
     assert (found.epoch, found.scores["wf1"]) == (looked.index(max(looked)) + 1, max(looked))
     assert found.sealed_wf1 == looked[history[-1].best_epoch - 1]
     assert undisturbed.final.optimism is None
-
-
-def test_the_end_of_a_queue_ends_the_workers(config: Config, changed: Change) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-
-    def interrupt(report: EpochReport) -> None:
-        # From another thread, so that it comes while the driver waits for the next epoch; and once.
-        if report.epoch == 1:
-            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
-
-    with pytest.raises(Terminated):
-        train_on_ray(changed(config, epochs=10_000), run_name="interrupted", on_epoch=interrupt)
-    wait_until(lambda: workers_of_this_test() == [], 30)
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_nothing_starts_that_does_not_fit_or_cannot_be_kept(

@@ -66,6 +66,21 @@ def test_wrong_input_names_the_dialogue(predictor: Predictor, data: tuple[Datase
         predictor.predict([broken])
 
 
+def test_labels_and_what_stands_in_missing_rows_are_not_read(
+    predictor: Predictor, data: tuple[DatasetInfo, list[Dialogue]]
+) -> None:
+    whole = data[1][0]
+    bare = replace(whole, labels=np.full(len(whole), -1, np.int32))
+    assert np.array_equal(predictor.predict([bare])[0], predictor.predict([whole])[0])
+    mask = np.arange(len(whole)) % 2 == 0
+    silent = {**whole.features, "audio": np.where(mask[:, None], whole.features["audio"], 0).astype(np.float32)}
+    # Of a modality that the model does not read nothing is asked.
+    partial = replace(bare, features=silent, present={"audio": mask, "visual": mask[:-1]})
+    assert not np.allclose(predictor.predict([partial])[0], predictor.predict([whole])[0])
+    zeroed = replace(bare, features=silent)
+    assert not np.allclose(predictor.predict([partial])[0], predictor.predict([zeroed])[0])
+
+
 def test_a_saved_model_predicts_the_same(
     predictor: Predictor, data: tuple[DatasetInfo, list[Dialogue]], tmp_path: Path
 ) -> None:

@@ -72,6 +72,30 @@ def test_a_draw_depends_on_its_own_anchor_alone(
     np.testing.assert_array_equal(some_mask, mask[some])
 
 
+@given(st.lists(st.lists(st.integers(-1, 2), min_size=1, max_size=9), min_size=1, max_size=7), st.integers(1, 12))
+@example([[-1, -1], [-1]], 3)
+@example([[0, -1, 1, 2], [-1], [0, 1, 0]], 2)
+def test_unlabelled_utterances_are_as_if_they_were_not_there(conversations: list[list[int]], window: int) -> None:
+    index, labels, lengths = index_of(conversations)
+    labelled = np.flatnonzero(labels >= 0)
+    everywhere = np.arange(len(labels))
+    runs, mask = index.sample(everywhere, window, 3, 1)
+    history, before = index.history(everywhere, window)
+    assert not mask[labels < 0].any()
+    assert not before[labels < 0].any()
+    without = [left for left in ([e for e in c if e >= 0] for c in conversations) if left]
+    if not without:
+        return
+    alone, alone_labels, _ = index_of(without)
+    expected, expected_mask = alone.sample(np.arange(len(alone_labels)), window, 3, 1)
+    np.testing.assert_array_equal(mask[labelled], expected_mask)
+    np.testing.assert_array_equal(runs[labelled], np.where(expected_mask, labelled[expected], 0))
+    dialogue = np.repeat(np.arange(len(lengths)), lengths)
+    for anchor in labelled:
+        own = [u for u in labelled if u < anchor and dialogue[u] == dialogue[anchor]][::-1][:window]
+        assert history[anchor][before[anchor]].tolist() == own
+
+
 def chi_square(counts: np.ndarray) -> float:
     expected = counts.sum() / len(counts)
     return float(((counts - expected) ** 2 / expected).sum())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,41 @@ def test_pairs_of_an_utterance_do_not_depend_on_the_batch_around_it() -> None:
         dialogue_ids=("2",),
     )
     assert torch.equal(places(last), places(whole)[10:])
+
+
+@pytest.mark.parametrize("source", ["bank", "batch"])
+def test_pairs_reach_over_unlabelled_utterances(source: str) -> None:
+    lengths = [5, 6, 4, 2]
+    whole = batch_of(lengths, 2)
+    unlabelled = torch.tensor([1, 3, 5, 9, 12, 15, 16])
+    labels = whole.labels.index_fill(0, unlabelled, -1)
+    sparse = replace(whole, labels=labels)
+    kept = (labels >= 0).nonzero()[:, 0]
+    counts = torch.bincount(whole.layout.dialogue_of[kept]).tolist()
+    dense = replace(
+        whole,
+        layout=Layout.of([count for count in counts if count]),
+        speakers=whole.speakers[kept],
+        labels=labels[kept],
+        positions=torch.arange(len(kept)),
+        dialogue_ids=tuple(map(str, range(len(counts)))),
+    )
+
+    def rows_of(batch: Batch, total: int) -> tuple[torch.Tensor, torch.Tensor]:
+        sampler = PairSampler(3, 7)
+        if source == "bank":
+            bank = MemoryBank(total, 1)
+            bank.write(torch.arange(total), torch.arange(float(total))[:, None])
+            sampler = PairSampler(3, 7, bank, EmotionIndex(batch.labels.numpy(), np.array(batch.layout.lengths)))
+        pairs = sampler.pairs(batch, epoch=1)
+        index = pairs.index if pairs.candidates is None else pairs.candidates[pairs.index][..., 0].long()
+        return index, torch.cat([pairs.positive_mask, pairs.negative_mask], dim=1)
+
+    index, mask = rows_of(sparse, 17)
+    expected, expected_mask = rows_of(dense, len(kept))
+    assert not mask[unlabelled].any()
+    assert torch.equal(mask[kept], expected_mask)
+    assert torch.equal(index[kept][expected_mask], kept[expected][expected_mask])
 
 
 def test_a_bank_without_its_index_is_refused() -> None:

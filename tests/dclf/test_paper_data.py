@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dclf.config import Config, DataConfig, ModelConfig
-from dclf.data import generate, write_shards
+from dclf.data import generate, read_shards, write_shards
 from dclf.data.dialogue import MODALITIES
 from dclf.paper_data import TABLE_2, papers_modalities, unlike_paper
 from tests.paper_data import TEST, WIDTHS, write_like_paper
@@ -37,6 +38,21 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_papers_data_are_the_papers(tmp_path: Path, dataset: str) -> None:
     assert TEST[dataset] == (TABLE_2[dataset].dialogues, TABLE_2[dataset].utterances)
     assert unlike_paper(config(write_like_paper(tmp_path / "data", dataset), dataset=dataset)) == ()
+
+
+def test_unlabelled_utterances_make_no_difference(tmp_path: Path, own: Path) -> None:
+    shards = read_shards(own)
+    longer = (
+        replace(
+            dialogue,
+            speakers=np.append(dialogue.speakers, np.int32(0)),
+            labels=np.append(dialogue.labels, np.int32(-1)),
+            features={m: np.concatenate([rows, rows[:1]]) for m, rows in dialogue.features.items()},
+        )
+        for dialogue in shards
+    )
+    write_shards(longer, tmp_path / "data", shards.info)
+    assert unlike_paper(config(tmp_path / "data")) == ()
 
 
 def test_the_order_of_the_classes_is_the_data_sets_own(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -17,13 +16,17 @@ import yaml
 
 from cluster.machine import machine_gpus
 from cluster.plan import PlanError
-from cluster.session import ray_session
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
 from dclf.data import generate, read_shards, write_shards
 from dclf.data.errors import DataError
 from dclf.objective import NonFiniteLossError
+from dclf.training import loop
+from dclf.training.local import LocalSource
+from tests.tune.tracking.server import wait_until
 from tune.config.settings import ConfigError
+from tune.progress.log_messages import messages_to
 from tune.runs import TrainedRun, evaluate, train
+from tune.study.dataset import TEST_IS_WATCHED
 from tune.study.events import EpochEnded, Event, RunStarted, WorkersRestarted
 from tune.tracking.store import TrackingError
 
@@ -54,15 +57,48 @@ def config(folder: Path) -> Config:
     )
 
 
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    with ray_session(num_cpus=3):
-        yield
+@dataclass(frozen=True)
+class GoneOn:
+    """A run that Ctrl-C stopped, and that went on.
+
+    Attributes:
+        run: as it ended.
+        run_id: of its first life.
+        stopped_as: its status between the two.
+        messages: what was logged in both lives.
+    """
+
+    run: TrainedRun
+    run_id: str
+    stopped_as: str
+    messages: list[str]
 
 
 @pytest.fixture(scope="module")
-def trained(config: Config, local_ray: None) -> TrainedRun:
-    return train(config)
+def gone_on(config: Config, local_ray: None) -> GoneOn:
+    """Under the paper's protocol, and interrupted after its second epoch of three."""
+    paper = replace(config, train=replace(config.train, protocol="paper"), track=replace(config.track, name="paper"))
+    run_ids: list[str] = []
+    messages: list[str] = []
+
+    def interrupt(event: Event) -> None:
+        match event:
+            case RunStarted():
+                run_ids.append(event.run_id)
+            case EpochEnded(report) if report.epoch == 2:
+                raise KeyboardInterrupt
+
+    with messages_to(messages.append):
+        with pytest.raises(KeyboardInterrupt):
+            train(paper, listeners=[interrupt])
+        (run_id,) = run_ids
+        status = recorded(config, run_id).info.status
+        return GoneOn(train(paper, resume=run_id), run_id, status, messages)
+
+
+@pytest.fixture(scope="module")
+def trained(gone_on: GoneOn) -> TrainedRun:
+    return gone_on.run
 
 
 def recorded(config: Config, run_id: str) -> mlflow.entities.Run:
@@ -113,6 +149,32 @@ def test_a_finished_run_is_not_resumed(trained: TrainedRun, config: Config) -> N
         train(config, resume=trained.run_id)
 
 
+def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(gone_on: GoneOn, config: Config) -> None:
+    assert gone_on.stopped_as == "KILLED"
+    assert gone_on.run.run_id == gone_on.run_id
+    assert recorded(config, gone_on.run_id).info.status == "FINISHED"
+    shards = read_shards(config.data.shards)
+    undisturbed = loop.train(config, LocalSource(shards, config.data.modalities), shards)
+    assert gone_on.run.final.splits == undisturbed.splits, "neither the interruption nor looking at test changes it"
+    steps = mlflow.MlflowClient(config.track.uri).get_metric_history(gone_on.run_id, "val/wf1")
+    assert [point.step for point in steps] == [1, 2, 3]
+
+
+def test_a_run_under_the_papers_protocol_warns_and_has_the_gap_beside_the_sealed_scores(
+    gone_on: GoneOn, config: Config
+) -> None:
+    assert gone_on.messages == [TEST_IS_WATCHED] * 2
+    final = gone_on.run.final
+    optimism = final.optimism
+    assert optimism is not None
+    run = recorded(config, gone_on.run_id)
+    assert run.data.params["train.protocol"] == "paper"
+    assert run.data.metrics["paper/optimism_gap"] == pytest.approx(optimism.gap)
+    assert run.data.metrics["paper/test_wf1"] == pytest.approx(optimism.scores["wf1"])
+    points = mlflow.MlflowClient(config.track.uri).get_metric_history(gone_on.run_id, "peeked_test/wf1")
+    assert [point.value for point in points] == pytest.approx([epoch.peeked["wf1"] for epoch in final.history])
+
+
 def test_a_failed_run_ends_as_failed_and_had_a_warning_of_empty_classes(
     config: Config, local_ray: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,6 +193,7 @@ def test_a_failed_run_ends_as_failed_and_had_a_warning_of_empty_classes(
         "an error of the run is not tried again"
     )
     (warning,) = [message for message in caplog.messages if message.startswith("warning")]
+    assert TEST_IS_WATCHED not in caplog.messages
     assert warning.startswith("warning: no utterance is excited, frustrated: 2 of the 6 classes are empty")
     [run] = mlflow.MlflowClient(config.track.uri).search_runs(
         [mlflow.MlflowClient(config.track.uri).get_experiment_by_name("tests").experiment_id],
@@ -139,36 +202,8 @@ def test_a_failed_run_ends_as_failed_and_had_a_warning_of_empty_classes(
     assert run.info.status == "FAILED"
 
 
-def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(
-    config: Config, trained: TrainedRun, local_ray: None
-) -> None:
-    named = replace(config, track=replace(config.track, name="interrupted"))
-
-    run_ids: list[str] = []
-
-    def interrupt(event: Event) -> None:
-        match event:
-            case RunStarted():
-                run_ids.append(event.run_id)
-            case EpochEnded(report) if report.epoch == 2:
-                raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(named, listeners=[interrupt])
-    (run_id,) = run_ids
-    assert recorded(config, run_id).info.status == "KILLED"
-    resumed = train(named, resume=run_id)
-    assert resumed.run_id == run_id
-    assert recorded(config, run_id).info.status == "FINISHED"
-    assert resumed.final.splits == trained.final.splits
-    steps = mlflow.MlflowClient(config.track.uri).get_metric_history(run_id, "val/wf1")
-    assert [point.step for point in steps] == [1, 2, 3]
-
-
 def test_a_driver_killed_outright_leaves_no_running_run(config: Config, local_ray: None, tmp_path: Path) -> None:
-    slow = replace(
-        config, train=replace(config.train, epochs=5000), track=replace(config.track, experiment="killed", name="shot")
-    )
+    slow = replace(config, train=replace(config.train, epochs=5000), track=replace(config.track, experiment="killed"))
     file = tmp_path / "slow.yaml"
     file.write_text(yaml.safe_dump({k: v for k, v in plain(slow.to_dict()).items() if k != "published"}))
     command = [str(Path(sys.executable).with_name("dclf")), "train", str(file), "--log", "jsonl"]
@@ -182,22 +217,15 @@ def test_a_driver_killed_outright_leaves_no_running_run(config: Config, local_ra
     )
     try:
         lines = driver.stdout if driver.stdout is not None else iter(())
-        assert any('"epoch"' in line for line in lines), driver.communicate()[1]
+        # Its run is RUNNING from here on; what the workers do is of no account to who looks after the run.
+        assert any('"started"' in line for line in lines), driver.communicate()[1]
     finally:
         os.kill(driver.pid, signal.SIGKILL)
         driver.communicate()
     client = mlflow.MlflowClient(config.track.uri)
     [run] = client.search_runs([client.get_experiment_by_name("killed").experiment_id])
-    wait_until_ended(client, run.info.run_id)
+    wait_until(lambda: client.get_run(run.info.run_id).info.status != "RUNNING", 60)
     assert client.get_run(run.info.run_id).info.status == "KILLED"
-
-
-def wait_until_ended(client: mlflow.MlflowClient, run_id: str) -> None:
-    for _ in range(600):
-        if client.get_run(run_id).info.status != "RUNNING":
-            return
-        signal.sigtimedwait([], 0.1)
-    pytest.fail("the run was still RUNNING a minute after its driver was killed")
 
 
 def plain(value: object) -> object:

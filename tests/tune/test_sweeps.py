@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.session import ray_session
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
 from dclf.data import DataError, generate, read_shards, write_shards
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
+from dclf.training.reports import EpochReport
+from tests.tune.runner.outcome import check_optuna, check_runs
 from tests.tune.tracking.server import Server
 from tests.tune.tracking.test_ui import Browser
+from tune.analysis.optimism import optimism_table
 from tune.analysis.scoring import last_checkpoint, score_checkpoint
 from tune.commands.main import main
 from tune.comparisons import ablation
@@ -27,10 +28,13 @@ from tune.config.sweep_settings import SweepSettings
 from tune.runner.population import nearest
 from tune.search.space import Space
 from tune.studies import Study
+from tune.study.dataset import TEST_IS_WATCHED
 from tune.study.folder import StudyFolder
+from tune.study.history import read_history
+from tune.study.parent import parent_id
 from tune.study.places import StudyError
 from tune.sweeps import resume, sweep
-from tune.tracking.store import open_client
+from tune.tracking.store import connect, open_client
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -75,12 +79,6 @@ def settings(folder: Path) -> SweepSettings:
 
 
 @pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    with ray_session(num_cpus=3):
-        yield
-
-
-@pytest.fixture(scope="module")
 def finished(local_ray: None, config: Config, settings: SweepSettings) -> Study:
     return sweep(config, settings, name="finished")
 
@@ -115,22 +113,45 @@ def test_a_trial_is_the_training_that_the_loop_does_by_itself(finished: Study, c
     tests = [note for note in finished.folder.ledger.notes if note["kind"] == "test"]
     assert [note["number"] for note in tests] == [best.number], "the winner alone is scored on test, once"
     assert tests[0]["scores"]["wf1"] == pytest.approx(alone.splits["test"].scores["wf1"], abs=1e-6)
+    assert not any(epoch.peeked for epoch in read_history(finished.folder.fetched(best.number, 0)))
 
 
-def test_a_sweep_most_of_whose_trials_fail_is_no_success(
+def test_failed_trials_are_told_as_what_they_are_and_a_finished_study_goes_on_with_more(
     local_ray: None, config: Config, settings: SweepSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    points = [{"train.lr": 1e30, "loss.gamma_ca": 0.5}, {"train.lr": 1e30, "loss.gamma_ca": 1.0}]
-    space = {"train.lr": {"choices": [3e-3, 1e30]}, "loss.gamma_ca": {"choices": [0.5, 1.0]}}
+    sound = {"train.lr": 3e-3, "model.options.hidden": 12, "loss.gamma_ca": 0.5}
+    points = [sound | {"train.lr": 1e30}, sound | {"model.options.hidden": 3_000_000}, sound | {"loss.gamma_ca": 1.0}]
+    space = {key: {"choices": list(dict.fromkeys([sound[key], *(point[key] for point in points)]))} for key in sound}
     own = {**settings.to_dict(), "trials": 3, "scheduler": "none", "space": space, "start_points": points}
     file = tmp_path / "failing.yaml"
     file.write_text(yaml.safe_dump({**plain(config.to_dict()), "sweep": plain(own)}), encoding="utf-8")
     assert main(["sweep", str(file), "--name", "failing", "--quiet"]) == 1
     shown = capsys.readouterr()
-    trials = StudyFolder.open(settings.storage, "failing").ledger.trials
+    folder = StudyFolder.open(settings.storage, "failing")
+    trials = folder.ledger.trials
     assert [trial.state for trial in trials.values()] == ["complete", "failed", "failed"]
-    assert "2 of 3 trials failed, all of them as this one: NonFiniteLossError: " in shown.err
+    assert trials[1].reason.startswith("NonFiniteLossError: ")
+    assert trials[2].reason.startswith("out of memory (")
+    assert "smaller batch or model" in trials[2].reason
+    assert "2 of 3 trials failed, 1 of them as this one: NonFiniteLossError: " in shown.err
     assert shown.out.splitlines()[-1].startswith("best validation WF1 ")
+
+    again = resume("failing", storage=settings.storage, trials=4)
+    assert again.run_id == parent_id(folder)
+    assert [trial.state for trial in again.folder.ledger.trials.values()] == [
+        "complete",
+        "failed",
+        "failed",
+        "complete",
+    ]
+    assert {number: again.folder.ledger.trials[number].runs[0].run_id for number in trials} == {
+        number: trial.runs[0].run_id for number, trial in trials.items()
+    }
+    assert StudyFolder.open(settings.storage, "failing").definition.sweep.trials == 4
+    check_optuna(again.folder)
+    check_runs(again.folder, connect(config.track.uri, config.track.experiment))
+    with pytest.raises(StudyError, match="exists already"):
+        sweep(config, settings, name="failing")
 
 
 def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:
@@ -171,20 +192,6 @@ def test_the_best_configuration_is_a_file_for_training(finished: Study) -> None:
     assert finished.figures()
 
 
-def test_a_finished_study_goes_on_with_more_trials(
-    local_ray: None, config: Config, settings: SweepSettings, folder: Path
-) -> None:
-    first = sweep(config, replace(settings, trials=2, scheduler="none"), name="more")
-    before = {number: trial.runs[0].run_id for number, trial in first.folder.ledger.trials.items()}
-    again = resume("more", storage=settings.storage, trials=3)
-    assert again.run_id == first.run_id
-    assert len(again.folder.ledger.trials) == 3
-    assert {number: again.folder.ledger.trials[number].runs[0].run_id for number in before} == before
-    assert StudyFolder.open(settings.storage, "more").definition.sweep.trials == 3
-    with pytest.raises(StudyError, match="exists already"):
-        sweep(config, settings, name="more")
-
-
 def test_the_winners_score_is_that_of_its_checkpoint(finished: Study) -> None:
     assert finished.best is not None
     (run,) = finished.best.runs
@@ -192,12 +199,19 @@ def test_the_winners_score_is_that_of_its_checkpoint(finished: Study) -> None:
     assert finished.folder.ledger.tested == {(finished.best.number, run): pytest.approx(expected)}
 
 
+def blind(history: list[EpochReport]) -> list[EpochReport]:
+    """What training alone makes of every epoch."""
+    return [replace(report, peeked={}, seconds=0.0, ended=0.0) for report in history]
+
+
 def test_a_comparison_scores_every_variant_once_on_test_also_what_a_kill_left_unscored(
-    local_ray: None, config: Config, settings: SweepSettings, tmp_path: Path
+    local_ray: None, config: Config, settings: SweepSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Alone in its folder: what another study has trained and scored it would take over.
     own = replace(settings, space={}, keep=1, storage=str(tmp_path))
-    study = sweep(config, ablation(parts=["base"], seeds=2, settings=own), name="parts", kind="ablation")
+    paper = replace(config, train=replace(config.train, protocol="paper"))
+    study = sweep(paper, ablation(parts=["base"], seeds=2, settings=own), name="parts", kind="ablation")
+    assert TEST_IS_WATCHED in caplog.messages
     ledger = study.folder.ledger
     assert [trial.params["loss.ablate"] for trial in ledger.trials.values()].count("none") == 1
     assert sorted(ledger.tested) == [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -208,6 +222,12 @@ def test_a_comparison_scores_every_variant_once_on_test_also_what_a_kill_left_un
         report = train(alone, LocalSource(shards, config.data.modalities), shards, score=["test"])
         assert run.values[0] == report.history[-1].best_wf1
         assert scores["wf1"] == pytest.approx(report.splits["test"].scores["wf1"], abs=1e-6)
+        epochs = read_history(study.folder.checkpoint(number, seed))
+        assert blind(epochs) == blind(report.history), "looking at test changes nothing"
+        assert epochs[epochs[-1].best_epoch - 1].peeked["wf1"] == pytest.approx(scores["wf1"], abs=1e-12)
+    table = optimism_table(study.folder)
+    assert table is not None
+    assert [row[:3] for row in table.rows] == [("mmgcn", "DCLF", "2"), ("mmgcn", "base model", "2")]
     for trial in ledger.trials.values():
         assert trial.values[0] == sum(run.values[0] for run in trial.runs.values()) / 2, "the mean over seeds"
     client = open_client(study.tracking_uri)
@@ -267,28 +287,19 @@ def test_mistakes_come_together_and_leave_nothing(config: Config, settings: Swee
 
 
 @pytest.mark.browser
-def test_the_page_shows_parent_children_metrics_and_figures(
-    local_ray: None, server: Server, config: Config, settings: SweepSettings, tmp_path: Path
-) -> None:
-    tracked = replace(config, track=TrackConfig(uri=server.uri, experiment="seen"))
-    study = sweep(tracked, replace(settings, trials=3, scheduler="none", storage=str(tmp_path)), name="shown")
-    client = open_client(server.uri)
-    experiment = client.get_experiment_by_name("seen").experiment_id
-    browser = Browser(tmp_path / "profile")
-    listed = browser.show(f"{server.uri}/#/experiments/{experiment}/runs?searchFilter=&viewStateShareKey=")
-    assert "shown" in listed
-    parent = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{study.run_id}")
-    for text in ("shown", "Finished", "best/val_wf1", "test/wf1", "sweep.sampler", "dclf.study"):
-        assert text in parent
-    figure = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{study.run_id}/artifacts/figures/history.svg")
-    assert "figures/history.svg" in figure
-    child = browser.show(f"{server.uri}/#/experiments/{experiment}/runs/{children_of(client, study)[0]}")
-    for text in ("shown-", "objective/wf1", "Parent run", "loss.gamma_ca"):
-        assert text in child
-
-
-def children_of(client: Any, study: Study) -> list[str]:
-    experiment = client.get_run(study.run_id).info.experiment_id
-    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{study.run_id}'")
-    assert len(runs) == 3
-    return [run.info.run_id for run in runs]
+def test_the_page_shows_parent_children_and_metrics(finished: Study, folder: Path, tmp_path: Path) -> None:
+    server = Server(folder)
+    try:
+        server.start()
+        client = open_client(server.uri)
+        page = f"{server.uri}/#/experiments/{client.get_experiment_by_name('sweeps').experiment_id}/runs"
+        browser = Browser(tmp_path / "profile")
+        assert "finished" in browser.show(f"{page}?searchFilter=&viewStateShareKey=")
+        parent = browser.show(f"{page}/{finished.run_id}")
+        for text in ("finished", "Finished", "best/val_wf1", "test/wf1", "sweep.sampler", "dclf.study"):
+            assert text in parent
+        child = browser.show(f"{page}/{finished.folder.ledger.trials[0].runs[0].run_id}")
+        for text in ("finished-", "objective/wf1", "Parent run", "loss.gamma_ca"):
+            assert text in child
+    finally:
+        server.kill()

@@ -167,10 +167,12 @@ def test_ray_s_sockets_and_logs_are_their_owner_s_alone(cluster: LocalCluster) -
 
 
 def test_a_driver_with_another_token_stays_outside(cluster: LocalCluster) -> None:
-    environment = joining(cluster) | {"RAY_AUTH_TOKEN": "f" * 64}
+    # Ray would try for 20 s.
+    environment = joining(cluster) | {"RAY_AUTH_TOKEN": "f" * 64, "RAY_NUM_REDIS_GET_RETRIES": "2"}
     command = [sys.executable, "-c", JOIN, cluster.ray_address]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
+    assert "InvalidAuthToken" in done.stderr
     assert "cpus" not in done.stdout
 
 

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local.options import CLIENTS, PORTS, Options, backend_uri, claim_ports, without_password
+from cluster.local.options import (
+    CLIENTS,
+    PORTS,
+    Options,
+    backend_uri,
+    claim_ports,
+    free_port,
+    is_free,
+    without_password,
+)
 from cluster.local.start import up
 from cluster.local.state import ClusterError
 from tests.ports import free_ports
@@ -76,6 +85,12 @@ def test_ports_that_nobody_asked_for_are_free_and_differ() -> None:
     claimed = claim_ports(Options(dashboard_port=wanted))
     assert claimed["dashboard_port"] == wanted
     assert len(set(claimed.values())) == 3
+
+
+def test_a_free_port_is_none_that_a_connection_takes_before_the_server_listens() -> None:
+    ports = [free_port("127.0.0.1") for _ in range(20)]
+    assert all(20000 <= port < 32768 and is_free("127.0.0.1", port) for port in ports)
+    assert len(set(ports)) > 1
 
 
 def test_a_default_port_that_was_asked_for_elsewhere_is_left_to_it() -> None:

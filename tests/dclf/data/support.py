@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,25 @@ def make_dialogue(number: int = 0, split: str = "train", length: int = 4, **chan
 def make_dialogues(train: int = 5, val: int = 2, test: int = 3) -> list[Dialogue]:
     splits = ["train"] * train + ["val"] * val + ["test"] * test
     return [make_dialogue(number, split, 1 + number % 6) for number, split in enumerate(splits)]
+
+
+def sparse_dialogues() -> list[Dialogue]:
+    """``make_dialogues`` less three labels, one row of text and three of audio."""
+    dialogues = make_dialogues()
+    dialogues[2] = replace(dialogues[2], labels=np.full(3, -1, np.int32))
+    dialogues[3] = without_rows(without_rows(dialogues[3], "audio", [0, 2]), "text", [1])
+    dialogues[5] = without_rows(dialogues[5], "audio", [4])
+    return dialogues
+
+
+def without_rows(dialogue: Dialogue, modality: str, rows: Sequence[int]) -> Dialogue:
+    matrix, mask = dialogue.features[modality].copy(), np.ones(len(dialogue), np.bool_)
+    matrix[rows], mask[rows] = 0, False
+    return replace(
+        dialogue,
+        features={**dialogue.features, modality: matrix},
+        present={**dialogue.present, modality: mask},
+    )
 
 
 def assert_same(found: Dialogue, expected: Dialogue, modalities: Sequence[str] = MODALITIES) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from dclf.data import read_shards, write_shards
 from dclf.data.batch import collate
-from tests.dclf.data.support import make_dialogues, make_info
+from tests.dclf.data.support import make_dialogue, make_dialogues, make_info
 
 
 @pytest.fixture
@@ -59,6 +60,24 @@ def test_moving_a_batch_moves_all_of_it() -> None:
     tensors = (*moved.features.values(), moved.speakers, moved.labels, moved.positions, moved.layout.length_tensor)
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert moved.dialogue_ids == batch.dialogue_ids
+
+
+def test_masks_come_along_where_a_row_is_missing() -> None:
+    first, second = make_dialogue(0, length=2), make_dialogue(1, length=3)
+    partial = replace(second, present={"text": np.array([True, False, True]), "audio": np.ones(3, np.bool_)})
+    batch = collate([first, partial], ("text", "audio", "visual"))
+    assert list(batch.present) == ["text"]
+    assert batch.present["text"].tolist() == [True, True, True, False, True]
+    assert collate([first, partial], ("audio",)).present == {}
+    assert batch.to("meta").present["text"].device.type == "meta"
+
+
+def test_the_labelled_rows_are_known() -> None:
+    first, second = make_dialogue(0, labels=np.array([0, -1, -1, 2])), make_dialogue(1, length=2)
+    labelled = collate([first, second], ("text",)).labelled
+    assert labelled is not None
+    assert labelled.tolist() == [0, 3, 4, 5]
+    assert collate([second], ("text",)).labelled is None
 
 
 def test_a_batch_of_nothing_is_refused() -> None:

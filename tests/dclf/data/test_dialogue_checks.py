@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from dclf.data import DataError, read_shards, validate_dialogue, validate_shards, write_shards
 from dclf.data.reader import read_manifest
-from tests.dclf.data.support import make_dialogue, make_dialogues, make_info, write_unchecked
+from tests.dclf.data.support import make_dialogue, make_dialogues, make_info, sparse_dialogues, write_unchecked
 
 
 def features(**changes: Any) -> dict[str, Any]:
@@ -188,6 +189,36 @@ def test_an_empty_split_is_a_problem_of_the_set(tmp_path: Path, split: str) -> N
     (problem,) = validate_shards(tmp_path / "set").problems
     assert problem.startswith(f"the {split} split is empty")
     assert list(read_shards(tmp_path / "set", split=split)) == []
+
+
+def test_what_is_missing_is_counted_and_no_problem(tmp_path: Path) -> None:
+    write_shards(sparse_dialogues(), tmp_path / "set", make_info())
+    report = validate_shards(tmp_path / "set")
+    assert report.problems == report.warnings == ()
+    assert report.unlabelled == {"train": 3}
+    assert report.missing == {"train": {"audio": 2, "text": 1}, "val": {"audio": 1}}
+    assert sorted(report.notes) == [
+        "train: 1 utterance without text features",
+        "train: 2 utterances without audio features",
+        "train: 3 utterances without a label",
+        "val: 1 utterance without audio features",
+    ]
+
+
+def test_validating_compares_the_missing_rows_of_the_manifest(tmp_path: Path) -> None:
+    write_shards(sparse_dialogues(), tmp_path / "set", make_info())
+    manifest = tmp_path / "set" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"audio": 1', '"audio": 4'))
+    (problem,) = validate_shards(tmp_path / "set").problems
+    assert "val-00000.arrow: lacks rows of {'audio': 1}, the manifest says of {'audio': 4}" in problem
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_without_a_label_is_a_problem_of_the_set(tmp_path: Path, split: str) -> None:
+    bare = [replace(d, labels=np.full(len(d), -1)) if d.split == split else d for d in make_dialogues()]
+    write_shards(bare, tmp_path / "set", make_info())
+    (problem,) = validate_shards(tmp_path / "set").problems
+    assert problem.startswith(f"no utterance of the {split} split has a label")
 
 
 def test_an_all_zero_row_is_a_warning_with_what_to_do(tmp_path: Path) -> None:

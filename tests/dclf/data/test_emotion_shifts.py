@@ -22,5 +22,13 @@ def test_a_shift_differs_from_the_same_speakers_previous_emotion(dialogue: list[
     assert found.tolist() == expected
 
 
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 3))))
+def test_unlabelled_utterances_neither_shift_nor_stand_between(dialogue: list[tuple[int, int]]) -> None:
+    labels, speakers = np.array([e for e, _ in dialogue], int), np.array([s for _, s in dialogue], int)
+    shifts, labelled = emotion_shifts(labels, speakers), labels >= 0
+    assert not shifts[~labelled].any()
+    np.testing.assert_array_equal(shifts[labelled], emotion_shifts(labels[labelled], speakers[labelled]))
+
+
 def test_a_dialogue_worked_by_hand() -> None:
     assert emotion_shifts([1, 2, 1, 3, 3], [0, 1, 0, 0, 1]).tolist() == [False, False, False, True, True]

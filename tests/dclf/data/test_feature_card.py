@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dclf.data import FeatureCard, emotion_shifts, feature_card, read_manifest, write_shards
-from tests.dclf.data.support import CLASSES, make_dialogues, make_info
+from tests.dclf.data.support import CLASSES, make_dialogues, make_info, sparse_dialogues
 
 
 @pytest.fixture
@@ -49,6 +49,34 @@ def test_the_card_as_json_and_as_text(card: FeatureCard) -> None:
         assert card.sha256 in form
     assert "|---" in markdown
     assert "|---" not in text
+
+
+@pytest.fixture
+def sparse(tmp_path: Path) -> Path:
+    write_shards(sparse_dialogues(), tmp_path / "sparse", make_info(), max_shard_bytes=1500)
+    return tmp_path / "sparse"
+
+
+def test_it_counts_what_is_missing_per_split(sparse: Path) -> None:
+    splits = feature_card(sparse).splits
+    assert {name: split.unlabelled for name, split in splits.items()} == {"train": 3, "val": 0, "test": 0}
+    assert {name: split.missing for name, split in splits.items()} == {
+        "train": {"text": 1, "audio": 2},
+        "val": {"audio": 1},
+        "test": {},
+    }
+    train = splits["train"]
+    assert sum(train.classes.values()) == train.utterances - 3
+
+
+def test_it_says_what_is_missing_and_nothing_where_nothing_is(sparse: Path, card: FeatureCard) -> None:
+    text = feature_card(sparse).to_text()
+    assert "| unlabelled             |        3 |        0 |        0 |" in text
+    assert "| without text           |        1 |        0 |        0 |" in text
+    assert "| without audio          |        2 |        1 |        0 |" in text
+    assert "without visual" not in text
+    assert "unlabelled" not in card.to_text()
+    assert "without" not in card.to_text()
 
 
 def test_an_empty_split_counts_zero(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +62,28 @@ def test_a_shift_keeps_the_deviation_of_columns_far_from_zero() -> None:
     np.testing.assert_allclose(near.finalise().std["text"], rows.astype(np.float64).std(axis=0), rtol=1e-12)
     with pytest.raises(ValueError, match="same modalities, widths and shift"):
         near.merge(FeatureStatistics({"text": 1}))
+
+
+def test_missing_rows_are_in_no_sum() -> None:
+    random = np.random.default_rng(4)
+    dialogues = [make_dialogue(n, length=5) for n in range(4)]
+    masks = [{m: random.random(5) < 0.6 for m in ("text", "visual")} for _ in dialogues]
+    partial = [replace(d, present=mask) for d, mask in zip(dialogues, masks, strict=True)]
+    merged = FeatureStatistics.over(partial[:1], WIDTHS)
+    merged.merge(FeatureStatistics.over(partial[1:], WIDTHS))
+    moments = merged.finalise()
+    for modality in WIDTHS:
+        rows = stacked(partial, modality)
+        if modality != "audio":
+            rows = rows[np.concatenate([mask[modality] for mask in masks])]
+        np.testing.assert_allclose(moments.mean[modality], rows.mean(axis=0), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(moments.std[modality], rows.std(axis=0), rtol=1e-9)
+
+
+def test_nothing_seen_of_a_modality_is_an_error() -> None:
+    bare = make_dialogue(0, present={"audio": np.zeros(4, np.bool_)})
+    with pytest.raises(ValueError, match=r"every training utterance lacks audio features: leave the modality out of"):
+        FeatureStatistics.over([bare], WIDTHS).finalise()
 
 
 def test_nothing_seen_is_an_error() -> None:

@@ -38,6 +38,11 @@ def emotion_lists(longest: int = 8, least: int = 1) -> st.SearchStrategy[Emotion
     return st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=longest), min_size=least, max_size=5)
 
 
+def sparse_lists() -> st.SearchStrategy[Emotions]:
+    """Some utterances have no emotion, which is -1."""
+    return st.lists(st.lists(st.integers(-1, 2), min_size=1, max_size=8), min_size=1, max_size=5)
+
+
 POOL: Emotions = [[0, 1, 2, 2], [2, 1, 0], [0, 0, 1, 2, 1, 0]]
 """Three dialogues with every emotion in each, so that any utterance has a replacement of either kind."""
 

@@ -24,7 +24,17 @@ from dclf.perturb import (
     substitute_context,
     whole_batches,
 )
-from tests.dclf.perturb.support import INFO, POOL, CopiesTheLast, Judge, TargetOnly, conversations, emotion_lists
+from dclf.perturb.substitutions import OWN
+from tests.dclf.perturb.support import (
+    INFO,
+    POOL,
+    CopiesTheLast,
+    Judge,
+    TargetOnly,
+    conversations,
+    emotion_lists,
+    sparse_lists,
+)
 
 kinds = st.sampled_from(KINDS)
 seeds = st.integers(0, 2**32)
@@ -117,6 +127,56 @@ def test_some_dialogues_of_a_stored_draw_score_as_in_the_whole(
     some = conversations("t", emotions[:-1])
     part = score_substituted(judge, some, pool, drawn)
     np.testing.assert_array_equal(part.predictions, whole.predictions[: len(some.labels)])
+
+
+@given(sparse_lists(), kinds, seeds, sizes)
+def test_labelled_targets_alone_are_scored_and_the_unlabelled_are_read(
+    emotions: list[list[int]], kind: Kind, seed: int, rows: int
+) -> None:
+    targets, pool = conversations("t", [*emotions, [0, -1, 1]]), conversations("p", POOL)
+    drawn, wanted = substitute_context(targets, pool, kind, seed=seed), np.flatnonzero(targets.labels >= 0)
+    seen: list[int] = []
+    for part in perturbed_batches(targets, pool, drawn, rows):
+        text = np.split(part.batch.features["text"].numpy(), np.cumsum(part.batch.layout.lengths)[:-1])
+        for row, rows_of in zip(part.rows, text, strict=True):
+            time, start = int(targets.time[row]), row - int(targets.time[row])
+            context = drawn.context(targets.dialogue_ids[targets.dialogue_of[row]], time)
+            own = targets.features["text"][start : row + 1]
+            expected = np.where((context == OWN)[:, None], own[:-1], pool.features["text"][context])
+            np.testing.assert_array_equal(rows_of, [*expected, own[-1]])
+        seen += part.rows.tolist()
+    assert sorted(seen) == wanted.tolist()
+    raw = score_raw(Judge(TargetOnly()), targets, rows=rows)
+    perturbed = score_substituted(Judge(TargetOnly()), targets, pool, drawn, rows=rows)
+    np.testing.assert_array_equal(perturbed.predictions, raw.predictions)
+    np.testing.assert_array_equal(raw.targets, targets.labels[wanted])
+    np.testing.assert_array_equal(raw.positions, targets.time[wanted])
+    assert raw.lengths.sum() == len(wanted) == raw.to_table().num_rows
+    assert raw.to_table()["position"].to_pylist()[-2:] == [0, 2]
+
+
+@pytest.mark.parametrize(("of_targets", "of_pool"), [(True, True), (True, False), (False, True)])
+def test_masks_go_where_the_rows_go(of_targets: bool, of_pool: bool) -> None:
+    targets, pool = conversations("t", [[0, -1, 2, 1], [-1, 1]]), conversations("p", POOL)
+    random = np.random.default_rng(6)
+    masks = {name: random.random(len(part.labels)) < 0.5 for name, part in (("t", targets), ("p", pool))}
+    # Where text is missing a fifth column says so, and the batches' masks have to agree with it.
+    targets, pool = (
+        replace(
+            part, present={"text": masks[name]} if given_ else {}, features={"text": told(part, masks[name], given_)}
+        )
+        for name, part, given_ in (("t", targets, of_targets), ("p", pool, of_pool))
+    )
+    drawn = substitute_context(targets, pool, "eics", seed=1)
+    for part in (*perturbed_batches(targets, pool, drawn, 7), *whole_batches(targets, 3)):
+        text = part.batch.features["text"]
+        mask = part.batch.present.get("text", torch.ones(len(text), dtype=torch.bool))
+        np.testing.assert_array_equal(mask, text[:, 4] > 0)
+
+
+def told(part: Conversations, mask: np.ndarray, given_: bool) -> np.ndarray:
+    column = mask if given_ else np.ones_like(mask)
+    return np.column_stack([part.features["text"], column]).astype(np.float32)
 
 
 def test_results_per_utterance() -> None:

@@ -19,8 +19,8 @@ from dclf.perturb import (
     substitute_context,
     write_substitutions,
 )
-from dclf.perturb.substitutions import Substitutions
-from tests.dclf.perturb.support import POOL, conversations, dialogue_of, emotion_lists
+from dclf.perturb.substitutions import OWN, Substitutions
+from tests.dclf.perturb.support import POOL, conversations, dialogue_of, emotion_lists, sparse_lists
 
 kinds = st.sampled_from(KINDS)
 seeds = st.integers(0, 2**64 - 1)
@@ -53,6 +53,31 @@ def test_emotions_and_dialogues_of_every_replacement(
             same = pool.labels[replaced] == labels[:position]
             assert same.all() if kind == "eccs" else not same.any()
             assert all(pool.dialogue_ids[number] != name for number in pool.dialogue_of[replaced])
+
+
+@given(sparse_lists(), sparse_lists(), kinds, seeds, st.booleans())
+def test_the_unlabelled_stay_and_stand_in_for_nobody(
+    emotions: list[list[int]], others: list[list[int]], kind: Kind, seed: int, shared: bool
+) -> None:
+    targets, pool = conversations("t", emotions), conversations("t" if shared else "p", POOL + others)
+    drawn = substitute_context(targets, pool, kind, seed=seed)
+    for name, labels in zip(targets.dialogue_ids, emotions, strict=True):
+        for position in range(len(labels)):
+            replaced, before = drawn.context(name, position), np.array(labels[:position], int)
+            assert (replaced == OWN).tolist() == (before < 0).tolist()
+            emotion = pool.labels[replaced[before >= 0]]
+            assert (emotion >= 0).all()
+            assert ((emotion == before[before >= 0]) == (kind == "eccs")).all()
+            assert all(pool.dialogue_ids[number] != name for number in pool.dialogue_of[replaced[before >= 0]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unlabelled_utterances_of_the_pool_change_no_chance(kind: Kind) -> None:
+    targets, pool = conversations("t", [[0, 1]]), conversations("p", [[-1, 0, -1], [1, -1, 0], [2, 0]])
+    draws = [substitute_context(targets, pool, kind, seed=3, draw=k).positions[0] for k in range(600)]
+    fits = [row for row, label in enumerate(pool.labels) if label >= 0 and (label == 0) == (kind == "eccs")]
+    assert sorted(set(draws)) == fits
+    assert min(draws.count(row) for row in fits) > 0.7 * 600 / len(fits)
 
 
 @given(emotion_lists(), kinds, seeds, st.randoms(use_true_random=False))

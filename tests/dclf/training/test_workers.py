@@ -12,12 +12,13 @@ import torch
 from torch import distributed, multiprocessing
 
 from dclf.config import Config
-from dclf.data import read_shards
+from dclf.data import SPLITS, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from dclf.training.reports import FinalReport
+from tests.dclf.sparse import made_sparse
 
 
 class Share(LocalSource):
@@ -63,12 +64,28 @@ def long(config: Config, enough: ShardSet) -> Config:
 
 
 @pytest.fixture(scope="module")
+def unlabelled(one_batch: Config, shards: ShardSet, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """The same on dialogues most of whose gaps are in the second worker's share."""
+    folder = tmp_path_factory.mktemp("uneven") / "set"
+    write_shards(_uneven(shards), folder, shards.info)
+    loss = replace(one_batch.loss, class_weights="balanced")
+    return replace(one_batch, data=replace(one_batch.data, shards=str(folder)), loss=loss)
+
+
+def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
+    """Every fifth dialogue but the first has no label at all and half of its rows; the others are whole."""
+    for split in SPLITS:
+        for place, dialogue in enumerate(shards.select(split)):
+            yield made_sparse([dialogue], 1.0, 0.5)[0] if place and place % 5 == 0 else dialogue
+
+
+@pytest.fixture(scope="module")
 def pairs(
-    one_batch: Config, long: Config, tmp_path_factory: pytest.TempPathFactory
+    one_batch: Config, long: Config, unlabelled: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[FinalReport, FinalReport]]:
-    """What either worker says of either training."""
+    """What either worker says of each training."""
     folder = tmp_path_factory.mktemp("workers")
-    configs = [one_batch, long]
+    configs = [one_batch, long, unlabelled]
     arguments = (str(folder / "store"), str(folder / "final"), [one.to_dict() for one in configs])
     multiprocessing.spawn(_work, args=arguments, nprocs=2)
 
@@ -79,11 +96,14 @@ def pairs(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("case", ["whole", "sparse"])
 def test_unequal_shares_of_one_batch_give_the_losses_of_one_worker(
-    one_batch: Config, shards: ShardSet, pairs: list[tuple[FinalReport, FinalReport]]
+    request: pytest.FixtureRequest, case: str, pairs: list[tuple[FinalReport, FinalReport]]
 ) -> None:
-    alone = train(one_batch, LocalSource(shards, one_batch.data.modalities), shards)
-    first, second = pairs[0]
+    run: Config = request.getfixturevalue("one_batch" if case == "whole" else "unlabelled")
+    shards = read_shards(run.data.shards)
+    alone = train(run, LocalSource(shards, run.data.modalities), shards)
+    first, second = pairs[0 if case == "whole" else 2]
     assert first.splits == second.splits
     for one, two in zip(alone.history, first.history, strict=True):
         assert two.losses == pytest.approx(one.losses, rel=1e-4)

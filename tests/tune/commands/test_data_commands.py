@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dclf.data import DatasetInfo, Dialogue, read_shards
+from dclf.data import SPLITS, DatasetInfo, Dialogue, generate, read_shards, write_shards
 from tests.dclf.data.test_mmgcn_variants import iemocap_content
+from tests.dclf.sparse import made_sparse
 from tune.commands.main import main
 
 Shown = pytest.CaptureFixture[str]
@@ -36,6 +37,24 @@ def test_inspect_prints_the_card(shards: Path, capsys: Shown) -> None:
     assert main(["data", "inspect", str(shards), "--output", "json"]) == 0
     card = json.loads(capsys.readouterr().out)
     assert sum(split["dialogues"] for split in card["splits"].values()) == 12
+
+
+def test_what_is_missing_is_told_per_split(tmp_path: Path, capsys: Shown) -> None:
+    info, dialogues = generate("meld-small", 12, 0)
+    write_shards(made_sparse(dialogues), tmp_path / "sparse", info)
+    assert main(["data", "inspect", str(tmp_path / "sparse"), "--output", "json"]) == 0
+    splits = json.loads(capsys.readouterr().out)["splits"]
+    assert main(["data", "inspect", str(tmp_path / "sparse")]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| without audio"))
+    assert [int(cell) for cell in row.split("|")[2:-1]] == [splits[s]["missing"].get("audio", 0) for s in SPLITS]
+    assert main(["data", "validate", str(tmp_path / "sparse")]) == 0
+    told = capsys.readouterr().err
+    assert f"note: train: {splits['train']['unlabelled']} utterances without a label" in told
+    assert f"note: train: {splits['train']['missing']['text']} utterances without text features" in told
+    assert main(["data", "validate", str(tmp_path / "sparse"), "--output", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["unlabelled"]["train"] == splits["train"]["unlabelled"]
+    assert report["missing"]["train"] == splits["train"]["missing"]
 
 
 def test_validate_counts_problems(shards: Path, capsys: Shown) -> None:

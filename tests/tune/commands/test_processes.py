@@ -3,33 +3,37 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 import ray
 
-from cluster.ray_token import TOKEN
 from cluster.session import ray_session
 from cluster.temporary import PREFIX
+from dclf.uris import sqlite_uri
 from tests.dclf.test_uris import NASTY
+from tests.proxies import PROXIES
 from tests.tune.commands.project import CONFIGURED, DCLF, GONE_S, LIMIT_S, SMALL, Project
 from tests.tune.tracking.server import wait_until
-from tune.commands.main import COMMANDS
-from tune.tracking.store import open_client
+from tune.commands.main import COMMANDS, main
+from tune.tracking.find import find_run
+from tune.tracking.store import connect, open_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
 FILE = """\
 base: iemocap
-title: Two windows
+title: The framework and its base model
 variants:
   listed:
-    - {name: narrow, set: {loss.window: 2}}
-    - {name: wide, set: {loss.window: 4}}
+    - {name: whole, set: {}}
+    - {name: bare, set: {loss.ablate: base}}
 """
 
 
@@ -38,7 +42,7 @@ class Call:
     """A command line.
 
     Attributes:
-        words: after ``dclf``; RUN and TRIAL stand for the id of the finished run and of a trial's run.
+        words: after ``dclf``; RUN stands for the id of the finished run.
         code: that it ends with.
         told: what it says on stdout or stderr.
         encoding: of its output.
@@ -53,48 +57,31 @@ class Call:
 
 
 NO_CLUSTER = "must be the URL of a Ray dashboard"
-CALLS = {
-    "data": [Call("data inspect shards", told="generated-iemocap-small")],
-    "train": [Call("train --resume RUN", 1, "is finished; there is nothing to resume")],
-    "plan": [Call(f"plan sweep {CONFIGURED} --trials 2", told="trials")],
-    "sweep": [Call(f"sweep {CONFIGURED} --print_config", told="trials: ")],
-    "ablate": [
-        Call(
-            f"ablate {CONFIGURED} --parts base --seeds 1 --name parts", 0, "base model: ", encoding="ascii", joins=True
-        )
-    ],
-    "grid": [
-        Call(f"grid {CONFIGURED} --loss.window 2,4 --seeds 1 --name windows", 0, "windows (2 complete)", joins=True)
-    ],
-    "study": [Call(f"study study.yaml {SMALL} --seeds 1 --name filed", told="narrow", joins=True)],
-    "reproduce": [Call(f"reproduce iemocap {SMALL} --only table3 --seeds 1", told="page        ", joins=True)],
-    "resume": [Call("resume small", told="best trial", joins=True)],
-    "list": [Call("list", told="finished  ")],
-    "show": [Call("show small", told="small")],
-    "report": [Call("report small", told="report    ")],
-    "doctor": [Call("doctor small", told="agree")],
-    "gc": [Call("gc small", told="freed ")],
-    "evaluate": [Call("evaluate RUN --split val", told="val WF1 "), Call("evaluate nowhere", 2, "nowhere")],
-    "predict": [
-        Call("predict RUN shards --split test", told=" utterances of "),
-        Call("predict TRIAL shards --split val", told="probability"),
-    ],
-    "perturb": [
-        Call("perturb RUN --draws 2", told="+-", encoding="ascii"),
-        Call("perturb TRIAL --draws 2", 1, "dclf: error: run "),
-    ],
-    "cluster": [
-        Call("cluster status", 1, "no local cluster is up"),
-        Call("cluster down", told="no local cluster is up"),
-    ],
-    "submit": [Call("submit -- train iemocap", 1, NO_CLUSTER)],
-    "jobs": [Call("jobs", 1, NO_CLUSTER)],
-    "logs": [Call("logs one", 1, NO_CLUSTER)],
-    "stop": [Call("stop one", 1, NO_CLUSTER)],
-    "ui": [Call("ui --uri sqlite:///nowhere.db", 1, "must be the MLflow store of earlier runs")],
-    "track": [Call("track send nowhere.jsonl", 1, "nowhere.jsonl")],
-    "version": [Call("version", told="dclf ")],
-}
+SEARCHED = "small"
+CALLS = (
+    Call("data inspect shards", told="generated-iemocap-small"),
+    # The second and the third comparison take over what the first has trained, the fourth does so with half of its own.
+    Call(f"ablate {CONFIGURED} --parts base --seeds 1 --name parts", 0, "base model: ", encoding="ascii", joins=True),
+    Call(f"grid {CONFIGURED} --loss.ablate none,base --seeds 1 --name both", told="both (2 complete)", joins=True),
+    Call(f"study study.yaml {SMALL} --seeds 1 --name filed", told="bare", joins=True),
+    Call(f"reproduce iemocap {SMALL} --only table3 --seeds 1", told="page        ", joins=True),
+    Call(f"resume {SEARCHED}", told="best trial", joins=True),
+    Call("list", told="finished  "),
+    Call(f"show {SEARCHED}", told="small"),
+    Call(f"report {SEARCHED}", told="report    "),
+    Call(f"predict {SEARCHED}-0 shards --split val", told=" utterances of "),
+    Call(f"gc {SEARCHED}", told="freed "),
+    Call("perturb RUN --draws 2", told="+-", encoding="ascii"),
+    Call("cluster status", 1, "no local cluster is up"),
+    Call("cluster down", told="no local cluster is up"),
+    Call("submit -- train iemocap", 1, NO_CLUSTER),
+    Call("jobs", 1, NO_CLUSTER),
+    Call("logs one", 1, NO_CLUSTER),
+    Call("stop one", 1, NO_CLUSTER),
+    Call("track send nowhere.jsonl", 1, "nowhere.jsonl"),
+    Call("version", told="dclf "),
+)
+IN_TESTS_OF_THEIR_OWN = {"train", "sweep", "doctor", "evaluate", "plan", "ui"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,47 +92,101 @@ def study_file(project: Project) -> None:
 @pytest.fixture(scope="module")
 def on_ray() -> Iterator[dict[str, str]]:
     """Variables of commands that join a Ray."""
-    with ray_session(num_cpus=3):
-        token = {TOKEN: os.environ[TOKEN]} if TOKEN in os.environ else {}
-        yield {"RAY_ADDRESS": ray.get_runtime_context().gcs_address, **token}
+    with ray_session(num_cpus=2):
+        keys = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
+        yield {"RAY_ADDRESS": ray.get_runtime_context().gcs_address, **keys}
+
+
+@pytest.fixture(scope="module")
+def searched(project: Project, on_ray: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A sweep whose reader leaves after the first line."""
+    words = f"sweep {CONFIGURED} --trials 2 --concurrency 1 --name {SEARCHED} --log plain"
+    return project.run(words, "2>&1 | head -n 1", variables=on_ray)
 
 
 def test_every_command_is_called() -> None:
-    assert CALLS.keys() == COMMANDS.keys()
+    assert {call.words.split()[0] for call in CALLS} | IN_TESTS_OF_THEIR_OWN == COMMANDS.keys()
 
 
 def test_a_run_with_closed_streams_is_finished(project: Project) -> None:
     done = project.trained
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    metrics = open_client(project.uri).get_run(project.run_id).data.metrics
-    evaluated = project.run(["evaluate", project.run_id, "--output", "json"])
-    scores = json.loads(evaluated.stdout)["scores"]
-    assert [scores["wf1"], scores["wa"]] == pytest.approx([metrics["test/wf1"], metrics["test/wa"]])
+    run = open_client(project.uri).get_run(project.run_id)
+    assert run.info.status == "FINISHED"
+    assert {"val/wf1", "test/wf1"} <= run.data.metrics.keys()
 
 
-def test_a_sweep_goes_on_when_nobody_reads_its_progress(project: Project) -> None:
-    done = project.searched
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"study small: 2 trials by .*\n", done.stdout)
-    states = [trial.state for trial in project.study.ledger.trials.values()]
+def test_a_sweep_goes_on_when_nobody_reads_its_progress(
+    project: Project, searched: subprocess.CompletedProcess[str]
+) -> None:
+    assert (searched.returncode, searched.stderr) == (0, "")
+    assert re.fullmatch(r"study small: 2 trials by .*\n", searched.stdout)
+    study = project.study(SEARCHED)
+    states = [trial.state for trial in study.ledger.trials.values()]
     assert len(states) == 2
     assert set(states) <= {"complete", "pruned"}
-    assert list(project.study.path.rglob("report.html"))
+    assert list(study.path.rglob("report.html"))
 
 
-@pytest.mark.parametrize(
-    "call", [call for calls in CALLS.values() for call in calls], ids=lambda call: " ".join(call.words.split()[:2])
-)
-def test_it_ends(call: Call, project: Project, request: pytest.FixtureRequest) -> None:
-    trial = next(run.run_id for trial in project.study.ledger.trials.values() for run in trial.runs.values())
-    places = {"RUN": project.run_id, "TRIAL": trial}
-    variables = {"PYTHONIOENCODING": call.encoding, **(request.getfixturevalue("on_ray") if call.joins else {})}
-    done = project.run([places.get(word, word) for word in call.words.split()], variables=variables)
+@pytest.mark.usefixtures("searched")
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join(call.words.split()[:2]))
+def test_it_ends(call: Call, project: Project, on_ray: dict[str, str]) -> None:
+    variables = {"PYTHONIOENCODING": call.encoding, **(on_ray if call.joins else {})}
+    words = [project.run_id if word == "RUN" else word for word in call.words.split()]
+    done = project.run(words, variables=variables)
     assert done.returncode == call.code, done.stderr
     assert call.told in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     if call.encoding == "ascii":
         assert done.stdout.isascii()
+
+
+def test_a_copy_works_after_doctor_fix_and_leaves_the_original_alone(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id, copy = project.run_id, tmp_path / "copy" / NASTY
+    shutil.copytree(project.folder, copy)
+    before = contents(project.folder)
+    monkeypatch.chdir(copy)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for words in (["evaluate", run_id], ["perturb", run_id], ["train", "--resume", run_id]):
+        assert main(words) == 1
+        said = capsys.readouterr().err
+        assert f"was moved or copied from {project.folder / 'dclf-runs'}" in said
+        assert said.endswith("mend it with: dclf doctor --fix\n")
+    assert main(["doctor"]) == 1
+    assert "mend it with: dclf doctor --fix" in capsys.readouterr().out
+    mended = project.run(["doctor", "--fix"], folder=copy)
+    assert mended.returncode == 0, mended.stderr
+    uri = sqlite_uri(copy / "dclf-runs" / "mlflow.db")
+    record = find_run(uri, run_id)
+    assert record.checkpoint == str(copy / "dclf-runs" / "checkpoints" / run_id)
+    assert record.config["data"]["shards"] == str(copy / "shards")
+    store = connect(uri, "dclf")
+    store.client.log_text(store.client.create_run(store.experiment_id).info.run_id, "new", "note.txt")
+    assert len(list((copy / "dclf-runs" / "artifacts").glob("dclf/*/artifacts/note.txt"))) == 1
+    assert contents(project.folder) == before
+    # Now it is a project that was moved, in a process that has seen no other.
+    with away(project.folder):
+        evaluated = project.run(["evaluate", run_id, "--output", "json"], folder=copy)
+    assert evaluated.returncode == 0, evaluated.stderr
+    metrics = open_client(project.uri).get_run(run_id).data.metrics
+    scores = json.loads(evaluated.stdout)["scores"]
+    assert [scores["wf1"], scores["wa"]] == pytest.approx([metrics["test/wf1"], metrics["test/wa"]])
+
+
+@contextmanager
+def away(folder: Path) -> Iterator[None]:
+    """The folder is elsewhere for the length of a block."""
+    elsewhere = folder.rename(folder.with_name("away"))
+    try:
+        yield
+    finally:
+        elsewhere.rename(folder)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
 
 
 def test_every_file_lands_in_the_folder(project: Project) -> None:
@@ -155,37 +196,42 @@ def test_every_file_lands_in_the_folder(project: Project) -> None:
     assert list(model.glob("m-*/artifacts/MLmodel"))
 
 
-def test_the_next_command_clears_what_a_killed_sweep_left(project: Project) -> None:
-    with tempfile.TemporaryDirectory(prefix="dt-", dir="/tmp") as place:  # Ray's sockets want a short name
-        elsewhere = {**project.processes.environment, "TMPDIR": place}
-        words = f"sweep {CONFIGURED} --trials 2 --name killed --quiet"
-        with subprocess.Popen([DCLF, *words.split()], cwd=project.folder, env=elsewhere) as sweep:
-            wait_until(lambda: any(Path(place).glob(f"{PREFIX}study-*")) or sweep.poll() is not None, LIMIT_S)
-            sweep.kill()
-        assert sweep.returncode == -signal.SIGKILL
-        assert list(Path(place).glob(f"{PREFIX}study-*"))
-        project.processes.wait_until_gone(GONE_S)
-        done = subprocess.run(
-            [DCLF, "evaluate", project.run_id], cwd=project.folder, env=elsewhere, check=False, timeout=LIMIT_S
-        )
-        assert done.returncode == 0
-        assert not list(Path(place).glob(f"{PREFIX}*"))
+def test_the_next_command_clears_what_a_killed_sweep_left(
+    project: Project, on_ray: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = {**project.processes.environment, "TMPDIR": str(tmp_path)}
+    words = f"sweep {CONFIGURED} --trials 2 --name killed --quiet"
+    with subprocess.Popen([DCLF, *words.split()], cwd=project.folder, env={**elsewhere, **on_ray}) as sweep:
+        wait_until(lambda: any(tmp_path.glob(f"{PREFIX}study-*")) or sweep.poll() is not None, LIMIT_S)
+        sweep.kill()
+    assert sweep.returncode == -signal.SIGKILL
+    assert list(tmp_path.glob(f"{PREFIX}study-*"))
+    project.processes.wait_until_gone(GONE_S)
+    planned = project.run(f"plan sweep {CONFIGURED} --trials 2", variables=elsewhere)
+    assert planned.returncode == 0, planned.stderr
+    assert "trials" in planned.stdout
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
-def test_the_ui_ends_with_its_terminal(project: Project) -> None:
+def test_the_ui_answers_and_ends_on_an_interrupt(project: Project) -> None:
     assert project.trained.returncode == 0
     with subprocess.Popen(
         [DCLF, "ui"],
         cwd=project.folder,
-        env=project.processes.environment,
+        env={**project.processes.environment, **PROXIES},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as ui:
         assert ui.stdout is not None
-        assert "MLflow UI: http://" in ui.stdout.readline()
-        os.killpg(ui.pid, signal.SIGHUP)
+        line = ui.stdout.readline()
+        (address,) = re.findall(r"(http://127\.0\.0\.1:\d+)/#/experiments\?workflowType=machine_learning ", line)
+        with urlopen(address, timeout=10) as page:
+            assert b"<html" in page.read()
+        os.killpg(ui.pid, signal.SIGINT)
         _, said = ui.communicate(timeout=LIMIT_S)
-    assert (ui.returncode, said) == (129, "dclf: ended by SIGHUP\n")
+    assert (ui.returncode, said) == (0, "")
     project.processes.wait_until_gone(GONE_S)
+    with pytest.raises(OSError, match="refused"):
+        urlopen(address, timeout=2)

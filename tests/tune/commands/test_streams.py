@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.commands.test_processes import DCLF
+from tests.tune.commands.project import DCLF
 from tune.commands.streams import StandardStream
 
 PRINT = """\

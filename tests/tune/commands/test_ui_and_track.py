@@ -1,16 +1,10 @@
 import json
-import re
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
-from tests.proxies import behind_proxy
 from tune.commands.main import main
 from tune.commands.ui import HOST, claim_port, require_store
 
@@ -57,27 +51,6 @@ def test_a_database_server_is_not_looked_for_on_disk() -> None:
 def test_a_server_has_its_own_ui(capsys: Shown) -> None:
     assert main(["ui", "--uri", "http://mlflow.example:5000"]) == 0
     assert "http://mlflow.example:5000" in capsys.readouterr().out
-
-
-@pytest.mark.mlflow
-@pytest.mark.slow
-def test_the_ui_answers_and_ends_on_an_interrupt(tmp_path: Path) -> None:
-    (tmp_path / "dclf-runs").mkdir()
-    (tmp_path / "dclf-runs" / "mlflow.db").touch()
-    command = [str(Path(sys.executable).with_name("dclf")), "ui"]
-    environment = {key: value for key, value in behind_proxy().items() if key != "MLFLOW_TRACKING_URI"}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as ui:
-        try:
-            assert ui.stdout is not None
-            line = ui.stdout.readline()
-            (address,) = re.findall(r"(http://127\.0\.0\.1:\d+)/#/experiments\?workflowType=machine_learning ", line)
-            with urlopen(address, timeout=10) as page:
-                assert b"<html" in page.read()
-        finally:
-            ui.send_signal(signal.SIGINT)
-        assert ui.wait(30) == 0
-    with pytest.raises(OSError, match="refused"):
-        urlopen(address, timeout=2)
 
 
 def test_sending_a_file_that_is_not_there(tmp_path: Path, capsys: Shown) -> None:

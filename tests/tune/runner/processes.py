@@ -14,7 +14,8 @@ from tests.tune.tracking.server import wait_until
 
 CODE = "import sys; from tune.commands.main import main; sys.exit(main())"
 MARK = "DCLF_TEST_PROCESSES"
-UNWANTED = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
+UNWANTED = ("MLFLOW_TRACKING_URI", "RAY_")
+"""How variables begin that tell of a server or a Ray of this process."""
 
 
 class Processes:
@@ -26,7 +27,7 @@ class Processes:
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._mark = uuid4().hex
-        inherited = {key: value for key, value in os.environ.items() if key not in UNWANTED}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(UNWANTED)}
         own = {MARK: self._mark, "OMP_NUM_THREADS": "1"}
         self.environment = {**inherited, **own, **(environment or {})}
 

@@ -18,7 +18,7 @@ from tune.study.mirror import working_copies
 from tune.study.places import StudyError
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(600)]
-TRIALS, EPOCHS = 3, 3
+TRIALS, EPOCHS = 2, 3
 SETTINGS = {**SMALL, "train.epochs": str(EPOCHS), "sweep.concurrency": "1"}
 
 
