@@ -110,9 +110,9 @@ def test_absent_and_broken_files_are_named(tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
-def test_labels_are_not_read(predictor: Predictor, data: tuple[DatasetInfo, list[Dialogue]]) -> None:
+def test_labels_of_other_classes_are_not_read(predictor: Predictor, data: tuple[DatasetInfo, list[Dialogue]]) -> None:
     whole = data[1][0]
-    for label in (-1, 99):
+    for label in (-2, 99):
         other = replace(whole, labels=np.full(len(whole), label, np.int32))
         assert np.array_equal(predictor.predict([other])[0], predictor.predict([whole])[0])
 
