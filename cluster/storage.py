@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from cluster.temporary import TemporaryFolder
 from dclf.data.storage import Folder, is_remote, trouble_with
 from dclf.training import checkpoint as checkpoints
 from dclf.uris import without_secret
@@ -110,19 +111,21 @@ def latest_checkpoint(storage: str, run_name: str) -> str | None:
 
 
 def load_checkpoint(uri: str) -> dict[str, Any]:
-    """The state in a checkpoint's folder or URI.
+    """The state in a checkpoint's folder or URI; needs no Ray.
 
     Raises:
         CheckpointError: it is absent or broken.
+        OSError: the store does not answer.
     """
-    # Imported here: who only looks at a study needs no Ray.
-    from ray.train import Checkpoint  # noqa: PLC0415
-
     folder = Folder.of(uri)
-    try:
-        return read_state(Checkpoint(folder.root, folder.filesystem))
-    except FileNotFoundError as error:
-        raise checkpoints.CheckpointError(f"{uri}: must be a checkpoint, is absent; check the run's id") from error
+    if folder.is_local:
+        return checkpoints.load(Path(folder.root))
+    with TemporaryFolder("checkpoint") as copy:
+        try:
+            (copy / checkpoints.STATE_FILE).write_bytes(folder.read_bytes(checkpoints.STATE_FILE))
+        except FileNotFoundError as error:
+            raise checkpoints.CheckpointError(f"{uri}: must be a checkpoint, is absent; check the run's id") from error
+        return checkpoints.load(copy)
 
 
 def read_state(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from dclf.config import Config
+from dclf.conversation import Speakers, unlabelled_dialogue
 from dclf.data.batch import collate
 from dclf.data.checks import validate_dialogue
-from dclf.data.dialogue import DatasetInfo, Dialogue
+from dclf.data.dialogue import MODALITIES, UNLABELLED, DatasetInfo, Dialogue
 from dclf.data.errors import DataError
 from dclf.models.framework import DCLF
 from dclf.training.checkpoint import CheckpointError
@@ -43,6 +45,28 @@ class Predictor:
         """The modalities the model reads."""
         return self.model.modalities
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Modality -> width of its features, of the modalities the model reads."""
+        return {modality: self.info.widths[modality] for modality in self.modalities}
+
+    def session(self, speakers: Sequence[str] = ()) -> Session:
+        """A conversation that is going on: utterances one at a time, each answered when it comes.
+
+        Args:
+            speakers: names of those with the model's numbers 0, 1 and so on; names are numbered as they come up where
+                this is empty.
+
+        Raises:
+            ValueError: the model is bidirectional, or knows fewer speakers.
+        """
+        if not self.config.model.causal:
+            raise ValueError(
+                "a session needs a causal model, this one is bidirectional (model.causal: false): what it says of an "
+                "utterance depends on later ones; predict the whole conversation when it is over"
+            )
+        return Session(self, speakers)
+
     def predict(self, dialogues: Sequence[Dialogue], batch_size: int = 32) -> list[NDArray[np.float32]]:
         """Class probabilities per dialogue, float32 [n, C]; causal models use earlier utterances only.
 
@@ -62,8 +86,12 @@ class Predictor:
             results.extend(np.split(rows, np.cumsum([len(dialogue) for dialogue in group])[:-1]))
         return results
 
-    def check(self, info: DatasetInfo) -> None:
+    def check(self, info: DatasetInfo, *, labels: bool = True) -> None:
         """Refuse a dataset that the model was not made for.
+
+        Args:
+            info: of the dataset, which has the model's modalities.
+            labels: whether labels are to be read: the classes must then be the model's.
 
         Raises:
             DataError: lists other classes, widths or more speakers than the model knows.
@@ -74,7 +102,7 @@ class Predictor:
             for modality in self.modalities
             if info.widths[modality] != known.widths[modality]
         ]
-        if info.class_names != known.class_names:
+        if labels and info.class_names != known.class_names:
             problems.append(f"classes must be {', '.join(known.class_names)}, are {', '.join(info.class_names)}")
         if info.speaker_count > known.speaker_count:
             problems.append(f"the model knows {known.speaker_count} speakers, the shards have {info.speaker_count}")
@@ -82,11 +110,69 @@ class Predictor:
             raise DataError(problems, "the shards do not fit the model; use shards like those it was trained on")
 
     def _narrowed(self, dialogue: Dialogue) -> Dialogue:
-        # Sentiments are nothing to the model, whatever the dataset called them.
-        return replace(dialogue.only(self.modalities), sentiments=None)
+        # Labels and sentiments are nothing to the model, whatever the dataset called them.
+        labels = np.full(len(dialogue), UNLABELLED, np.int32)
+        return replace(dialogue.only(self.modalities), labels=labels, sentiments=None)
 
     def _expected(self) -> DatasetInfo:
-        return replace(self.info, widths={m: self.info.widths[m] for m in self.modalities})
+        return replace(self.info, widths=self.widths)
+
+
+class Session:
+    """A conversation that is going on, with a causal model; ``Predictor.session`` makes one.
+
+    What it says of an utterance is what ``Predictor.predict`` says of it in the whole dialogue. Every call computes
+    anew from the features of all utterances so far: the t-th costs what a dialogue of t utterances does. Where the
+    model's reach is bounded (AGHMN's window of K), the last K + 1 utterances alone are kept and computed from, and
+    every call costs the same.
+
+    Args:
+        predictor: the model.
+        speakers: as for ``Predictor.session``.
+
+    Attributes:
+        speakers: their numbers.
+    """
+
+    def __init__(self, predictor: Predictor, speakers: Sequence[str] = ()) -> None:
+        self.speakers = Speakers(predictor.info.speaker_count, speakers)
+        self._predictor = predictor
+        reach = predictor.model.base.reach
+        self._heard: deque[Dialogue] = deque(maxlen=None if reach is None else reach + 1)
+
+    def hear(self, speaker: str | int | np.integer[Any], features: Mapping[str, Any]) -> NDArray[np.float32]:
+        """Class probabilities of the next utterance, float32 [C]; one that is refused is as if it had not come.
+
+        Args:
+            speaker: who says it: a name, or the model's own number.
+            features: modality -> vector; one that is absent or None is missing. Others than the model's are not read.
+
+        Raises:
+            ValueError: a speaker that the model cannot know, or no such modality.
+            DataError: a vector of another width, or of no finite numbers.
+        """
+        if unknown := [modality for modality in features if modality not in MODALITIES]:
+            raise ValueError(f"features must be of {', '.join(MODALITIES)}, are of {', '.join(unknown)}")
+        vectors = {modality: [features.get(modality)] for modality in self._predictor.modalities}
+        utterance = unlabelled_dialogue("session", np.zeros(1, np.int32), vectors, self._predictor.widths)
+        number = np.array([self.speakers.number(speaker)], np.int32)
+        self._heard.append(replace(utterance, speakers=number))
+        probabilities: NDArray[np.float32] = self._predictor.predict([_joined(self._heard)])[0][-1]
+        return probabilities
+
+
+def _joined(parts: Sequence[Dialogue]) -> Dialogue:
+    """One dialogue of the utterances of several, which have the same modalities."""
+    first = parts[0]
+    masked = {modality for part in parts for modality in part.present}
+    complete = np.ones(1, np.bool_)
+    return replace(
+        first,
+        speakers=np.concatenate([part.speakers for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        features={m: np.concatenate([part.features[m] for part in parts]) for m in first.features},
+        present={m: np.concatenate([part.present.get(m, complete) for part in parts]) for m in masked},
+    )
 
 
 def predictor_of(state: dict[str, Any]) -> Predictor:

@@ -1,4 +1,4 @@
-"""Train, sweep, compare and perturb from Python; every name is imported when it is first used."""
+"""Train, sweep, compare, perturb and predict from Python; every name is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tune.comparisons import ablation, grid
     from tune.config.settings import load_config
     from tune.perturbations import perturb
+    from tune.predictions import load_predictor, predict
     from tune.reproduction import plan_reproduction, reproduce
     from tune.runs import evaluate, train
     from tune.search.read import load_sweep
@@ -48,10 +49,12 @@ __all__ = [
     "evaluate",
     "grid",
     "load_config",
+    "load_predictor",
     "load_sweep",
     "open_study",
     "perturb",
     "plan_reproduction",
+    "predict",
     "reproduce",
     "resume",
     "sweep",
@@ -63,10 +66,12 @@ _MODULES = {
     "evaluate": "tune.runs",
     "grid": "tune.comparisons",
     "load_config": "tune.config.settings",
+    "load_predictor": "tune.predictions",
     "load_sweep": "tune.search.read",
     "open_study": "tune.studies",
     "perturb": "tune.perturbations",
     "plan_reproduction": "tune.reproduction",
+    "predict": "tune.predictions",
     "reproduce": "tune.reproduction",
     "resume": "tune.sweeps",
     "sweep": "tune.sweeps",

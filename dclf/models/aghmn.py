@@ -68,7 +68,7 @@ class AGHMN(BaseModel):
     def __init__(self, modalities: Sequence[str], speaker_count: int, causal: bool, config: AGHMNConfig) -> None:
         super().__init__(modalities, speaker_count, causal, config)
         self.modalities = tuple(m for m in MODALITIES if m in modalities)
-        self.window = config.window
+        self.window = self.reach = config.window
         self.encoder_width = config.encoder_width
         self.hidden_width = self.state_width = self.context_width = config.width
         self.reader = nn.Linear(len(self.modalities) * config.encoder_width, config.width)

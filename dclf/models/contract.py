@@ -52,6 +52,9 @@ class BaseModel(nn.Module, ABC):
     bidirectional: ClassVar[bool] = True
     """Whether there is a form that hears later utterances; without one ``causal`` false is a ValueError."""
 
+    reach: int | None = None
+    """With ``causal``, how many utterances back an output row may look at most; None where it may be all of them."""
+
     encoder_width: int
     hidden_width: int
     state_width: int

@@ -148,6 +148,17 @@ class BaseModelContract:
         for name, after in case((changed, speakers, layout)).items():
             assert not torch.allclose(after[later], before[name][later])
 
+    def test_nothing_beyond_the_reach_is_heard(self, case: Case) -> None:
+        """Where ``reach`` is bounded; ``dclf predict`` forgets what lies beyond it."""
+        reach = case.model.base.reach
+        if reach is None or not case.causal:
+            return
+        features, speakers, layout = random_rows([reach + 4], seed=2)
+        whole = case((features, speakers, layout))
+        rows = torch.arange(3, reach + 4)
+        for name, late in case(picked((features, speakers, layout), rows, [reach + 1])).items():
+            assert_close(late[-1], whole[name][-1], atol=1e-12, rtol=0)
+
     def test_the_context_of_a_first_utterance_is_zero(self, case: Case) -> None:
         """It has no history."""
         rows = random_rows()

@@ -1,4 +1,6 @@
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,14 @@ def test_other_errors_are_not_blamed_on_the_storage(error: OSError) -> None:
 def test_a_checkpoint_comes_back(tmp_path: Path, prefix: str) -> None:
     save(tmp_path / "checkpoint", {"weights": torch.arange(3)})
     assert torch.equal(load_checkpoint(f"{prefix}{tmp_path}/checkpoint")["weights"], torch.arange(3))
+
+
+def test_reading_a_checkpoint_needs_no_ray(tmp_path: Path) -> None:
+    save(tmp_path, {"epoch": 3})
+    code = "import sys; from cluster.storage import load_checkpoint; print(load_checkpoint(sys.argv[1]), *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "'epoch': 3" in done.stdout
+    assert "ray" not in done.stdout.split()
 
 
 @pytest.mark.parametrize("prefix", ["", "local://"])

@@ -4,15 +4,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.errors import DataError
 from dclf.data.generator import generate
 from dclf.inference import Predictor, load_model, save_model
+from dclf.models import BASE_MODELS
 from dclf.models.framework import DCLF
+from dclf.testing.batches import INFO, SPEAKERS, SUBSETS, WIDTHS
 from dclf.training import checkpoint
 from dclf.training.checkpoint import CheckpointError
+from tune.config.settings import load_config, preset_names
 
 CONFIG = Config(
     data=DataConfig(shards="x", modalities=("text", "audio")),
@@ -103,3 +108,147 @@ def test_absent_and_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(damaged[: len(damaged) // 2])
     with pytest.raises(CheckpointError, match="cannot be read"):
         checkpoint.load(tmp_path)
+
+
+def test_labels_of_other_classes_are_not_read(predictor: Predictor, data: tuple[DatasetInfo, list[Dialogue]]) -> None:
+    whole = data[1][0]
+    for label in (-2, 99):
+        other = replace(whole, labels=np.full(len(whole), label, np.int32))
+        assert np.array_equal(predictor.predict([other])[0], predictor.predict([whole])[0])
+
+
+SMALL = {
+    "mmgcn": {"hidden": 6, "node_width": 8, "layers": 2},
+    "ddin": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5},
+    "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5},
+    "aghmn": {"encoder_width": 6, "width": 5, "window": 3},
+}
+
+
+def untrained(config: Config, info: DatasetInfo = INFO) -> Predictor:
+    torch.manual_seed(4)
+    model = DCLF(info, config.data.modalities, config.model, config.loss)
+    return Predictor(config, info, model.state_dict())
+
+
+def small(name: str, modalities: tuple[str, ...] = SUBSETS[-1], *, causal: bool = True) -> Predictor:
+    return untrained(
+        Config(
+            data=DataConfig(shards="x", modalities=modalities),  # type: ignore[arg-type]
+            model=ModelConfig(name=name, causal=causal, options=dict(SMALL[name])),
+            loss=LossConfig(ica_width=4),
+        )
+    )
+
+
+def conversation(length: int, seed: int, missing: float, info: DatasetInfo = INFO) -> Dialogue:
+    draw = np.random.default_rng(seed)
+    present = {m: draw.random(length) >= missing for m in info.widths}
+    rows = {m: draw.standard_normal((length, width)).astype(np.float32) for m, width in info.widths.items()}
+    return Dialogue(
+        dialogue_id="d",
+        split="test",
+        speakers=draw.integers(info.speaker_count, size=length).astype(np.int32),
+        labels=np.full(length, -1, np.int32),
+        features={m: x * present[m][:, None] for m, x in rows.items()},
+        present=present,
+    )
+
+
+def streamed(predictor: Predictor, dialogue: Dialogue) -> np.ndarray:
+    session = predictor.session()
+    return np.stack(
+        [
+            session.hear(
+                int(speaker),
+                {m: dialogue.features[m][i] if dialogue.present[m][i] else None for m in dialogue.features},
+            )
+            for i, speaker in enumerate(dialogue.speakers)
+        ]
+    )
+
+
+def test_every_base_model_is_streamed_here() -> None:
+    assert set(SMALL) == {*BASE_MODELS.shipped}
+
+
+@pytest.mark.parametrize("name", SMALL)
+@settings(max_examples=25)
+@given(
+    modalities=st.sampled_from(SUBSETS),
+    length=st.integers(1, 9),
+    missing=st.sampled_from([0.0, 0.3, 1.0]),
+    seed=st.integers(0, 999),
+)
+def test_a_session_says_what_the_whole_dialogue_says(
+    name: str, modalities: tuple[str, ...], length: int, missing: float, seed: int
+) -> None:
+    predictor = small(name, modalities)
+    dialogue = conversation(length, seed, missing)
+    assert np.allclose(streamed(predictor, dialogue), predictor.predict([dialogue])[0], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_session_of_every_preset_gives_the_logits_of_the_whole_dialogue(preset: str) -> None:
+    config = load_config(preset, {"data.shards": "x"})
+    info = DatasetInfo(dataset="x", class_names=tuple("abcdef"), widths=WIDTHS, speaker_count=SPEAKERS)
+    predictor = untrained(config, info)
+    assert config.model.causal
+    dialogue = conversation(50, 1, 0.2, info)  # longer than AGHMN's window of 40
+    whole = predictor.predict([dialogue])[0]
+    found = streamed(predictor, dialogue)
+    assert np.allclose(found, whole, atol=1e-6, rtol=0)
+    # Logits are the logarithms, up to a shift of all classes.
+    assert np.allclose(np.log(found), np.log(whole), atol=1e-6, rtol=0)
+
+
+def test_a_session_keeps_no_more_than_the_models_reach() -> None:
+    session = small("aghmn").session()
+    for _ in range(9):
+        session.hear("Ann", {"text": np.ones(WIDTHS["text"])})
+    assert len(session._heard) == SMALL["aghmn"]["window"] + 1
+
+
+def test_a_bidirectional_model_has_no_session() -> None:
+    with pytest.raises(ValueError, match=r"needs a causal model, .* depends on later ones; predict the whole"):
+        small("mmgcn", causal=False).session()
+
+
+def test_names_are_numbered_as_they_come_up_or_as_told() -> None:
+    text = {"text": np.ones(WIDTHS["text"]), "audio": None}
+    predictor = small("mmgcn")
+    by_number = predictor.session()
+    first, second = by_number.hear(0, text), by_number.hear(1, text)
+    by_name = predictor.session()
+    assert np.array_equal(by_name.hear("Ann", text), first)
+    assert np.array_equal(by_name.hear("Bob", text), second)
+    told = predictor.session(["Bob", "Ann"])
+    assert not np.allclose(told.hear("Ann", text), first)
+    with pytest.raises(ValueError, match=r"speakers must be 3 at most, .* are a, b, c, d"):
+        predictor.session(["a", "b", "c", "d"])
+
+
+def test_what_is_refused_is_as_if_it_had_not_come() -> None:
+    good = {"text": np.ones(WIDTHS["text"])}
+    predictor = small("ddin")
+    session, other = predictor.session(), predictor.session()
+    session.hear("Ann", good)
+    other.hear("Ann", good)
+    with pytest.raises(DataError, match="text features at utterance 0 must be 9 numbers as in training, are 2"):
+        session.hear("Bob", {"text": [1.0, 2.0]})
+    with pytest.raises(DataError, match="audio features at utterance 0 must be finite, is nan at 0"):
+        session.hear("Bob", {"audio": [np.nan] * WIDTHS["audio"]})
+    with pytest.raises(ValueError, match="features must be of text, audio, visual, are of smell"):
+        session.hear("Bob", {"smell": [1.0]})
+    with pytest.raises(ValueError, match="must be all names or all numbers, is 1 after names"):
+        session.hear(1, good)
+    assert np.array_equal(session.hear("Cem", good), other.hear("Cem", good))
+
+
+def test_shards_need_other_classes_for_scores_alone(predictor: Predictor, data: tuple[DatasetInfo, object]) -> None:
+    other = replace(data[0], class_names=("up", "down"))
+    predictor.check(other, labels=False)
+    with pytest.raises(DataError, match="classes must be"):
+        predictor.check(other)
+    with pytest.raises(DataError, match=r"the model knows 2 speakers, the shards have 9"):
+        predictor.check(replace(other, speaker_count=9), labels=False)

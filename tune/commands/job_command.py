@@ -34,6 +34,7 @@ ELSEWHERE = {
     "doctor": f'{_DISK}, and with the runs\' MLflow server in the environment (eval "$(dclf cluster env)")',
     "gc": _DISK,
     "data": "makes shards out of files of one machine: run it there, into a folder or bucket that all nodes reach",
+    "predict": "answers here, about conversations of this machine: run it here, with MLFLOW_TRACKING_URI",
     "ui": "needs a screen: dclf ui --address URL shows the UI of the cluster's MLflow server",
     "track": "sends what this machine kept: run it here, with MLFLOW_TRACKING_URI",
     "cluster": "is about this machine: run it here",

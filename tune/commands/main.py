@@ -40,6 +40,7 @@ COMMANDS = {
     "doctor": Command("find and mend what a kill left behind", "tune.commands.doctor:main"),
     "gc": Command("delete checkpoints that nobody needs any more", "tune.commands.gc:main"),
     "evaluate": Command("score a finished run on a split", "tune.commands.evaluate:main"),
+    "predict": Command("emotions of conversations that nobody labelled", "tune.commands.predict:main"),
     "perturb": Command("score trained models under perturbed conversations", "tune.commands.perturb:main"),
     "cluster": Command("a local cluster of Ray nodes with an MLflow server, for trying", "tune.commands.cluster:main"),
     "submit": Command("run a command as a job of a Ray cluster", "tune.commands.submit:main"),

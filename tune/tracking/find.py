@@ -13,6 +13,7 @@ import yaml
 
 from cluster.temporary import TemporaryFolder
 from tune.config.moved_folders import relocated, with_places
+from tune.tracking.children import SEED_TAG, STUDY_TAG, TRIAL_TAG
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
@@ -75,6 +76,51 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
     with explained(uri), manners():
         run = _the_one(client, uri, ref, _experiment_ids(client, uri, experiment))
         return _record(uri, run, _config(client, uri, run))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRun:
+    """A run of a study: one training of one trial.
+
+    Attributes:
+        run_id: MLflow's id.
+        name: its name.
+        study: the study's name.
+        trial: number of the trial.
+        seed: ``train.seed`` of the training.
+    """
+
+    run_id: str
+    name: str
+    study: str
+    trial: int
+    seed: int
+
+
+def find_trial(uri: str, ref: str) -> TrialRun | None:
+    """The training of a study that ``ref`` means; None where the run is of another kind.
+
+    Args:
+        uri: of the store.
+        ref: a run id, the beginning of one, or a run's name.
+
+    Raises:
+        UnknownRunError: no run or several of them match.
+        TrackingError: the store does not answer.
+    """
+    client = open_client(uri)
+    with explained(uri), manners():
+        run = _the_one(client, uri, ref, _experiment_ids(client, uri, None))
+    tags = run.data.tags
+    if not {STUDY_TAG, TRIAL_TAG, SEED_TAG} <= tags.keys():
+        return None
+    return TrialRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        study=tags[STUDY_TAG],
+        trial=int(tags[TRIAL_TAG]),
+        seed=int(tags[SEED_TAG]),
+    )
 
 
 def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list[RunRecord]:

@@ -82,10 +82,12 @@ def requirements() -> list[str]:
 
 
 def _signature(mlflow: Any, widths: Mapping[str, int], class_names: tuple[str, ...]) -> Any:
-    from mlflow.types.schema import Array, ColSpec, DataType, Schema  # noqa: PLC0415 - MLflow is imported where it is used
+    from mlflow.types.schema import AnyType, ColSpec, DataType, Schema  # noqa: PLC0415 - MLflow is imported where it is used
 
     ids = [ColSpec(DataType.string, "dialogue_id")]
-    features = [ColSpec(Array(DataType.double), modality) for modality in widths]
+    # Of any type, as no other may be None, or NaN as pandas fills in; the served code says what is wrong with one.
+    anything = AnyType()  # type: ignore[no-untyped-call]
+    features = [ColSpec(anything, modality) for modality in widths]
     scores = [ColSpec(DataType.double, f"probability/{name}") for name in class_names]
     return mlflow.models.ModelSignature(
         inputs=Schema([*ids, ColSpec(DataType.long, "speaker"), *features]),

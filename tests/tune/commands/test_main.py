@@ -47,6 +47,7 @@ def test_help_of_groups_shows_examples(arguments: list[str], capsys: pytest.Capt
         ["sweep"],
         ["resume"],
         ["evaluate"],
+        ["predict"],
         ["ui"],
         ["track", "send"],
     ],

@@ -69,6 +69,7 @@ CALLS = (
     Call("list", told="finished  "),
     Call(f"show {SEARCHED}", told="small"),
     Call(f"report {SEARCHED}", told="report    "),
+    Call(f"predict {SEARCHED}-0 shards --split val", told=" utterances of "),
     Call(f"gc {SEARCHED}", told="freed "),
     Call("perturb RUN --draws 2", told="+-", encoding="ascii"),
     Call("cluster status", 1, "no local cluster is up"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,40 @@ def test_the_example_and_the_signature_agree(packed: Path) -> None:
     assert model.metadata.signature.outputs.input_names() == COLUMNS
     with pytest.raises(mlflow.exceptions.MlflowException, match="audio"):
         model.predict(example.drop(columns="audio"))
-    with pytest.raises(DataError, match="text features are 1 wide"):
+    with pytest.raises(DataError, match="text features at utterance 0 must be 5 numbers as in training, are 1"):
         model.predict(example.assign(text=[[1.0]] * 2))
+
+
+@pytest.mark.parametrize("absent", [None, float("nan")])
+def test_absent_features_are_missing_rows(packed: Path, trained_model: Path, absent: Any) -> None:
+    rows = table()
+    rows["audio"] = [absent if place in (0, 5) else vector for place, vector in enumerate(rows["audio"])]
+    masked = []
+    for one, places in zip(dialogues(), ([0], [], [1]), strict=True):
+        present, audio = np.ones(len(one), np.bool_), one.features["audio"].copy()
+        present[places], audio[places] = False, 0
+        masked.append(replace(one, features={**one.features, "audio": audio}, present={"audio": present}))
+    wanted = np.concatenate(load_model(trained_model).predict(masked))
+    probabilities = load(packed).predict(rows)[COLUMNS[2:]].to_numpy()
+    assert np.allclose(probabilities, wanted, atol=1e-6)
+    assert not np.allclose(probabilities[0], expected(trained_model)[0], atol=1e-4)
+
+
+def test_whole_numbers_are_features_too(packed: Path) -> None:
+    rows = table().assign(audio=[[1, 2, 3]] * 8)
+    assert len(load(packed).predict(rows)) == 8
+
+
+def test_a_dialogue_without_features_is_refused_beside_other_mistakes(packed: Path) -> None:
+    rows = table()
+    rows["text"] = [[0.0] * 5] * 3 + [None] * 5
+    rows["audio"] = [[0.0] * 3] * 2 + ["loud"] + [None] * 5
+    with pytest.raises(DataError) as told:
+        load(packed).predict(rows)
+    first, second, third = told.value.problems
+    assert first == "dialogue 'd0': audio features at utterance 2 must be a list of 3 numbers"
+    assert second.startswith("dialogue 'd1': must have feature vectors of text (5 numbers) or audio (3 numbers)")
+    assert third.startswith("dialogue 'd2': must have feature vectors of text")
 
 
 def test_requirements_are_pinned_without_local_versions(packed: Path) -> None:

@@ -1,0 +1,102 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dclf.conversation import Speakers, feature_rows, unlabelled_dialogue, vector_problem
+from dclf.data.errors import DataError
+
+
+def test_names_get_numbers_in_the_order_in_which_they_come_up() -> None:
+    speakers = Speakers(3)
+    assert [speakers.number(name) for name in ("Ann", "Bob", "Ann", "Cem", "Bob")] == [0, 1, 0, 2, 1]
+
+
+def test_names_that_are_told_have_their_numbers() -> None:
+    speakers = Speakers(3, ["M", "F"])
+    assert [speakers.number(name) for name in ("F", "M", "third")] == [1, 0, 2]
+
+
+def test_numbers_are_the_models_own() -> None:
+    speakers = Speakers(3)
+    assert [speakers.number(number) for number in (2, 0, np.int64(1))] == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("spoken", "message"),
+    [
+        (["Ann", "Bob", "Cem"], r"speaker 'Cem' is one too many: the model knows 2, which Ann, Bob are; give"),
+        ([2], "speaker must be 0 to 1, which the model knows, is 2"),
+        ([-1], "speaker must be 0 to 1, which the model knows, is -1"),
+        ([0, "Ann"], "must be all names or all numbers, is 'Ann' after numbers"),
+        (["Ann", 0], "must be all names or all numbers, is 0 after names"),
+        ([" "], "must be a name or a number, is ' '"),
+        ([True], "must be a name or a whole number, is True"),
+        ([0.0], "must be a name or a whole number, is 0.0"),
+        ([None], "must be a name or a whole number, is None"),
+    ],
+)
+def test_speakers_that_no_model_can_know(spoken: list[Any], message: str) -> None:
+    speakers = Speakers(2)
+    for one in spoken[:-1]:
+        speakers.number(one)
+    with pytest.raises(ValueError, match=message):
+        speakers.number(spoken[-1])
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "a"]])
+def test_names_that_cannot_be_told(names: list[str]) -> None:
+    with pytest.raises(ValueError, match="speakers must be"):
+        Speakers(2, names)
+
+
+@pytest.mark.parametrize(
+    ("vector", "problem"),
+    [
+        ([1, 2.5], ""),
+        (np.ones(2, np.float32), ""),
+        ([1.0], "must be 2 numbers as in training, are 1"),
+        ([], "must be 2 numbers as in training, are 0"),
+        ("ab", "must be a list of 2 numbers"),
+        (["a", "b"], "must be a list of 2 numbers"),
+        ([1.0, True], "must be a list of 2 numbers"),
+        ([1.0, None], "must be a list of 2 numbers"),
+        ([[1.0], [2.0]], "must be a list of 2 numbers"),
+        ([[1.0], [2.0, 3.0]], "must be a list of 2 numbers"),
+        ({"a": 1}, "must be a list of 2 numbers"),
+        (3, "must be a list of 2 numbers"),
+    ],
+)
+def test_vectors_that_can_be_read_and_others(vector: Any, problem: str) -> None:
+    assert vector_problem(vector, 2) == problem
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_a_value_that_is_not_finite_as_float32_is_named(value: float) -> None:
+    assert vector_problem([0.5, value], 2).startswith(f"must be finite, is {value} at 1; extract them again")
+
+
+def test_missing_vectors_become_zero_rows() -> None:
+    rows, present = feature_rows([[1, 2], None, [3, 4]], 2)
+    assert rows.tolist() == [[1, 2], [0, 0], [3, 4]]
+    assert rows.dtype == np.float32
+    assert present.tolist() == [True, False, True]
+
+
+def test_a_dialogue_names_what_it_cannot_read_all_at_once() -> None:
+    vectors: dict[str, list[Any]] = {"text": [[1.0], None, [1.0, 2.0]], "audio": [[np.nan]] * 3}
+    with pytest.raises(DataError) as told:
+        unlabelled_dialogue("d", np.zeros(3, np.int32), vectors, {"text": 2, "audio": 1})
+    assert [problem.split(" must ")[0] for problem in told.value.problems] == [
+        "dialogue 'd': text features at utterance 0",
+        "dialogue 'd': audio features at utterance 0",
+        "dialogue 'd': audio features at utterance 1",
+        "dialogue 'd': audio features at utterance 2",
+    ]
+
+
+def test_a_complete_modality_has_no_mask() -> None:
+    vectors: dict[str, list[Any]] = {"text": [[1.0], [2.0]], "audio": [None, [3.0]]}
+    dialogue = unlabelled_dialogue("d", np.zeros(2, np.int32), vectors, {"text": 1, "audio": 1})
+    assert list(dialogue.present) == ["audio"]
+    assert dialogue.labels.tolist() == [-1, -1]

@@ -1,0 +1,205 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dclf.conversation import Speakers
+from dclf.conversation_json import ConversationReader, begun, parse
+from dclf.data.errors import DataError
+
+WIDTHS = {"text": 2, "audio": 1}
+
+
+def reader() -> ConversationReader:
+    return ConversationReader(WIDTHS, 2)
+
+
+def utterance(speaker: Any = "Ann", **more: Any) -> dict[str, Any]:
+    return {"speaker": speaker, "text": "hello", "features": {"text": [1, 2], "audio": [0.5]}, **more}
+
+
+def refused(content: Any) -> list[str]:
+    with pytest.raises(DataError) as told:
+        reader().document(content)
+    return list(told.value.problems)
+
+
+def test_a_conversation_becomes_a_dialogue() -> None:
+    turns = [
+        utterance("Bob"),
+        {"speaker": "Ann"},
+        utterance("Bob", features={"text": None, "audio": [2], "visual": "not read"}),
+    ]
+    (one,) = reader().document({"id": "call", "utterances": turns})
+    dialogue = one.dialogue
+    assert one.speakers == ("Bob", "Ann", "Bob")
+    assert (dialogue.dialogue_id, dialogue.utterances) == ("call", ("hello", "", "hello"))
+    assert dialogue.speakers.tolist() == [0, 1, 0]
+    assert dialogue.labels.tolist() == [-1, -1, -1]
+    assert dialogue.features["text"].tolist() == [[1, 2], [0, 0], [0, 0]]
+    assert {m: mask.tolist() for m, mask in dialogue.present.items()} == {
+        "text": [True, False, False],
+        "audio": [True, False, True],
+    }
+
+
+def test_several_conversations_have_numbers_for_names_and_speakers_of_their_own() -> None:
+    first, second = reader().document([{"utterances": [utterance("Ann")]}, {"utterances": [utterance("Bob")]}])
+    assert [first.dialogue.dialogue_id, second.dialogue.dialogue_id] == ["1", "2"]
+    assert second.dialogue.speakers.tolist() == [0]
+
+
+def test_speakers_can_be_told() -> None:
+    turns = [utterance("F"), utterance("M")]
+    (one,) = reader().document({"speakers": ["M", "F"], "utterances": turns})
+    assert one.dialogue.speakers.tolist() == [1, 0]
+    (other,) = ConversationReader(WIDTHS, 2, ("M", "F")).document({"utterances": turns})
+    assert other.dialogue.speakers.tolist() == [1, 0]
+    (numbered,) = reader().document({"utterances": [utterance(1)]})
+    assert (numbered.speakers, numbered.dialogue.speakers.tolist()) == (("1",), [1])
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (3, "must be a conversation, an object with id, speakers, utterances; is 3"),
+        ([], "must have at least one conversation, has none"),
+        ({}, "utterances: must be a list of one utterance or more, is absent"),
+        ({"utterances": []}, "utterances: must be a list of one utterance or more, is []"),
+        ([{"utterances": {}}], "[0].utterances: must be a list of one utterance or more, is {}"),
+        (
+            {"utterances": ["hi"]},
+            'utterances[0]: must be an utterance, an object with speaker, text, features; is "hi"',
+        ),
+        ({"id": "", "utterances": [utterance()]}, 'id: must be a text that is not empty, is ""'),
+        ({"id": 7, "utterances": [utterance()]}, "id: must be a text that is not empty, is 7"),
+        ({"speakers": "AB", "utterances": [utterance()]}, 'speakers: must be a list of names, is "AB"'),
+        ({"speakers": ["A", "B", "C"], "utterances": [utterance("A")]}, "speakers: speakers must be 2 at most, "),
+        ({"words": 1, "utterances": [utterance()]}, "words: unknown key; a conversation has id, speakers, utterances"),
+        ({"utterances": [utterance(label=1)]}, "utterances[0].label: unknown key; an utterance has speaker, text, fea"),
+        ({"utterances": [utterance(text=1)]}, "utterances[0].text: must be the words as a text, is 1"),
+        ({"utterances": [{"features": {}}]}, "utterances[0].speaker: must say who speaks, by a name or the model's"),
+        ({"utterances": [utterance(None)]}, "utterances[0].speaker: must be a name or a whole number, is null"),
+        ({"utterances": [utterance(2)]}, "utterances[0].speaker: speaker must be 0 to 1, which the model knows, is 2"),
+        (
+            [{"utterances": [utterance("A"), utterance("B"), utterance("C")]}],
+            "[0].utterances[2].speaker: speaker 'C' is one too many: the model knows 2, which A, B are; give rare",
+        ),
+        (
+            {"utterances": [utterance(features=[1])]},
+            "utterances[0].features: must be an object with a vector per modality, is [1]",
+        ),
+        (
+            {"utterances": [utterance(features={"txt": [1]})]},
+            "utterances[0].features.txt: unknown modality; the model reads text, audio",
+        ),
+        (
+            {"utterances": [utterance(features={"text": [1]})]},
+            "utterances[0].features.text: must be 2 numbers as in training, are 1",
+        ),
+        (
+            {"utterances": [utterance(features={"text": "x" * 99})]},
+            f'utterances[0].features.text: must be a list of 2 numbers, is "{"x" * 59}...',
+        ),
+        (
+            {"utterances": [utterance(features={"audio": [float("nan")]})]},
+            "utterances[0].features.audio: must be finite, is nan at 0; extract them again",
+        ),
+        (
+            {"utterances": [{"speaker": "A", "text": "hi"}]},
+            "must have feature vectors of text (2 numbers) or audio (1 numbers), has none: words, sound and pictures",
+        ),
+        (
+            [{"utterances": [utterance()]}, {"utterances": [utterance(features={"text": None})]}],
+            "[1]: must have feature vectors of text",
+        ),
+        ([{"id": "a", "utterances": [utterance()]}] * 2, "[1].id: must be unique, is 'a' as before"),
+    ],
+)
+def test_a_mistake_has_its_place(content: Any, problem: str) -> None:
+    (told,) = refused(content)
+    assert told.startswith(problem)
+
+
+def test_all_mistakes_come_at_once() -> None:
+    broken = utterance(3, text=None, features={"text": [], "audio": [True]}, extra=1)
+    places = [problem.split(":")[0] for problem in refused([{"utterances": [utterance(0), broken]}, {"id": 1}])]
+    assert places == [
+        "[0].utterances[1].extra",
+        "[0].utterances[1].speaker",
+        "[0].utterances[1].text",
+        "[0].utterances[1].features.text",
+        "[0].utterances[1].features.audio",
+        "[1].id",
+        "[1].utterances",
+    ]
+
+
+def said(reading: ConversationReader, speakers: Speakers, *lines: Any) -> list[Any]:
+    spoken = [reading.line(json.dumps(line).encode(), number, speakers) for number, line in enumerate(lines, 1)]
+    reading.refuse_mistakes()
+    return spoken
+
+
+def test_a_line_is_an_utterance() -> None:
+    first, second = said(reader(), Speakers(2), utterance("Ann"), {"speaker": "Bob"})
+    assert (first.speaker, first.text, first.features["text"]) == ("Ann", "hello", [1, 2])
+    assert (second.speaker, second.text, second.features) == ("Bob", "", {})
+    (missing,) = said(reader(), Speakers(2), {"speaker": "Bob", "features": {"text": None}})
+    assert missing.features == {"text": None}
+
+
+def test_mistakes_of_lines_have_their_places() -> None:
+    lines = [{"speaker": "Ann", "text": "hi"}, {"speaker": "Bob"}, {"speaker": "Cem", "text": 1}, [], utterance()]
+    with pytest.raises(DataError) as told:
+        said(reader(), Speakers(2), *lines)
+    assert [problem.split(": ")[0] for problem in told.value.problems] == [
+        "line 1",
+        "line 3.speaker",
+        "line 3.text",
+        "line 4",
+    ]
+    assert told.value.problems[0].startswith("line 1: must have feature vectors of text (2 numbers) or audio")
+    reading = reader()
+    assert reading.line(b'{"speaker": ', 7, Speakers(2)) is None
+    assert reading.problems == ["line 7: must be JSON, is not at column 13: Expecting value"]
+
+
+def test_the_first_line_says_whether_it_is_a_stream() -> None:
+    turn, whole = json.dumps(utterance()).encode(), json.dumps({"utterances": [utterance()]}).encode()
+
+    def lines(*parts: bytes) -> Iterator[bytes]:
+        yield from parts
+        pytest.fail("the first line is enough")
+
+    for parts, streamed in (((b"\n", turn), True), ((whole,), False), ((b"[\n",), False), ((b"{\n",), False)):
+        rest, told = begun(lines(*parts))
+        assert told is streamed
+        assert [next(rest) for _ in parts] == list(parts)
+    rest, told = begun([b" \n"])
+    assert (list(rest), told) == ([b" \n"], False)
+    with pytest.raises(DataError, match="must hold JSON, is empty"):
+        parse(b" \n")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        (b'{"a": 1,\n 2}', 0, "line 2: must be JSON, is not at column 2: Expecting property name"),
+        (b'{"a": ', 4, "line 4: must be JSON, is not at column 7: Expecting value"),
+        (b'{"a":\n"\xff"}', 0, "line 2: must be JSON in UTF-8, is not at byte 7"),
+        (b"[" * 100_000, 0, "line 1: must be conversations, is nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_told_with_its_place(text: bytes, line: int, problem: str) -> None:
+    with pytest.raises(DataError) as told:
+        parse(text, "talk.json", line)
+    assert told.value.problems[0].startswith(problem)
+    assert str(told.value).startswith("talk.json: the conversations cannot be predicted: 1 problem")
+
+
+def test_json_of_editors_with_a_byte_order_mark_is_read() -> None:
+    assert parse(b"\xef\xbb\xbf" + json.dumps({"a": "\u00fc"}).encode()) == {"a": "\u00fc"}
+    assert np.isnan(parse(b"NaN"))
