@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from inspect import signature
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
@@ -86,7 +86,10 @@ def importer_parser(name: str, importer: Importer) -> ArgumentParser:
     for option in importer_options(importer).values():
         word, kind = f"--{option.name.replace('_', '-')}", hints.get(option.name, str)
         text = _help(texts.get(option.name, ""))
-        parser.add_argument(word, type=kind, default=option.default, help=text, metavar=option.name.upper())
+        if get_origin(kind) is Literal:
+            parser.add_argument(word, choices=get_args(kind), default=option.default, help=text)
+        else:
+            parser.add_argument(word, type=kind, default=option.default, help=text, metavar=option.name.upper())
     add_overwrite_option(parser)
     return parser
 
