@@ -21,6 +21,7 @@ from dclf.uris import sqlite_uri
 from tests.dclf.test_uris import NASTY
 from tests.proxies import PROXIES
 from tests.tune.commands.project import CONFIGURED, DCLF, GONE_S, LIMIT_S, SMALL, Project
+from tests.tune.runner.processes import joining
 from tests.tune.tracking.server import wait_until
 from tune.commands.main import COMMANDS, main
 from tune.tracking.find import find_run
@@ -93,8 +94,7 @@ def study_file(project: Project) -> None:
 def on_ray() -> Iterator[dict[str, str]]:
     """Variables of commands that join a Ray."""
     with ray_session(num_cpus=2):
-        keys = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
-        yield {"RAY_ADDRESS": ray.get_runtime_context().gcs_address, **keys}
+        yield joining(ray.get_runtime_context().gcs_address)
 
 
 @pytest.fixture(scope="module")

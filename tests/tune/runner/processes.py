@@ -18,6 +18,16 @@ UNWANTED = ("MLFLOW_TRACKING_URI", "RAY_")
 """How variables begin that tell of a server or a Ray of this process."""
 
 
+def joining(address: str) -> dict[str, str]:
+    """Variables of processes that join a Ray of this process.
+
+    Args:
+        address: of Ray's control store.
+    """
+    keys = {key: value for key, value in os.environ.items() if key.startswith("RAY_AUTH_")}
+    return {"RAY_ADDRESS": address, **keys}
+
+
 class Processes:
     """What a test started, with all that those processes started in turn: they inherit a mark in their environment.
 

@@ -18,7 +18,7 @@ from dclf.perturb import Corruption
 from dclf.training import checkpoint
 from tests.tune.analysis.perturbation.studies import SEEDS, Watcher, copied, trained_study
 from tests.tune.perturbed_runs import RunStore
-from tests.tune.runner.processes import Processes
+from tests.tune.runner.processes import Processes, joining
 from tests.tune.tracking.server import wait_until
 from tune.analysis.perturbation.files import training_folder
 from tune.config.sweep_settings import SweepSettings
@@ -274,8 +274,8 @@ def test_interrupted_actors_find_what_this_process_finds_and_it_goes_on(
 @pytest.fixture
 def processes(on_ray: None, runs: RunStore) -> Iterator[Processes]:
     """They join this process's Ray."""
-    address = ray.get_runtime_context().gcs_address
-    started = Processes({"MLFLOW_TRACKING_URI": runs.uri, "RAY_ADDRESS": address})
+    ray_variables = joining(ray.get_runtime_context().gcs_address)
+    started = Processes({"MLFLOW_TRACKING_URI": runs.uri, **ray_variables})
     yield started
     started.end()
 
