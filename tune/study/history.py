@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dclf.training import checkpoint
-from dclf.training.reports import EpochReport
+from dclf.training.reports import EpochReport, history_from_text, history_to_text
 
 HISTORY_FILE = "history.json"
 
@@ -17,7 +16,7 @@ def write_history(folder: Path, history: Sequence[EpochReport]) -> None:
     """Keep the reports of all epochs beside the checkpoint, which may go before them."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{HISTORY_FILE}.part"
-    unfinished.write_text(json.dumps([report.to_dict() for report in history]), encoding="utf-8")
+    unfinished.write_text(history_to_text(history), encoding="utf-8")
     unfinished.replace(folder / HISTORY_FILE)
 
 
@@ -27,7 +26,7 @@ def read_history(folder: Path) -> list[EpochReport]:
         text = (folder / HISTORY_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    return [EpochReport(**report) for report in json.loads(text)]
+    return history_from_text(text)
 
 
 def saved_history(folder: Path) -> list[EpochReport]:
@@ -40,4 +39,4 @@ def saved_history(folder: Path) -> list[EpochReport]:
 
 def history_in(state: Mapping[str, Any]) -> list[EpochReport]:
     """The finished epochs in a loaded checkpoint."""
-    return [EpochReport(**report) for report in state["progress"]["history"]]
+    return history_from_text(state["progress"]["history"])
