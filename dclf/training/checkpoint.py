@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 STATE_FILE = "state.pt"
-FORMAT = 4
+FORMAT = 3
 _FORMAT_2 = b"DCLF state\n"
 """What a file of format 2 begins with, which torch cannot read."""
 

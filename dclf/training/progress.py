@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dclf.training.reports import EpochReport, history_from_text, history_to_text
+from dclf.training.reports import EpochReport
 
 
 @dataclass(kw_only=True)
@@ -53,8 +53,7 @@ class Progress:
             "best_epoch": self.best_epoch,
             "best_wf1": self.best_wf1,
             "best_model": self.best_model,
-            # As text: torch looks at every number of a container, which would cost more with every epoch.
-            "history": history_to_text(self.history),
+            "history": [report.to_dict() for report in self.history],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -63,4 +62,4 @@ class Progress:
         self.best_epoch = state["best_epoch"]
         self.best_wf1 = state["best_wf1"]
         self.best_model = state["best_model"]
-        self.history = history_from_text(state["history"])
+        self.history = [EpochReport(**report) for report in state["history"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -40,16 +39,6 @@ class EpochReport:
         # Every checkpoint has all epochs, and ``asdict`` takes them apart value by value.
         scores = {"losses": self.losses, "validation": self.validation, "peeked": self.peeked}
         return {**vars(self), **{name: dict(values) for name, values in scores.items()}}
-
-
-def history_to_text(history: Sequence[EpochReport]) -> str:
-    """Write reports as JSON, which keeps every number to the bit."""
-    return json.dumps([report.to_dict() for report in history])
-
-
-def history_from_text(text: str) -> list[EpochReport]:
-    """Read what ``history_to_text`` wrote."""
-    return [EpochReport(**report) for report in json.loads(text)]
 
 
 @dataclass(frozen=True, kw_only=True)

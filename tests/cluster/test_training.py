@@ -89,7 +89,7 @@ def test_two_workers_take_the_steps_of_one_and_end_with_a_queue_s_time(
     checkpoint = latest_checkpoint(storage, "two")
     assert checkpoint is not None
     state = load_checkpoint(checkpoint)
-    epochs = state["progress"]["epoch"] + 2
+    epochs = len(state["progress"]["history"]) + 2
     alone = changed(plain, epochs=epochs)
     source = LocalSource(shards, plain.data.modalities)
     resumed = train(alone, source, shards, state=state)

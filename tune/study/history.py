@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dclf.training import checkpoint
-from dclf.training.reports import EpochReport, history_from_text, history_to_text
+from dclf.training.reports import EpochReport
 
 HISTORY_FILE = "history.json"
 
@@ -16,7 +17,7 @@ def write_history(folder: Path, history: Sequence[EpochReport]) -> None:
     """Keep the reports of all epochs beside the checkpoint, which may go before them."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{HISTORY_FILE}.part"
-    unfinished.write_text(history_to_text(history), encoding="utf-8")
+    unfinished.write_text(json.dumps([report.to_dict() for report in history]), encoding="utf-8")
     unfinished.replace(folder / HISTORY_FILE)
 
 
@@ -26,7 +27,7 @@ def read_history(folder: Path) -> list[EpochReport]:
         text = (folder / HISTORY_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    return history_from_text(text)
+    return [EpochReport(**report) for report in json.loads(text)]
 
 
 def saved_history(folder: Path) -> list[EpochReport]:
@@ -39,4 +40,4 @@ def saved_history(folder: Path) -> list[EpochReport]:
 
 def history_in(state: Mapping[str, Any]) -> list[EpochReport]:
     """The finished epochs in a loaded checkpoint."""
-    return history_from_text(state["progress"]["history"])
+    return [EpochReport(**report) for report in state["progress"]["history"]]

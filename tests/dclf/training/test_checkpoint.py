@@ -151,7 +151,7 @@ def test_a_broken_file_is_told(tmp_path: Path, kept: int) -> None:
 
 def test_a_checkpoint_of_the_version_before_is_told(tmp_path: Path) -> None:
     (tmp_path / STATE_FILE).write_bytes(b"DCLF state\n" + bytes(100))
-    with pytest.raises(CheckpointError, match=r"must be checkpoint format 4, is 2; use the version of dclf that wrote"):
+    with pytest.raises(CheckpointError, match=r"must be checkpoint format 3, is 2; use the version of dclf that wrote"):
         load(tmp_path)
 
 
@@ -169,6 +169,6 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
 def test_another_format_is_told(tmp_path: Path) -> None:
     save(tmp_path, {"format": 7})
     with pytest.raises(
-        CheckpointError, match=r"must be checkpoint format 4, is 7; use the version of dclf that wrote it"
+        CheckpointError, match=r"must be checkpoint format 3, is 7; use the version of dclf that wrote it"
     ):
         load(tmp_path)

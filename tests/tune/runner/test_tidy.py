@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dclf.training import checkpoint
-from dclf.training.reports import history_to_text
 from tests.tune.runner.broken import definition
 from tests.tune.tracking.samples import epoch
 from tune.runner.tidy import Tidier, kept_so_far, needed, tidy
@@ -103,7 +102,7 @@ def test_a_population_keeps_everything_while_it_runs(tmp_path: Path) -> None:
 
 def test_the_epochs_of_a_checkpoint_without_a_history_are_kept(tmp_path: Path) -> None:
     history = [epoch(number) for number in (1, 2)]
-    checkpoint.save(tmp_path, {"progress": {"history": history_to_text(history)}})
+    checkpoint.save(tmp_path, {"progress": {"history": [report.to_dict() for report in history]}})
     size = bytes_of(tmp_path)
     assert delete_checkpoint(tmp_path) == size > 0
     assert read_history(tmp_path) == history
