@@ -55,14 +55,23 @@ def locate(model: str, revision: str = "") -> Located:
             raise ExtractionError(f"{folder} is a folder, which has no revision {revision}: leave the revision out")
         _check_folder(folder)
         return Located(folder.resolve(), "")
-    if not _HUB_NAME.fullmatch(model):
+    if not is_hub_name(model):
         raise ExtractionError(f"there is no folder {model!r}, and a model on the hub has a name such as owner/model")
     folder = _download(model, revision)
     return Located(folder, folder.name)
 
 
-def identity(folder: Path) -> str:
+def is_hub_name(model: str) -> bool:
+    """Whether a model is to be looked for on the hub: it is no folder here, and could be a name."""
+    return not Path(model).expanduser().is_dir() and _HUB_NAME.fullmatch(model) is not None
+
+
+def identity(folder: Path, beside: Sequence[str] = ()) -> str:
     """A hash of all the files that decide what an encoder computes: by name and content, wherever the folder lies.
+
+    Args:
+        folder: of ``locate``.
+        beside: paths in the folder of files that count as well.
 
     Raises:
         ExtractionError: the folder is no encoder, or cannot be read.
@@ -70,17 +79,18 @@ def identity(folder: Path) -> str:
     _check_folder(folder)
     whole = hashlib.sha256()
     try:
-        for path in sorted(_files(folder, [*DESCRIPTION, _weights(folder)])):
+        for path in sorted(_files(folder, [*DESCRIPTION, _weights(folder), *beside])):
             with path.open("rb") as file:
-                whole.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            whole.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     except OSError as error:
         raise ExtractionError(f"the encoder in {folder} cannot be read: {error}") from error
     return whole.hexdigest()[:16]
 
 
-def check_identity(folder: Path, expected: str) -> None:
+def check_identity(folder: Path, expected: str, beside: Sequence[str] = ()) -> None:
     """Raise ExtractionError where the folder holds another encoder than settings were resolved with; empty is any."""
-    if expected and (found := identity(folder)) != expected:
+    if expected and (found := identity(folder, beside)) != expected:
         raise ExtractionError(
             f"the encoder in {folder} must be the one of identity {expected}, is {found}: its files are not those of "
             "the extraction; point to that encoder, or extract anew"
