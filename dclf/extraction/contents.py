@@ -40,12 +40,12 @@ def _part(utterance: Utterance, digest: Key) -> Key:
     return hashlib.sha256(f"{digest} from {utterance.start} to {utterance.end}".encode()).hexdigest()
 
 
-def recording_digests(paths: Iterable[str], read: Callable[[int, int], None]) -> dict[str, Key]:
+def recording_digests(paths: Iterable[str], read: Callable[[], None]) -> dict[str, Key]:
     """Path -> the hash of the file's bytes, or why it cannot be read.
 
     Args:
         paths: of recordings; one that comes twice is read once.
-        read: hears how many of how many have been read, after each.
+        read: is called after each.
     """
     different = list(dict.fromkeys(paths))
     digests: dict[str, Key] = {}
@@ -53,7 +53,7 @@ def recording_digests(paths: Iterable[str], read: Callable[[int, int], None]) ->
     try:
         for path, digest in zip(different, pool.map(_digest, different), strict=True):
             digests[path] = digest
-            read(len(digests), len(different))
+            read()
     finally:
         pool.shutdown(cancel_futures=True)
     return digests

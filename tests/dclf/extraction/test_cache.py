@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,8 +105,7 @@ def test_other_settings_have_a_folder_of_their_own(cache: FeatureCache, tmp_path
     assert '"width": 5' in (other.folder / SETTINGS).read_text()
 
 
-@pytest.mark.parametrize("place", [lambda folder: folder / "file" / "inside", lambda folder: Path("/proc/features")])
-def test_a_folder_that_cannot_be_written_is_named(place: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExtractionError, match="the cache must be a folder that can be written .*--cache"):
-        FeatureCache(place(tmp_path), SETTINGS_OF_LETTERS)
+    with pytest.raises(ExtractionError, match=r"the cache must be a folder that can be written .*--cache"):
+        FeatureCache(tmp_path / "file" / "inside", SETTINGS_OF_LETTERS)
