@@ -1,4 +1,4 @@
-"""Train, sweep, compare, perturb and predict from Python; every name is imported when it is first used."""
+"""Extract, train, sweep, compare, perturb and predict from Python; every name is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tune.comparisons import ablation, grid
     from tune.config.settings import load_config
+    from tune.extraction import extract
     from tune.perturbations import perturb
     from tune.predictions import load_predictor, predict
     from tune.reproduction import plan_reproduction, reproduce
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
         ConditionScored,
         EpochEnded,
         Event,
+        ExtractionProgress,
+        ExtractionStarted,
         Listener,
         PerturbationStarted,
         ReproductionStudy,
@@ -35,6 +38,8 @@ __all__ = [
     "ConditionScored",
     "EpochEnded",
     "Event",
+    "ExtractionProgress",
+    "ExtractionStarted",
     "Listener",
     "PerturbationStarted",
     "ReproductionStudy",
@@ -47,6 +52,7 @@ __all__ = [
     "WorkersRestarted",
     "ablation",
     "evaluate",
+    "extract",
     "grid",
     "load_config",
     "load_predictor",
@@ -64,6 +70,7 @@ __all__ = [
 _MODULES = {
     "ablation": "tune.comparisons",
     "evaluate": "tune.runs",
+    "extract": "tune.extraction",
     "grid": "tune.comparisons",
     "load_config": "tune.config.settings",
     "load_predictor": "tune.predictions",

@@ -50,7 +50,7 @@ def write_shards(
     folder = Folder.of(path)
     if problems := info_problems(info):
         raise DataError(problems, f"{folder.shown}: nothing was written, the dataset facts are not valid")
-    _prepare(folder, overwrite)
+    _prepare(folder, path, overwrite)
     writer = _ShardSetWriter(folder, info, max_shard_bytes, warn)
     try:
         for dialogue in dialogues:
@@ -62,15 +62,26 @@ def write_shards(
         raise
 
 
-def _prepare(folder: Folder, overwrite: bool) -> None:
+def refuse_filled(path: str | os.PathLike[str]) -> None:
+    """Refuse a folder for shards that has something in it, before the work that would fill it.
+
+    Raises:
+        OutputFolderError: it is not empty, not a folder, or cannot be read.
+    """
+    folder = Folder.of(path)
     with naming_the_folder(folder):
-        names = folder.names()
-        if names and not overwrite:
+        if names := folder.names():
             raise OutputFolderError(
                 f"{folder.shown}: the output folder is not empty (it holds {names[0]!r}); choose another folder, or "
                 "overwrite the shards in it (overwrite=True, on the command line --overwrite)"
             )
-        for name in filter(_OURS.match, names):
+
+
+def _prepare(folder: Folder, path: str | os.PathLike[str], overwrite: bool) -> None:
+    if not overwrite:
+        refuse_filled(path)
+    with naming_the_folder(folder):
+        for name in filter(_OURS.match, folder.names()):
             folder.filesystem.delete_file(folder.path(name))
         folder.filesystem.create_dir(folder.root, recursive=True)
 

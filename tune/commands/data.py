@@ -1,4 +1,4 @@
-"""``dclf data``: make, look at and check Arrow shards. ``dclf data import`` is in ``imports``."""
+"""``dclf data``: make, look at and check Arrow shards. ``dclf data import`` is in ``imports``, ``extract`` in ``extract``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tune.config.yaml_files import ConfigError
 COMMANDS = {
     "generate": Command("write generated dialogues with planted structure", "tune.commands.data:generate"),
     "import": Command("turn published feature files into shards", "tune.commands.imports:main"),
+    "extract": Command("features from raw words, sound and pictures, as shards", "tune.commands.extract:main"),
     "head": Command("show some dialogues as a person reads them", "tune.commands.data:head"),
     "export": Command("write shards in a form that other programs read", "tune.commands.data:export"),
     "inspect": Command("print the feature card of shards", "tune.commands.data:inspect"),
@@ -35,6 +36,7 @@ EXAMPLES = """\
 examples:
   dclf data generate shards/demo --preset iemocap --dialogues 60 --seed 1
   dclf data import features IEMOCAP_features.pkl shards/iemocap --text iemocap_features_roberta.pkl
+  dclf data extract MELD shards/meld --text roberta-large --audio is10 --media MELD.Raw
   dclf data head shards/demo -n 2
   dclf data inspect shards/demo
   dclf data export shards/demo demo.pkl --format mmgcn

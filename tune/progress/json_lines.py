@@ -17,7 +17,8 @@ class JsonLines(Renderer):
     """One JSON object for every event, each with the key ``event``.
 
     Of a run: started, epoch, restarted, finished; of a study: started, trial, epoch, finished; of a perturbation test:
-    started, scored. Of all: note for a log message, and failed where the work ended by an exception.
+    started, scored; of an extraction: started, progress. Of all: note for a log message, and failed where the work
+    ended by an exception.
 
     Args:
         stream: where they go; stdout where None.
@@ -52,6 +53,10 @@ class JsonLines(Renderer):
                 self._write("started", title=event.title, lines=event.lines, conditions=event.total)
             case events.ConditionScored():
                 self._write("scored", condition=event.name, wf1=event.wf1)
+            case events.ExtractionStarted():
+                self._write("started", title=event.title, lines=event.lines)
+            case events.ExtractionProgress():
+                self._write("progress", **asdict(event))
             case _:
                 self._show_study(event)
 

@@ -14,6 +14,7 @@ from tune.progress.texts import (
     condition_text,
     counts_text,
     duration,
+    extraction_text,
     losses_text,
     params_text,
     progress_text,
@@ -27,9 +28,14 @@ from tune.progress.texts import (
 from tune.study import events
 from tune.study.ledger import ENDED, TrialRecord
 
+EXTRACTION_SECONDS = 5.0
+"""Between two lines on the progress of an extraction."""
+
 
 class Lines(Renderer):
     """A line for every epoch of a run, for every trial of a study that ends, and for every condition that is scored.
+
+    Of an extraction a line every few seconds, and one at the end of each part.
 
     Args:
         stream: where they go; stderr where None.
@@ -42,6 +48,7 @@ class Lines(Renderer):
         self._clock = Clock()
         self._state = StudyState(now)
         self._scored, self._conditions = 0, 0
+        self._extraction_line = -EXTRACTION_SECONDS
 
     def show(self, event: events.Event) -> None:
         """Print what has happened."""
@@ -63,6 +70,11 @@ class Lines(Renderer):
             case events.ReproductionStudy():
                 self._state = StudyState(self._now)
                 self.say("", f"{event.paper}: {event.title}")
+            case events.ExtractionStarted():
+                self._extraction_line = self._now()
+                self.say(event.title, *event.lines)
+            case events.ExtractionProgress():
+                self._extracted(event)
             case _:
                 self._show_study(event)
 
@@ -77,6 +89,12 @@ class Lines(Renderer):
                 self.say("  ".join(self._trial(trial)))
             case events.StudyFinished():
                 self.say(f"{counts_text(self._state)}; took {duration(self._state.spent)}")
+
+    def _extracted(self, event: events.ExtractionProgress) -> None:
+        now = self._now()
+        if event.done == event.total or now - self._extraction_line >= EXTRACTION_SECONDS:
+            self._extraction_line = now
+            self.say(extraction_text(event))
 
     def note(self, text: str) -> None:
         """Print the message."""

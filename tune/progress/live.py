@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
-from tune.progress.live_parts import condition_rows, epoch_rows
+from tune.progress.live_parts import condition_rows, epoch_rows, extraction_row
 from tune.progress.live_study import StudyRows
 from tune.progress.renderer import Renderer
 from tune.progress.state import Clock, StudyState
@@ -53,6 +53,7 @@ class LivePanel(Renderer):
         """Forget the last piece of work; of the next one nothing is known yet."""
         # First, as another thread may draw meanwhile.
         self._last: events.ConditionScored | None = None
+        self._extracted: events.ExtractionProgress | None = None
         self._begun = self._scoring = self._now()
         self._waiting = "starting"
         self._clock = Clock()
@@ -97,6 +98,13 @@ class LivePanel(Renderer):
                 self._scored, self._last = self._scored + 1, event
                 self._waiting = "" if self._scored < self._conditions else "writing the results"
                 self._live.refresh()
+            case events.ExtractionStarted():
+                self._title, self._extracted = event.title, None
+                self._head(event.title, event.lines, "waiting for the first rows")
+            case events.ExtractionProgress():
+                self._extracted = event
+                self._waiting = "" if event.done < event.total else "going on"
+                self._live.refresh()
             case events.ReproductionStudy():
                 self._leave_counts()
                 self.study = None
@@ -138,6 +146,8 @@ class LivePanel(Renderer):
         if self._last is not None:
             left = (self._now() - self._scoring) / self._scored * (self._conditions - self._scored)
             yield from condition_rows(self._last, self._scored, self._conditions, spent, left)
+        if self._extracted is not None:
+            yield extraction_row(self._extracted, spent)
         if self._waiting:
             yield Spinner("dots", text=f"{self._waiting}, {duration(spent)}")
 

@@ -1,4 +1,4 @@
-"""Rows of the live panel for a run and for a perturbation test."""
+"""Rows of the live panel for a run, a perturbation test and an extraction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
-from tune.progress.texts import duration, percent
-from tune.study.events import ConditionScored
+from tune.progress.texts import duration, extraction_text, percent
+from tune.study.events import ConditionScored, ExtractionProgress
 
 
 def epoch_rows(report: EpochReport, spent: float, left: float) -> Iterator[RenderableType]:
@@ -53,6 +53,16 @@ def condition_rows(
     """
     yield progress_row(f"{scored}/{total} conditions", scored, total, f"{duration(spent)} spent, {duration(left)} left")
     yield Text.assemble(f"{last.name}  WF1 ", (percent(last.wf1), "bold"))
+
+
+def extraction_row(event: ExtractionProgress, spent: float) -> RenderableType:
+    """How far a part of an extraction is.
+
+    Args:
+        event: the latest of it.
+        spent: seconds so far, in all.
+    """
+    return progress_row(extraction_text(event), event.done, event.total, f"{duration(spent)} spent")
 
 
 def progress_row(done: str, completed: int, total: int | None, time: str) -> RenderableType:

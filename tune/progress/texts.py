@@ -10,7 +10,7 @@ from dclf.prose import counted
 from dclf.training.reports import EpochReport, FinalReport, Optimism
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.state import StudyState
-from tune.study.events import ConditionScored
+from tune.study.events import ConditionScored, ExtractionProgress
 from tune.study.folder import StudyFolder
 from tune.study.scores import Score, short_names, value_text
 
@@ -115,6 +115,17 @@ def params_text(params: Mapping[str, Any]) -> str:
 def condition_text(event: ConditionScored) -> str:
     """``eics, draw 2 of 5  WF1 43.21``."""
     return f"{event.name}  WF1 {percent(event.wf1)}"
+
+
+def extraction_text(event: ExtractionProgress) -> str:
+    """``text: 3,200 of 13,708 (2,000 from the cache), 210/s, 50 s left``."""
+    counts = f"{event.part}: {event.done:,} of {event.total:,}"
+    parts = [f"{counts} ({event.cached:,} from the cache)" if event.cached else counts]
+    if event.rate:
+        parts.append(f"{event.rate:,.0f}/s" if event.rate >= 10 else f"{event.rate:.2g}/s")
+    if event.seconds_left:
+        parts.append(f"{duration(event.seconds_left)} left")
+    return ", ".join(parts)
 
 
 def percent(share: float) -> str:

@@ -1,8 +1,8 @@
-"""What happens while something is trained, searched or tested: one event for each stage.
+"""What happens while something is trained, searched, tested or extracted: one event for each stage.
 
-Whoever wants to follow hands ``listeners`` to ``tune.train``, ``sweep``, ``resume``, ``perturb`` or ``reproduce``: any
-callable that takes an event. They are called one after the other in the thread that does the work, which waits for
-them; an exception that one raises ends the work. What a user should know beside the stages is logged.
+Whoever wants to follow hands ``listeners`` to ``tune.train``, ``sweep``, ``resume``, ``perturb``, ``reproduce`` or
+``extract``: any callable that takes an event. They are called one after the other in the thread that does the work,
+which waits for them; an exception that one raises ends the work. What a user should know beside the stages is logged.
 """
 
 from __future__ import annotations
@@ -135,6 +135,43 @@ class ReproductionStudy:
     title: str
 
 
+@dataclass(frozen=True)
+class ExtractionStarted:
+    """A table is read, and what its features need is known.
+
+    Attributes:
+        title: what is extracted from which table.
+        lines: with what and where, in lines of text.
+    """
+
+    title: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ExtractionProgress:
+    """How far an extraction is; sent about every second, and at the end of each part.
+
+    Attributes:
+        part: a modality, or what is done before.
+        done: utterances or files that are dealt with, those of the cache among them.
+        total: of them.
+        cached: that were in the cache.
+        rate: of the others, a second; 0 where it is not known yet.
+    """
+
+    part: str
+    done: int
+    total: int
+    cached: int
+    rate: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until this part is done; None where it is not known yet."""
+        return (self.total - self.done) / self.rate if self.rate else None
+
+
 Event: TypeAlias = (
     RunStarted
     | EpochEnded
@@ -147,6 +184,8 @@ Event: TypeAlias = (
     | PerturbationStarted
     | ConditionScored
     | ReproductionStudy
+    | ExtractionStarted
+    | ExtractionProgress
 )
 Listener: TypeAlias = Callable[[Event], None]
 

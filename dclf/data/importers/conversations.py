@@ -63,6 +63,21 @@ class Conversation:
         return self.utterance_numbers or tuple(str(turn) for turn in range(len(self)))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Transcript:
+    """All that a source has but features.
+
+    Attributes:
+        corpus: names of the data, the classes and the sentiments.
+        conversations: of all splits, in the order of the shards.
+        provenance: what was read and how.
+    """
+
+    corpus: Corpus
+    conversations: list[Conversation]
+    provenance: dict[str, object]
+
+
 class Rows(Protocol):
     """The features of one modality."""
 

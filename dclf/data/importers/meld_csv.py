@@ -11,12 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dclf.data.errors import DataError, SourceError
-from dclf.data.importers.conversations import Conversation, Imported, Rows, SplitRows, TableRows, assemble
+from dclf.data.importers.conversations import (
+    Conversation,
+    Imported,
+    Rows,
+    SplitRows,
+    TableRows,
+    Transcript,
+    assemble,
+)
+from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import CORPORA, MELD_SENTIMENTS
 from dclf.data.importers.pickled import speaker_names
 from dclf.data.importers.replacement import with_replacements
 from dclf.data.importers.sources import describe
-from dclf.data.importers.tables import read_csv
 from dclf.data.importers.timing import TIMING_COLUMNS, seconds, timing_features
 from dclf.data.presets import MELD_CLASSES
 
@@ -31,8 +39,14 @@ _SENTIMENT = "Sentiment"
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
-    """One CSV: its rows, and which of them form each dialogue, in the order they are spoken."""
+class MeldTable:
+    """One of MELD's CSVs.
+
+    Attributes:
+        file: its path.
+        rows: column -> cell, row by row.
+        dialogues: id -> its rows, in the order they are spoken.
+    """
 
     file: Path
     rows: list[dict[str, str]]
@@ -66,21 +80,33 @@ def import_meld_csv(
     for modality in ("text", "visual"):
         if given.get(modality) == TIMING:
             raise SourceError(f"{modality}: 'timing' is known for audio only; give a file, or a pattern with {{split}}")
-    tables = {split: _read_table(_file(Path(folder), name)) for split, name in FILES.items()}
-    conversations = [c for split, table in tables.items() for c in _conversations(split, table)]
-    sources: dict[str, object] = {table.file.name: describe(table.file) for table in tables.values()}
-    rows: dict[str, Rows] = {}
-    if given.get("audio") == TIMING:
+    transcript, tables = read_meld(folder)
+    sources, rows = transcript.provenance["sources"], dict[str, Rows]()
+    if given.get("audio") == TIMING and isinstance(sources, dict):
         del given["audio"]
         rows["audio"], sources["audio"] = _timing(tables)
-    rows, origins = with_replacements(rows, given, conversations)
-    provenance = {
-        "importer": "meld-csv",
-        "sources": sources,
+    rows, origins = with_replacements(rows, given, transcript.conversations)
+    provenance = {"importer": "meld-csv", **transcript.provenance, **origins}
+    return assemble(transcript.corpus, transcript.conversations, rows, provenance)
+
+
+def read_meld(folder: PathLike) -> tuple[Transcript, dict[str, MeldTable]]:
+    """MELD's conversations from the tables of a folder, see ``import_meld_csv``.
+
+    Returns:
+        The conversations, and split -> its table.
+
+    Raises:
+        SourceError: a table is missing or laid out otherwise.
+        DataError: unknown emotions, all of them.
+    """
+    tables = {split: _read_table(_file(Path(folder), name)) for split, name in FILES.items()}
+    conversations = [c for split, table in tables.items() for c in _conversations(split, table)]
+    provenance: dict[str, object] = {
+        "sources": {table.file.name: describe(table.file) for table in tables.values()},
         "validation": {"method": "published dev split"},
-        **origins,
     }
-    return assemble(CORPORA["meld"], conversations, rows, provenance)
+    return Transcript(corpus=CORPORA["meld"], conversations=conversations, provenance=provenance), tables
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -91,7 +117,7 @@ def _file(folder: Path, name: str) -> Path:
     return own if own.exists() else short
 
 
-def _read_table(file: Path) -> _Table:
+def _read_table(file: Path) -> MeldTable:
     rows, columns = read_csv(file)
     lacking = [column for column in _COLUMNS if column not in columns]
     if lacking or not rows:
@@ -101,7 +127,7 @@ def _read_table(file: Path) -> _Table:
     dialogues: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         dialogues.setdefault(row["Dialogue_ID"], []).append(place)
-    return _Table(file, rows, dialogues)
+    return MeldTable(file, rows, dialogues)
 
 
 def _refuse_bad_rows(file: Path, rows: list[dict[str, str]]) -> None:
@@ -116,7 +142,7 @@ def _refuse_bad_rows(file: Path, rows: list[dict[str, str]]) -> None:
         raise DataError(problems, str(file))
 
 
-def _conversations(split: str, table: _Table) -> list[Conversation]:
+def _conversations(split: str, table: MeldTable) -> list[Conversation]:
     """The conversations of one table."""
     feelings = _SENTIMENT in table.rows[0]
     conversations = []
@@ -141,7 +167,7 @@ def _conversations(split: str, table: _Table) -> list[Conversation]:
     return conversations
 
 
-def _timing(tables: Mapping[str, _Table]) -> tuple[Rows, dict[str, object]]:
+def _timing(tables: Mapping[str, MeldTable]) -> tuple[Rows, dict[str, object]]:
     raw = {split: _timing_of(table) for split, table in tables.items()}
     mean, std = raw["train"].mean(axis=0), raw["train"].std(axis=0)
     std = np.where(std == 0, 1.0, std)
@@ -149,7 +175,7 @@ def _timing(tables: Mapping[str, _Table]) -> tuple[Rows, dict[str, object]]:
     return SplitRows(rows), {"timing": list(TIMING_COLUMNS), "mean": mean.tolist(), "std": std.tolist()}
 
 
-def _timing_of(table: _Table) -> NDArray[np.float64]:
+def _timing_of(table: MeldTable) -> NDArray[np.float64]:
     starts, ends = _clock(table, "StartTime"), _clock(table, "EndTime")
     rows = np.zeros((len(table.rows), len(TIMING_COLUMNS)))
     for places in table.dialogues.values():
@@ -158,7 +184,7 @@ def _timing_of(table: _Table) -> NDArray[np.float64]:
     return rows
 
 
-def _clock(table: _Table, column: str) -> NDArray[np.float64]:
+def _clock(table: MeldTable, column: str) -> NDArray[np.float64]:
     times, problems = np.zeros(len(table.rows)), []
     for place, row in enumerate(table.rows):
         try:

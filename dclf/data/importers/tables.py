@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dclf.data.dialogue import SPLITS, UNLABELLED
 from dclf.data.errors import DataError, SourceError
-from dclf.data.importers.conversations import Conversation, Imported, assemble
+from dclf.data.importers.conversations import Conversation, Imported, Transcript, assemble
+from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import Corpus, listed_classes
 from dclf.data.importers.pickled import speaker_names, transcripts
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
@@ -219,11 +218,41 @@ def import_csv(
         SourceError: a column is missing, or a file of features does not fit.
         DataError: emotions or splits that are none, dialogues in two splits: all of them.
     """
+    transcript, _ = read_own_table(table, columns, classes, dataset)
+    given = {"text": text, "audio": audio, "visual": visual}
+    features, origins = with_replacements({}, given, transcript.conversations)
+    provenance = {"importer": "csv", **transcript.provenance, **origins}
+    return assemble(transcript.corpus, transcript.conversations, features, provenance)
+
+
+def read_own_table(
+    table: PathLike,
+    columns: str | None = None,
+    classes: str | None = None,
+    dataset: str | None = None,
+    beside: Sequence[str] = (),
+) -> tuple[Transcript, Table]:
+    """The conversations of one CSV file with an utterance a row.
+
+    Args:
+        table: see ``import_csv``, and so are the next three.
+        columns: likewise.
+        classes: likewise.
+        dataset: likewise.
+        beside: what columns may be for beyond ``COLUMNS``; the table has those that are there.
+
+    Returns:
+        The conversations, and the table that they are of.
+
+    Raises:
+        SourceError: the file cannot be read, or a column is missing.
+        DataError: emotions or splits that are none, dialogues in two splits: all of them.
+    """
     source = os.fspath(table)
     rows, present = read_csv(Path(source))
     if not rows:
         raise SourceError(f"{source}: has no rows; it must have a head and an utterance a row")
-    roles = parse_columns(columns, present, COLUMNS, source)
+    roles = parse_columns(columns, present, (*COLUMNS, *beside), source)
     refuse_lacking(roles, NEEDED, present, source)
     utterances = Table(source=source, columns={role: [row[name] for row in rows] for role, name in roles.items()})
     given = listed_classes(classes)
@@ -232,40 +261,11 @@ def import_csv(
         class_names=given or utterances.seen("emotion"),
         sentiment_names=utterances.seen("sentiment"),
     )
-    conversations = utterances.conversations(corpus.class_names, corpus.sentiment_names)
-    features, origins = with_replacements({}, {"text": text, "audio": audio, "visual": visual}, conversations)
-    provenance = {
-        "importer": "csv",
+    provenance: dict[str, object] = {
         "source": describe(source),
         "columns": roles,
         "class order": "as --classes gives it" if given else "first appearance in the table",
         "validation": {"method": "the table's split column"},
-        **origins,
     }
-    return assemble(corpus, conversations, features, provenance)
-
-
-def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
-    """The rows and the columns of a CSV file.
-
-    Raises:
-        SourceError: it cannot be read.
-        DataError: rows of too few or too many fields, all of them.
-    """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{file}: cannot be read as a UTF-8 CSV ({error}); check the path") from error
-    problems = [problem for line, row in enumerate(rows, start=2) for problem in _field_problems(line, row)]
-    if problems:
-        raise DataError(problems, str(file))
-    return rows, columns
-
-
-def _field_problems(line: int, row: Mapping[Any, Any]) -> Iterator[str]:
-    if any(value is None for value in row.values()):
-        yield f"row {line} has too few fields"
-    if None in row:
-        yield f"row {line} has too many fields; put those with commas between quotes"
+    conversations = utterances.conversations(corpus.class_names, corpus.sentiment_names)
+    return Transcript(corpus=corpus, conversations=conversations, provenance=provenance), utterances

@@ -1,0 +1,113 @@
+"""What an actor does that extracts: opens the extractor once, and turns tables of utterances into tables of rows.
+
+=======  =====================================================================================
+column   of the rows
+=======  =====================================================================================
+place    of the utterance among all; -1 where the extractor could not be opened
+row      see ``dclf.extraction.arrow_rows``, and so is ``reason``
+lasting  whether the reason is one of the content
+failure  why there are no rows of this batch; null else
+=======  =====================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from dclf.extraction.arrow_rows import row_columns
+from dclf.extraction.contract import ExtractionError, Extractor, ExtractorSettings, Row, Unreadable, Utterance
+
+_LONGEST = 2000
+
+
+def utterance_table(utterances: Sequence[Utterance], places: Sequence[int]) -> pa.Table:
+    """Some of the utterances, as they travel."""
+    chosen = [utterances[place] for place in places]
+    return pa.table(
+        {
+            "place": pa.array(places, pa.int64()),
+            "text": pa.array([u.text for u in chosen], pa.string()),
+            "recording": pa.array([u.recording for u in chosen], pa.string()),
+            "start": pa.array([u.start for u in chosen], pa.float64()),
+            "end": pa.array([u.end for u in chosen], pa.float64()),
+        }
+    )
+
+
+class RowsActor:
+    """Turns tables of utterances into tables of rows, batch by batch.
+
+    Args:
+        settings: of the extractor, resolved.
+        device: as torch names it.
+        batch_size: utterances that the extractor gets at a time.
+    """
+
+    def __init__(self, settings: ExtractorSettings, device: str, batch_size: int) -> None:
+        self._settings = settings
+        self._device = device
+        self._batch_size = batch_size
+        self._extractor: Extractor | None = None
+
+    def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
+        """The rows of the table's utterances.
+
+        The batches are the same at every call, so that what Ray has of a task when its actor is lost fits what the next
+        one does.
+        """
+        try:
+            if self._extractor is None:
+                self._extractor = self._settings.load(self._device)
+        except Exception as error:  # noqa: BLE001 - raised by the driver
+            yield _failed([-1], error)
+            return
+        for begin in range(0, table.num_rows, self._batch_size):
+            columns = table.slice(begin, self._batch_size).to_pydict()
+            places = columns.pop("place")
+            batch = [
+                Utterance(**dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)
+            ]
+            try:
+                rows = _checked(self._extractor, self._extractor.rows(batch), len(batch))
+            except Exception as error:  # noqa: BLE001 - raised by the driver under the utterances' names
+                yield _failed(places, error)
+                return
+            yield _block(places, rows)
+
+
+def _checked(extractor: Extractor, rows: Sequence[Row], count: int) -> list[Row]:
+    """The rows, those with numbers that are not finite as unreadable; TypeError where they are no rows."""
+    if len(rows) != count:
+        raise TypeError(f"the extractor must return a row for each of {count} utterances, returned {len(rows)}")
+    return [_row(row, extractor.width) for row in rows]
+
+
+def _row(row: Row, width: int) -> Row:
+    if isinstance(row, Unreadable):
+        return row
+    vector = np.asarray(row)
+    if vector.shape != (width,) or vector.dtype != np.float32:
+        raise TypeError(f"the extractor's rows must be float32 [{width}], are {vector.dtype} {list(vector.shape)}")
+    return vector if np.isfinite(vector).all() else Unreadable("its row has numbers that are not finite", lasting=False)
+
+
+def _block(places: Sequence[int], rows: Sequence[Row], failure: str | None = None) -> pa.Table:
+    return pa.table(
+        {
+            "place": pa.array(places, pa.int64()),
+            **row_columns(rows),
+            "lasting": pa.array([not isinstance(row, Unreadable) or row.lasting for row in rows], pa.bool_()),
+            "failure": pa.array([failure] * len(places), pa.string()),
+        }
+    )
+
+
+def _failed(places: Sequence[int], error: BaseException) -> pa.Table:
+    """The whole error in one line."""
+    text = " ".join(str(error).split())
+    known = isinstance(error, ExtractionError)
+    told = text[:_LONGEST] if known else f"{type(error).__name__}: {text[:_LONGEST]}"
+    return _block(places, [Unreadable("")] * len(places), told)

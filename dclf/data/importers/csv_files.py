@@ -1,0 +1,36 @@
+"""Reading a CSV file whole: its rows by column, and every row that does not have as many fields as its head."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dclf.data.errors import DataError, SourceError
+
+
+def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """The rows and the columns of a CSV file.
+
+    Raises:
+        SourceError: it cannot be read.
+        DataError: rows of too few or too many fields, all of them.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{file}: cannot be read as a UTF-8 CSV ({error}); check the path") from error
+    problems = [problem for line, row in enumerate(rows, start=2) for problem in _field_problems(line, row)]
+    if problems:
+        raise DataError(problems, str(file))
+    return rows, columns
+
+
+def _field_problems(line: int, row: Mapping[Any, Any]) -> Iterator[str]:
+    if any(value is None for value in row.values()):
+        yield f"row {line} has too few fields"
+    if None in row:
+        yield f"row {line} has too many fields; put those with commas between quotes"

@@ -1,0 +1,101 @@
+"""Extraction on actors and in this process: the same rows, and failures that name utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.extraction import Actors, Arrived, OneProcess, Workers, extraction_workers, longest_first
+from cluster.extraction_plan import ExtractionActors, ExtractionPlan
+from cluster.plan import PlanError
+from cluster.resources import ClusterResources
+from dclf.extraction import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance
+from tests.dclf.extraction.letters import LetterSettings
+
+LETTERS = LetterSettings().resolve()
+WORDS = [f"{'abca' * (number % 7)} {number}" for number in range(100)]
+HERE = OneProcess("cpu", 16)
+TWO_ACTORS = Actors(ExtractionPlan(actors=2), 8)
+
+
+def utterances(texts: list[str]) -> list[Utterance]:
+    return [Utterance(text=text) for text in texts]
+
+
+def rows_of(arrived: Iterator[Arrived]) -> dict[int, Row]:
+    return {place: row for some in arrived for place, row in zip(some.places, some.rows, strict=True)}
+
+
+def extracted(workers: Workers, texts: list[str], settings: ExtractorSettings = LETTERS) -> dict[int, Row]:
+    return rows_of(workers.extract(settings, utterances(texts), [f"utterance {n}" for n in range(len(texts))]))
+
+
+def counts(texts: list[str]) -> list[list[int]]:
+    return [[text.count(letter) for letter in "abc"] for text in texts]
+
+
+def test_rows_come_for_every_utterance() -> None:
+    rows = extracted(HERE, WORDS)
+    assert sorted(rows) == list(range(100))
+    assert [np.asarray(rows[place]).tolist() for place in range(100)] == counts(WORDS)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_actors_give_the_rows_of_one_process_and_losing_one_costs_time_alone(
+    local_ray: ClusterResources, tmp_path: Path
+) -> None:
+    texts = [*WORDS, "UNREADABLE", "NAN", "DEADLY"]
+    rows = extracted(TWO_ACTORS, texts, replace(LETTERS, log=str(tmp_path / "log"), mortal=True))
+    expected = extracted(HERE, texts)
+    assert (tmp_path / "log.died").exists()
+    assert sorted(rows) == sorted(expected) == list(range(103))
+    assert all(np.array_equal(rows[place], expected[place]) for place in (*range(100), 102))
+    assert rows[100] == expected[100] == Unreadable("it is in another script")
+    assert rows[101] == expected[101] == Unreadable("its row has numbers that are not finite", lasting=False)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_failing_batch_is_named_by_actors(local_ray: ClusterResources) -> None:
+    with pytest.raises(ExtractionError, match=r"utterance \d+.*: RuntimeError: no such letter and more$"):
+        extracted(TWO_ACTORS, [*WORDS, "FAILS"])
+
+
+def test_a_failing_batch_is_named_in_this_process() -> None:
+    with pytest.raises(ExtractionError, match=r"^utterance 2, utterance 1, .* and 1 more: RuntimeError: no such"):
+        extracted(HERE, ["a", "bb", "FAILS", "c", "d", "e"])
+    with pytest.raises(ExtractionError, match=r"^model: broken has no weights"):
+        extracted(HERE, WORDS, replace(LETTERS, model="broken"))
+
+
+def test_one_actor_needs_no_ray() -> None:
+    told: list[str] = []
+    with extraction_workers(ExtractionActors(actors=1), told.extend) as workers:
+        assert len(extracted(workers, WORDS)) == 100
+    assert told == ["one batch at a time, in this process"]
+
+
+def test_a_layout_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.extraction_plan.machine_gpus", lambda: 0)
+    told: list[str] = []
+    with (
+        pytest.raises(PlanError, match="a share of a GPU, the cluster has none"),
+        extraction_workers(ExtractionActors(gpus=0.5, actors=1), told.extend),
+    ):
+        pass
+    assert told == []
+
+
+def test_the_longest_go_first() -> None:
+    mixed = [
+        Utterance(text="short"),
+        Utterance(text="longer words"),
+        Utterance(recording="a.wav", start=1, end=3),
+        Utterance(recording="b.wav"),
+    ]
+    assert longest_first(mixed) == [3, 2, 1, 0]
