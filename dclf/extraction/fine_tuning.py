@@ -18,9 +18,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dclf.data.dialogue import UNLABELLED, Dialogue
+import numpy as np
+from numpy.typing import NDArray
+
+from dclf.data.dialogue import UNLABELLED
 from dclf.extraction.contract import ExtractionError
 from dclf.extraction.encoders import quiet_transformers
 from dclf.extraction.pooling import write_pooling
@@ -76,7 +79,26 @@ class FineTuningEpoch:
     seconds: float
 
 
-def training_utterances(dialogues: Iterable[Dialogue]) -> tuple[list[str], list[int]]:
+class Spoken(Protocol):
+    """A dialogue, or a conversation that has no features yet."""
+
+    @property
+    def split(self) -> str:
+        """Train, val or test."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """[n], -1 where there is none."""
+        ...
+
+    @property
+    def utterances(self) -> tuple[str, ...]:
+        """N transcripts, or none."""
+        ...
+
+
+def training_utterances(dialogues: Iterable[Spoken]) -> tuple[list[str], list[int]]:
     """Words and labels of the training split, as far as utterances have both; of other splits nothing is taken."""
     pairs = [
         (words, int(label))

@@ -77,7 +77,8 @@ class TextSettings(ExtractorSettings):
     Attributes:
         model: folder of an encoder with its tokenizer, or its name on the Hugging Face hub.
         revision: branch, tag or commit of a name on the hub; its main branch where empty.
-        pooling: one of ``pooling.POOLINGS``.
+        pooling: how tokens become a row: mean, cls (the first token), last4 (the mean of the last four layers' means),
+            or own (what a folder of sentence-transformers says, else cls).
         max_tokens: longer texts are cut; 0 for as many as the encoder takes.
         fine_tuned: how the encoder was fine-tuned here; ``resolve`` finds it in the folder.
     """
