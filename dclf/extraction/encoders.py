@@ -21,7 +21,7 @@ DESCRIPTION = ("*.json", "*.txt", "*.model", "*.codes")
 """Configuration, vocabulary and preprocessing: patterns of files directly in the folder."""
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 """Patterns of weights; of those that a folder has, transformers opens the first."""
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
