@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from dclf.extraction.contract import Utterance
 from dclf.extraction.packages import require
 
 if TYPE_CHECKING:
@@ -137,6 +138,13 @@ def sound(
     if not np.isfinite(samples).all():
         raise BrokenRecording("its sound has values that are no finite numbers")
     return (samples, own_rate) if rate in {None, own_rate} else (_resampled(samples, own_rate, rate), rate)
+
+
+def sound_of(utterance: Utterance, rate: int | None, longest: float) -> tuple[Sound, int]:
+    """Read the sound of an utterance, as ``sound`` does; one without a recording is a BrokenRecording too."""
+    if not utterance.recording:
+        raise BrokenRecording("there is no recording")
+    return sound(utterance.recording, utterance.start, utterance.end, rate, longest)
 
 
 def _segment(container: InputContainer, first: float, last: float, longest: float) -> tuple[Sound, int]:
