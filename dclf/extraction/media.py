@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Sound = NDArray[np.float32]
 
 SLACK_S = 0.5
-"""How far a segment may go beyond its recording's end: tables round, and codecs fill their last block."""
+"""How much sound may be missing from a segment: tables round, and tracks end before their pictures do."""
 _RUN_UP_S = 1.0
 """How long before a segment decoding begins: codecs such as MP3 need what came before."""
 _GAP_S = 0.1
@@ -61,7 +61,7 @@ class BrokenRecording(ValueError):  # noqa: N818 - a recording is broken, the re
 def opened(recording: str) -> Iterator[InputContainer]:
     """Open a file for decoding; what FFmpeg says of it meanwhile is kept from the terminal.
 
-    A playlist is not followed to other files or to the network.
+    A playlist is not followed into the network: FFmpeg does so only from the network.
 
     Args:
         recording: path of a sound or video file.
@@ -77,7 +77,7 @@ def opened(recording: str) -> Iterator[InputContainer]:
     av.logging.set_level(None)
     try:
         _check_file(path)
-        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+        with av.open(str(path)) as container:
             yield container
     except av.FFmpegError as error:
         reason = f"it is damaged, or of no format that FFmpeg reads: {error.strerror}"
@@ -154,12 +154,13 @@ def _segment(container: InputContainer, first: float, last: float, longest: floa
         raise BrokenRecording("there is no sound track")
     stop = min(last, first + longest + SLACK_S)
     parts: list[Sound] = []
-    rate, at = 1, 0
+    rate, at, origin = 1, 0, 0
     for begin, frame in _frames(container, stream, first):
         rate, at = frame.sample_rate, begin + frame.samples
         low = max(_sample(first, rate) - begin, 0)
         high = min(_sample(stop, rate) - begin, frame.samples)
         if low < high:
+            origin = origin if parts else begin + low
             parts.append(_mono(frame)[low:high])
         if at >= _sample(stop, rate):
             break
@@ -169,7 +170,12 @@ def _segment(container: InputContainer, first: float, last: float, longest: floa
         raise BrokenRecording(_too_long(longest))
     if at / rate < (whole := _announced_end(container, stream) if last == math.inf else last) - SLACK_S:
         raise BrokenRecording(f"its sound must go on to second {whole:.2f}, ends at second {at / rate:.2f}")
-    return np.concatenate(parts), rate
+    samples = np.concatenate(parts)
+    # A track may begin after its recording does; what is missing later was lost.
+    absent = (min(at, _sample(stop, rate)) - (_sample(first, rate) if first else origin) - len(samples)) / rate
+    if absent > SLACK_S:
+        raise BrokenRecording(f"{absent:.1f} s of its sound are missing or damaged")
+    return samples, rate
 
 
 def _frames(container: InputContainer, stream: AudioStream, first: float) -> Iterator[tuple[int, AudioFrame]]:

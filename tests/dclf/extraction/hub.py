@@ -13,40 +13,38 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """One model, ``owner/tiny``.
+    """Models with one commit each.
 
     Attributes:
+        models: name -> path in the repository -> content.
         url: of the server.
-        files: path in the repository -> content.
-        fetched: paths of the files that were downloaded, in their order.
-        requests: how many were about the model.
+        fetched: model and path of the files that were downloaded, in their order.
     """
 
-    files: Mapping[str, bytes]
+    models: Mapping[str, Mapping[str, bytes]]
     url: str = ""
-    fetched: list[str] = field(default_factory=list)
-    requests: int = 0
+    fetched: list[tuple[str, str]] = field(default_factory=list)
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of a GET."""
-        self.requests += "owner/tiny" in path
-        base = f"/owner/tiny/resolve/{COMMIT}/"
-        if path.startswith(base) and (name := path.removeprefix(base)) in self.files:
-            body = self.files[name]
-            return 200, {"ETag": f'"{sha256(body).hexdigest()}"', "X-Repo-Commit": COMMIT}, body
-        if path == f"/api/models/owner/tiny/tree/{COMMIT}":
-            tree = [{"type": "file", "path": n, "size": len(b), "oid": n} for n, b in self.files.items()]
-            return 200, {}, json.dumps(tree).encode()
-        if path in {"/api/models/owner/tiny", "/api/models/owner/tiny/revision/main"}:
-            return 200, {}, json.dumps({"id": "owner/tiny", "sha": COMMIT, "siblings": []}).encode()
-        missing = "RevisionNotFound" if path.startswith("/api/models/owner/tiny/") else "RepoNotFound"
-        return 404, {"X-Error-Code": missing}, b"{}"
+        for model, files in self.models.items():
+            base = f"/{model}/resolve/{COMMIT}/"
+            if path.startswith(base) and (name := path.removeprefix(base)) in files:
+                return 200, {"ETag": f'"{sha256(files[name]).hexdigest()}"', "X-Repo-Commit": COMMIT}, files[name]
+            if path == f"/api/models/{model}/tree/{COMMIT}":
+                tree = [{"type": "file", "path": n, "size": len(b), "oid": n} for n, b in files.items()]
+                return 200, {}, json.dumps(tree).encode()
+            if path in {f"/api/models/{model}", f"/api/models/{model}/revision/main"}:
+                return 200, {}, json.dumps({"id": model, "sha": COMMIT, "siblings": []}).encode()
+            if path.startswith(f"/api/models/{model}/"):
+                return 404, {"X-Error-Code": "RevisionNotFound"}, b"{}"
+        return 404, {"X-Error-Code": "RepoNotFound"}, b"{}"
 
 
 @contextmanager
-def serve(files: Mapping[str, bytes]) -> Iterator[Hub]:
-    """Serve a model until the block ends."""
-    hub = Hub(files)
+def serve(models: Mapping[str, Mapping[str, bytes]]) -> Iterator[Hub]:
+    """Serve models until the block ends."""
+    hub = Hub(models)
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -65,7 +63,8 @@ def serve(files: Mapping[str, bytes]) -> Iterator[Hub]:
             if with_body:
                 self.wfile.write(body)
                 if "/resolve/" in path:
-                    hub.fetched.append(path.partition(f"{COMMIT}/")[2])
+                    model, _, name = path[1:].partition(f"/resolve/{COMMIT}/")
+                    hub.fetched.append((model, name))
 
         def log_message(self, *_: object) -> None:
             pass

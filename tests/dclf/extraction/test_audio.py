@@ -14,16 +14,7 @@ import opensmile
 import pytest
 import soundfile
 import torch
-from transformers import (
-    HubertConfig,
-    HubertModel,
-    Wav2Vec2Config,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2Model,
-    WavLMConfig,
-    WavLMModel,
-    WhisperFeatureExtractor,
-)
+import transformers
 
 from dclf.extraction import ExtractionError, Extractor, Row, Unreadable, Utterance, settings_of
 from dclf.extraction.audio import SETS, OpenSmile, OpenSmileSettings, SpeechSettings
@@ -182,23 +173,27 @@ SIZES: dict[str, Any] = {
     "num_conv_pos_embeddings": 16,
     "num_conv_pos_embedding_groups": 2,
 }
-FAMILIES: dict[str, Callable[[], Any]] = {
-    "group": lambda: Wav2Vec2Model(Wav2Vec2Config(**SIZES)),
-    "layer": lambda: Wav2Vec2Model(Wav2Vec2Config(**SIZES, feat_extract_norm="layer", do_stable_layer_norm=True)),
-    "hubert": lambda: HubertModel(HubertConfig(**SIZES, feat_extract_norm="layer", do_stable_layer_norm=True)),
-    "wavlm": lambda: WavLMModel(WavLMConfig(**SIZES, feat_extract_norm="layer", do_stable_layer_norm=True)),
+BY_LAYER: dict[str, Any] = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "group": ("Wav2Vec2", {}),
+    "masked group": ("Wav2Vec2", {}),
+    "layer": ("Wav2Vec2", BY_LAYER),
+    "hubert": ("Hubert", BY_LAYER),
+    "wavlm": ("WavLM", BY_LAYER),
 }
 
 
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of tiny encoders: a stack that is normalised by group, and three that are by layer."""
+    """Folders of tiny encoders: normalised by group, without and with masks, and three that are by layer."""
     folders = {name: tmp_path_factory.mktemp("encoders") / name for name in FAMILIES}
     with quiet_transformers():
         for name, folder in folders.items():
             torch.manual_seed(0)
-            FAMILIES[name]().save_pretrained(folder)
-            Wav2Vec2FeatureExtractor(return_attention_mask=name != "group").save_pretrained(folder)
+            family, options = FAMILIES[name]
+            config = getattr(transformers, f"{family}Config")(**SIZES, **options)
+            getattr(transformers, f"{family}Model")(config).save_pretrained(folder)
+            transformers.Wav2Vec2FeatureExtractor(return_attention_mask=name != "group").save_pretrained(folder)
     return folders
 
 
@@ -209,9 +204,11 @@ def opened(folder: Path, **options: Any) -> Extractor:
 def plain(folder: Path, path: Path, parts: int = 1, choose: Callable[[Any], Any] | None = None) -> np.ndarray:
     """A row by transformers alone, in a loop over the parts of a sound."""
     samples, rate = sound(str(path), rate=16000)
-    values = Wav2Vec2FeatureExtractor.from_pretrained(folder)(samples, sampling_rate=rate)["input_values"][0]
+    values = transformers.Wav2Vec2FeatureExtractor.from_pretrained(folder)(samples, sampling_rate=rate)["input_values"][
+        0
+    ]
     with quiet_transformers(), torch.no_grad():
-        model = FAMILIES[folder.name]().from_pretrained(folder).eval()
+        model = getattr(transformers, f"{FAMILIES[folder.name][0]}Model").from_pretrained(folder).eval()
         outputs = [model(torch.tensor(part)[None], output_hidden_states=True) for part in np.array_split(values, parts)]
     states = [frame for output in outputs for frame in (choose(output) if choose else output.last_hidden_state)[0]]
     return np.mean([frame.double().numpy() for frame in states], axis=0)
@@ -320,6 +317,6 @@ class TestSpeech:
         (folder / "preprocessor_config.json").unlink()
         with pytest.raises(ExtractionError, match=r"must have preprocessor_config\.json"):
             opened(folder)
-        WhisperFeatureExtractor().save_pretrained(folder)
+        transformers.WhisperFeatureExtractor().save_pretrained(folder)
         with pytest.raises(ExtractionError, match="what it reads is made by WhisperFeatureExtractor"):
             opened(folder)

@@ -5,29 +5,47 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
 from transformers.utils import logging
 
 from dclf.extraction.contract import ExtractionError
 from dclf.extraction.encoders import check_identity, identity, locate, open_model, quiet_transformers
 from dclf.extraction.packages import missing_packages, require
-from tests.dclf.extraction.hub import COMMIT, Hub, serve
+from tests.dclf.extraction.hub import COMMIT, serve
 
 LOCATE = """
 import json, sys
 from dclf.extraction import ExtractionError
 from dclf.extraction.encoders import identity, locate
-try:
-    located = locate(*sys.argv[1:])
-    print(json.dumps([str(located.folder), located.revision, identity(located.folder)]))
-except ExtractionError as error:
-    print(json.dumps(str(error)))
+def answer(name, revision):
+    try:
+        located = locate(name, revision)
+        return [str(located.folder), located.revision, identity(located.folder)]
+    except ExtractionError as error:
+        return str(error)
+print(json.dumps([answer(*question) for question in json.loads(sys.argv[1])]))
 """
+Answer = list[str] | str
+
+
+def locations(questions: Sequence[tuple[str, str]], cache: Path, **environment: str) -> dict[tuple[str, str], Answer]:
+    """What a process of its own gets for names and revisions: the hub's client reads its settings when imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOCATE, json.dumps(questions)],
+        env={**os.environ, "HF_HOME": str(cache), "NO_PROXY": "*", "no_proxy": "*", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return dict(zip(questions, json.loads(done.stdout), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -37,32 +55,17 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     with quiet_transformers():
-        BertModel(BertConfig(vocab_size=11, max_position_embeddings=16, **sizes)).save_pretrained(folder)
+        transformers.BertModel(
+            transformers.BertConfig(vocab_size=11, max_position_embeddings=16, **sizes)
+        ).save_pretrained(folder)
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n", encoding="utf-8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def files(source: Path) -> dict[str, bytes]:
-    """The files of a repository: those of the encoder, and what there is beside them."""
-    own = {path.name: path.read_bytes() for path in source.iterdir()}
-    return {**own, "README.md": b"", "onnx/model.onnx": b"", "onnx/config.json": b"{}", "tf_model.h5": b""}
 
 
 @pytest.fixture
 def encoder(source: Path, tmp_path: Path) -> Path:
     """A copy, to be changed."""
     return Path(shutil.copytree(source, tmp_path / "encoder"))
-
-
-def located(name: str, *revision: str, cache: Path, hub: str = "", offline: bool = False) -> list[str] | str:
-    """What a process of its own gets: the hub's client reads its settings when it is imported."""
-    place = {"HF_ENDPOINT": hub} if hub else {}
-    environment = {**os.environ, **place, "HF_HOME": str(cache), "HF_HUB_OFFLINE": str(int(offline)), "NO_PROXY": "*"}
-    command = [sys.executable, "-c", LOCATE, name, *revision]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
-    answer: list[str] | str = json.loads(done.stdout)
-    return answer
 
 
 class TestFolders:
@@ -126,7 +129,7 @@ class TestOpening:
 
     def test_half_precision_becomes_float32(self, source: Path, encoder: Path) -> None:
         with quiet_transformers():
-            BertModel.from_pretrained(source).half().save_pretrained(encoder)
+            transformers.BertModel.from_pretrained(source).half().save_pretrained(encoder)
         assert {weight.dtype for weight in open_model(encoder, "cpu").parameters()} == {torch.float32}
 
     def test_weights_must_be_complete(self, encoder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -161,40 +164,71 @@ class TestOpening:
         assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
 
 
+@dataclass
+class Course:
+    """What became of names on a hub, first with it and then without a network."""
+
+    online: dict[tuple[str, str], Answer]
+    offline: dict[tuple[str, str], Answer]
+    fetched: list[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def course(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """Three models on a hub: one of today, one with older weights, and one without any."""
+    cache = tmp_path_factory.mktemp("cache")
+    own = {path.name: path.read_bytes() for path in source.iterdir()}
+    weights = own.pop("model.safetensors")
+    beside = {"README.md": b"", "onnx/model.onnx": b"", "onnx/config.json": b"{}", "tf_model.h5": b""}
+    models = {
+        "owner/tiny": {**own, **beside, "model.safetensors": weights, "pytorch_model.bin": b""},
+        "owner/old": {**own, **beside, "pytorch_model.bin": b"older"},
+        "owner/bare": {**own, **beside},
+    }
+    questions = [("owner/tiny", ""), ("owner/tiny", COMMIT), ("owner/old", ""), ("owner/none", "")]
+    with serve(models) as hub:
+        online = locations(
+            [*questions, ("owner/bare", ""), ("owner/tiny", "dev")], cache, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0"
+        )
+        fetched = [*hub.fetched]
+    return Course(online, locations(questions, cache, HF_HUB_OFFLINE="1"), fetched)
+
+
 class TestHub:
-    def test_a_model_is_downloaded_once(self, tmp_path: Path, source: Path, files: dict[str, bytes]) -> None:
-        with serve({**files, "pytorch_model.bin": b""}) as hub:
-            folder, revision, own = located("owner/tiny", cache=tmp_path, hub=hub.url)
-            assert revision == Path(folder).name == COMMIT
-            assert own == identity(source)
-            assert sorted(hub.fetched) == ["config.json", "model.safetensors", "vocab.txt"]
-            answered = hub.requests
-            assert located("owner/tiny", COMMIT, cache=tmp_path, hub=hub.url) == [folder, revision, own]
-            assert hub.requests == answered
-        assert located("owner/tiny", cache=tmp_path, hub=hub.url) == [folder, revision, own]
-        assert located("owner/tiny", cache=tmp_path, offline=True) == [folder, revision, own]
+    def test_what_an_encoder_needs_is_downloaded_once(self, course: Course, source: Path) -> None:
+        folder, revision, own = course.online["owner/tiny", ""]
+        assert revision == Path(folder).name == COMMIT
+        assert own == identity(source)
+        assert course.online["owner/tiny", COMMIT] == [folder, revision, own]
+        files = sorted(name for model, name in course.fetched if model == "owner/tiny")
+        assert files == ["config.json", "model.safetensors", "vocab.txt"]
 
-    def test_older_weights_will_do(self, tmp_path: Path, files: dict[str, bytes]) -> None:
-        with serve({"pytorch_model.bin" if n == "model.safetensors" else n: b for n, b in files.items()}) as hub:
-            located("owner/tiny", cache=tmp_path, hub=hub.url)
-            assert sorted(hub.fetched) == ["config.json", "pytorch_model.bin", "vocab.txt"]
+    def test_older_weights_will_do(self, course: Course) -> None:
+        files = sorted(name for model, name in course.fetched if model == "owner/old")
+        assert files == ["config.json", "pytorch_model.bin", "vocab.txt"]
 
-    def test_what_the_hub_does_not_give(self, tmp_path: Path, files: dict[str, bytes]) -> None:
-        with serve({name: content for name, content in files.items() if name != "model.safetensors"}) as hub:
-            self.refused(hub, tmp_path, "owner/tiny", "", "must have weights")
-            self.refused(hub, tmp_path, "owner/none", "", "owner/none is no folder here, and the hub does not give it")
-            self.refused(
-                hub, tmp_path, "owner/tiny", "dev", "owner/tiny at dev is no folder here, and the hub does not"
-            )
+    def test_the_cache_needs_no_network(self, course: Course) -> None:
+        for question in [("owner/tiny", ""), ("owner/tiny", COMMIT), ("owner/old", "")]:
+            assert course.offline[question] == course.online[question]
+            assert len(course.offline[question]) == 3
 
-    def refused(self, hub: Hub, cache: Path, name: str, revision: str, reason: str) -> None:
-        answer = located(name, revision, cache=cache, hub=hub.url)
+    @pytest.mark.parametrize(
+        ("name", "revision", "reason"),
+        [
+            ("owner/bare", "", "owner/bare on the hub must have weights"),
+            ("owner/none", "", "owner/none is no folder here, and the hub does not give it: "),
+            ("owner/tiny", "dev", "owner/tiny at dev is no folder here, and the hub does not give it: "),
+        ],
+    )
+    def test_what_the_hub_does_not_give(self, course: Course, name: str, revision: str, reason: str) -> None:
+        answer = course.online[name, revision]
         assert isinstance(answer, str)
-        assert reason in answer
+        assert answer.startswith(reason)
 
-    def test_without_a_network_the_message_says_what_to_do(self, tmp_path: Path) -> None:
-        answer = located("owner/tiny", cache=tmp_path, offline=True)
-        assert "or download it where there is one (hf download owner/tiny) and give its folder" in answer
+    def test_the_message_says_what_to_do(self, course: Course) -> None:
+        answer = course.offline["owner/none", ""]
+        assert isinstance(answer, str)
+        assert "or download it where there is one (hf download owner/none) and give its folder" in answer
 
 
 class TestPackages:

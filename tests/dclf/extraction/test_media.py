@@ -1,6 +1,7 @@
 """Recordings are read to the sample, and whatever is broken says so in one plain line."""
 
 import logging
+import socket
 import tracemalloc
 from pathlib import Path
 
@@ -97,6 +98,17 @@ class TestSegments:
         assert abs(len(coded) - len(exact)) <= 2048  # AAC fills its last block
         assert np.corrcoef(coded[:size], exact[:size])[0, 1] > 0.98
 
+    @pytest.mark.parametrize(("subtype", "suffix"), [("MPEG_LAYER_III", "mp3"), ("VORBIS", "ogg")])
+    def test_a_segment_is_decoded_as_the_whole_is(
+        self, tmp_path: Path, speech: dict[str, Path], subtype: str, suffix: str
+    ) -> None:
+        path = tmp_path / f"clip.{suffix}"
+        samples, rate = soundfile.read(speech["monologue"])
+        soundfile.write(path, samples, rate, subtype=subtype)
+        whole, _ = sound(str(path))
+        segment = sound(str(path), 5.05, 7)[0]
+        np.testing.assert_allclose(segment, whole[round(5.05 * rate) : 7 * rate], atol=1e-6)
+
     def test_no_more_than_the_segment_is_held(self, tmp_path: Path) -> None:
         path = write_wav(tmp_path / "long.wav", np.tile(tone(1), 1200), RATE)
         sound(str(path), 0, 1)
@@ -174,6 +186,26 @@ class TestBroken:
         assert self.reason(path).startswith("its sound must go on to second 4.00, ends at second 2.1")
         assert len(sound(str(path), 0.5, 1.5)[0]) == RATE
 
+    def test_what_is_damaged_elsewhere_spoils_no_segment(self, tmp_path: Path, speech: dict[str, Path]) -> None:
+        whole, rate = read_wav(speech["monologue"])
+        path = write_video(tmp_path / "clip.mp4", whole[:, 0], rate, "aac")
+        good = [sound(str(path), start, start + 1)[0] for start in (0, 9.5)]
+        data = path.read_bytes()
+        third = len(data) // 3
+        path.write_bytes(data[:third] + bytes(third // 3) + data[third + third // 3 :])
+        assert self.reason(path).startswith("it is damaged, or of no format that FFmpeg reads")
+        np.testing.assert_array_equal(sound(str(path), 0, 1)[0], good[0])
+        assert np.corrcoef(sound(str(path), 9.5, 10.5)[0], good[1])[0, 1] > 0.999
+
+    def test_a_hole_is_not_passed_over(self, tmp_path: Path, speech: dict[str, Path]) -> None:
+        path = tmp_path / "clip.flac"
+        soundfile.write(path, *soundfile.read(speech["monologue"]))
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 5] + bytes(len(data) // 5) + data[2 * (len(data) // 5) :])
+        assert self.reason(path).endswith(" s of its sound are missing or damaged")
+        assert self.reason(path, 2, 6).endswith(" s of its sound are missing or damaged")
+        np.testing.assert_array_equal(sound(str(path), 9, 10)[0], sound(str(speech["monologue"]), 9, 10)[0])
+
     def test_a_video_without_sound(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "clip.mp4", tone(0), RATE)
         assert self.reason(path) == "there is no sound track"
@@ -203,11 +235,15 @@ class TestBroken:
         assert self.reason(path, start, end, 1.5) == "it lasts longer than the 1.5 seconds that an utterance may"
         assert len(sound(str(path), longest=2)[0]) == 2 * RATE
 
-    def test_a_playlist_is_not_followed(self, tmp_path: Path) -> None:
-        write_wav(tmp_path / "tone.wav", tone(2), RATE)
+    def test_a_playlist_is_not_followed_into_the_network(self, tmp_path: Path) -> None:
         path = tmp_path / "list.m3u8"
-        path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
-        assert self.reason(path)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+            path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{address}\n#EXT-X-ENDLIST\n")
+            assert self.reason(path)
+            server.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                server.accept()
 
     def test_ffmpeg_says_nothing(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
