@@ -21,7 +21,7 @@ DESCRIPTION = ("*.json", "*.txt", "*.model", "*.codes")
 """Configuration, vocabulary and preprocessing: patterns of files directly in the folder."""
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 """Patterns of weights; of those that a folder has, transformers opens the first."""
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def locate(model: str, revision: str = "") -> Located:
         ExtractionError: there is no such folder and no such model, the hub cannot be reached, or it is no encoder.
     """
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if model and folder.is_dir():
         if revision:
             raise ExtractionError(f"{folder} is a folder, which has no revision {revision}: leave the revision out")
         _check_folder(folder)
@@ -117,7 +117,7 @@ def open_model(folder: Path, device: str, unused: Sequence[str] = ("pooler.",)) 
             model, loading = AutoModel.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        except Exception as error:  # damaged weights and odd configurations raise whatever the reader of each raises
             raise ExtractionError(f"transformers cannot open the encoder in {folder}: {error}") from error
     if lacking := sorted(key for key in loading["missing_keys"] if not key.startswith(tuple(unused))):
         raise ExtractionError(
