@@ -9,23 +9,30 @@ goes on where it was.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 from cluster.extraction import Workers, extraction_workers
 from cluster.extraction_plan import ExtractionActors
+from cluster.fine_tuning import FineTuningWork, fine_tuned
 from cluster.signals import Terminated
 from dclf.data import Manifest
 from dclf.data.dialogue import MODALITIES
 from dclf.data.importers.conversations import assemble
 from dclf.data.writer import refuse_filled, write_shards
 from dclf.extraction import ExtractionError, ExtractorSettings
-from dclf.extraction.cache import FeatureCache
+from dclf.extraction.cache import FeatureCache, require_folder
 from dclf.extraction.contents import Key, recording_digests, recording_keys, text_keys
+from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, training_utterances
 from dclf.extraction.table import UtteranceTable, read_table
+from dclf.extraction.text import TextSettings
 from dclf.extraction.work import ModalityWork
 from dclf.prose import counted, join_words
 from tune.config.extraction_checks import Checks, resolved
@@ -54,6 +61,7 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
     audio: Extractor | None = None,
     visual: Extractor | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    fine_tune: FineTuningOptions | None = None,
     media: Place | None = None,
     columns: str | None = None,
     classes: str | None = None,
@@ -78,6 +86,8 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
         visual: model of the pictures, or settings of an extractor.
         options: modality -> settings of the extractor that its model or name leaves open, such as
             ``{"text": {"pooling": "mean"}}``.
+        fine_tune: how the encoder of the words is fine-tuned first, on the labelled utterances of the training split
+            alone; not at all where None.
         media: folder of the recordings; that of the table where None.
         columns: of a CSV file, which column is what, such as dialogue=Talk,text=Words.
         classes: of a CSV file, the emotions in the order of their numbers, with commas between.
@@ -111,12 +121,15 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
     utterances = checks.attempt(read_table, table, media, columns=columns, classes=classes, dataset=dataset)
     if utterances is not None:
         checks.recordings(utterances, settings, media)
-    caches = {m: c for m, s in settings.items() if (c := checks.attempt(FeatureCache, cache, s)) is not None}
+    checks.fine_tuning(fine_tune, given, settings)
+    checks.attempt(require_folder, cache)
     if checks.problems or utterances is None:
         raise ConfigError(checks.problems)
     with listening(listeners) as audience:
-        parts = _parts(utterances, settings, caches, audience)
         with _kept_in(cache):
+            if fine_tune is not None:
+                settings["text"] = _fine_tuned(settings["text"], utterances, fine_tune, actors, Path(cache))
+            parts = _parts(utterances, settings, Path(cache), audience)
             _compute(parts, utterances, actors, batch_size, audience)
         return _write(parts, utterances, out, overwrite=overwrite)
 
@@ -131,10 +144,34 @@ def _kept_in(cache: Place) -> Iterator[None]:
         raise
 
 
+def _fine_tuned(
+    settings: ExtractorSettings,
+    table: UtteranceTable,
+    options: FineTuningOptions,
+    actors: ExtractionActors,
+    cache: Path,
+) -> ExtractorSettings:
+    """The settings of the encoder that has learnt from the training split; it lies in the cache."""
+    assert isinstance(settings, TextSettings)  # Checks.fine_tuning
+    texts, labels = training_utterances(table.transcript.conversations)
+    depends = json.dumps([settings.fingerprint(), asdict(options), texts, labels]).encode()
+    folder = cache / f"fine-tuned-{hashlib.sha256(depends).hexdigest()[:16]}"
+    classes = len(table.transcript.corpus.class_names)
+    work = FineTuningWork(
+        settings=settings, texts=texts, labels=labels, class_count=classes, folder=folder.absolute(), options=options
+    )
+    _log.info("fine-tuning %s on %s of the training split", settings.model, counted(len(texts), "utterance"))
+    return fine_tuned(work, actors, _say_epoch)
+
+
+def _say_epoch(epoch: FineTuningEpoch) -> None:
+    _log.info("fine-tuning: epoch %d of %d, loss %.4f, %.1f s", epoch.number, epoch.epochs, epoch.loss, epoch.seconds)
+
+
 def _parts(
     table: UtteranceTable,
     settings: Mapping[str, ExtractorSettings],
-    caches: Mapping[str, FeatureCache],
+    cache: Path,
     listeners: Sequence[Listener],
 ) -> list[ModalityWork]:
     """What there is to do for each modality; reads the recordings, where there are any, to know what is cached."""
@@ -150,9 +187,9 @@ def _parts(
             keys=text_keys(table.utterances)
             if extractor.reads == "text"
             else recording_keys(table.utterances, digests),
-            cache=caches[modality],
+            cache=FeatureCache(cache, extractor),
         )
-        for modality, extractor in settings.items()
+        for extractor in settings.values()
     ]
 
 

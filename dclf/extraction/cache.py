@@ -28,6 +28,24 @@ SUFFIX = ".arrows"
 SETTINGS = "settings.json"
 
 
+def require_folder(folder: str | os.PathLike[str]) -> None:
+    """Make the folder of a cache where it is absent.
+
+    Raises:
+        ExtractionError: it cannot be made, or nothing can be written there.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(place, os.W_OK | os.X_OK) else "no permission to write"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise ExtractionError(
+            f"{place}: the cache must be a folder that can be written ({reason}); name another with --cache"
+        )
+
+
 class FeatureCache:
     """The cached rows of one extractor.
 
@@ -37,19 +55,15 @@ class FeatureCache:
 
     Raises:
         ExtractionError: the folder cannot be made.
+        OSError: it cannot be written.
     """
 
     def __init__(self, folder: str | os.PathLike[str], settings: ExtractorSettings) -> None:
         self.folder = Path(folder) / settings.fingerprint()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            facts = self.folder / SETTINGS  # for people who wonder what the folder is
-            facts.write_text(json.dumps(settings.facts(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ExtractionError(
-                f"{self.folder}: the cache must be a folder that can be written ({error.strerror or error}); name "
-                "another with --cache"
-            ) from error
+        require_folder(self.folder)
+        # For people who wonder what the folder is.
+        facts = json.dumps(settings.facts(), indent=2, sort_keys=True)
+        (self.folder / SETTINGS).write_text(f"{facts}\n", encoding="utf-8")
 
     def read(self) -> CachedRows:
         """Everything that is in it now."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dclf.data import Manifest
     from dclf.extraction import ExtractorSettings
     from dclf.extraction.choice import Option
+    from dclf.extraction.fine_tuning import FineTuningOptions
 
 DESCRIPTION = """\
 Extract features from the words, the sound and the pictures of a table's utterances, and write them as shards. The table
@@ -33,6 +34,7 @@ examples:
   dclf data extract MELD shards/meld --text roberta-large
   dclf data extract MELD shards/meld --text roberta-large --audio is10 --visual facebook/dinov2-base --media MELD.Raw
   dclf data extract talks.csv shards/talks --columns dialogue=Talk,media=File --text ./my-encoder --audio is10
+  dclf data extract MELD shards/meld --text roberta-large --text-fine-tune 3 --gpus 1
   dclf data extract MELD shards/meld --text roberta-large --gpus 0.25 --address head:6379
   dclf data extract talks.csv shards/talks --text mypackage.encoders:MySettings     an own one
 
@@ -64,6 +66,7 @@ def main(argv: Sequence[str]) -> int:
             options.out,
             **{modality: options[modality] for modality in MODALITIES},
             options={modality: _settings(modality, options) for modality in MODALITIES},
+            fine_tune=_fine_tuning(options),
             media=options.media,
             columns=options.columns,
             classes=options.classes,
@@ -94,11 +97,38 @@ def build_parser(argv: Sequence[str] = ()) -> ArgumentParser:
     parser.add_argument("--visual", metavar="MODEL", help="encoder of the pictures: folder, name or ONNX file")
     for modality in MODALITIES:
         _add_settings(parser, modality, argv)
+    _add_fine_tuning(parser)
     _add_table_options(parser)
     _add_work_options(parser)
     add_overwrite_option(parser)
     add_log_options(parser)
     return parser
+
+
+def _add_fine_tuning(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--text-fine-tune",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="fine-tune the encoder of the words first, on the training split alone; 0 not to",
+    )
+    parser.add_argument("--text-fine-tune-rate", type=float, default=2e-5, metavar="LR", help="its highest step size")
+    parser.add_argument("--text-fine-tune-batch", type=int, default=16, metavar="N", help="utterances of a step of it")
+    parser.add_argument("--text-fine-tune-seed", type=int, default=0, metavar="N", help="of what it draws")
+
+
+def _fine_tuning(options: Namespace) -> FineTuningOptions | None:
+    from dclf.extraction.fine_tuning import FineTuningOptions  # noqa: PLC0415 - as above
+
+    if not options.text_fine_tune:
+        return None
+    return FineTuningOptions(
+        epochs=options.text_fine_tune,
+        learning_rate=options.text_fine_tune_rate,
+        batch_size=options.text_fine_tune_batch,
+        seed=options.text_fine_tune_seed,
+    )
 
 
 def _add_table_options(parser: ArgumentParser) -> None:
@@ -181,7 +211,7 @@ def _settings(modality: str, options: Namespace) -> dict[str, Any]:
     """The settings of an extractor that are given: field -> value."""
     start = f"{modality}_"
     given = {key.removeprefix(start): value for key, value in options.as_dict().items() if key.startswith(start)}
-    return {key: value for key, value in given.items() if value is not None}
+    return {key: value for key, value in given.items() if value is not None and not key.startswith("fine_tune")}
 
 
 def taken(manifest: Manifest) -> Iterator[str]:

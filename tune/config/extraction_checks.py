@@ -11,7 +11,9 @@ from typing import Any, ParamSpec, TypeVar
 from cluster.extraction_plan import ExtractionActors, check_layout
 from dclf.extraction import ExtractionError, ExtractorSettings
 from dclf.extraction.choice import choose
+from dclf.extraction.fine_tuning import FineTuningOptions
 from dclf.extraction.table import UtteranceTable
+from dclf.extraction.text import TextSettings
 from dclf.prose import counted
 from tune.config.yaml_files import ConfigError
 
@@ -47,6 +49,16 @@ class Checks:
             if options[modality] and modality not in given:
                 first = next(iter(options[modality])).replace("_", "-")
                 self.problems.append(f"--{modality}-{first}: is for --{modality}, which is not given")
+
+    def fine_tuning(
+        self, options: FineTuningOptions | None, given: Mapping[str, object], settings: Mapping[str, ExtractorSettings]
+    ) -> None:
+        """Check how the encoder of the words is to be fine-tuned."""
+        if options is None:
+            return
+        self.problems += [f"--text-fine-tune: {problem}" for problem in options.problems()]
+        if "text" not in given or not isinstance(settings.get("text", TextSettings(model="")), TextSettings):
+            self.problems.append("--text-fine-tune: is for --text with an encoder of transformers; leave it out")
 
     def layout(self, actors: ExtractionActors, batch_size: int) -> None:
         """Check how the work is to be spread."""

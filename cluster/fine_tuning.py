@@ -1,0 +1,113 @@
+"""Fine-tuning of an encoder of words: in this process, or as one task of a cluster that has the cards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from cluster.address import cluster_address
+from cluster.extraction_plan import ExtractionActors, ExtractionPlan, plan_extraction
+from dclf.extraction.contract import ExtractionError
+from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, fine_tune
+from dclf.extraction.text import TextSettings
+
+RESTARTS = 3
+"""Of a task that is lost: it goes on with the last epoch that is on disk."""
+Heard = Callable[[FineTuningEpoch], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningWork:
+    """An encoder, what it learns from, and where the result goes; can be pickled.
+
+    Attributes:
+        settings: of the encoder, resolved.
+        texts: utterances of the training split.
+        labels: of each.
+        class_count: number of emotions.
+        folder: for the result; on a cluster one that all of its machines see.
+        options: how.
+    """
+
+    settings: TextSettings
+    texts: Sequence[str]
+    labels: Sequence[int]
+    class_count: int
+    folder: Path
+    options: FineTuningOptions
+
+    def run(self, device: str, heard: Heard) -> TextSettings:
+        """See ``dclf.extraction.fine_tuning.fine_tune``."""
+        return fine_tune(
+            self.settings,
+            self.texts,
+            self.labels,
+            self.class_count,
+            self.folder,
+            self.options,
+            device=device,
+            heard=heard,
+        )
+
+
+def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> TextSettings:
+    """Fine-tune an encoder, and return settings that extract with the result.
+
+    Args:
+        work: what is done.
+        actors: where; one of them does it.
+        heard: is told of every epoch that is trained now.
+
+    Raises:
+        ExtractionError: see ``fine_tune``; or the task was lost too often.
+        PlanError: the task does not fit the cluster.
+        ConnectionError: there is no cluster at the address.
+    """
+    if not cluster_address(actors.address):
+        return work.run("cuda" if actors.gpus else "cpu", heard)
+    from cluster.session import ray_session  # noqa: PLC0415 - here needs no Ray
+
+    with ray_session(actors.address, verbose=actors.verbose) as resources:
+        return fine_tuned_by_task(work, plan_extraction(replace(actors, actors=1), resources), heard)
+
+
+def fine_tuned_by_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> TextSettings:
+    """Fine-tune in a task of the cluster that this process is connected to."""
+    import ray  # noqa: PLC0415 - see above
+    from ray.exceptions import RayError, RayTaskError  # noqa: PLC0415
+
+    task: Any = ray.remote(_said).options(
+        num_cpus=plan.cpus, num_gpus=plan.gpus, max_retries=RESTARTS, num_returns="streaming"
+    )
+    try:
+        for reference in task.remote(work, plan.device):
+            said = ray.get(reference)
+            if isinstance(said, FineTuningEpoch):
+                heard(said)
+    except RayTaskError as error:
+        raise ExtractionError(str(error.cause)) from None
+    except RayError as error:
+        raise ExtractionError(f"the process that fine-tunes was lost {RESTARTS + 1} times ({error}); go on") from None
+    return work.settings if not isinstance(said, TextSettings) else said
+
+
+def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings]:
+    """The epochs as they end, and then the settings."""
+    said: SimpleQueue[Any] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            said.put(work.run(device, said.put))
+        except Exception as error:  # noqa: BLE001 - raised by the thread that reads
+            said.put(error)
+
+    Thread(target=run, daemon=True).start()
+    while isinstance(message := said.get(), FineTuningEpoch):
+        yield message
+    if isinstance(message, Exception):
+        raise message
+    yield message
