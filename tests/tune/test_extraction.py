@@ -242,6 +242,16 @@ def test_a_mistake_is_told_with_its_remedy(
     assert message in capsys.readouterr().err
 
 
+def test_a_card_that_this_machine_lacks_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cluster.extraction_plan.machine_gpus", lambda: 0)
+    write_table(tmp_path)
+    assert main(command(tmp_path, "--gpus", "0.5")) == 2
+    assert "each actor is to have a share of a GPU, the cluster has none" in capsys.readouterr().err
+    assert not (tmp_path / "log").exists()
+
+
 def test_impossible_settings_are_refused_in_python_too(tmp_path: Path) -> None:
     write_table(tmp_path)
     with pytest.raises(ConfigError, match="--text: width: must be 1 or more, is 0"):

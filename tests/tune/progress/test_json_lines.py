@@ -14,6 +14,8 @@ from tune.progress.json_lines import JsonLines
 from tune.study.events import (
     ConditionScored,
     EpochEnded,
+    ExtractionProgress,
+    ExtractionStarted,
     PerturbationStarted,
     RunFinished,
     RunStarted,
@@ -91,6 +93,17 @@ def test_a_perturbation_test() -> None:
     assert objects(stream) == [
         {"event": "started", "title": "mmgcn on the test split", "lines": ["40 dialogues"], "conditions": 2},
         {"event": "scored", "condition": "raw", "wf1": 0.5},
+    ]
+
+
+def test_an_extraction() -> None:
+    stream = io.StringIO()
+    lines = JsonLines(stream)
+    lines(ExtractionStarted("text of meld, 20 utterances", ["1 actor"]))
+    lines(ExtractionProgress("text", 12, 20, 2, 5.0))
+    assert objects(stream) == [
+        {"event": "started", "title": "text of meld, 20 utterances", "lines": ["1 actor"]},
+        {"event": "progress", "part": "text", "done": 12, "total": 20, "cached": 2, "rate": 5.0},
     ]
 
 

@@ -10,6 +10,8 @@ from tune.progress.lines import Lines
 from tune.study.events import (
     ConditionScored,
     EpochEnded,
+    ExtractionProgress,
+    ExtractionStarted,
     PerturbationStarted,
     ReproductionStudy,
     RunFinished,
@@ -97,6 +99,25 @@ def test_a_perturbation_test() -> None:
         "replacements from 40 training dialogues",
         "1/2  raw  WF1 50.00",
         "2/2  eccs, draw 1 of 1  WF1 43.21",
+    ]
+
+
+def test_an_extraction_has_a_line_every_few_seconds(watch: Watch) -> None:
+    stream = io.StringIO()
+    lines = Lines(stream, watch)
+    lines(ExtractionStarted("text of meld, 13708 utterances", ["2 actors with 1 CPU slot each"]))
+    for done in (2100, 3200, 3300, 13708):
+        watch.time += 3
+        lines(ExtractionProgress("text", done, 13708, 2000, 0.0 if done == 2100 else 210.2))
+    lines(ExtractionProgress("audio", 5, 10, 0, 0.25))
+    watch.time += 5
+    lines(ExtractionProgress("audio", 6, 10, 0, 0.25))
+    assert stream.getvalue().splitlines() == [
+        "text of meld, 13708 utterances",
+        "2 actors with 1 CPU slot each",
+        "text: 3,200 of 13,708 (2,000 from the cache), 210/s, 0:50 left",
+        "text: 13,708 of 13,708 (2,000 from the cache), 210/s",
+        "audio: 6 of 10, 0.25/s, 0:16 left",
     ]
 
 

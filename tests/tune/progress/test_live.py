@@ -13,6 +13,8 @@ from tune.progress.live import LivePanel
 from tune.study.events import (
     ConditionScored,
     EpochEnded,
+    ExtractionProgress,
+    ExtractionStarted,
     PerturbationStarted,
     ReproductionStudy,
     RunFinished,
@@ -214,6 +216,21 @@ def test_the_studies_of_a_reproduction_are_counted_each_for_itself(tmp_path: Pat
     text = console.export_text()
     assert text.count("1 complete, 1 running, 0 pruned, 1 failed, 1 waiting; 1:00 spent") == 2
     assert text.index("spent\n") < text.rindex("Table 4: Ablations")
+
+
+def test_an_extraction(watch: Watch) -> None:
+    panel, console = live(watch)
+    with panel:
+        panel(ExtractionStarted("text of meld, 13708 utterances", ["2 actors with 1 CPU slot each"]))
+        assert "waiting for the first rows" in shown(panel, console)
+        watch.time += 12
+        panel(ExtractionProgress("text", 3200, 13708, 2000, 210.0))
+        first = shown(panel, console)
+        panel(ExtractionProgress("text", 13708, 13708, 2000, 210.0))
+        assert "13,708 of 13,708" in shown(panel, console)
+    for part in ("text of meld", "text: 3,200 of 13,708 (2,000 from the cache), 210/s, 0:50 left", "0:12 spent"):
+        assert part in first
+    assert "2 actors with 1 CPU slot each" in console.export_text()
 
 
 def test_a_perturbation_test(watch: Watch) -> None:
