@@ -37,7 +37,8 @@ def recording_keys(utterances: Sequence[Utterance], digests: Mapping[str, Key]) 
 def _part(utterance: Utterance, digest: Key) -> Key:
     if isinstance(digest, Unreadable) or (utterance.start is None and utterance.end is None):
         return digest
-    return hashlib.sha256(f"{digest} from {utterance.start} to {utterance.end}".encode()).hexdigest()
+    times = [None if time is None else float(time) for time in (utterance.start, utterance.end)]
+    return hashlib.sha256(f"{digest} {times}".encode()).hexdigest()
 
 
 def recording_digests(paths: Iterable[str], read: Callable[[], None]) -> dict[str, Key]:

@@ -19,7 +19,7 @@ from dclf.data import Dialogue, Manifest, read_shards
 from dclf.extraction import ExtractionError, settings_of
 from dclf.extraction.cache import FeatureCache
 from dclf.extraction.choice import choose
-from tests.dclf.extraction.letters import LetterSettings
+from tests.dclf.extraction.letters import FileSettings, LetterSettings
 from tune.commands.main import main
 from tune.config.yaml_files import ConfigError
 from tune.study.events import Event, ExtractionProgress, ExtractionStarted
@@ -128,6 +128,59 @@ def test_what_cannot_be_read_is_missing_and_told(tmp_path: Path, caplog: pytest.
     extract(tmp_path, "again")
     assert computed(tmp_path).count("NAN") == 2
     assert computed(tmp_path).count("UNREADABLE") == 1
+
+
+def write_recordings(folder: Path) -> Path:
+    """A table of three recordings: one of two utterances, one without a byte and one that is not there."""
+    rows = ["a,A,joy,train,Oh,one.wav,0,1", "a,B,joy,train,No,one.wav,1,2", "b,A,joy,val,Ah,empty.wav,,"]
+    rows += ["c,A,joy,test,So,absent.wav,,", "c,A,joy,test,Well,,,", "c,A,joy,test,Well,two.wav,,"]
+    table = folder / "calls.csv"
+    table.write_text("\n".join(["dialogue,speaker,emotion,split,text,media,start,end", *rows]), encoding="utf-8")
+    for name, content in (("one.wav", b"sound"), ("empty.wav", b""), ("two.wav", b"longer sound")):
+        (folder / name).write_bytes(content)
+    return table
+
+
+def test_recordings_are_read_below_the_tables_folder_and_missing_ones_are_masked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = write_recordings(tmp_path)
+    heard: list[Event] = []
+    tune.extract(
+        table,
+        tmp_path / "shards",
+        text=LETTERS,
+        audio=FileSettings(),
+        actors=HERE,
+        cache=tmp_path / "cache",
+        listeners=[heard.append],
+    )
+    features = {d.dialogue_id: d.features["audio"].tolist() for d in dialogues(tmp_path)}
+    assert features == {"a": [[5, 0], [5, 1]], "b": [[0, 0]], "c": [[0, 0], [0, 0], [12, 0]]}
+    present = {d.dialogue_id: d.present["audio"].tolist() for d in dialogues(tmp_path) if "audio" in d.present}
+    assert present == {"b": [False], "c": [False, False, True]}
+    assert "text" not in dialogues(tmp_path)[2].present
+    for line in (
+        "audio: dialogue b utterance 0: it is silent",
+        f"audio: dialogue c utterance 0: {tmp_path}/absent.wav is not there",
+        "audio: dialogue c utterance 1: it has no recording",
+    ):
+        assert line in caplog.text
+    parts = dict.fromkeys(event.part for event in heard if isinstance(event, ExtractionProgress))
+    assert [*parts] == ["recordings looked at", "text", "audio"]
+
+
+def test_a_folder_without_any_recording_is_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_recordings(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    words = ["data", "extract", str(table), str(tmp_path / "shards"), "--audio", FileSettings.name]
+    assert main([*words, "--media", str(tmp_path / "elsewhere"), "--cache", str(tmp_path / "cache")]) == 2
+    assert (
+        f"--audio reads recordings: {tmp_path}/elsewhere must have those of 6 utterances, has none, such as "
+        f"{tmp_path}/elsewhere/one.wav; name their folder with --media"
+    ) in capsys.readouterr().err
 
 
 def test_nothing_is_written_where_nothing_can_be_read(tmp_path: Path) -> None:

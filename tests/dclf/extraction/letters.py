@@ -88,3 +88,35 @@ class Letters:
         if "NAN" in text:
             return np.full(self.width, np.nan, dtype=np.float32)
         return np.array([text.count(letter) for letter in "abcdefghij"[: self.width]], dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSettings(ExtractorSettings):
+    """How many bytes a recording has, and at which second an utterance begins; a file of no bytes is silent."""
+
+    name: ClassVar[str] = "tests.dclf.extraction.letters:FileSettings"
+    modality: ClassVar[str] = "audio"
+    reads: ClassVar[str] = "recording"
+
+    def problems(self) -> list[str]:
+        """None."""
+        return []
+
+    def resolve(self) -> Self:
+        """The same, of version 1."""
+        return type(self)(identity="1")
+
+    def load(self, device: str) -> Files:
+        """Open it."""
+        return Files()
+
+
+class Files:
+    """See ``FileSettings``."""
+
+    width = 2
+
+    def rows(self, utterances: Sequence[Utterance]) -> list[Row]:
+        """Bytes and beginning."""
+        sizes = [(Path(u.recording).stat().st_size, u.start or 0.0) for u in utterances]
+        return [np.array(pair, np.float32) if pair[0] else Unreadable("it is silent") for pair in sizes]

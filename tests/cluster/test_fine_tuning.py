@@ -1,0 +1,41 @@
+"""Fine-tuning as a task of a cluster: the result and the epochs of one in this process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cluster.extraction_plan import ExtractionActors, ExtractionPlan
+from cluster.fine_tuning import FineTuningWork, fine_tuned, fine_tuned_by_task
+from cluster.resources import ClusterResources
+from dclf.extraction import ExtractionError
+from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions
+from dclf.extraction.text import TextSettings
+from tests.dclf.extraction.tiny_encoders import write_encoder
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_task_fine_tunes_as_this_process_does(local_ray: ClusterResources, tmp_path: Path) -> None:
+    encoder = write_encoder(tmp_path / "encoder", layers=1)
+    work = FineTuningWork(
+        settings=TextSettings(model=str(encoder), pooling="mean").resolve(),
+        texts=["I like it", "I hate it"] * 8,
+        labels=[0, 1] * 8,
+        class_count=2,
+        folder=tmp_path / "here",
+        options=FineTuningOptions(epochs=2, batch_size=4),
+    )
+    here: list[FineTuningEpoch] = []
+    there: list[FineTuningEpoch] = []
+    plan = ExtractionPlan(actors=1)
+    expected = fine_tuned(work, ExtractionActors(), here.append)
+    settings = fine_tuned_by_task(replace(work, folder=tmp_path / "there"), plan, there.append)
+    assert settings.fine_tuned == expected.fine_tuned
+    assert settings.model == str(tmp_path / "there")
+    assert [epoch.number for epoch in there] == [epoch.number for epoch in here] == [1, 2]
+    assert [epoch.loss for epoch in there] == pytest.approx([epoch.loss for epoch in here])
+    with pytest.raises(ExtractionError, match="needs labelled utterances with words in the training split"):
+        fine_tuned_by_task(replace(work, texts=[], labels=[]), plan, there.append)
