@@ -30,6 +30,7 @@ from dclf.data.writer import refuse_filled, write_shards
 from dclf.extraction import ExtractionError, ExtractorSettings
 from dclf.extraction.cache import FeatureCache, require_folder
 from dclf.extraction.contents import Key, recording_digests, recording_keys, text_keys
+from dclf.extraction.features import shortened
 from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, training_utterances
 from dclf.extraction.table import UtteranceTable, read_table
 from dclf.extraction.text import TextSettings
@@ -233,7 +234,7 @@ def _stream(part: ModalityWork, workers: Workers, listeners: Sequence[Listener])
 def _write(parts: Sequence[ModalityWork], table: UtteranceTable, out: Place, *, overwrite: bool) -> Manifest:
     rows = {part.modality: part.rows() for part in parts}
     for modality, features in rows.items():
-        for line in features.reasons(REASONS_SHOWN):
+        for line in shortened(features.reasons(), REASONS_SHOWN, "utterance"):
             _log.warning("%s: %s", modality, line)
     if problems := [problem for features in rows.values() for problem in features.problems()]:
         raise ExtractionError("\n".join(problems))
@@ -245,4 +246,8 @@ def _write(parts: Sequence[ModalityWork], table: UtteranceTable, out: Place, *, 
         **{part.modality: {"extractor": part.name, **rows[part.modality].facts()} for part in parts},
     }
     info, dialogues = assemble(transcript.corpus, transcript.conversations, rows, provenance)
-    return write_shards(dialogues, out, info, overwrite=overwrite, warn=_log.warning)
+    zeros: list[str] = []
+    manifest = write_shards(dialogues, out, info, overwrite=overwrite, warn=zeros.append)
+    for line in shortened(zeros, REASONS_SHOWN, "dialogue"):
+        _log.warning("%s", line)
+    return manifest

@@ -59,7 +59,7 @@ class ExtractedRows:
         """That no utterance has a row, with the first reasons; empty where one has."""
         if len(self.absent) < len(self.keys):
             return []
-        reasons = "\n".join(f"  {line}" for line in self.reasons(MISSING_NAMED))
+        reasons = "\n".join(f"  {line}" for line in shortened(self.reasons(), MISSING_NAMED, "utterance"))
         return [f"{self.modality}: one utterance at least must have features, none has; nothing is written:\n{reasons}"]
 
     def of(self, conversation: Conversation) -> tuple[Matrix, NDArray[np.bool_] | None]:
@@ -72,12 +72,9 @@ class ExtractedRows:
             matrix[number] = self._vector(places[number])
         return matrix, None if present.all() else present
 
-    def reasons(self, count: int) -> Iterator[str]:
-        """A line for each of the first utterances without a row, and one for how many more there are."""
-        for place, reason in list(self.absent.items())[:count]:
-            yield f"{self.table.names[place]}: {reason}"
-        if (rest := len(self.absent) - count) > 0:
-            yield f"and {counted(rest, 'utterance')} more"
+    def reasons(self) -> list[str]:
+        """A line for each utterance without a row."""
+        return [f"{self.table.names[place]}: {reason}" for place, reason in self.absent.items()]
 
     def facts(self) -> dict[str, object]:
         """For the provenance: the width, and what is missing."""
@@ -91,3 +88,10 @@ class ExtractedRows:
         if isinstance(row, Unreadable):
             raise KeyError(place)
         return row
+
+
+def shortened(lines: Sequence[str], count: int, noun: str) -> Iterator[str]:
+    """The first of some lines, and one for how many more there are of what the noun names."""
+    yield from lines[:count]
+    if (rest := len(lines) - count) > 0:
+        yield f"and {counted(rest, f'more {noun}')}"
