@@ -7,7 +7,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from matplotlib.cbook import get_sample_data
 from numpy.typing import NDArray
+from PIL import Image
 
 Picture = NDArray[np.uint8]
 
@@ -61,3 +63,20 @@ def numbers(pictures: Iterable[Picture]) -> list[int]:
 def middles(count: int, first: float, last: float, rate: int = 25) -> Sequence[int]:
     """The frames on show in the middle of each of ``count`` equal parts of a segment."""
     return [int((first + (part + 0.5) * (last - first) / count) * rate) for part in range(count)]
+
+
+FACE = (105, 155, 222)
+"""Top, left and side of the face on matplotlib's photograph [600, 512, 3]."""
+
+
+def portrait(height: int) -> Picture:
+    """That photograph, shrunk to a height."""
+    with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as photograph:
+        return np.asarray(photograph.resize((height * 512 // 600, height)))
+
+
+def paste(picture: Picture, other: Picture, top: int, left: int) -> Picture:
+    """A copy of a picture with another one on it."""
+    whole = picture.copy()
+    whole[top : top + len(other), left : left + other.shape[1]] = other
+    return whole
