@@ -13,10 +13,10 @@ from dclf.extraction.frames import Picture
 from dclf.extraction.packages import require
 
 CASCADE = "haarcascade_frontalface_default.xml"
-SEARCHED = 360
+SEARCHED = 240
 """Pixels of the shorter side of the picture that is searched; larger pictures are shrunk, as searching takes long."""
-SMALLEST = 30
-"""Pixels of the smallest face in the picture that is searched: a twelfth of the shorter side."""
+SMALLEST = 24
+"""Pixels of the smallest face in the picture that is searched, a tenth of its shorter side; the cascade's own size."""
 STEP = 1.1
 """Factor from one size of faces to the next."""
 NEIGHBOURS = 5

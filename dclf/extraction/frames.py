@@ -122,10 +122,10 @@ class _Track:
         self.spacing = float(1 / (self.stream.guessed_rate or DEFAULT_RATE))
         self._container = container
         self._origin = beginning(container)
-        self.end = None if self.stream.duration is None else self.t(self.stream.start_time or 0, self.stream.duration)
-        self.latest_end = None if container.duration is None else container.duration / 1_000_000
-        timed = self.stream.start_time is not None
-        self._worth_seeking = SEEK_S if seeks and timed else float("inf")
+        timed = stream.start_time is not None
+        self.end = self.t(stream.start_time, stream.duration) if timed and stream.duration is not None else None
+        self.latest_end = container.duration / 1_000_000 if timed and container.duration is not None else None
+        self._worth_seeking = SEEK_S if timed and seeks else float("inf")
 
     def t(self, stamp: int | None, later: int = 0) -> float | None:
         """Of a time stamp, and so many of its units later; None where there is no stamp."""

@@ -77,7 +77,7 @@ def opened(recording: str) -> Iterator[InputContainer]:
     av.logging.set_level(None)
     try:
         _check_file(path)
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             yield container
     except av.FFmpegError as error:
         reason = f"it is damaged, or of no format that FFmpeg reads: {error.strerror}"

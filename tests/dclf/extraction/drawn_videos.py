@@ -15,7 +15,7 @@ Picture = NDArray[np.uint8]
 
 
 def write_video(
-    path: Path, pictures: Iterable[Picture], rate: int = 25, key_frames: int = 250, rotation: int = 0
+    path: Path, pictures: Iterable[Picture], rate: int = 25, key_frames: int = 250, rotation: int = 0, title: str = ""
 ) -> Path:
     """A file of pictures, RGB [H, W, 3], whose frames are bit by bit those pictures.
 
@@ -25,8 +25,10 @@ def write_video(
         rate: of frames a second.
         key_frames: how many frames each key frame is before the next.
         rotation: degrees counterclockwise by which a player turns them.
+        title: in the file's head.
     """
     with av.open(str(path), "w") as container:
+        container.metadata["title"] = title
         options = {"qp": "0", "sc_threshold": "0"}
         stream = container.add_stream("libx264rgb", rate=rate, options=options)
         stream.pix_fmt, stream.codec_context.gop_size = "rgb24", key_frames

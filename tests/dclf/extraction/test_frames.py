@@ -13,6 +13,8 @@ from dclf.extraction.frames import read_frames
 from dclf.extraction.media import BrokenRecording
 from tests.dclf.extraction.drawn_videos import Picture, middles, numbered, numbers, write_video
 
+IO = Path("/proc/self/io")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -47,8 +49,21 @@ def test_frames_are_evenly_spaced(
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "h264"])
 def test_frames_far_apart_are_sought(tmp_path: Path, suffix: str, key_frames: int) -> None:
     clip = str(write_video(tmp_path / f"clip.{suffix}", numbered(600), rate=5, key_frames=key_frames))
-    assert numbers(read_frames(clip, 9)) == middles(9, 0, 120, rate=5)
+    for count in (9, 13):
+        assert numbers(read_frames(clip, count)) == middles(count, 0, 120, rate=5)
     assert numbers(read_frames(clip, 4, 100, 102)) == middles(4, 100, 102, rate=5)
+
+
+@pytest.mark.skipif(not IO.exists(), reason="the system does not count what a process reads")
+def test_little_is_read_of_a_long_recording(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", noise(300), rate=2, key_frames=4)
+    before = bytes_read()
+    assert len([*read_frames(str(clip), 4, 140, 142)]) == 4
+    assert bytes_read() - before < clip.stat().st_size / 4
+
+
+def bytes_read() -> int:
+    return int(IO.read_text().split()[1])
 
 
 def test_frames_stand_upright(tmp_path: Path) -> None:
@@ -56,6 +71,12 @@ def test_frames_stand_upright(tmp_path: Path) -> None:
     (picture,) = read_frames(str(clip), 1)
     assert picture.shape == (48, 32, 3)
     np.testing.assert_array_equal(picture, np.rot90(numbered(3)[1]))
+
+
+def test_a_title_in_another_encoding_is_no_damage(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", numbered(3), title="Caf# Central Perk")
+    clip.write_bytes(clip.read_bytes().replace(b"Caf#", "Café".encode("latin-1")))
+    assert numbers(read_frames(str(clip), 3)) == [0, 1, 2]
 
 
 def noise(count: int) -> list[Picture]:

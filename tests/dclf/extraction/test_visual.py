@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -216,6 +218,18 @@ def test_a_processor_that_needs_torchvision_is_refused(folders: dict[str, Path],
 def test_impossible_settings_are_refused(settings: ImageSettings, problem: str) -> None:
     with pytest.raises(ExtractionError, match=problem):
         settings.resolve()
+
+
+def test_planning_imports_no_package_of_the_extra(tmp_path: Path) -> None:
+    graph = write_flatten(tmp_path / "graph.onnx", ["N", 3, 8, 8])
+    program = (
+        "import sys; from dclf.extraction.visual import ImageSettings;"
+        "ImageSettings(model='x').problems(); ImageSettings(model=sys.argv[1], faces=True).resolve();"
+        "print(sorted({'torch', 'transformers', 'av', 'cv2', 'onnxruntime', 'PIL'} & {*sys.modules}))"
+    )
+    words = [sys.executable, "-c", program, str(graph)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("first", ["N", 1])
