@@ -2,7 +2,7 @@
 
 Words and paths travel to the actors, and rows come back batch by batch, in the order in which they are ready; nothing
 holds all of them. The longest utterances go first, so that a batch has its like and no actor ends long after the
-others. An actor that is lost is started again a few times and its utterances are read again, which does no harm.
+others. Where an actor is lost, what is left is given to new ones, a few times: reading an utterance again does no harm.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 BATCH_SIZES = {"text": 64, "recording": 8}
 """Utterances that an extractor gets at a time, by what it reads."""
-TASK_BATCHES = 4
-"""That an actor is given together, at most: fewer of them cost the driver more."""
+TASK_BATCHES = 2
+"""That an actor is given together, at most, and whose rows come back together."""
+TASKS_EACH = 4
+"""That every actor gets, at least: none is to wait for the others' last one for long."""
 RESTARTS = 3
-"""Of an actor that is lost, and as many tries of what it worked on."""
+"""Times that the work is taken up again with what is left, where processes are lost."""
 _SHOWN = 5
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -134,44 +137,50 @@ class Actors:
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], names: Sequence[str]
     ) -> Generator[Arrived, None, None]:
         """See ``Workers``."""
-        from ray.exceptions import RayError  # noqa: PLC0415 - the work in this process needs no Ray
+        from ray.exceptions import RayActorError, RayError  # noqa: PLC0415 - the work in this process needs no Ray
 
-        dataset = self._spread(settings, utterances)
-        stream = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-        missing = set(range(len(utterances)))
-        try:
-            # Closed whatever ends it, so that no actor goes on with what nobody asks for.
-            with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as blocks:
-                for block in blocks:
-                    arrived = _arrived(block, names)
-                    missing.difference_update(arrived.places)
+        missing = dict.fromkeys(longest_first(utterances))
+        for restart in range(RESTARTS + 1):
+            try:
+                for arrived in self._stream(settings, utterances, list(missing), names):
+                    for place in arrived.places:
+                        del missing[place]
                     yield arrived
-        except RayError as error:
-            raise ExtractionError(
-                f"processes that extract were lost {RESTARTS + 1} times ({_line(error)}); they may have run out of "
-                "memory: ask for fewer actors or smaller batches, and go on"
-            ) from None
-        if missing:
-            raise ExtractionError(f"no rows came for {_named(sorted(missing), names)}; go on with the same command")
+            except RayActorError as error:
+                if restart == RESTARTS:
+                    raise ExtractionError(_lost(error)) from None
+                _log.warning("a process that extracts was lost (%s); %d rows are left", _line(error), len(missing))
+            except RayError as error:
+                raise ExtractionError(f"the actors cannot work ({_line(error)})") from None
+            else:
+                return
 
-    def _spread(self, settings: ExtractorSettings, utterances: Sequence[Utterance]) -> ray.data.Dataset:
+    def _stream(
+        self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int], names: Sequence[str]
+    ) -> Iterator[Arrived]:
+        dataset = self._spread(settings, utterances, places)
+        stream = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        # Closed whatever ends it, so that no actor goes on with what nobody asks for.
+        with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as blocks:
+            for block in blocks:
+                yield _arrived(block, names)
+
+    def _spread(
+        self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int]
+    ) -> ray.data.Dataset:
         """The stream of rows: an actor takes some batches when it is done with the last ones."""
         import ray.data  # noqa: PLC0415 - see above
         from ray.util.annotations import RayDeprecationWarning  # noqa: PLC0415
 
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        order, plan = longest_first(utterances), self._plan
-        size = self._batch_size or BATCH_SIZES[settings.reads]
-        per_task = min(TASK_BATCHES * size, ceil(len(order) / (TASK_BATCHES * plan.actors)))
-        tasks = [order[begin : begin + per_task] for begin in range(0, len(order), per_task)]
+        plan, size = self._plan, self._batch_size or BATCH_SIZES[settings.reads]
+        per_task = min(TASK_BATCHES * size, ceil(len(places) / (TASKS_EACH * plan.actors)))
+        tasks = [places[begin : begin + per_task] for begin in range(0, len(places), per_task)]
         dataset = ray.data.from_arrow([utterance_table(utterances, task) for task in tasks])
-        context = dataset.context
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        # Every yielded table is a block of its own, on its way at once.
-        context.target_max_block_size = 1
+        dataset.context.enable_progress_bars = False
+        dataset.context.print_on_execution_start = False
         with warnings.catch_warnings():
-            # Ray 2.60 has no other way to say how often actors are restarted; by default they are, for ever.
+            # Ray 2.60 has no other way to say that actors are not restarted; by default they are, for ever.
             warnings.simplefilter("ignore", RayDeprecationWarning)
             return dataset.map_batches(
                 RowsActor,
@@ -181,9 +190,16 @@ class Actors:
                 compute=ray.data.ActorPoolStrategy(size=plan.actors, max_tasks_in_flight_per_actor=2),
                 num_cpus=plan.cpus,
                 num_gpus=plan.gpus or None,
-                max_restarts=RESTARTS,
-                max_task_retries=RESTARTS,
+                max_restarts=0,
+                max_task_retries=0,
             )
+
+
+def _lost(error: BaseException) -> str:
+    return (
+        f"processes that extract were lost {RESTARTS + 1} times ({_line(error)}); they may have run out of memory: ask "
+        "for fewer actors or smaller batches, and go on"
+    )
 
 
 def longest_first(utterances: Sequence[Utterance]) -> list[int]:

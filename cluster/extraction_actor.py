@@ -53,11 +53,7 @@ class RowsActor:
         self._extractor: Extractor | None = None
 
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
-        """The rows of the table's utterances.
-
-        The batches are the same at every call, so that what Ray has of a task when its actor is lost fits what the next
-        one does.
-        """
+        """The rows of the table's utterances, or the failure of a batch, which ends it."""
         try:
             if self._extractor is None:
                 self._extractor = self._settings.load(self._device)

@@ -21,7 +21,7 @@ DESCRIPTION = ("*.json", "*.txt", "*.model", "*.codes")
 """Configuration, vocabulary and preprocessing: patterns of files directly in the folder."""
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 """Patterns of weights; of those that a folder has, transformers opens the first."""
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def locate(model: str, revision: str = "") -> Located:
         ExtractionError: there is no such folder and no such model, the hub cannot be reached, or it is no encoder.
     """
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if model and folder.is_dir():
         if revision:
             raise ExtractionError(f"{folder} is a folder, which has no revision {revision}: leave the revision out")
         _check_folder(folder)
@@ -108,23 +108,48 @@ def open_model(folder: Path, device: str, unused: Sequence[str] = ("pooler.",)) 
     Raises:
         ExtractionError: transformers cannot read it, or weights are missing, which would be random numbers.
     """
+    return open_part(folder, device, "", unused)[0]
+
+
+def open_part(folder: Path, device: str, part: str, unused: Sequence[str] = ("pooler.",)) -> tuple[Any, frozenset[str]]:
+    """Open an encoder, or one part of it; see ``open_model``.
+
+    Args:
+        folder: of ``locate``.
+        device: as torch names it.
+        part: key of the configuration, such as ``vision_config``; where there is none, the whole encoder is opened.
+        unused: beginnings of names of weights that the folder may lack.
+
+    Returns:
+        The model, and those unused weights that it lacks; they are random numbers.
+
+    Raises:
+        ExtractionError: as ``open_model``.
+    """
     require(f"the encoder {folder}", ["transformers"])
     import torch  # noqa: PLC0415 - the packages that open an encoder are slow to import
-    from transformers import AutoModel  # noqa: PLC0415
+    from transformers import AutoConfig, AutoModel  # noqa: PLC0415
 
     with quiet_transformers():
         try:
+            whole = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             model, loading = AutoModel.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
+                folder,
+                config=getattr(whole, part, whole) if part else whole,
+                local_files_only=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        except Exception as error:  # damaged weights and odd configurations raise whatever the reader of each raises
             raise ExtractionError(f"transformers cannot open the encoder in {folder}: {error}") from error
-    if lacking := sorted(key for key in loading["missing_keys"] if not key.startswith(tuple(unused))):
+    missing = frozenset(loading["missing_keys"])
+    if lacking := sorted(key for key in missing if not key.startswith(tuple(unused))):
         raise ExtractionError(
             f"the weights in {folder} must be complete, lack {len(lacking)}, such as {lacking[0]}: "
             "is it the model that its config.json describes?"
         )
-    return model.eval().to(device)
+    return model.eval().to(device), missing
 
 
 @contextmanager

@@ -25,9 +25,11 @@ class MeldMedia:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folders = {split: _folders(folder, names) for split, names in FOLDERS.items()}
-        self._clips = {split: _clips(folders) for split, folders in self._folders.items()}
-        self._expected = {split: (*self._folders[split], folder / names[0])[0] for split, names in FOLDERS.items()}
+        self._clips = {split: _clips(_folders(folder, names)) for split, names in FOLDERS.items()}
+        self._expected = {
+            split: next((clip.parent for clip in self._clips[split].values()), folder / names[0])
+            for split, names in FOLDERS.items()
+        }
 
     def path(self, split: str, stem: str) -> Path:
         """The clip of this name, such as ``dia0_utt3``; where it would be if it is not there."""

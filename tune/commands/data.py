@@ -1,4 +1,4 @@
-"""``dclf data``: make, look at and check Arrow shards. ``dclf data import`` is in ``imports``, ``extract`` in ``extract``."""
+"""``dclf data``: make, look at and check Arrow shards. ``import`` is in ``imports``, ``extract`` in ``extract``."""
 
 from __future__ import annotations
 

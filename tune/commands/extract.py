@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from docstring_parser import parse as parse_docstring
@@ -31,7 +32,7 @@ EXAMPLES = """\
 examples:
   dclf data extract MELD shards/meld --text roberta-large
   dclf data extract MELD shards/meld --text roberta-large --audio is10 --visual facebook/dinov2-base --media MELD.Raw
-  dclf data extract talks.csv shards/talks --columns dialogue=Talk,text=Words,media=File --text ./my-encoder --audio is10
+  dclf data extract talks.csv shards/talks --columns dialogue=Talk,media=File --text ./my-encoder --audio is10
   dclf data extract MELD shards/meld --text roberta-large --gpus 0.25 --address head:6379
   dclf data extract talks.csv shards/talks --text mypackage.encoders:MySettings     an own one
 
@@ -90,9 +91,7 @@ def build_parser(argv: Sequence[str] = ()) -> ArgumentParser:
     parser.add_argument(
         "--audio", metavar="SET|MODEL", help="is10, egemaps or compare of openSMILE, or an encoder of the sound"
     )
-    parser.add_argument(
-        "--visual", metavar="MODEL", help="encoder of the pictures: a folder, its name, or an ONNX file"
-    )
+    parser.add_argument("--visual", metavar="MODEL", help="encoder of the pictures: folder, name or ONNX file")
     for modality in MODALITIES:
         _add_settings(parser, modality, argv)
     _add_table_options(parser)
@@ -118,19 +117,17 @@ def _add_table_options(parser: ArgumentParser) -> None:
 
 def _add_work_options(parser: ArgumentParser) -> None:
     parser.add_argument("--cache", metavar="DIR", default=CACHE, help="keeps what has been extracted")
-    parser.add_argument(
-        "--actors", type=int, default=0, metavar="N", help="at a time; 0 for as many as there is room for"
-    )
+    parser.add_argument("--actors", type=int, default=0, metavar="N", help="at a time; 0 for as many as fit")
     parser.add_argument("--cpus-per-actor", type=int, default=1, metavar="N", help="CPU slots, and threads, of each")
     parser.add_argument(
-        "--gpus", type=float, default=0.0, metavar="SHARE", help="of a GPU, for each actor, such as 0.25"
+        "--gpus", type=float, default=0.0, metavar="SHARE", help="of a GPU for each actor, such as 0.25"
     )
     parser.add_argument(
         "--batch-size",
         type=int,
         default=0,
         metavar="N",
-        help="utterances that an encoder gets at a time; 0 for its own",
+        help="utterances of a batch; 0 for what suits it",
     )
     parser.add_argument("--address", help="Ray cluster to use; RAY_ADDRESS, then this machine where absent")
 
@@ -160,14 +157,16 @@ def _add_setting(parser: ArgumentParser, word: str, option: Option, text: str) -
 
 def _types(modality: str, argv: Sequence[str]) -> Iterator[tuple[type[ExtractorSettings], int]]:
     """Settings of the extractors that ship and of the one that is named, and how many of their fields MODEL says."""
-    from dclf.extraction.choice import SHIPPED, settings_for  # noqa: PLC0415 - as above
+    from dclf.extraction import ExtractionError  # noqa: PLC0415 - as above
+    from dclf.extraction.choice import SHIPPED, settings_for  # noqa: PLC0415
     from dclf.extraction.registry import settings_type  # noqa: PLC0415
 
     for name in SHIPPED[modality]:
         yield settings_type(name), 1
     if word := _word_of(f"--{modality}", argv):
-        settings, said = settings_for(modality, word)
-        yield settings, len(said)
+        with suppress(ExtractionError):  # told with all other mistakes
+            settings, said = settings_for(modality, word)
+            yield settings, len(said)
 
 
 def _word_of(option: str, argv: Sequence[str]) -> str:

@@ -36,6 +36,8 @@ class SweepSettings:
         concurrency: trials at a time; 0 for as many as the plan finds room for.
         workers_per_trial: 0 trains in the trial's own process; more go through Ray Train.
         gpus_per_trial: GPUs of a trial, a fraction shares one.
+        checkpoint_s: seconds after which a trial in its own process writes a checkpoint and tells the driver of its
+            epochs, of which a kill costs those since the last one; 0 for after every epoch.
         cache_mb: MiB of dialogues that are read once and kept for all trials of a machine.
         test: which complete trials are scored on the sealed test split, once, when all have ended: the ``best``, or
             ``all`` where every configuration is reported and none is chosen.
@@ -62,6 +64,7 @@ class SweepSettings:
     concurrency: int = 0
     workers_per_trial: int = 0
     gpus_per_trial: float = 0.0
+    checkpoint_s: float = 4.0
     cache_mb: int = 1024
     test: Literal["best", "all"] = "best"
     keep: int = 5

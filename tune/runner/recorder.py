@@ -38,7 +38,7 @@ from tune.tracking.writes import Sender, Write
 
 FLUSH_S, INTERRUPTED_FLUSH_S = 60.0, 10.0
 _log = logging.getLogger(__name__)
-TOGETHER_S = 2.0
+SEND_EVERY_S = 2.0
 """How long a training's epochs may wait to reach MLflow in one request; it takes as long for one as for ten."""
 MARK_S = 20.0
 """How long trials may end before a mark says that they have been sent: a kill has them sent again."""
@@ -135,10 +135,10 @@ class StudyRecorder:
         # Not through _to, which sends tags together with epochs.
         self._put(*(_Addressed(item.kind, item.body, key) for item in records.user_tags(config)))
         self._to(key, *(item for item in begun if item.kind != "tags"))
-        self._send_at[key] = time.monotonic() + TOGETHER_S
+        self._send_at[key] = time.monotonic() + SEND_EVERY_S
 
     def epochs(self, number: int, seed: int, reports: Iterable[EpochReport], *, last: bool) -> None:
-        """A training has finished epochs; those of ``TOGETHER_S`` are sent together.
+        """A training has finished epochs; those of ``SEND_EVERY_S`` are sent together.
 
         Args:
             number: of the trial.
@@ -232,7 +232,7 @@ class StudyRecorder:
     def _send_epochs(self, key: Key, tags: Mapping[str, str] | None = None) -> None:
         epochs = self._epochs.pop(key, [])
         if epochs or tags:
-            self._send_at[key] = time.monotonic() + TOGETHER_S
+            self._send_at[key] = time.monotonic() + SEND_EVERY_S
             self._put(_Addressed(**vars(writes.history(epochs, tags)), key=key))
 
     def _to(self, key: Key, *items: Write) -> None:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from dclf.training.run_cache import RunCache
     from tune.runner.training import Training
 
-TOGETHER_S = 4.0
-"""The driver hears of short epochs about this often; each hearing costs both sides."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -43,7 +40,8 @@ class Job:
         objectives: validation scores whose values at the best epoch are a trial's result.
         workers: Ray Train workers of a trial; 0 trains in the trial's own process.
         source: the dialogues, for trials in their own process.
-        decisions: epochs that end a step: after them it is decided whether and how the trial goes on.
+        checkpoint_s: seconds that a step lasts at least; it is kept, and the driver hears of it, when it ends.
+        decisions: epochs that end a step too: after them it is decided whether and how the trial goes on.
     """
 
     config: dict[str, Any]
@@ -51,6 +49,7 @@ class Job:
     objectives: tuple[str, ...]
     workers: int
     source: Source | None
+    checkpoint_s: float
     decisions: tuple[int, ...]
 
 
@@ -80,7 +79,7 @@ class StudyTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train an epoch, and further ones for ``TOGETHER_S`` unless one is to be decided on."""
+        """Train an epoch, and further ones for ``checkpoint_s`` unless one is to be decided on."""
         try:
             return self._step()
         except Exception as error:
@@ -128,11 +127,8 @@ class StudyTrial(tune.Trainable):
         if self._training is None:
             self._training = self._new_training(seed)
         training = self._training
-        begun = time.monotonic()
-        while not training.finished:
-            training.epoch()
-            if training.history[-1].epoch in self._job.decisions or time.monotonic() - begun >= TOGETHER_S:
-                break
+        if not training.finished:
+            self._train(training)
         history = training.history
         new = history[min(self._reported, len(history) - 1) :]
         scores = [history[report.best_epoch - 1].validation for report in new]
@@ -150,6 +146,16 @@ class StudyTrial(tune.Trainable):
         if training.finished:
             self._close_seed(history)
         return {**result, "finished": not self._seeds, "done": not self._seeds}
+
+    def _train(self, training: Training) -> None:
+        """Train the epochs of a step and keep them."""
+        end = time.monotonic() + self._job.checkpoint_s
+        while True:
+            training.epoch()
+            decided = training.history[-1].epoch in self._job.decisions
+            if training.finished or decided or time.monotonic() >= end:
+                break
+        training.keep()
 
     def _close_seed(self, history: Any) -> None:
         assert self._files is not None, "a training has its files"

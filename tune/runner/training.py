@@ -31,7 +31,10 @@ class Training(Protocol):
         """Whether there is no epoch left."""
 
     def epoch(self) -> None:
-        """Train one epoch; it is kept when this returns."""
+        """Train one epoch."""
+
+    def keep(self) -> None:
+        """Keep all epochs so far; nothing of them is lost when this has returned."""
 
 
 class OwnTraining:
@@ -75,8 +78,11 @@ class OwnTraining:
         return self._run.progress.finished
 
     def epoch(self) -> None:
-        """Train one epoch; it is kept when this returns."""
+        """Train one epoch."""
         self._run.epoch()
+
+    def keep(self) -> None:
+        """Keep all epochs so far; nothing of them is lost when this has returned."""
         checkpoint.save(self._files.local, self._run.state())
         # The driver deletes checkpoints that nobody needs, and cannot read them without torch.
         write_history(self._files.local, self.history)

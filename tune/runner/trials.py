@@ -43,6 +43,7 @@ def run_trials(
         source=shared_source(shards, _modalities(session, config, shards), plan.cache_mb << 20, splits)
         if own
         else None,
+        checkpoint_s=settings.checkpoint_s,
         decisions=tuple(deciding_epochs(settings, config.train.epochs)),
     )
     engine = Engine(session, job, slots=[plan.trial_resources], concurrency=plan.concurrency, own_ray=own_ray)

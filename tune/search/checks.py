@@ -84,7 +84,7 @@ _RULES: tuple[_Rule, ...] = (
         "0 or more",
         lambda value: value >= 0,
     ),
-    (("gpus_per_trial",), "0 or more and finite", lambda value: 0 <= value < math.inf),
+    (("gpus_per_trial", "checkpoint_s"), "0 or more and finite", lambda value: 0 <= value < math.inf),
     (("seeds", "grace_epochs", "keep"), "at least 1", lambda value: value >= 1),
 )
 

@@ -1,8 +1,8 @@
 """The checkpoint and the epochs of one training, in the study's folder or behind a URI.
 
 Behind a URI the training works in a folder of its own on whatever machine it runs, and what it must not lose is
-uploaded after every epoch: the state first, whole or not at all, then the list of epochs. What is at the URI holds: a
-training that goes on begins by fetching it.
+uploaded before the driver hears of it: the state first, whole or not at all, then the list of epochs. What is at the
+URI holds: a training that goes on begins by fetching it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ class LetterSettings(ExtractorSettings):
         model: any name; ``absent`` cannot be found, and ``broken`` cannot be opened.
         width: letters that are counted.
         log: file that is told every text; none where empty.
-        mortal: whether the first text with the word DEADLY kills its process, once for all processes; needs ``log``.
+        mortal: whether a text with the word DEADLY kills its process, once for all processes, and CTRL C interrupts
+            it; needs ``log``.
     """
 
     name: ClassVar[str] = "tests.dclf.extraction.letters:LetterSettings"
@@ -77,6 +78,8 @@ class Letters:
         if "DEADLY" in text and self._settings.mortal and not (mark := Path(f"{self._settings.log}.died")).exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if "CTRL C" in text and self._settings.mortal:
+            signal.raise_signal(signal.SIGINT)
         if self._settings.log:
             with Path(self._settings.log).open("a", encoding="utf-8") as stream:
                 stream.write(f"{text}\n")

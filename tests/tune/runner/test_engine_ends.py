@@ -27,7 +27,15 @@ def engine(tmp_path: Path) -> Engine:
 def new_engine(folder: Path, *, own_ray: bool = False) -> Engine:
     """Of a study of two trials, of which the first runs."""
     session = Driver(new_study(folder, trials=2)).session
-    job = Job(config={}, folder=str(session.folder.path), objectives=("wf1",), workers=0, source=None, decisions=())
+    job = Job(
+        config={},
+        folder=str(session.folder.path),
+        objectives=("wf1",),
+        workers=0,
+        source=None,
+        checkpoint_s=0,
+        decisions=(),
+    )
     made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray)
     config = made.next()
     assert config is not None

@@ -105,7 +105,7 @@ def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch:
         log_batch(run_id, metrics=metrics, **rest)
 
     monkeypatch.setattr(store.client, "log_batch", counted)
-    monkeypatch.setattr("tune.runner.recorder.TOGETHER_S", 600.0)
+    monkeypatch.setattr("tune.runner.recorder.SEND_EVERY_S", 600.0)
     recorder = opened(folder, store)
     Driver(folder, recorder).work()
     recorder.close("FINISHED", "finished")

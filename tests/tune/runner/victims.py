@@ -19,6 +19,7 @@ SMALL = {
     "train.device": "cpu",
     "sweep.scheduler": "none",
     "sweep.concurrency": "2",
+    "sweep.checkpoint_s": "0",
 }
 FULL = {"sweep.concurrency": "3"}
 """As many trials at a time as a cluster of four slots takes."""

@@ -183,6 +183,7 @@ def test_seeds_of_all_trainings_must_be_seeds() -> None:
         ({"sweep.workers_per_trial": -1}, "sweep.workers_per_trial: must be 0 or more, is -1"),
         ({"sweep.gpus_per_trial": -0.5}, "sweep.gpus_per_trial: must be 0 or more and finite, is -0.5"),
         ({"sweep.gpus_per_trial": 1.5}, "sweep.gpus_per_trial: must be a whole number above 1, is 1.5"),
+        ({"sweep.checkpoint_s": -1}, "sweep.checkpoint_s: must be 0 or more and finite, is -1"),
         ({"sweep.cache_mb": -1}, "sweep.cache_mb: must be 0 or more, is -1"),
         ({"sweep.storage": ""}, "sweep.storage: must name the folder of studies, is empty"),
         (
