@@ -18,13 +18,19 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
-from dclf.extraction import ExtractionError, Unreadable, Utterance, Vector, settings_of
+from dclf.extraction import ExtractionError, ExtractorSettings, Unreadable, Utterance, Vector, settings_of
 from dclf.extraction.encoders import open_model, quiet_transformers
 from dclf.extraction.text import FineTuned, TextSettings
 from dclf.extraction.text_encoder import TextEncoder
+from tests.dclf.extraction.hub import COMMIT, serve
 from tests.dclf.extraction.tiny_encoders import PAD, POSITIONS, SPECIAL, WIDTH, WORDS, write_encoder
 
 MELD = Path(os.environ.get("DCLF_MELD_DIR", Path(__file__).parents[4] / "shared" / "data" / "meld"))
+RESOLVE = """
+import json, sys
+from dclf.extraction.text import TextSettings
+print(json.dumps(TextSettings(model="owner/tiny", revision=sys.argv[1]).resolve().facts()))
+"""
 TEXTS = ("oh no", "well what a day I like it you know !", "yes", "I hate it . what ?")
 TUNED = FineTuned(
     base_model="somewhere",
@@ -301,3 +307,25 @@ class TestSettings:
     def test_opening_says_nothing(self, tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
         rows_of(encoder_of(tiny), "oh no " * 30)
         assert capfd.readouterr() == ("", "")
+
+
+class TestHub:
+    def test_a_name_brings_its_pooling_and_becomes_a_commit(self, own: Path, tmp_path: Path) -> None:
+        describe(own, ("Transformer", "Pooling", "Normalize"), {"pooling_mode_mean_tokens": True})
+        (own / "2_Normalize" / "config.json").unlink()  # as most have it
+        here = TextSettings(model=str(own)).resolve()
+        files = {str(path.relative_to(own)): path.read_bytes() for path in own.rglob("*") if path.is_file()}
+        with serve({"owner/tiny": {**files, "README.md": b"", "onnx/config.json": b"{}"}}) as hub:
+            settings = self.resolved("", {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache")})
+            assert sorted(path for _, path in hub.fetched) == sorted(files)
+        assert (settings.model, settings.revision, settings.identity) == ("owner/tiny", COMMIT, here.identity)
+        assert settings.fingerprint() == here.fingerprint()
+        assert self.resolved(COMMIT, {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}) == settings
+
+    def resolved(self, revision: str, environment: dict[str, str]) -> ExtractorSettings:
+        """What a process of its own gets: the hub's client reads its settings when it is imported."""
+        command = [sys.executable, "-c", RESOLVE, revision]
+        place = {**os.environ, "HF_HUB_OFFLINE": "0", "NO_PROXY": "*", **environment}
+        done = subprocess.run(command, env=place, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return settings_of(json.loads(done.stdout))
