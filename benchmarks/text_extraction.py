@@ -4,9 +4,9 @@
 
 MELD is the folder of MELD's three tables, of which the first distinct utterances are taken, as the cache would spare
 extraction those that come twice; MODEL is a folder of sentence-transformers. Measures ``rows()`` and
-``SentenceTransformer.encode`` with one thread each, then ``tune.extract`` with an actor a CPU beside ``encode`` with
-all CPUs, in turns, since other work on the machine comes and goes. ``encode`` is counted without the model's opening,
-and extraction once rows come; seconds in all are those of ``tune.extract`` with everything, Ray's start and the shards
+``SentenceTransformer.encode`` with one thread each, by the CPU's seconds, then ``tune.extract`` with an actor a CPU
+beside ``encode`` with all CPUs, by the clock and in turns, since other work on the machine comes and goes. ``encode`` is
+counted without the model's opening, and extraction once rows come; seconds in all are those of ``tune.extract`` with everything, Ray's start and the shards
 included. The bar is 0.9 of the direct call. The driver's resident memory is sampled as rows come, and has to stay flat
 by ``benchmarks/flatness.py``, a percent of the rows in place of a trial.
 """
@@ -81,33 +81,34 @@ def in_own_process(work: Callable[..., float], *arguments: object) -> float:
 
 
 def direct_rate(model: str, texts: Sequence[str], threads: int) -> float:
-    """Rows a second of sentence-transformers."""
+    """Rows a second of sentence-transformers: of the CPU where it has one thread, else by the clock."""
     import torch  # noqa: PLC0415 - in a process of its own
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
     torch.set_num_threads(threads)
     encoder = SentenceTransformer(model, device="cpu")
     encoder.encode(list(texts[:BATCH]))
-    started = time.perf_counter()
+    clock = time.process_time if threads == 1 else time.perf_counter
+    started = clock()
     encoder.encode(list(texts))
-    return len(texts) / (time.perf_counter() - started)
+    return len(texts) / (clock() - started)
 
 
-def extractor_rate(model: str, texts: Sequence[str], threads: int) -> float:
-    """Rows a second of ``rows()``, in batches of like lengths."""
+def extractor_rate(model: str, texts: Sequence[str]) -> float:
+    """Rows a second of the CPU of ``rows()``, in batches of like lengths."""
     import torch  # noqa: PLC0415 - see above
 
     from dclf.extraction import Utterance  # noqa: PLC0415
     from dclf.extraction.text import TextSettings  # noqa: PLC0415
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     encoder = TextSettings(model=model).resolve().load("cpu")
     utterances = sorted((Utterance(text=text) for text in texts), key=lambda utterance: -len(utterance.text))
     encoder.rows(utterances[-BATCH:])
-    started = time.perf_counter()
+    started = time.process_time()
     for begin in range(0, len(utterances), BATCH):
         encoder.rows(utterances[begin : begin + BATCH])
-    return len(texts) / (time.perf_counter() - started)
+    return len(texts) / (time.process_time() - started)
 
 
 def extraction(model: str, texts: Sequence[str], actors: int) -> tuple[Course, float]:
@@ -146,7 +147,7 @@ def main() -> None:
     print(f"{len(texts)} distinct utterances, {cpus} CPUs\n")
     print("| one thread | rows() | encode | ratio |\n|---|---|---|---|")
     for turn in range(1, arguments.repeats + 1):
-        ours = in_own_process(extractor_rate, arguments.model, texts, 1)
+        ours = in_own_process(extractor_rate, arguments.model, texts)
         theirs = in_own_process(direct_rate, arguments.model, texts, 1)
         print(f"| {turn} | {ours:.0f} /s | {theirs:.0f} /s | {ours / theirs:.2f} |", flush=True)
     print("\n| all CPUs | tune.extract | encode | ratio | CPUs busy | in all |\n|---|---|---|---|---|---|")
