@@ -5,10 +5,10 @@
 MELD is the folder of MELD's three tables, of which the first distinct utterances are taken, as the cache would spare
 extraction those that come twice; MODEL is a folder of sentence-transformers. Measures ``rows()`` and
 ``SentenceTransformer.encode`` with one thread each, by the CPU's seconds, then ``tune.extract`` with an actor a CPU
-beside ``encode`` with all CPUs, by the clock and in turns, since other work on the machine comes and goes. ``encode`` is
-counted without the model's opening, and extraction once rows come; seconds in all are those of ``tune.extract`` with everything, Ray's start and the shards
-included. The bar is 0.9 of the direct call. The driver's resident memory is sampled as rows come, and has to stay flat
-by ``benchmarks/flatness.py``, a percent of the rows in place of a trial.
+beside ``encode`` with all CPUs, by the clock and in turns, since other work on the machine comes and goes. ``encode``
+is counted without the model's opening, and extraction once rows come; seconds in all are those of ``tune.extract`` with
+everything, Ray's start and the shards included. The bar is 0.9 of the direct call. The driver's resident memory is
+sampled as rows come, and has to stay flat by ``benchmarks/flatness.py``, a percent of the rows in place of a trial.
 """
 
 from __future__ import annotations
