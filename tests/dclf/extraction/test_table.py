@@ -99,7 +99,7 @@ def test_melds_clips_are_found_where_its_archive_has_them(tmp_path: Path) -> Non
     assert clips[4:7] == [
         "dev_splits_complete/dia0_utt0.mp4",
         "output_repeated_splits_test/final_videos_testdia0_utt0.mp4",
-        "output_repeated_splits_test/dia1_utt1.mp4",
+        "output_repeated_splits_test/final_videos_testdia1_utt1.mp4",
     ]
     assert table.names[3] == "dialogue train-7 utterance 3"
     assert table.transcript.provenance["table"] == "meld-csv"
