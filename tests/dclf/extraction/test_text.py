@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
-from dclf.extraction import ExtractionError, ExtractorSettings, Unreadable, Utterance, Vector, settings_of
+from dclf.extraction import ExtractionError, Unreadable, Utterance, Vector, settings_of
 from dclf.extraction.encoders import open_model, quiet_transformers
 from dclf.extraction.text import FineTuned, TextSettings
 from dclf.extraction.text_encoder import TextEncoder
@@ -322,10 +322,10 @@ class TestHub:
         assert settings.fingerprint() == here.fingerprint()
         assert self.resolved(COMMIT, {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}) == settings
 
-    def resolved(self, revision: str, environment: dict[str, str]) -> ExtractorSettings:
+    def resolved(self, revision: str, environment: dict[str, str]) -> TextSettings:
         """What a process of its own gets: the hub's client reads its settings when it is imported."""
         command = [sys.executable, "-c", RESOLVE, revision]
         place = {**os.environ, "HF_HUB_OFFLINE": "0", "NO_PROXY": "*", **environment}
         done = subprocess.run(command, env=place, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
-        return settings_of(json.loads(done.stdout))
+        return TextSettings.from_facts(json.loads(done.stdout))
