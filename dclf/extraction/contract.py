@@ -13,7 +13,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -88,6 +88,10 @@ class ExtractorSettings(ABC):
     modality: ClassVar[str]
     reads: ClassVar[str]
     """``text`` or ``recording``: the part of an utterance that makes the row."""
+    located_by: ClassVar[str] = ""
+    """Name of the field that says where the encoder's files lie; empty where a package brings what computes."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions that ``load`` imports, beside those that dclf needs."""
 
     identity: str = ""
 
@@ -113,6 +117,27 @@ class ExtractorSettings(ABC):
         Raises:
             ExtractionError: it cannot be opened, or it is not the encoder whose ``identity`` the settings have.
         """
+
+    def located(self, place: str) -> Self:
+        """The same encoder, whose files lie elsewhere now.
+
+        Args:
+            place: what the field ``located_by`` is to say, such as a folder.
+
+        Raises:
+            ExtractionError: there is no encoder, or one of another ``identity``.
+        """
+        if not self.located_by:
+            raise ExtractionError(
+                f"the extractor {self.name} reads no encoder's files, is told that they lie in {place}"
+            )
+        moved = replace(self, identity="", **{self.located_by: place}).resolve()
+        if moved.identity != self.identity:
+            raise ExtractionError(
+                f"the encoder in {place} must be the one that made the shards' rows, whose identity is {self.identity};"
+                f" is {moved.identity}, whose rows mean something else to the model"
+            )
+        return moved
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready: everything that ``settings_of`` needs."""

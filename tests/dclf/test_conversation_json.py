@@ -1,5 +1,7 @@
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,12 +10,15 @@ import pytest
 from dclf.conversation import Speakers
 from dclf.conversation_json import ConversationReader, begun, parse
 from dclf.data.errors import DataError
+from dclf.extraction import ExtractionError
+from dclf.extraction.conversations import RunExtractors
+from tests.dclf.extraction.hashing import encoder, facts, hashed
 
-WIDTHS = {"text": 2, "audio": 1}
+EXTRACTORS = RunExtractors({"text": 2, "audio": 1})
 
 
 def reader() -> ConversationReader:
-    return ConversationReader(WIDTHS, 2)
+    return ConversationReader(EXTRACTORS, 2)
 
 
 def utterance(speaker: Any = "Ann", **more: Any) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def test_speakers_can_be_told() -> None:
     turns = [utterance("F"), utterance("M")]
     (one,) = reader().document({"speakers": ["M", "F"], "utterances": turns})
     assert one.dialogue.speakers.tolist() == [1, 0]
-    (other,) = ConversationReader(WIDTHS, 2, ("M", "F")).document({"utterances": turns})
+    (other,) = ConversationReader(EXTRACTORS, 2, ("M", "F")).document({"utterances": turns})
     assert other.dialogue.speakers.tolist() == [1, 0]
     (numbered,) = reader().document({"utterances": [utterance(1)]})
     assert (numbered.speakers, numbered.dialogue.speakers.tolist()) == (("1",), [1])
@@ -71,7 +76,7 @@ def test_speakers_can_be_told() -> None:
         ([{"utterances": {}}], "[0].utterances: must be a list of one utterance or more, is {}"),
         (
             {"utterances": ["hi"]},
-            'utterances[0]: must be an utterance, an object with speaker, text, features; is "hi"',
+            'utterances[0]: must be an utterance, an object with speaker, text, features, media, start, end; is "hi"',
         ),
         ({"id": "", "utterances": [utterance()]}, 'id: must be a text that is not empty, is ""'),
         ({"id": 7, "utterances": [utterance()]}, "id: must be a text that is not empty, is 7"),
@@ -80,6 +85,20 @@ def test_speakers_can_be_told() -> None:
         ({"words": 1, "utterances": [utterance()]}, "words: unknown key; a conversation has id, speakers, utterances"),
         ({"utterances": [utterance(label=1)]}, "utterances[0].label: unknown key; an utterance has speaker, text, fea"),
         ({"utterances": [utterance(text=1)]}, "utterances[0].text: must be the words as a text, is 1"),
+        (
+            {"utterances": [utterance(media="")]},
+            'utterances[0].media: must be the path of a sound or video file, is ""',
+        ),
+        (
+            {"utterances": [utterance(media="s3://x/y")]},
+            "utterances[0].media: must be the path of a sound or video file",
+        ),
+        (
+            {"utterances": [utterance(media="a", start=-1)]},
+            "utterances[0].start: must be a second of the recording, 0 or",
+        ),
+        ({"utterances": [utterance(end=2)]}, "utterances[0].end: must come with media, the recording that it is a sec"),
+        ({"utterances": [utterance(media="a", start=2, end=2)]}, "utterances[0].end: must be after start, 2, is 2"),
         ({"utterances": [{"features": {}}]}, "utterances[0].speaker: must say who speaks, by a name or the model's"),
         ({"utterances": [utterance(None)]}, "utterances[0].speaker: must be a name or a whole number, is null"),
         ({"utterances": [utterance(2)]}, "utterances[0].speaker: speaker must be 0 to 1, which the model knows, is 2"),
@@ -109,7 +128,7 @@ def test_speakers_can_be_told() -> None:
         ),
         (
             {"utterances": [{"speaker": "A", "text": "hi"}]},
-            "must have feature vectors of text (2 numbers) or audio (1 numbers), has none: words, sound and pictures",
+            "must have feature vectors of text (2 numbers) or audio (1 numbers), has none: words and recordings are",
         ),
         (
             [{"utterances": [utterance()]}, {"utterances": [utterance(features={"text": None})]}],
@@ -203,3 +222,62 @@ def test_what_is_no_json_is_told_with_its_place(text: bytes, line: int, problem:
 def test_json_of_editors_with_a_byte_order_mark_is_read() -> None:
     assert parse(b"\xef\xbb\xbf" + json.dumps({"a": "\u00fc"}).encode()) == {"a": "\u00fc"}
     assert np.isnan(parse(b"NaN"))
+
+
+@pytest.fixture
+def extracting(tmp_path: Path) -> ConversationReader:
+    """For a run whose shards dclf extracted."""
+    provenance = {"extraction": facts(encoder(tmp_path / "encoder"), text=2, audio=1)}
+    return ConversationReader(RunExtractors(EXTRACTORS.widths, provenance), 2, folder=str(tmp_path))
+
+
+def test_words_and_recordings_become_features(extracting: ConversationReader, tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").write_bytes(b"noise")
+    turns = [
+        {"speaker": "Ann", "text": "hello", "media": "talk.wav", "start": 1, "end": 2.5},
+        {"speaker": "Bob", "text": "hello", "features": {"text": [1, 2]}, "media": None, "start": None},
+        {
+            "speaker": "Ann",
+            "text": "hello",
+            "features": {"text": None, "audio": [3]},
+            "media": str(tmp_path / "none.wav"),
+        },
+    ]
+    (one,) = extracting.document({"utterances": turns})
+    words, noise = hashed(b"saltyhello", 2).tolist(), hashed(b"saltynoise1.0-2.5", 1).tolist()
+    assert one.dialogue.features["text"].tolist() == [words, [1, 2], [0, 0]]
+    assert one.dialogue.features["audio"].tolist() == [noise, [0], [3]]
+    assert {m: mask.tolist() for m, mask in one.dialogue.present.items()} == {
+        "text": [True, True, False],
+        "audio": [True, False, True],
+    }
+
+
+def test_nothing_is_opened_for_conversations_with_mistakes(extracting: ConversationReader, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "encoder")
+    good, bare = {"speaker": "Ann", "text": "hello"}, {"speaker": "Ann", "text": " "}
+    with pytest.raises(DataError) as told:
+        extracting.document([{"utterances": [good]}, {"utterances": [bare]}])
+    (problem,) = told.value.problems
+    assert problem.startswith(
+        "[1]: must have words for text or a recording for audio, or feature vectors of text (2 num"
+    )
+    with pytest.raises(ExtractionError, match=r"encoder.* must hold the file salt"):
+        extracting.document({"utterances": [good]})
+
+
+def test_a_conversation_of_broken_recordings_alone_is_refused(
+    extracting: ConversationReader, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns = [{"speaker": "Ann", "media": "none.wav"}]
+    with pytest.raises(DataError, match=r"\[0\]: must have words .*has none that can be read"):
+        extracting.document([{"utterances": turns}])
+    where = "[0].utterances[0]"
+    assert caplog.messages == [f"{where}: audio features are missing: there is no file {tmp_path / 'none.wav'}"]
+
+
+def test_words_of_lines_become_features(extracting: ConversationReader) -> None:
+    spoken = said(extracting, Speakers(2), {"speaker": "Ann", "text": "hello"}, {"speaker": "Bob"})
+    vectors = extracting.vectors(spoken)
+    assert np.array_equal(vectors["text"][0], hashed(b"saltyhello", 2))
+    assert (vectors["text"][1], vectors["audio"]) == (None, [None, None])

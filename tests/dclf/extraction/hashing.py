@@ -1,0 +1,100 @@
+"""Extractors whose encoder is a folder with a salt: rows are hashes of words, or of the bytes of a recording."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from dclf.extraction import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance, Vector
+
+SALT = "salt"
+
+
+def encoder(folder: Path, salt: str = "salty") -> Path:
+    """A folder that ``HashedWords`` and ``HashedRecordings`` can read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SALT).write_text(salt, encoding="utf-8")
+    return folder
+
+
+def hashed(content: bytes, width: int) -> Vector:
+    draw = np.random.default_rng(int.from_bytes(hashlib.sha256(content).digest()[:8], "big"))
+    return draw.standard_normal(width).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HashedWords(ExtractorSettings):
+    """Hashes of words."""
+
+    name: ClassVar[str] = f"{__name__}:HashedWords"
+    modality: ClassVar[str] = "text"
+    reads: ClassVar[str] = "text"
+    located_by: ClassVar[str] = "folder"
+    packages: ClassVar[tuple[str, ...]] = ("numpy", "no-such-package-here")
+
+    folder: str
+    width: int
+
+    def problems(self) -> list[str]:
+        return []
+
+    def resolve(self) -> Self:
+        return replace(self, folder=str(Path(self.folder).absolute()), identity=self._digest())
+
+    def load(self, device: str) -> Hashes:
+        if self._digest() != self.identity:
+            raise ExtractionError(f"the salt in {self.folder} is another")
+        return Hashes(self, (Path(self.folder) / SALT).read_bytes())
+
+    def _digest(self) -> str:
+        try:
+            return hashlib.sha256((Path(self.folder) / SALT).read_bytes()).hexdigest()[:12]
+        except OSError as error:
+            raise ExtractionError(f"{self.folder}: must hold the file {SALT} ({error.strerror})") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class HashedRecordings(HashedWords):
+    """Hashes of a recording's bytes, and of the seconds that an utterance has of it."""
+
+    name: ClassVar[str] = f"{__name__}:HashedRecordings"
+    modality: ClassVar[str] = "audio"
+    reads: ClassVar[str] = "recording"
+
+
+class Hashes:
+    """The open extractor; ``calls`` counts how often it was used."""
+
+    def __init__(self, settings: HashedWords, salt: bytes) -> None:
+        self.width = settings.width
+        self._settings, self._salt = settings, salt
+
+    def rows(self, utterances: Sequence[Utterance]) -> list[Row]:
+        return [self._row(one) for one in utterances]
+
+    def _row(self, one: Utterance) -> Row:
+        if self._settings.reads == "text":
+            return hashed(self._salt + one.text.encode(), self.width)
+        content = Path(one.recording).read_bytes()
+        if not content:
+            return Unreadable("there is no sound track")
+        return hashed(self._salt + content + f"{one.start}-{one.end}".encode(), self.width)
+
+
+def facts(folder: Path, **widths: int) -> dict[str, dict[str, Any]]:
+    """Modality -> facts, of encoders that lie in a folder.
+
+    Args:
+        folder: the encoder's; it is written where it is not there.
+        widths: of ``text``, ``audio`` or both.
+    """
+    place = str(folder if folder.exists() else encoder(folder))
+    kinds = {"text": HashedWords, "audio": HashedRecordings}
+    return {
+        modality: kinds[modality](folder=place, width=width).resolve().facts() for modality, width in widths.items()
+    }
