@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class DialogueModel(PythonModel):
     """Emotions of whole dialogues from a table with one row per utterance, a dialogue's rows in spoken order."""
 
     _predictor: Predictor
+    _extracting: Lock
+    """The server predicts in threads; an encoder is opened once, and many are for one thread at a time."""
 
     def load_context(self, context: Any) -> None:
         """Read the trained model from the logged artifacts.
@@ -45,7 +48,7 @@ class DialogueModel(PythonModel):
         Raises:
             ExtractionError: the environment names an encoder that is not the run's.
         """
-        self._predictor = load_model(Path(context.artifacts[ARTIFACT]))
+        self._predictor, self._extracting = load_model(Path(context.artifacts[ARTIFACT])), Lock()
         places = {modality: os.environ.get(environment_name(modality), "") for modality in self._predictor.modalities}
         self._predictor.extractors.locate({modality: place for modality, place in places.items() if place})
 
@@ -93,7 +96,8 @@ class DialogueModel(PythonModel):
         widths, extractors = self._predictor.widths, self._predictor.extractors
         places = [f"dialogue {name!r} utterance {i}" for i in range(len(rows))]
         raw = _raw_utterances(_cells(rows, RAW), places)
-        vectors = extractors.vectors(_cells(rows, {modality: modality for modality in widths}), raw, places)
+        with self._extracting:
+            vectors = extractors.vectors(_cells(rows, {modality: modality for modality in widths}), raw, places)
         if all(vector is None for column in vectors.values() for vector in column):
             raise DataError([f"dialogue {name!r}: {no_features(widths, extractors.reads())}"])
         return unlabelled_dialogue(name, speakers, vectors, widths)
