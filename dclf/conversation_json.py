@@ -12,10 +12,8 @@ document is one conversation or a list of them; a stream has an utterance per li
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,6 +27,7 @@ from dclf.conversation import (
     unlabelled_dialogue,
     vector_problem,
 )
+from dclf.conversation_text import heading, parse
 from dclf.data.dialogue import MODALITIES, Dialogue
 from dclf.data.errors import DataError
 from dclf.data.whole_numbers import is_whole
@@ -165,7 +164,7 @@ class ConversationReader:
         """Raise a DataError of the mistakes so far, if there are any, and forget them."""
         if self.problems:
             problems, self.problems = self.problems, []
-            raise DataError(problems, _heading(self.source))
+            raise DataError(problems, heading(self.source))
 
     def vectors(self, spoken: Sequence[Spoken]) -> dict[str, list[Any]]:
         """Modality -> vectors of utterances, None where missing; as ``RunExtractors.vectors``, with what it raises."""
@@ -282,57 +281,6 @@ class ConversationReader:
     def _add(self, where: str, key: str, problem: str) -> None:
         place = _at(where, key) if key else where
         self.problems.append(f"{place}: {problem}" if place else problem)
-
-
-def parse(text: bytes, source: str = "", line: int = 0) -> Any:
-    """What JSON says.
-
-    Args:
-        text: the JSON, in UTF-8.
-        source: where it is from, for messages.
-        line: number of the only line; 0 for a document.
-
-    Raises:
-        DataError: it is none.
-    """
-    if not text.strip():
-        raise DataError(["must hold JSON, is empty"], _heading(source))
-    try:
-        return json.loads(text.decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        problem = f"line {line or error.lineno}: must be JSON, is not at column {error.colno}: {error.msg}"
-    except UnicodeDecodeError as error:
-        at = line or text[: error.start].count(b"\n") + 1
-        problem = f"line {at}: must be JSON in UTF-8, is not at byte {error.start} ({error.reason})"
-    except RecursionError:
-        problem = f"line {line or 1}: must be conversations, is nested too deeply"
-    raise DataError([problem], _heading(source))
-
-
-def begun(stream: Iterable[bytes]) -> tuple[Iterator[bytes], bool]:
-    """Look at the first line of JSON that is not blank, and wait for no other.
-
-    Returns:
-        All lines, and whether each is an utterance: the first is an object that is no conversation.
-    """
-    lines, seen = iter(stream), []
-    for line in lines:
-        seen.append(line)
-        if line.strip():
-            return chain(seen, lines), _is_utterance(line)
-    return iter(seen), False
-
-
-def _is_utterance(line: bytes) -> bool:
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and "utterances" not in content
-
-
-def _heading(source: str) -> str:
-    return f"{source}: the conversations cannot be predicted" if source else "the conversations cannot be predicted"
 
 
 def _at(where: str, key: str) -> str:

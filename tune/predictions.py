@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dclf.conversation import Speakers
-from dclf.conversation_json import Conversation, ConversationReader, Spoken, begun, parse
+from dclf.conversation_json import Conversation, ConversationReader, Spoken
+from dclf.conversation_text import begun, parse
 from dclf.data import DataError, Dialogue, read_shards
 from dclf.data.storage import absolute, is_remote
 from dclf.inference import Predictor

@@ -79,6 +79,9 @@ class Extractor(Protocol):
 class ExtractorSettings(ABC):
     """What an extractor is and does, as plain values.
 
+    Where an encoder's files lie, on this machine or on a hub, is in a field ``model``; a field ``revision`` beside it
+    is of the hub, and empty for a folder. Extractors whose package brings what computes have neither.
+
     Attributes:
         identity: hash of the encoder's files, or the version of the package that computes; empty before ``resolve``.
     """
@@ -88,10 +91,6 @@ class ExtractorSettings(ABC):
     modality: ClassVar[str]
     reads: ClassVar[str]
     """``text`` or ``recording``: the part of an utterance that makes the row."""
-    located_by: ClassVar[str] = ""
-    """Name of the field that says where the encoder's files lie; empty where a package brings what computes."""
-    packages: ClassVar[tuple[str, ...]] = ()
-    """Distributions that ``load`` imports, beside those that dclf needs."""
 
     identity: str = ""
 
@@ -118,20 +117,32 @@ class ExtractorSettings(ABC):
             ExtractionError: it cannot be opened, or it is not the encoder whose ``identity`` the settings have.
         """
 
+    @property
+    def place(self) -> str:
+        """Where the encoder's files lie; empty where there are none."""
+        return str(getattr(self, "model", ""))
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions that ``load`` imports, beside those that dclf needs."""
+        return ()
+
     def located(self, place: str) -> Self:
         """The same encoder, whose files lie elsewhere now.
 
         Args:
-            place: what the field ``located_by`` is to say, such as a folder.
+            place: a folder, or whatever else ``model`` may be.
 
         Raises:
             ExtractionError: there is no encoder, or one of another ``identity``.
         """
-        if not self.located_by:
+        if not self.place:
             raise ExtractionError(
                 f"the extractor {self.name} reads no encoder's files, is told that they lie in {place}"
             )
-        moved = replace(self, identity="", **{self.located_by: place}).resolve()
+        known = {"model": place, "revision": "", "identity": ""}
+        fresh = {field.name: known[field.name] for field in fields(self) if field.name in known}
+        moved = replace(self, **fresh).resolve()
         if moved.identity != self.identity:
             raise ExtractionError(
                 f"the encoder in {place} must be the one that made the shards' rows, whose identity is {self.identity};"

@@ -178,8 +178,7 @@ def _absence(utterance: Utterance, reads: str) -> Unreadable | None:
 
 
 def _failure(modality: str, settings: ExtractorSettings, reason: str) -> ExtractionError:
-    place = getattr(settings, settings.located_by) if settings.located_by else ""
-    encoder = f" with the encoder in {place}, of identity {settings.identity}" if place else ""
+    encoder = f" with the encoder in {settings.place}, of identity {settings.identity}" if settings.place else ""
     return ExtractionError(
         f"{modality} features cannot be made as those of the run's shards were, by the extractor {settings.name}"
         f"{encoder}: {reason}"
@@ -187,7 +186,7 @@ def _failure(modality: str, settings: ExtractorSettings, reason: str) -> Extract
 
 
 def _remedy(modality: str, settings: ExtractorSettings) -> str:
-    if not settings.located_by:
+    if not settings.place:
         return ""
     return (
         f"; where that encoder lies elsewhere now, name the folder: --encoder {modality}=FOLDER, encoders= in Python, "

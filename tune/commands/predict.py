@@ -114,7 +114,7 @@ def _encoders(words: Sequence[str]) -> dict[str, str]:
 
 
 def _answer_stdin(model: RunModel, speakers: Sequence[str], *, as_json: bool) -> None:
-    from dclf.conversation_json import begun  # noqa: PLC0415
+    from dclf.conversation_text import begun  # noqa: PLC0415
     from tune.predictions import predict_document, predict_lines  # noqa: PLC0415
 
     lines, streamed = begun(iter(()) if sys.stdin is None else sys.stdin.buffer)

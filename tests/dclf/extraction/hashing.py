@@ -34,28 +34,31 @@ class HashedWords(ExtractorSettings):
     name: ClassVar[str] = f"{__name__}:HashedWords"
     modality: ClassVar[str] = "text"
     reads: ClassVar[str] = "text"
-    located_by: ClassVar[str] = "folder"
-    packages: ClassVar[tuple[str, ...]] = ("numpy", "no-such-package-here")
 
-    folder: str
+    model: str
     width: int
+    revision: str = ""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return "numpy", "no-such-package-here"
 
     def problems(self) -> list[str]:
         return []
 
     def resolve(self) -> Self:
-        return replace(self, folder=str(Path(self.folder).absolute()), identity=self._digest())
+        return replace(self, model=str(Path(self.model).absolute()), identity=self._digest())
 
     def load(self, device: str) -> Hashes:
         if self._digest() != self.identity:
-            raise ExtractionError(f"the salt in {self.folder} is another")
-        return Hashes(self, (Path(self.folder) / SALT).read_bytes())
+            raise ExtractionError(f"the salt in {self.model} is another")
+        return Hashes(self, (Path(self.model) / SALT).read_bytes())
 
     def _digest(self) -> str:
         try:
-            return hashlib.sha256((Path(self.folder) / SALT).read_bytes()).hexdigest()[:12]
+            return hashlib.sha256((Path(self.model) / SALT).read_bytes()).hexdigest()[:12]
         except OSError as error:
-            raise ExtractionError(f"{self.folder}: must hold the file {SALT} ({error.strerror})") from error
+            raise ExtractionError(f"{self.model}: must hold the file {SALT} ({error.strerror})") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,4 @@ def facts(folder: Path, **widths: int) -> dict[str, dict[str, Any]]:
     """
     place = str(folder if folder.exists() else encoder(folder))
     kinds = {"text": HashedWords, "audio": HashedRecordings}
-    return {
-        modality: kinds[modality](folder=place, width=width).resolve().facts() for modality, width in widths.items()
-    }
+    return {modality: kinds[modality](model=place, width=width).resolve().facts() for modality, width in widths.items()}

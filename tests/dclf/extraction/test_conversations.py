@@ -1,5 +1,6 @@
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +130,14 @@ def test_an_extractor_that_is_not_installed_hinders_nobody_who_needs_none(caplog
         made(extractors, Utterance(text="hello"))
 
 
-def test_only_an_encoder_of_files_can_lie_elsewhere(folder: Path) -> None:
-    class Packaged(HashedWords):
-        located_by = ""
+def test_only_an_encoder_of_files_can_lie_elsewhere() -> None:
+    with pytest.raises(ExtractionError, match="reads no encoder's files, is told that they lie in elsewhere"):
+        HashedWords(model="", width=1).located("elsewhere")
 
-    with pytest.raises(ExtractionError, match="reads no encoder's files"):
-        Packaged(folder=str(folder), width=1).located("elsewhere")
+
+def test_a_folder_has_no_revision(folder: Path) -> None:
+    of_hub = replace(HashedWords(model=str(folder), width=1).resolve(), revision="abc")
+    assert of_hub.located(str(folder)).revision == ""
 
 
 @pytest.fixture(autouse=True)
