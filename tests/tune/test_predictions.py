@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dclf.data.errors import DataError, MissingModalityError
 from dclf.extraction import ExtractionError
 from dclf.inference import Predictor, load_model
 from dclf.training import checkpoint
-from tests.dclf.extraction.hashing import encoder, facts, hashed
+from tests.dclf.extraction.hashing import as_own_module, encoder, hashed
 from tests.tune.analysis.perturbation.studies import trained_study
 from tests.tune.perturbed_runs import MODALITIES, RunStore
 from tune.predictions import Predictions, load_predictor, load_run, predict, predict_lines
@@ -31,9 +32,10 @@ pytestmark = pytest.mark.slow  # torch, MLflow and three trainings, ten seconds 
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> RunStore:
+def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[RunStore]:
     folder = tmp_path_factory.mktemp("predicted")
-    return RunStore(folder, empty_store, facts(encoder(folder / "encoder"), **EXTRACTED))
+    with as_own_module(folder) as own:
+        yield RunStore(folder, empty_store, own.facts(folder / "encoder", **EXTRACTED))
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +228,9 @@ def test_a_training_of_a_study_is_a_run_too(runs: RunStore, test_dialogues: list
     storage = study.path.parent
     done = predict("parts-1-seed2", runs.shards, split="test", uri=runs.uri, storage=storage)
     best = checkpoint.load(study.checkpoint(1, 2))
-    wanted = Predictor(load_predictor(run_id, uri=runs.uri, storage=storage).config, info_of(runs), best_model(best))
+    trained = load_predictor(run_id, uri=runs.uri, storage=storage)
+    assert trained.extractors.reads() == {"text": "text", "audio": "recording"}
+    wanted = Predictor(trained.config, info_of(runs), best_model(best))
     assert np.allclose(matrix(done), np.concatenate(wanted.predict(test_dialogues)), atol=1e-6)
     with pytest.raises(StudyError, match=r"run parts-1-seed2 is of study 'parts', whose folder is needed: no study"):
         predict(run_id, runs.shards, uri=runs.uri, storage=tmp_path)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import importlib
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pytest
 
 from dclf.extraction import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance, Vector
 
@@ -99,3 +103,15 @@ def facts(folder: Path, **widths: int) -> dict[str, dict[str, Any]]:
     place = str(folder if folder.exists() else encoder(folder))
     kinds = {"text": HashedWords, "audio": HashedRecordings}
     return {modality: kinds[modality](model=place, width=width).resolve().facts() for modality, width in widths.items()}
+
+
+@contextmanager
+def as_own_module(folder: Path, name: str = "own_hashes") -> Iterator[Any]:
+    """This module as a file of the user's own, which Python finds meanwhile.
+
+    A logged model takes an extractor's top-level package along, which is all the tests where it is here.
+    """
+    shutil.copy(__file__, folder / f"{name}.py")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(folder)
+        yield importlib.import_module(name)

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from dclf.data import Dialogue, read_shards
 from dclf.inference import load_model
-from tests.dclf.extraction.hashing import encoder, facts, hashed
+from tests.dclf.extraction.hashing import as_own_module, encoder, hashed
 from tests.tune.perturbed_runs import RunStore
 from tune.commands.main import main
 
@@ -28,12 +29,13 @@ CODE = (
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> RunStore:
+def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[RunStore]:
     folder = tmp_path_factory.mktemp("predict-command")
-    made = RunStore(folder, empty_store, facts(encoder(folder / "encoder"), text=24, audio=32))
-    made.train("mmgcn", "graph")
-    made.train("ddin", "both", causal=False)
-    return made
+    with as_own_module(folder) as own:
+        made = RunStore(folder, empty_store, own.facts(folder / "encoder", text=24, audio=32))
+        made.train("mmgcn", "graph")
+        made.train("ddin", "both", causal=False)
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """The logged model, loaded as MLflow loads it: in this process and by its command line."""
 
-import importlib
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -159,16 +157,13 @@ def test_a_model_brings_its_own_code_and_that_of_an_own_base_model_and_extractor
     trained_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
-    shutil.copy(hashing.__file__, tmp_path / "elsewhere" / "own_words.py")
     own = "from dclf.models.mmgcn import MMGCN\n\n\nclass Mine(MMGCN):\n    pass\n"
     (tmp_path / "elsewhere" / "own_served.py").write_text(own, encoding="utf-8")
     kept = torch.load(trained_model / "model.pt", weights_only=True)
     kept["config"]["model"]["name"] = "own_served:Mine"
     packed = tmp_path / "packed"
-    with monkeypatch.context() as patched:
-        patched.syspath_prepend(tmp_path / "elsewhere")
-        facts = importlib.import_module("own_words").facts(tmp_path / "encoder", text=5)
-        kept["info"]["provenance"] = {"extraction": facts}
+    with hashing.as_own_module(tmp_path / "elsewhere", "own_words") as module:
+        kept["info"]["provenance"] = {"extraction": module.facts(tmp_path / "encoder", text=5)}
         save_model(tmp_path / "own", {**kept, "progress": {"best_model": kept["model"]}})
         pack_model(tmp_path / "own", packed)
     monkeypatch.setenv("DCLF_ENCODER_TEXT", str((tmp_path / "encoder").rename(tmp_path / "moved")))

@@ -1,8 +1,6 @@
 """The logged model of a run whose shards dclf extracted: words and recordings in place of vectors, over HTTP too."""
 
-import importlib
 import json
-import shutil
 import socket
 import threading
 import urllib.request
@@ -37,13 +35,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packed(trained_model: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The model, whose extractors are a module of the user's own."""
     folder = tmp_path_factory.mktemp("words")
-    shutil.copy(hashing.__file__, folder / "own_hashes.py")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.syspath_prepend(folder)
-        facts = importlib.import_module("own_hashes").facts(encoder, **WIDTHS)
-        save_with(trained_model, folder / "own", {"extraction": facts})
+    with hashing.as_own_module(folder) as own:
+        save_with(trained_model, folder / "own", {"extraction": own.facts(encoder, **WIDTHS)})
         pack_model(folder / "own", folder / "packed")
-    return folder / "packed"
+        yield folder / "packed"
 
 
 def save_with(trained_model: Path, folder: Path, provenance: dict[str, Any]) -> None:
