@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from cluster.address import cluster_address
 from cluster.extraction_actor import RowsActor, utterance_table
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_extraction_resources, plan_extraction
+from cluster.signals import termination_raises
 from dclf.extraction.arrow_rows import row_at
 from dclf.extraction.contract import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance
 
@@ -92,7 +93,10 @@ def extraction_workers(
         started(["one batch at a time, in this process"])
         yield OneProcess(plan.device, batch_size)
         return
-    with ray_session(actors.address, verbose=actors.verbose, num_cpus=local.cpus) as resources:
+    with (
+        ray_session(actors.address, verbose=actors.verbose, num_cpus=local.cpus) as resources,
+        termination_raises(),  # in place of Ray's handlers
+    ):
         plan = plan_extraction(actors, resources)
         started(plan.describe())
         yield Actors(plan, batch_size)

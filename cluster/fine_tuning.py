@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -11,8 +13,9 @@ from typing import Any
 
 from cluster.address import cluster_address
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan, plan_extraction
+from cluster.signals import termination_raises
 from dclf.extraction.contract import ExtractionError
-from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, fine_tune
+from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, Spoken, fine_tune, training_utterances
 from dclf.extraction.text import TextSettings
 
 RESTARTS = 3
@@ -39,6 +42,28 @@ class FineTuningWork:
     class_count: int
     folder: Path
     options: FineTuningOptions
+
+    @classmethod
+    def of(
+        cls,
+        settings: TextSettings,
+        dialogues: Sequence[Spoken],
+        class_count: int,
+        options: FineTuningOptions,
+        folder: Path,
+    ) -> FineTuningWork:
+        """What an encoder learns from dialogues; the result has a folder of its own in the one that is given."""
+        texts, labels = training_utterances(dialogues)
+        depends = json.dumps([settings.fingerprint(), asdict(options), class_count, texts, labels]).encode()
+        name = f"fine-tuned-{hashlib.sha256(depends).hexdigest()[:16]}"
+        return cls(
+            settings=settings,
+            texts=texts,
+            labels=labels,
+            class_count=class_count,
+            folder=folder.absolute() / name,
+            options=options,
+        )
 
     def run(self, device: str, heard: Heard) -> TextSettings:
         """See ``dclf.extraction.fine_tuning.fine_tune``."""
@@ -67,11 +92,11 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
         PlanError: the task does not fit the cluster.
         ConnectionError: there is no cluster at the address.
     """
-    if not cluster_address(actors.address):
+    if work.folder.exists() or not cluster_address(actors.address):  # the folder appears with the result
         return work.run("cuda" if actors.gpus else "cpu", heard)
     from cluster.session import ray_session  # noqa: PLC0415 - here needs no Ray
 
-    with ray_session(actors.address, verbose=actors.verbose) as resources:
+    with ray_session(actors.address, verbose=actors.verbose) as resources, termination_raises():
         return fine_tuned_by_task(work, plan_extraction(replace(actors, actors=1), resources), heard)
 
 

@@ -5,7 +5,10 @@ n  utterances        D_m  width of modality m
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,11 @@ from numpy.typing import NDArray
 from dclf.data.dialogue import UNLABELLED, Dialogue
 from dclf.data.errors import DataError
 from dclf.data.whole_numbers import is_whole, places
+from dclf.extraction.contract import Utterance
+from dclf.prose import join_words
+
+_SHOWN = 60
+_BROUGHT = {"text": "words", "recording": "a recording"}
 
 
 class Speakers:
@@ -112,17 +120,78 @@ def feature_rows(vectors: Sequence[Any], width: int) -> tuple[NDArray[np.float32
     return rows, present
 
 
-def no_features(widths: Mapping[str, int]) -> str:
-    """The problem of a conversation that has no vector in any utterance.
+def no_features(widths: Mapping[str, int], reads: Mapping[str, str] | None = None) -> str:
+    """The problem of a conversation that has no vector in any utterance, and nothing that one could be made of.
 
     Args:
         widths: modality -> D_m, of those that the model reads.
+        reads: modality -> ``text`` or ``recording``, of those that can be made here.
     """
-    read = " or ".join(f"{modality} ({width} numbers)" for modality, width in widths.items())
-    return (
-        f"must have feature vectors of {read}, has none: words, sound and pictures are not turned into features here; "
-        "make the vectors with what made those of the run's shards (dclf data inspect names it)"
+    vectors = join_words([f"{modality} ({width} numbers)" for modality, width in widths.items()], "or")
+    if not reads:
+        return (
+            f"must have feature vectors of {vectors}, has none: words and recordings are made into features only where "
+            "dclf data extract made the run's shards; make the vectors with what made those of its shards (dclf data "
+            "inspect names it)"
+        )
+    raw = join_words([f"{_BROUGHT[kind]} for {modality}" for modality, kind in reads.items()], "or")
+    return f"must have {raw}, or feature vectors of {vectors}; has none that can be read"
+
+
+def raw_problems(raw: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with the words and the recording of an utterance: key -> problem.
+
+    Args:
+        raw: ``text``, ``media`` (path of a sound or video file), ``start`` and ``end`` (its seconds), as far as there;
+            None is as good as absent, but for ``text``. Other keys are not looked at.
+    """
+    problems = {}
+    if not isinstance(text := raw.get("text", ""), str):
+        problems["text"] = f"must be the words as a text, is {shown(text)}"
+    media = raw.get("media")
+    if media is not None and not _is_path(media):
+        problems["media"] = f"must be the path of a sound or video file, is {shown(media)}"
+    for key in ("start", "end"):
+        second = raw.get(key)
+        if second is not None and not _is_second(second):
+            problems[key] = f"must be a second of the recording, 0 or more, is {shown(second)}"
+        elif second is not None and media is None:
+            problems[key] = "must come with media, the recording that it is a second of"
+    start, end = raw.get("start") or 0, raw.get("end")
+    if end is not None and not problems and end <= start:
+        problems["end"] = f"must be after start, {shown(start)}, is {shown(end)}"
+    return problems
+
+
+def raw_utterance(raw: Mapping[str, Any], folder: str = "") -> Utterance:
+    """The words and the recording of an utterance that has no ``raw_problems``.
+
+    Args:
+        raw: as for ``raw_problems``.
+        folder: in which a relative path of ``media`` begins; the working directory where empty.
+    """
+    media, start, end = (raw.get(key) for key in ("media", "start", "end"))
+    return Utterance(
+        text=raw.get("text", ""),
+        recording="" if media is None else str(Path(folder) / media),
+        start=None if start is None else float(start),
+        end=None if end is None else float(end),
     )
+
+
+def shown(value: Any) -> str:
+    """A value in JSON, cut short."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "://" not in value and "\0" not in value
+
+
+def _is_second(value: Any) -> bool:
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value >= 0
 
 
 def unlabelled_dialogue(

@@ -1,30 +1,41 @@
 """Conversations as JSON: read whole, with every mistake at its place, or an utterance at a time.
 
     {"id": "call 7", "speakers": ["agent", "caller"],
-     "utterances": [{"speaker": "caller", "text": "Hello?", "features": {"text": [...], "audio": [...]}}, ...]}
+     "utterances": [{"speaker": "caller", "text": "Hello?", "features": {"text": [...], "audio": [...]}},
+                    {"speaker": "agent", "text": "How can I help you?", "media": "call.wav", "start": 1.5, "end": 3.2}]}
 
-``id``, ``speakers`` (names of those with the model's numbers 0, 1 ...), ``text`` (words, which are shown) and each of
-``features`` may be left out. A document is one conversation or a list of them; a stream has an utterance per line.
+``id``, ``speakers`` (names of those with the model's numbers 0, 1 ...), ``text`` (words), ``media`` (path of a sound or
+video file, with the seconds ``start`` and ``end`` in it) and each of ``features`` may be left out. A vector that is
+left out is made of words or recording, as those of the run's shards were (``dclf.extraction.conversations``). A
+document is one conversation or a list of them; a stream has an utterance per line.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from dclf.conversation import Speakers, no_features, unlabelled_dialogue, vector_problem
+from dclf.conversation import (
+    Speakers,
+    no_features,
+    raw_problems,
+    raw_utterance,
+    shown,
+    unlabelled_dialogue,
+    vector_problem,
+)
+from dclf.conversation_text import heading, parse
 from dclf.data.dialogue import MODALITIES, Dialogue
 from dclf.data.errors import DataError
 from dclf.data.whole_numbers import is_whole
+from dclf.extraction.contract import Utterance
+from dclf.extraction.conversations import RunExtractors
 
 _CONVERSATION = ("id", "speakers", "utterances")
-_UTTERANCE = ("speaker", "text", "features")
-_SHOWN = 60
+_UTTERANCE = ("speaker", "text", "features", "media", "start", "end")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +44,20 @@ class Spoken:
 
     Attributes:
         speaker: a name, or the model's own number.
-        text: the words; empty where there are none.
         features: modality -> vector, None where it is said to be missing.
+        raw: the words and the recording.
+        where: its place, for messages.
     """
 
     speaker: str | int
-    text: str
     features: Mapping[str, Any]
+    raw: Utterance
+    where: str
+
+    @property
+    def text(self) -> str:
+        """The words; empty where there are none."""
+        return self.raw.text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,24 +73,41 @@ class Conversation:
     dialogue: Dialogue
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """A conversation without mistakes."""
+
+    name: str
+    spoken: Sequence[Spoken]
+    speakers: Speakers
+    where: str
+
+
 @dataclass
 class ConversationReader:
     """Reads conversations for one model, and notes what is wrong with them.
 
     Attributes:
-        widths: modality -> width, of what the model reads.
+        extractors: of the model's run; they know what it reads.
         speaker_count: how many speakers it knows.
         names: of the speakers with the model's numbers 0, 1 and so on, where a conversation does not say.
         source: where the JSON is from, for messages.
+        folder: in which paths of recordings begin; the working directory where empty.
         problems: so far, each with its place.
     """
 
-    widths: Mapping[str, int]
+    extractors: RunExtractors
     speaker_count: int
     names: Sequence[str] = ()
     source: str = ""
+    folder: str = ""
     problems: list[str] = field(default_factory=list)
     _has_features: bool = False
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Modality -> width, of what the model reads."""
+        return self.extractors.widths
 
     def document(self, content: Any) -> list[Conversation]:
         """The conversations of a document, as ``json`` reads it.
@@ -82,6 +117,7 @@ class ConversationReader:
 
         Raises:
             DataError: with every mistake at its place, such as ``[0].utterances[3].text``.
+            ExtractionError, ExtensionError: words or recordings cannot be made into features.
         """
         if isinstance(content, list):
             parts = [self._conversation(one, f"[{place}]", f"{place + 1}") for place, one in enumerate(content)]
@@ -89,15 +125,20 @@ class ConversationReader:
                 self.problems.append("must have at least one conversation, has none")
         else:
             parts = [self._conversation(content, "", "1")]
-        read = [part for part in parts if part is not None]
-        ids = [part.dialogue.dialogue_id for part in read]
+        written = [part for part in parts if part is not None]
+        ids = [part.name for part in written]
         self.problems += [
             f"[{place}].id: must be unique, is {name!r} as before"
             for place, name in enumerate(ids)
             if name in ids[:place] and len(ids) == len(parts)
         ]
         self.refuse_mistakes()
-        return read
+        conversations = [self.conversation(one.name, one.spoken, one.speakers) for one in written]
+        for part, one in zip(written, conversations, strict=True):
+            if all(mask is not None and not mask.any() for mask in map(one.dialogue.present.get, self.widths)):
+                self._add(part.where, "", self._no_features())
+        self.refuse_mistakes()
+        return conversations
 
     def line(self, line: bytes, number: int, speakers: Speakers) -> Spoken | None:
         """One utterance of a stream; None where it has mistakes, which ``refuse_mistakes`` tells.
@@ -113,8 +154,9 @@ class ConversationReader:
         except DataError as error:
             self.problems += error.problems
             return None
-        if spoken is not None and not self._has_features and not self.widths.keys() & spoken.features.keys():
-            self.problems.append(f"{where}: {no_features(self.widths)}")
+        said = spoken is None or self._has_features or self.widths.keys() & spoken.features.keys()
+        if spoken is not None and not said and not self.extractors.lacking(spoken.features, spoken.raw):
+            self.problems.append(f"{where}: {self._no_features()}")
         self._has_features = True
         return spoken if len(self.problems) == before else None
 
@@ -122,18 +164,23 @@ class ConversationReader:
         """Raise a DataError of the mistakes so far, if there are any, and forget them."""
         if self.problems:
             problems, self.problems = self.problems, []
-            raise DataError(problems, _heading(self.source))
+            raise DataError(problems, heading(self.source))
 
-    def _conversation(self, content: Any, where: str, default: str) -> Conversation | None:
+    def vectors(self, spoken: Sequence[Spoken]) -> dict[str, list[Any]]:
+        """Modality -> vectors of utterances, None where missing; as ``RunExtractors.vectors``, with what it raises."""
+        features, raw = [one.features for one in spoken], [one.raw for one in spoken]
+        return self.extractors.vectors(features, raw, [one.where for one in spoken])
+
+    def _conversation(self, content: Any, where: str, default: str) -> _Written | None:
         before = len(self.problems)
         if not self._is_object(content, where, _CONVERSATION, "a conversation"):
             return None
         name, utterances = content.get("id", default), content.get("utterances")
         if not isinstance(name, str) or not name.strip():
-            self._add(where, "id", f"must be a text that is not empty, is {_shown(name)}")
+            self._add(where, "id", f"must be a text that is not empty, is {shown(name)}")
         speakers = self._speakers(content, where)
         if not isinstance(utterances, list) or not utterances:
-            what = _shown(utterances) if "utterances" in content else "absent"
+            what = shown(utterances) if "utterances" in content else "absent"
             self._add(where, "utterances", f"must be a list of one utterance or more, is {what}")
             return None
         places = [_at(where, f"utterances[{place}]") for place in range(len(utterances))]
@@ -141,10 +188,17 @@ class ConversationReader:
         spoken = [part for part in parts if part is not None]
         if len(self.problems) > before:
             return None
-        if all(one.features.get(modality) is None for one in spoken for modality in self.widths):
-            self._add(where, "", no_features(self.widths))
+        if not any(self._brings_features(one) for one in spoken):
+            self._add(where, "", self._no_features())
             return None
-        return self.conversation(name, spoken, speakers)
+        return _Written(name=name, spoken=spoken, speakers=speakers, where=where)
+
+    def _brings_features(self, spoken: Spoken) -> bool:
+        own = any(spoken.features.get(modality) is not None for modality in self.widths)
+        return own or bool(self.extractors.lacking(spoken.features, spoken.raw))
+
+    def _no_features(self) -> str:
+        return no_features(self.widths, self.extractors.reads())
 
     def conversation(self, name: str, spoken: Sequence[Spoken], speakers: Speakers) -> Conversation:
         """The conversation of utterances without mistakes.
@@ -153,17 +207,19 @@ class ConversationReader:
             name: its id.
             spoken: one or more of them.
             speakers: of the conversation.
+
+        Raises:
+            ExtractionError, ExtensionError: words or recordings cannot be made into features.
         """
         numbers = np.array([speakers.number(one.speaker) for one in spoken], np.int32)
-        vectors = {modality: [one.features.get(modality) for one in spoken] for modality in self.widths}
         words = tuple(one.text for one in spoken)
-        dialogue = unlabelled_dialogue(name, numbers, vectors, self.widths, words)
+        dialogue = unlabelled_dialogue(name, numbers, self.vectors(spoken), self.widths, words)
         return Conversation(speakers=tuple(str(one.speaker) for one in spoken), dialogue=dialogue)
 
     def _speakers(self, content: Mapping[str, Any], where: str) -> Speakers:
         names = content.get("speakers", list(self.names))
         if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
-            self._add(where, "speakers", f"must be a list of names, is {_shown(names)}")
+            self._add(where, "speakers", f"must be a list of names, is {shown(names)}")
             return Speakers(self.speaker_count)
         try:
             return Speakers(self.speaker_count, names)
@@ -176,13 +232,14 @@ class ConversationReader:
         if not self._is_object(content, where, _UTTERANCE, "an utterance"):
             return None
         self._speaker(content, where, speakers)
-        text, features = content.get("text", ""), content.get("features", {})
-        if not isinstance(text, str):
-            self._add(where, "text", f"must be the words as a text, is {_shown(text)}")
+        features = content.get("features", {})
+        for key, problem in raw_problems(content).items():
+            self._add(where, key, problem)
         self._features(features, where)
         if len(self.problems) > before:
             return None
-        return Spoken(speaker=content["speaker"], text=text, features=features)
+        raw = raw_utterance(content, self.folder)
+        return Spoken(speaker=content["speaker"], features=features, raw=raw, where=where)
 
     def _speaker(self, content: Mapping[str, Any], where: str, speakers: Speakers) -> None:
         if "speaker" not in content:
@@ -190,7 +247,7 @@ class ConversationReader:
             return
         value = content["speaker"]
         if not isinstance(value, str) and not is_whole(value):
-            self._add(where, "speaker", f"must be a name or a whole number, is {_shown(value)}")
+            self._add(where, "speaker", f"must be a name or a whole number, is {shown(value)}")
             return
         try:
             speakers.number(value)
@@ -201,7 +258,7 @@ class ConversationReader:
         """Check vectors; others than those that the model reads are not looked at."""
         place = _at(where, "features")
         if not isinstance(features, dict):
-            self._add(place, "", f"must be an object with a vector per modality, is {_shown(features)}")
+            self._add(place, "", f"must be an object with a vector per modality, is {shown(features)}")
             return
         for modality, vector in features.items():
             if modality not in MODALITIES:
@@ -210,11 +267,11 @@ class ConversationReader:
                 listed = isinstance(vector, list | tuple | np.ndarray)
                 problem = vector_problem(vector, width) if listed else f"must be a list of {width} numbers"
                 if problem:
-                    self._add(place, modality, problem if listed else f"{problem}, is {_shown(vector)}")
+                    self._add(place, modality, problem if listed else f"{problem}, is {shown(vector)}")
 
     def _is_object(self, content: Any, where: str, known: Sequence[str], what: str) -> bool:
         if not isinstance(content, dict):
-            self._add(where, "", f"must be {what}, an object with {', '.join(known)}; is {_shown(content)}")
+            self._add(where, "", f"must be {what}, an object with {', '.join(known)}; is {shown(content)}")
             return False
         for key in content:
             if key not in known:
@@ -226,62 +283,5 @@ class ConversationReader:
         self.problems.append(f"{place}: {problem}" if place else problem)
 
 
-def parse(text: bytes, source: str = "", line: int = 0) -> Any:
-    """What JSON says.
-
-    Args:
-        text: the JSON, in UTF-8.
-        source: where it is from, for messages.
-        line: number of the only line; 0 for a document.
-
-    Raises:
-        DataError: it is none.
-    """
-    if not text.strip():
-        raise DataError(["must hold JSON, is empty"], _heading(source))
-    try:
-        return json.loads(text.decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        problem = f"line {line or error.lineno}: must be JSON, is not at column {error.colno}: {error.msg}"
-    except UnicodeDecodeError as error:
-        at = line or text[: error.start].count(b"\n") + 1
-        problem = f"line {at}: must be JSON in UTF-8, is not at byte {error.start} ({error.reason})"
-    except RecursionError:
-        problem = f"line {line or 1}: must be conversations, is nested too deeply"
-    raise DataError([problem], _heading(source))
-
-
-def begun(stream: Iterable[bytes]) -> tuple[Iterator[bytes], bool]:
-    """Look at the first line of JSON that is not blank, and wait for no other.
-
-    Returns:
-        All lines, and whether each is an utterance: the first is an object that is no conversation.
-    """
-    lines, seen = iter(stream), []
-    for line in lines:
-        seen.append(line)
-        if line.strip():
-            return chain(seen, lines), _is_utterance(line)
-    return iter(seen), False
-
-
-def _is_utterance(line: bytes) -> bool:
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and "utterances" not in content
-
-
-def _heading(source: str) -> str:
-    return f"{source}: the conversations cannot be predicted" if source else "the conversations cannot be predicted"
-
-
 def _at(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
-
-
-def _shown(value: Any) -> str:
-    """A value in JSON, cut short."""
-    text = json.dumps(value, default=str)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

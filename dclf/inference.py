@@ -13,15 +13,18 @@ import torch
 from numpy.typing import NDArray
 
 from dclf.config import Config
-from dclf.conversation import Speakers, unlabelled_dialogue
+from dclf.conversation import Speakers, no_features, raw_problems, raw_utterance, unlabelled_dialogue
 from dclf.data.batch import collate
 from dclf.data.checks import validate_dialogue
 from dclf.data.dialogue import MODALITIES, UNLABELLED, DatasetInfo, Dialogue
 from dclf.data.errors import DataError
+from dclf.extraction.contract import Utterance
+from dclf.extraction.conversations import RunExtractors
 from dclf.models.framework import DCLF
 from dclf.training.checkpoint import CheckpointError
 
 MODEL_FILE = "model.pt"
+_REFUSED = "the utterance cannot be predicted"
 
 
 class Predictor:
@@ -29,8 +32,9 @@ class Predictor:
 
     Attributes:
         config: the run's configuration.
-        info: the dataset it was trained on: classes, widths, speaker count.
+        info: the dataset it was trained on: classes, widths, speaker count, provenance.
         model: in evaluation mode, on the CPU.
+        extractors: what made its dataset's features, where it is known; they make those of words and recordings.
     """
 
     def __init__(self, config: Config, info: DatasetInfo, weights: dict[str, torch.Tensor]) -> None:
@@ -39,6 +43,7 @@ class Predictor:
         self.model = DCLF(info, config.data.modalities, config.model, config.loss)
         self.model.load_state_dict(weights)
         self.model.eval()
+        self.extractors = RunExtractors(self.widths, info.provenance)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -139,26 +144,55 @@ class Session:
         self._predictor = predictor
         reach = predictor.model.base.reach
         self._heard: deque[Dialogue] = deque(maxlen=None if reach is None else reach + 1)
+        self._count = 0
 
-    def hear(self, speaker: str | int | np.integer[Any], features: Mapping[str, Any]) -> NDArray[np.float32]:
+    def hear(
+        self,
+        speaker: str | int | np.integer[Any],
+        features: Mapping[str, Any] | None = None,
+        *,
+        text: str = "",
+        media: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> NDArray[np.float32]:
         """Class probabilities of the next utterance, float32 [C]; one that is refused is as if it had not come.
 
         Args:
             speaker: who says it: a name, or the model's own number.
-            features: modality -> vector; one that is absent or None is missing. Others than the model's are not read.
+            features: modality -> vector; one that is None is missing, one that is absent is made of words or recording
+                where the predictor's ``extractors`` can, else missing. Others than the model's are not read.
+            text: the words.
+            media: path of a sound or video file.
+            start: second of it at which the utterance begins; at its beginning where None.
+            end: second at which it ends; at its end where None.
 
         Raises:
             ValueError: a speaker that the model cannot know, or no such modality.
-            DataError: a vector of another width, or of no finite numbers.
+            DataError: a vector of another width, or of no finite numbers; no path of a recording; or nothing but words
+                or a recording that cannot be made into features.
+            ExtractionError, ExtensionError: what makes features cannot be opened.
         """
-        if unknown := [modality for modality in features if modality not in MODALITIES]:
+        own = features or {}
+        if unknown := [modality for modality in own if modality not in MODALITIES]:
             raise ValueError(f"features must be of {', '.join(MODALITIES)}, are of {', '.join(unknown)}")
-        vectors = {modality: [features.get(modality)] for modality in self._predictor.modalities}
+        vectors = self._vectors(own, {"text": text, "media": media, "start": start, "end": end})
         utterance = unlabelled_dialogue("session", np.zeros(1, np.int32), vectors, self._predictor.widths)
         number = np.array([self.speakers.number(speaker)], np.int32)
         self._heard.append(replace(utterance, speakers=number))
+        self._count += 1
         probabilities: NDArray[np.float32] = self._predictor.predict([_joined(self._heard)])[0][-1]
         return probabilities
+
+    def _vectors(self, own: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Modality -> the vector of an utterance in a list: its own, else made of what it brings."""
+        where, extractors = f"utterance {self._count + 1}", self._predictor.extractors
+        if problems := [f"{where}: {key} {problem}" for key, problem in raw_problems(raw).items()]:
+            raise DataError(problems, _REFUSED)
+        utterance, silent = raw_utterance(raw), not own.keys() & extractors.widths.keys()
+        if silent and utterance != Utterance() and not extractors.lacking(own, utterance):
+            raise DataError([f"{where}: {no_features(extractors.widths, extractors.reads())}"], _REFUSED)
+        return extractors.vectors([own], [utterance], [where])
 
 
 def _joined(parts: Sequence[Dialogue]) -> Dialogue:

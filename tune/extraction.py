@@ -9,12 +9,9 @@ goes on where it was.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -31,7 +28,7 @@ from dclf.extraction import ExtractionError, ExtractorSettings
 from dclf.extraction.cache import FeatureCache, require_folder
 from dclf.extraction.contents import Key, recording_digests, recording_keys, text_keys
 from dclf.extraction.features import shortened
-from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, training_utterances
+from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions
 from dclf.extraction.table import UtteranceTable, read_table
 from dclf.extraction.text import TextSettings
 from dclf.extraction.work import ModalityWork
@@ -154,14 +151,9 @@ def _fine_tuned(
 ) -> ExtractorSettings:
     """The settings of the encoder that has learnt from the training split; it lies in the cache."""
     assert isinstance(settings, TextSettings)  # Checks.fine_tuning
-    texts, labels = training_utterances(table.transcript.conversations)
-    depends = json.dumps([settings.fingerprint(), asdict(options), texts, labels]).encode()
-    folder = cache / f"fine-tuned-{hashlib.sha256(depends).hexdigest()[:16]}"
-    classes = len(table.transcript.corpus.class_names)
-    work = FineTuningWork(
-        settings=settings, texts=texts, labels=labels, class_count=classes, folder=folder.absolute(), options=options
-    )
-    _log.info("fine-tuning %s on %s of the training split", settings.model, counted(len(texts), "utterance"))
+    classes, conversations = len(table.transcript.corpus.class_names), table.transcript.conversations
+    work = FineTuningWork.of(settings, conversations, classes, options, cache)
+    _log.info("fine-tuning %s on %s of the training split", settings.model, counted(len(work.texts), "utterance"))
     return fine_tuned(work, actors, _say_epoch)
 
 
@@ -202,8 +194,8 @@ def _compute(
     listeners: Sequence[Listener],
 ) -> None:
     """Put what the cache lacks into it."""
-    corpus, count = table.transcript.corpus.name, len(table.utterances)
-    title = f"{join_words([part.modality for part in parts])} of {corpus}, {counted(count, 'utterance')}"
+    modalities = join_words([part.modality for part in parts])
+    title = f"{modalities} of {len(table.utterances):,} utterances of {table.transcript.corpus.name}"
 
     def started(lines: Sequence[str]) -> None:
         send(ExtractionStarted(title, [*(part.describe() for part in parts), *lines]), listeners)

@@ -4,8 +4,8 @@
 >>> predict("3f2a91c0", "conversation.json")  # doctest: +SKIP
 >>> session = load_predictor("3f2a91c0").session()  # doctest: +SKIP
 
-Features come with the conversation. Words, sound and pictures alone are refused, by ``dclf.conversation.no_features``:
-turning them into features, as those of the run's shards were made, belongs between reading a source and the model.
+Features come with the conversation, or are made of its words and recordings as those of the run's shards were
+(``dclf.extraction.conversations``), where ``dclf data extract`` made these.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dclf.conversation import Speakers
-from dclf.conversation_json import Conversation, ConversationReader, Spoken, begun, parse
+from dclf.conversation_json import Conversation, ConversationReader, Spoken
+from dclf.conversation_text import begun, parse
 from dclf.data import DataError, Dialogue, read_shards
 from dclf.data.storage import absolute, is_remote
 from dclf.inference import Predictor
@@ -60,19 +61,20 @@ class RunModel:
         classes = self.predictor.info.class_names
         return Predictions(run_id=self.run_id, name=self.name, class_names=classes, conversations=tuple(conversations))
 
-    def reader(self, source: str = "", speakers: Sequence[str] = ()) -> ConversationReader:
+    def reader(self, source: str = "", speakers: Sequence[str] = (), folder: str = "") -> ConversationReader:
         """Reads conversations for this model.
 
         Args:
             source: where they are from, for messages.
             speakers: names of those with the model's numbers 0, 1 and so on.
+            folder: in which paths of recordings begin; the working directory where empty.
 
         Raises:
             ValueError: the model knows fewer speakers.
         """
         count = self.predictor.info.speaker_count
         Speakers(count, speakers)
-        return ConversationReader(self.predictor.widths, count, tuple(speakers), source)
+        return ConversationReader(self.predictor.extractors, count, tuple(speakers), source, folder)
 
 
 @mlflow_settings()
@@ -82,10 +84,13 @@ def predict(
     *,
     split: str | None = None,
     speakers: Sequence[str] = (),
+    encoders: Mapping[str, str] | None = None,
     uri: str = "",
     storage: str | Path = STORAGE,
 ) -> Predictions:
     """Predict the emotion of every utterance of conversations; labels are neither needed nor read.
+
+    Words and recordings become features by the settings with which ``dclf data extract`` made the run's shards.
 
     Args:
         run: id or name of a run of ``dclf train``, or of a training of a study.
@@ -93,6 +98,7 @@ def predict(
         split: of shards, the split to predict; all where None.
         speakers: of JSON, names of those with the model's numbers 0, 1 and so on; in the order in which they come up
             where a conversation does not say either.
+        encoders: modality -> folder in which its encoder lies now, where it lay elsewhere when the shards were made.
         uri: MLflow tracking URI; as ``track.uri`` where empty.
         storage: folder of studies, or a URI of one, where the run is a training of a study.
 
@@ -100,26 +106,39 @@ def predict(
         TrackingError: no such run, or it left no model.
         StudyError: the run's study, or its checkpoint, is not there.
         CheckpointError: the model cannot be read.
-        DataError: the conversations do not fit the model, or have no features.
+        DataError: the conversations do not fit the model, or have nothing that it could read.
+        ExtractionError, ExtensionError: words or recordings cannot be made into features here.
         OSError: the source is not there.
     """
-    return predict_source(load_run(run, uri=uri, storage=storage), source, split=split, speakers=speakers)
+    model = load_run(run, encoders=encoders, uri=uri, storage=storage)
+    return predict_source(model, source, split=split, speakers=speakers)
 
 
 @mlflow_settings()
-def load_predictor(run: str, *, uri: str = "", storage: str | Path = STORAGE) -> Predictor:
+def load_predictor(
+    run: str, *, encoders: Mapping[str, str] | None = None, uri: str = "", storage: str | Path = STORAGE
+) -> Predictor:
     """The best epoch's model of a run, for ``Predictor.predict`` and ``Predictor.session``.
 
     Args:
         run: as for ``predict``, and what it raises for it.
+        encoders: likewise.
         uri: likewise.
         storage: likewise.
     """
-    return load_run(run, uri=uri, storage=storage).predictor
+    return load_run(run, encoders=encoders, uri=uri, storage=storage).predictor
 
 
-def load_run(run: str, *, uri: str = "", storage: str | Path = STORAGE) -> RunModel:
+def load_run(
+    run: str, *, encoders: Mapping[str, str] | None = None, uri: str = "", storage: str | Path = STORAGE
+) -> RunModel:
     """The model of a run; neither Ray nor a cluster is needed. As ``load_predictor``."""
+    model = _load_run(run, uri, storage)
+    model.predictor.extractors.locate(encoders or {})
+    return model
+
+
+def _load_run(run: str, uri: str, storage: str | Path) -> RunModel:
     store = resolve_tracking_uri(uri)
     if (trial := find_trial(store, run)) is not None:
         return RunModel(run_id=trial.run_id, name=trial.name, predictor=_trained(trial, storage))
@@ -133,7 +152,7 @@ def predict_source(
     """As ``predict``, with a model that is loaded.
 
     Raises:
-        DataError, OSError, ValueError: as ``predict``.
+        DataError, ExtractionError, ExtensionError, OSError, ValueError: as ``predict``.
     """
     if not isinstance(source, str | PathLike):
         _only_for_shards(split)
@@ -150,12 +169,12 @@ def predict_source(
     with path.open("rb") as file:
         lines, streamed = begun(file)
         if streamed:
-            return _predict_all(model, [_whole(model.reader(place, speakers), lines)])
-        return predict_document(model, lines, source=place, speakers=speakers)
+            return _predict_all(model, [_whole(model.reader(place, speakers, str(path.parent)), lines)])
+        return predict_document(model, lines, source=place, speakers=speakers, folder=str(path.parent))
 
 
 def predict_document(
-    model: RunModel, lines: Iterable[bytes], *, source: str = "", speakers: Sequence[str] = ()
+    model: RunModel, lines: Iterable[bytes], *, source: str = "", speakers: Sequence[str] = (), folder: str = ""
 ) -> Predictions:
     """Predict the conversations of one document of JSON.
 
@@ -164,16 +183,18 @@ def predict_document(
         lines: of the document, in UTF-8.
         source: where it is from, for messages.
         speakers: as for ``predict``.
+        folder: in which paths of recordings begin; the working directory where empty.
 
     Raises:
         DataError: the JSON has mistakes, all of which are named.
         ValueError: the model knows fewer speakers.
+        ExtractionError, ExtensionError: as ``predict``.
     """
-    return _predict_all(model, model.reader(source, speakers).document(parse(b"".join(lines), source)))
+    return _predict_all(model, model.reader(source, speakers, folder).document(parse(b"".join(lines), source)))
 
 
 def predict_lines(
-    model: RunModel, lines: Iterable[bytes], *, source: str = "", speakers: Sequence[str] = ()
+    model: RunModel, lines: Iterable[bytes], *, source: str = "", speakers: Sequence[str] = (), folder: str = ""
 ) -> Iterator[PredictedUtterance]:
     """Predict a conversation that comes in as JSON lines, one utterance each.
 
@@ -184,12 +205,14 @@ def predict_lines(
         lines: JSON in UTF-8; blank ones are passed over.
         source: where they are from, for messages.
         speakers: as for ``predict``.
+        folder: as for ``predict_document``.
 
     Raises:
         DataError: a line has mistakes, all of which are named; what was answered before holds.
         ValueError: the model knows fewer speakers.
+        ExtractionError, ExtensionError: as ``predict``.
     """
-    reader, classes = model.reader(source, speakers), model.predictor.info.class_names
+    reader, classes = model.reader(source, speakers, folder), model.predictor.info.class_names
     if not model.predictor.config.model.causal:
         for conversation in _predict_all(model, [_whole(reader, lines)]).conversations:
             yield from conversation.utterances
@@ -198,7 +221,8 @@ def predict_lines(
     for spoken in _spoken(reader, lines, session.speakers):
         reader.refuse_mistakes()
         assert spoken is not None
-        row = session.hear(spoken.speaker, spoken.features)
+        vectors = {modality: vector for modality, (vector,) in reader.vectors([spoken]).items()}
+        row = session.hear(spoken.speaker, vectors)
         yield PredictedUtterance.of(str(spoken.speaker), spoken.text, row, classes)
 
 

@@ -47,6 +47,11 @@ class OpenSmileSettings(ExtractorSettings):
     rate: int = 0
     longest: float = 180.0
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """See ``ExtractorSettings``."""
+        return "opensmile", "av"
+
     def problems(self) -> list[str]:
         """Everything that is impossible."""
         problems = missing_packages(f"openSMILE's {self.features}", ["opensmile", "av"])
@@ -148,6 +153,11 @@ class SpeechSettings(ExtractorSettings):
     last_four: bool = False
     chunk: float = 20.0
     longest: float = 180.0
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """See ``ExtractorSettings``."""
+        return "transformers", "av"
 
     def problems(self) -> list[str]:
         """Everything that is impossible; whether the encoder is there says ``resolve``."""

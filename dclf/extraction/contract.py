@@ -13,7 +13,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -79,6 +79,9 @@ class Extractor(Protocol):
 class ExtractorSettings(ABC):
     """What an extractor is and does, as plain values.
 
+    Where an encoder's files lie, on this machine or on a hub, is in a field ``model``; a field ``revision`` beside it
+    is of the hub, and empty for a folder. Extractors whose package brings what computes have neither.
+
     Attributes:
         identity: hash of the encoder's files, or the version of the package that computes; empty before ``resolve``.
     """
@@ -113,6 +116,39 @@ class ExtractorSettings(ABC):
         Raises:
             ExtractionError: it cannot be opened, or it is not the encoder whose ``identity`` the settings have.
         """
+
+    @property
+    def place(self) -> str:
+        """Where the encoder's files lie; empty where there are none."""
+        return str(getattr(self, "model", ""))
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions that ``load`` imports, beside those that dclf needs."""
+        return ()
+
+    def located(self, place: str) -> Self:
+        """The same encoder, whose files lie elsewhere now.
+
+        Args:
+            place: a folder, or whatever else ``model`` may be.
+
+        Raises:
+            ExtractionError: there is no encoder, or one of another ``identity``.
+        """
+        if not self.place:
+            raise ExtractionError(
+                f"the extractor {self.name} reads no encoder's files, is told that they lie in {place}"
+            )
+        known = {"model": place, "revision": "", "identity": ""}
+        fresh = {field.name: known[field.name] for field in fields(self) if field.name in known}
+        moved = replace(self, **fresh).resolve()
+        if moved.identity != self.identity:
+            raise ExtractionError(
+                f"the encoder in {place} must be the one that made the shards' rows, whose identity is {self.identity};"
+                f" is {moved.identity}, whose rows mean something else to the model"
+            )
+        return moved
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready: everything that ``settings_of`` needs."""

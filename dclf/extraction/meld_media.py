@@ -13,7 +13,7 @@ FOLDERS = {
 """Our split -> folders that may have its clips; the archive's own may lie inside the others."""
 KINDS = (".mp4", ".mkv", ".avi", ".wav", ".flac", ".mp3", ".m4a", ".ogg")
 """Of files, the first where there are several: pictures come with sound."""
-# Some of the test split's clips have a name before theirs; what begins with a dot is a resource fork.
+# Clips of the test split that were cut anew have a name before theirs; what begins with a dot is a resource fork.
 _CLIP = re.compile(r"^(final_videos_test)?(dia\d+_utt\d+)$")
 
 
@@ -49,6 +49,6 @@ def _clips(folders: list[Path]) -> dict[str, Path]:
             matched = _CLIP.match(file.stem)
             if matched is None or (kind := file.suffix.lower()) not in KINDS:
                 continue
-            candidate = ((place, matched[1] is not None, KINDS.index(kind)), file)
+            candidate = ((place, matched[1] is None, KINDS.index(kind)), file)
             ranked[matched[2]] = min(ranked.get(matched[2], candidate), candidate)
     return {stem: file for stem, (_, file) in ranked.items()}

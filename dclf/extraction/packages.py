@@ -11,6 +11,11 @@ _DISTRIBUTIONS = {"av": "av", "cv2": "opencv-python-headless"}
 """Modules whose packages are called otherwise than the module, or are better known by another name."""
 
 
+def distributions(modules: Sequence[str]) -> tuple[str, ...]:
+    """The packages that bring these modules, by the names that pip knows."""
+    return tuple(_DISTRIBUTIONS.get(module, module) for module in modules)
+
+
 def missing_packages(who: str, modules: Sequence[str]) -> list[str]:
     """A problem for every module that Python does not find; none of them is imported.
 

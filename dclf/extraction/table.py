@@ -84,6 +84,7 @@ def read_table(
     """
     source = Path(table)
     folder = Path(media) if media is not None else source if source.is_dir() else source.parent
+    folder = folder.absolute()  # processes elsewhere read the recordings
     if not source.is_dir():
         return _own(source, folder, columns, classes, dataset)
     given = {"--columns": columns, "--classes": classes, "--dataset": dataset}

@@ -25,7 +25,7 @@ from dclf.extraction.frames import Picture, read_frames
 from dclf.extraction.image_models import UNUSABLE, PictureEncoder, Pixels, TransformersEncoder, first_line
 from dclf.extraction.media import BrokenRecording
 from dclf.extraction.onnx_models import IMAGENET_MEAN, IMAGENET_STD, ONNX_SUFFIX, OnnxEncoder, onnx_identity
-from dclf.extraction.packages import missing_packages, require
+from dclf.extraction.packages import distributions, missing_packages, require
 from dclf.prose import counted
 
 BATCH = 16
@@ -69,6 +69,11 @@ class ImageSettings(ExtractorSettings):
     def onnx(self) -> bool:
         """Whether the encoder is an ONNX file."""
         return self.model.endswith(ONNX_SUFFIX)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """See ``ExtractorSettings``."""
+        return distributions(self._packages())
 
     def problems(self) -> list[str]:
         """Everything that is impossible; whether an encoder of transformers is there says ``resolve``."""

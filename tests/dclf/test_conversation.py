@@ -3,8 +3,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dclf.conversation import Speakers, feature_rows, unlabelled_dialogue, vector_problem
+from dclf.conversation import (
+    Speakers,
+    feature_rows,
+    no_features,
+    raw_problems,
+    raw_utterance,
+    unlabelled_dialogue,
+    vector_problem,
+)
 from dclf.data.errors import DataError
+from dclf.extraction import Utterance
 
 
 def test_names_get_numbers_in_the_order_in_which_they_come_up() -> None:
@@ -100,3 +109,38 @@ def test_a_complete_modality_has_no_mask() -> None:
     dialogue = unlabelled_dialogue("d", np.zeros(2, np.int32), vectors, {"text": 1, "audio": 1})
     assert list(dialogue.present) == ["audio"]
     assert dialogue.labels.tolist() == [-1, -1]
+
+
+def test_words_and_recordings_of_an_utterance() -> None:
+    assert raw_utterance({}) == raw_utterance({"media": None, "start": None}) == Utterance()
+    told = {"text": "hi", "media": "talk.wav", "start": np.float32(0.5), "end": 2, "features": {}}
+    assert raw_problems(told) == {}
+    assert raw_utterance(told, "folder") == Utterance(text="hi", recording="folder/talk.wav", start=0.5, end=2.0)
+    assert raw_utterance({"media": "/talk.wav"}, "folder").recording == "/talk.wav"
+
+
+@pytest.mark.parametrize(
+    ("raw", "key", "problem"),
+    [
+        ({"text": None}, "text", "must be the words as a text, is null"),
+        ({"media": 7}, "media", "must be the path of a sound or video file, is 7"),
+        ({"media": " "}, "media", "must be the path of"),
+        ({"media": "http://host/talk.wav"}, "media", "must be the path of"),
+        ({"media": "a\0b"}, "media", "must be the path of"),
+        ({"media": "a", "start": True}, "start", "must be a second of the recording, 0 or more, is true"),
+        ({"media": "a", "end": float("inf")}, "end", "must be a second of"),
+        ({"media": "a", "end": 0}, "end", "must be after start, 0, is 0"),
+        ({"start": 1}, "start", "must come with media"),
+    ],
+)
+def test_what_is_wrong_with_words_and_recordings(raw: dict[str, Any], key: str, problem: str) -> None:
+    (told,) = raw_problems(raw).items()
+    assert told[0] == key
+    assert told[1].startswith(problem)
+
+
+def test_what_is_to_be_brought_depends_on_what_can_be_made() -> None:
+    widths = {"text": 2, "audio": 1}
+    assert "must have feature vectors of text (2 numbers) or audio (1 numbers), has none" in no_features(widths)
+    told = no_features(widths, {"audio": "recording"})
+    assert told.startswith("must have a recording for audio, or feature vectors of text (2 numbers) or audio (1 num")

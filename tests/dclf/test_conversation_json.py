@@ -1,19 +1,23 @@
 import json
-from collections.abc import Iterator
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dclf.conversation import Speakers
-from dclf.conversation_json import ConversationReader, begun, parse
+from dclf.conversation_json import ConversationReader
 from dclf.data.errors import DataError
+from dclf.extraction import ExtractionError
+from dclf.extraction.conversations import RunExtractors
+from tests.dclf.extraction.hashing import encoder, facts, hashed
 
-WIDTHS = {"text": 2, "audio": 1}
+EXTRACTORS = RunExtractors({"text": 2, "audio": 1})
 
 
 def reader() -> ConversationReader:
-    return ConversationReader(WIDTHS, 2)
+    return ConversationReader(EXTRACTORS, 2)
 
 
 def utterance(speaker: Any = "Ann", **more: Any) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def test_speakers_can_be_told() -> None:
     turns = [utterance("F"), utterance("M")]
     (one,) = reader().document({"speakers": ["M", "F"], "utterances": turns})
     assert one.dialogue.speakers.tolist() == [1, 0]
-    (other,) = ConversationReader(WIDTHS, 2, ("M", "F")).document({"utterances": turns})
+    (other,) = ConversationReader(EXTRACTORS, 2, ("M", "F")).document({"utterances": turns})
     assert other.dialogue.speakers.tolist() == [1, 0]
     (numbered,) = reader().document({"utterances": [utterance(1)]})
     assert (numbered.speakers, numbered.dialogue.speakers.tolist()) == (("1",), [1])
@@ -71,7 +75,7 @@ def test_speakers_can_be_told() -> None:
         ([{"utterances": {}}], "[0].utterances: must be a list of one utterance or more, is {}"),
         (
             {"utterances": ["hi"]},
-            'utterances[0]: must be an utterance, an object with speaker, text, features; is "hi"',
+            'utterances[0]: must be an utterance, an object with speaker, text, features, media, start, end; is "hi"',
         ),
         ({"id": "", "utterances": [utterance()]}, 'id: must be a text that is not empty, is ""'),
         ({"id": 7, "utterances": [utterance()]}, "id: must be a text that is not empty, is 7"),
@@ -80,6 +84,20 @@ def test_speakers_can_be_told() -> None:
         ({"words": 1, "utterances": [utterance()]}, "words: unknown key; a conversation has id, speakers, utterances"),
         ({"utterances": [utterance(label=1)]}, "utterances[0].label: unknown key; an utterance has speaker, text, fea"),
         ({"utterances": [utterance(text=1)]}, "utterances[0].text: must be the words as a text, is 1"),
+        (
+            {"utterances": [utterance(media="")]},
+            'utterances[0].media: must be the path of a sound or video file, is ""',
+        ),
+        (
+            {"utterances": [utterance(media="s3://x/y")]},
+            "utterances[0].media: must be the path of a sound or video file",
+        ),
+        (
+            {"utterances": [utterance(media="a", start=-1)]},
+            "utterances[0].start: must be a second of the recording, 0 or",
+        ),
+        ({"utterances": [utterance(end=2)]}, "utterances[0].end: must come with media, the recording that it is a sec"),
+        ({"utterances": [utterance(media="a", start=2, end=2)]}, "utterances[0].end: must be after start, 2, is 2"),
         ({"utterances": [{"features": {}}]}, "utterances[0].speaker: must say who speaks, by a name or the model's"),
         ({"utterances": [utterance(None)]}, "utterances[0].speaker: must be a name or a whole number, is null"),
         ({"utterances": [utterance(2)]}, "utterances[0].speaker: speaker must be 0 to 1, which the model knows, is 2"),
@@ -109,7 +127,7 @@ def test_speakers_can_be_told() -> None:
         ),
         (
             {"utterances": [{"speaker": "A", "text": "hi"}]},
-            "must have feature vectors of text (2 numbers) or audio (1 numbers), has none: words, sound and pictures",
+            "must have feature vectors of text (2 numbers) or audio (1 numbers), has none: words and recordings are",
         ),
         (
             [{"utterances": [utterance()]}, {"utterances": [utterance(features={"text": None})]}],
@@ -167,39 +185,60 @@ def test_mistakes_of_lines_have_their_places() -> None:
     assert reading.problems == ["line 7: must be JSON, is not at column 13: Expecting value"]
 
 
-def test_the_first_line_says_whether_it_is_a_stream() -> None:
-    turn, whole = json.dumps(utterance()).encode(), json.dumps({"utterances": [utterance()]}).encode()
-
-    def lines(*parts: bytes) -> Iterator[bytes]:
-        yield from parts
-        pytest.fail("the first line is enough")
-
-    for parts, streamed in (((b"\n", turn), True), ((whole,), False), ((b"[\n",), False), ((b"{\n",), False)):
-        rest, told = begun(lines(*parts))
-        assert told is streamed
-        assert [next(rest) for _ in parts] == list(parts)
-    rest, told = begun([b" \n"])
-    assert (list(rest), told) == ([b" \n"], False)
-    with pytest.raises(DataError, match="must hold JSON, is empty"):
-        parse(b" \n")
+@pytest.fixture
+def extracting(tmp_path: Path) -> ConversationReader:
+    """For a run whose shards dclf extracted."""
+    provenance = {"extraction": facts(encoder(tmp_path / "encoder"), text=2, audio=1)}
+    return ConversationReader(RunExtractors(EXTRACTORS.widths, provenance), 2, folder=str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "problem"),
-    [
-        (b'{"a": 1,\n 2}', 0, "line 2: must be JSON, is not at column 2: Expecting property name"),
-        (b'{"a": ', 4, "line 4: must be JSON, is not at column 7: Expecting value"),
-        (b'{"a":\n"\xff"}', 0, "line 2: must be JSON in UTF-8, is not at byte 7"),
-        (b"[" * 100_000, 0, "line 1: must be conversations, is nested too deeply"),
-    ],
-)
-def test_what_is_no_json_is_told_with_its_place(text: bytes, line: int, problem: str) -> None:
+def test_words_and_recordings_become_features(extracting: ConversationReader, tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").write_bytes(b"noise")
+    turns = [
+        {"speaker": "Ann", "text": "hello", "media": "talk.wav", "start": 1, "end": 2.5},
+        {"speaker": "Bob", "text": "hello", "features": {"text": [1, 2]}, "media": None, "start": None},
+        {
+            "speaker": "Ann",
+            "text": "hello",
+            "features": {"text": None, "audio": [3]},
+            "media": str(tmp_path / "none.wav"),
+        },
+    ]
+    (one,) = extracting.document({"utterances": turns})
+    words, noise = hashed(b"saltyhello", 2).tolist(), hashed(b"saltynoise1.0-2.5", 1).tolist()
+    assert one.dialogue.features["text"].tolist() == [words, [1, 2], [0, 0]]
+    assert one.dialogue.features["audio"].tolist() == [noise, [0], [3]]
+    assert {m: mask.tolist() for m, mask in one.dialogue.present.items()} == {
+        "text": [True, True, False],
+        "audio": [True, False, True],
+    }
+
+
+def test_nothing_is_opened_for_conversations_with_mistakes(extracting: ConversationReader, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "encoder")
+    good, bare = {"speaker": "Ann", "text": "hello"}, {"speaker": "Ann", "text": " "}
     with pytest.raises(DataError) as told:
-        parse(text, "talk.json", line)
-    assert told.value.problems[0].startswith(problem)
-    assert str(told.value).startswith("talk.json: the conversations cannot be predicted: 1 problem")
+        extracting.document([{"utterances": [good]}, {"utterances": [bare]}])
+    (problem,) = told.value.problems
+    assert problem.startswith(
+        "[1]: must have words for text or a recording for audio, or feature vectors of text (2 num"
+    )
+    with pytest.raises(ExtractionError, match=r"encoder.* must hold the file salt"):
+        extracting.document({"utterances": [good]})
 
 
-def test_json_of_editors_with_a_byte_order_mark_is_read() -> None:
-    assert parse(b"\xef\xbb\xbf" + json.dumps({"a": "\u00fc"}).encode()) == {"a": "\u00fc"}
-    assert np.isnan(parse(b"NaN"))
+def test_a_conversation_of_broken_recordings_alone_is_refused(
+    extracting: ConversationReader, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns = [{"speaker": "Ann", "media": "none.wav"}]
+    with pytest.raises(DataError, match=r"\[0\]: must have words .*has none that can be read"):
+        extracting.document([{"utterances": turns}])
+    where = "[0].utterances[0]"
+    assert caplog.messages == [f"{where}: audio features are missing: there is no file {tmp_path / 'none.wav'}"]
+
+
+def test_words_of_lines_become_features(extracting: ConversationReader) -> None:
+    spoken = said(extracting, Speakers(2), {"speaker": "Ann", "text": "hello"}, {"speaker": "Bob"})
+    vectors = extracting.vectors(spoken)
+    assert np.array_equal(vectors["text"][0], hashed(b"saltyhello", 2))
+    assert (vectors["text"][1], vectors["audio"]) == (None, [None, None])

@@ -17,6 +17,7 @@ from dclf.models.framework import DCLF
 from dclf.testing.batches import INFO, SPEAKERS, SUBSETS, WIDTHS
 from dclf.training import checkpoint
 from dclf.training.checkpoint import CheckpointError
+from tests.dclf.extraction import hashing
 from tune.config.settings import load_config, preset_names
 
 CONFIG = Config(
@@ -243,6 +244,39 @@ def test_what_is_refused_is_as_if_it_had_not_come() -> None:
     with pytest.raises(ValueError, match="must be all names or all numbers, is 1 after names"):
         session.hear(1, good)
     assert np.array_equal(session.hear("Cem", good), other.hear("Cem", good))
+
+
+def test_a_session_hears_words_and_recordings(tmp_path: Path) -> None:
+    plain = small("ddin", ("text", "audio"))
+    widths = {m: WIDTHS[m] for m in ("text", "audio")}
+    facts = hashing.facts(tmp_path / "encoder", **widths)
+    info = replace(plain.info, provenance={"extraction": facts})
+    predictor = Predictor(plain.config, info, plain.model.state_dict())
+    talk = tmp_path / "talk.wav"
+    talk.write_bytes(b"noise")
+    session, other = predictor.session(), plain.session()
+    words, noise = hashing.hashed(b"saltyhello", widths["text"]), hashing.hashed(b"saltynoise1.0-None", widths["audio"])
+    heard = session.hear("Ann", text="hello", media=str(talk), start=1)
+    assert np.array_equal(heard, other.hear("Ann", {"text": words, "audio": noise}))
+    heard = session.hear("Bob", {"audio": None}, text="hello", media=str(talk))
+    assert np.array_equal(heard, other.hear("Bob", {"text": words}))
+    assert np.array_equal(session.hear("Ann"), other.hear("Ann"))
+    with pytest.raises(DataError, match="utterance 4: end must come with media"):
+        session.hear("Ann", text="hello", end=1)
+    with pytest.raises(
+        DataError, match=r"utterance 4: must have feature vectors of text .* has none: words and record"
+    ):
+        other.hear("Ann", text="hello")
+    good = {"text": words}
+    assert np.array_equal(session.hear("Cem", good), other.hear("Cem", good, text="shown")), "the refused never came"
+
+
+def test_the_provenance_of_the_data_stays_with_the_model(data: tuple[DatasetInfo, object], tmp_path: Path) -> None:
+    info = replace(data[0], provenance={"extraction": hashing.facts(tmp_path / "encoder", text=WIDTHS["text"])})
+    weights = DCLF(info, CONFIG.data.modalities, CONFIG.model, CONFIG.loss).state_dict()
+    state = {"config": CONFIG.to_dict(), "info": info.to_dict(), "progress": {"best_model": weights}}
+    save_model(tmp_path / "model", state)
+    assert load_model(tmp_path / "model").info == info
 
 
 def test_shards_need_other_classes_for_scores_alone(predictor: Predictor, data: tuple[DatasetInfo, object]) -> None:

@@ -1,6 +1,8 @@
 """Finished runs for the perturbation tests: trained in this process, recorded in an SQLite store, without Ray."""
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,18 @@ MODALITIES = ("text", "audio")
 
 
 class RunStore:
-    """An SQLite store and a shard set in one folder, and the runs trained on them."""
+    """An SQLite store and a shard set in one folder, and the runs trained on them.
 
-    def __init__(self, folder: Path, empty_store: Path) -> None:
+    The shards may say that they were extracted, of ``dclf.extraction`` facts.
+    """
+
+    def __init__(self, folder: Path, empty_store: Path, extraction: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         self.shards = str(folder / "shards")
         self.uri = f"sqlite:///{shutil.copy(empty_store, folder / 'mlflow.db')}"
         info, dialogues = generate("iemocap-small", dialogues=24, seed=3)
-        write_shards(dialogues, self.shards, info)
+        extracted = {"extraction": extraction} if extraction else {}
+        write_shards(dialogues, self.shards, replace(info, provenance={**info.provenance, **extracted}))
 
     def config(self, model: str, name: str, *, causal: bool = True) -> Config:
         return Config(

@@ -108,7 +108,7 @@ def test_listeners_hear_how_far_it_is(tmp_path: Path) -> None:
     extract(tmp_path, listeners=[heard.append])
     started, *_, last = heard
     assert isinstance(started, ExtractionStarted)
-    assert started.title == "text of talks, 40 utterances"
+    assert started.title == "text of 40 utterances of talks"
     assert isinstance(last, ExtractionProgress)
     assert (last.part, last.done, last.total, last.cached) == ("text", 40, 40, 0)
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 from cluster.storage import SNAPSHOT
 from dclf.data import DatasetInfo, Dialogue, read_shards, write_shards
 from dclf.data.errors import DataError, MissingModalityError
+from dclf.extraction import ExtractionError
 from dclf.inference import Predictor, load_model
 from dclf.training import checkpoint
+from tests.dclf.extraction.hashing import as_own_module, encoder, hashed
 from tests.tune.analysis.perturbation.studies import trained_study
 from tests.tune.perturbed_runs import MODALITIES, RunStore
 from tune.predictions import Predictions, load_predictor, load_run, predict, predict_lines
@@ -22,12 +25,17 @@ from tune.study.places import StudyError
 from tune.tracking.children import SEED_TAG, TRIAL_TAG
 from tune.tracking.trouble import TrackingError, UnknownRunError
 
+EXTRACTED = {"text": 24, "audio": 32}
+"""Widths of generated data; its rows are of another origin, which is nothing to the model."""
+
 pytestmark = pytest.mark.slow  # torch, MLflow and three trainings, ten seconds in all
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> RunStore:
-    return RunStore(tmp_path_factory.mktemp("predicted"), empty_store)
+def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[RunStore]:
+    folder = tmp_path_factory.mktemp("predicted")
+    with as_own_module(folder) as own:
+        yield RunStore(folder, empty_store, own.facts(folder / "encoder", **EXTRACTED))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +54,7 @@ def test_dialogues(runs: RunStore) -> list[Dialogue]:
 
 
 def as_json(dialogue: Dialogue) -> dict[str, Any]:
-    """With the model's numbers for speakers; a modality that is missing is left out."""
+    """With the model's numbers for speakers."""
     return {
         "id": dialogue.dialogue_id,
         "utterances": [
@@ -54,7 +62,8 @@ def as_json(dialogue: Dialogue) -> dict[str, Any]:
                 "speaker": int(speaker),
                 "text": f"words {i}",
                 "features": {
-                    m: x[i].tolist() for m, x in dialogue.features.items() if m not in dialogue.present or x[i].any()
+                    m: x[i].tolist() if m not in dialogue.present or x[i].any() else None
+                    for m, x in dialogue.features.items()
                 },
             }
             for i, speaker in enumerate(dialogue.speakers)
@@ -219,7 +228,9 @@ def test_a_training_of_a_study_is_a_run_too(runs: RunStore, test_dialogues: list
     storage = study.path.parent
     done = predict("parts-1-seed2", runs.shards, split="test", uri=runs.uri, storage=storage)
     best = checkpoint.load(study.checkpoint(1, 2))
-    wanted = Predictor(load_predictor(run_id, uri=runs.uri, storage=storage).config, info_of(runs), best_model(best))
+    trained = load_predictor(run_id, uri=runs.uri, storage=storage)
+    assert trained.extractors.reads() == {"text": "text", "audio": "recording"}
+    wanted = Predictor(trained.config, info_of(runs), best_model(best))
     assert np.allclose(matrix(done), np.concatenate(wanted.predict(test_dialogues)), atol=1e-6)
     with pytest.raises(StudyError, match=r"run parts-1-seed2 is of study 'parts', whose folder is needed: no study"):
         predict(run_id, runs.shards, uri=runs.uri, storage=tmp_path)
@@ -278,9 +289,53 @@ def test_what_has_no_meaning_is_refused(runs: RunStore, graph: str, test_dialogu
         predict(graph, "nowhere.json", uri=runs.uri)
 
 
-def test_words_alone_are_refused_with_what_to_do(runs: RunStore, graph: str) -> None:
-    words = {"utterances": [{"speaker": "Ann", "text": "I am so happy."}]}
+def test_words_and_recordings_say_what_their_rows_say(
+    runs: RunStore, graph: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "talk.wav").write_bytes(b"noise")
+    turns = [
+        {"speaker": "AB"[i % 2], "text": f"word {i}", "media": "talk.wav", "start": i, "end": i + 0.5} for i in range(5)
+    ]
+    turns[3] |= {"text": ""}
+    turns[4] |= {"media": "gone.wav"}
+    rows = [
+        {"text": hashed(f"saltyword {i}".encode(), 24), "audio": hashed(f"saltynoise{i}.0-{i}.5".encode(), 32)}
+        for i in range(5)
+    ]
+    del rows[3]["text"], rows[4]["audio"]
+    known = [{"speaker": turn["speaker"], "features": own} for turn, own in zip(turns, rows, strict=True)]
+    wanted = matrix(predict(graph, {"utterances": known}, uri=runs.uri))
+    (tmp_path / "talk.json").write_text(json.dumps({"utterances": turns}))
+    assert np.allclose(matrix(predict(graph, tmp_path / "talk.json", uri=runs.uri)), wanted, atol=1e-6)
+    assert caplog.messages == [f"utterances[4]: audio features are missing: there is no file {tmp_path / 'gone.wav'}"]
+    lines = [json.dumps(turn).encode() for turn in turns]
+    (tmp_path / "talk.jsonl").write_bytes(b"\n".join(lines))
+    assert np.allclose(matrix(predict(graph, tmp_path / "talk.jsonl", uri=runs.uri)), wanted, atol=1e-6)
+    answers = predict_lines(load_run(graph, uri=runs.uri), lines, folder=str(tmp_path))
+    assert np.allclose([[*answer.probabilities.values()] for answer in answers], wanted, atol=1e-6)
+
+
+def test_an_encoder_that_was_moved_is_named(runs: RunStore, graph: str, tmp_path: Path) -> None:
+    told = {"utterances": [{"speaker": "Ann", "text": "hello"}]}
+    wanted = matrix(predict(graph, told, uri=runs.uri))
+    place = runs.folder / "encoder"
+    moved = place.rename(tmp_path / "moved")
+    try:
+        with pytest.raises(ExtractionError, match=rf"the encoder in {place}, of identity \w+: .*--encoder text=FOLDER"):
+            predict(graph, told, uri=runs.uri)
+        places = {"text": str(moved)}
+        assert np.array_equal(matrix(predict(graph, told, encoders=places, uri=runs.uri)), wanted)
+        session = load_predictor(graph, encoders=places, uri=runs.uri).session()
+        assert np.allclose(session.hear("Ann", text="hello"), wanted[0], atol=1e-6)
+    finally:
+        moved.rename(place)
+    with pytest.raises(ExtractionError, match="must be the one that made the shards' rows"):
+        predict(graph, told, encoders={"text": str(encoder(tmp_path / "other", "sweet"))}, uri=runs.uri)
+
+
+def test_nothing_to_read_is_refused_with_what_to_do(runs: RunStore, graph: str) -> None:
+    silent = {"utterances": [{"speaker": "Ann", "text": ""}]}
     with pytest.raises(
-        DataError, match=r"must have feature vectors of text \(\d+ numbers\) or audio .*dclf data inspect"
+        DataError, match=r"must have words for text or a recording for audio, or feature vectors of text \(24 numbers\)"
     ):
-        predict(graph, words, uri=runs.uri)
+        predict(graph, silent, uri=runs.uri)

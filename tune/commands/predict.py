@@ -17,21 +17,26 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Predict the emotion of every utterance, with its probability, by a run's best model. Labels are neither needed nor
 read. SOURCE is a folder or URI of shards, a file of JSON, or - for JSON from stdin. JSON is a conversation, a list of
-them, or an utterance per line; a real-time model answers each line before the next one comes.
+them, or an utterance per line; a real-time model answers each line before the next one comes. Words and recordings
+become features as those of the run's shards did, where dclf data extract made them.
 """
 EXAMPLES = """\
 examples:
   dclf predict 3f2a91c0 conversation.json
   dclf predict 3f2a91c0 shards/new --split test --output json > emotions.json
   my-encoder --live | dclf predict mmgcn-iemocap - --speakers agent,caller
+  dclf predict 3f2a91c0 conversation.json --encoder text=/models/roberta-large
 
-a conversation, with a vector per modality in the widths of the run's shards; one that is left out is missing:
-  {"utterances": [{"speaker": "Ann", "text": "Hello?", "features": {"text": [0.1, 0.2, ...], "audio": [...]}}, ...]}
-a line: {"speaker": "Ann", "text": "Hello?", "features": {"text": [0.1, 0.2, ...]}}
+a conversation in words and recordings, whose paths begin in the file's folder:
+  {"utterances": [{"speaker": "Ann", "text": "Hello?", "media": "call.wav", "start": 0.5, "end": 1.2}, ...]}
+or with a vector per modality in the widths of the run's shards; null is missing:
+  {"utterances": [{"speaker": "Ann", "text": "Hello?", "features": {"text": [0.1, 0.2, ...], "audio": null}}, ...]}
+a line: {"speaker": "Ann", "text": "Hello?"}
 
 docs/prediction.md has every key.
 """
 STDIN = "-"
+_MODALITIES = ("text", "audio", "visual")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,8 +46,9 @@ def main(argv: Sequence[str]) -> int:
     from tune.predictions import is_json, load_run, predict_source  # noqa: PLC0415
 
     speakers = listed(options.speakers)
+    encoders = _encoders(options.encoder or ())
     _refuse_misplaced(options, speakers, shards=options.source != STDIN and not is_json(options.source))
-    model = load_run(options.run, uri=options.uri, storage=options.storage)
+    model = load_run(options.run, encoders=encoders, uri=options.uri, storage=options.storage)
     if options.source == STDIN:
         _answer_stdin(model, speakers, as_json=options.output == "json")
     else:
@@ -63,6 +69,13 @@ def build_parser() -> ArgumentParser:
         default="",
         help="of JSON, names of those with the model's numbers 0, 1 ...; as they come up where absent",
     )
+    parser.add_argument(
+        "--encoder",
+        metavar="MODALITY=FOLDER",
+        action="append",
+        help="of JSON, where the encoder of text, audio or visual lies now, if not where it lay when the shards were "
+        "made; may be given several times",
+    )
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument(
         "--storage", metavar="FOLDER", default="dclf-runs/studies", help="folder of studies, for a run of one"
@@ -79,12 +92,29 @@ def _refuse_misplaced(options: Namespace, speakers: Sequence[str], *, shards: bo
         problems.append(f"--split: is for shards, {options.source} is JSON; leave it out")
     if speakers and shards:
         problems.append("--speakers: is for JSON, the speakers of shards have numbers; leave it out")
+    if options.encoder and shards:
+        problems.append("--encoder: is for JSON, shards have their features; leave it out")
     if problems:
         raise ConfigError(problems)
 
 
+def _encoders(words: Sequence[str]) -> dict[str, str]:
+    """Modality -> folder."""
+    from tune.config.yaml_files import ConfigError  # noqa: PLC0415
+
+    pairs = [(modality.strip(), place.strip()) for modality, _, place in (word.partition("=") for word in words)]
+    problems = [
+        f"--encoder: must be text, audio or visual, = and a folder, is {word}"
+        for word, (modality, place) in zip(words, pairs, strict=True)
+        if modality not in _MODALITIES or not place
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return dict(pairs)
+
+
 def _answer_stdin(model: RunModel, speakers: Sequence[str], *, as_json: bool) -> None:
-    from dclf.conversation_json import begun  # noqa: PLC0415
+    from dclf.conversation_text import begun  # noqa: PLC0415
     from tune.predictions import predict_document, predict_lines  # noqa: PLC0415
 
     lines, streamed = begun(iter(()) if sys.stdin is None else sys.stdin.buffer)

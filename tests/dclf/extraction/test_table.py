@@ -40,6 +40,13 @@ def test_a_csv_says_what_is_said_and_where_it_is_heard(tmp_path: Path) -> None:
     assert table.recorded
 
 
+def test_paths_are_absolute_as_other_processes_read_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table_of(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert read_table("talks.csv").utterances[0].recording == str(tmp_path / "calls/one.wav")
+    assert read_table("talks.csv", "disk").utterances[0].recording == str(tmp_path / "disk/calls/one.wav")
+
+
 def test_recordings_may_lie_elsewhere_and_columns_be_called_otherwise(tmp_path: Path) -> None:
     table = table_of(tmp_path, CSV.replace("media", "file"), tmp_path / "disk", columns="media=file")
     assert table.utterances[0].recording == str(tmp_path / "disk/calls/one.wav")
@@ -99,7 +106,7 @@ def test_melds_clips_are_found_where_its_archive_has_them(tmp_path: Path) -> Non
     assert clips[4:7] == [
         "dev_splits_complete/dia0_utt0.mp4",
         "output_repeated_splits_test/final_videos_testdia0_utt0.mp4",
-        "output_repeated_splits_test/dia1_utt1.mp4",
+        "output_repeated_splits_test/final_videos_testdia1_utt1.mp4",
     ]
     assert table.names[3] == "dialogue train-7 utterance 3"
     assert table.transcript.provenance["table"] == "meld-csv"

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from dclf.data import Dialogue, read_shards
 from dclf.inference import load_model
+from tests.dclf.extraction.hashing import as_own_module, encoder, hashed
 from tests.tune.perturbed_runs import RunStore
 from tune.commands.main import main
 
@@ -27,11 +29,13 @@ CODE = (
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> RunStore:
-    made = RunStore(tmp_path_factory.mktemp("predict-command"), empty_store)
-    made.train("mmgcn", "graph")
-    made.train("ddin", "both", causal=False)
-    return made
+def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[RunStore]:
+    folder = tmp_path_factory.mktemp("predict-command")
+    with as_own_module(folder) as own:
+        made = RunStore(folder, empty_store, own.facts(folder / "encoder", text=24, audio=32))
+        made.train("mmgcn", "graph")
+        made.train("ddin", "both", causal=False)
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +204,11 @@ def test_all_mistakes_of_a_document_come_with_their_places(runs: RunStore, tmp_p
         ("", "stdin: the conversations cannot be predicted: 1 problem\n  - must hold JSON, is empty"),
         ("hello", "  - line 1: must be JSON, is not at column 1"),
         (b'{"speaker": "\xff"}', "  - line 1: must be JSON in UTF-8, is not at byte 13"),
-        ('{"speaker": "Ann", "text": "hi"}', "  - line 1: must have feature vectors of text ("),
-        ('{"utterances": [{"speaker": "Ann", "text": "hi"}]}', "  - must have feature vectors of text ("),
+        ('{"speaker": "Ann"}', "  - line 1: must have words for text or a recording for audio, or feature vectors of "),
+        (
+            '{"utterances": [{"speaker": "Ann", "text": ""}]}',
+            "  - must have words for text or a recording for audio, or ",
+        ),
     ],
 )
 def test_what_cannot_be_predicted_is_code_1(
@@ -210,6 +217,41 @@ def test_what_cannot_be_predicted_is_code_1(
     stdin(monkeypatch, content)
     assert main(words(runs, "-")) == 1
     assert message in capsys.readouterr().err
+
+
+def test_words_and_recordings_as_lines(
+    runs: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    (tmp_path / "talk.wav").write_bytes(b"noise")
+    monkeypatch.chdir(tmp_path)
+    turns = [{"speaker": "M", "text": "hello"}, {"speaker": "F", "text": "hi", "media": "talk.wav"}]
+    rows: list[dict[str, Any]] = [{"text": hashed(b"saltyhello", 24)}, {"text": hashed(b"saltyhi", 24)}]
+    rows[1]["audio"] = hashed(b"saltynoiseNone-None", 32)
+    session = load_model(runs.folder / "graph").session()
+    expected = [session.hear(turn["speaker"], own) for turn, own in zip(turns, rows, strict=True)]
+    stdin(monkeypatch, "\n".join(map(json.dumps, [*turns, {"speaker": "M", "text": "hi", "media": "gone.wav"}])))
+    assert main(words(runs, "-", "--output", "json")) == 0
+    shown = capsys.readouterr()
+    told = [json.loads(line) for line in shown.out.splitlines()]
+    assert np.allclose(probabilities(told[:2]), expected, atol=1e-6)
+    assert len(told) == 3
+    assert shown.err == "dclf: line 3: audio features are missing: there is no file gone.wav\n"
+
+
+def test_an_encoder_may_be_named(runs: RunStore, tmp_path: Path, capsys: Shown) -> None:
+    place = tmp_path / "talk.json"
+    place.write_text('{"utterances": [{"speaker": "Ann", "text": "hello"}]}')
+    moved, other = encoder(tmp_path / "moved"), encoder(tmp_path / "other", "sweet")
+    assert main(words(runs, place, "--encoder", f"text={moved}", "--encoder", f"audio={moved}")) == 0
+    assert capsys.readouterr().out.count("hello") == 1
+    assert main(words(runs, place, "--encoder", f"text={other}")) == 1
+    assert f"dclf: error: the encoder of text: the encoder in {other} must be the one" in capsys.readouterr().err
+    assert main(words(runs, place, "--encoder", "word", "--encoder", "txt=x")) == 2
+    err = capsys.readouterr().err
+    assert "--encoder: must be text, audio or visual, = and a folder, is word" in err
+    assert "is txt=x" in err
+    assert main(words(runs, runs.shards, "--encoder", f"text={moved}")) == 2
+    assert "--encoder: is for JSON" in capsys.readouterr().err
 
 
 def test_sources_that_are_not_there_are_code_1(runs: RunStore, capsys: Shown) -> None:

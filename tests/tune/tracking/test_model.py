@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 import torch
 
+from dclf.data.dialogue import Dialogue
 from dclf.data.errors import DataError
 from dclf.inference import load_model, save_model
 from dclf.training.checkpoint import CheckpointError
+from tests.dclf.extraction import hashing
 from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, WIDTHS, dialogues, epoch, final
 from tune.tracking.model import pack_model, requirements
 from tune.tracking.run import RunTracker
@@ -27,7 +29,7 @@ PREDICT = """
 import sys
 from mlflow.cli import cli
 cli(standalone_mode=False)
-print(sys.modules["dclf"].__file__, sys.modules["own_served"].__file__)
+print(*(sys.modules[name].__file__ for name in ("dclf", "own_served", "own_words")))
 """
 
 
@@ -45,6 +47,13 @@ def table() -> pd.DataFrame:
         for i in range(len(d))
     ]
     return pd.DataFrame(rows)
+
+
+def dialogues_of(rows: pd.DataFrame) -> list[Dialogue]:
+    """With the features of a table in place of their own."""
+    ends = np.cumsum([len(one) for one in dialogues()])[:-1]
+    columns = {m: np.split(np.array(rows[m].tolist(), np.float32), ends) for m in WIDTHS}
+    return [replace(one, features={m: columns[m][i] for m in WIDTHS}) for i, one in enumerate(dialogues())]
 
 
 def expected(trained_model: Path) -> Any:
@@ -144,7 +153,7 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_brings_its_own_code_and_that_of_an_own_base_model(
+def test_a_model_brings_its_own_code_and_that_of_an_own_base_model_and_extractor(
     trained_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
@@ -152,13 +161,20 @@ def test_a_model_brings_its_own_code_and_that_of_an_own_base_model(
     (tmp_path / "elsewhere" / "own_served.py").write_text(own, encoding="utf-8")
     kept = torch.load(trained_model / "model.pt", weights_only=True)
     kept["config"]["model"]["name"] = "own_served:Mine"
-    save_model(tmp_path / "own", {**kept, "progress": {"best_model": kept["model"]}})
     packed = tmp_path / "packed"
-    with monkeypatch.context() as patched:
-        patched.syspath_prepend(tmp_path / "elsewhere")
+    with hashing.as_own_module(tmp_path / "elsewhere", "own_words") as module:
+        kept["info"]["provenance"] = {"extraction": module.facts(tmp_path / "encoder", text=5)}
+        save_model(tmp_path / "own", {**kept, "progress": {"best_model": kept["model"]}})
         pack_model(tmp_path / "own", packed)
+    monkeypatch.setenv("DCLF_ENCODER_TEXT", str((tmp_path / "encoder").rename(tmp_path / "moved")))
+    told, wanted = table(), table()
+    told["words"] = ["hello" if place in (0, 5) else None for place in range(len(told))]
+    told["text"] = [None if place in (0, 5) else vector for place, vector in enumerate(told["text"])]
+    wanted["text"] = [
+        hashing.hashed(b"saltyhello", 5) if i in (0, 5) else vector for i, vector in enumerate(wanted["text"])
+    ]
     rows = tmp_path / "rows.json"
-    rows.write_text(json.dumps({"dataframe_split": table().to_dict(orient="split", index=False)}))
+    rows.write_text(json.dumps({"dataframe_split": told.to_dict(orient="split", index=False)}))
     answer = tmp_path / "answer.json"
     options = ["--env-manager", "local", "-m", str(packed), "-i", str(rows), "-o", str(answer)]
     loaded = subprocess.run(
@@ -171,10 +187,12 @@ def test_a_model_brings_its_own_code_and_that_of_an_own_base_model(
     predictions = json.loads(answer.read_text())["predictions"]
     assert [row["dialogue_id"] for row in predictions] == table()["dialogue_id"].tolist()
     probabilities = [[row[column] for column in COLUMNS[2:]] for row in predictions]
-    assert np.allclose(probabilities, expected(trained_model), atol=1e-6)
+    model = load_model(trained_model)
+    assert np.allclose(probabilities, np.concatenate(model.predict(dialogues_of(wanted))), atol=1e-6)
     assert loaded.stdout.split() == [
         str(packed / "code" / "dclf" / "__init__.py"),
         str(packed / "code" / "own_served.py"),
+        str(packed / "code" / "own_words.py"),
     ]
 
 
