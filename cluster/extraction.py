@@ -151,6 +151,8 @@ class Actors:
                         del missing[place]
                     yield arrived
             except RayActorError as error:
+                if error.actor_init_failed:
+                    raise ExtractionError(f"an actor cannot start: {_last_line(error)}") from None
                 if restart == RESTARTS:
                     raise ExtractionError(_lost(error)) from None
                 _log.warning("a process that extracts was lost (%s); %d rows are left", _line(error), len(missing))
@@ -233,6 +235,11 @@ def _arrived(block: pa.Table, names: Sequence[str]) -> Arrived:
 def _named(places: Sequence[int], names: Sequence[str]) -> str:
     more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
     return ", ".join(names[place] for place in places[:_SHOWN]) + more
+
+
+def _last_line(error: BaseException) -> str:
+    """What the process itself raised stands last in an error of Ray's."""
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
 def _line(error: BaseException) -> str:

@@ -93,6 +93,11 @@ class TextSettings(ExtractorSettings):
     max_tokens: int = 0
     fine_tuned: FineTuned | None = None
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """See ``ExtractorSettings``."""
+        return ("transformers",)
+
     def problems(self) -> list[str]:
         """See ``ExtractorSettings``; whether the hub has a name is seen by ``resolve``."""
         problems = missing_packages(f"the text extractor {self.model}", ["transformers"])

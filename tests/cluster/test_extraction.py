@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_actors_give_the_rows_of_one_process_and_losing_one_costs_time_alone(
 def test_a_failing_batch_is_named_by_actors(local_ray: ClusterResources) -> None:
     with pytest.raises(ExtractionError, match=r"utterance \d+.*: RuntimeError: no such letter and more$"):
         extracted(TWO_ACTORS, [*WORDS, "FAILS"])
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_an_extractor_that_actors_cannot_import_is_told_at_once(
+    local_ray: ClusterResources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text(
+        "from tests.dclf.extraction.letters import LetterSettings\n\n\nclass Settings(LetterSettings):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = import_module("only_here").Settings().resolve()
+    with pytest.raises(ExtractionError, match=r"^an actor cannot start: .*No module named 'only_here'"):
+        extracted(TWO_ACTORS, WORDS, settings)
 
 
 def test_a_failing_batch_is_named_in_this_process() -> None:
