@@ -39,7 +39,11 @@ def write_first_dialogues(folder: Path, count: int) -> None:
 @pytest.mark.meld
 @pytest.mark.ray
 @pytest.mark.slow
-def test_melds_rows_come_out_as_they_were_published(tmp_path: Path, minilm: Path) -> None:  # noqa: F811
+def test_melds_rows_come_out_as_they_were_published(
+    local_ray: None,
+    tmp_path: Path,
+    minilm: Path,  # noqa: F811
+) -> None:
     if not (MELD / "train.csv").exists():
         message = f"{MELD} holds no MELD tables: set DCLF_MELD_DIR to the folder with train.csv, dev.csv and test.csv"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -255,7 +256,7 @@ def test_a_population_takes_over_weights_and_values(local_ray: None, config: Con
     study = sweep(replace(config, train=replace(config.train, epochs=6)), asked, name="population")
     assert {(trial.state, trial.reason) for trial in study.folder.ledger.trials.values()} == {("complete", "")}
     lines = (study.folder.path / "ledger.jsonl").read_text().splitlines()
-    changes = [yaml.safe_load(line) for line in lines if '"event": "params"' in line]
+    changes = [json.loads(line) for line in lines if '"event": "params"' in line]
     assert changes, "in six epochs of four trials the worst takes over from the best"
     for change in changes:
         assert change["params"] == nearest(Space.of(space), change["params"])
