@@ -6,13 +6,11 @@ beside models and trials; where not even one actor fits, the plan says so instea
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cluster.address import cluster_address
 from cluster.machine import machine_cpus, machine_gpus
-from cluster.model_plan import SMALLEST_SHARE
+from cluster.model_plan import share_problems
 from cluster.plan import READ_CPUS, PlanError
 from cluster.resources import ClusterResources, Node
 from cluster.trial_layout import Layout
@@ -43,9 +41,7 @@ class ExtractionActors:
         problems = [] if self.actors >= 0 else [f"actors: must be 0 or more, is {self.actors}"]
         if self.cpus_per_actor < 1:
             problems.append(f"cpus_per_actor: must be 1 or more, is {self.cpus_per_actor}")
-        if self.gpus and not SMALLEST_SHARE <= self.gpus <= 1:
-            problems.append(f"gpus: must be 0, or {SMALLEST_SHARE:g} to 1 of a card, is {self.gpus:g}")
-        return problems
+        return problems + share_problems(self.gpus)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +91,8 @@ def plan_extraction(actors: ExtractionActors, resources: ClusterResources) -> Ex
             f"and {READ_CPUS} slot beside them, must fit; the cluster has {resources.cpus} CPU slots and "
             f"{resources.gpus} GPUs, room for {room}; ask for fewer actors or slots, or use a larger cluster"
         )
-    plan = ExtractionPlan(actors=actors.actors or room, cpus=actors.cpus_per_actor, gpus=actors.gpus)
-    return ExtractionPlan(actors=plan.actors, cpus=plan.cpus, gpus=plan.gpus, notes=tuple(_notes(plan, resources)))
+    count, cpus = actors.actors or room, actors.cpus_per_actor
+    return ExtractionPlan(actors=count, cpus=cpus, gpus=actors.gpus, notes=tuple(_notes(count * cpus, resources)))
 
 
 def check_layout(actors: ExtractionActors) -> None:
@@ -105,9 +101,13 @@ def check_layout(actors: ExtractionActors) -> None:
     Raises:
         PlanError: the actors would wait for ever.
     """
-    joined = "ray" in sys.modules and sys.modules["ray"].is_initialized()
-    if not joined and not cluster_address(actors.address):
+    try:
         plan_extraction(actors, local_extraction_resources(actors))
+    except PlanError:
+        from cluster.session import reaches_cluster  # noqa: PLC0415 - what fits needs no Ray to be told
+
+        if not reaches_cluster(actors.address):
+            raise
 
 
 def local_extraction_resources(actors: ExtractionActors) -> ClusterResources:
@@ -120,6 +120,6 @@ def local_extraction_resources(actors: ExtractionActors) -> ClusterResources:
     return ClusterResources(nodes=(Node(cpus=count * actors.cpus_per_actor + READ_CPUS, gpus=gpus),))
 
 
-def _notes(plan: ExtractionPlan, resources: ClusterResources) -> Iterator[str]:
-    if resources.busy_cpus > resources.cpus - plan.actors * plan.cpus - READ_CPUS:
+def _notes(cpus: int, resources: ClusterResources) -> Iterator[str]:
+    if resources.busy_cpus > resources.cpus - cpus - READ_CPUS:
         yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: actors wait until some are free"

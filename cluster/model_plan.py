@@ -19,6 +19,13 @@ SMALLEST_SHARE = 0.01
 """Of a GPU: a card holds no hundred models."""
 
 
+def share_problems(gpus: float) -> list[str]:
+    """What is wrong with an actor's share of a GPU, 0 for none; empty where nothing is."""
+    if not gpus or SMALLEST_SHARE <= gpus <= 1:
+        return []
+    return [f"gpus: must be 0, or {SMALLEST_SHARE:g} to 1 of a card, is {gpus:g}"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ActorSettings:
     """Where models are worked on.
@@ -38,9 +45,7 @@ class ActorSettings:
     def problems(self) -> list[str]:
         """Every impossible value, each one line."""
         problems = [] if self.at_a_time >= 0 else [f"at_a_time: must be 0 or more, is {self.at_a_time}"]
-        if self.gpus and not SMALLEST_SHARE <= self.gpus <= 1:
-            problems.append(f"gpus: must be 0, or {SMALLEST_SHARE:g} to 1 of a card, is {self.gpus:g}")
-        return problems
+        return problems + share_problems(self.gpus)
 
 
 @dataclass(frozen=True, kw_only=True)

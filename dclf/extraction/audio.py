@@ -179,8 +179,7 @@ class SpeechSettings(ExtractorSettings):
         if problems := self.problems():
             raise ExtractionError("\n".join(problems))
         located = locate(self.model, self.revision)
-        model = self.model if located.revision else str(located.folder)
-        return replace(self, identity=identity(located.folder), model=model, revision=located.revision)
+        return replace(self, identity=identity(located.folder), model=located.model, revision=located.revision)
 
     def load(self, device: str) -> Extractor:
         """Open the encoder.

@@ -30,10 +30,12 @@ class Located:
 
     Attributes:
         folder: absolute.
+        model: finds it again: the folder, or the name on the hub.
         revision: commit on the hub; empty for a folder of one's own.
     """
 
     folder: Path
+    model: str
     revision: str
 
 
@@ -54,11 +56,11 @@ def locate(model: str, revision: str = "") -> Located:
         if revision:
             raise ExtractionError(f"{folder} is a folder, which has no revision {revision}: leave the revision out")
         _check_folder(folder)
-        return Located(folder.resolve(), "")
+        return Located(folder.resolve(), str(folder.resolve()), "")
     if not is_hub_name(model):
         raise ExtractionError(f"there is no folder {model!r}, and a model on the hub has a name such as owner/model")
     folder = _download(model, revision)
-    return Located(folder, folder.name)
+    return Located(folder, model, folder.name)
 
 
 def is_hub_name(model: str) -> bool:
@@ -90,9 +92,9 @@ def identity(folder: Path, beside: Sequence[str] = ()) -> str:
 
 def check_identity(folder: Path, expected: str, beside: Sequence[str] = ()) -> None:
     """Raise ExtractionError where the folder holds another encoder than settings were resolved with; empty is any."""
-    if expected and (found := identity(folder, beside)) != expected:
+    if expected and (here := identity(folder, beside)) != expected:
         raise ExtractionError(
-            f"the encoder in {folder} must be the one of identity {expected}, is {found}: its files are not those of "
+            f"the encoder in {folder} must be the one of identity {expected}, is {here}: its files are not those of "
             "the extraction; point to that encoder, or extract anew"
         )
 

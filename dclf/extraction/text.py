@@ -121,7 +121,7 @@ class TextSettings(ExtractorSettings):
         facts = read_json(located.folder / FINE_TUNING)
         return replace(
             self,
-            model=self.model if located.revision else str(located.folder),
+            model=located.model,
             revision=located.revision,
             identity=identity(located.folder, pooling_files(located.folder)),
             fine_tuned=FineTuned.from_facts(facts) if facts else None,

@@ -122,8 +122,7 @@ class ImageSettings(ExtractorSettings):
             path = _onnx_file(self.model)
             return replace(self, identity=onnx_identity(path), model=str(path))
         located = locate(self.model, self.revision)
-        model = self.model if located.revision else str(located.folder)
-        return replace(self, identity=identity(located.folder), model=model, revision=located.revision)
+        return replace(self, identity=identity(located.folder), model=located.model, revision=located.revision)
 
     def load(self, device: str) -> Images:
         """Open the encoder; what runs on the CPU takes as many threads as torch does.

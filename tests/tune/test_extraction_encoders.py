@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +15,19 @@ from dclf.data import import_dataset, read_shards
 from dclf.extraction import settings_of
 from dclf.extraction.fine_tuning import FineTuningOptions
 from dclf.extraction.text import TextSettings
+from tests.dclf.data.test_importers import meld_folder
 from tests.dclf.extraction.conftest import minilm  # noqa: F401 - a fixture
 from tests.dclf.extraction.tiny_encoders import write_encoder
 from tests.tune.test_extraction import write_table
 
-MELD = Path(os.environ.get("DCLF_MELD_DIR", Path(__file__).parents[3] / "shared" / "data" / "meld"))
 
-
-def write_first_dialogues(folder: Path, count: int) -> None:
+def write_first_dialogues(meld: Path, folder: Path, count: int) -> None:
     """MELD's tables, and the published rows, of its first dialogues in every split."""
     for name in ("train", "dev", "test"):
-        with (MELD / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+        with (meld / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
         chosen = [number for number, row in enumerate(rows) if int(row["Dialogue_ID"]) < count]
-        np.save(folder / f"{name}_rows.npy", np.load(MELD / f"{name}_minilm.npy")[chosen])
+        np.save(folder / f"{name}_rows.npy", np.load(meld / f"{name}_minilm.npy")[chosen])
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
@@ -44,10 +42,7 @@ def test_melds_rows_come_out_as_they_were_published(
     tmp_path: Path,
     minilm: Path,  # noqa: F811
 ) -> None:
-    if not (MELD / "train.csv").exists():
-        message = f"{MELD} holds no MELD tables: set DCLF_MELD_DIR to the folder with train.csv, dev.csv and test.csv"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    write_first_dialogues(tmp_path, 12)
+    write_first_dialogues(meld_folder(), tmp_path, 12)
     manifest = tune.extract(
         tmp_path,
         tmp_path / "shards",
