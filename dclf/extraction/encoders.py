@@ -191,8 +191,8 @@ def _unreachable(model: str, revision: str, error: Exception) -> str:
     what = f"{model} at {revision}" if revision else model
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return (
-        f"{what} is no folder here, and the hub does not give it: {first}\n"
-        f"Check the name and the network, or download it where there is one (hf download {model}) and give its folder"
+        f"{what} is no folder here, and the hub does not give it: {first}; check the name and the network, or download "
+        f"it where there is one (hf download {model}) and give its folder"
     )
 
 
