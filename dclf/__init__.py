@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from dclf.inference import Predictor, load_model
     from dclf.layout import Layout
     from dclf.losses.terms import Term
-    from dclf.models.contract import BaseModel, BaseOutput
+    from dclf.models.contract import Auxiliary, BaseModel, BaseOutput
     from dclf.models.framework import DCLF, DCLFOutput
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "DCLF": "dclf.models.framework",
+    "Auxiliary": "dclf.models.contract",
     "BaseModel": "dclf.models.contract",
     "BaseOutput": "dclf.models.contract",
     "Batch": "dclf.data.batch",
@@ -50,6 +51,7 @@ _PLACES = {
 
 __all__ = [
     "DCLF",
+    "Auxiliary",
     "BaseModel",
     "BaseOutput",
     "Batch",

@@ -81,6 +81,7 @@ class LossConfig:
         unimodal_weight: weight of the unimodal heads' cross-entropy.
         ica_width: width of each modality's projection P_m that the decoder sees beside the hidden state.
         class_weights: cross-entropy weights: none, or balanced (inverse class frequency of the training split).
+        focal_gamma: exponent of the focal factor (1 - p)^gamma of every cross-entropy; 0 is the plain one.
         terms: further terms, each with its weight: of installed packages by name, or by a class path
             `module:function`; see docs/own-loss.md.
     """
@@ -96,6 +97,7 @@ class LossConfig:
     unimodal_weight: float = 1.0
     ica_width: int = 100
     class_weights: Literal["none", "balanced"] = "none"
+    focal_gamma: float = 0.0
     terms: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -290,6 +292,8 @@ def _model_problems(model: ModelConfig) -> Iterator[str]:
         return
     if not model.causal and not kind.bidirectional:
         yield f"model.causal: must be true for {model.name}, which reads forwards only, is false"
+    if model.causal and not kind.real_time:
+        yield f"model.causal: must be false for {model.name}, which has no causal form, is true"
     known = {f.name for f in fields(kind.Config)}
     unknown = sorted(set(model.options) - known)
     for key in unknown:
@@ -327,6 +331,7 @@ _NOT_NEGATIVE = (
     "loss.gamma_ca",
     "loss.gamma_mc",
     "loss.unimodal_weight",
+    "loss.focal_gamma",
     "train.weight_decay",
     "train.patience",
     "train.clip_norm",

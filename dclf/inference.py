@@ -21,7 +21,7 @@ from dclf.data.errors import DataError
 from dclf.extraction.contract import Utterance
 from dclf.extraction.conversations import RunExtractors
 from dclf.models.framework import DCLF
-from dclf.training.checkpoint import CheckpointError
+from dclf.training.checkpoint import CheckpointError, load_weights
 
 MODEL_FILE = "model.pt"
 _REFUSED = "the utterance cannot be predicted"
@@ -35,13 +35,16 @@ class Predictor:
         info: the dataset it was trained on: classes, widths, speaker count, provenance.
         model: in evaluation mode, on the CPU.
         extractors: what made its dataset's features, where it is known; they make those of words and recordings.
+
+    Raises:
+        CheckpointError: the weights are those of another version of the base model.
     """
 
     def __init__(self, config: Config, info: DatasetInfo, weights: dict[str, torch.Tensor]) -> None:
         self.config = config
         self.info = info
         self.model = DCLF(info, config.data.modalities, config.model, config.loss)
-        self.model.load_state_dict(weights)
+        load_weights(self.model, weights)
         self.model.eval()
         self.extractors = RunExtractors(self.widths, info.provenance)
 
@@ -80,16 +83,31 @@ class Predictor:
         Raises:
             DataError: a dialogue lacks a modality, has other widths, or unknown speakers.
         """
-        dialogues = [self._narrowed(dialogue) for dialogue in dialogues]
-        problems = [problem for dialogue in dialogues for problem in validate_dialogue(dialogue, self._expected())]
-        if problems:
-            raise DataError(problems)
+        dialogues = self._checked(dialogues)
         results: list[NDArray[np.float32]] = []
         for start in range(0, len(dialogues), batch_size):
             group = dialogues[start : start + batch_size]
             rows = self.model.predict(collate(group, self.modalities)).numpy()
             results.extend(np.split(rows, np.cumsum([len(dialogue) for dialogue in group])[:-1]))
         return results
+
+    def hear(self, utterance: Dialogue, memory: Any | None) -> tuple[NDArray[np.float32], Any]:
+        """Class probabilities of the next utterance, float32 [C], and the memory for the one after it.
+
+        For base models that stream; a ``session`` keeps the memory.
+
+        Args:
+            utterance: a dialogue of this utterance alone.
+            memory: what the utterance before gave; None at the first.
+
+        Raises:
+            DataError: as for ``predict``.
+        """
+        batch = collate(self._checked([utterance]), self.modalities)
+        with torch.no_grad():
+            logits, memory = self.model.hear(batch.features, batch.speakers, memory, batch.present)
+        probabilities: NDArray[np.float32] = logits[0].float().softmax(-1).numpy()
+        return probabilities, memory
 
     def check(self, info: DatasetInfo, *, labels: bool = True) -> None:
         """Refuse a dataset that the model was not made for.
@@ -114,6 +132,14 @@ class Predictor:
         if problems:
             raise DataError(problems, "the shards do not fit the model; use shards like those it was trained on")
 
+    def _checked(self, dialogues: Sequence[Dialogue]) -> list[Dialogue]:
+        """What the model reads of them; a DataError tells what of it is wrong."""
+        dialogues = [self._narrowed(dialogue) for dialogue in dialogues]
+        problems = [problem for dialogue in dialogues for problem in validate_dialogue(dialogue, self._expected())]
+        if problems:
+            raise DataError(problems)
+        return dialogues
+
     def _narrowed(self, dialogue: Dialogue) -> Dialogue:
         # Labels and sentiments are nothing to the model, whatever the dataset called them.
         labels = np.full(len(dialogue), UNLABELLED, np.int32)
@@ -126,7 +152,8 @@ class Predictor:
 class Session:
     """A conversation that is going on, with a causal model; ``Predictor.session`` makes one.
 
-    What it says of an utterance is what ``Predictor.predict`` says of it in the whole dialogue. Every call computes
+    What it says of an utterance is what ``Predictor.predict`` says of it in the whole dialogue. A base model that
+    streams (``BaseModel.hear``) keeps a memory and computes the new utterance alone. For others every call computes
     anew from the features of all utterances so far: the t-th costs what a dialogue of t utterances does. Where the
     model's reach is bounded (AGHMN's window of K), the last K + 1 utterances alone are kept and computed from, and
     every call costs the same.
@@ -144,6 +171,7 @@ class Session:
         self._predictor = predictor
         reach = predictor.model.base.reach
         self._heard: deque[Dialogue] = deque(maxlen=None if reach is None else reach + 1)
+        self._memory: Any = None
         self._count = 0
 
     def hear(
@@ -179,10 +207,17 @@ class Session:
         vectors = self._vectors(own, {"text": text, "media": media, "start": start, "end": end})
         utterance = unlabelled_dialogue("session", np.zeros(1, np.int32), vectors, self._predictor.widths)
         number = np.array([self.speakers.number(speaker)], np.int32)
-        self._heard.append(replace(utterance, speakers=number))
+        probabilities = self._answer(replace(utterance, speakers=number))
         self._count += 1
-        probabilities: NDArray[np.float32] = self._predictor.predict([_joined(self._heard)])[0][-1]
         return probabilities
+
+    def _answer(self, utterance: Dialogue) -> NDArray[np.float32]:
+        if self._predictor.model.base.streams:
+            probabilities, self._memory = self._predictor.hear(utterance, self._memory)
+            return probabilities
+        self._heard.append(utterance)
+        last: NDArray[np.float32] = self._predictor.predict([_joined(self._heard)])[0][-1]
+        return last
 
     def _vectors(self, own: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Modality -> the vector of an utterance in a list: its own, else made of what it brings."""

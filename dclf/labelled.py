@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dclf.data.batch import Batch
 from dclf.layout import Layout
+from dclf.models.contract import BaseOutput
 from dclf.models.framework import DCLFOutput
 
 
@@ -34,8 +35,12 @@ def _output(output: DCLFOutput, rows: Tensor) -> DCLFOutput:
         logits=output.logits[rows],
         unimodal=_of_each(output.unimodal, rows),
         encoded=_of_each(output.encoded, rows),
-        state=output.state[rows],
-        context=output.context[rows],
+        base=BaseOutput(
+            hidden=output.base.hidden[rows],
+            state=output.state[rows],
+            context=output.context[rows],
+            auxiliary=_of_each(output.base.auxiliary, rows),
+        ),
     )
 
 

@@ -59,7 +59,8 @@ class AGHMNConfig:
 class AGHMN(BaseModel):
     """AGHMN on any subset of the modalities, which its reader joins; speakers are unknown to it.
 
-    ``hidden`` = ``state`` is e, ``context`` is c: row i reads earlier rows, and utterance i as the query.
+    ``hidden`` = ``state`` is e, ``context`` is c: row i reads earlier rows, and utterance i as the query. The decoder
+    is the authors': dropout and a linear layer, no ReLU.
     """
 
     Config = AGHMNConfig
@@ -75,6 +76,10 @@ class AGHMN(BaseModel):
         self.fusion = StackedGRU(1, config.width, config.width)
         self.memory = AttentionGRU(config.width)
         self.dropout = Dropout(config.dropout)
+
+    def decoder(self, width: int, classes: int) -> nn.Module:
+        """See ``BaseModel.decoder``."""
+        return nn.Sequential(Dropout(self.dropout.rate), nn.Linear(width, classes))
 
     def forward(
         self,

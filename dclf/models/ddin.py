@@ -35,6 +35,7 @@ class DDINConfig:
         history_width: D_g, width of the dialogue's history; even.
         party_width: D_p, width of a speaker's state.
         emotion_width: D_e, width of the emotion state.
+        decoder_width: D_h, width of the decoder's first layer, for each modality and direction.
         dropout: dropout rate of the three states.
     """
 
@@ -42,11 +43,13 @@ class DDINConfig:
     history_width: int = 150
     party_width: int = 150
     emotion_width: int = 100
+    decoder_width: int = 100
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         require_size(encoder_width=self.encoder_width, history_width=self.history_width)
         require_size(party_width=self.party_width, emotion_width=self.emotion_width)
+        require_size(decoder_width=self.decoder_width)
         require(self.history_width % 2 == 0, "history_width", "even, sines and cosines in pairs", self.history_width)
         require_rate(dropout=self.dropout)
 
@@ -54,9 +57,10 @@ class DDINConfig:
 class DDIN(BaseModel):
     """DDIN on any subset of the modalities.
 
-    ``hidden`` = ``state`` holds the emotion states e_m of the modalities present, in the order text, visual, audio;
-    without ``causal`` those of a second cell, which reads the dialogue backwards, follow. ``context`` holds the forward
-    cell's attention contexts c_m in the same order: row i depends on earlier rows and on utterance i (the query).
+    ``state`` holds the emotion states e_m of the modalities present, in the order text, visual, audio; without
+    ``causal`` those of a second cell, which reads the dialogue backwards, follow. ``hidden`` is a linear map of it, the
+    first layer of the authors' classifier. ``context`` holds the forward cell's attention contexts c_m in the same
+    order: row i depends on earlier rows and on utterance i (the query).
     """
 
     Config = DDINConfig
@@ -65,9 +69,11 @@ class DDIN(BaseModel):
         super().__init__(modalities, speaker_count, causal, config)
         self.modalities = tuple(m for m in ORDER if m in modalities)
         self.encoder_width = config.encoder_width
-        self.hidden_width = self.state_width = len(self.modalities) * config.emotion_width * (1 if causal else 2)
+        states = len(self.modalities) * (1 if causal else 2)
+        self.hidden_width, self.state_width = states * config.decoder_width, states * config.emotion_width
         self.context_width = len(self.modalities) * config.history_width
         self.cells = nn.ModuleList(DDINCell(len(self.modalities), config) for _ in range(1 if causal else 2))
+        self.linear = nn.Linear(self.state_width, self.hidden_width)
         self.speaker_count = speaker_count
 
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
@@ -80,8 +86,8 @@ class DDIN(BaseModel):
                 *(cell(rows, keys, Steps.of(layout, backwards=index == 1)) for index, cell in enumerate(self.cells)),
                 strict=True,
             )
-        hidden = torch.cat(emotions, 1)
-        return BaseOutput(hidden=hidden, state=hidden, context=contexts[0])
+        state = torch.cat(emotions, 1)
+        return BaseOutput(hidden=self.linear(state), state=state, context=contexts[0])
 
 
 class DDINCell(nn.Module):

@@ -38,6 +38,7 @@ class DialogueRNNConfig:
         history_width: D_g, width of the global state.
         party_width: D_p, width of a party's state.
         emotion_width: D_e, width of the emotion state.
+        decoder_width: D_h, width of the decoder's first layer, for each direction.
         listener: update the states of those who listen too, by a GRU of their own.
         dropout: dropout rate of the states.
     """
@@ -46,12 +47,14 @@ class DialogueRNNConfig:
     history_width: int = 150
     party_width: int = 150
     emotion_width: int = 100
+    decoder_width: int = 100
     listener: bool = False
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         require_size(encoder_width=self.encoder_width, history_width=self.history_width)
         require_size(party_width=self.party_width, emotion_width=self.emotion_width)
+        require_size(decoder_width=self.decoder_width)
         require(isinstance(self.listener, bool), "listener", "true or false", self.listener)
         require_rate(dropout=self.dropout)
 
@@ -59,8 +62,9 @@ class DialogueRNNConfig:
 class DialogueRNN(BaseModel):
     """DialogueRNN on any subset of the modalities: u_t is their encoded features side by side, as in its paper.
 
-    ``hidden`` = ``state`` is the emotion state e; without ``causal`` that of a second cell, which reads the dialogue
-    backwards, follows (the paper's BiDialogueRNN). ``context`` is the forward cell's c: row i reads earlier rows, and
+    ``state`` is the emotion state e; without ``causal`` that of a second cell, which reads the dialogue backwards,
+    follows (the paper's BiDialogueRNN). ``hidden`` is the linear map of it that the paper's classifier puts before its
+    ReLU. ``context`` is the forward cell's c: row i reads earlier rows, and
     utterance i as the query. The paper's listeners are seen by a camera of their own; no data here has one, so GRU_L
     reads u_t in its place.
     """
@@ -72,10 +76,11 @@ class DialogueRNN(BaseModel):
         self.modalities = tuple(m for m in MODALITIES if m in modalities)
         self.encoder_width = config.encoder_width
         directions = 1 if causal else 2
-        self.hidden_width = self.state_width = directions * config.emotion_width
+        self.hidden_width, self.state_width = directions * config.decoder_width, directions * config.emotion_width
         self.context_width = config.history_width
         width = len(self.modalities) * config.encoder_width
         self.cells = nn.ModuleList(DialogueRNNCell(width, speaker_count, config) for _ in range(directions))
+        self.linear = nn.Linear(self.state_width, self.hidden_width)
 
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
         """See ``BaseModel.forward``."""
@@ -85,8 +90,8 @@ class DialogueRNN(BaseModel):
             walks = [Steps.of(layout, backwards=backwards) for backwards in (False, True)[: len(self.cells)]]
             walked = [cell(rows, speakers, steps) for cell, steps in zip(self.cells, walks, strict=True)]
         emotions, contexts = zip(*walked, strict=True)
-        hidden = torch.cat(emotions, 1)
-        return BaseOutput(hidden=hidden, state=hidden, context=contexts[0])
+        state = torch.cat(emotions, 1)
+        return BaseOutput(hidden=self.linear(state), state=state, context=contexts[0])
 
 
 class DialogueRNNCell(nn.Module):

@@ -2,7 +2,7 @@
 
 N    utterances of the batch
 D_m  raw feature width of modality m
-E    encoder width
+E    encoder width, of all modalities or of each
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ class ModalityEncoders(nn.Module):
 
     Args:
         widths: modality -> D_m, at least one.
-        width: E, the base model's ``encoder_width``.
+        width: E, the base model's ``encoder_width``; modality -> E where they differ.
     """
 
-    def __init__(self, widths: Mapping[str, int], width: int) -> None:
+    def __init__(self, widths: Mapping[str, int], width: int | Mapping[str, int]) -> None:
         super().__init__()
-        if not widths or width < 1 or min(widths.values()) < 1:
+        encoded = dict.fromkeys(widths, width) if isinstance(width, int) else width
+        if not widths or min(encoded[m] for m in widths) < 1 or min(widths.values()) < 1:
             raise ValueError(
                 f"encoders need at least one modality and widths of 1 or more, got {dict(widths)}, {width}"
             )
-        self.layers = nn.ModuleDict({modality: nn.Linear(raw, width) for modality, raw in widths.items()})
+        self.layers = nn.ModuleDict({modality: nn.Linear(raw, encoded[modality]) for modality, raw in widths.items()})
 
     def forward(self, features: Mapping[str, Tensor], present: Present | None = None) -> dict[str, Tensor]:
         """Encode every modality.

@@ -4,14 +4,16 @@
     d   hidden width of the base       P   width of a modality's projection (ICA)
 
 Encoders (eq. 1) feed both the base model and the unimodal heads, so that the contrastive terms shape them. With
-independent contribution awareness (ICA) the decoder sees [h_i; P_m(u^m_i) for m in M] (section 3.5). Where utterance i
-has no features in modality m, u^m_i and P_m(u^m_i) are zero vectors: no bias speaks for what is not there.
+independent contribution awareness (ICA) the decoder sees [h_i; P_m(u^m_i) for m in M] (section 3.5). The decoder is
+the base model's own. Where utterance i has no features in modality m, u^m_i and P_m(u^m_i) are zero vectors: no bias
+speaks for what is not there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +24,7 @@ from dclf.data.dialogue import DatasetInfo
 from dclf.data.statistics import Present, Standardiser, zero_where_missing
 from dclf.layout import Layout
 from dclf.losses.contrast_head import ContextContrast
-from dclf.models.contract import base_model_class
-from dclf.models.dropout import Dropout
+from dclf.models.contract import BaseOutput, base_model_class
 from dclf.models.encoders import ModalityEncoders
 
 
@@ -35,15 +36,23 @@ class DCLFOutput:
         logits: [N, C], the decision.
         unimodal: modality -> [N, C], logits of the unimodal heads U^m; empty where the ablation drops them.
         encoded: modality -> u^m [N, E], zero where the modality is missing.
-        state: [N, s], the h of the context contrast.
-        context: [N, c], the dialogue summary c_i.
+        base: what the base model says.
     """
 
     logits: Tensor
     unimodal: Mapping[str, Tensor]
     encoded: Mapping[str, Tensor]
-    state: Tensor
-    context: Tensor
+    base: BaseOutput
+
+    @property
+    def state(self) -> Tensor:
+        """[N, s], the h of the context contrast."""
+        return self.base.state
+
+    @property
+    def context(self) -> Tensor:
+        """[N, c], the dialogue summary c_i."""
+        return self.base.context
 
 
 class DCLF(nn.Module):
@@ -73,11 +82,12 @@ class DCLF(nn.Module):
         classes = len(info.class_names)
         for modality in self.modalities:
             if loss.uses_modality_contrast:
-                self.heads[modality] = nn.Linear(self.base.encoder_width, classes)
+                self.heads[modality] = nn.Linear(self.base.encoder_width_of(modality), classes)
             if loss.uses_ica:
-                self.projections[modality] = nn.Linear(self.base.encoder_width, loss.ica_width)
+                self.projections[modality] = nn.Linear(self.base.encoder_width_of(modality), loss.ica_width)
         decoded = self.base.hidden_width + len(self.projections) * loss.ica_width
-        self.decoder = nn.Sequential(nn.ReLU(), Dropout(options.dropout), nn.Linear(decoded, classes))
+        self.decoder = self.base.decoder(decoded, classes)
+        self.auxiliary = self.base.auxiliary(info.class_names)
         self.contrast: ContextContrast | None = None
         if loss.uses_context_contrast:
             self.contrast = ContextContrast(
@@ -98,16 +108,43 @@ class DCLF(nn.Module):
             layout: which rows form which dialogue.
             present: modality -> bool [N], false on utterances without features in it; None where all have all.
         """
-        encoded = self.encoders(self.standardise({m: features[m] for m in self.modalities}, present), present)
+        encoded = self._encode(features, present)
         base = self.base(encoded, speakers, layout)
-        projected = zero_where_missing({m: self.projections[m](encoded[m]) for m in self.projections}, present)
         return DCLFOutput(
-            logits=self.decoder(torch.cat([base.hidden, *projected.values()], dim=-1)),
+            logits=self._decode(base.hidden, encoded, present),
             unimodal={m: self.heads[m](encoded[m]) for m in self.heads},
             encoded=encoded,
-            state=base.state,
-            context=base.context,
+            base=base,
         )
+
+    def hear(
+        self, features: Mapping[str, Tensor], speaker: Tensor, memory: Any | None, present: Present | None = None
+    ) -> tuple[Tensor, Any]:
+        """Recognise the emotion of the next utterance; for base models that stream (``BaseModel.hear``).
+
+        Args:
+            features: modality -> raw features [1, D_m].
+            speaker: int64 [1].
+            memory: what the utterance before gave; None at the first.
+            present: as for ``forward``.
+
+        Returns:
+            The logits [1, C] that ``forward`` gives for it, and the memory for the next utterance.
+        """
+        encoded = self._encode(features, present)
+        hidden, memory = self.base.hear(encoded, speaker, memory)
+        return self._decode(hidden, encoded, present), memory
+
+    def _encode(self, features: Mapping[str, Tensor], present: Present | None) -> dict[str, Tensor]:
+        encoded: dict[str, Tensor] = self.encoders(
+            self.standardise({m: features[m] for m in self.modalities}, present), present
+        )
+        return encoded
+
+    def _decode(self, hidden: Tensor, encoded: Mapping[str, Tensor], present: Present | None) -> Tensor:
+        projected = zero_where_missing({m: self.projections[m](encoded[m]) for m in self.projections}, present)
+        logits: Tensor = self.decoder(torch.cat([hidden, *projected.values()], dim=-1))
+        return logits
 
     def compile_layers(self) -> None:
         """Run encoders, heads, projections and decoder through torch.compile.

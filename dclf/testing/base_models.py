@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig
+from dclf.data.batch import Batch
 from dclf.layout import Layout
+from dclf.losses.terms import Term
 from dclf.models.contract import BaseOutput, base_model_class
-from dclf.models.framework import DCLF
+from dclf.models.framework import DCLF, DCLFOutput
 from dclf.testing.batches import INFO, LENGTHS, SPEAKERS, SUBSETS, WIDTHS, Rows, picked, random_rows, rows_of
 
 
@@ -33,7 +35,7 @@ class Encoded(nn.Module):
         super().__init__()
         kind = base_model_class(model.name)
         self.base = kind(modalities, SPEAKERS, model.causal, kind.Config(**model.options))
-        self.encoders = nn.ModuleDict({m: nn.Linear(WIDTHS[m], self.base.encoder_width) for m in modalities})
+        self.encoders = nn.ModuleDict({m: nn.Linear(WIDTHS[m], self.base.encoder_width_of(m)) for m in modalities})
 
     def forward(self, features: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
         """Encode and model; the shapes are those of ``BaseModel.forward``."""
@@ -59,8 +61,9 @@ class Case:
         """Name -> [N, width] of each output."""
         features, speakers, layout = rows
         output = self.model({m: features[m] for m in self.modalities}, speakers, layout)
+        base = output if isinstance(output, BaseOutput) else output.base
         first = {"hidden": output.hidden} if isinstance(output, BaseOutput) else {"logits": output.logits}
-        return {**first, "state": output.state, "context": output.context}
+        return {**first, "state": base.state, "context": base.context, **base.auxiliary}
 
 
 class BaseModelContract:
@@ -83,7 +86,8 @@ class BaseModelContract:
             metafunc.parametrize("case", cases, ids=ids, indirect=True)
 
     def _cases(self) -> Iterator[tuple[tuple[str, ...], bool, bool]]:
-        for causal in (True, False) if base_model_class(self.name).bidirectional else (True,):
+        kind = base_model_class(self.name)
+        for causal in [form for form, there in ((True, kind.real_time), (False, kind.bidirectional)) if there]:
             yield from ((modalities, causal, False) for modalities in SUBSETS)
             yield SUBSETS[-1], causal, True
 
@@ -158,6 +162,46 @@ class BaseModelContract:
         rows = torch.arange(3, reach + 4)
         for name, late in case(picked((features, speakers, layout), rows, [reach + 1])).items():
             assert_close(late[-1], whole[name][-1], atol=1e-12, rtol=0)
+
+    def test_hearing_one_by_one_says_what_the_whole_dialogue_says(self, case: Case) -> None:
+        """Where the model streams; a memory that was handed over before gives the same again."""
+        if not (case.model.base.streams and case.causal) or isinstance(case.model, DCLF):
+            return
+        features, speakers, layout = random_rows()
+        whole = case((features, speakers, layout))["hidden"]
+        encoded = {m: case.model.encoders[m](features[m]) for m in case.modalities}
+        for dialogue in range(len(LENGTHS)):
+            memory: Any = None
+            for row in rows_of(layout, dialogue).split(1):
+                one = {m: x[row] for m, x in encoded.items()}
+                hidden, after = case.model.base.hear(one, speakers[row], memory)
+                assert_close(hidden, whole[row], atol=1e-10, rtol=0)
+                assert torch.equal(case.model.base.hear(one, speakers[row], memory)[0], hidden)
+                memory = after
+
+    def test_its_own_terms_are_sums_and_counts_over_the_dialogues(self, case: Case) -> None:
+        """Those of ``auxiliary``: each with a weight, so that workers that share a batch have the loss of one."""
+        auxiliary = getattr(case.model, "auxiliary", None)
+        if auxiliary is None:
+            return
+        assert all(weight > 0 for weight in auxiliary.weights.values())
+        rows = random_rows()
+        whole = _own_terms(case, rows)
+        assert whole.keys() == auxiliary.weights.keys()
+        parts = [_own_terms(case, picked(rows, rows_of(rows[2], d), [n])) for d, n in enumerate(LENGTHS)]
+        for name, term in whole.items():
+            assert term.total.isfinite()
+            assert_close(torch.stack([part[name].total for part in parts]).sum(), term.total)
+            assert sum(float(part[name].count) for part in parts) == pytest.approx(float(term.count))
+
+    def test_its_own_terms_teach(self, case: Case) -> None:
+        """Their gradient reaches each of their heads, and the base model."""
+        auxiliary = getattr(case.model, "auxiliary", None)
+        if auxiliary is None:
+            return
+        torch.stack([term.total for term in _own_terms(case, random_rows()).values()]).sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in auxiliary.parameters())
+        assert any(p.grad is not None and p.grad.any() for p in case.model.base.parameters())
 
     def test_the_context_of_a_first_utterance_is_zero(self, case: Case) -> None:
         """It has no history."""
@@ -241,6 +285,23 @@ class BaseModelContract:
         for name in full:
             assert_close(mixed[name].float(), full[name], atol=0.1, rtol=0.1)
         assert all(p.grad.isfinite().all() for p in case.model.parameters() if p.grad is not None)
+
+
+def _own_terms(case: Case, rows: Rows) -> Mapping[str, Term]:
+    """The terms that the base model brings, by a plain cross-entropy; labels follow from the features."""
+    features, speakers, layout = rows
+    assert isinstance(case.model, DCLF)
+    labels = (features["text"][:, 0] * 10).long() % len(INFO.class_names)
+    positions, names = torch.full_like(labels, -1), tuple(f"d{n}" for n in range(layout.dialogues))
+    batch = Batch(layout, features, speakers, labels, positions, names)
+    output: DCLFOutput = case.model({m: features[m] for m in case.modalities}, speakers, layout)
+    assert case.model.auxiliary is not None
+    terms: Mapping[str, Term] = case.model.auxiliary(output.base, output.logits, batch, _cross_entropy)
+    return terms
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Term:
+    return Term(nn.functional.cross_entropy(logits, labels, reduction="sum"), torch.tensor(float(len(labels))))
 
 
 def _loss(output: Mapping[str, Tensor]) -> Tensor:

@@ -7,8 +7,12 @@ it, here and anywhere else, without running code from it.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 STATE_FILE = "state.pt"
 FORMAT = 3
@@ -59,6 +63,24 @@ def load(folder: Path) -> dict[str, Any]:
     if state.get("format") != FORMAT:
         raise _other_format(path, state.get("format"))
     return state
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a model the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: they are those of a model with other layers.
+    """
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    kept = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if own != kept:
+        other = sorted(name for name in own.keys() | kept.keys() if own.get(name) != kept.get(name))
+        shown = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
+        raise CheckpointError(
+            f"a checkpoint must hold the weights of the configured model, differs in {shown}: an earlier version of "
+            "the base model wrote it; use the version of dclf that did, or train anew"
+        )
+    model.load_state_dict(weights)
 
 
 def is_format_2(folder: Path) -> bool:

@@ -25,6 +25,7 @@ from dclf.negatives import EmotionIndex
 from dclf.objective import Objective, balanced_class_weights, check_finite
 from dclf.pairs import PairSampler
 from dclf.training.batches import MIB, batches, lockstep, shuffled, worker_batch_size
+from dclf.training.checkpoint import load_weights
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
 from dclf.training.preflight import check_shards
@@ -104,7 +105,8 @@ class TrainingRun:
             self.model.parameters(), lr=config.train.lr, weight_decay=config.train.weight_decay, fused=True
         )
         self.bank, self.pairs = self._context_pairs()
-        self.objective = Objective(config.loss, self.model.modalities, self._class_weights())
+        auxiliary = {} if self.model.auxiliary is None else self.model.auxiliary.weights
+        self.objective = Objective(config.loss, self.model.modalities, self._class_weights(), auxiliary)
         self.progress = Progress(epochs=config.train.epochs, patience=config.train.patience)
         # Weights must start equal on all workers, dropout must not be.
         # Far apart for neighbouring seeds, and within what torch takes for large ones.
@@ -273,7 +275,7 @@ class TrainingRun:
         with its own learning rate and weight decay.
         """
         self.splits["train"].fill()
-        self.model.load_state_dict(state["model"])
+        load_weights(self.model, state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:
             group.update(lr=self.config.train.lr, weight_decay=self.config.train.weight_decay)

@@ -6,13 +6,15 @@ import torch
 
 from dclf.data.batch import collate
 from dclf.labelled import labelled_part
+from dclf.models.contract import BaseOutput
 from dclf.models.framework import DCLFOutput
 from tests.dclf.data.support import make_dialogue
 
 
 def output_of(count: int) -> DCLFOutput:
     rows = torch.arange(float(count))[:, None]
-    return DCLFOutput(logits=rows, unimodal={"text": rows}, encoded={"text": rows}, state=rows, context=rows)
+    base = BaseOutput(hidden=rows, state=rows, context=rows, auxiliary={"reduced": rows})
+    return DCLFOutput(logits=rows, unimodal={"text": rows}, encoded={"text": rows}, base=base)
 
 
 def test_the_labelled_rows_are_left_dialogue_by_dialogue() -> None:
@@ -29,7 +31,9 @@ def test_the_labelled_rows_are_left_dialogue_by_dialogue() -> None:
     wanted = torch.tensor([0, 2, 6])
     assert torch.equal(part.features["text"], batch.features["text"][wanted])
     assert torch.equal(part.speakers, batch.speakers[wanted])
-    for rows in (output.logits, output.unimodal["text"], output.encoded["text"], output.state, output.context):
+    base = output.base
+    of_base = (base.hidden, base.state, base.context, base.auxiliary["reduced"])
+    for rows in (output.logits, output.unimodal["text"], output.encoded["text"], *of_base):
         assert rows[:, 0].tolist() == [0.0, 2.0, 6.0]
 
 

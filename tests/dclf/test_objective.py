@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch.nn import functional
@@ -9,7 +11,13 @@ from dclf.layout import Layout
 from dclf.losses import Term
 from dclf.losses.own_terms import require_term
 from dclf.models.framework import DCLF
-from dclf.objective import NonFiniteLossError, Objective, balanced_class_weights, check_finite
+from dclf.objective import (
+    NonFiniteLossError,
+    Objective,
+    balanced_class_weights,
+    check_finite,
+    focal_cross_entropy,
+)
 
 
 def term(total: float, count: float) -> Term:
@@ -101,3 +109,39 @@ def test_balanced_weights_give_torchs_weighted_mean() -> None:
     ce = objective._cross_entropy(logits, labels)
     expected = functional.cross_entropy(logits, labels, weight=weights)
     assert (ce.total / ce.count).item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.5])
+def test_the_focal_loss_is_that_of_its_equation(gamma: float) -> None:
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels, weights = torch.tensor([0, 1, 2, 2, 1]), torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
+    total = 0.0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        p = math.exp(row[label]) / sum(math.exp(value) for value in row)
+        total -= weights[label].item() * (1 - p) ** gamma * math.log(p)
+    assert focal_cross_entropy(logits, labels, gamma, weights).item() == pytest.approx(total)
+
+
+def test_a_focal_exponent_of_zero_is_the_plain_cross_entropy() -> None:
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(2)), torch.tensor([0, 1, 2, 0])
+    plain, focal = (
+        Objective(LossConfig(ablate="base", focal_gamma=g), ["text"])._cross_entropy(logits, labels).total
+        for g in (0.0, 1e-6)
+    )
+    assert focal.item() == pytest.approx(plain.item(), rel=1e-4)
+
+
+def test_the_focal_loss_of_what_is_sure_and_right_has_a_finite_gradient() -> None:
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    focal_cross_entropy(logits, torch.tensor([0]), 0.5).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_the_terms_of_a_base_model_have_their_weights_and_names() -> None:
+    objective = Objective(LossConfig(ablate="base"), ["text"], auxiliary={"shift": 0.5, "sentiment": 0.2})
+    assert objective.weights == {"ce": 1.0, "auxiliary/shift": 0.5, "auxiliary/sentiment": 0.2}
+    totals = {"ce": 6.0, "auxiliary/shift": 3.0, "auxiliary/sentiment": 0.0}
+    assert objective.summary(totals, dict.fromkeys(totals, 3.0)) == pytest.approx(
+        {"total": 2.5, "ce": 2.0, "auxiliary/shift": 1.0, "auxiliary/sentiment": 0.0}
+    )

@@ -58,7 +58,7 @@ def of_one_dialogue(
 
 
 def reference(model: DialogueRNN, batch: Conversation, *, listener: bool) -> tuple[Tensor, Tensor]:
-    """Hidden states and contexts of the batch, dialogue after dialogue."""
+    """Emotion states and contexts of the batch, dialogue after dialogue."""
     hidden, contexts = [], []
     for utterances, speakers in zip(batch.utterances(), batch.speakers, strict=True):
         emotions, context = of_one_dialogue(model.cells[0], utterances, speakers, listener)
@@ -75,9 +75,9 @@ def reference(model: DialogueRNN, batch: Conversation, *, listener: bool) -> tup
 def test_it_computes_the_equations(batch: Conversation, causal: bool, listener: bool) -> None:
     model = made(batch.modalities, causal=causal, listener=listener)
     output = batch.run(model)
-    hidden, context = reference(model, batch, listener=listener)
-    assert_close(output.hidden, hidden, atol=1e-10, rtol=0)
-    assert_close(output.state, hidden, atol=1e-10, rtol=0)
+    state, context = reference(model, batch, listener=listener)
+    assert_close(output.state, state, atol=1e-10, rtol=0)
+    assert_close(output.hidden, state @ model.linear.weight.T + model.linear.bias, atol=1e-10, rtol=0)
     assert_close(output.context, context, atol=1e-10, rtol=0)
 
 
@@ -87,7 +87,8 @@ def test_its_gradients_are_those_of_the_equations(causal: bool, listener: bool) 
     model = made(EXAMPLE.modalities, causal=causal, listener=listener)
     output = EXAMPLE.run(model)
     ours = gradients(model, (output.hidden, output.context))
-    theirs = gradients(model, reference(model, EXAMPLE, listener=listener))
+    state, context = reference(model, EXAMPLE, listener=listener)
+    theirs = gradients(model, (model.linear(state), context))
     for name in ours:
         assert theirs[name].any()
         assert_close(ours[name], theirs[name], atol=1e-10, rtol=0)
@@ -130,6 +131,6 @@ def test_a_wrong_option_is_told() -> None:
     problems = Config(data=DataConfig(shards="x"), model=ModelConfig(name="dialogue_rnn", options=options)).problems()
     expected = (
         "model.options.listeners: dialogue_rnn has no such option; "
-        "it has dropout, emotion_width, encoder_width, history_width, listener, party_width"
+        "it has decoder_width, dropout, emotion_width, encoder_width, history_width, listener, party_width"
     )
     assert problems == [expected]

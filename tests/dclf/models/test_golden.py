@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from dclf.layout import Layout
@@ -65,6 +65,11 @@ def encoders(golden: Golden, names: Mapping[str, str], width: int) -> ModalityEn
     return made
 
 
+def load(layer: nn.Module, golden: Golden, name: str) -> None:
+    """Give a layer the recorded parameters of this name."""
+    layer.load_state_dict({part: golden.weight(f"{name}.{part}") for part in dict(layer.named_parameters())})
+
+
 @pytest.fixture(scope="module")
 def mmgcn() -> tuple[Golden, ModalityEncoders, MMGCN]:
     golden = Golden("mmgcn")
@@ -87,7 +92,9 @@ def test_mmgcn_hidden_and_logits(mmgcn: tuple[Golden, ModalityEncoders, MMGCN]) 
     assert_close(model.lstm(encoded["text"], golden.layout), golden.rows("expected/lstm_text"), atol=1e-6, rtol=0)
     output = model(encoded, golden.rows("speakers"), golden.layout)
     assert_close(output.hidden, golden.rows("expected/hidden"), atol=1e-6, rtol=0)
-    logits = output.hidden.relu() @ golden.weight("smax_fc.weight").T + golden.weight("smax_fc.bias")
+    decoder = model.decoder(model.hidden_width, 6).double().eval()
+    load(decoder[2], golden, "smax_fc")
+    logits = decoder(output.hidden)
     assert_close(logits, golden.rows("expected/logits"), atol=1e-6, rtol=0)
     assert_close(logits.log_softmax(-1), golden.rows("expected/log_prob"), atol=1e-6, rtol=0)
 
@@ -116,15 +123,28 @@ def test_mmgcn_similarity_and_adjacency(mmgcn: tuple[Golden, ModalityEncoders, M
             assert_close(built, expected, atol=1e-6, rtol=0)
 
 
-def test_ddin_hidden() -> None:
+def small_ddin() -> DDIN:
+    config = DDINConfig(encoder_width=16, history_width=24, party_width=18, emotion_width=10, decoder_width=14)
+    return DDIN(("text", "visual", "audio"), 2, True, config).double().eval()
+
+
+def test_ddin_logits() -> None:
+    golden, model = Golden("ddin_classifier"), small_ddin()
+    decoder = model.decoder(model.hidden_width, 6).double().eval()
+    load(model.linear, golden, "linear")
+    load(decoder[2], golden, "smax_fc")
+    hidden = model.linear(golden.rows("hidden"))
+    assert_close(hidden, golden.rows("expected/linear"), atol=1e-6, rtol=0)
+    assert_close(decoder(hidden), golden.rows("expected/logits"), atol=1e-6, rtol=0)
+
+
+def test_ddin_state() -> None:
     golden = Golden("ddin")
-    config = DDINConfig(encoder_width=16, history_width=24, party_width=18, emotion_width=10)
-    modalities = ("text", "visual", "audio")
-    model = DDIN(modalities, 2, True, config).double().eval()
+    model, modalities = small_ddin(), ("text", "visual", "audio")
     model.cells[0].load_state_dict(ddin_state(golden, modalities))
     encode = encoders(golden, {m: f"dialogue_cell.dense_{x}" for m, x in LETTER.items()}, 16)
     output = model(encode(golden.features), golden.rows("speakers"), golden.layout)
-    assert_close(output.hidden, golden.rows("expected/hidden"), atol=1e-6, rtol=0)
+    assert_close(output.state, golden.rows("expected/hidden"), atol=1e-6, rtol=0)
     assert_close(positional_table(9, 24).double(), golden["positional"], atol=1e-6, rtol=0)
 
 

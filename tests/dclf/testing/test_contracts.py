@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from dclf.config import LossConfig, ModelConfig
+from dclf.data.batch import Batch
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.layout import Layout
 from dclf.losses import Term
-from dclf.models.contract import BaseModel, BaseOutput
+from dclf.models.contract import Auxiliary, BaseModel, BaseOutput, CrossEntropy
 from dclf.models.framework import DCLF
 from dclf.models.mmgcn import MMGCN
 from dclf.testing import BaseModelContract, ImporterContract, LossTermContract
@@ -85,6 +86,33 @@ class Copies(Broken):
         return rows * rows.detach()
 
 
+class Terms(Auxiliary):
+    """A head's cross-entropy divided by the rows of the batch, and a layer that nothing reads."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.weights = {"extra": 0.5}
+        self.head, self.unused = nn.Linear(WIDTH, classes), nn.Linear(1, 1)
+
+    def forward(self, output: BaseOutput, logits: Tensor, batch: Batch, cross_entropy: CrossEntropy) -> dict[str, Term]:
+        term = cross_entropy(self.head(output.hidden), batch.labels)
+        return {"extra": Term(term.total / len(logits), term.count)}
+
+
+class DividesItsTerm(Broken):
+    def auxiliary(self, class_names: Sequence[str]) -> Auxiliary:
+        return Terms(len(class_names))
+
+
+class ForgetsTheFirst(Broken):
+    """Streams without its memory."""
+
+    streams = True
+
+    def hear(self, encoded: Mapping[str, Tensor], speaker: Tensor, memory: object) -> tuple[Tensor, object]:
+        return self.layer(torch.stack(list(encoded.values())).sum(0)), None
+
+
 CHECKS: list[tuple[type[Broken], Callable[[BaseModelContract, Case], None]]] = [
     (HearsLater, BaseModelContract.test_later_utterances_change_nothing_earlier),
     (HearsOthers, BaseModelContract.test_other_dialogues_do_not_leak),
@@ -95,6 +123,9 @@ CHECKS: list[tuple[type[Broken], Callable[[BaseModelContract, Case], None]]] = [
     (TooWide, BaseModelContract.test_shapes_are_as_announced),
     (Divides, BaseModelContract.test_zero_rows_stay_finite_with_their_gradients),
     (Broken, BaseModelContract.test_gradients_reach_every_parameter_of_the_base_model),
+    (ForgetsTheFirst, BaseModelContract.test_hearing_one_by_one_says_what_the_whole_dialogue_says),
+    (DividesItsTerm, BaseModelContract.test_its_own_terms_are_sums_and_counts_over_the_dialogues),
+    (DividesItsTerm, BaseModelContract.test_its_own_terms_teach),
 ]
 
 
@@ -118,8 +149,10 @@ def contract_of(model: type[Broken]) -> BaseModelContract:
 
 def case_of(model: type[Broken]) -> Case:
     torch.manual_seed(3)
-    encoded = Encoded(ModelConfig(name=f"{__name__}:{model.__name__}"), SUBSETS[-1])
-    return Case(encoded.double().eval(), SUBSETS[-1], causal=True)
+    config = ModelConfig(name=f"{__name__}:{model.__name__}")
+    wearing = model.auxiliary is not Broken.auxiliary
+    whole = DCLF(INFO, SUBSETS[-1], config, LossConfig(ica_width=4)) if wearing else Encoded(config, SUBSETS[-1])
+    return Case(whole.double().eval(), SUBSETS[-1], causal=True)
 
 
 drawn = np.random.default_rng()

@@ -70,7 +70,7 @@ def test_an_option_that_one_of_the_models_lacks_is_named_with_the_condition_to_w
     (line,) = problems({"model.name": NAMES, OPTION: LAYERS})
     assert line == (
         "sweep.space.model.options.layers: allows 2 with model.name ddin, but model.options.layers: ddin has no such "
-        "option; it has dropout, emotion_width, encoder_width, history_width, party_width; "
+        "option; it has decoder_width, dropout, emotion_width, encoder_width, history_width, party_width; "
         "write when: {model.name: [mmgcn]} under it"
     )
     assert problems({"model.name": NAMES, OPTION: {**LAYERS, "when": {"model.name": ["mmgcn"]}}}) == []
