@@ -25,14 +25,14 @@ class DialogueLSTM(nn.LSTM):
     """A two-layer LSTM that starts anew with every dialogue.
 
     Args:
-        width: input width, and output width over all directions.
-        bidirectional: read each dialogue in both directions, ``width / 2`` wide each; else forwards only.
+        inputs: input width.
+        hidden: H.
+        bidirectional: read each dialogue in both directions; else forwards only.
         dropout: dropout rate between the layers.
     """
 
-    def __init__(self, width: int, *, bidirectional: bool, dropout: float) -> None:
-        hidden = width // 2 if bidirectional else width
-        super().__init__(width, hidden, 2, batch_first=True, dropout=dropout, bidirectional=bidirectional)
+    def __init__(self, inputs: int, hidden: int, *, bidirectional: bool, dropout: float) -> None:
+        super().__init__(inputs, hidden, 2, batch_first=True, dropout=dropout, bidirectional=bidirectional)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -40,7 +40,7 @@ class DialogueLSTM(nn.LSTM):
         return self.all_weights[0][0].dtype
 
     def forward(self, rows: Tensor, layout: Layout) -> Tensor:  # type: ignore[override]
-        """rows [N, width] -> [N, width], forward half first; computed in single precision at least."""
+        """rows [N, inputs] -> [N, K H], forward half first; computed in single precision at least."""
         with torch.autocast(rows.device.type, enabled=False):
             rows = rows.to(self.dtype)
             return self.forward_packed(rows, layout) if rows.is_cuda else self._walk(rows, layout)

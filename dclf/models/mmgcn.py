@@ -77,8 +77,9 @@ class MMGCN(BaseModel):
         self.hidden_width = len(self.modalities) * (config.node_width + config.hidden)
         self.state_width = self.context_width = len(self.modalities) * config.hidden
         self.speakers = nn.Embedding(speaker_count, config.node_width)
+        half = config.node_width if causal else config.node_width // 2
         self.lstm = (
-            DialogueLSTM(config.node_width, bidirectional=not causal, dropout=config.dropout)
+            DialogueLSTM(config.node_width, half, bidirectional=not causal, dropout=config.dropout)
             if "text" in self.modalities
             else None
         )

@@ -18,6 +18,7 @@ from dclf.testing.batches import INFO, SPEAKERS, SUBSETS, WIDTHS
 from dclf.training import checkpoint
 from dclf.training.checkpoint import CheckpointError
 from tests.dclf.extraction import hashing
+from tests.dclf.models.small import SMALL
 from tune.config.settings import load_config, preset_names
 
 CONFIG = Config(
@@ -116,14 +117,6 @@ def test_labels_of_other_classes_are_not_read(predictor: Predictor, data: tuple[
     for label in (-2, 99):
         other = replace(whole, labels=np.full(len(whole), label, np.int32))
         assert np.array_equal(predictor.predict([other])[0], predictor.predict([whole])[0])
-
-
-SMALL = {
-    "mmgcn": {"hidden": 6, "node_width": 8, "layers": 2},
-    "ddin": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5},
-    "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5},
-    "aghmn": {"encoder_width": 6, "width": 5, "window": 3},
-}
 
 
 def untrained(config: Config, info: DatasetInfo = INFO) -> Predictor:

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytest
 
 from dclf.models import BASE_MODELS
 from dclf.models.contract import base_model_class
 from dclf.testing import BaseModelContract
+from tests.dclf.models.small import SMALL
 
-RECURRENT = {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5}
 # Histories of several modalities are weighed by this score; one alone has weight 1 whatever it is.
 SCORES = frozenset({"cells.0.score", "cells.1.score"})
 
 
 class TestMMGCN(BaseModelContract):
     name = "mmgcn"
-    options: ClassVar = {"hidden": 6, "node_width": 8, "layers": 3}
+    options = SMALL["mmgcn"]
 
 
 class TestDDIN(BaseModelContract):
     name = "ddin"
-    options = RECURRENT
+    options = SMALL["ddin"]
     idle = SCORES
 
 
 class TestDialogueRNN(BaseModelContract):
     name = "dialogue_rnn"
-    options = RECURRENT
+    options = SMALL["dialogue_rnn"]
 
 
 class TestAGHMN(BaseModelContract):
     name = "aghmn"
-    options: ClassVar = {"encoder_width": 6, "width": 5, "window": 3}
+    options = SMALL["aghmn"]
 
 
 CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN)

@@ -11,20 +11,15 @@ from torch import Tensor
 from dclf.config import LossConfig, ModelConfig
 from dclf.models.framework import DCLF, DCLFOutput
 from dclf.testing.batches import INFO, LENGTHS, random_rows
+from tests.dclf.models.small import SMALL
 
 MODALITIES = ("text", "audio", "visual")
-OPTIONS = {
-    "mmgcn": {"hidden": 6, "node_width": 8, "layers": 2},
-    "ddin": {"encoder_width": 5, "history_width": 6, "party_width": 4, "emotion_width": 3},
-    "dialogue_rnn": {},
-    "aghmn": {},
-}
 
 
 def model_of(name: str) -> DCLF:
     torch.manual_seed(3)
     loss = LossConfig(ica_width=4)
-    return DCLF(INFO, MODALITIES, ModelConfig(name=name, options=OPTIONS[name]), loss).double().eval()
+    return DCLF(INFO, MODALITIES, ModelConfig(name=name, options=dict(SMALL[name])), loss).double().eval()
 
 
 def every_tensor(output: DCLFOutput) -> dict[str, Tensor]:
@@ -38,7 +33,7 @@ def masks_of(missing: dict[str, list[int]]) -> dict[str, Tensor]:
     return {m: every.index_fill(0, torch.tensor(rows), value=False) for m, rows in missing.items()}
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", SMALL)
 def test_what_stands_in_a_missing_row_is_not_read(name: str) -> None:
     model, (features, speakers, layout) = model_of(name), random_rows()
     present = masks_of({"text": [0, 6], "visual": [6, 7, 8]})
@@ -50,7 +45,7 @@ def test_what_stands_in_a_missing_row_is_not_read(name: str) -> None:
     assert not torch.allclose(before["logits"], model(features, speakers, layout).logits)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", SMALL)
 def test_no_bias_speaks_for_a_missing_row(name: str) -> None:
     model, (features, speakers, layout) = model_of(name), random_rows()
     present = masks_of({"audio": [2, 5, 9]})
@@ -68,7 +63,7 @@ def test_no_bias_speaks_for_a_missing_row(name: str) -> None:
     assert torch.equal(model(features, speakers, layout, alone).logits, silent.logits)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", SMALL)
 def test_a_missing_row_teaches_nothing(name: str) -> None:
     model, (features, speakers, layout) = model_of(name), random_rows()
     inputs = {m: x.clone().requires_grad_() for m, x in features.items()}
@@ -83,7 +78,7 @@ def test_a_missing_row_teaches_nothing(name: str) -> None:
 
 
 @settings(max_examples=20)
-@given(st.sampled_from(sorted(OPTIONS)), st.sets(st.sampled_from(MODALITIES)), st.lists(st.integers(1, 6), min_size=1))
+@given(st.sampled_from(sorted(SMALL)), st.sets(st.sampled_from(MODALITIES)), st.lists(st.integers(1, 6), min_size=1))
 def test_masks_that_hide_nothing_change_no_bit(name: str, named: set[str], lengths: list[int]) -> None:
     model, (features, speakers, layout) = model_of(name), random_rows(lengths)
     full = {m: torch.ones(sum(lengths), dtype=torch.bool) for m in named}

@@ -1,24 +1,18 @@
-"""The base models reproduce the recorded outputs of the originals, in float64 to 1e-6."""
+"""MMGCN and DDIN reproduce the recorded outputs of the originals, in float64 to 1e-6."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.testing import assert_close
 
-from dclf.layout import Layout
 from dclf.models.ddin import DDIN, DDINConfig, positional_table
 from dclf.models.dialogue_graph import DialogueGraph, across_similarity, unit_rows, within_similarity
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.mmgcn import MMGCN, MMGCNConfig
+from tests.dclf.models.golden import Golden, encoders, load
 
-FOLDER = Path(os.environ.get("DCLF_GOLDEN_DIR", Path(__file__).parents[4] / "shared" / "golden"))
 LETTER = {"text": "t", "visual": "v", "audio": "a"}
 MMGCN_ENCODER = {"text": "l", "visual": "v", "audio": "a"}
 ATTENTIONS = {"tt": 1, "vv": 2, "aa": 3, "ta": 4, "at": 5, "tv": 6, "vt": 7, "av": 8, "va": 9}
@@ -26,48 +20,6 @@ ATTENTIONS = {"tt": 1, "vv": 2, "aa": 3, "ta": 4, "at": 5, "tv": 6, "vt": 7, "av
 STACKED = {"text": "tav", "audio": "atv", "visual": "vta"}
 """Order in which the original fuses the pooled histories of each query."""
 FUSING = {"text": 1, "audio": 2, "visual": 3}
-
-
-class Golden:
-    """One recording, as float64 tensors packed by a layout."""
-
-    def __init__(self, name: str) -> None:
-        path = FOLDER / f"{name}.npz"
-        if not path.exists():
-            message = f"{path} is absent: set DCLF_GOLDEN_DIR to the folder of the recorded outputs"
-            pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-        self.arrays = dict(np.load(path))
-        self.layout = Layout.of(self.arrays["lengths"].tolist())
-
-    def __getitem__(self, key: str) -> Tensor:
-        array = self.arrays[key]
-        return torch.from_numpy(array.astype(np.int64 if array.dtype.kind == "i" else np.float64))
-
-    def rows(self, key: str) -> Tensor:
-        return self.layout.pack(self[key])
-
-    def weight(self, key: str) -> Tensor:
-        return self[f"weights/{key}"]
-
-    @property
-    def features(self) -> dict[str, Tensor]:
-        return {m: self.rows(m) for m in ("text", "visual", "audio")}
-
-
-def encoders(golden: Golden, names: Mapping[str, str], width: int) -> ModalityEncoders:
-    made = ModalityEncoders({m: golden[m].shape[-1] for m in names}, width).double()
-    state = {
-        f"layers.{m}.{part}": golden.weight(f"{name}.{part}")
-        for m, name in names.items()
-        for part in ("weight", "bias")
-    }
-    made.load_state_dict(state)
-    return made
-
-
-def load(layer: nn.Module, golden: Golden, name: str) -> None:
-    """Give a layer the recorded parameters of this name."""
-    layer.load_state_dict({part: golden.weight(f"{name}.{part}") for part in dict(layer.named_parameters())})
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,32 @@
+"""The GRU over dialogues is torch's, dialogue by dialogue."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from dclf.layout import Layout
+from dclf.models.dialogue_gru import DialogueGRU
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_it_is_torchs(layers: int, bidirectional: bool) -> None:
+    torch.manual_seed(0)
+    ours = DialogueGRU(4, 3, layers=layers, bidirectional=bidirectional).double()
+    theirs = nn.GRU(4, 3, layers, batch_first=True, bidirectional=bidirectional).double()
+    for number, layer in enumerate(ours.layers):
+        for direction, end in enumerate(("", "_reverse")[: ours.directions]):
+            for name, part in (("weight_ih", layer.input_weight), ("weight_hh", layer.state_weight)):
+                getattr(theirs, f"{name}_l{number}{end}").data = part[direction].T.detach().clone()
+            for name, part in (("bias_ih", layer.input_bias), ("bias_hh", layer.state_bias)):
+                getattr(theirs, f"{name}_l{number}{end}").data = part[direction, 0].detach().clone()
+    layout = Layout.of([5, 1, 3])
+    rows = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
+    wanted = torch.cat([theirs(part[None])[0][0] for part in rows.split(layout.lengths)])
+    given = ours(rows, layout)
+    assert_close(given, wanted)
+    mixture = torch.randn_like(wanted)
+    assert_close(*(torch.autograd.grad((out * mixture).sum(), rows)[0] for out in (given, wanted)))
