@@ -20,6 +20,7 @@ from dclf.uris import secret_problem
 
 Modality = Literal["text", "audio", "visual"]
 Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
+Denominator = Literal["negatives", "all", "khosla"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
 JOINT: tuple[tuple[str, ...], ...] = (
     ("model.name", "model.causal", "model.options"),
@@ -76,7 +77,9 @@ class LossConfig:
         ablate: which part to leave out (Table 4): none, base (plain base model), no_cacl, no_ce (no contextual
             extraction), no_mccl (also drops unimodal heads and ICA) or no_ica.
         pairs: where both sides of a pair come from: bank (a memory bank over the training split, detached) or batch.
-        denominator: pairs in the denominator of eq. 10: negatives (to the letter) or all (Khosla's form).
+        denominator: form of eq. 10: negatives below the fraction bar (to the letter), all pairs below it, or khosla
+            (all pairs, and the mean of logarithms of Khosla's supervised contrast).
+        mc_denominator: the same of L_MC; negatives is Algorithm 1.
         projection: head on the anchor of the context contrast: none or linear.
         unimodal_weight: weight of the unimodal heads' cross-entropy.
         ica_width: width of each modality's projection P_m that the decoder sees beside the hidden state.
@@ -92,7 +95,8 @@ class LossConfig:
     temperature: float = 0.07
     ablate: Ablation = "none"
     pairs: Literal["bank", "batch"] = "bank"
-    denominator: Literal["negatives", "all"] = "all"
+    denominator: Denominator = "all"
+    mc_denominator: Denominator = "negatives"
     projection: Literal["none", "linear"] = "none"
     unimodal_weight: float = 1.0
     ica_width: int = 100

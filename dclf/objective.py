@@ -102,7 +102,7 @@ class Objective:
             rows = batch.present[modality].nonzero()[:, 0]
             logits, encoded, labels = logits[rows], encoded[rows], labels[rows]
         correct = logits.detach().argmax(dim=-1) == labels
-        anchors = modality_terms(encoded, correct, self.loss.temperature)
+        anchors = modality_terms(encoded, correct, self.loss.temperature, self.loss.mc_denominator)
         return {
             f"unimodal/{modality}": self._cross_entropy(logits, labels),
             f"mc/{modality}": Term(anchors.values.sum(), anchors.counted.sum()),

@@ -3,10 +3,10 @@
 ``own_terms`` has the terms of other packages.
 """
 
-from dclf.losses.context import Denominator, context_contrastive_loss, context_terms
+from dclf.losses.context import context_contrastive_loss, context_terms
 from dclf.losses.contrast_head import ContextContrast
 from dclf.losses.modality import modality_contribution_loss, modality_terms
-from dclf.losses.terms import AnchorTerms, Term
+from dclf.losses.terms import AnchorTerms, Denominator, Term
 
 __all__ = [
     "AnchorTerms",

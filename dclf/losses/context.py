@@ -6,25 +6,23 @@
 Per anchor, with the sums over the pairs that the masks admit:
 
     denominator "negatives"   -log( (1/|P|)  sum_p F / sum_n F )                 eq. 10 to the letter
-    denominator "all"         -log( (1/|P|)  sum_p F / (sum_p F + sum_n F) )     the pairs of Khosla et al. (2020)
+    denominator "all"         -log( (1/|P|)  sum_p F / (sum_p F + sum_n F) )     the same above all pairs
+    denominator "khosla"      -(1/|P|) sum_p log( F_p / (sum_p F + sum_n F) )    Khosla et al. (2020), L_out
 
-Khosla's loss averages logarithms over the positives; eq. 10 takes the logarithm of the sum, and so do both forms here:
-they differ in the denominator alone. The first has no lower bound (positives and negatives can be driven apart for
-ever), the second has one, log |P|. Where eq. 10 sums over the anchors we take the mean over those that count, so that
-the weight gamma_ca does not depend on the batch size.
+Khosla's supervised contrastive loss averages logarithms over the positives; eq. 10 takes the logarithm of the sum, and
+so does "all": it differs from eq. 10 in the denominator alone, and is least where any one positive is near, whereas
+Khosla's asks it of each. Eq. 10 has no lower bound (positives and negatives can be driven apart for ever), the others
+have one: log |P|. Where eq. 10 sums over the anchors we take the mean over those that count, so that the weight
+gamma_ca does not depend on the batch size.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from dclf.losses.cosine import cosine_to_each, full_precision, without_autocast
-from dclf.losses.terms import AnchorTerms, check_temperature
-
-Denominator = Literal["negatives", "all"]
+from dclf.losses.terms import AnchorTerms, Denominator, check_denominator, check_temperature
 
 
 def context_contrastive_loss(
@@ -83,15 +81,18 @@ def context_terms(
     """
     check_temperature(temperature)
     _check_masks(positive_cosine, negative_cosine, positive_mask, negative_mask)
-    if denominator not in ("negatives", "all"):
-        raise ValueError(f"denominator must be 'negatives' or 'all', is {denominator!r}")
+    check_denominator(denominator)
     counted = positive_mask.any(1) & negative_mask.any(1)
     above = _log_sum_exp(positive_cosine, positive_mask, counted, temperature)
     below = _log_sum_exp(negative_cosine, negative_mask, counted, temperature)
-    if denominator == "all":
+    if denominator != "negatives":
         below = torch.logaddexp(above, below)
     size = positive_mask.sum(1).clamp_min(1).to(above.dtype)
-    return AnchorTerms(torch.where(counted, size.log() - above + below, 0.0), counted)
+    if denominator == "khosla":
+        near = (full_precision(positive_cosine) * positive_mask).sum(1) / (size * temperature)
+    else:
+        near = above - size.log()
+    return AnchorTerms(torch.where(counted, below - near, 0.0), counted)
 
 
 def _log_sum_exp(cosine: Tensor, mask: Tensor, counted: Tensor, temperature: float) -> Tensor:

@@ -6,7 +6,9 @@
     F     exp(cos(u_i, u_j) / tau)
 
 Per modality and anchor, with l+ the sum of F over the n other utterances of the same pseudo-label and l- the sum over
-those of the other one: -log( (1/n) l+ / l- ). An anchor with an empty side does not count.
+those of the other one: -log( (1/n) l+ / l- ), the denominator "negatives". As in ``context`` there are two others:
+"all" has l+ + l- below the bar, "khosla" the mean over the positives of -log( F / (l+ + l-) ). An anchor with an empty
+side does not count.
 
 The N x N matrix of F is symmetric: a score serves both of its utterances, as anchor and as partner. Rows are sorted by
 pseudo-label: positives and negatives are then blocks of the matrix, without masks.
@@ -20,16 +22,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from dclf.losses.cosine import full_precision, unit, without_autocast
-from dclf.losses.terms import AnchorTerms, check_temperature
+from dclf.losses.terms import AnchorTerms, Denominator, check_denominator, check_temperature
 
 _CHUNK_SCORES = 1 << 22
 """Most scores that are held at once; batches with more are worked through in groups of rows."""
 
 
 def modality_contribution_loss(
-    features: Mapping[str, Tensor], correct: Mapping[str, Tensor], temperature: float
+    features: Mapping[str, Tensor],
+    correct: Mapping[str, Tensor],
+    temperature: float,
+    denominator: Denominator = "negatives",
 ) -> Tensor:
     """L_MC of N utterances: per modality the mean over the anchors that count, summed over the modalities.
 
@@ -37,6 +43,7 @@ def modality_contribution_loss(
         features: modality -> u^m [N, d_m].
         correct: modality -> bool [N], the pseudo-labels p_i.
         temperature: tau, above 0.
+        denominator: the form, see the module.
 
     Returns:
         A scalar, zero when no anchor counts. float32, or float64 for float64 input; never less under autocast.
@@ -49,22 +56,27 @@ def modality_contribution_loss(
             f"features and correct must have the same modalities, at least one: "
             f"have {sorted(features)} and {sorted(correct)}"
         )
-    means = [modality_terms(features[m], correct[m], temperature).mean() for m in features]
+    means = [modality_terms(features[m], correct[m], temperature, denominator).mean() for m in features]
     return torch.stack(means).sum()
 
 
-def modality_terms(features: Tensor, correct: Tensor, temperature: float) -> AnchorTerms:
+def modality_terms(
+    features: Tensor, correct: Tensor, temperature: float, denominator: Denominator = "negatives"
+) -> AnchorTerms:
     """The loss of each anchor in one modality.
 
     Args:
         features: u^m [N, d_m].
         correct: bool [N], the pseudo-labels p_i.
         temperature: tau, above 0.
+        denominator: the form, see the module.
 
     Raises:
-        ValueError: shapes that do not fit each other, labels that are not bool, an impossible temperature.
+        ValueError: shapes that do not fit each other, labels that are not bool, an impossible temperature, an unknown
+            denominator.
     """
     check_temperature(temperature)
+    check_denominator(denominator)
     if features.ndim != 2 or correct.dtype != torch.bool or correct.shape != features.shape[:1]:
         raise ValueError(
             f"features must be [N, d] and correct bool [N], "
@@ -76,9 +88,30 @@ def modality_terms(features: Tensor, correct: Tensor, temperature: float) -> Anc
     counted = counts > 0
     with without_autocast(features):
         rows = unit(full_precision(features).index_select(0, order))
-        log_ratio = torch.empty_like(rows[:, 0]).index_copy(0, order, _log_ratio(rows, right, temperature))
-    values = counts.clamp_min(1).to(log_ratio.dtype).log() - log_ratio
+        values = _values(rows, right, counts[order], temperature, denominator)
+        values = torch.empty_like(rows[:, 0]).index_copy(0, order, values)
     return AnchorTerms(torch.where(counted, values, 0.0), counted)
+
+
+def _values(rows: Tensor, right: int, counts: Tensor, temperature: float, denominator: Denominator) -> Tensor:
+    """The loss of each anchor [N] from unit rows [N, d], sorted, and its number of positives n [N]."""
+    size = counts.clamp_min(1).to(rows.dtype)
+    if denominator == "khosla":
+        scores = (rows / temperature) @ rows.T
+        own = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+        return scores.masked_fill(own, float("-inf")).logsumexp(1) - _mean_score(rows, right, size, temperature)
+    log_ratio = _log_ratio(rows, right, temperature)
+    if denominator == "all":
+        # log l+ - log(l+ + l-), from log l+ - log l- alone.
+        log_ratio = functional.logsigmoid(log_ratio)
+    return size.log() - log_ratio
+
+
+def _mean_score(rows: Tensor, right: int, size: Tensor, temperature: float) -> Tensor:
+    """The mean of cos / tau over each anchor's positives [N]: with the sum of its side, less the anchor itself."""
+    sides = rows[:right], rows[right:]
+    total = torch.cat([side @ side.sum(0) for side in sides])
+    return (total - rows.square().sum(1)) / (size * temperature)
 
 
 def _positive_counts(correct: Tensor, right: int) -> Tensor:

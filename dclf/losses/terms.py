@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from torch import Tensor
+
+Denominator = Literal["negatives", "all", "khosla"]
+"""Which pairs stand below the fraction bar of a contrast, and whether logarithms are averaged (``context``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,16 @@ class AnchorTerms:
     def mean(self) -> Tensor:
         """Mean over the counted anchors; a zero that still has a gradient (zero) when none counts."""
         return self.values.sum() / self.counted.sum().clamp_min(1)
+
+
+def check_denominator(denominator: str) -> None:
+    """Refuse a form of the contrasts that there is not.
+
+    Raises:
+        ValueError: it is none of ``Denominator``.
+    """
+    if denominator not in get_args(Denominator):
+        raise ValueError(f"denominator must be one of {', '.join(get_args(Denominator))}, is {denominator!r}")
 
 
 def check_temperature(temperature: float) -> None:

@@ -26,28 +26,30 @@ def context_loss(
         above = [math.exp(cosine(anchor[i], g) / temperature) for g in positives[i][positive_mask[i]]]
         below = [math.exp(cosine(anchor[i], g) / temperature) for g in negatives[i][negative_mask[i]]]
         if above and below:
-            divisor = sum(below) + (sum(above) if denominator == "all" else 0.0)
-            losses.append(-math.log(sum(above) / divisor / len(above)))
+            losses.append(contrast(above, below, denominator))
     return sum(losses) / max(1, len(losses))
 
 
-def modality_loss(features: dict[str, Tensor], correct: dict[str, Tensor], temperature: float) -> float:
+def contrast(above: list[float], below: list[float], denominator: str) -> float:
+    """The loss of one anchor from F of its positives and of its negatives."""
+    divisor = sum(below) + (0.0 if denominator == "negatives" else sum(above))
+    if denominator == "khosla":
+        return -sum(math.log(f / divisor) for f in above) / len(above)
+    return -math.log(sum(above) / divisor / len(above))
+
+
+def modality_loss(
+    features: dict[str, Tensor], correct: dict[str, Tensor], temperature: float, denominator: str = "negatives"
+) -> float:
     """Algorithm 1, per modality the mean over the anchors with both sides, summed over modalities."""
     total = 0.0
     for modality, u in features.items():
         p = correct[modality].tolist()
         losses = []
         for i in range(len(u)):
-            plus = minus = 0.0
-            same = other = 0
-            for j in range(len(u)):
-                if j != i and p[j] == p[i]:
-                    plus += math.exp(cosine(u[i], u[j]) / temperature)
-                    same += 1
-                elif j != i:
-                    minus += math.exp(cosine(u[i], u[j]) / temperature)
-                    other += 1
-            if same and other:
-                losses.append(-math.log(plus / minus / same))
+            plus = [math.exp(cosine(u[i], u[j]) / temperature) for j in range(len(u)) if j != i and p[j] == p[i]]
+            minus = [math.exp(cosine(u[i], u[j]) / temperature) for j in range(len(u)) if p[j] != p[i]]
+            if plus and minus:
+                losses.append(contrast(plus, minus, denominator))
         total += sum(losses) / max(1, len(losses))
     return total

@@ -1,6 +1,7 @@
 """L_CA against loops over eq. 7-10, and its behaviour at the edges."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -8,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dclf.losses import context_contrastive_loss, context_terms
+from dclf.losses import Denominator, context_contrastive_loss, context_terms
 from tests.dclf.losses import oracles
 
-DENOMINATORS = ("negatives", "all")
+DENOMINATORS = get_args(Denominator)
 
 
 def case(
@@ -143,7 +144,7 @@ def test_autocast_does_not_lower_the_precision() -> None:
     [
         ({"temperature": 0.0}, "temperature must be finite and above 0, is 0.0"),
         ({"temperature": float("nan")}, "is nan"),
-        ({"denominator": "positives"}, "'negatives' or 'all', is 'positives'"),
+        ({"denominator": "positives"}, "one of negatives, all, khosla, is 'positives'"),
         ({"anchor": torch.ones(2)}, r"anchor must be \[N, d\]"),
         ({"positives": torch.ones(2, 3, 5)}, r"positives must be \[2, K, 4\]"),
         ({"negatives": torch.ones(3, 3, 4)}, r"negatives must be \[2, K, 4\]"),

@@ -1,6 +1,7 @@
 """L_MC against loops over Algorithm 1, its gradient, and its behaviour at the edges."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dclf.losses import modality, modality_contribution_loss, modality_terms
+from dclf.losses import Denominator, modality, modality_contribution_loss, modality_terms
 from tests.dclf.losses import oracles
 
 
@@ -27,16 +28,18 @@ def case(n: int, d: int, seed: int, share: float = 0.5, zeros: bool = False) -> 
     st.sampled_from([0.0, 0.2, 0.5, 1.0]),
     st.booleans(),
     st.floats(0.02, 5.0),
+    st.sampled_from(get_args(Denominator)),
 )
 def test_equals_algorithm_1(
-    n: int, widths: list[int], seed: int, share: float, zeros: bool, temperature: float
+    n: int, widths: list[int], seed: int, share: float, zeros: bool, temperature: float, denominator: Denominator
 ) -> None:
     names = ("text", "audio", "visual")[: len(widths)]
     cases = [case(n, d, seed + k, share, zeros) for k, d in enumerate(widths)]
     features = {m: u for m, (u, _) in zip(names, cases, strict=True)}
     correct = {m: p for m, (_, p) in zip(names, cases, strict=True)}
-    loss = modality_contribution_loss(features, correct, temperature)
-    assert loss.item() == pytest.approx(oracles.modality_loss(features, correct, temperature), abs=1e-10, rel=1e-10)
+    loss = modality_contribution_loss(features, correct, temperature, denominator)
+    expected = oracles.modality_loss(features, correct, temperature, denominator)
+    assert loss.item() == pytest.approx(expected, abs=1e-10, rel=1e-10)
 
 
 def test_a_case_by_hand() -> None:
@@ -56,9 +59,11 @@ def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 @pytest.mark.parametrize("share", [0.0, 0.15, 0.5])
 @pytest.mark.parametrize("seed", range(3))
-def test_gradients(parts: str, share: float, seed: int) -> None:
+@pytest.mark.parametrize("denominator", get_args(Denominator))
+def test_gradients(parts: str, share: float, seed: int, denominator: Denominator) -> None:
     features, correct = case(10, 4, seed, share)
-    assert torch.autograd.gradcheck(lambda u: modality_terms(u, correct, 0.2).values, features.requires_grad_())
+    features.requires_grad_()
+    assert torch.autograd.gradcheck(lambda u: modality_terms(u, correct, 0.2, denominator).values, features)
 
 
 def test_a_lone_anchor_of_its_label_is_still_a_negative_of_the_others(parts: str) -> None:
