@@ -1,11 +1,16 @@
 """A memory bank of the training utterances' states: where both sides of a context contrast come from.
 
+What is written during an epoch is read in the next one. All pairs of an epoch are then of one age, so that nothing but
+what was said tells positives from negatives: were each state replaced at once, the negatives, which lie anywhere in the
+epoch's order, would be younger on average than the anchor's own history.
+
 T   utterances of the training split, over all workers
 s   state width
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -14,7 +19,7 @@ from torch import Tensor, nn
 
 
 class MemoryBank(nn.Module):
-    """The last known state of every training utterance, detached and in float32.
+    """The state that every training utterance had in the epoch before, detached and in float32.
 
     The buffers travel with ``state_dict``. Keep the bank beside a model under DistributedDataParallel, not within it:
     DDP would broadcast all its rows before every step, where ``synchronise`` sends only those that changed.
@@ -24,21 +29,38 @@ class MemoryBank(nn.Module):
         width: s.
 
     Attributes:
-        states: float32 [T, s].
-        filled: bool [T], which rows were written.
+        states: float32 [T, s], what is read.
+        filled: bool [T], which of its rows there are.
+        coming: float32 [T, s], what was written since the last ``turn``, and ``states`` elsewhere. Not saved: a
+            checkpoint is written between epochs.
     """
 
     states: Tensor
     filled: Tensor
+    coming: Tensor
+    _written: Tensor
 
     def __init__(self, utterances: int, width: int) -> None:
         super().__init__()
         self.register_buffer("states", torch.zeros(utterances, width))
         self.register_buffer("filled", torch.zeros(utterances, dtype=torch.bool))
+        self.register_buffer("coming", torch.zeros(utterances, width), persistent=False)
+        self.register_buffer("_written", self.filled.clone(), persistent=False)
+
+    def turn(self) -> None:
+        """From now on what was written is read."""
+        self.states.copy_(self.coming)
+        self.filled |= self._written
+
+    def restore(self, saved: Mapping[str, Tensor]) -> None:
+        """Be as the bank was whose ``state_dict`` this is, just after a ``turn``."""
+        self.load_state_dict(saved)
+        self.coming.copy_(self.states)
+        self._written.copy_(self.filled)
 
     @torch.no_grad()
     def write(self, positions: Tensor, states: Tensor) -> None:
-        """Replace the states of some utterances.
+        """Replace the states of some utterances for the time after the next ``turn``.
 
         Args:
             positions: int64 [N], 0 .. T - 1, each at most once.
@@ -53,8 +75,8 @@ class MemoryBank(nn.Module):
                 f"are {tuple(states.shape)}"
             )
         positions = positions.to(self.states.device)
-        self.states.index_copy_(0, positions, states.to(self.states))
-        self.filled.index_fill_(0, positions, True)
+        self.coming.index_copy_(0, positions, states.to(self.states))
+        self._written.index_fill_(0, positions, True)
 
     def read(self, positions: Tensor) -> Tensor:
         """States [..., s] of utterances at int64 positions [...], without gradient.

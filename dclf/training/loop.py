@@ -146,7 +146,7 @@ class TrainingRun:
         beginning = beginning_of(self.config, self.model, self.batch_size, self.workers.device)
         filling = self._cache.filling(beginning)
         if filling is not None:
-            self.bank.load_state_dict(filling)
+            self.bank.restore(filling)
         else:
             self._fill_bank(self.bank)
             self._cache.keep_filling(beginning, self.bank)
@@ -159,6 +159,7 @@ class TrainingRun:
                 with torch.no_grad(), autocast(self.config.train.precision, self.workers.device):
                     states = self.model(batch.features, batch.speakers, batch.layout, batch.present).state
             self._refresh(bank, batch, states)
+        bank.turn()
 
     def _refresh(self, bank: MemoryBank, batch: Batch | None, states: Tensor | None) -> None:
         if batch is None or states is None:
@@ -209,6 +210,8 @@ class TrainingRun:
             for name in totals:
                 totals[name] += step_totals[name]
                 counts[name] += step_counts[name]
+        if self.bank is not None:
+            self.bank.turn()
         return self.objective.summary(totals, counts)
 
     def _step(self, batch: Batch | None, epoch: int, step: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -280,7 +283,7 @@ class TrainingRun:
         for group in self.optimiser.param_groups:
             group.update(lr=self.config.train.lr, weight_decay=self.config.train.weight_decay)
         if self.bank is not None:
-            self.bank.load_state_dict(state["bank"])
+            self.bank.restore(state["bank"])
         self.progress.restore(state["progress"])
         if self.workers.rank < len(state["rng"]):
             set_rng_state(state["rng"][self.workers.rank], self.workers.device)

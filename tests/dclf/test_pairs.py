@@ -47,6 +47,7 @@ def test_bank_pairs_read_each_candidate_once() -> None:
     everything = batch_of(lengths, 0)
     bank = MemoryBank(12, 2)
     bank.write(torch.arange(12), torch.arange(24.0).view(12, 2))
+    bank.turn()
     emotions = EmotionIndex(everything.labels.numpy(), np.array(lengths))
     pairs = PairSampler(3, 0, bank, emotions).pairs(everything, epoch=1)
     assert pairs.candidates is not None
@@ -64,6 +65,7 @@ def test_pairs_of_an_utterance_do_not_depend_on_the_batch_around_it() -> None:
     whole = batch_of(lengths, 1)
     bank = MemoryBank(15, 1)
     bank.write(torch.arange(15), torch.arange(15.0).view(15, 1))
+    bank.turn()
     sampler = PairSampler(4, 7, bank, EmotionIndex(whole.labels.numpy(), np.array(lengths)))
 
     def places(batch: Batch) -> torch.Tensor:
@@ -105,6 +107,7 @@ def test_pairs_reach_over_unlabelled_utterances(source: str) -> None:
         if source == "bank":
             bank = MemoryBank(total, 1)
             bank.write(torch.arange(total), torch.arange(float(total))[:, None])
+            bank.turn()
             sampler = PairSampler(3, 7, bank, EmotionIndex(batch.labels.numpy(), np.array(batch.layout.lengths)))
         pairs = sampler.pairs(batch, epoch=1)
         index = pairs.index if pairs.candidates is None else pairs.candidates[pairs.index][..., 0].long()

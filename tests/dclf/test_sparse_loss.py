@@ -47,6 +47,7 @@ def pairs_of(batch: Batch, source: str) -> ContrastPairs:
     model, total = model_of(), batch.layout.utterances
     bank = MemoryBank(total, model.base.state_width)
     bank.write(torch.arange(total), torch.randn(total, model.base.state_width))
+    bank.turn()
     index = EmotionIndex(batch.labels.numpy(), np.array(batch.layout.lengths))
     pairs = PairSampler(LOSS.window, 0, bank, index).pairs(batch, 1)
     assert pairs.candidates is not None
