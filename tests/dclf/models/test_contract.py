@@ -34,7 +34,12 @@ class TestAGHMN(BaseModelContract):
     options = SMALL["aghmn"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN)
+class TestMMDFN(BaseModelContract):
+    name = "mm_dfn"
+    options = SMALL["mm_dfn"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestMMDFN)
 
 
 def test_every_model_that_ships_is_covered() -> None:
