@@ -39,7 +39,19 @@ class TestMMDFN(BaseModelContract):
     options = SMALL["mm_dfn"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestMMDFN)
+class TestDialogueGCN(BaseModelContract):
+    name = "dialogue_gcn"
+    options = SMALL["dialogue_gcn"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (
+    TestMMGCN,
+    TestDDIN,
+    TestDialogueRNN,
+    TestAGHMN,
+    TestMMDFN,
+    TestDialogueGCN,
+)
 
 
 def test_every_model_that_ships_is_covered() -> None:
