@@ -8,7 +8,9 @@ BASE_MODELS = ExtensionPoint(
     {
         "aghmn": "dclf.models.aghmn:AGHMN",
         "ddin": "dclf.models.ddin:DDIN",
+        "dialogue_gcn": "dclf.models.dialogue_gcn:DialogueGCN",
         "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",
+        "mm_dfn": "dclf.models.mm_dfn:MMDFN",
         "mmgcn": "dclf.models.mmgcn:MMGCN",
     },
 )

@@ -51,11 +51,15 @@ class DialogueGraph:
         return cls(within, scale.unsqueeze(-1) * across * scale.unsqueeze(-2), layout)
 
     def propagate(self, hidden: Tensor) -> Tensor:
-        """One hop: hidden [N, M, F] -> A hidden [N, M, F]. No gradient."""
+        """One hop: hidden [N, M, F] -> A hidden [N, M, F]. No gradient; see ``hop``."""
         out = torch.empty_like(hidden)
         for block, rows, to in zip(self.blocks(), _rows(hidden, self.layout), _rows(out, self.layout), strict=True):
             torch.bmm(block, rows, out=to)
         return out.baddbmm_(self.across, hidden)
+
+    def hop(self, hidden: Tensor) -> Tensor:
+        """``propagate``, differentiable in hidden and in the adjacency."""
+        return _Hop.apply(hidden, self.within, self.across, self.layout)  # type: ignore[no-any-return, no-untyped-call]
 
     def propagate_back(self, grad: Tensor, hidden: Tensor, into: DialogueGraph) -> Tensor:
         """From the gradient of ``propagate(hidden)`` to that of hidden; that of the weights is added to ``into``."""
@@ -145,6 +149,24 @@ class _Adjacency(torch.autograd.Function):
             cosine = torch.addcmul(gd.unsqueeze(2), g, d.unsqueeze(2) * d.unsqueeze(1)).mul_(k)
             torch.bmm(cosine + cosine.transpose(1, 2), rows, out=out)
         return grad_unit, grad_degree, None, None
+
+
+class _Hop(torch.autograd.Function):
+    """hidden [N, M, F], the graph's within and across -> A hidden [N, M, F]."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, within: Tensor, across: Tensor, layout: Layout) -> Tensor:
+        ctx.layout = layout
+        ctx.save_for_backward(hidden, within, across)
+        return DialogueGraph(within, across, layout).propagate(hidden)
+
+    @staticmethod
+    @by_hand
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        hidden, within, across = ctx.saved_tensors
+        grads = DialogueGraph(torch.zeros_like(within), torch.zeros_like(across), ctx.layout)
+        on_hidden = DialogueGraph(within, across, ctx.layout).propagate_back(grad, hidden, grads)
+        return on_hidden, grads.within, grads.across, None
 
 
 def _blocks(flat: Tensor, layout: Layout, modalities: int) -> Iterator[Tensor]:

@@ -44,27 +44,35 @@ class GraphConvolution(nn.Module):
         super().__init__()
         self.alpha, self.lambda_, self.dropout = alpha, lambda_, dropout
         self.entry = nn.Linear(node_width, hidden)
-        bound = 1 / math.sqrt(hidden)
-        self.weights = nn.ParameterList(
-            nn.Parameter(torch.empty(2 * hidden, hidden).uniform_(-bound, bound)) for _ in range(layers)
-        )
+        self.weights = layer_weights(hidden, layers)
 
     def forward(self, nodes: Tensor, graph: DialogueGraph) -> Tensor:
         """nodes [N, M, E] -> [N, M, F]."""
         first = functional.relu(self.entry(dropout(nodes, self.dropout, self.training)))
-        reached, initial = torch.stack(self._blended()).chunk(2, 1)
+        reached, initial = blended(self.weights, self.alpha, self.lambda_)
         keep = None
         if self.training and self.dropout:
             keep = keep_mask((len(self.weights), *first.shape), self.dropout, first)
         weights = reached, initial.transpose(0, 1).flatten(1)
         return _Layers.apply(first, graph.within, graph.across, *weights, keep, graph.layout)  # type: ignore[no-any-return, no-untyped-call]
 
-    def _blended(self) -> list[Tensor]:
-        """Per layer theta W + (1 - theta) [(1 - alpha) I; alpha I], [2F, F]."""
-        eye = torch.eye(self.entry.out_features).to(self.entry.weight)
-        residual = torch.cat(((1 - self.alpha) * eye, self.alpha * eye))
-        thetas = [math.log(self.lambda_ / layer + 1) for layer in range(1, len(self.weights) + 1)]
-        return [theta * weight + (1 - theta) * residual for theta, weight in zip(thetas, self.weights, strict=True)]
+
+def layer_weights(hidden: int, layers: int) -> nn.ParameterList:
+    """W_l [2F, F] of ``layers`` layers."""
+    bound = 1 / math.sqrt(hidden)
+    return nn.ParameterList(
+        nn.Parameter(torch.empty(2 * hidden, hidden).uniform_(-bound, bound)) for _ in range(layers)
+    )
+
+
+def blended(weights: nn.ParameterList, alpha: float, lambda_: float) -> tuple[Tensor, Tensor]:
+    """Per layer theta W + (1 - theta) [(1 - alpha) I; alpha I]: its halves for g_l and for h_0, each [n, F, F]."""
+    eye = torch.eye(weights[0].shape[1]).to(weights[0])
+    residual = torch.cat(((1 - alpha) * eye, alpha * eye))
+    thetas = [math.log(lambda_ / layer + 1) for layer in range(1, len(weights) + 1)]
+    layers = [theta * weight + (1 - theta) * residual for theta, weight in zip(thetas, weights, strict=True)]
+    reached, initial = torch.stack(layers).chunk(2, 1)
+    return reached, initial
 
 
 class _Layers(torch.autograd.Function):

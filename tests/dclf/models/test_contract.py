@@ -34,7 +34,24 @@ class TestAGHMN(BaseModelContract):
     options = SMALL["aghmn"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN)
+class TestMMDFN(BaseModelContract):
+    name = "mm_dfn"
+    options = SMALL["mm_dfn"]
+
+
+class TestDialogueGCN(BaseModelContract):
+    name = "dialogue_gcn"
+    options = SMALL["dialogue_gcn"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (
+    TestMMGCN,
+    TestDDIN,
+    TestDialogueRNN,
+    TestAGHMN,
+    TestMMDFN,
+    TestDialogueGCN,
+)
 
 
 def test_every_model_that_ships_is_covered() -> None:
