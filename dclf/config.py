@@ -80,7 +80,9 @@ class LossConfig:
         denominator: form of eq. 10: negatives below the fraction bar (to the letter), all pairs below it, or khosla
             (all pairs, and the mean of logarithms of Khosla's supervised contrast).
         mc_denominator: the same of L_MC; negatives is Algorithm 1.
-        projection: head on the anchor of the context contrast: none or linear.
+        projection: head of the context contrast on the anchor and on its pairs: none, linear, or mlp of two layers.
+        state: what the context contrast compares: graph, the states that context shaped (of MMGCN the graph's outputs),
+            or hidden, all that the decoder reads of the base model.
         unimodal_weight: weight of the unimodal heads' cross-entropy.
         ica_width: width of each modality's projection P_m that the decoder sees beside the hidden state.
         class_weights: cross-entropy weights: none, or balanced (inverse class frequency of the training split).
@@ -97,7 +99,8 @@ class LossConfig:
     pairs: Literal["bank", "batch"] = "bank"
     denominator: Denominator = "all"
     mc_denominator: Denominator = "negatives"
-    projection: Literal["none", "linear"] = "none"
+    projection: Literal["none", "linear", "mlp"] = "none"
+    state: Literal["graph", "hidden"] = "graph"
     unimodal_weight: float = 1.0
     ica_width: int = 100
     class_weights: Literal["none", "balanced"] = "none"

@@ -5,18 +5,24 @@
     s   state width        c   context width
 
 g_ij = W_g [c_i, h_j] + b_g with W_g = [W_c, W_h] splits into a_i + p_j, where a_i = W_c c_i + b_g belongs to the anchor
-and p_j = W_h h_j to the candidate. Each candidate is projected once, however many anchors it is paired with.
+and p_j = W_h h_j to the candidate. Each candidate is mapped once, however many anchors it is paired with.
+
+The projection head q stands on both sides, cos(q(h_i), q(g_ij)), as in SupCon: what the contrast wants of a state need
+not all be wanted of the state itself. A linear q splits as W_g does; the first layer of an MLP too, its second reads
+every pair.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, linear
 
 from dclf.losses.cosine import SHORTEST, full_precision, unit, without_autocast
+
+Projection = Literal["none", "linear", "mlp"]
 
 _CHUNK_NUMBERS = 1 << 18
 """Most numbers of gathered candidates held at once: a chunk that stays in the cache is read twice for one load."""
@@ -26,12 +32,12 @@ _BLOCK_ROWS = 512
 
 
 class ContextContrast(nn.Module):
-    """The learned part of the context-aware contrast: W_g, b_g and the head on the anchor.
+    """The learned part of the context-aware contrast: W_g, b_g and the projection head q.
 
     Args:
         state_width: s.
         context_width: c.
-        projection: head on the anchor: none, or a linear map [s, s].
+        projection: q: none, a linear map [s, s], or an mlp of two with a ReLU between them.
         extraction: whether pairs are extracted with the anchor's context (eq. 6); without (ablation no_ce) g_j = h_j.
 
     Raises:
@@ -42,14 +48,15 @@ class ContextContrast(nn.Module):
         self,
         state_width: int,
         context_width: int,
-        projection: Literal["none", "linear"] = "none",
+        projection: Projection = "none",
         extraction: bool = True,
     ) -> None:
         super().__init__()
-        if projection not in ("none", "linear"):
-            raise ValueError(f"projection must be 'none' or 'linear', is {projection!r}")
+        if projection not in get_args(Projection):
+            raise ValueError(f"projection must be one of {', '.join(get_args(Projection))}, is {projection!r}")
         self.context_width = context_width
-        self.head: nn.Module = nn.Linear(state_width, state_width) if projection == "linear" else nn.Identity()
+        layers = {"none": 0, "linear": 1, "mlp": 2}[projection]
+        self.head = nn.ModuleList(nn.Linear(state_width, state_width) for _ in range(layers))
         self.extract = nn.Linear(context_width + state_width, state_width) if extraction else None
 
     def cosines(self, anchor_state: Tensor, context: Tensor, candidates: Tensor, pair_index: Tensor) -> Tensor:
@@ -62,19 +69,31 @@ class ContextContrast(nn.Module):
             pair_index: int64 [N, K], row of ``candidates`` of each pair; masked pairs may name any row.
 
         Returns:
-            cos(head(h_i), a_i + p_j) [N, K] in float32, or float64 for float64 input; 0 where a vector is zero.
+            cos(q(h_i), q(a_i + p_j)) [N, K] in float32, or float64 for float64 input; 0 where a vector is zero.
         """
         with without_autocast(anchor_state):
             state, context = full_precision(anchor_state), full_precision(context)
             candidates = full_precision(candidates)
-            anchor = unit(self.head(state))
-            offset, projected = self._extracted(context, candidates, anchor)
-            return _pair_cosine(anchor, offset, projected, pair_index)
+            anchor = unit(self.project(state))
+            offset, mapped = self._extracted(context, candidates, state)
+            if len(self.head):
+                offset, mapped = self.head[0](offset), _in_blocks(mapped, self.head[0].get_parameter("weight"))
+            if len(self.head) < 2:
+                return _pair_cosine(anchor, offset, mapped, pair_index)
+            pairs = self.head[1]((offset[:, None] + mapped[pair_index]).relu())
+            cosines: Tensor = torch.linalg.vecdot(unit(pairs), anchor[:, None])
+            return cosines
 
-    def _extracted(self, context: Tensor, candidates: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, states: Tensor) -> Tensor:
+        """q of states [..., s]."""
+        for number, layer in enumerate(self.head):
+            states = layer(states.relu() if number else states)
+        return states
+
+    def _extracted(self, context: Tensor, candidates: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """a [N, s] and p [U, s]."""
         if self.extract is None:
-            return torch.zeros_like(anchor), candidates
+            return torch.zeros_like(state), candidates
         of_context = self.extract.weight[:, : self.context_width]
         of_state = self.extract.weight[:, self.context_width :]
         return linear(context, of_context, self.extract.bias), _in_blocks(candidates, of_state)

@@ -12,7 +12,7 @@ speaks for what is not there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,6 +58,9 @@ class DCLFOutput:
 class DCLF(nn.Module):
     """A base model wearing DCLF; with ``loss.ablate: base`` the bare base model.
 
+    ``state_width`` is s, the width of what the context contrast compares: the base model's states, or with
+    ``loss.state: hidden`` all of its hidden ones.
+
     Args:
         info: the dataset, for classes, speakers and raw widths.
         modalities: the modalities to use, all of them in ``info``.
@@ -88,10 +91,12 @@ class DCLF(nn.Module):
         decoded = self.base.hidden_width + len(self.projections) * loss.ica_width
         self.decoder = self.base.decoder(decoded, classes)
         self.auxiliary = self.base.auxiliary(info.class_names)
+        self._compares_hidden = loss.state == "hidden"
+        self.state_width = self.base.hidden_width if self._compares_hidden else self.base.state_width
         self.contrast: ContextContrast | None = None
         if loss.uses_context_contrast:
             self.contrast = ContextContrast(
-                self.base.state_width,
+                self.state_width,
                 self.base.context_width,
                 projection=loss.projection,
                 extraction=loss.ablate != "no_ce",
@@ -110,6 +115,8 @@ class DCLF(nn.Module):
         """
         encoded = self._encode(features, present)
         base = self.base(encoded, speakers, layout)
+        if self._compares_hidden:
+            base = replace(base, state=base.hidden)
         return DCLFOutput(
             logits=self._decode(base.hidden, encoded, present),
             unimodal={m: self.heads[m](encoded[m]) for m in self.heads},

@@ -118,7 +118,7 @@ class TrainingRun:
             return None, None
         if loss.pairs == "batch":
             return None, PairSampler(loss.window, seed)
-        bank = MemoryBank(len(self.index.labels), self.model.base.state_width).to(self.workers.device)
+        bank = MemoryBank(len(self.index.labels), self.model.state_width).to(self.workers.device)
         emotions = EmotionIndex(self.index.labels, self.index.lengths)
         return bank, PairSampler(loss.window, seed, bank, emotions)
 
@@ -164,7 +164,7 @@ class TrainingRun:
     def _refresh(self, bank: MemoryBank, batch: Batch | None, states: Tensor | None) -> None:
         if batch is None or states is None:
             positions = torch.zeros(0, dtype=torch.int64, device=self.workers.device)
-            states = torch.zeros(0, self.model.base.state_width, device=self.workers.device)
+            states = torch.zeros(0, self.model.state_width, device=self.workers.device)
         else:
             positions = batch.positions
         bank.synchronise(positions, states)

@@ -77,7 +77,15 @@ def beginning_of(config: Config, model: nn.Module, *others: Any) -> bytes:
         others: what else decides, and has a ``repr`` that tells it.
     """
     train = config.train
-    parts = (config.model, config.data, train.precision, train.compile, train.cpus_per_worker, *others)
+    parts = (
+        config.model,
+        config.data,
+        config.loss.state,
+        train.precision,
+        train.compile,
+        train.cpus_per_worker,
+        *others,
+    )
     digest = hashlib.blake2b(repr(parts).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

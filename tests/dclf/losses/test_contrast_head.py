@@ -30,19 +30,19 @@ def by_the_formula(
     """G(h_i, W_g [c_i, h_j] + b_g) in loops."""
     rows = []
     for i in range(len(state)):
-        anchor = module.head(state[i])
+        anchor = module.project(state[i])
         for j in index[i]:
             pair = candidates[j]
             if module.extract is not None:
                 pair = module.extract.weight @ torch.cat([context[i], pair]) + module.extract.bias
-            rows.append(cosine(anchor.detach(), pair.detach()))
+            rows.append(cosine(anchor.detach(), module.project(pair).detach()))
     return torch.tensor(rows, dtype=torch.float64).reshape(index.shape)
 
 
 @given(
     shape=st.tuples(*(st.integers(low, high) for low, high in ((0, 5), (1, 4), (1, 6), (1, 7), (1, 5)))),
     seed=st.integers(0, 2**32),
-    projection=st.sampled_from(["none", "linear"]),
+    projection=st.sampled_from(["none", "linear", "mlp"]),
     extraction=st.booleans(),
 )
 def test_equals_eq_6_and_7(shape: tuple[int, int, int, int, int], seed: int, projection: str, extraction: bool) -> None:
@@ -52,7 +52,7 @@ def test_equals_eq_6_and_7(shape: tuple[int, int, int, int, int], seed: int, pro
         torch.testing.assert_close(module.cosines(*inputs), by_the_formula(module, *inputs), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("projection", ["none", "linear"])
+@pytest.mark.parametrize("projection", ["none", "linear", "mlp"])
 @pytest.mark.parametrize("extraction", [True, False])
 def test_gradients(projection: str, extraction: bool) -> None:
     module = head(4, 3, projection, extraction)
@@ -149,5 +149,5 @@ def test_autocast_does_not_lower_the_precision() -> None:
 
 
 def test_an_unknown_projection_is_refused() -> None:
-    with pytest.raises(ValueError, match="'none' or 'linear', is 'mlp'"):
-        ContextContrast(4, 3, "mlp")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one of none, linear, mlp, is 'cubic'"):
+        ContextContrast(4, 3, "cubic")  # type: ignore[arg-type]

@@ -93,3 +93,19 @@ def test_standardised_missing_rows_are_zero() -> None:
     standardised = model.standardise(features, masks_of({"text": [4]}))
     assert not standardised["text"][4].any()
     assert torch.equal(standardised["text"][5], features["text"][5] - 3.0)
+
+
+def test_the_contrast_compares_the_states_or_all_that_the_decoder_reads() -> None:
+    rows = random_rows()
+    outputs = {}
+    for state in ("graph", "hidden"):
+        torch.manual_seed(3)
+        loss = LossConfig(ica_width=4, state=state)  # type: ignore[arg-type]
+        model = DCLF(INFO, MODALITIES, ModelConfig(name="mmgcn", options=dict(SMALL["mmgcn"])), loss).double().eval()
+        outputs[state] = model(*rows)
+        assert outputs[state].state.shape[1] == model.state_width
+        assert model.contrast is not None
+        assert model.contrast.extract is not None
+        assert len(model.contrast.extract.weight) == model.state_width
+    assert torch.equal(outputs["hidden"].state, outputs["graph"].base.hidden)
+    assert outputs["graph"].state.shape[1] < outputs["hidden"].state.shape[1]

@@ -25,6 +25,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "window": ("loss", {"window": 9}),
     "temperature": ("loss", {"temperature": 0.4}),
     "projection": ("loss", {"projection": "linear"}),
+    "state": ("loss", {"state": "hidden"}),
     "seed": ("train", {"seed": 7}),
     "batch": ("train", {"batch_size": 5}),
     "learning rate": ("train", {"lr": 1e-4}),
