@@ -34,7 +34,12 @@ class TestAGHMN(BaseModelContract):
     options = SMALL["aghmn"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN)
+class TestDAGERC(BaseModelContract):
+    name = "dag_erc"
+    options = SMALL["dag_erc"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestDAGERC)
 
 
 def test_every_model_that_ships_is_covered() -> None:
