@@ -11,7 +11,7 @@ With X the layer below and j the predecessors of i (``predecessors``), utterance
     n   dialogues of a step   p   places that it looks at   cells: 0 is GRU_n, the nodal one, 1 GRU_c, the contextual
 
 What does not depend on the recurrence (X's share of both cells) is computed for all rows at once. The rest is written
-with its gradient by hand: recorded op by op it would take twice the time.
+with its gradient by hand: recorded op by op it takes nearly twice the time.
 """
 
 from __future__ import annotations
