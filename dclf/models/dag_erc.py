@@ -109,7 +109,7 @@ class DAGERC(BaseModel):
         own = past.speakers[begin:] == speaker
         states = [self.entry(features).relu()]
         for layer, before in zip(self.layers, past.states, strict=True):
-            states.append(layer.step(states[-1], before[begin:], own))
+            states.append(layer.step(states[-1], before[begin:], own))  # type: ignore[operator]
         return self._output(states, features), self._remember(past, states[1:], speaker)
 
     def _features(self, encoded: Mapping[str, Tensor]) -> Tensor:

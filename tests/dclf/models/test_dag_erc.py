@@ -165,8 +165,8 @@ def test_a_session_forgets_what_nobody_can_hear_any_more() -> None:
     for row, speaker in zip(rows.split(1), speakers, strict=True):
         hidden, memory = model.hear({"text": row}, torch.tensor([speaker]), memory)
         kept.append(len(memory.speakers))
-    # All that was said until everybody has spoken twice, at the sixth; then back to the last turn but one of whoever has
-    # waited longest: 0's first, from the ninth on 2's first, from the tenth on 0's second.
+    # All that was said until everybody has spoken twice, at the sixth; then back to the last turn but one of whoever
+    # has waited longest: 0's first, from the ninth on 2's first, from the tenth on 0's second.
     assert kept == [1, 2, 3, 4, 5, 6, 7, 8, 7, 7, 8, 9, 10]
     whole = model({"text": rows}, torch.tensor(speakers), Layout.of([len(speakers)]))
     assert_close(hidden, whole.hidden[-1:])
