@@ -136,6 +136,8 @@ class TrainConfig:
         cpus_per_worker: CPU slots, and threads, of each worker.
         placement: pack puts the workers of a training on as few machines as have room, spread on as many as there are.
         seed: of initialisation, shuffling, dropout and negatives.
+        curriculum: K, buckets into which the training dialogues are cut by their difficulty: epoch e trains on the
+            easiest e of them, from epoch K on on all; 0 trains on all from the first.
         patience: epochs without a better validation WF1 before stopping; 0 never stops early.
         protocol: sealed scores test once, at the end; paper also looks at it after every epoch, to tell how much
             better selecting on test would look. The epoch is chosen on validation either way.
@@ -155,6 +157,7 @@ class TrainConfig:
     cpus_per_worker: int = 1
     placement: Literal["pack", "spread"] = "pack"
     seed: int = 0
+    curriculum: int = 0
     patience: int = 0
     protocol: Literal["sealed", "paper"] = "sealed"
     clip_norm: float = 0.0
@@ -340,6 +343,7 @@ _NOT_NEGATIVE = (
     "loss.unimodal_weight",
     "loss.focal_gamma",
     "train.weight_decay",
+    "train.curriculum",
     "train.patience",
     "train.clip_norm",
 )

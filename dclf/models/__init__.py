@@ -7,6 +7,7 @@ BASE_MODELS = ExtensionPoint(
     "base model",
     {
         "aghmn": "dclf.models.aghmn:AGHMN",
+        "dag_erc": "dclf.models.dag_erc:DAGERC",
         "ddin": "dclf.models.ddin:DDIN",
         "dialogue_gcn": "dclf.models.dialogue_gcn:DialogueGCN",
         "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",

@@ -6,7 +6,7 @@ fits ``data.cache_mb``; a split that fits is never read again, one that does not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -74,20 +74,30 @@ def _generator(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch])
 
 
-def shuffled(split: CachedSplit, seed: int, epoch: int, buffer_bytes: int) -> Iterator[Dialogue]:
+def shuffled(
+    split: CachedSplit, seed: int, epoch: int, buffer_bytes: int, chosen: Container[str] | None = None
+) -> Iterator[Dialogue]:
     """The dialogues in an order drawn from seed and epoch.
 
     A kept split is permuted as a whole. A streamed one is shuffled within a buffer: each dialogue read replaces a
     random one of those waiting.
+
+    Args:
+        split: this worker's share.
+        seed: of the training.
+        epoch: its number.
+        buffer_bytes: features of the dialogues that wait, at most, but for one dialogue.
+        chosen: ids of the dialogues to give out, whoever's share they are in; all where None.
     """
     random = _generator(seed, epoch)
     if split.kept is not None:
-        for place in random.permutation(len(split.kept)):
-            yield split.kept[place]
+        part = list(_only(split.kept, chosen))
+        for place in random.permutation(len(part)):
+            yield part[place]
         return
     waiting: list[Dialogue] = []
     used = 0
-    for dialogue in split:
+    for dialogue in _only(split, chosen):
         waiting.append(dialogue)
         used += dialogue_bytes(dialogue)
         while used > buffer_bytes and len(waiting) > 1:
@@ -96,6 +106,10 @@ def shuffled(split: CachedSplit, seed: int, epoch: int, buffer_bytes: int) -> It
             yield taken
     while waiting:
         yield _take(waiting, random)
+
+
+def _only(dialogues: Iterable[Dialogue], chosen: Container[str] | None) -> Iterable[Dialogue]:
+    return dialogues if chosen is None else (one for one in dialogues if one.dialogue_id in chosen)
 
 
 def _take(waiting: list[Dialogue], random: np.random.Generator) -> Dialogue:

@@ -26,6 +26,7 @@ from dclf.objective import Objective, balanced_class_weights, check_finite
 from dclf.pairs import PairSampler
 from dclf.training.batches import MIB, batches, lockstep, shuffled, worker_batch_size
 from dclf.training.checkpoint import load_weights
+from dclf.training.curriculum import Curriculum
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
 from dclf.training.preflight import check_shards
@@ -97,6 +98,8 @@ class TrainingRun:
         self.splits = (cache or RunCache(source, shards.info)).splits(config)
         self.batch_size = worker_batch_size(config, self.workers.rank, self.workers.size)
         self.index = shards.index("train")
+        buckets = config.train.curriculum
+        self.curriculum = Curriculum(self.index, buckets) if buckets else None
         torch.manual_seed(config.train.seed)
         self.model = DCLF(self.info, config.data.modalities, config.model, config.loss).to(self.workers.device)
         if config.train.compile:
@@ -199,10 +202,11 @@ class TrainingRun:
         return report
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """One pass over the training split without validation; means of the loss terms."""
+        """One pass over the training split, or what the curriculum has come to of it; means of the loss terms."""
         self.model.train()
         data, seed = self.config.data, self.config.train.seed
-        order = shuffled(self.splits["train"], seed, epoch, data.shuffle_mb * MIB)
+        chosen = None if self.curriculum is None else self.curriculum.dialogues(epoch)
+        order = shuffled(self.splits["train"], seed, epoch, data.shuffle_mb * MIB, chosen)
         totals = dict.fromkeys(self.objective.weights, 0.0)
         counts = dict.fromkeys(self.objective.weights, 0.0)
         for step, batch in enumerate(lockstep(self._batches(order), self.workers), start=1):

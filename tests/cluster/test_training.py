@@ -65,13 +65,14 @@ def test_two_workers_take_the_steps_of_one_and_end_with_a_queue_s_time(
     config: Config, changed: Change, shards: ShardSet, tmp_path: Path
 ) -> None:
     # One step sees every dialogue, however they are shared, and nothing is drawn: only the order of summation differs.
+    # The curriculum's first epochs see a part of them, of which either worker has its share.
     plain = replace(
         config,
         model=replace(config.model, options={**config.model.options, "dropout": 0.0}),
         loss=replace(config.loss, ablate="base"),
     )
     storage = f"local://{tmp_path}/store"
-    plain = changed(plain, batch_size=2 * len(shards.index("train")), storage=storage)
+    plain = changed(plain, batch_size=2 * len(shards.index("train")), storage=storage, curriculum=3)
     heard: list[EpochReport] = []
 
     def terminate(report: EpochReport) -> None:

@@ -66,7 +66,8 @@ def probe(config: Config, *, seconds: float = SECONDS, device: Literal["cpu", "g
     """
     shards = read_shards(config.data.shards)
     check_shards(shards, config.data.modalities)
-    config = replace(config, train=replace(config.train, device=device, compile=False))
+    # Without a curriculum, so that an epoch is a whole one: those before the last bucket are shorter.
+    config = replace(config, train=replace(config.train, device=device, compile=False, curriculum=0))
     with _threads(config.train.cpus_per_worker):
         first = _measure(config, shards, FIRST_BATCHES * config.train.batch_size)
         dialogues = _affordable(first, seconds)

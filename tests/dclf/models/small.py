@@ -7,6 +7,7 @@ from typing import Any
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "aghmn": {"encoder_width": 6, "width": 5, "window": 3},
+    "dag_erc": {"encoder_width": 6, "hidden": 5, "layers": 2, "window": 1},
     "ddin": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "dialogue_gcn": {"encoder_width": 6, "lstm_width": 4, "graph_width": 5, "past": 2},
     "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},

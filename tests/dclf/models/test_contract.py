@@ -52,6 +52,12 @@ CONTRACTS: tuple[type[BaseModelContract], ...] = (
     TestMMDFN,
     TestDialogueGCN,
 )
+class TestDAGERC(BaseModelContract):
+    name = "dag_erc"
+    options = SMALL["dag_erc"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestDAGERC)
 
 
 def test_every_model_that_ships_is_covered() -> None:

@@ -59,6 +59,12 @@ def one_batch(config: Config) -> Config:
 
 
 @pytest.fixture(scope="module")
+def curriculum(one_batch: Config) -> Config:
+    """The same, with fewer dialogues in the first epochs: the first bucket's lie unevenly among the workers."""
+    return replace(one_batch, train=replace(one_batch.train, curriculum=3))
+
+
+@pytest.fixture(scope="module")
 def long(config: Config, enough: ShardSet) -> Config:
     return replace(config, train=replace(config.train, epochs=12), data=replace(config.data, shards=str(enough.path)))
 
@@ -81,11 +87,11 @@ def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
 
 @pytest.fixture(scope="module")
 def pairs(
-    one_batch: Config, long: Config, unlabelled: Config, tmp_path_factory: pytest.TempPathFactory
+    one_batch: Config, long: Config, unlabelled: Config, curriculum: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[FinalReport, FinalReport]]:
     """What either worker says of each training."""
     folder = tmp_path_factory.mktemp("workers")
-    configs = [one_batch, long, unlabelled]
+    configs = [one_batch, long, unlabelled, curriculum]
     arguments = (str(folder / "store"), str(folder / "final"), [one.to_dict() for one in configs])
     multiprocessing.spawn(_work, args=arguments, nprocs=2)
 
@@ -96,14 +102,14 @@ def pairs(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["whole", "sparse"])
+@pytest.mark.parametrize(("number", "case"), [(0, "one_batch"), (2, "unlabelled"), (3, "curriculum")])
 def test_unequal_shares_of_one_batch_give_the_losses_of_one_worker(
-    request: pytest.FixtureRequest, case: str, pairs: list[tuple[FinalReport, FinalReport]]
+    request: pytest.FixtureRequest, number: int, case: str, pairs: list[tuple[FinalReport, FinalReport]]
 ) -> None:
-    run: Config = request.getfixturevalue("one_batch" if case == "whole" else "unlabelled")
+    run: Config = request.getfixturevalue(case)
     shards = read_shards(run.data.shards)
     alone = train(run, LocalSource(shards, run.data.modalities), shards)
-    first, second = pairs[0 if case == "whole" else 2]
+    first, second = pairs[number]
     assert first.splits == second.splits
     for one, two in zip(alone.history, first.history, strict=True):
         assert two.losses == pytest.approx(one.losses, rel=1e-4)

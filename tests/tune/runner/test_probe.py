@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
 from dclf.data import DataError, generate, read_shards, write_shards
 from dclf.training.local import LocalSource
+from tests.dclf.training.test_curriculum import TRAINED, watch
 from tune.runner.probe import FirstDialogues, Probe, probe
 
 DIALOGUES = 30
@@ -57,6 +59,15 @@ def test_of_a_large_one_some_dialogues_tell(shards: Path, ablate: str) -> None:
     part = probe(config(shards, ablate), seconds=1e-3)
     assert 0.2 < part.share < 0.8
     assert math.isfinite(part.seconds_per_epoch)
+
+
+def test_the_epochs_measured_are_whole_ones_whatever_the_curriculum(shards: Path) -> None:
+    run = replace(
+        config(shards, batch_size=DIALOGUES), loss=LossConfig(ablate="base", terms={f"{watch.__module__}:watch": 0.0})
+    )
+    TRAINED.clear()
+    probe(replace(run, train=replace(run.train, curriculum=8)), seconds=1000)
+    assert Counter(TRAINED) == dict.fromkeys(read_shards(shards).index("train").dialogue_ids, 2)
 
 
 def test_the_checkpoint_is_as_large_as_a_whole_training_s(shards: Path, whole: Probe) -> None:
