@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dclf.models.contract import Auxiliary, BaseModel, BaseOutput
     from dclf.models.framework import DCLF, DCLFOutput
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     "DCLF": "dclf.models.framework",

@@ -10,7 +10,7 @@
 # folder, which all nodes must share, as they must DCLF_STORAGE; shards and train.storage may be s3:// URIs.
 #
 # Change: the lines below, and `module load` or `source VENV/bin/activate` where `dclf` is not on the PATH. The versions
-# that the nodes must have: dclf 0.1.0, ray 2.60, mlflow 3.17.
+# that the nodes must have: dclf 0.2.0, ray 2.60, mlflow 3.17.
 #SBATCH --job-name=dclf
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
