@@ -34,7 +34,12 @@ class TestAGHMN(BaseModelContract):
     options = SMALL["aghmn"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN)
+class TestM3Net(BaseModelContract):
+    name = "m3net"
+    options = SMALL["m3net"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestM3Net)
 
 
 def test_every_model_that_ships_is_covered() -> None:
