@@ -44,9 +44,9 @@ class M3NetConfig:
     Attributes:
         node_width: E, width of the modality encoders and of the GRU's output; even.
         width: F, width of both graphs.
-        hyper_layers: L.
-        pair_layers: K.
-        edge_weights: whether s_m is learned; else a modality's hyperedge counts as much as an utterance's.
+        hyper_layers: L, layers of the hypergraph.
+        pair_layers: K, layers of the pairs.
+        edge_weights: learn how much a modality's hyperedge counts beside an utterance's; else as much.
         dropout: dropout rate between the GRU's layers.
     """
 

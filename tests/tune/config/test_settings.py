@@ -13,7 +13,8 @@ from tune.config.yaml_files import ConfigError, read_config_file
 
 SOUND = {"data.shards": "shards"}
 TABLE1_PRESETS = ("iemocap-aghmn", "iemocap-dialogue-rnn", "meld-aghmn", "meld-dialogue-rnn")
-DCLF_PRESETS = tuple(name for name in preset_names() if name not in TABLE1_PRESETS)
+DCLF_PRESETS = ("iemocap", "iemocap-ddin", "meld", "meld-ddin")
+OTHER_PRESETS = tuple(name for name in preset_names() if name not in TABLE1_PRESETS + DCLF_PRESETS)
 
 
 def write(folder: Path, text: str, name: str = "run.yaml") -> Path:
@@ -256,7 +257,19 @@ def test_the_older_models_presets_hold_their_authors_values() -> None:
     assert weighted == {"iemocap-dialogue-rnn"}
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", OTHER_PRESETS)
+def test_the_other_presets_are_sound_and_carry_their_authors_results(name: str) -> None:
+    config = load_config(name, SOUND)
+    dataset, _, model = name.partition("-")
+    assert config.model.name == model.replace("-", "_")
+    assert config.loss.ablate == "none"
+    assert config.published["dataset"] == dataset
+    authors = config.published[config.model.name]["authors"]
+    assert authors["source"]
+    assert 50 < authors["wf1"] < 80
+
+
+@pytest.mark.parametrize("name", TABLE1_PRESETS + DCLF_PRESETS)
 def test_presets_leave_the_model_s_options_to_the_model(name: str) -> None:
     other = "ddin" if load_config(name, SOUND).model.name == "mmgcn" else "mmgcn"
     assert load_config(name, {**SOUND, "model.name": other}).model.name == other
