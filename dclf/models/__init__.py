@@ -9,6 +9,7 @@ BASE_MODELS = ExtensionPoint(
         "aghmn": "dclf.models.aghmn:AGHMN",
         "ddin": "dclf.models.ddin:DDIN",
         "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",
+        "graphsmile": "dclf.models.graphsmile:GraphSmile",
         "m3net": "dclf.models.m3net:M3Net",
         "mmgcn": "dclf.models.mmgcn:MMGCN",
     },

@@ -9,6 +9,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "aghmn": {"encoder_width": 6, "width": 5, "window": 3},
     "ddin": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
+    "graphsmile": {"width": 6, "layers": 2, "past": 2, "shift_window": 3},
     "m3net": {"node_width": 6, "width": 5, "hyper_layers": 2, "pair_layers": 2},
     "mmgcn": {"hidden": 6, "node_width": 8, "layers": 2},
 }

@@ -39,7 +39,19 @@ class TestM3Net(BaseModelContract):
     options = SMALL["m3net"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestM3Net)
+class TestGraphSmile(BaseModelContract):
+    name = "graphsmile"
+    options = SMALL["graphsmile"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (
+    TestMMGCN,
+    TestDDIN,
+    TestDialogueRNN,
+    TestAGHMN,
+    TestM3Net,
+    TestGraphSmile,
+)
 
 
 def test_every_model_that_ships_is_covered() -> None:

@@ -1,0 +1,114 @@
+"""GraphSmile reproduces its original's recorded outputs and losses, every edge with the weight 1."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from dclf.data.batch import Batch
+from dclf.losses.terms import Term
+from dclf.models.encoders import ModalityEncoders
+from dclf.models.graphsmile import GraphSmile, GraphSmileConfig
+from dclf.models.pair_graphs import band
+from dclf.models.sentiment import SentimentTerms
+from tests.dclf.models.golden import Golden, encoders, load
+
+MODALITIES = ("text", "visual", "audio")
+PAIRS = ("tv", "ta", "va")
+EMOTIONS = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
+
+
+def config_of(golden: Golden) -> GraphSmileConfig:
+    past, future, window = (int(golden[key]) for key in ("past", "future", "shift_window"))
+    return GraphSmileConfig(width=16, layers=3, past=past, future=future, shift_window=window)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> tuple[Golden, ModalityEncoders, GraphSmile]:
+    golden = Golden("graphsmile")
+    model = GraphSmile(MODALITIES, 2, False, config_of(golden)).double().eval()
+    parts = [
+        torch.stack([torch.stack([golden.weight(f"hetergconv_{p}.{name.format(k)}") for p in PAIRS]) for k in range(3)])
+        for layer in ("hetergcn_layers.{}.hetergconv", "fc_layers.{}.0")
+        for name in (f"{layer}.weight", f"{layer}.bias")
+    ]
+    for ours, theirs in zip(model.graphs.parts(), (parts[0], parts[1], parts[2].mT, parts[3]), strict=True):
+        ours.data.copy_(theirs.view_as(ours))
+    load(model.fusion, golden, "modal_fusion.0")
+    encode = encoders(golden, {m: f"dim_layer_{m[0]}.0" for m in MODALITIES}, 16)
+    fold_norm(golden, encode)
+    return golden, encode, model
+
+
+def fold_norm(golden: Golden, encode: ModalityEncoders) -> None:
+    """Into the text's encoder."""
+    norm = {part: golden.weight(f"batchnorms_t.0.{part}") for part in ("weight", "bias", "running_mean", "running_var")}
+    scale = norm["weight"] / (norm["running_var"] + 1e-5).sqrt()
+    shift = norm["bias"] - scale * norm["running_mean"]
+    layer = encode.layers["text"]
+    layer.bias.data += layer.weight @ shift
+    layer.weight.data *= scale
+
+
+def terms_of(golden: Golden, model: GraphSmile) -> SentimentTerms:
+    terms = model.auxiliary(EMOTIONS)
+    assert isinstance(terms, SentimentTerms)
+    assert terms.sentiment is not None
+    assert terms.shift is not None
+    load(terms.sentiment, golden, "sen_output")
+    name = "senshift.shift_output_layer.0"
+    first, second = golden.weight(f"{name}.weight").split(16, 1)
+    terms.shift.load_state_dict({"first": first, "second": second, "bias": golden.weight(f"{name}.bias")})
+    return terms.double()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Term:
+    return Term(nn.functional.cross_entropy(logits, labels, reduction="sum"), torch.tensor(float(len(labels))))
+
+
+@torch.no_grad()
+def test_graphs_hidden_and_logits(recorded: tuple[Golden, ModalityEncoders, GraphSmile]) -> None:
+    golden, encode, model = recorded
+    encoded = encode(golden.features)
+    for modality, rows in encoded.items():
+        assert_close(rows, golden.rows(f"expected/encoded_{modality}"), atol=1e-6, rtol=0)
+    nodes = {m: golden.rows(f"expected/nodes_{m}") for m in MODALITIES}
+    pairs = torch.stack([torch.stack([nodes[m] for m in pair], 1) for pair in model.members])
+    graphs = model.graphs(pairs, golden.layout)
+    for pair, graph in zip(PAIRS, graphs, strict=True):
+        expected = golden.layout.pack(golden[f"unit/graph_{pair}"].transpose(1, 2))
+        assert_close(graph, expected, atol=1e-6, rtol=0)
+    output = model(encoded, golden.rows("speakers"), golden.layout)
+    assert_close(output.hidden, golden.rows("unit/hidden"), atol=1e-6, rtol=0)
+    decoder = model.decoder(model.hidden_width, 6).double().eval()
+    load(decoder, golden, "emo_output")
+    logits = decoder(output.hidden)
+    assert_close(logits, golden.rows("unit/logits"), atol=1e-6, rtol=0)
+    assert_close(logits.log_softmax(-1), golden.rows("unit/log_prob"), atol=1e-6, rtol=0)
+
+
+def test_the_adjacency(recorded: tuple[Golden, ModalityEncoders, GraphSmile]) -> None:
+    golden, _, model = recorded
+    for n, expected in zip(golden.layout.lengths, golden["unit/adjacency"].view(3, 2, 9, 2, 9), strict=True):
+        for receiver in (0, 1):
+            rows = expected[receiver, :n, 1 - receiver, :n]
+            assert_close(band(n, model.config.past, model.config.future), rows, atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_its_own_terms(recorded: tuple[Golden, ModalityEncoders, GraphSmile]) -> None:
+    golden, encode, model = recorded
+    terms, layout, labels = terms_of(golden, model), golden.layout, golden.rows("labels")
+    assert torch.equal(terms.sentiments, golden["sentiment_of_emotion"])
+    output = model(encode(golden.features), golden.rows("speakers"), layout)
+    batch = Batch(
+        layout, golden.features, golden.rows("speakers"), labels, torch.full_like(labels, -1), ("a", "b", "c")
+    )
+    losses = terms(output, golden.rows("unit/logits"), batch, cross_entropy)
+    for name, term in losses.items():
+        assert_close(float(term.total / term.count), golden[f"unit/loss_{name}"].item(), atol=1e-6, rtol=0)
+    emotion = cross_entropy(golden.rows("unit/logits"), labels)
+    whole = emotion.total / emotion.count + sum(terms.weights[n] * t.total / t.count for n, t in losses.items())
+    assert_close(float(whole), golden["unit/loss"].item(), atol=1e-6, rtol=0)
