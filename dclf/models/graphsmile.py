@@ -136,7 +136,7 @@ class GraphSmile(BaseModel):
 
     def _fused(self, graphs: Tensor) -> Tensor:
         """The graphs' outputs [G, N, 2, H] -> [N, H]."""
-        return functional.leaky_relu(self.fusion(graphs), SLOPE).mean((0, 2))
+        return functional.leaky_relu_(self.fusion(graphs), SLOPE).mean((0, 2))
 
     def decoder(self, width: int, classes: int) -> nn.Module:
         """See ``BaseModel.decoder``."""

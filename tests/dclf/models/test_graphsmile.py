@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from dclf.data.batch import Batch
+from dclf.layout import Layout
 from dclf.losses.terms import Term
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.graphsmile import GraphSmile, GraphSmileConfig
 from dclf.models.pair_graphs import band
-from dclf.models.sentiment import SentimentTerms
+from dclf.models.sentiment import SentimentTerms, blocks_of
 from tests.dclf.models.golden import Golden, encoders, load
 
 MODALITIES = ("text", "visual", "audio")
@@ -103,6 +104,11 @@ def test_its_own_terms(recorded: tuple[Golden, ModalityEncoders, GraphSmile]) ->
     terms, layout, labels = terms_of(golden, model), golden.layout, golden.rows("labels")
     assert torch.equal(terms.sentiments, golden["sentiment_of_emotion"])
     output = model(encode(golden.features), golden.rows("speakers"), layout)
+    assert terms.sentiment is not None
+    assert_close(terms.sentiment(output.hidden), golden.rows("unit/logits_sentiment"), atol=1e-6, rtol=0)
+    assert terms.shift is not None
+    shifts = terms.shift(output.hidden, blocks_of(layout, terms.window))
+    assert_close(shifts, golden["unit/shift_logits"][golden["expected/shift_pairs"] == 1], atol=1e-6, rtol=0)
     batch = Batch(
         layout, golden.features, golden.rows("speakers"), labels, torch.full_like(labels, -1), ("a", "b", "c")
     )
@@ -112,3 +118,54 @@ def test_its_own_terms(recorded: tuple[Golden, ModalityEncoders, GraphSmile]) ->
     emotion = cross_entropy(golden.rows("unit/logits"), labels)
     whole = emotion.total / emotion.count + sum(terms.weights[n] * t.total / t.count for n, t in losses.items())
     assert_close(float(whole), golden["unit/loss"].item(), atol=1e-6, rtol=0)
+
+
+def small(*, causal: bool = True, modalities: tuple[str, ...] = MODALITIES, **options: float) -> GraphSmile:
+    torch.manual_seed(2)
+    config = GraphSmileConfig(**{"width": 4, "layers": 3, "past": 2, "shift_window": 3, **options})  # type: ignore[arg-type]
+    return GraphSmile(modalities, 2, causal, config).double().eval()
+
+
+def encoded(count: int) -> dict[str, Tensor]:
+    return {m: torch.randn(count, 4, dtype=torch.float64) for m in MODALITIES}
+
+
+def test_hidden_reads_what_lies_in_reach_and_a_session_keeps_no_more() -> None:
+    model, rows, speakers = small(), encoded(20), torch.zeros(20, dtype=torch.int64)
+    whole = model(rows, speakers, Layout.of([20])).hidden
+    # Layers x past utterances back, whose own numbers of heard ones hang on the past before them.
+    late = model({m: x[20 - 9 :] for m, x in rows.items()}, speakers[:9], Layout.of([9])).hidden
+    assert_close(late[-1], whole[-1], atol=1e-12, rtol=0)
+    changed = {m: torch.where(torch.arange(20)[:, None] == 19 - 6, 3 * x, x) for m, x in rows.items()}
+    assert not torch.allclose(model(changed, speakers, Layout.of([20])).hidden[-1], whole[-1])
+    memory = None
+    for i in range(20):
+        hidden, memory = model.hear({m: x[i : i + 1] for m, x in rows.items()}, speakers[:1], memory)
+        assert_close(hidden, whole[i : i + 1], atol=1e-12, rtol=0)
+    assert memory is not None
+    assert memory.streams is not None
+    assert {rows.shape for rows in memory.streams} == {(3, 2, 8)}
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 0.5), (0.0, 0.0)])
+def test_a_weight_of_0_switches_a_head_off(weights: tuple[float, float]) -> None:
+    terms = small(sentiment_weight=weights[0], shift_weight=weights[1]).auxiliary(EMOTIONS)
+    wanted = {name: weight for name, weight in zip(("sentiment", "shift"), weights, strict=True) if weight}
+    assert (terms is None) == (not wanted)
+    if terms is not None:
+        assert terms.weights == wanted
+        assert {name.split(".")[0] for name, _ in terms.named_parameters()} == {*wanted}
+
+
+def test_classes_without_a_sentiment_are_named() -> None:
+    with pytest.raises(
+        ValueError, match=r"are also calm, bored; model\.options\.sentiment_weight: 0 and .* switch off"
+    ):
+        small().auxiliary(("joy", "calm", "bored"))
+    assert small(sentiment_weight=0, shift_weight=0).auxiliary(("calm",)) is None
+
+
+@pytest.mark.parametrize("option", ["sentiment_weight", "shift_weight", "future"])
+def test_impossible_weights_and_windows_are_refused(option: str) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be 0 or more, is -1"):
+        GraphSmileConfig(**{option: -1})  # type: ignore[arg-type]
