@@ -1,7 +1,7 @@
 """GraphSmile (Li et al., 2025): graphs of two modalities, in which every layer hears the other one.
 
     v^m_i     = dropout(leaky_0.01(u^m_i))                                          a node
-    g         = the graph of each pair of modalities over its nodes                 ``pair_graphs``; both members
+    g         = the graph of each pair of modalities over its nodes                 ``pair_graph``; both members
     hidden_i  = mean over the pairs and their members of leaky(W g_i + b)
 
 With ``causal`` no utterance hears a later one, and ``hidden`` reads the K P utterances before it. What the layers said
@@ -26,7 +26,7 @@ from dclf.models.contract import Auxiliary, BaseModel, BaseOutput
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size
-from dclf.models.pair_graphs import SLOPE, PairGraphs
+from dclf.models.pair_graph import SLOPE, Adjacency, PairGraph
 from dclf.models.sentiment import SentimentTerms
 
 ORDER = ("text", "visual", "audio")
@@ -71,11 +71,11 @@ class GraphSmileMemory:
 
     Attributes:
         count: how many utterances there were.
-        streams: see ``PairGraphs.hear``; None before the first.
+        streams: of each pair, as ``PairGraph.hear`` gives them; None before the first.
     """
 
     count: int
-    streams: tuple[Tensor, ...] | None
+    streams: tuple[tuple[Tensor, ...] | None, ...]
 
 
 class GraphSmile(BaseModel):
@@ -95,13 +95,9 @@ class GraphSmile(BaseModel):
         self.config = config
         self.encoder_width = self.hidden_width = self.state_width = self.context_width = config.width
         self.dropout = Dropout(config.dropout)
-        self.graphs = PairGraphs(
-            len(self.members),
-            config.width,
-            config.layers,
-            past=config.past,
-            future=0 if causal else config.future,
-            dropout=config.dropout,
+        self.window = config.past, 0 if causal else config.future
+        self.graphs = nn.ModuleList(
+            PairGraph(config.width, config.layers, past=config.past, dropout=config.dropout) for _ in self.members
         )
         self.fusion = nn.Linear(config.width, config.width)
 
@@ -113,8 +109,9 @@ class GraphSmile(BaseModel):
     ) -> BaseOutput:
         """See ``BaseModel.forward``."""
         nodes = self._nodes(encoded)
-        with torch.autocast(nodes.device.type, enabled=False):
-            hidden = self._fused(self.graphs(nodes, layout))
+        with torch.autocast(nodes[0].device.type, enabled=False):
+            adjacency = Adjacency.of(layout, *self.window, nodes[0])
+            hidden = self._fused([graph(rows, adjacency) for graph, rows in zip(self.graphs, nodes, strict=True)])
             return BaseOutput(hidden=hidden, state=hidden, context=pool_history(hidden, layout))
 
     def hear(
@@ -124,19 +121,24 @@ class GraphSmile(BaseModel):
         memory: GraphSmileMemory | None,
     ) -> tuple[Tensor, GraphSmileMemory]:
         """See ``BaseModel.hear``."""
-        memory = memory or GraphSmileMemory(0, None)
-        graphs, earlier = self.graphs.hear(self._nodes(encoded)[:, 0], memory.count, memory.streams)
-        return self._fused(graphs[:, None]), GraphSmileMemory(memory.count + 1, earlier)
+        memory = memory or GraphSmileMemory(0, (None,) * len(self.members))
+        outputs, streams = [], []
+        for graph, rows, earlier in zip(self.graphs, self._nodes(encoded), memory.streams, strict=True):
+            output, after = graph.hear(rows[0], memory.count, earlier)  # type: ignore[operator]
+            outputs.append(output[None])
+            streams.append(after)
+        return self._fused(outputs), GraphSmileMemory(memory.count + 1, tuple(streams))
 
-    def _nodes(self, encoded: Mapping[str, Tensor]) -> Tensor:
-        """v of both members of each pair, [G, N, 2, H]."""
+    def _nodes(self, encoded: Mapping[str, Tensor]) -> list[Tensor]:
+        """v of both members of each pair, [N, 2, H]."""
         dtype = self.fusion.weight.dtype
         nodes = {m: self.dropout(functional.leaky_relu(rows.to(dtype), SLOPE)) for m, rows in encoded.items()}
-        return torch.stack([torch.stack([nodes[m] for m in pair], 1) for pair in self.members])
+        return [torch.stack([nodes[m] for m in pair], 1) for pair in self.members]
 
-    def _fused(self, graphs: Tensor) -> Tensor:
-        """The graphs' outputs [G, N, 2, H] -> [N, H]."""
-        return functional.leaky_relu_(self.fusion(graphs), SLOPE).mean((0, 2))
+    def _fused(self, graphs: Sequence[Tensor]) -> Tensor:
+        """The graphs' outputs [N, 2, H] -> [N, H]."""
+        members = [functional.leaky_relu_(self.fusion(graph), SLOPE).sum(1) for graph in graphs]
+        return torch.stack(members).sum(0) / (2 * len(members))
 
     def decoder(self, width: int, classes: int) -> nn.Module:
         """See ``BaseModel.decoder``."""
