@@ -125,13 +125,8 @@ class M3Net(BaseModel):
         text = None if self.gru is None else self.gru(encoded["text"], layout)
         with torch.autocast(speakers.device.type, enabled=False):
             nodes = self.nodes(encoded, text, speakers)
-            outputs = torch.cat(
-                (
-                    self.hypergraph(nodes, layout, causal=self.causal),
-                    self.pairs(nodes, layout, causal=self.causal),
-                ),
-                -1,
-            )
+            hyper = self.hypergraph(nodes, layout, causal=self.causal)
+            outputs = torch.cat((hyper, self.pairs(nodes, layout, causal=self.causal)), -1)
             state = outputs.mean(1)
             return BaseOutput(hidden=outputs.flatten(1), state=state, context=pool_history(state, layout))
 
