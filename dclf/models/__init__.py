@@ -12,6 +12,8 @@ BASE_MODELS = ExtensionPoint(
         "dialogue_gcn": "dclf.models.dialogue_gcn:DialogueGCN",
         "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",
         "mm_dfn": "dclf.models.mm_dfn:MMDFN",
+        "graphsmile": "dclf.models.graphsmile:GraphSmile",
+        "m3net": "dclf.models.m3net:M3Net",
         "mmgcn": "dclf.models.mmgcn:MMGCN",
     },
 )

@@ -24,7 +24,9 @@ SUBSETS: tuple[tuple[str, ...], ...] = (
     ("audio", "visual"),
     ("text", "audio", "visual"),
 )
-INFO = DatasetInfo(dataset="contract", class_names=tuple("abcd"), widths=WIDTHS, speaker_count=SPEAKERS)
+CLASSES = ("happy", "sad", "neutral", "angry")
+"""Emotions, not letters: some models' own terms of the loss read their sentiment."""
+INFO = DatasetInfo(dataset="contract", class_names=CLASSES, widths=WIDTHS, speaker_count=SPEAKERS)
 
 Rows = tuple[dict[str, Tensor], Tensor, Layout]
 """Raw features (modality -> float64 [N, D_m]), speakers (int64 [N]) and the layout."""

@@ -11,6 +11,7 @@ from dclf.config import Config, DataConfig, LossConfig, ModelConfig
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.errors import DataError
 from dclf.data.generator import generate
+from dclf.data.presets import IEMOCAP_CLASSES
 from dclf.inference import Predictor, load_model, save_model
 from dclf.models import BASE_MODELS
 from dclf.models.framework import DCLF
@@ -185,7 +186,7 @@ def test_a_session_says_what_the_whole_dialogue_says(
 @pytest.mark.parametrize("preset", preset_names())
 def test_a_session_of_every_preset_gives_the_logits_of_the_whole_dialogue(preset: str) -> None:
     config = load_config(preset, {"data.shards": "x"})
-    info = DatasetInfo(dataset="x", class_names=tuple("abcdef"), widths=WIDTHS, speaker_count=SPEAKERS)
+    info = DatasetInfo(dataset="x", class_names=IEMOCAP_CLASSES, widths=WIDTHS, speaker_count=SPEAKERS)
     predictor = untrained(config, info)
     assert config.model.causal
     dialogue = conversation(50, 1, 0.2, info)  # longer than AGHMN's window of 40

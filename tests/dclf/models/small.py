@@ -12,5 +12,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "dialogue_gcn": {"encoder_width": 6, "lstm_width": 4, "graph_width": 5, "past": 2},
     "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "mm_dfn": {"hidden": 6, "node_width": 8, "layers": 2},
+    "graphsmile": {"width": 6, "layers": 2, "past": 2, "shift_window": 3},
+    "m3net": {"node_width": 6, "width": 5, "hyper_layers": 2, "pair_layers": 2},
     "mmgcn": {"hidden": 6, "node_width": 8, "layers": 2},
 }

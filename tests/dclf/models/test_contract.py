@@ -42,6 +42,14 @@ class TestMMDFN(BaseModelContract):
 class TestDialogueGCN(BaseModelContract):
     name = "dialogue_gcn"
     options = SMALL["dialogue_gcn"]
+class TestM3Net(BaseModelContract):
+    name = "m3net"
+    options = SMALL["m3net"]
+
+
+class TestGraphSmile(BaseModelContract):
+    name = "graphsmile"
+    options = SMALL["graphsmile"]
 
 
 CONTRACTS: tuple[type[BaseModelContract], ...] = (
@@ -58,6 +66,9 @@ class TestDAGERC(BaseModelContract):
 
 
 CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestDAGERC)
+    TestM3Net,
+    TestGraphSmile,
+)
 
 
 def test_every_model_that_ships_is_covered() -> None:

@@ -30,3 +30,14 @@ def test_it_is_torchs(layers: int, bidirectional: bool) -> None:
     assert_close(given, wanted)
     mixture = torch.randn_like(wanted)
     assert_close(*(torch.autograd.grad((out * mixture).sum(), rows)[0] for out in (given, wanted)))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_hearing_row_by_row_says_what_the_whole_dialogue_says(layers: int) -> None:
+    torch.manual_seed(0)
+    gru, rows = DialogueGRU(4, 3, layers=layers, bidirectional=False).double(), torch.randn(5, 4, dtype=torch.float64)
+    states, heard = None, []
+    for row in rows.split(1):
+        hidden, states = gru.hear(row, states)
+        heard.append(hidden)
+    assert_close(torch.cat(heard), gru(rows, Layout.of([5])), atol=1e-12, rtol=0)
