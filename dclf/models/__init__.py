@@ -10,6 +10,7 @@ BASE_MODELS = ExtensionPoint(
         "ddin": "dclf.models.ddin:DDIN",
         "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",
         "mmgcn": "dclf.models.mmgcn:MMGCN",
+        "sdt": "dclf.models.sdt:SDT",
     },
 )
 """The base models, known without importing torch."""

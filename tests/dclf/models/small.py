@@ -10,4 +10,5 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "ddin": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "mmgcn": {"hidden": 6, "node_width": 8, "layers": 2},
+    "sdt": {"width": 8, "heads": 2, "inner_width": 6},
 }

@@ -34,7 +34,12 @@ class TestAGHMN(BaseModelContract):
     options = SMALL["aghmn"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN)
+class TestSDT(BaseModelContract):
+    name = "sdt"
+    options = SMALL["sdt"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestSDT)
 
 
 def test_every_model_that_ships_is_covered() -> None:
