@@ -1,7 +1,7 @@
 """Multi-head attention of the utterances of each dialogue to one another, and its form for one utterance at a time.
 
     Q = W_q x + b_q,  K = W_k y,  V = W_v y + b_v                   x asks, y answers; they may be one
-    a_ij = softmax over j of Q_i . K_j / sqrt(H / A)                per head; j in i's dialogue, and j <= i with ``causal``
+    a_ij = softmax over j of Q_i . K_j / sqrt(H / A)                per head, within i's dialogue; causal: j <= i
     out_i = W_o [sum over j of dropout(a_ij) V_j, for every head] + b_o
 
     N   utterances of the batch   n   of one dialogue   H   width   A   heads   t   utterances heard before
@@ -30,15 +30,15 @@ class KeysValues:
     """What an attention keeps of the utterances heard so far.
 
     Attributes:
-        keys: [t, H], K.
-        values: [t, H], V.
+        keys: [t, A, H / A], K.
+        values: [t, A, H / A], V.
     """
 
     keys: Tensor
     values: Tensor
 
     def and_then(self, key: Tensor, value: Tensor) -> KeysValues:
-        """These and those of the next utterance, each [1, H]; these stay as they are."""
+        """These and those of the next utterance, each [1, A, H / A]; these stay as they are."""
         return KeysValues(torch.cat((self.keys, key)), torch.cat((self.values, value)))
 
 
@@ -64,8 +64,9 @@ class DialogueAttention(nn.Module):
 
     def forward(self, asking: Tensor, answering: Tensor, layout: Layout) -> Tensor:
         """x [N, H] and y [N, H] -> [N, H]."""
-        parts = (layer.split(layout.lengths) for layer in self._project(asking, answering))
-        return self.output(torch.cat([self._attend(*part) for part in zip(*parts, strict=True)]))  # type: ignore[no-any-return]
+        parts = (rows.split(layout.lengths) for rows in self._project(asking, answering))
+        attended = [self._attend(*part) for part in zip(*parts, strict=True)]
+        return self.output(torch.cat(attended).flatten(1))  # type: ignore[no-any-return]
 
     def hear(self, asking: Tensor, answering: Tensor, memory: KeysValues | None) -> tuple[Tensor, KeysValues]:
         """The next utterance, with ``causal``: row t of ``forward`` where the dialogue ends with it.
@@ -80,19 +81,22 @@ class DialogueAttention(nn.Module):
         """
         query, key, value = self._project(asking, answering)
         memory = KeysValues(key, value) if memory is None else memory.and_then(key, value)
-        return self.output(self._attend(query, memory.keys, memory.values)), memory
+        return self.output(self._attend(query, memory.keys, memory.values).flatten(1)), memory
 
     def _project(self, asking: Tensor, answering: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.query(asking), self.key(answering), self.value(answering)
+        """Q, K and V, each [N, A, H / A]."""
+        projected = self.query(asking), self.key(answering), self.value(answering)
+        query, key, value = (rows.unflatten(1, (self.heads, -1)) for rows in projected)
+        return query, key, value
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """The heads' sums side by side, [n, H], of the last n of the utterances that K and V [n + t, H] are of."""
-        query, key, value = (rows.unflatten(1, (self.heads, -1)).transpose(0, 1) for rows in (query, key, value))
-        scores = query @ key.transpose(1, 2) / math.sqrt(query.shape[2])  # [A, n, n + t]
-        if self.causal:
-            scores = scores + later(*scores.shape[1:], scores)
+        """What the heads sum up, [n, A, H / A], for the last n of the n + t utterances that K and V are of."""
+        query, key, value = (rows.transpose(0, 1) for rows in (query, key, value))
+        shape = query.shape[1], key.shape[1]
+        mask = later(*shape, query) if self.causal else query.new_zeros(1, 1)
+        scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=1 / math.sqrt(query.shape[2]))  # [A, n, n + t]
         weights = dropout(scores.softmax(-1), self.dropout, self.training)
-        return (weights @ value).transpose(0, 1).flatten(1)
+        return torch.bmm(weights, value).transpose(0, 1)
 
 
 def later(queries: int, keys: int, like: Tensor) -> Tensor:
