@@ -150,8 +150,9 @@ class SDT(BaseModel):
         position = positional_table(1, self.config.width, past.length).to(speaker.device)
 
         def block(name: str, asking: Tensor, answering: Tensor) -> Tensor:
+            output: Tensor
             output, heard[name] = self.blocks[name].hear(asking, answering, past.heard.get(name))  # type: ignore[operator]
-            return output  # type: ignore[no-any-return]
+            return output
 
         reduced = self._reduced(self._inputs(encoded, speaker, position), block)
         return self._fused(list(reduced.values())), SDTMemory(past.length + 1, heard)
@@ -174,7 +175,7 @@ class SDT(BaseModel):
         }
 
     def _fused(self, reduced: Sequence[Tensor]) -> Tensor:
-        """H of r^q, each [N, H]."""
+        """h [N, H] of r^q, each [N, H]."""
         rows = torch.stack(list(reduced), 1)
         return rows.squeeze(1) if self.fusion is None else (self.fusion(rows).softmax(1) * rows).sum(1)
 
@@ -207,13 +208,14 @@ class Block(nn.Module):
 
     def _gated(self, asking: Tensor, attended: Tensor) -> Tensor:
         output = self.transformed(asking, attended)
-        return self.gate(output).sigmoid() * output
+        return torch.sigmoid(self.gate(output)) * output
 
     def transformed(self, asking: Tensor, attended: Tensor) -> Tensor:
-        """T^kq [N, H] of z^q and what it heard, a^kq."""
+        """[N, H], t^kq of z^q and what it heard, a^kq."""
         rows = asking + self.dropout(attended)
         inner = self.dropout(functional.gelu(self.inner(self.norm(rows)), approximate="tanh"))
-        return rows + self.dropout(self.outer(inner))
+        output: Tensor = rows + self.dropout(self.outer(inner))
+        return output
 
 
 class SelfDistillation(Auxiliary):
