@@ -7,6 +7,7 @@ BASE_MODELS = ExtensionPoint(
     "base model",
     {
         "aghmn": "dclf.models.aghmn:AGHMN",
+        "cfn_esa": "dclf.models.cfn_esa:CFNESA",
         "ddin": "dclf.models.ddin:DDIN",
         "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",
         "mmgcn": "dclf.models.mmgcn:MMGCN",

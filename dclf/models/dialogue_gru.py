@@ -42,3 +42,20 @@ class DialogueGRU(nn.Module):
                     rows = dropout(rows, self.dropout, self.training)
                 rows = restore(layer.walk(arrange(rows, walks), walks[0]), walks).flatten(1)  # type: ignore[operator]
         return rows
+
+    def hear(self, row: Tensor, states: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The next utterance of one dialogue, forwards only and without gradient.
+
+        Args:
+            row: [1, inputs].
+            states: what the utterance before gave; None at the first.
+
+        Returns:
+            The row [1, H] that ``forward`` has for it, and each layer's state [1, 1, H].
+        """
+        rows, after = row.to(next(self.parameters()).dtype)[None], []
+        with torch.no_grad(), torch.autocast(row.device.type, enabled=False):
+            for number, layer in enumerate(self.layers):
+                rows = layer.step(rows, None if states is None else states[number])  # type: ignore[operator]
+                after.append(rows)
+        return rows[0], tuple(after)

@@ -37,6 +37,14 @@ class StackedGRU(nn.Module):
         gru = self.state_weight, self.state_bias
         return GRUWalk.apply(inputs, *gru, keep, steps)  # type: ignore[no-any-return, no-untyped-call]
 
+    def step(self, rows: Tensor, before: Tensor | None) -> Tensor:
+        """One step of the walk: rows [K, n, inputs] and h' [K, n, H], zero where None -> h [K, n, H]. No gradient."""
+        inputs = torch.baddbmm(self.input_bias, rows, self.input_weight)
+        trace, state = GRUTrace.empty(inputs), inputs.new_empty(*inputs.shape[:2], self.state_weight.shape[1])
+        trace.before.zero_() if before is None else trace.before.copy_(before)
+        trace.step(inputs, torch.baddbmm(self.state_bias, trace.before, self.state_weight), state)
+        return state
+
 
 @dataclass(frozen=True, eq=False)
 class GRUTrace:

@@ -7,6 +7,7 @@ from typing import Any
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "aghmn": {"encoder_width": 6, "width": 5, "window": 3},
+    "cfn_esa": {"width": 6, "recurrent_layers": 1, "cross_layers": 2, "heads": 2, "shift_width": 4},
     "ddin": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "mmgcn": {"hidden": 6, "node_width": 8, "layers": 2},

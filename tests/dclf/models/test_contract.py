@@ -39,7 +39,12 @@ class TestSDT(BaseModelContract):
     options = SMALL["sdt"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestSDT)
+class TestCFNESA(BaseModelContract):
+    name = "cfn_esa"
+    options = SMALL["cfn_esa"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestSDT, TestCFNESA)
 
 
 def test_every_model_that_ships_is_covered() -> None:
