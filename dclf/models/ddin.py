@@ -20,6 +20,7 @@ from dclf.models.ddin_cell import CellInputs, CellPlan, DDINWalk, turns
 from dclf.models.dropout import keep_mask
 from dclf.models.gru import StackedGRU
 from dclf.models.options import require, require_rate, require_size
+from dclf.models.positions import positional_table
 from dclf.models.steps import Steps
 
 ORDER = ("text", "visual", "audio")
@@ -158,13 +159,6 @@ class DDINCell(nn.Module):
         if not self.training or not self.dropout:
             return None
         return keep_mask((*like.shape[:2], width), self.dropout, like)
-
-
-def positional_table(length: int, width: int) -> Tensor:
-    """Sinusoidal positions [length, width], float32: sine and cosine of t / 10000^(2k / width) side by side."""
-    rates = torch.pow(10000, torch.arange(0, width, 2, dtype=torch.float32) / width)
-    angles = torch.arange(length, dtype=torch.float32)[:, None] / rates
-    return torch.stack((angles.sin(), angles.cos()), -1).flatten(1)
 
 
 def _uniform(fan_in: int, *shape: int) -> nn.Parameter:

@@ -69,6 +69,17 @@ CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialo
     TestM3Net,
     TestGraphSmile,
 )
+class TestSDT(BaseModelContract):
+    name = "sdt"
+    options = SMALL["sdt"]
+
+
+class TestCFNESA(BaseModelContract):
+    name = "cfn_esa"
+    options = SMALL["cfn_esa"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestSDT, TestCFNESA)
 
 
 def test_every_model_that_ships_is_covered() -> None:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from dclf.models.ddin import DDIN, DDINConfig, positional_table
+from dclf.models.ddin import DDIN, DDINConfig
 from dclf.models.dialogue_graph import DialogueGraph, across_similarity, unit_rows, within_similarity
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.mmgcn import MMGCN, MMGCNConfig
+from dclf.models.positions import positional_table
 from tests.dclf.models.golden import Golden, encoders, load
 
 LETTER = {"text": "t", "visual": "v", "audio": "a"}
