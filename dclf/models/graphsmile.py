@@ -1,7 +1,7 @@
 """GraphSmile (Li et al., 2025): graphs of two modalities, in which every layer hears the other one.
 
     v^m_i     = dropout(leaky_0.01(u^m_i))                                          a node
-    g         = the graph of each pair of modalities over its nodes                 ``pair_graph``; both members
+    g         = the graph of each pair of modalities over its nodes                 ``pair_streams``; both members
     hidden_i  = mean over the pairs and their members of leaky(W g_i + b)
 
 With ``causal`` no utterance hears a later one, and ``hidden`` reads the K P utterances before it. What the layers said
@@ -26,7 +26,7 @@ from dclf.models.contract import Auxiliary, BaseModel, BaseOutput
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size
-from dclf.models.pair_graph import SLOPE, Adjacency, PairGraph
+from dclf.models.pair_streams import SLOPE, Adjacency, PairGraph
 from dclf.models.sentiment import SentimentTerms
 
 ORDER = ("text", "visual", "audio")

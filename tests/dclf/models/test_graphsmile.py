@@ -12,7 +12,7 @@ from dclf.layout import Layout
 from dclf.losses.terms import Term
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.graphsmile import GraphSmile, GraphSmileConfig
-from dclf.models.pair_graph import Adjacency, band
+from dclf.models.pair_streams import Adjacency, band
 from dclf.models.sentiment import SentimentTerms, blocks_of
 from tests.dclf.models.golden import Golden, encoders, load
 

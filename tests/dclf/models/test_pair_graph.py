@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from dclf.layout import Layout
 from dclf.models.dropout import keep_mask
-from dclf.models.pair_graph import Adjacency, PairGraph, band
+from dclf.models.pair_streams import Adjacency, PairGraph, band
 
 LAYOUT = Layout.of([6, 1, 3])
 RATE = 0.3
