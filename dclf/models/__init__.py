@@ -9,6 +9,7 @@ BASE_MODELS = ExtensionPoint(
         "aghmn": "dclf.models.aghmn:AGHMN",
         "ddin": "dclf.models.ddin:DDIN",
         "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",
+        "graphcfc": "dclf.models.graphcfc:GraphCFC",
         "mmgcn": "dclf.models.mmgcn:MMGCN",
     },
 )

@@ -34,7 +34,12 @@ class TestAGHMN(BaseModelContract):
     options = SMALL["aghmn"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN)
+class TestGraphCFC(BaseModelContract):
+    name = "graphcfc"
+    options = SMALL["graphcfc"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestGraphCFC)
 
 
 def test_every_model_that_ships_is_covered() -> None:
