@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dclf.data.batch import Batch
 from dclf.layout import Layout
@@ -31,7 +32,7 @@ from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size
 from dclf.models.pair_graph import ORDER, PairGraph, UtteranceReader, require_window
-from dclf.models.relation_attention import RelationAttention, RelationGraph, relation_numbers
+from dclf.models.relation_attention import Edges, RelationAttention, RelationGraph, relation_numbers
 
 SHARE = "share"
 
@@ -128,11 +129,15 @@ class GraphCFC(BaseModel):
 
     def _stages(self, parts: Sequence[Tensor], speakers: Tensor, layout: Layout) -> Tensor:
         """h [N, H] of the parts [N, H] in the order in which they are taken in."""
-        graph = RelationGraph(PairGraph(layout, self.past, self.future), speakers, self.get_buffer("numbers"), self.members)
+        graph = RelationGraph(
+            PairGraph(layout, self.past, self.future), speakers, self.get_buffer("numbers"), self.members
+        )
         hidden, *later = parts
-        for stage, part in zip(self.stages, later or [None], strict=True):
-            members = [hidden] if part is None else [hidden, part]
-            hidden = stage(torch.stack(members), self.relations.weight, graph)
+        if not later:
+            alone: Tensor = self.stages[0](hidden.unsqueeze(0), self.relations.weight, graph)
+            return alone
+        for stage, part in zip(self.stages, later, strict=True):
+            hidden = stage(torch.stack((hidden, part)), self.relations.weight, graph)
         return hidden
 
 
@@ -185,10 +190,18 @@ class Stage(nn.Module):
         """nodes [M, N, H], relations [R, H] -> [N, H]."""
         edges = self.attention.edges(relations, graph)
         for _ in range(self.layers):
-            nodes = self.norm(nodes + self.attention(nodes, edges))
-            nodes = self.feed_norm(nodes + self.feed(nodes))
+            if torch.is_grad_enabled():
+                # What lies between the nodes of two layers is made again for the gradient: kept, it would take a GiB.
+                nodes = checkpoint(self._layer, nodes, edges, [], use_reentrant=False)
+            else:
+                nodes = self._layer(nodes, edges, [])
         joined: Tensor = nodes[0] if self.join is None else self.join(torch.cat(tuple(nodes), -1))
         return joined
+
+    def _layer(self, nodes: Tensor, edges: Edges, kept: list[Tensor]) -> Tensor:
+        nodes = self.norm(nodes + self.attention(nodes, edges, kept))
+        after: Tensor = self.feed_norm(nodes + self.feed(nodes))
+        return after
 
 
 class Classifiers(Auxiliary):

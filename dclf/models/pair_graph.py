@@ -1,4 +1,4 @@
-"""What GraphCFC and GraphMFT (Li et al., 2023) share: how they read an utterance, and what a node of their graphs hears.
+"""What GraphCFC and GraphMFT (Li et al., 2023) share: how an utterance is read, and what a node of a graph hears.
 
     x^text_i = W [LSTM forward; LSTM backward](u^text)_i + b + p(speaker_i)         two layers, H per direction
     x^m_i    = tanh(u^m_i) + p(speaker_i)                                            the other modalities

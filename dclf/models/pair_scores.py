@@ -58,7 +58,7 @@ class Segment:
     @property
     def places(self) -> Tensor:
         """int64, where the rows of the segment lie within the dialogue."""
-        return self.rows - self.whole.start
+        return torch.sub(self.rows, self.whole.start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def _tiles(graph: PairGraph, places: list[int], length: int) -> Iterator[tuple[s
 
 
 def pair_scores(
-    sources: Tensor, targets: Tensor, between: Tensor, attention: Tensor, tiles: PairTiles
+    sources: Tensor, targets: Tensor, between: Tensor, attention: Tensor, tiles: PairTiles, kept: list[Tensor]
 ) -> tuple[Tensor, ...]:
     """Per dialogue S [M, h, n, n], row hears column; of no meaning where it does not.
 
@@ -111,10 +111,12 @@ def pair_scores(
         between: e [h, S, S, H] of each pair of speakers.
         attention: att [h, H].
         tiles: of the batch.
+        kept: the scores of this very call where it is run again for its gradient (``torch.utils.checkpoint``); empty
+            before, and then filled.
     """
     members = len(sources)
     repeated = between.repeat(members, 1, 1, 1), attention.repeat(members, 1)
-    blocks = _Scores.apply(sources.flatten(0, 1), targets.flatten(0, 1), *repeated, tiles)  # type: ignore[no-untyped-call]
+    blocks = _Scores.apply(sources.flatten(0, 1), targets.flatten(0, 1), *repeated, tiles, kept)  # type: ignore[no-untyped-call]
     return tuple(block.unflatten(0, (members, -1)) for block in blocks)
 
 
@@ -123,24 +125,23 @@ class _Scores(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, sources: Tensor, targets: Tensor, between: Tensor, attention: Tensor, tiles: PairTiles
+        ctx: Any,
+        sources: Tensor,
+        targets: Tensor,
+        between: Tensor,
+        attention: Tensor,
+        tiles: PairTiles,
+        kept: list[Tensor],
     ) -> tuple[Tensor, ...]:
         ctx.tiles = tiles
         ctx.save_for_backward(sources, targets, between, attention)
-        blocks = [sources.new_empty(len(sources), n, n) for n in tiles.layout.lengths]
-        sums = _Sums(sources)
-        for segment in tiles.segments:
-            keys, rows = _keys(sources, between, tiles, segment), targets.index_select(1, segment.rows)
-            scores = LINEAR * (_dots(rows, attention).unsqueeze(2) + _dots(keys, attention).unsqueeze(1))
-            for (mine, heard), k in product(segment.tiles, sums.parts):
-                bent = sums.of(rows[k, mine], keys[k, heard]).abs_()
-                scores[k, mine, heard] += BENT * _dots(bent.flatten(1, 2), attention[k]).view(bent.shape[:3])
-            blocks[segment.dialogue].index_copy_(1, segment.places, scores)
-        return tuple(blocks)
+        if not kept:
+            kept.extend(_blocks(sources, targets, between, attention, tiles))
+        return tuple(block.detach() for block in kept)
 
     @staticmethod
     @by_hand
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
         sources, targets, between, attention = ctx.saved_tensors
         tiles: PairTiles = ctx.tiles
         on_sources, on_between = torch.zeros_like(sources), torch.zeros_like(between)
@@ -155,7 +156,21 @@ class _Scores(torch.autograd.Function):
             on_sources[:, segment.whole] += on_keys
             on_between[:, segment.speaker] += tiles.who[segment.whole].T.to(on_keys.dtype) @ on_keys
             on_targets.index_copy_(1, segment.rows, on_rows.mul_(attention.unsqueeze(1)))
-        return on_sources, on_targets, on_between, on_attention, None
+        return on_sources, on_targets, on_between, on_attention, None, None
+
+
+def _blocks(sources: Tensor, targets: Tensor, between: Tensor, attention: Tensor, tiles: PairTiles) -> list[Tensor]:
+    """Per dialogue S [K, n, n]."""
+    blocks = [sources.new_empty(len(sources), n, n) for n in tiles.layout.lengths]
+    sums = _Sums(sources)
+    for segment in tiles.segments:
+        keys, rows = _keys(sources, between, tiles, segment), targets.index_select(1, segment.rows)
+        scores = LINEAR * (_dots(rows, attention).unsqueeze(2) + _dots(keys, attention).unsqueeze(1))
+        for (mine, heard), k in product(segment.tiles, sums.parts):
+            bent = sums.of(rows[k, mine], keys[k, heard]).abs_()
+            scores[k, mine, heard] += BENT * _dots(bent.flatten(1, 2), attention[k]).view(bent.shape[:3])
+        blocks[segment.dialogue].index_copy_(1, segment.places, scores)
+    return blocks
 
 
 class _Sums:

@@ -21,7 +21,6 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from dclf.models.pair_graph import PairGraph
 from dclf.models.pair_scores import SLOPE, PairTiles, pair_scores
@@ -108,14 +107,20 @@ class RelationAttention(nn.Module):
         modal = each[:, -1:] if graph.members > 1 else None
         return Edges(graph, each[:, graph.numbers], loops, modal)
 
-    def forward(self, nodes: Tensor, edges: Edges) -> Tensor:
-        """nodes [M, N, H] -> y [M, N, H]."""
+    def forward(self, nodes: Tensor, edges: Edges, kept: list[Tensor]) -> Tensor:
+        """y [M, N, H].
+
+        Args:
+            nodes: [M, N, H].
+            edges: on which graph.
+            kept: empty, for the scores; the same list where this call is run again for its gradient.
+        """
         sources, targets = (self._heads(layer(nodes)).contiguous() for layer in (self.source, self.target))
-        own, across = checkpoint(self._alone, sources, targets, edges, use_reentrant=False, preserve_rng_state=False)
+        own, across = self._alone(sources, targets, edges)
         graph = edges.graph
-        scores = pair_scores(sources, targets, edges.between, self.attention, graph.tiles)
+        scores = pair_scores(sources, targets, edges.between, self.attention, graph.tiles, kept)
         within = [_with_loops(*part) for part in zip(scores, own.split(graph.graph.layout.lengths, -1), strict=True)]
-        return graph.graph.attend(within, across, sources) + self.bias
+        return torch.add(graph.graph.attend(within, across, sources), self.bias)
 
     def _heads(self, rows: Tensor) -> Tensor:
         """[..., K, hH] -> [..., h, K, H]."""

@@ -13,7 +13,7 @@ from tune.config.yaml_files import ConfigError, read_config_file
 
 SOUND = {"data.shards": "shards"}
 TABLE1_PRESETS = ("iemocap-aghmn", "iemocap-dialogue-rnn", "meld-aghmn", "meld-dialogue-rnn")
-DCLF_PRESETS = tuple(name for name in preset_names() if name not in TABLE1_PRESETS)
+DCLF_PRESETS = ("iemocap", "iemocap-ddin", "meld", "meld-ddin")
 
 
 def write(folder: Path, text: str, name: str = "run.yaml") -> Path:
