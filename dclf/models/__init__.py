@@ -10,6 +10,7 @@ BASE_MODELS = ExtensionPoint(
         "ddin": "dclf.models.ddin:DDIN",
         "dialogue_rnn": "dclf.models.dialogue_rnn:DialogueRNN",
         "graphcfc": "dclf.models.graphcfc:GraphCFC",
+        "graphmft": "dclf.models.graphmft:GraphMFT",
         "mmgcn": "dclf.models.mmgcn:MMGCN",
     },
 )

@@ -31,7 +31,7 @@ from dclf.models.contract import Auxiliary, BaseModel, BaseOutput, CrossEntropy
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size
-from dclf.models.pair_graph import ORDER, PairGraph, UtteranceReader, require_window
+from dclf.models.pair_graph import ORDER, PairGraph, UtteranceReader, groups, require_window
 from dclf.models.relation_attention import Edges, RelationAttention, RelationGraph, relation_numbers
 
 SHARE = "share"
@@ -122,7 +122,12 @@ class GraphCFC(BaseModel):
             parts = {m: self.single[m](read[m]) for m in self.modalities}
             if self.members > 1:
                 parts[SHARE] = self.share(torch.cat([self.shared(read[m]) for m in self.modalities], -1))
-            hidden = self._stages(list(parts.values()), speakers, layout)
+            hidden = torch.cat(
+                [
+                    self._stages([part[rows] for part in parts.values()], speakers[rows], dialogues)
+                    for rows, dialogues in groups(layout)
+                ]
+            )
             context = pool_history(hidden, layout)
         kept = {name: parts[name] for name in self.weights}
         return BaseOutput(hidden=hidden, state=hidden, context=context, auxiliary=kept)

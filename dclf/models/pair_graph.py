@@ -14,7 +14,7 @@ across, it hears itself in the other member. With scores over what (m, i) hears,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +27,9 @@ from dclf.models.options import require
 
 ORDER = ("audio", "visual", "text")
 """Order of the modalities in both models."""
+
+TOGETHER = 256
+"""Utterances that go through the graphs together on a CPU."""
 
 
 def require_window(past: int, future: int) -> None:
@@ -82,6 +85,21 @@ class UtteranceReader(nn.Module):
             return encoded.tanh()
         read: Tensor = self.text(self.lstm(encoded, layout))
         return read
+
+
+def groups(layout: Layout) -> Iterator[tuple[slice, Layout]]:
+    """Whole dialogues that go through the graphs together: their rows, and which of these form which dialogue.
+
+    On a CPU up to ``TOGETHER`` utterances, or one longer dialogue: what lies between two layers then fits its cache,
+    and does not leave holes of many sizes in its memory. On a GPU all.
+    """
+    start, lengths = 0, list[int]()
+    for length in layout.lengths:
+        if lengths and layout.device.type == "cpu" and sum(lengths) + length > TOGETHER:
+            yield slice(start, start + sum(lengths)), Layout(tuple(lengths), layout.device)
+            start, lengths = start + sum(lengths), []
+        lengths.append(length)
+    yield slice(start, start + sum(lengths)), Layout(tuple(lengths), layout.device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,5 +10,6 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "ddin": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "dialogue_rnn": {"encoder_width": 6, "history_width": 8, "party_width": 7, "emotion_width": 5, "decoder_width": 4},
     "graphcfc": {"hidden": 6, "text_width": 7, "heads": 2, "layers": 2, "past": 3},
+    "graphmft": {"hidden": 6, "text_width": 7, "heads": 2, "layers": 2, "past": 3},
     "mmgcn": {"hidden": 6, "node_width": 8, "layers": 2},
 }

@@ -39,7 +39,19 @@ class TestGraphCFC(BaseModelContract):
     options = SMALL["graphcfc"]
 
 
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestGraphCFC)
+class TestGraphMFT(BaseModelContract):
+    name = "graphmft"
+    options = SMALL["graphmft"]
+
+
+CONTRACTS: tuple[type[BaseModelContract], ...] = (
+    TestMMGCN,
+    TestDDIN,
+    TestDialogueRNN,
+    TestAGHMN,
+    TestGraphCFC,
+    TestGraphMFT,
+)
 
 
 def test_every_model_that_ships_is_covered() -> None:
