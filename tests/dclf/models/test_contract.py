@@ -34,17 +34,44 @@ class TestAGHMN(BaseModelContract):
     options = SMALL["aghmn"]
 
 
+class TestDAGERC(BaseModelContract):
+    name = "dag_erc"
+    options = SMALL["dag_erc"]
+
+
 class TestMMDFN(BaseModelContract):
     name = "mm_dfn"
     options = SMALL["mm_dfn"]
 
 
-class TestDialogueGCN(BaseModelContract):
-    name = "dialogue_gcn"
-    options = SMALL["dialogue_gcn"]
+class TestGraphCFC(BaseModelContract):
+    name = "graphcfc"
+    options = SMALL["graphcfc"]
+
+
+class TestGraphMFT(BaseModelContract):
+    name = "graphmft"
+    options = SMALL["graphmft"]
+
+
+class TestSDT(BaseModelContract):
+    name = "sdt"
+    options = SMALL["sdt"]
+
+
 class TestM3Net(BaseModelContract):
     name = "m3net"
     options = SMALL["m3net"]
+
+
+class TestDialogueGCN(BaseModelContract):
+    name = "dialogue_gcn"
+    options = SMALL["dialogue_gcn"]
+
+
+class TestCFNESA(BaseModelContract):
+    name = "cfn_esa"
+    options = SMALL["cfn_esa"]
 
 
 class TestGraphSmile(BaseModelContract):
@@ -57,29 +84,16 @@ CONTRACTS: tuple[type[BaseModelContract], ...] = (
     TestDDIN,
     TestDialogueRNN,
     TestAGHMN,
+    TestDAGERC,
     TestMMDFN,
-    TestDialogueGCN,
-)
-class TestDAGERC(BaseModelContract):
-    name = "dag_erc"
-    options = SMALL["dag_erc"]
-
-
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestDAGERC)
+    TestGraphCFC,
+    TestGraphMFT,
+    TestSDT,
     TestM3Net,
+    TestDialogueGCN,
+    TestCFNESA,
     TestGraphSmile,
 )
-class TestSDT(BaseModelContract):
-    name = "sdt"
-    options = SMALL["sdt"]
-
-
-class TestCFNESA(BaseModelContract):
-    name = "cfn_esa"
-    options = SMALL["cfn_esa"]
-
-
-CONTRACTS: tuple[type[BaseModelContract], ...] = (TestMMGCN, TestDDIN, TestDialogueRNN, TestAGHMN, TestSDT, TestCFNESA)
 
 
 def test_every_model_that_ships_is_covered() -> None:
