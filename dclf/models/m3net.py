@@ -89,9 +89,9 @@ class M3Net(BaseModel):
     """M3Net on any subset of the modalities.
 
     ``hidden`` holds, per modality present in the order text, audio, visual, the F outputs of the hypergraph and the F
-    of the pairs. ``state`` is their mean over the modalities, 2F wide: the context contrast maps states and contexts
-    onto each other, which with all of ``hidden`` would cost more than the model. ``context`` pools the states of
-    earlier utterances with the own state as query (``history.pool_history``).
+    of the pairs. ``state`` is the mean of all these parts, F wide: the context contrast maps states and contexts onto
+    each other, which with all of ``hidden`` would cost more than the model. ``context`` pools the states of earlier
+    utterances with the own state as query (``history.pool_history``).
 
     The speaker's embedding is added to text, as in the original; without text to the first modality present. The
     decoder is the contract's, ReLU, dropout and a linear layer, as the authors'.
@@ -106,7 +106,7 @@ class M3Net(BaseModel):
         self.causal = causal
         self.encoder_width = config.node_width
         self.hidden_width = len(self.modalities) * 2 * config.width
-        self.state_width = self.context_width = 2 * config.width
+        self.state_width = self.context_width = config.width
         self.speakers = nn.Embedding(speaker_count, config.node_width)
         half = config.node_width if causal else config.node_width // 2
         self.gru = (
@@ -127,7 +127,7 @@ class M3Net(BaseModel):
             nodes = self.nodes(encoded, text, speakers)
             hyper = self.hypergraph(nodes, layout, causal=self.causal)
             outputs = torch.cat((hyper, self.pairs(nodes, layout, causal=self.causal)), -1)
-            state = outputs.mean(1)
+            state = outputs.unflatten(-1, (2, -1)).mean((1, 2))
             return BaseOutput(hidden=outputs.flatten(1), state=state, context=pool_history(state, layout))
 
     def nodes(self, encoded: Mapping[str, Tensor], text: Tensor | None, speakers: Tensor) -> Tensor:

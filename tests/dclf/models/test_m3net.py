@@ -64,7 +64,7 @@ def test_every_layer_and_the_logits(recorded: tuple[Golden, ModalityEncoders, M3
     assert_close(model.pairs(nodes, layout, causal=False), golden.rows("expected/pair_4"), atol=1e-6, rtol=0)
     output = model(encoded, golden.rows("speakers"), layout)
     assert_close(output.hidden, golden.rows(hidden), atol=1e-6, rtol=0)
-    assert_close(output.state, golden.rows(hidden).view(-1, 3, 36).mean(1), atol=1e-6, rtol=0)
+    assert_close(output.state, golden.rows(hidden).view(-1, 6, 18).mean(1), atol=1e-6, rtol=0)
     decoder = model.decoder(model.hidden_width, 6).double().eval()
     load(decoder[2], golden, "smax_fc")
     logits = decoder(output.hidden)
