@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from dclf.layout import Layout
-from dclf.models.attention import DialogueAttention, KeysValues
+from dclf.models.attention import AttendWithin, DialogueAttention, KeysValues
 
 WIDTH, HEADS = 6, 2
 
@@ -79,6 +79,16 @@ def test_other_dialogues_change_no_bit(causal: bool) -> None:
     before = layer(asking, answering, layout)
     after = layer(*(torch.where(others, rows * 1e6, rows) for rows in (asking, answering)), layout)
     assert torch.equal(before[~others[:, 0]], after[~others[:, 0]])
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("drops", [True, False])
+def test_gradients_are_those_of_finite_differences(causal: bool, drops: bool) -> None:
+    torch.manual_seed(2)
+    rows = [torch.randn(6, HEADS, 3, dtype=torch.float64).requires_grad_() for _ in range(3)]
+    keep = torch.randint(2, (HEADS * (4 + 1 + 9),)).double() * 2 if drops else None
+    inputs = (*rows, keep, (2, 1, 3), causal)
+    assert torch.autograd.gradcheck(AttendWithin.apply, inputs, fast_mode=True)
 
 
 def test_weights_are_dropped_in_training_alone() -> None:
