@@ -120,11 +120,11 @@ class RelationAttention(nn.Module):
         graph = edges.graph
         scores = pair_scores(sources, targets, edges.between, self.attention, graph.tiles, kept)
         within = [_with_loops(*part) for part in zip(scores, own.split(graph.graph.layout.lengths, -1), strict=True)]
-        return torch.add(graph.graph.attend(within, across, sources), self.bias)
+        return graph.graph.attend(within, across, sources) + self.bias
 
     def _heads(self, rows: Tensor) -> Tensor:
         """[..., K, hH] -> [..., h, K, H]."""
-        return rows.unflatten(-1, self.attention.shape).transpose(-3, -2)
+        return rows.view(*rows.shape[:-1], *self.attention.shape).transpose(-3, -2)
 
     def _alone(self, sources: Tensor, targets: Tensor, edges: Edges) -> tuple[Tensor, Tensor | None]:
         """Scores [M, h, N] of the self loops and of the edges across."""
