@@ -163,7 +163,7 @@ class GraphAttention(nn.Module):
         parts = zip(*(scores.split(graph.layout.lengths, -1) for scores in (sources, targets)), strict=True)
         within = [_score(heard.unsqueeze(-2), hears.unsqueeze(-1)) for heard, hears in parts]
         across = _score(sources.flip(0), targets) if len(nodes) > 1 else None
-        return torch.add(graph.attend(within, across, values), self.bias)
+        return graph.attend(within, across, values) + self.bias
 
 
 def _score(heard: Tensor, hears: Tensor) -> Tensor:

@@ -57,10 +57,10 @@ class RelationGraph:
 
     @cached_property
     def loops(self) -> Tensor:
-        """[N, R], the share of each relation in whatever else an utterance hears."""
-        who = functional.one_hot(self.speakers, len(self.numbers)).float()
+        """float64 [N, R], the share of each relation in whatever else an utterance hears."""
+        who = functional.one_hot(self.speakers, len(self.numbers)).double()
         parts = zip(self.graph.heard, who.split(self.graph.layout.lengths), strict=True)
-        counts = torch.cat([heard.float() @ speaks for heard, speaks in parts]) - who
+        counts = torch.cat([heard.double() @ speaks for heard, speaks in parts]) - who
         pairs = int(self.numbers[-1, -1]) + 1
         shares = counts.new_zeros(len(who), pairs).scatter(1, self.numbers[self.speakers], counts)
         if self.members > 1:
@@ -120,11 +120,11 @@ class RelationAttention(nn.Module):
         graph = edges.graph
         scores = pair_scores(sources, targets, edges.between, self.attention, graph.tiles, kept)
         within = [_with_loops(*part) for part in zip(scores, own.split(graph.graph.layout.lengths, -1), strict=True)]
-        return torch.add(graph.graph.attend(within, across, sources), self.bias)
+        return graph.graph.attend(within, across, sources) + self.bias
 
     def _heads(self, rows: Tensor) -> Tensor:
         """[..., K, hH] -> [..., h, K, H]."""
-        return rows.unflatten(-1, self.attention.shape).transpose(-3, -2)
+        return rows.view(*rows.shape[:-1], *self.attention.shape).transpose(-3, -2)
 
     def _alone(self, sources: Tensor, targets: Tensor, edges: Edges) -> tuple[Tensor, Tensor | None]:
         """Scores [M, h, N] of the self loops and of the edges across."""

@@ -166,13 +166,3 @@ def test_a_modality_s_term_does_not_count_utterances_without_it() -> None:
 def test_impossible_options_are_refused(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{option} must be"):
         GraphCFCConfig(**{option: value})
-
-
-def test_without_a_future_no_later_utterance_is_heard() -> None:
-    (heard,) = PairGraph(Layout.of([4]), 2, 0).heard
-    assert heard.tolist() == [
-        [True, False, False, False],
-        [True, True, False, False],
-        [True] * 3 + [False],
-        [False] + [True] * 3,
-    ]
