@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 
 from tune.config.local_files import save_text
 from tune.progress.interactive import listening
-from tune.runner.evaluations import evaluated
+from tune.runner.evaluations import concluded
 from tune.runner.reproduction_plan import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
 from tune.runner.reproduction_record import record_page
 from tune.study.events import Listener, ReproductionStudy, send
 from tune.study.folder import StudyFolder
-from tune.study.progress import progress_of
-from tune.study.ranking import untested
 from tune.tracking.manners import mlflow_settings
 
 if TYPE_CHECKING:
@@ -65,7 +63,8 @@ def reproduce(
         for study in plan.studies:
             if not study.wanted:
                 continue
-            if _concluded(study.existing_folder()):
+            folder = study.existing_folder()
+            if folder is not None and concluded(folder):
                 _log.info(f"{study.item}: study {study.name} is finished")
                 continue
             _join_ray(stack, study, verbose=verbose, address=address)
@@ -147,10 +146,3 @@ def _record(plan: ReproductionPlan, files: ReproductionFiles) -> None:
         },
     )
     save_text(recorded, f"{digest}\n")
-
-
-def _concluded(folder: StudyFolder | None) -> bool:
-    """Whether there is nothing left to do for a study."""
-    if folder is None or progress_of(folder).standing != "finished":
-        return False
-    return not untested(folder) and evaluated(folder) and (folder.path / "report" / "report.html").exists()

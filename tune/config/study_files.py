@@ -19,8 +19,8 @@ from dclf.labels import shown
 from tune.config.typed_values import CheckedValues, class_parser
 from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file, suggestion
 
-Layout = Literal["variants", "main", "window", "gammas", "perturbation"]
-Evaluation = Literal["perturbation"]
+Layout = Literal["variants", "main", "window", "gammas", "perturbation", "leaderboard"]
+Evaluation = Literal["perturbation", "speed"]
 LONGEST_VARIANT = 100
 
 

@@ -117,7 +117,7 @@ def plan_reproduction(
         planned = planned_studies(dataset, present, only=only, seeds=seeds)
     chosen = {SHARED.get(item, item) for item in only or items(dataset)}
     shards = feature_card(next(iter(planned.values())).config.data.shards).to_dict()["sha256"]
-    studies = [_named(dataset, item, plan, shards, wanted=item in chosen) for item, plan in planned.items()]
+    studies = [named_study(dataset, item, plan, shards, wanted=item in chosen) for item, plan in planned.items()]
     needed = frozenset[str]().union(*(study.trainings for study in studies if study.wanted))
     finished = FinishedTrainings(studies[0].storage, shards, models=False)
     place = f"{dataset}-{_digest([study.name for study in studies])}"
@@ -157,7 +157,16 @@ def planned_studies(
     return planned
 
 
-def _named(dataset: str, item: str, planned: PlannedStudy, shards: str, *, wanted: bool) -> NamedStudy:
+def named_study(dataset: str, item: str, planned: PlannedStudy, shards: str, *, wanted: bool = True) -> NamedStudy:
+    """A planned study with the name by which the same call finds it.
+
+    Args:
+        dataset: begins the name.
+        item: follows it.
+        planned: what is trained.
+        shards: hash of the shards.
+        wanted: whether it is to be run.
+    """
     trainings = frozenset(_trainings(planned))
     digest = _digest([shards, *sorted(trainings)])
     return NamedStudy(item=item, name=f"{dataset}-{item}-{digest}", planned=planned, trainings=trainings, wanted=wanted)
