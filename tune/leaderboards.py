@@ -15,7 +15,7 @@ from tune.analysis.comparison.variants import LEADERBOARD
 from tune.progress.interactive import listening
 from tune.runner.evaluations import concluded
 from tune.runner.leaderboard_plan import plan_leaderboard
-from tune.runner.reproduction_plan import NamedStudy
+from tune.runner.named_study import NamedStudy
 from tune.studies import Study, open_study
 from tune.study.events import Listener
 from tune.study.folder import StudyFolder

@@ -21,7 +21,7 @@ from tune.config.yaml_files import ConfigError
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand
     from tune.progress.renderer import Renderer
-    from tune.runner.reproduction_plan import NamedStudy
+    from tune.runner.named_study import NamedStudy
     from tune.studies import Study
 
 EXAMPLES = """\

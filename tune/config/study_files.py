@@ -82,6 +82,11 @@ def shipped_studies() -> tuple[str, ...]:
     )
 
 
+def datasets() -> tuple[str, ...]:
+    """Data sets whose tables the paper has."""
+    return tuple(dict.fromkeys(name.split("/")[0] for name in shipped_studies()))
+
+
 def read_study_file(study: str | Path) -> StudyFile:
     """Read a study file, checked as far as it can be without its base configuration.
 

@@ -16,13 +16,14 @@ from tune.analysis.comparison.paper import METHODS, row_scores
 from tune.analysis.comparison.variants import LEADERBOARD, NAMES
 from tune.config.compared_systems import compared_systems
 from tune.config.settings import read_config
-from tune.config.study_files import StudyFile, VariantsSpec
+from tune.config.study_files import StudyFile, VariantsSpec, datasets
 from tune.config.yaml_files import ConfigError, preset_names
-from tune.runner.reproduction_plan import NamedStudy, datasets, named_study
+from tune.runner.named_study import NamedStudy
 from tune.runner.variants import PlannedStudy, plan_study
 from tune.search.checks import sweep_problems
 
 ALL = "all"
+COMPARED, TABLE = "compared", "Table 3"
 CONTRASTED = "eics"
 """The only substitution that a leaderboard has a column for."""
 _DATA, _MODALITIES = "data.shards", "data.modalities"
@@ -72,9 +73,34 @@ def plan_leaderboard(
         raise ConfigError(dict.fromkeys(problems))
     test = {"perturbation": {"kinds": [CONTRASTED], "draws": draws}} if draws else {}
     planned = replace(planned, plan={**planned.plan, **test, "authors": _authors(presets, family)})
-    named = named_study(family, LEADERBOARD, planned, str(card["sha256"]))
+    named = NamedStudy.of(family, LEADERBOARD, planned, str(card["sha256"]))
     # Another test is another study, which takes the trainings over.
     return replace(named, name=name or (named.name if draws == _DRAWS else f"{named.name}-{draws}"))
+
+
+def plan_compared(
+    dataset: str, overrides: Mapping[str, Any], *, seeds: int | None = None, wanted: bool = True
+) -> NamedStudy | None:
+    """The leaderboard of the systems that the paper's Table 3 compares with; None where no base model here is one.
+
+    Args:
+        dataset: ``iemocap`` or ``meld``.
+        overrides: as for ``plan_leaderboard``, with ``data.shards``.
+        seeds: trainings per variant; five where None.
+        wanted: whether it is to be run.
+
+    Raises:
+        Exception: as ``plan_leaderboard``.
+    """
+    models = [system.model for system in compared_systems() if system.model and preset_of(system.model, dataset)]
+    if not models:
+        return None
+    keys, seeds = dict(overrides), _SEEDS if seeds is None else seeds
+    plan = plan_leaderboard(keys.pop(_DATA), models=models, seeds=seeds, draws=0, preset_family=dataset, overrides=keys)
+    title = {"paper": f"{TABLE}, the compared systems", "title": "What others are without and with DCLF"}
+    planned = replace(plan.planned, plan={**plan.planned.plan, **title})
+    name = plan.name.replace(f"-{LEADERBOARD}-", f"-{COMPARED}-").removesuffix("-0")
+    return replace(plan, item=COMPARED, name=name, planned=planned, wanted=wanted)
 
 
 def family_of(dataset: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tune.analysis.comparison.claims import as_in_paper
 from tune.analysis.comparison.differences import Difference, compared_variants, is_joint
 from tune.analysis.comparison.tables import class_names
 from tune.analysis.comparison.variants import Variant
@@ -75,7 +76,9 @@ def board_facts(folder: StudyFolder) -> list[dict[str, Any]]:
     """The rows as plain numbers, for JSON: scores and differences in [0, 1], None for what is not known."""
     entries = entries_of(folder)
     labels = class_names([entry.variant for entry in entries])
-    return [{key: _known(value) for key, value in _facts(entry, labels).items()} for entry in entries]
+    other = not as_in_paper(folder.definition)
+    facts = [{**_facts(entry, labels), "published_of_other_data": other} for entry in entries]
+    return [{key: _known(value) for key, value in row.items()} for row in facts]
 
 
 def board_csv(folder: StudyFolder) -> str:
