@@ -59,7 +59,6 @@ def _how(system: ComparedSystem, base: Variant | None) -> str:
         return f"as {system.model}, {len(base.test)} seed{'s' if len(base.test) > 1 else ''}"
     if system.why:
         return f"not measured: {system.why}"
-    ships = system.model in BASE_MODELS.shipped
-    return (
-        f"not run (--compared trains {system.model})" if ships else f"not measured: no base model {system.model} here"
-    )
+    if system.model not in BASE_MODELS.shipped:
+        return f"not measured: no base model {system.model} here"
+    return f"not run (--compared trains {system.model})"
