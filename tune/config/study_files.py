@@ -51,6 +51,7 @@ class StudyFile:
         layout: how the report lays it out.
         models: base model -> preset, YAML file or mapping of dotted keys with what it needs; the base configuration's
             own model where empty.
+        defaults: dotted key -> value, where a base model's preset says nothing of its own.
         set: dotted key -> value, for all variants.
         variants: what is compared.
         seeds: trainings per variant, the same for all.
@@ -63,6 +64,7 @@ class StudyFile:
     paper: str = ""
     layout: Layout = "variants"
     models: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
     set: dict[str, Any] = field(default_factory=dict)
     variants: VariantsSpec = field(default_factory=VariantsSpec)
     seeds: int = 5

@@ -28,6 +28,8 @@ CONTRASTED = "eics"
 """The only substitution that a leaderboard has a column for."""
 _DATA, _MODALITIES = "data.shards", "data.modalities"
 _SEEDS, _DRAWS = 5, 5
+_PATIENCE = 15
+"""As in the paper's studies, whose trainings so serve a leaderboard too; a preset may say otherwise."""
 
 
 def plan_leaderboard(
@@ -41,6 +43,8 @@ def plan_leaderboard(
     name: str = "",
 ) -> NamedStudy:
     """Work out the study of a leaderboard, checked; the same call names the same study.
+
+    A training ends after 15 epochs without a better validation WF1, unless preset or overrides say otherwise.
 
     Args:
         shards: folder or URI of the data.
@@ -157,6 +161,7 @@ def _file(
         base=family,
         title="Base models without and with DCLF, each from its own preset",
         layout="leaderboard",
+        defaults={"train.patience": _PATIENCE},
         models={model: preset or {} for model, preset in presets.items()},
         variants=VariantsSpec(listed=listed),
         seeds=seeds,

@@ -11,9 +11,11 @@ from dclf.data import read_shards, write_shards
 from tests.tune.analysis.comparison.studies import renamed_shards
 from tune.config.overrides import apply
 from tune.config.settings import load_config
+from tune.config.study_files import read_study_file
 from tune.config.yaml_files import ConfigError
 from tune.runner.leaderboard_plan import family_of, plan_compared, plan_leaderboard, preset_of
 from tune.runner.named_study import NamedStudy
+from tune.runner.variants import plan_study
 from tune.search.space import Space
 from tune.search.start_points import start_points
 
@@ -35,7 +37,7 @@ def test_every_model_is_trained_both_ways_from_its_own_preset(shards: Path) -> N
     for model, preset in zip(MODELS, ("iemocap", "iemocap-aghmn", "iemocap-dialogue-rnn"), strict=True):
         expected = load_config(preset, {"data.shards": str(shards)}).flat()
         for part in ("base", "none"):
-            own = {"loss.ablate": part, "data.modalities": ("text", "audio", "visual")}
+            own = {"loss.ablate": part, "data.modalities": ("text", "audio", "visual"), "train.patience": 15}
             assert found[model, part] == {**expected, **own}, (model, part)
     assert [one["reference"] for one in plan.planned.variants] == [True, False] * 3
     assert len(plan.trainings) == 12
@@ -56,6 +58,14 @@ def test_keys_hold_for_all_and_presets_for_the_rest(shards: Path) -> None:
     assert {tuple(one["data.modalities"]) for one in found} == {("text",)}
     assert {one["train.lr"] for one in found} == {3e-4, 5e-4, 1e-4}
     assert plan.planned.settings.concurrency == 1
+
+
+def test_trainings_of_table_3_serve_a_leaderboard_too(shards: Path) -> None:
+    table = plan_study(read_study_file("iemocap/table3"), {"data.shards": str(shards)}, seeds=2)
+    board = plan_leaderboard(shards, models=["ddin", "mmgcn"], seeds=2)
+    assert NamedStudy.of("iemocap", "table3", table, "").trainings == board.trainings
+    others = plan_leaderboard(shards, models=["ddin", "mmgcn"], seeds=2, overrides={"train.patience": 0})
+    assert not others.trainings & board.trainings
 
 
 def test_models_of_others_take_the_base_preset(shards: Path) -> None:

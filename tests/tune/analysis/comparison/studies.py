@@ -167,7 +167,7 @@ def planned_main(storage: Path, base: Config, seeds: int = 5) -> StudyFolder:
     """A study file's Table 3: two base models without and with DCLF, every class scored, made-up numbers."""
     models, labels = ("ddin", "mmgcn"), ("happy", "sad", "neutral", "angry", "excited", "frustrated")
     space = {"model.name": {"choices": list(models)}, "loss.ablate": {"choices": ["base", "none"]}}
-    variants = [
+    variants: list[dict[str, Any]] = [
         {
             "name": name,
             "model": model,
@@ -198,7 +198,7 @@ def leaderboard(storage: Path, base: Config, models: Sequence[str] = ("mmgcn", "
     """Base models without and with DCLF over five seeds, scored, perturbed and measured; made-up numbers."""
     space = {"model.name": {"choices": list(models)}, "loss.ablate": {"choices": ["base", "none"]}}
     parts = (("base", "base model"), ("none", "DCLF"))
-    variants = [
+    variants: list[dict[str, Any]] = [
         {
             "name": name,
             "model": model,
