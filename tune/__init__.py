@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tune.comparisons import ablation, grid
     from tune.config.settings import load_config
     from tune.extraction import extract
+    from tune.leaderboards import leaderboard, plan_leaderboard
     from tune.perturbations import perturb
     from tune.predictions import load_predictor, predict
     from tune.reproduction import plan_reproduction, reproduce
@@ -54,11 +55,13 @@ __all__ = [
     "evaluate",
     "extract",
     "grid",
+    "leaderboard",
     "load_config",
     "load_predictor",
     "load_sweep",
     "open_study",
     "perturb",
+    "plan_leaderboard",
     "plan_reproduction",
     "predict",
     "reproduce",
@@ -72,11 +75,13 @@ _MODULES = {
     "evaluate": "tune.runs",
     "extract": "tune.extraction",
     "grid": "tune.comparisons",
+    "leaderboard": "tune.leaderboards",
     "load_config": "tune.config.settings",
     "load_predictor": "tune.predictions",
     "load_sweep": "tune.search.read",
     "open_study": "tune.studies",
     "perturb": "tune.perturbations",
+    "plan_leaderboard": "tune.leaderboards",
     "plan_reproduction": "tune.reproduction",
     "predict": "tune.predictions",
     "reproduce": "tune.reproduction",

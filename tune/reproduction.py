@@ -13,15 +13,17 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from tune.analysis.comparison.claims import other_data
+from tune.analysis.comparison.compared import compared_table
 from tune.config.local_files import save_text
+from tune.config.study_files import datasets
 from tune.progress.interactive import listening
-from tune.runner.evaluations import evaluated
-from tune.runner.reproduction_plan import NamedStudy, ReproductionPlan, datasets, items, plan_reproduction
+from tune.runner.evaluations import concluded
+from tune.runner.named_study import NamedStudy
+from tune.runner.reproduction_plan import ReproductionPlan, items, plan_reproduction
 from tune.runner.reproduction_record import record_page
 from tune.study.events import Listener, ReproductionStudy, send
 from tune.study.folder import StudyFolder
-from tune.study.progress import progress_of
-from tune.study.ranking import untested
 from tune.tracking.manners import mlflow_settings
 
 if TYPE_CHECKING:
@@ -57,23 +59,21 @@ def reproduce(
     Raises:
         Exception: as ``tune.sweeps.sweep`` and ``resume``.
     """
-    # Imported here: the page of finished studies needs no Ray.
-    from tune.report.reproduction import write_reproduction  # noqa: PLC0415
-
     files = None
     with ExitStack() as stack, listening(listeners) as audience:
-        for study in plan.studies:
+        for study in plan.every:
             if not study.wanted:
                 continue
-            if _concluded(study.existing_folder()):
+            folder = study.existing_folder()
+            if folder is not None and concluded(folder):
                 _log.info(f"{study.item}: study {study.name} is finished")
                 continue
             _join_ray(stack, study, verbose=verbose, address=address)
             send(ReproductionStudy(study.planned.plan["paper"], study.planned.plan["title"]), audience)
             _run(study, audience, verbose=verbose, address=address)
-            files = write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
+            files = _written(plan)
     # Where all studies were finished, the page may still be missing, or be of another selection.
-    files = files or write_reproduction(*_page(plan), plan.out, plan.title, plan.notes)
+    files = files or _written(plan)
     _record(plan, files)
     return files
 
@@ -112,12 +112,25 @@ def _join_ray(stack: ExitStack, study: NamedStudy, *, verbose: bool, address: st
     stack.enter_context(ray_session(address, verbose=verbose, num_cpus=slots, kept_bytes=settings.cache_mb << 20))
 
 
+def _written(plan: ReproductionPlan) -> ReproductionFiles:
+    # Imported here: matplotlib is slow to import.
+    from tune.report.reproduction import write_reproduction  # noqa: PLC0415
+
+    folders, missing = _page(plan)
+    others = None if plan.compared is None else plan.compared.existing_folder()
+    other = other_data(folders[0].definition) if folders else ""
+    compared = {"table-3-compared": compared_table(plan.dataset, others, other)}
+    return write_reproduction(folders, missing, plan.out, plan.title, plan.notes, compared)
+
+
 def _page(plan: ReproductionPlan) -> tuple[list[StudyFolder], dict[str, str]]:
     """The studies that have anything to show, and why the others have nothing."""
     folders, missing = [], {}
-    for study in plan.studies:
+    for study in plan.every:
         folder = study.existing_folder()
         paper = str(study.planned.plan["paper"])
+        if folder is None and study is plan.compared and not study.wanted:
+            continue  # the table of the compared systems says so
         if folder is None:
             missing[paper] = "not run yet" if study.wanted else "not asked for (--only)"
         elif not folder.ledger.tested:
@@ -139,7 +152,7 @@ def _record(plan: ReproductionPlan, files: ReproductionFiles) -> None:
         track.experiment,
         f"reproduce-{plan.out.name}",
         note="\n".join(f"- {sentence}" for sentence in files.sentences),
-        params={"dataset": plan.dataset, **{study.item: study.name for study in plan.studies}},
+        params={"dataset": plan.dataset, **{study.item: study.name for study in plan.every}},
         files={
             "": [files.html, files.markdown],
             "tables": files.tables.values(),
@@ -147,10 +160,3 @@ def _record(plan: ReproductionPlan, files: ReproductionFiles) -> None:
         },
     )
     save_text(recorded, f"{digest}\n")
-
-
-def _concluded(folder: StudyFolder | None) -> bool:
-    """Whether there is nothing left to do for a study."""
-    if folder is None or progress_of(folder).standing != "finished":
-        return False
-    return not untested(folder) and evaluated(folder) and (folder.path / "report" / "report.html").exists()

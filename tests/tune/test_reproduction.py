@@ -87,6 +87,19 @@ def test_the_same_call_names_the_same_studies_and_another_one_others(place: Plac
         assert not names(other) & names(everything)
 
 
+def test_compared_systems_are_run_where_they_are_asked_for(place: Place) -> None:
+    plan = place.plan("table4")
+    asked = plan_reproduction("iemocap", place.keys(), only=["table4"], seeds=1, compared=True)
+    assert asked.out == plan.out
+    if plan.compared is None:
+        assert asked.compared is None, "none of them is a base model here"
+        return
+    assert not plan.compared.wanted
+    assert asked.compared is not None
+    assert asked.compared.wanted
+    assert asked.trainings == plan.trainings + len(asked.compared.trainings)
+
+
 def test_an_unknown_data_set_is_told(place: Place) -> None:
     with pytest.raises(ConfigError, match=r"^dataset: must be iemocap or meld, is 'iemocp'; did you mean iemocap\?$"):
         plan_reproduction("iemocp", place.keys())
@@ -160,6 +173,8 @@ def test_a_table_is_run_once_whatever_is_killed_and_laid_out_on_one_page(
     for heading in ("Table 3", "Table 6", "Table 7", "Figure 3"):
         assert heading in page
     assert "invented" in page
+    assert "not measured: its repository does not hold the paper&#39;s model" in page
+    assert 'DER-GCN,"Ai et al., 2024",69.70,69.40' in files.tables["table-3-compared.csv"].read_text()
     assert set(files.missing) == {"Table 1", "Table 4", "Table 5", "Figure 4"}
     client = open_client(f"sqlite:///{place.folder}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("dclf").experiment_id], f"tags.`{KIND_TAG}` = '{KIND}'")

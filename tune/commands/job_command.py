@@ -17,6 +17,7 @@ JOBS = {
     "ablate": "tune.commands.ablate",
     "grid": "tune.commands.grid",
     "study": "tune.commands.study",
+    "leaderboard": "tune.commands.leaderboard",
     "reproduce": "tune.commands.reproduce",
     "perturb": "tune.commands.perturb",
     "evaluate": "tune.commands.evaluate",

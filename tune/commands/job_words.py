@@ -70,7 +70,13 @@ def absolute_database(uri: str) -> str:
 
 
 def study_job(
-    command: str, arguments: Sequence[str], line: CommandLine, study: str, files: tuple[Path, ...] = ()
+    command: str,
+    arguments: Sequence[str],
+    line: CommandLine,
+    study: str,
+    files: tuple[Path, ...] = (),
+    *,
+    shards: str = "",
 ) -> JobCommand:
     """The job of a command that makes a study.
 
@@ -80,6 +86,7 @@ def study_job(
         line: what they say.
         study: name of the study where they say none.
         files: configuration files that they name.
+        shards: the command's short option for the shards; empty for none.
     """
     config = line.config
     places = study_places(config, line.settings.storage)
@@ -87,7 +94,7 @@ def study_job(
     named = {"name": study} if study else {}
     values = places | tracking_place(config) | optuna_place(line.settings.optuna) | named
     return JobCommand(
-        (command, *placed(arguments, values, {STUDIES: "--storage"})),
+        (command, *placed(arguments, values, {STUDIES: "--storage", **({SHARDS: shards} if shards else {})})),
         study,
         Needs((places[SHARDS],), {STUDIES: places[STUDIES]}),
         absolute_database(config.track.uri),

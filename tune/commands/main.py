@@ -32,6 +32,7 @@ COMMANDS = {
     ),
     "grid": Command("train every combination of values, and compare them on test", "tune.commands.grid:main"),
     "study": Command("run a study file: variants, seeds and evaluations as YAML", "tune.commands.study:main"),
+    "leaderboard": Command("base models without and with DCLF, in one table", "tune.commands.leaderboard:main"),
     "reproduce": Command("the paper's tables and figures, measured, on one page", "tune.commands.reproduce:main"),
     "resume": Command("go on with a sweep that was cut short", "tune.commands.resume:main"),
     "list": Command("the studies there are, and how far they are", "tune.commands.list_studies:main"),

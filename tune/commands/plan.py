@@ -21,6 +21,7 @@ COMMANDS = {
     "study": Command("what a study file would run", "tune.commands.plan:study"),
     "ablate": Command("what ablations would run", "tune.commands.plan:ablate"),
     "grid": Command("what a grid would run", "tune.commands.plan:grid"),
+    "leaderboard": Command("what a leaderboard would run", "tune.commands.plan:leaderboard"),
 }
 EXAMPLES = """\
 examples:
@@ -30,9 +31,10 @@ examples:
   dclf plan study iemocap/table4 --data.shards shards/iemocap
   dclf plan ablate iemocap --data.shards shards/iemocap --models mmgcn,ddin
   dclf plan grid iemocap --data.shards shards/iemocap --loss.window 2,4,8,16
+  dclf plan leaderboard --shards shards/iemocap --models mmgcn,aghmn
 
-Takes the options of dclf sweep, study, ablate or grid. A layout that would wait for ever is refused, with what to
-change and exit code 2.
+Takes the options of dclf sweep, study, ablate, grid or leaderboard. A layout that would wait for ever is refused, with
+what to change and exit code 2.
 """
 FLAGS = ("--help", "-h", "--no-probe")
 VALUED = ("--name", "--address", "--output")
@@ -78,6 +80,14 @@ def grid(argv: Sequence[str]) -> int:
     from tune.commands import grid as command  # noqa: PLC0415 - as above
 
     return _print(command.read_comparison(argv, _with_probe(command.build_parser("dclf plan grid")), FLAGS))
+
+
+def leaderboard(argv: Sequence[str]) -> int:
+    """Plan a leaderboard as the command line says, and return the exit code."""
+    from tune.commands import leaderboard as command  # noqa: PLC0415 - as above
+
+    parser = _with_probe(command.build_parser("dclf plan leaderboard"))
+    return _print(command.read_comparison(argv, parser, FLAGS).command_line)
 
 
 def _with_probe(parser: ArgumentParser) -> ArgumentParser:

@@ -38,13 +38,14 @@ examples:
   dclf reproduce iemocap --shards shards/iemocap
   dclf reproduce meld --shards shards/meld --only table3,table4 --seeds 3
   dclf reproduce iemocap --shards shards/iemocap --dry-run         what would be trained
+  dclf reproduce iemocap --shards shards/iemocap --compared        the systems that Table 3 compares with, too
   dclf reproduce iemocap --shards shards/generated --train.epochs 20
 
 Every table is a study of its own, which dclf list, show and report know. Models that several tables need are trained
 once. After Ctrl-C or any kill the same command goes on; when all is there, it only writes the page. Figures measured on
 generated dialogues are never presented as results on the data set.
 """
-OWN_FLAGS = (*FLAGS, "--dry-run")
+OWN_FLAGS = (*FLAGS, "--dry-run", "--compared")
 OWN_VALUED = tuple(option for option in (*VALUED, "--only", "--out") if option != "--name")
 SHARDS, SHARDS_KEY = "--shards", "data.shards"
 
@@ -114,7 +115,11 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
     from tune.reproduction import plan_reproduction  # noqa: PLC0415
 
     only = listed(options.only)
-    plan = plan_reproduction(options.dataset, overrides, only=only, seeds=options.seeds, out=options.out)
+    plan = plan_reproduction(
+        options.dataset, overrides, only=only, seeds=options.seeds, out=options.out, compared=options.compared
+    )
+    if options.compared and plan.compared is None:
+        raise ConfigError(["--compared: none of the systems that Table 3 compares with is a base model here"])
     if options.dry_run:
         print("\n".join(_plan_lines(plan)))
         return 0
@@ -127,7 +132,7 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
         print("", *files.sentences, "", f"page        {files.html}", f"markdown    {files.markdown}", sep="\n")
         for item, reason in files.missing.items():
             print(f"missing     {item}: {reason}")
-    wanted = [study for study in plan.studies if study.wanted]
+    wanted = [study for study in plan.every if study.wanted]
     failed = code_of(folder for study in wanted if (folder := study.existing_folder()) is not None)
     return 1 if {study.planned.plan["paper"] for study in wanted} & files.missing.keys() else failed
 
@@ -147,6 +152,11 @@ def build_parser() -> ArgumentParser:
     both = "; ".join(f"{dataset}: {', '.join(items(dataset))}" for dataset in names)
     parser.add_argument(
         "--only", metavar="A,B", default="", help=f"tables and figures to run ({both}); all where absent"
+    )
+    parser.add_argument(
+        "--compared",
+        action="store_true",
+        help="also train the systems that Table 3 compares with, as far as they are base models here",
     )
     parser.add_argument("--seeds", type=int, help="trainings per variant; five where absent")
     parser.add_argument("--out", default="", help="folder of the page; one in dclf-runs/reproductions where absent")
@@ -179,7 +189,7 @@ def _plan_lines(plan: ReproductionPlan) -> Iterator[str]:
     """Yield what is run, and how much of it is there already."""
     yield f"{plan.title}: {plan.trainings} trainings, {plan.finished} of them finished"
     yield from plan.notes
-    for study in plan.studies:
+    for study in plan.every:
         if study.wanted:
             settings, paper = study.planned.settings, study.planned.plan
             count = f"{settings.trials} variants with {counted(settings.seeds, 'seed')}"
@@ -190,7 +200,7 @@ def _plan_lines(plan: ReproductionPlan) -> Iterator[str]:
 def _result(plan: ReproductionPlan, files: ReproductionFiles) -> dict[str, Any]:
     return {
         "dataset": plan.dataset,
-        "studies": {study.item: study.name for study in plan.studies if study.wanted},
+        "studies": {study.item: study.name for study in plan.every if study.wanted},
         "html": str(files.html),
         "markdown": str(files.markdown),
         "sentences": list(files.sentences),

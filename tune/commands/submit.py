@@ -33,9 +33,10 @@ examples:
   dclf submit --detach -- resume gammas
   dclf submit --install constraints.txt -- train iemocap    on nodes with Ray and Python alone
 
-Takes train, sweep, ablate, grid, study, reproduce, perturb, evaluate, resume and report. Without --address the job
-goes to RAY_API_SERVER_ADDRESS or RAY_ADDRESS where that is a URL, then to the local cluster of dclf cluster up. The
-token comes from RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; for the local cluster it is known.
+Takes train, sweep, ablate, grid, study, leaderboard, reproduce, perturb, evaluate, resume and report. Without
+--address the job goes to RAY_API_SERVER_ADDRESS or RAY_ADDRESS where that is a URL, then to the local cluster of dclf
+cluster up. The token comes from RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token; for the local cluster it is
+known.
 
 The folder you are in goes along without data, results and environments. Relative places of shards, studies and
 checkpoints are meant from here, and every node must see them: the job tries that on each before its command runs.

@@ -19,8 +19,8 @@ from dclf.labels import shown
 from tune.config.typed_values import CheckedValues, class_parser
 from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file, suggestion
 
-Layout = Literal["variants", "main", "window", "gammas", "perturbation"]
-Evaluation = Literal["perturbation"]
+Layout = Literal["variants", "main", "window", "gammas", "perturbation", "leaderboard"]
+Evaluation = Literal["perturbation", "speed"]
 LONGEST_VARIANT = 100
 
 
@@ -51,6 +51,7 @@ class StudyFile:
         layout: how the report lays it out.
         models: base model -> preset, YAML file or mapping of dotted keys with what it needs; the base configuration's
             own model where empty.
+        defaults: dotted key -> value, where a base model's preset says nothing of its own.
         set: dotted key -> value, for all variants.
         variants: what is compared.
         seeds: trainings per variant, the same for all.
@@ -63,6 +64,7 @@ class StudyFile:
     paper: str = ""
     layout: Layout = "variants"
     models: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
     set: dict[str, Any] = field(default_factory=dict)
     variants: VariantsSpec = field(default_factory=VariantsSpec)
     seeds: int = 5
@@ -80,6 +82,11 @@ def shipped_studies() -> tuple[str, ...]:
     return tuple(
         sorted(f"{dataset.name}/{Path(entry.name).stem}" for dataset in papers.iterdir() for entry in dataset.iterdir())
     )
+
+
+def datasets() -> tuple[str, ...]:
+    """Data sets whose tables the paper has."""
+    return tuple(dict.fromkeys(name.split("/")[0] for name in shipped_studies()))
 
 
 def read_study_file(study: str | Path) -> StudyFile:

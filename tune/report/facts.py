@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune.analysis.comparison.board_tables import PARTS, whole_board
 from tune.analysis.comparison.number_text import few_seeds_warning
 from tune.analysis.comparison.study import comparison_lines, comparison_note, study_tables
 from tune.analysis.comparison.variants import is_comparison
@@ -46,6 +47,7 @@ class ReportFacts:
         budget: what was asked for and what happened.
         compares: whether every configuration is reported and none is chosen.
         tables: name of a file -> table with test scores of a comparison; empty for a search.
+        board: of a leaderboard all columns in one table; None for any other study.
         comparison: best against base; without rows where no trial is complete, None for a comparison.
         top: the best trials; None for a comparison.
         front: the Pareto front; None with one objective.
@@ -62,11 +64,17 @@ class ReportFacts:
     budget: Table
     compares: bool
     tables: Mapping[str, Table]
+    board: Table | None
     comparison: Table | None
     top: Table | None
     front: Table | None
     ended_early: Table | None
     commands: tuple[tuple[str, str], ...]
+
+    @property
+    def page_tables(self) -> list[Table]:
+        """The tables beside ``board``: those whose columns it does not have."""
+        return [table for name, table in self.tables.items() if self.board is None or name not in PARTS]
 
 
 def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
@@ -89,6 +97,7 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
         budget=budget_table(folder, progress),
         compares=compares,
         tables=study_tables(folder),
+        board=whole_board(folder),
         comparison=None if compares else comparison_table(folder),
         top=None if compares else trials_table(folder, top_trials(folder, TOP), f"Best trials of study {name}"),
         front=front_table(folder) if several and not compares else None,

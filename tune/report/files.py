@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 
+from tune.analysis.comparison.leaderboard import board_csv
 from tune.analysis.comparison.variants import is_comparison
 from tune.analysis.perturbation.study_tables import perturbations_csv
 from tune.analysis.table import Table, latex_table
@@ -87,6 +88,8 @@ def _write_tables(folder: StudyFolder, facts: ReportFacts, out: Path) -> Iterato
     yield "trials.csv", save_text(out / "trials.csv", trials_frame(folder).to_csv(index=False))
     if facts.tables:
         yield "variants.csv", save_text(out / "variants.csv", variants_csv(folder))
+    if facts.board is not None:
+        yield "leaderboard.csv", save_text(out / "leaderboard.csv", board_csv(folder))
     if "perturbation" in facts.tables or "damage" in facts.tables:
         yield "perturbation.csv", save_text(out / "perturbation.csv", perturbations_csv(folder))
     tables: dict[str, Table | None] = {

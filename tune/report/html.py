@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import matplotlib as mpl
@@ -29,7 +34,28 @@ def html_report(facts: ReportFacts, drawings: Drawings, svgs: dict[str, str], ya
         svgs: name of a figure -> its SVG, as ``figure_svg`` gives it.
         yaml: the best configuration, empty for none.
     """
-    return html_page("report.html.j2", svgs, facts=facts, drawings=drawings, yaml=yaml)
+    return html_page("report.html.j2", svgs, facts=facts, drawings=drawings, yaml=yaml, script=sorting())
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script in a page.
+
+    Attributes:
+        text: as it stands in the page.
+        hash: by which the page's policy allows this script and no other.
+    """
+
+    text: Markup
+    hash: str
+
+
+@cache
+def sorting() -> Script:
+    """Sorts tables of class ``sortable`` by the column whose head is clicked."""
+    text = files("tune.report").joinpath("templates", "sort.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Script(text=Markup(text), hash=f"sha256-{digest}")  # noqa: S704 - our own
 
 
 def html_page(template: str, svgs: dict[str, str], **content: Any) -> str:

@@ -56,6 +56,7 @@ def write_reproduction(
     out: Path | str,
     title: str,
     notes: Sequence[str] = (),
+    further: Mapping[str, Table] | None = None,
 ) -> ReproductionFiles:
     """Write the page, over an earlier one.
 
@@ -65,12 +66,13 @@ def write_reproduction(
         out: folder for the files.
         title: of the page; the data that the studies ran on are added to it.
         notes: what is not as in the paper, one sentence each.
+        further: name of a file -> table that belongs to no single study.
 
     Raises:
         OSError: the files cannot be written.
     """
     out = Path(out)
-    facts = reproduction_facts(folders, title, missing, notes)
+    facts = reproduction_facts(folders, title, missing, notes, further or {})
     parts = [part for section in facts.sections for part in section.parts]
     saved = save_figures({name: one for part in parts for name, one in part.drawings.items()}, out / "figures")
     remove_other_figures(out / "figures", saved.vector)
@@ -90,10 +92,10 @@ def write_reproduction(
 def _tables(folders: Sequence[StudyFolder], facts: Reproduction, out: Path) -> Iterator[Path]:
     for folder, section in zip(folders, facts.sections, strict=True):
         yield save_text(out / f"{section.slug}-scores.csv", variants_csv(folder))
-        for part in section.parts:
-            for name, table in part.tables.items():
-                yield save_text(out / f"{name}.csv", table_csv(table))
-                yield save_text(out / f"{name}.tex", latex_table(table, f"tab:{name}"))
+    parts = [part.tables for section in facts.sections for part in section.parts]
+    for name, table in (item for tables in (*parts, facts.further) for item in tables.items()):
+        yield save_text(out / f"{name}.csv", table_csv(table))
+        yield save_text(out / f"{name}.tex", latex_table(table, f"tab:{name}"))
 
 
 def table_csv(table: Table) -> str:

@@ -85,6 +85,7 @@ class Reproduction:
         findings: the paper's findings by what they came to, one line per table and outcome.
         judged: what the findings are called: confirmed or not on the paper's own data alone.
         sections: the studies.
+        further: name of a file -> table that belongs to no single study.
         missing: what was not run, and why.
     """
 
@@ -96,11 +97,16 @@ class Reproduction:
     findings: tuple[str, ...]
     judged: str
     sections: tuple[Section, ...]
+    further: Mapping[str, Table]
     missing: tuple[str, ...]
 
 
 def reproduction_facts(
-    folders: Sequence[StudyFolder], title: str, missing: Mapping[str, str], notes: Sequence[str]
+    folders: Sequence[StudyFolder],
+    title: str,
+    missing: Mapping[str, str],
+    notes: Sequence[str],
+    further: Mapping[str, Table],
 ) -> Reproduction:
     """Gather what the studies came to.
 
@@ -109,6 +115,7 @@ def reproduction_facts(
         title: of the page.
         missing: table or figure -> why no study is here for it.
         notes: what else is not as in the paper, one sentence each.
+        further: name of a file -> table that belongs to no single study.
     """
     data = {folder.definition.name: dataset_note(folder.definition) for folder in folders}
     names = ", ".join(dict.fromkeys(note.name for note in data.values()))
@@ -124,6 +131,7 @@ def reproduction_facts(
         findings=tuple(line for section in sections for line in _findings(section)),
         judged=CONFIRMED if any(as_in_paper(folder.definition) for folder in folders) else AGREES,
         sections=sections,
+        further=dict(further),
         missing=tuple(f"{paper}: {reason}." for paper, reason in missing.items()),
     )
 

@@ -1,18 +1,26 @@
-"""What a study file has measured on a study's models once all are trained."""
+"""What is measured on a study's models once all are trained, and whether anything is left to do for a study."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cluster.model_plan import ActorSettings
 from tune.analysis.perturbation.files import load_study_perturbations
+from tune.analysis.speed import measure_speeds, unmeasured
 from tune.study.events import ConditionScored, Event, PerturbationStarted
 from tune.study.folder import StudyFolder
+from tune.study.progress import progress_of
+from tune.study.ranking import untested
+
+if TYPE_CHECKING:
+    from tune.analysis.perturbation.settings import PerturbationSettings
 
 _log = logging.getLogger(__name__)
 
-PERTURBATION = "perturbation"
+PERTURBATION, SPEED = "perturbation", "speed"
 
 
 def evaluations_of(folder: StudyFolder) -> Sequence[str]:
@@ -34,15 +42,36 @@ def evaluate_models(folder: StudyFolder, actors: ActorSettings) -> None:
         # Imported here: most studies do without the models that this brings.
         from tune.analysis.perturbation.study import perturb_study  # noqa: PLC0415
 
-        perturb_study(folder, out=folder.path.parent.parent / "perturbations", listeners=[_Quarters()], actors=actors)
+        out = folder.path.parent.parent / "perturbations"
+        perturb_study(folder, _settings(folder), out=out, listeners=[_Quarters()], actors=actors)
+    if SPEED in evaluations_of(folder) and (waiting := unmeasured(folder)):
+        _log.info(f"measuring what an utterance costs {len(waiting)} models, one after the other")
+        measure_speeds(folder)
 
 
 def evaluated(folder: StudyFolder) -> bool:
     """Whether everything that the study file asks for is measured; test scores are another matter."""
+    if SPEED in evaluations_of(folder) and unmeasured(folder):
+        return False
     if PERTURBATION not in evaluations_of(folder):
         return True
     results = load_study_perturbations(folder)
     return results is not None and not results.missing
+
+
+def concluded(folder: StudyFolder) -> bool:
+    """Whether nothing is left to do for a comparison: all is trained, scored and measured, and its report is there."""
+    if progress_of(folder).standing != "finished" or untested(folder) or not evaluated(folder):
+        return False
+    return (folder.path / "report" / "report.html").exists()
+
+
+def _settings(folder: StudyFolder) -> PerturbationSettings:
+    """Those of the perturbation test that the plan names, else the usual ones."""
+    from tune.analysis.perturbation.settings import PerturbationSettings  # noqa: PLC0415 - as above
+
+    wanted, usual = folder.definition.plan.get(PERTURBATION, {}), PerturbationSettings()
+    return replace(usual, kinds=tuple(wanted.get("kinds", usual.kinds)), draws=wanted.get("draws", usual.draws))
 
 
 class _Quarters:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,47 +10,17 @@ from typing import Any
 from dclf.data import feature_card
 from dclf.data.storage import is_remote
 from tune.config.settings import read_config
-from tune.config.study_files import read_study_file, shipped_studies
+from tune.config.study_files import datasets, read_study_file, shipped_studies
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError, suggestion
+from tune.runner.leaderboard_plan import plan_compared
+from tune.runner.named_study import NamedStudy, digest
 from tune.runner.variants import PlannedStudy, plan_study
 from tune.search.checks import sweep_problems
-from tune.study.best import trial_config
-from tune.study.folder import StudyFolder
-from tune.study.places import study_exists
-from tune.study.reuse import FinishedTrainings, training_hash
+from tune.study.reuse import FinishedTrainings
 
 SHARED = {"table6": "table3", "table7": "table3", "figure3": "table3"}
 """Table or figure -> the study on whose models it is measured."""
-_DIGITS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamedStudy:
-    """One study of a reproduction.
-
-    Attributes:
-        item: the study file's name, such as ``table4``.
-        name: of the study, made of data set, item and a hash of all that it trains, so that the same call finds it.
-        planned: what it runs.
-        trainings: hashes of its trainings.
-        wanted: whether this call runs it, or only shows it where it is there.
-    """
-
-    item: str
-    name: str
-    planned: PlannedStudy
-    trainings: frozenset[str]
-    wanted: bool
-
-    @property
-    def storage(self) -> str:
-        """Folder or URI of studies."""
-        return self.planned.settings.storage
-
-    def existing_folder(self) -> StudyFolder | None:
-        """Return the folder of the study where an earlier call has begun it, else None."""
-        return StudyFolder.open(self.storage, self.name) if study_exists(self.storage, self.name) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +31,7 @@ class ReproductionPlan:
         dataset: ``iemocap`` or ``meld``.
         title: of the page.
         studies: in the order of the paper.
+        compared: of the systems that Table 3 compares with, as far as they are base models here; None where none is.
         notes: what is not as in the paper, one sentence each.
         out: folder of the page.
         trainings: how many different ones the wanted studies need.
@@ -71,15 +41,16 @@ class ReproductionPlan:
     dataset: str
     title: str
     studies: tuple[NamedStudy, ...]
+    compared: NamedStudy | None
     notes: tuple[str, ...]
     out: Path
     trainings: int
     finished: int
 
-
-def datasets() -> tuple[str, ...]:
-    """Data sets whose tables the paper has."""
-    return tuple(dict.fromkeys(name.split("/")[0] for name in shipped_studies()))
+    @property
+    def every(self) -> tuple[NamedStudy, ...]:
+        """All studies that the page may have."""
+        return self.studies if self.compared is None else (*self.studies, self.compared)
 
 
 def items(dataset: str) -> tuple[str, ...]:
@@ -95,6 +66,7 @@ def plan_reproduction(
     only: Sequence[str] = (),
     seeds: int | None = None,
     out: Path | str = "",
+    compared: bool = False,
 ) -> ReproductionPlan:
     """Work out the studies of a data set's tables, checked.
 
@@ -106,6 +78,7 @@ def plan_reproduction(
         only: tables and figures to run; all where empty. Others are on the page where an earlier call has run them.
         seeds: trainings per variant; five where None.
         out: folder of the page; ``dclf-runs/reproductions/DATASET-HASH`` where empty.
+        compared: whether the systems that Table 3 compares with are trained too, as far as they are base models here.
 
     Raises:
         ConfigError: with every unknown key, wrong type and impossible value.
@@ -117,14 +90,17 @@ def plan_reproduction(
         planned = planned_studies(dataset, present, only=only, seeds=seeds)
     chosen = {SHARED.get(item, item) for item in only or items(dataset)}
     shards = feature_card(next(iter(planned.values())).config.data.shards).to_dict()["sha256"]
-    studies = [_named(dataset, item, plan, shards, wanted=item in chosen) for item, plan in planned.items()]
-    needed = frozenset[str]().union(*(study.trainings for study in studies if study.wanted))
+    studies = [NamedStudy.of(dataset, item, plan, shards, wanted=item in chosen) for item, plan in planned.items()]
+    others = plan_compared(dataset, present, seeds=seeds, wanted=compared)
+    every = [*studies, *([] if others is None else [others])]
+    needed = frozenset[str]().union(*(study.trainings for study in every if study.wanted))
     finished = FinishedTrainings(studies[0].storage, shards, models=False)
-    place = f"{dataset}-{_digest([study.name for study in studies])}"
+    place = f"{dataset}-{digest([study.name for study in studies])}"
     return ReproductionPlan(
         dataset=dataset,
         title=f"The paper's tables on {dataset.upper()}, measured",
         studies=tuple(studies),
+        compared=others,
         notes=tuple(notes),
         out=Path(out) if out else _beside(studies[0].storage) / "reproductions" / place,
         trainings=len(needed),
@@ -157,28 +133,9 @@ def planned_studies(
     return planned
 
 
-def _named(dataset: str, item: str, planned: PlannedStudy, shards: str, *, wanted: bool) -> NamedStudy:
-    trainings = frozenset(_trainings(planned))
-    digest = _digest([shards, *sorted(trainings)])
-    return NamedStudy(item=item, name=f"{dataset}-{item}-{digest}", planned=planned, trainings=trainings, wanted=wanted)
-
-
-def _trainings(planned: PlannedStudy) -> Iterator[str]:
-    first, settings = planned.config.train.seed, planned.settings
-    sections = planned.config.to_dict()
-    for point in settings.start_points:
-        for seed in range(first, first + settings.seeds):
-            config = trial_config(sections, {**point, "train.seed": seed})
-            yield training_hash(config, settings.workers_per_trial)
-
-
 def _beside(storage: str) -> Path:
     """Where pages go: beside the folder of studies; beside the usual one for studies at a URI."""
     return Path(SweepSettings().storage if is_remote(storage) else storage).parent
-
-
-def _digest(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def _with_present_modalities(dataset: str, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -76,7 +76,7 @@ def plan_study(
     """
     overrides = overrides or {}
     base = _beside(study.base, beside)
-    config, settings, problems = read_sweep(base, {**study.set, **overrides}, values=False)
+    config, settings, problems = read_sweep(base, {**study.defaults, **study.set, **overrides}, values=False)
     problems = [*problems, *_varied_by_user(study.variants, overrides), *_unknown_models(study, models)]
     if problems:
         return PlannedStudy(config=config, settings=settings, problems=tuple(problems))

@@ -25,7 +25,7 @@ class StudyDefinition:
 
     Attributes:
         name: folder of the study, name of its MLflow parent run and of its Optuna study.
-        kind: ``sweep``, ``ablation``, ``grid``, or ``study`` for one that a study file describes.
+        kind: ``sweep``, ``ablation``, ``grid``, ``leaderboard``, or ``study`` for one that a study file describes.
         config: base configuration as nested dictionaries, without passwords.
         settings: the ``sweep`` section as nested dictionaries.
         space: dotted key -> domain, the default space spelt out.
@@ -36,7 +36,8 @@ class StudyDefinition:
             ``params`` (as the trial's), ``reference`` (whether the model's others are compared with it) and
             ``published`` (the paper's scores in percent); empty for anything else.
         folder: path of the study when it was created; empty for one at a URI.
-        plan: of a study file: ``title``, ``paper`` (such as Table 4), ``layout``, ``evaluations``, ``source``.
+        plan: of a study file: ``title``, ``paper`` (such as Table 4), ``layout``, ``evaluations``, ``source``; of a
+            leaderboard also ``perturbation`` (settings of the test) and ``authors`` (model -> what they published).
     """
 
     name: str

@@ -159,7 +159,7 @@ def test_the_configuration_file_is_named(here: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "one of train, sweep, ablate, grid, study, reproduce, perturb, evaluate, resume, report, is ''"),
+        ([], "one of train, sweep, ablate, grid, study, leaderboard, reproduce, perturb, evaluate, resume, report, is"),
         (["ui"], "is 'ui'; ui needs a screen: dclf ui --address URL"),
         ([*SWEEP, "--address", "auto"], "--address: has no meaning in a job"),
         ([*SWEEP, "--track.uri", "http://me:hush@host"], "may hold no user and no password"),

@@ -25,7 +25,7 @@ EXPECTED = [
     ":2: title: must be text, is 3",
     ":3: layot: unknown key; did you mean layout?",
     ":7: variants.leave_one_out: must be a list, each one of none, base, no_cacl, no_ce, no_mccl, no_ica, is",
-    ":10: evaluations: must be a list, each one of perturbation, is",
+    ":10: evaluations: must be a list, each one of perturbation, speed, is",
     ":4: seeds: must be at least 1, is 0",
     ":8: variants.grid.loss.window: must be a list of values, is 3",
     ":9: variants.listed: variant 1: must have name, set and reference only, has sets",

@@ -18,6 +18,7 @@ from tests.tune.analysis.comparison.studies import (
     window_study,
     with_paper,
 )
+from tune.analysis.table import Table
 from tune.comparisons import ablation
 from tune.report.reproduction import ReproductionFiles, write_reproduction
 from tune.study.folder import StudyFolder
@@ -44,6 +45,17 @@ def studies(storage: Path, shards: Path) -> list[StudyFolder]:
 def generated(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> ReproductionFiles:
     place = tmp_path_factory.mktemp("reproduction")
     return write_reproduction(studies(place, shards), MISSING, place / "page", "All tables, measured", ["Mind this."])
+
+
+def test_tables_of_no_study_come_last_and_are_files_too(tmp_path: Path, shards: Path) -> None:
+    further = {"others": Table(title="The others", head=("who", "why"), rows=(("they", "a & b"),), note="Mind.")}
+    folder = planned(ablation_study(tmp_path, with_paper(shards)), "Table 4", "variants")
+    files = write_reproduction([folder], {}, tmp_path / "page", "One table", further=further)
+    page = files.html.read_text()
+    assert page.index('<h2 id="others">The others</h2>') > page.index('<h2 id="table-4">')
+    assert "a &amp; b" in page
+    assert "## The others" in files.markdown.read_text()
+    assert {"others.csv", "others.tex"} <= {*files.tables}
 
 
 class Headings(HTMLParser):

@@ -64,6 +64,15 @@ def test_who_runs_a_study_overrides_models_and_file() -> None:
     assert study.config.train.epochs == 7
 
 
+def test_a_default_gives_way_to_what_a_model_says() -> None:
+    models = {"mmgcn": {}, "ddin": {"train.patience": 3}}
+    spec = VariantsSpec(leave_one_out=("base",))
+    file = StudyFile(base="iemocap", models=models, defaults={"train.patience": 15}, variants=spec)
+    assert [one["train.patience"] for one in trained(plan_study(file, SHARDS))] == [15, 15, 3, 3]
+    asked = plan_study(file, {**SHARDS, "train.patience": 7})
+    assert {one["train.patience"] for one in trained(asked)} == {7}
+
+
 def test_a_model_of_one_modality_keeps_it() -> None:
     models = {"mmgcn": {}, "aghmn": "iemocap-aghmn"}
     study = planned({"data.modalities": ["text", "audio"]}, models=models, leave_one_out=("base",))

@@ -1,8 +1,9 @@
 """Variants against their reference over shared seeds, with Holm's correction over the tests of one claim.
 
 A claim is one question to one base model, and its tests are one family: what each variant does to WF1, whether DCLF
-narrows the gap at emotion shifts, whether it makes the EICS drop smaller. A pair of variants has one p-value for a
-question, whichever table shows it.
+narrows the gap at emotion shifts, whether it makes the EICS drop smaller. A leaderboard asks a question of all base
+models at once: there the family is all of their tests. A pair of variants has one p-value for a question, whichever
+table shows it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tune.analysis.comparison.paper import ABLATE
-from tune.analysis.comparison.variants import Variant, layout_of, variants_of
+from tune.analysis.comparison.variants import LEADERBOARD, Variant, layout_of, variants_of
 from tune.analysis.statistics import PairedTest, holm, paired
+from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.ranking import listed
 
@@ -29,7 +31,8 @@ class Difference:
         reference: what it is compared with; None for a reference itself, or where there is none.
         paired: the test; None where there is no reference, or no seed that both have.
         p: of the test, corrected for all tests of its family (Holm); NaN where there was none.
-        family: how many tests that are: those of the same question to the same base model.
+        family: how many tests that are: those of the same question to the same base model, or to all of them.
+        joint: whether the family is of all base models together.
         published: the paper's difference, or None.
     """
 
@@ -38,6 +41,7 @@ class Difference:
     paired: PairedTest | None = None
     p: float = math.nan
     family: int = 0
+    joint: bool = False
     published: float | None = None
 
 
@@ -50,7 +54,12 @@ def compared_variants(folder: StudyFolder) -> list[Difference]:
     variants = variants_of(folder)
     references = base_models(variants) if layout_of(folder.definition) == "main" else {}
     own = {variant.model: variant for variant in variants if variant.reference}
-    return compare_variants(variants, {**own, **references})
+    return compare_variants(variants, {**own, **references}, joint=is_joint(folder.definition))
+
+
+def is_joint(definition: StudyDefinition) -> bool:
+    """Whether a study asks its questions of all base models at once, so that their tests are one family."""
+    return layout_of(definition) == LEADERBOARD
 
 
 def against_base(folder: StudyFolder) -> list[Difference]:
@@ -108,6 +117,8 @@ def compare_variants(
     references: Mapping[str, Variant],
     values: Callable[[Variant], Mapping[int, float]] = lambda variant: variant.wf1,
     published: Callable[[Variant], float] = lambda variant: variant.published.get("wf1", math.nan),
+    *,
+    joint: bool = False,
 ) -> list[Difference]:
     """Every variant against the reference of its base model.
 
@@ -116,15 +127,17 @@ def compare_variants(
         references: base model -> what its variants are compared with.
         values: seed -> what is compared.
         published: the paper's value of that, NaN for none.
+        joint: whether the tests of all base models are one family.
     """
     against = [_reference(variant, references, values) for variant in variants]
     tests = [
         None if other is None else paired(values(variant), values(other))
         for variant, other in zip(variants, against, strict=True)
     ]
-    corrected, sizes = _corrected(variants, tests)
+    families = ["" if joint else variant.model for variant in variants]
+    corrected, sizes = _corrected(families, tests)
     differences = []
-    for variant, other, test, p in zip(variants, against, tests, corrected, strict=True):
+    for variant, other, test, p, family in zip(variants, against, tests, corrected, families, strict=True):
         difference = math.nan if other is None else published(variant) - published(other)
         differences.append(
             Difference(
@@ -132,7 +145,8 @@ def compare_variants(
                 reference=other,
                 paired=test,
                 p=p,
-                family=sizes[variant.model] if test is not None else 0,
+                family=sizes[family] if test is not None else 0,
+                joint=joint,
                 published=None if math.isnan(difference) else difference,
             )
         )
@@ -140,20 +154,21 @@ def compare_variants(
 
 
 def family_sizes(differences: Sequence[Difference]) -> dict[str, int]:
-    """Base model -> how many tests the p-values of its variants are corrected for."""
+    """Base model -> how many tests the p-values of its variants are corrected for; one entry for a joint family."""
     sizes: dict[str, int] = {}
     for one in differences:
-        sizes[one.variant.model] = max(sizes.get(one.variant.model, 0), one.family)
+        whose = "all base models" if one.joint else one.variant.model
+        sizes[whose] = max(sizes.get(whose, 0), one.family)
     return sizes
 
 
-def _corrected(variants: Sequence[Variant], tests: Sequence[PairedTest | None]) -> tuple[list[float], Counter[str]]:
-    """p-values after Holm's correction within each base model; base model -> tests."""
+def _corrected(families: Sequence[str], tests: Sequence[PairedTest | None]) -> tuple[list[float], Counter[str]]:
+    """p-values after Holm's correction within each family; family -> tests."""
     p_values = [math.nan if test is None else test.p for test in tests]
     corrected, sizes = [math.nan] * len(tests), Counter[str]()
-    for model in dict.fromkeys(variant.model for variant in variants):
-        places = [place for place, variant in enumerate(variants) if variant.model == model]
-        sizes[model] = sum(not math.isnan(p_values[place]) for place in places)
+    for family in dict.fromkeys(families):
+        places = [place for place, own in enumerate(families) if own == family]
+        sizes[family] = sum(not math.isnan(p_values[place]) for place in places)
         for place, p in zip(places, holm([p_values[place] for place in places]), strict=True):
             corrected[place] = p
     return corrected, sizes

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from tune.analysis.comparison.board_tables import board_tables
 from tune.analysis.comparison.claims import as_in_paper, caveats, unlike_paper
 from tune.analysis.comparison.differences import Difference, compared_variants
 from tune.analysis.comparison.grids import gamma_table, window_table
+from tune.analysis.comparison.leaderboard import board_facts
 from tune.analysis.comparison.tables import class_tables, distance_table, main_table, shifts_table, variants_table
-from tune.analysis.comparison.variants import is_comparison, layout_of, variants_of
+from tune.analysis.comparison.variants import LEADERBOARD, is_comparison, layout_of, variants_of
 from tune.analysis.comparison.verdicts import NOT_TESTED, Verdict, judged, verdicts
 from tune.analysis.optimism import optimism_table
 from tune.analysis.perturbation.study_tables import (
@@ -31,6 +33,8 @@ def study_tables(folder: StudyFolder) -> dict[str, Table]:
     """Name of a file -> table with test scores, what the study is about first; empty for a search."""
     if not variants_of(folder):
         return {}
+    if layout_of(folder.definition) == LEADERBOARD:
+        return _present({**board_tables(folder), **_further(folder)})
     grids = {"window": window_table(folder), "gammas": gamma_table(folder)}
     candidates: dict[str, Table | None] = {**grids, "variants": variants_table(folder)}
     if (main := main_table(folder)) is not None:
@@ -38,16 +42,27 @@ def study_tables(folder: StudyFolder) -> dict[str, Table]:
     if not any(grids.values()):
         # The paper has emotion shift for its models, not for every value of a grid.
         candidates["shifts"] = shifts_table(folder)
-    candidates |= {"perturbation": perturbation_table(folder), "damage": damage_table(folder)}
-    candidates["distance"] = distance_table(folder)
-    if folder.definition.base.train.looks_at_test:
-        candidates["optimism"] = optimism_table(folder)
-    tables = {name: table for name, table in candidates.items() if table is not None}
+    candidates |= _further(folder)
+    tables = _present(candidates)
     if layout_of(folder.definition) == "main":
         # The same rows and tests, in less detail.
         tables.pop("variants", None)
     first = FIRST.get(layout_of(folder.definition), "")
     return dict(sorted(tables.items(), key=lambda item: item[0] != first))
+
+
+def _present(candidates: Mapping[str, Table | None]) -> dict[str, Table]:
+    return {name: table for name, table in candidates.items() if table is not None}
+
+
+def _further(folder: StudyFolder) -> dict[str, Table | None]:
+    """What any comparison may have beside its variants."""
+    return {
+        "perturbation": perturbation_table(folder),
+        "damage": damage_table(folder),
+        "distance": distance_table(folder),
+        "optimism": optimism_table(folder) if folder.definition.base.train.looks_at_test else None,
+    }
 
 
 def comparison_lines(folder: StudyFolder) -> Iterator[str]:
@@ -103,6 +118,7 @@ def comparison_facts(folder: StudyFolder) -> dict[str, Any]:
         "variants": [_plain(one) for one in differences],
         "verdicts": facts,
         "unlike_paper": list(unlike_paper(folder.definition)),
+        **({"leaderboard": board} if (board := board_facts(folder)) else {}),
     }
 
 

@@ -28,6 +28,10 @@ NAMES = {
     "base": "base model",
 }
 """``loss.ablate`` -> the row's name in the paper's Table 4."""
+LEADERBOARD = "leaderboard"
+"""Layout of a study of many base models, each from a preset of its own."""
+ROWS_OF_TABLE_3 = ("main", LEADERBOARD)
+"""Layouts whose variants are base models without and with DCLF."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,7 @@ def _planned(folder: StudyFolder) -> Iterator[Variant]:
         model, params = str(planned["model"]), listed(planned["params"])
         part = str(params.get(ABLATE, base.loss.ablate))
         row = {}
-        if layout_of(definition) == "main" and part in METHODS:
+        if layout_of(definition) in ROWS_OF_TABLE_3 and part in METHODS:
             row = row_scores(base.published.get(model, {}), METHODS[part])
         for trial, scores in tested:
             if listed(trial.params) == params:

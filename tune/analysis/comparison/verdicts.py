@@ -17,6 +17,7 @@ from tune.analysis.comparison.differences import (
     base_models,
     compare_variants,
     compared_variants,
+    is_joint,
     whole_frameworks,
 )
 from tune.analysis.comparison.grids import Grid, grids_over
@@ -82,7 +83,7 @@ def verdicts(folder: StudyFolder) -> list[Verdict]:
     each = [] if weights else compared_variants(folder)
     return [
         *(verdict for one in each for verdict in _of_variant(one, own=own)),
-        *_of_shifts(variants_of(folder), own=own),
+        *_of_shifts(variants_of(folder), own=own, joint=is_joint(folder.definition)),
         *_of_windows(folder),
         *weights,
     ]
@@ -134,11 +135,12 @@ def judged(one: Difference, *, own: bool) -> tuple[str, str]:
     return OUTCOMES[place], _WORDS[place].format(paper=f"the paper's {points(one.published)}")
 
 
-def _of_shifts(variants: Sequence[Variant], *, own: bool) -> Iterator[Verdict]:
+def _of_shifts(variants: Sequence[Variant], *, own: bool, joint: bool) -> Iterator[Verdict]:
     """Whether DCLF narrows the gap between utterances without and with emotion shift (Table 7)."""
     bases, wholes = base_models(variants), whole_frameworks(variants)
     both = [one for model, one in wholes.items() if model in bases]
-    for one in compare_variants(both, bases, _gap, lambda variant: _published_gap(variant.published)):
+    differences = compare_variants(both, bases, _gap, lambda variant: _published_gap(variant.published), joint=joint)
+    for one in differences:
         test, about = one.paired, f"{one.variant.model}, emotion shift"
         if test is None or not test.tested:
             continue

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from tune.analysis.comparison.claims import caveats, other_data
-from tune.analysis.comparison.differences import Difference, base_models, compare_variants
+from tune.analysis.comparison.differences import Difference, base_models, compare_variants, is_joint
 from tune.analysis.comparison.number_text import interval, points, probability, seeds_text, why_untested
 from tune.analysis.comparison.variants import Variant, variants_of
 from tune.analysis.perturbation.files import load_study_perturbations
@@ -41,6 +41,7 @@ def perturbed_variants(folder: StudyFolder, split: str = "test") -> list[Perturb
         base_models(variants),
         lambda variant: _drops(trainings[variant.trial]),
         lambda variant: papers[variant.trial].get("raw", math.nan) - papers[variant.trial].get(CONTRASTED, math.nan),
+        joint=is_joint(folder.definition),
     )
     return [
         PerturbedVariant(

@@ -16,7 +16,18 @@ from tune.analysis.comparison.grids import Grid, grids_over
 from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
 from tune.analysis.comparison.tables import class_names, has_published
 from tune.analysis.comparison.variants import Variant, variants_of
-from tune.report.comparison.canvas import INK, SMALL, TEXT, blank, legend_below, literal, room_above, shades, tidy
+from tune.report.comparison.canvas import (
+    COLOURS,
+    INK,
+    SMALL,
+    TEXT,
+    blank,
+    legend_below,
+    literal,
+    room_above,
+    shades,
+    tidy,
+)
 from tune.report.figures import Drawing
 from tune.study.folder import StudyFolder
 from tune.study.scores import deviation, value_text
@@ -34,12 +45,12 @@ def comparison_figures(folder: StudyFolder) -> dict[str, Drawing]:
 
 
 def label_figure(folder: StudyFolder) -> Drawing | None:
-    """Figure 3: a bar per label, base model, and without or with DCLF; None without both."""
+    """Figure 3: a bar per label, base model, and without or with DCLF; None without both, or for too many to tell."""
     variants = variants_of(folder)
     bases, wholes = base_models(variants), whole_frameworks(variants)
     sides = [one for model in bases if model in wholes for one in (bases[model], wholes[model])]
     labels = class_names(sides)
-    if not sides or not labels:
+    if not sides or not labels or len(sides) > 2 * len(COLOURS):
         return None
     figure = blank(max(6.0, 1.6 + 0.32 * len(labels) * len(sides)), 3.4)
     axes = figure.subplots()

@@ -12,6 +12,7 @@ from dclf.config import Config
 from tests.tune.study.samples import BASE, add_trial
 from tune.analysis.perturbation.files import REQUEST, key_of, split_folder, training_folder, write_scores
 from tune.analysis.perturbation.scores import ConditionScore, ModelScores
+from tune.analysis.speed import SPEED
 from tune.comparisons import ablation, grid
 from tune.config.local_files import save_text
 from tune.config.settings import load_config
@@ -166,7 +167,7 @@ def planned_main(storage: Path, base: Config, seeds: int = 5) -> StudyFolder:
     """A study file's Table 3: two base models without and with DCLF, every class scored, made-up numbers."""
     models, labels = ("ddin", "mmgcn"), ("happy", "sad", "neutral", "angry", "excited", "frustrated")
     space = {"model.name": {"choices": list(models)}, "loss.ablate": {"choices": ["base", "none"]}}
-    variants = [
+    variants: list[dict[str, Any]] = [
         {
             "name": name,
             "model": model,
@@ -190,4 +191,35 @@ def planned_main(storage: Path, base: Config, seeds: int = 5) -> StudyFolder:
         with_shift = [0.5 + gain + draw.gauss(0, 0.01) for _ in range(seeds)]
         shifts = {"no_shift__wf1": [0.7 + gain / 2] * seeds, "shift__wf1": with_shift}
         add_tested(folder, variant["params"], wf1, **classes, **shifts)
+    return folder
+
+
+def leaderboard(storage: Path, base: Config, models: Sequence[str] = ("mmgcn", "ddin", "mm_dfn")) -> StudyFolder:
+    """Base models without and with DCLF over five seeds, scored, perturbed and measured; made-up numbers."""
+    space = {"model.name": {"choices": list(models)}, "loss.ablate": {"choices": ["base", "none"]}}
+    parts = (("base", "base model"), ("none", "DCLF"))
+    variants: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "model": model,
+            "params": {"model.name": model, "loss.ablate": part},
+            "reference": part == "base",
+            "published": {"wa": 68.21, "wf1": 68.18} if (model, part) == ("mm_dfn", "base") else {},
+        }
+        for model in models
+        for part, name in parts
+    ]
+    authors = {"mm_dfn": {"wa": 68.21, "wf1": 68.18, "best_on_test": True, "source": "Hu et al., 2022"}}
+    plan = {"title": "All of them", "layout": "leaderboard", "evaluations": ["speed"], "authors": authors}
+    folder = comparison(storage, grid(space, seeds=5), base, "board", kind="leaderboard", variants=variants, plan=plan)
+    draw = random.Random(4)
+    for place, variant in enumerate(variants):
+        gain = 0.0 if variant["reference"] else 0.01 * place
+        wf1 = [0.6 + gain + draw.gauss(0, 0.01) for _ in range(5)]
+        add_tested(folder, variant["params"], wf1, f1__happy=[0.5 + gain] * 5, f1__sad=[0.6] * 5)
+        drops = [0.1 - gain + draw.gauss(0, 0.005) for _ in range(5)]
+        add_perturbed(folder, place, [{"raw": 0.7, "eccs": 0.69, "eics": 0.7 - drop} for drop in drops])
+        epochs = {str(seed): 1.5 + 0.1 * seed for seed in range(5)}
+        heard = {"utterance_ms": None if variant["model"] == "ddin" else 2.25, "heard": 100}
+        folder.ledger.note(SPEED, number=place, parameters=1000 + place, epoch_s=epochs, **heard)
     return folder

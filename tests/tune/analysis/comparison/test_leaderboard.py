@@ -1,0 +1,117 @@
+"""A leaderboard's numbers: one family of tests over all base models, costs, and what was published beside."""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.tune.analysis.comparison.studies import ablation_study, leaderboard, preset, with_paper
+from tune.analysis.comparison.board_tables import PARTS, board_tables, whole_board
+from tune.analysis.comparison.differences import compared_variants, family_sizes
+from tune.analysis.comparison.leaderboard import board_csv, board_facts, entries_of
+from tune.analysis.comparison.study import comparison_facts, comparison_lines, study_tables
+from tune.analysis.perturbation.study_tables import perturbed_variants
+from tune.analysis.statistics import holm, paired
+from tune.analysis.table import Table
+from tune.study.folder import StudyFolder
+from tune.study.scores import deviation
+
+
+@pytest.fixture
+def board(tmp_path: Path, shards: Path) -> StudyFolder:
+    return leaderboard(tmp_path, preset("iemocap", shards))
+
+
+def column(table: Table, head: str) -> list[str]:
+    return [row[table.head.index(head)] for row in table.rows]
+
+
+def test_the_tests_of_all_base_models_are_one_family(board: StudyFolder) -> None:
+    found = compared_variants(board)
+    tested = [one for one in found if one.paired is not None]
+    assert [one.variant.model for one in tested] == ["mmgcn", "ddin", "mm_dfn"]
+    assert all(one.reference is not None and one.reference.part == "base" for one in tested)
+    alone = [paired(one.variant.wf1, one.reference.wf1).p for one in tested if one.reference is not None]
+    assert [one.p for one in tested] == holm(alone) != alone
+    assert family_sizes(found) == {"all base models": 3}
+
+
+def test_what_dclf_does_to_the_eics_drop_is_one_family_too(board: StudyFolder) -> None:
+    against = [row.against for row in perturbed_variants(board) if row.against is not None]
+    alone = [one.paired.p for one in against if one.paired is not None]
+    assert [one.p for one in against] == holm(alone)
+    assert {one.family for one in against} == {3}
+
+
+def test_the_families_of_other_studies_stay_with_their_base_model(tmp_path: Path, shards: Path) -> None:
+    folder = ablation_study(tmp_path, with_paper(shards))
+    assert family_sizes(compared_variants(folder)) == {"mmgcn": 2}
+    assert entries_of(folder) == []
+    assert whole_board(folder) is None
+    assert "leaderboard" not in comparison_facts(folder)
+
+
+def test_the_note_says_how_many_tests_there_are(board: StudyFolder) -> None:
+    table = study_tables(board)["leaderboard"]
+    assert "Holm's correction over the 3 tests of WF1 that this study has." in table.note
+    assert "for each base model" not in table.note
+
+
+def test_the_first_table_has_scores_tests_shift_and_drops(board: StudyFolder) -> None:
+    tables = study_tables(board)
+    assert [*tables] == ["leaderboard", "f1", "costs", "published", "perturbation"]
+    table = tables["leaderboard"]
+    assert column(table, "model") == ["mmgcn", "mmgcn", "ddin", "ddin", "mm_dfn", "mm_dfn"]
+    assert column(table, "method") == ["base model", "DCLF"] * 3
+    differences = column(table, "difference")
+    assert differences[::2] == ["–"] * 3
+    assert all(text.startswith("+") for text in differences[1::2])
+    assert column(table, "WF1 w/ shift") == ["40.00 ± 0.00"] * 6
+    assert all(" ± " in text for text in column(table, "EICS drop"))
+
+
+def test_a_model_that_cannot_answer_at_once_has_no_time(board: StudyFolder) -> None:
+    costs = board_tables(board)["costs"]
+    assert column(costs, "parameters") == ["1,000", "1,001", "1,002", "1,003", "1,004", "1,005"]
+    assert column(costs, "s/epoch") == [f"1.7 ± {deviation([1.5, 1.6, 1.7, 1.8, 1.9]):.3g}"] * 6
+    assert column(costs, "ms/utterance") == ["2.25", "2.25", "–", "–", "2.25", "2.25"]
+
+
+def test_published_numbers_stand_beside_with_how_they_were_chosen(board: StudyFolder) -> None:
+    table = board_tables(board)["published"]
+    assert column(table, "model") == ["mmgcn", "mmgcn", "ddin", "ddin", "mm_dfn"], "those that have any"
+    assert column(table, "paper WF1 (other data)") == ["67.40", "72.07", "66.70", "71.68", "68.18"]
+    assert column(table, "authors WF1 (other data)") == ["–", "–", "–", "–", "68.18"]
+    assert column(table, "authors chose")[-1] == "best on test"
+    assert column(table, "authors")[-1] == "Hu et al., 2022"
+
+
+def test_the_whole_board_has_every_column_of_its_parts(board: StudyFolder) -> None:
+    whole, parts = whole_board(board), board_tables(board)
+    assert whole is not None
+    heads = {head for name in ("leaderboard", "costs", "published") for head in parts[name].head} - {"authors"}
+    assert heads | {"F1 happy", "F1 sad"} == {*whole.head}
+    assert {*parts} <= {*PARTS}
+
+
+def test_facts_are_plain_numbers(board: StudyFolder) -> None:
+    facts = board_facts(board)
+    base, whole = facts[0], facts[1]
+    assert base["difference"] is base["p_holm"] is None
+    assert whole["difference"] == pytest.approx(whole["wf1"] - base["wf1"])
+    assert whole["paper_wf1"] == pytest.approx(0.7207)
+    assert facts[4]["authors_remark"] == "best on test"
+    assert all(one["published_of_other_data"] for one in facts)
+    assert not any(isinstance(value, float) and math.isnan(value) for one in facts for value in one.values())
+    assert comparison_facts(board)["leaderboard"] == facts
+    rows = list(csv.DictReader(io.StringIO(board_csv(board))))
+    assert [row["model"] for row in rows] == [one["model"] for one in facts]
+    assert float(rows[1]["eics_drop"]) == whole["eics_drop"]
+
+
+def test_every_base_model_has_its_sentences(board: StudyFolder) -> None:
+    lines = list(comparison_lines(board))
+    assert sum(line.startswith(("mmgcn, DCLF: +", "ddin, DCLF: +", "mm_dfn, DCLF: +")) for line in lines) == 3
+    assert any(line.startswith("mm_dfn: with DCLF the EICS drop shrinks") for line in lines)

@@ -1,0 +1,59 @@
+"""A leaderboard's page: one table that a script sorts, which the page's policy names and allows alone."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.tune.analysis.comparison.studies import ablation_study, comparison, leaderboard, preset, with_paper
+from tests.tune.study.samples import optuna_study
+from tune.comparisons import ablation
+from tune.report.comparison.figures import comparison_figures
+from tune.report.files import ReportFiles, write_report
+
+SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"')
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> ReportFiles:
+    place = tmp_path_factory.mktemp("board")
+    folder = leaderboard(place, preset("iemocap", shards))
+    return write_report(folder, optuna_study(comparison(place, ablation(), name="none")), place / "report")
+
+
+def test_the_policy_allows_the_script_and_no_other(written: ReportFiles) -> None:
+    page = written.html.read_text()
+    (script,) = SCRIPT.findall(page)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = POLICY.findall(page)
+    assert policy.endswith(f"; script-src 'sha256-{digest}'")
+    assert page.count('class="sortable"') == 1
+    assert "src=" not in page
+    assert page.index('class="sortable"') < page.index("mm_dfn, DCLF: +"), "the table comes before the sentences"
+
+
+def test_its_parts_are_files_and_not_on_the_page_twice(written: ReportFiles) -> None:
+    page = written.html.read_text()
+    assert "What the models of board cost" not in page
+    assert "EICS drop vs base" in page, "what the board has no column for is there"
+    assert {"leaderboard.csv", "leaderboard.tex", "f1.tex", "costs.tex", "published.tex"} <= {*written.tables}
+    assert "\\toprule" in written.tables["published.tex"].read_text()
+
+
+def test_bars_of_many_base_models_are_not_drawn(tmp_path: Path, shards: Path) -> None:
+    base = preset("iemocap", shards)
+    assert "labels" in comparison_figures(leaderboard(tmp_path / "few", base, ("mmgcn", "ddin")))
+    many = ("mmgcn", "ddin", "aghmn", "dialogue_rnn", "mm_dfn")
+    assert "labels" not in comparison_figures(leaderboard(tmp_path / "many", base, many))
+
+
+def test_other_studies_have_no_script(tmp_path: Path, shards: Path) -> None:
+    folder = ablation_study(tmp_path, with_paper(shards))
+    files = write_report(folder, optuna_study(comparison(tmp_path, ablation(), name="none")), tmp_path / "report")
+    page = files.html.read_text()
+    assert "<script" not in page
+    assert "script-src" not in page
+    assert "leaderboard.csv" not in files.tables
