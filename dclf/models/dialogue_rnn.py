@@ -70,6 +70,7 @@ class DialogueRNN(BaseModel):
     """
 
     Config = DialogueRNNConfig
+    streams = True
 
     def __init__(self, modalities: Sequence[str], speaker_count: int, causal: bool, config: DialogueRNNConfig) -> None:
         super().__init__(modalities, speaker_count, causal, config)
@@ -84,14 +85,54 @@ class DialogueRNN(BaseModel):
 
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
         """See ``BaseModel.forward``."""
-        dtype = next(self.parameters()).dtype
-        rows = torch.cat([encoded[modality].to(dtype) for modality in self.modalities], 1)
+        rows = self._rows(encoded)
         with torch.autocast(rows.device.type, enabled=False):
             walks = [Steps.of(layout, backwards=backwards) for backwards in (False, True)[: len(self.cells)]]
             walked = [cell(rows, speakers, steps) for cell, steps in zip(self.cells, walks, strict=True)]
         emotions, contexts = zip(*walked, strict=True)
         state = torch.cat(emotions, 1)
         return BaseOutput(hidden=self.linear(state), state=state, context=contexts[0])
+
+    def hear(self, encoded: Mapping[str, Tensor], speaker: Tensor, memory: Memory | None) -> tuple[Tensor, Memory]:
+        """See ``BaseModel.hear``."""
+        cell: DialogueRNNCell = self.cells[0]  # type: ignore[assignment]
+        row = self._rows(encoded)
+        with torch.autocast(row.device.type, enabled=False):
+            states = cell.beginning(row, 1) if memory is None else memory.states
+            party, _, states = cell.turn(row, cell.query(row), speaker, states)
+            emotion = cell.emotion.step(party.unsqueeze(0), None if memory is None else memory.emotion)
+        return self.linear(emotion[0]), Memory(states, emotion)
+
+    def _rows(self, encoded: Mapping[str, Tensor]) -> Tensor:
+        """u [N, M E]."""
+        dtype = self.linear.weight.dtype
+        return torch.cat([encoded[modality].to(dtype) for modality in self.modalities], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """What n dialogues have come to.
+
+    Attributes:
+        past: g of every utterance so far, [n, t, D_g].
+        parties: q [n, S, D_p].
+    """
+
+    past: Tensor
+    parties: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What a session remembers.
+
+    Attributes:
+        states: of its one dialogue.
+        emotion: e [1, 1, D_e].
+    """
+
+    states: States
+    emotion: Tensor
 
 
 class DialogueRNNCell(nn.Module):
@@ -134,26 +175,44 @@ class DialogueRNNCell(nn.Module):
 
     def _walk(self, rows: Tensor, speakers: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
         """The speaker's state after each turn [N, D_p] and the contexts [N, D_g], in the order of the walk."""
-        running = steps.sizes[0]
-        state = rows.new_zeros(running, self.history.hidden_size)
-        past = state.new_zeros(running, 0, self.history.hidden_size)
-        parties = rows.new_zeros(running, self.speakers, self.party.hidden_size)
+        states = self.beginning(rows, steps.sizes[0])
         spoken, contexts = [], []
         views = zip(*(part.split(steps.sizes) for part in (rows, self.query(rows), speakers)), strict=True)
         for utterance, query, speaker in views:
             # Dialogues are sorted by length: those still running are the first ones.
-            state, past, parties = (kept[: len(utterance)] for kept in (state, past, parties))
-            before = parties.take_along_dim(speaker[:, None, None], 1).squeeze(1)
-            context = attend(query, past)
-            state = self._drop(self.history(torch.cat((utterance, before), 1), state))
-            past = torch.cat((past, state.unsqueeze(1)), 1)
-            heard = torch.cat((utterance, context), 1)
-            after = self._drop(self.party(heard, before))
-            turn = torch.arange(self.speakers, device=rows.device) == speaker[:, None]
-            parties = torch.where(turn.unsqueeze(2), after.unsqueeze(1), self._listen(heard, parties))
+            running = States(*(kept[: len(utterance)] for kept in (states.past, states.parties)))
+            after, context, states = self.turn(utterance, query, speaker, running)
             spoken.append(after)
             contexts.append(context)
         return torch.cat(spoken), torch.cat(contexts)
+
+    def beginning(self, like: Tensor, count: int) -> States:
+        """What stands before the first utterance of ``count`` dialogues."""
+        past = like.new_zeros(count, 0, self.history.hidden_size)
+        return States(past, like.new_zeros(count, self.speakers, self.party.hidden_size))
+
+    def turn(self, utterance: Tensor, query: Tensor, speaker: Tensor, states: States) -> tuple[Tensor, Tensor, States]:
+        """One utterance of n dialogues.
+
+        Args:
+            utterance: u [n, M E].
+            query: W u [n, D_g].
+            speaker: int64 [n].
+            states: before it.
+
+        Returns:
+            The speaker's state after it [n, D_p], the context [n, D_g], and the states after it.
+        """
+        past, parties = states.past, states.parties
+        state = past[:, -1] if past.shape[1] else past.new_zeros(len(past), past.shape[2])
+        before = parties.take_along_dim(speaker[:, None, None], 1).squeeze(1)
+        context = attend(query, past)
+        state = self._drop(self.history(torch.cat((utterance, before), 1), state))
+        heard = torch.cat((utterance, context), 1)
+        after = self._drop(self.party(heard, before))
+        own = torch.arange(self.speakers, device=speaker.device) == speaker[:, None]
+        parties = torch.where(own.unsqueeze(2), after.unsqueeze(1), self._listen(heard, parties))
+        return after, context, States(torch.cat((past, state.unsqueeze(1)), 1), parties)
 
     def _listen(self, heard: Tensor, parties: Tensor) -> Tensor:
         """Party states [n, S, D_p] after an utterance and its context [n, M E + D_g], as if all had listened."""

@@ -37,6 +37,7 @@ class StackedGRU(nn.Module):
         gru = self.state_weight, self.state_bias
         return GRUWalk.apply(inputs, *gru, keep, steps)  # type: ignore[no-any-return, no-untyped-call]
 
+    @torch.no_grad()
     def step(self, rows: Tensor, before: Tensor | None) -> Tensor:
         """One step of the walk: rows [K, n, inputs] and h' [K, n, H], zero where None -> h [K, n, H]. No gradient."""
         inputs = torch.baddbmm(self.input_bias, rows, self.input_weight)
