@@ -54,6 +54,29 @@ def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Show
     assert "| visual | " in capsys.readouterr().out
 
 
+def test_the_best_answers_are_printed_and_the_card_shows_them(tmp_path: Path, capsys: Shown) -> None:
+    shards = tmp_path / "shards"
+    words = ["--preset", "iemocap-small", "--dialogues", "9", "--test-keep", "0.2"]
+    assert main(["data", "generate", str(shards), *words]) == 0
+    capsys.readouterr()
+    assert main(["data", "bayes", str(shards), "--modalities", "audio"]) == 0
+    head, known, train = capsys.readouterr().out.splitlines()
+    assert head.split()[-6:] == ["WF1", "accuracy", "expected", "WF1", "on", "shifts"]
+    assert (known.startswith("all is known"), train.startswith("train's shares")) == (True, True)
+    assert not (shards / "bayes.json").exists()
+    assert main(["data", "bayes", str(shards), "--output", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["modalities"] == ["text", "audio", "visual"]
+    assert main(["data", "inspect", str(shards)]) == 0
+    assert "| all is known | " in capsys.readouterr().out
+
+
+def test_no_share_is_refused_before_anything_is_written(tmp_path: Path, capsys: Shown) -> None:
+    assert main(["data", "generate", str(tmp_path / "shards"), "--test-keep", "2"]) == 2
+    assert "test_keep" in capsys.readouterr().err
+    assert not (tmp_path / "shards").exists()
+
+
 def test_what_is_missing_is_told_per_split(tmp_path: Path, capsys: Shown) -> None:
     info, dialogues = generate("meld-small", 12, 0)
     write_shards(made_sparse(dialogues), tmp_path / "sparse", info)
