@@ -46,7 +46,7 @@ class Rates:
     @property
     def draw(self) -> float:
         """Share that is drawn from the topic's prior."""
-        return 1 - self.keep - self.take - self.reply
+        return max(0.0, 1 - self.keep - self.take - self.reply)
 
     def with_keep(self, keep: float) -> Rates:
         """The same with another ``keep``; all other shares grow or shrink by one factor."""
@@ -88,12 +88,17 @@ def plan_course(
         prior: [C], the topic's distribution over emotions.
         rates: shares of keeping, taking and replying.
         replies: [C], the topic's reply to each remark; needed where ``rates.reply`` is not 0.
+
+    Raises:
+        ValueError: shares of replies, but no replies.
     """
+    if rates.reply and replies is None:
+        raise ValueError(f"replies must be given where rates.reply is not 0, but {rates.reply}")
     speakers = _turns(rng, length, voices)
     wishes = rng.choice(4, size=length, p=(rates.keep, rates.take, rates.draw, rates.reply))
     draws = rng.choice(len(prior), size=length, p=prior)
     # Drawn last, and only where they matter: presets without replies give what they gave before there were any.
-    remarks = None if replies is None or not rates.reply else rng.integers(len(replies), size=length)
+    remarks = rng.integers(len(prior), size=length) if rates.reply else None
     labels = np.empty(length, dtype=np.int32)
     sources = np.empty(length, dtype=np.int8)
     for i in range(length):

@@ -54,6 +54,11 @@ def test_one_person_alone_has_nobody_to_reply_to() -> None:
     assert set(alone.sources) == {KEPT, DRAWN}
 
 
+def test_replies_must_be_known() -> None:
+    with pytest.raises(ValueError, match="replies must be given"):
+        plan_course(np.random.default_rng(1), 5, 2, PRIOR, REPLYING)
+
+
 def test_another_share_to_keep_leaves_the_proportions_of_the_rest() -> None:
     rates = REPLYING.with_keep(0.65)
     assert (rates.take, rates.draw, rates.reply) == pytest.approx((0.05, 0.1, 0.2))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dclf.data import SPLITS, DatasetInfo, Dialogue, generate, read_shards, write_shards
+from dclf.data.presets import PRESETS
 from tests.dclf.data.test_mmgcn_variants import iemocap_content
 from tests.dclf.sparse import made_sparse
 from tune.commands.main import main
@@ -69,6 +70,13 @@ def test_the_best_answers_are_printed_and_the_card_shows_them(tmp_path: Path, ca
     assert report["modalities"] == ["text", "audio", "visual"]
     assert main(["data", "inspect", str(shards)]) == 0
     assert "| all is known | " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_can_be_generated(preset: str, tmp_path: Path, capsys: Shown) -> None:
+    shards = tmp_path / "shards"
+    assert main(["data", "generate", str(shards), "--preset", preset, "--dialogues", "3"]) == 0
+    assert read_shards(shards).info.dataset == f"generated-{preset}"
 
 
 def test_no_share_is_refused_before_anything_is_written(tmp_path: Path, capsys: Shown) -> None:
