@@ -52,8 +52,7 @@ def all_hypotheses(shape: Preset, world: World, rates: Rates, dialogue: Dialogue
             rest = (features[:n].astype(np.float64) - latent @ mixing).reshape(len(labels), -1)
             weights[topic] -= (np.linalg.solve(root, rest.T) ** 2).sum(0) / 2
     joint = np.exp(weights - weights.max()).sum(0)
-    sums: NDArray[np.float64] = np.bincount(labels[:, -1], weights=joint)
-    posterior: NDArray[np.float64] = sums / sums.sum()
+    posterior: NDArray[np.float64] = np.bincount(labels[:, -1], weights=joint / joint.sum()).astype(np.float64)
     return posterior
 
 
