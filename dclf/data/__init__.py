@@ -1,5 +1,6 @@
 """Dialogues on disk and in memory: Arrow shards, importers, a generator, validation and the feature card."""
 
+from dclf.data.bayes import BayesReport, BayesScore, bayes_shards, read_bayes, write_bayes
 from dclf.data.card import FeatureCard, SplitCard, feature_card
 from dclf.data.checks import validate_dialogue
 from dclf.data.dialogue import MODALITIES, SPLITS, UNLABELLED, DatasetInfo, Dialogue
@@ -30,6 +31,8 @@ __all__ = [
     "MODALITIES",
     "SPLITS",
     "UNLABELLED",
+    "BayesReport",
+    "BayesScore",
     "DataError",
     "DatasetInfo",
     "Dialogue",
@@ -48,6 +51,7 @@ __all__ = [
     "SplitCard",
     "UnsafePickleError",
     "ValidationReport",
+    "bayes_shards",
     "columns_for",
     "dialogues_from_table",
     "emotion_shifts",
@@ -59,6 +63,7 @@ __all__ = [
     "import_mmgcn_iemocap",
     "import_mmgcn_meld",
     "probe_shards",
+    "read_bayes",
     "read_manifest",
     "read_probe",
     "read_rows",
@@ -67,6 +72,7 @@ __all__ = [
     "validate_dialogue",
     "validate_shards",
     "verify_shard",
+    "write_bayes",
     "write_probe",
     "write_shards",
 ]

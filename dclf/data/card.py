@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from dclf.data.bayes import BayesReport, read_bayes
 from dclf.data.checks import empty_classes, index_problems
 from dclf.data.dialogue import SPLITS
 from dclf.data.errors import DataError
 from dclf.data.index import DialogueIndex
+from dclf.data.presets import GENERATOR
 from dclf.data.probe import ProbeReport, read_probe
 from dclf.data.reader import read_shards
 from dclf.data.shifts import emotion_shifts
@@ -61,6 +63,8 @@ class FeatureCard:
         files: file -> SHA-256, the index included.
         sha256: one hash over all shards.
         probe: what linear probes reached; None where ``dclf data probe`` has not been run on these shards.
+        bayes: what the best answers reach on generated dialogues; None where ``dclf data bayes`` has not been run on
+            these shards.
     """
 
     dataset: str
@@ -72,6 +76,7 @@ class FeatureCard:
     files: Mapping[str, str]
     sha256: str
     probe: ProbeReport | None = None
+    bayes: BayesReport | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -90,13 +95,14 @@ class FeatureCard:
             **asdict(self),
             "class_names": list(self.class_names),
             "probe": probe,
+            "bayes": None if self.bayes is None else self.bayes.to_dict(),
             "warnings": self.warnings,
         }
 
     def to_markdown(self) -> str:
         """The card as Markdown tables."""
-        blocks = (self._head(), self._table(), self._probe(), self._provenance(), self._files())
-        return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+        blocks = (self._head(), self._table(), self._probe(), self._bayes(), self._provenance(), self._files())
+        return "\n\n".join(text for block in blocks if (text := "\n".join(block))) + "\n"
 
     def to_text(self) -> str:
         """The card for a terminal: the same text, without Markdown's escapes and rules."""
@@ -139,11 +145,17 @@ class FeatureCard:
         if self.probe is None:
             yield "Not run; `dclf data probe` says what each modality reaches and whether it has seen labels."
             return
-        head, *rows = self.probe.table()
-        yield f"| {' | '.join(head)} |"
-        yield f"|---|{'|'.join('---:' for _ in head[1:])}|"
-        for cells in rows:
-            yield f"| {' | '.join(cells)} |"
+        yield from _markdown(self.probe.table())
+
+    def _bayes(self) -> Iterator[str]:
+        if self.provenance.get("importer") != GENERATOR:
+            return
+        yield "## Best possible answers"
+        yield ""
+        if self.bayes is None:
+            yield "Not computed; `dclf data bayes` says what no real-time model exceeds but by chance."
+            return
+        yield from _markdown(self.bayes.table())
 
     def _provenance(self) -> Iterator[str]:
         yield "## Provenance"
@@ -179,7 +191,16 @@ def feature_card(path: str | os.PathLike[str]) -> FeatureCard:
         files={entry.file: entry.sha256 for entry in (manifest.index, *manifest.shards)},
         sha256=manifest.sha256,
         probe=read_probe(path, manifest.sha256),
+        bayes=read_bayes(path, manifest.sha256),
     )
+
+
+def _markdown(table: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    head, *rows = table
+    yield f"| {' | '.join(head)} |"
+    yield f"|---|{'|'.join('---:' for _ in head[1:])}|"
+    for cells in rows:
+        yield f"| {' | '.join(cells)} |"
 
 
 def _split_card(index: DialogueIndex, class_names: tuple[str, ...], missing: Mapping[str, int]) -> SplitCard:

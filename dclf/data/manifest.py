@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 INDEX = "index.arrow"
 PROBE = "probe.json"
 """What a linear probe reached (``dclf.data.probe``), beside the shards and in no list of them."""
+BAYES = "bayes.json"
+"""What the best answers reach on generated dialogues (``dclf.data.bayes``), likewise."""
 REMEDY = "write the shards again with 'dclf data import' or 'dclf data generate', or copy them anew"
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Literal, get_args
 
 from dclf.data.dialogue import SPLITS
+from dclf.data.planted import Rates
 from dclf.data.whole_numbers import whole_number
 
-PresetName = Literal["iemocap", "meld", "iemocap-small", "meld-small"]
+PresetName = Literal["iemocap", "meld", "iemocap-shifted", "iemocap-small", "meld-small", "iemocap-shifted-small"]
 PRESETS: tuple[str, ...] = get_args(PresetName)
 GENERATED = "generated-"
 """How the names of generated data begin."""
@@ -21,7 +22,8 @@ GENERATOR = "generate"
 IEMOCAP_CLASSES = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
 MELD_CLASSES = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 
-
+CARRIES = {"text": 0.60, "audio": 0.45, "visual": 0.30}
+"""Share of utterances whose modality shows the emotion."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _SILVER = math.sqrt(2) - 1
 
@@ -39,6 +41,10 @@ class Preset:
         shortest: lower bound of the length.
         longest: upper bound of the length.
         speakers: most speakers in one dialogue; two-party where 2.
+        carries: modality -> share of utterances whose features show the emotion.
+        rates: where emotions come from.
+        test_keep: share of utterances of the test split that keep the speaker's own last emotion; as in the other
+            splits where None.
     """
 
     class_names: tuple[str, ...]
@@ -49,6 +55,23 @@ class Preset:
     shortest: int
     longest: int
     speakers: int
+    carries: Mapping[str, float] = field(default_factory=lambda: dict(CARRIES))
+    rates: Rates = field(default_factory=Rates)
+    test_keep: float | None = None
+
+    def with_test_keep(self, test_keep: float | None) -> Preset:
+        """The same with another ``test_keep``, unless that is None; ValueError where it is no share."""
+        if test_keep is None:
+            return self
+        if not 0 <= test_keep <= 1:
+            raise ValueError(f"test_keep must be a share from 0 to 1, is {test_keep}")
+        return replace(self, test_keep=float(test_keep))
+
+    def rates_in(self, split: str) -> Rates:
+        """Where emotions come from in this split. Val is as train: whoever selects must not have seen the shift."""
+        if split != "test" or self.test_keep is None:
+            return self.rates
+        return self.rates.with_keep(self.test_keep)
 
     def length_of(self, number: int, seed: int) -> int:
         """Utterances of the dialogue of this number.
@@ -118,6 +141,14 @@ _PRESETS: dict[str, Preset] = {
         speakers=5,
     ),
 }
+for _name in ("iemocap", "iemocap-small"):
+    # Features say less of an emotion than elsewhere, so that what was said before has something to add.
+    _PRESETS[_name.replace("iemocap", "iemocap-shifted")] = replace(
+        _PRESETS[_name],
+        carries={"text": 0.40, "audio": 0.30, "visual": 0.20},
+        rates=Rates(keep=0.50, take=0.10, reply=0.25),
+        test_keep=0.15,
+    )
 
 
 def preset_named(name: str) -> Preset:

@@ -11,13 +11,14 @@ from contextlib import suppress
 from dclf.data.checks import info_problems, repeated_id, validate_dialogue, zero_rows
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import DataError, OutputFolderError
-from dclf.data.manifest import INDEX, MANIFEST, PROBE, Manifest
+from dclf.data.manifest import BAYES, INDEX, MANIFEST, PROBE, Manifest
 from dclf.data.shard_files import IndexWriter, SplitWriter, naming_the_folder
 from dclf.data.storage import Folder
 
 DEFAULT_SHARD_BYTES = 64 << 20
 _OURS = re.compile(
-    rf"^((train|val|test)-\d{{5}}\.arrow|{re.escape(INDEX)}|{re.escape(MANIFEST)}(\.tmp)?|{re.escape(PROBE)})$"
+    rf"^((train|val|test)-\d{{5}}\.arrow|{re.escape(INDEX)}|{re.escape(MANIFEST)}(\.tmp)?"
+    rf"|{re.escape(PROBE)}|{re.escape(BAYES)})$"
 )
 
 

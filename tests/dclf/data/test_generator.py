@@ -65,7 +65,7 @@ def test_a_seed_repeats_and_a_prefix_is_stable() -> None:
     assert not np.array_equal(other.features["text"][:1], first[0].features["text"][:1])
 
 
-@pytest.mark.parametrize("preset", ["iemocap-small", "meld-small"])
+@pytest.mark.parametrize("preset", ["iemocap-small", "meld-small", "iemocap-shifted-small"])
 def test_small_presets_are_sound(preset: str, tmp_path: Path) -> None:
     info, dialogues = generate(preset, seed=1)
     write_shards(dialogues, tmp_path / "out", info)
@@ -79,6 +79,23 @@ def test_small_presets_are_sound(preset: str, tmp_path: Path) -> None:
 def test_impossible_wishes_are_named(asked: tuple[str, int | None], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         generate(*asked)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_to_keep_is_one(share: float) -> None:
+    with pytest.raises(ValueError, match="test_keep must be a share from 0 to 1, is "):
+        generate("iemocap-small", test_keep=share)
+
+
+def test_what_is_planted_is_recorded() -> None:
+    planted = generate("iemocap-small", test_keep=0.2)[0].provenance["planted"]
+    assert isinstance(planted, dict)
+    assert (planted["keep"], planted["test_keep"]) == (0.68, 0.2)
+    assert "reply" not in planted
+    shifted = generate("iemocap-shifted-small")[0].provenance["planted"]
+    assert isinstance(shifted, dict)
+    assert (shifted["keep"], shifted["reply"], shifted["test_keep"]) == (0.5, 0.25, 0.15)
+    assert "test_keep" not in str(generate("iemocap-small")[0].provenance)
 
 
 def test_shifts_compare_with_the_same_speakers_previous_utterance() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dclf.data import SPLITS, DatasetInfo, Dialogue, generate, read_shards, write_shards
+from dclf.data.presets import PRESETS
 from tests.dclf.data.test_mmgcn_variants import iemocap_content
 from tests.dclf.sparse import made_sparse
 from tune.commands.main import main
@@ -52,6 +53,36 @@ def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Show
     assert row.startswith("audio")
     assert main(["data", "inspect", str(shards)]) == 0
     assert "| visual | " in capsys.readouterr().out
+
+
+def test_the_best_answers_are_printed_and_the_card_shows_them(tmp_path: Path, capsys: Shown) -> None:
+    shards = tmp_path / "shards"
+    words = ["--preset", "iemocap-small", "--dialogues", "9", "--test-keep", "0.2"]
+    assert main(["data", "generate", str(shards), *words]) == 0
+    capsys.readouterr()
+    assert main(["data", "bayes", str(shards), "--modalities", "audio"]) == 0
+    head, known, train = capsys.readouterr().out.splitlines()
+    assert head.split()[-6:] == ["WF1", "accuracy", "expected", "WF1", "on", "shifts"]
+    assert (known.startswith("all is known"), train.startswith("train's shares")) == (True, True)
+    assert not (shards / "bayes.json").exists()
+    assert main(["data", "bayes", str(shards), "--output", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["modalities"] == ["text", "audio", "visual"]
+    assert main(["data", "inspect", str(shards)]) == 0
+    assert "| all is known | " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_can_be_generated(preset: str, tmp_path: Path, capsys: Shown) -> None:
+    shards = tmp_path / "shards"
+    assert main(["data", "generate", str(shards), "--preset", preset, "--dialogues", "3"]) == 0
+    assert read_shards(shards).info.dataset == f"generated-{preset}"
+
+
+def test_no_share_is_refused_before_anything_is_written(tmp_path: Path, capsys: Shown) -> None:
+    assert main(["data", "generate", str(tmp_path / "shards"), "--test-keep", "2"]) == 2
+    assert "test_keep" in capsys.readouterr().err
+    assert not (tmp_path / "shards").exists()
 
 
 def test_what_is_missing_is_told_per_split(tmp_path: Path, capsys: Shown) -> None:
