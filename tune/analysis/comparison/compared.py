@@ -11,7 +11,7 @@ from tune.analysis.table import Table
 from tune.config.compared_systems import ComparedSystem, compared_systems
 from tune.study.folder import StudyFolder
 
-SCORES = ("wa", "wf1")
+SCORES, MEASURED = ("wa", "wf1"), ("WA", "WF1", "WF1 with DCLF")
 _NOTE = (
     "Measured: each system's base model here from its own preset, without DCLF and with it; real-time unless the "
     "preset says otherwise, where the published systems hear whole conversations."
@@ -27,36 +27,29 @@ def compared_table(dataset: str, folder: StudyFolder | None, other: str = "") ->
         other: behind the paper's numbers where they are of other data than what is measured.
     """
     measured = {} if folder is None else {(one.model, one.part): one for one in variants_of(folder)}
-    papers = tuple(f"paper {score.upper()}{other}" for score in SCORES)
-    head = ("system", "source", *papers, *(score.upper() for score in SCORES), "WF1 with DCLF", "measured")
+    head = ("system", "source", "here", *(f"paper {score.upper()}{other}" for score in SCORES))
     return Table(
         title=f"Table 3: the systems that the paper compares with on {dataset.upper()}, in percent",
-        head=head,
+        head=(*head, *(MEASURED if measured else ())),
         rows=tuple(_row(system, dataset, measured) for system in compared_systems()),
-        numeric=2,
+        numeric=3,
         note=_NOTE if measured else "",
     )
 
 
 def _row(system: ComparedSystem, dataset: str, measured: Mapping[tuple[str, str], Variant]) -> tuple[str, ...]:
     published = system.published(dataset)
-    papers = (f"{published[score]:.2f}" if score in published else "–" for score in SCORES)
     base, whole = (measured.get((system.model, part)) for part in ("base", "none"))
-    own = ("–" if base is None else mean_text(base, score) for score in SCORES)
-    return (
-        system.name,
-        system.source,
-        *papers,
-        *own,
-        "–" if whole is None else mean_text(whole, "wf1"),
-        _how(system, base),
-    )
+    papers = (f"{published[score]:.2f}" if score in published else "–" for score in SCORES)
+    own = [*((base, score) for score in SCORES), (whole, "wf1")] if measured else []
+    numbers = ("–" if variant is None else mean_text(variant, score) for variant, score in own)
+    return (system.name, system.source, _how(system, base), *papers, *numbers)
 
 
 def _how(system: ComparedSystem, base: Variant | None) -> str:
     """What stands behind the measured numbers, or why there are none."""
     if base is not None:
-        return f"as {system.model}, {len(base.test)} seed{'s' if len(base.test) > 1 else ''}"
+        return f"measured as {system.model}, {len(base.test)} seed{'s' if len(base.test) > 1 else ''}"
     if system.why:
         return f"not measured: {system.why}"
     if system.model not in BASE_MODELS.shipped:
