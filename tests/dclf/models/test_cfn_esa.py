@@ -189,12 +189,14 @@ def test_without_weight_there_is_no_shift_head() -> None:
 
 
 def test_what_is_computed_again_has_the_same_gradients() -> None:
-    """In training the cross-modal layers are checkpointed; without dropout that changes nothing."""
-    model, rows = small(dropout=0.0)
+    """And the same dropout."""
     gradients = []
-    for module in (model.train(), model.eval()):
-        loss = module(*rows).base.hidden.square().sum()
-        gradients.append(torch.autograd.grad(loss, list(module.base.parameters())))
+    for recompute in (True, False):
+        model, rows = small(dropout=0.3, recompute=recompute)
+        torch.manual_seed(5)
+        base = model(*rows).base
+        loss = base.hidden.square().sum() + base.auxiliary["again"].sum()
+        gradients.append(torch.autograd.grad(loss, list(model.base.parameters())))
     for ours, theirs in zip(*gradients, strict=True):
         assert torch.equal(ours, theirs)
 
@@ -212,6 +214,7 @@ def test_a_modality_alone_is_its_own_part() -> None:
         ({"width": 9, "heads": 2}, "width must be a multiple of heads, 2, is 9"),
         ({"shift_weight": -0.5}, "shift_weight must be 0 or more, is -0.5"),
         ({"shift_share": 1.0}, r"shift_share must be in \(0, 1\), is 1.0"),
+        ({"recompute": 2}, "recompute must be true or false, is 2"),
         ({"recurrent_dropout": 1.0}, r"recurrent_dropout must be in \[0, 1\), is 1.0"),
     ],
 )
