@@ -63,7 +63,7 @@ class CFNESAConfig:
         recurrent_dropout: dropout rate of the recurrent encoder.
         dropout: dropout rate of the cross-modal half and the decoder.
         shift_dropout: dropout rate of the shift term's hidden layer.
-        recompute: compute the cross-modal layers again on the way back: a fifth more time, half the memory.
+        recompute: compute the cross-modal layers again on the way back: a quarter more time, half the memory.
     """
 
     width: int = 512

@@ -9,15 +9,11 @@
     w^q     = softmax over the modalities, per feature, of F r^q
     h       = sum over q of w^q r^q                                 what the decoder reads, a linear layer
 
-    p       = softmax(logits / T), without gradient                 the teacher, the whole model's decision
-    p^q     = softmax(O^q dropout(relu(r^q)) / T)                   the students, T the temperature
-    modality     = sum over q of the cross-entropy of the students with T = 1
-    distillation = sum over q of sum over classes of p (ln p - ln p^q)
+    N   utterances of the batch   H   width   M   modalities   W_1 [inner_width, H]
 
-    N   utterances of the batch   H   width   M   modalities   C   classes   W_1 [inner_width, H]
-
-There is one transformer layer per pair, as published. The modality encoders have a bias here and none there. In the
-original the teacher has a gradient; its paper's distillation, from the whole to the parts, has none.
+Its own terms of the loss are in ``self_distillation``. There is one transformer layer per pair, as published. The
+modality encoders have a bias here and none there. In the original the teacher has a gradient, which pulls the whole
+towards its parts.
 """
 
 from __future__ import annotations
@@ -30,16 +26,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dclf.data.batch import Batch
 from dclf.data.dialogue import MODALITIES
 from dclf.layout import Layout
-from dclf.losses.terms import Term
 from dclf.models.attention import DialogueAttention, KeysValues
-from dclf.models.contract import Auxiliary, BaseModel, BaseOutput, CrossEntropy
+from dclf.models.contract import Auxiliary, BaseModel, BaseOutput
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size
 from dclf.models.positions import positional_table
+from dclf.models.self_distillation import SelfDistillation, reduced_name
 
 GATES = ("learned", "identity")
 
@@ -130,7 +125,15 @@ class SDT(BaseModel):
         """See ``BaseModel.auxiliary``."""
         if not any(self.config.weights.values()):
             return None
-        return SelfDistillation(self.modalities, len(class_names), self.config)
+        config = self.config
+        return SelfDistillation(
+            self.modalities,
+            config.width,
+            len(class_names),
+            weights=config.weights,
+            temperature=config.temperature,
+            dropout=config.dropout,
+        )
 
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
         """See ``BaseModel.forward``."""
@@ -218,50 +221,10 @@ class Block(nn.Module):
         return output
 
 
-class SelfDistillation(Auxiliary):
-    """The terms ``modality`` and ``distillation``, and the students' heads.
-
-    Args:
-        modalities: of the model, one student each.
-        classes: C.
-        config: the model's hyperparameters.
-    """
-
-    def __init__(self, modalities: Sequence[str], classes: int, config: SDTConfig) -> None:
-        super().__init__()
-        self.weights = {name: weight for name, weight in config.weights.items() if weight}
-        self.temperature = config.temperature
-        self.heads = nn.ModuleDict(
-            {m: nn.Sequential(nn.ReLU(), Dropout(config.dropout), nn.Linear(config.width, classes)) for m in modalities}
-        )
-
-    def forward(self, output: BaseOutput, logits: Tensor, batch: Batch, cross_entropy: CrossEntropy) -> dict[str, Term]:
-        """See ``Auxiliary.forward``."""
-        students = [head(output.auxiliary[reduced_name(m)]) for m, head in self.heads.items()]
-        terms = {"modality": _summed([cross_entropy(student, batch.labels) for student in students])}
-        terms["distillation"] = _summed([self._distillation(student, logits.detach()) for student in students])
-        return {name: terms[name] for name in self.weights}
-
-    def _distillation(self, student: Tensor, teacher: Tensor) -> Term:
-        student, teacher = ((logits.float() / self.temperature).log_softmax(1) for logits in (student, teacher))
-        total = functional.kl_div(student, teacher, reduction="sum", log_target=True)
-        return Term(total, torch.tensor(float(len(student))))
-
-
 def own_first(modality: str, modalities: Sequence[str]) -> tuple[str, ...]:
     """The modalities with this one in front."""
     return modality, *(m for m in modalities if m != modality)
 
 
-def reduced_name(modality: str) -> str:
-    """Of r^m in ``BaseOutput.auxiliary``."""
-    return f"reduced_{modality}"
-
-
 def _pair(answering: str, asking: str) -> str:
     return f"{answering}_{asking}"
-
-
-def _summed(terms: Sequence[Term]) -> Term:
-    """The sum over students that count the same utterances."""
-    return Term(torch.stack([term.total for term in terms]).sum(), terms[0].count)
