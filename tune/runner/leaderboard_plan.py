@@ -180,13 +180,13 @@ def _published(presets: Mapping[str, str], family: str) -> Iterator[tuple[str, d
 
 def _authors(presets: Mapping[str, str], family: str) -> dict[str, Any]:
     """Base model -> what its authors published, as far as its preset says."""
-    found = {}
+    published = {}
     for model, preset in presets.items():
         tables = read_config(preset or family, values=False)[0].published.get(model)
         authors = tables.get("authors") if isinstance(tables, Mapping) else None
         if isinstance(authors, Mapping):
-            found[model] = dict(authors)
-    return found
+            published[model] = dict(authors)
+    return published
 
 
 def _number_problems(seeds: int, draws: int) -> Iterator[str]:
