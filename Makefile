@@ -21,9 +21,8 @@ help: ## list the targets
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later must be on the PATH, or be named: make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/pip || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
-	@echo "installing the pinned packages, about two minutes on first use"
-	@# Python compiles what is imported when it is; compiling all 25,000 files takes longer than fetching them.
-	@$(BIN)/pip install -qq --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	@echo "installing the pinned packages, about three minutes on first use"
+	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: $(READY) ## generate data, train with and without DCLF, say what came of it
