@@ -183,7 +183,14 @@ def test_a_session_says_what_the_whole_dialogue_says(
     assert np.allclose(streamed(predictor, dialogue), predictor.predict([dialogue])[0], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("preset", preset_names())
+def different_presets() -> list[str]:
+    """One preset for each base model and its options."""
+    models = {name: load_config(name, {"data.shards": "x"}).model for name in preset_names()}
+    return list({str(model): name for name, model in models.items()}.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", different_presets())
 def test_a_session_of_every_preset_gives_the_logits_of_the_whole_dialogue(preset: str) -> None:
     config = load_config(preset, {"data.shards": "x"})
     info = DatasetInfo(dataset="x", class_names=IEMOCAP_CLASSES, widths=WIDTHS, speaker_count=SPEAKERS)
