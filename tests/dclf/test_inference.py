@@ -287,3 +287,11 @@ def test_shards_need_other_classes_for_scores_alone(predictor: Predictor, data: 
         predictor.check(other)
     with pytest.raises(DataError, match=r"the model knows 2 speakers, the shards have 9"):
         predictor.check(replace(other, speaker_count=9), labels=False)
+
+
+@pytest.mark.parametrize(("name", "lacking"), [("ddin", "base.linear"), ("dialogue_rnn", "base.linear")])
+def test_weights_of_an_earlier_version_are_refused_with_what_differs(name: str, lacking: str) -> None:
+    predictor = small(name)
+    weights = {k: v for k, v in predictor.model.state_dict().items() if not k.startswith(lacking)}
+    with pytest.raises(CheckpointError, match=rf"differs in {lacking}.bias, {lacking}.weight: an earlier version"):
+        Predictor(predictor.config, predictor.info, weights)
