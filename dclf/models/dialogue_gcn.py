@@ -34,7 +34,7 @@ from dclf.layout import Layout
 from dclf.models.contract import BaseModel, BaseOutput
 from dclf.models.dialogue_lstm import DialogueLSTM
 from dclf.models.history import pool_history
-from dclf.models.options import require, require_rate, require_size
+from dclf.models.options import require_rate, require_size, require_window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +59,7 @@ class DialogueGCNConfig:
 
     def __post_init__(self) -> None:
         require_size(encoder_width=self.encoder_width, lstm_width=self.lstm_width, graph_width=self.graph_width)
-        require_size(past=self.past)
-        whole = isinstance(self.future, int) and not isinstance(self.future, bool)
-        require(whole and self.future >= 0, "future", "a whole number of 0 or more", self.future)
+        require_window(self.past, self.future)
         require_rate(dropout=self.dropout)
 
 

@@ -27,11 +27,11 @@ from torch.utils.checkpoint import checkpoint
 from dclf.data.batch import Batch
 from dclf.layout import Layout
 from dclf.losses.terms import Term
-from dclf.models.contract import Auxiliary, BaseModel, BaseOutput, CrossEntropy
+from dclf.models.contract import Auxiliary, BaseOutput, CrossEntropy
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
-from dclf.models.options import require, require_rate, require_size
-from dclf.models.pair_graph import ORDER, PairGraph, UtteranceReader, groups, require_window
+from dclf.models.options import require, require_rate, require_size, require_window
+from dclf.models.pair_graph import PairGraph, PairGraphModel, groups
 from dclf.models.relation_attention import Edges, RelationAttention, RelationGraph, relation_numbers
 
 SHARE = "share"
@@ -71,7 +71,7 @@ class GraphCFCConfig:
         require_rate(dropout=self.dropout)
 
 
-class GraphCFC(BaseModel):
+class GraphCFC(PairGraphModel):
     """GraphCFC on any subset of the modalities.
 
     ``hidden`` = ``state`` is h; ``context`` pools the states of earlier utterances (``history.pool_history``). With
@@ -84,18 +84,6 @@ class GraphCFC(BaseModel):
     def __init__(self, modalities: Sequence[str], speaker_count: int, causal: bool, config: GraphCFCConfig) -> None:
         super().__init__(modalities, speaker_count, causal, config)
         width, rate = config.hidden, config.dropout
-        self.modalities = tuple(m for m in ORDER if m in modalities)
-        self.past, self.future = config.past, 0 if causal else config.future
-        self.encoder_width = {m: config.text_width if m == "text" else width for m in self.modalities}
-        self.hidden_width = self.state_width = self.context_width = width
-        self.reader = UtteranceReader(
-            self.modalities,
-            speaker_count,
-            width=width,
-            text_width=config.text_width,
-            bidirectional=not causal,
-            dropout=rate,
-        )
         self.single = nn.ModuleDict({m: Extractor(width, rate) for m in self.modalities})
         self.members = min(2, len(self.modalities))
         if self.members > 1:
@@ -106,10 +94,6 @@ class GraphCFC(BaseModel):
         self.relations = nn.Embedding(relations, width)
         self.stages = nn.ModuleList(Stage(self.members, config) for _ in self.modalities)
         self.weights = _weights(self.modalities, config)
-
-    def decoder(self, width: int, classes: int) -> nn.Module:
-        """See ``BaseModel.decoder``; h enters as it is."""
-        return nn.Linear(width, classes)
 
     def auxiliary(self, class_names: Sequence[str]) -> Auxiliary | None:
         """See ``BaseModel.auxiliary``."""

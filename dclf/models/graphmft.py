@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dclf.layout import Layout
-from dclf.models.contract import BaseModel, BaseOutput
+from dclf.models.contract import BaseOutput
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
-from dclf.models.options import require_rate, require_size
-from dclf.models.pair_graph import ORDER, PairGraph, UtteranceReader, groups, require_window
+from dclf.models.options import require_rate, require_size, require_window
+from dclf.models.pair_graph import PairGraph, PairGraphModel, groups
 
 SLOPE = 0.2
 
@@ -64,7 +64,7 @@ class GraphMFTConfig:
         require_rate(graph_dropout=self.graph_dropout, dropout=self.dropout)
 
 
-class GraphMFT(BaseModel):
+class GraphMFT(PairGraphModel):
     """GraphMFT on any subset of the modalities.
 
     ``hidden`` = ``state`` is h; ``context`` pools the states of earlier utterances (``history.pool_history``). With
@@ -75,26 +75,9 @@ class GraphMFT(BaseModel):
 
     def __init__(self, modalities: Sequence[str], speaker_count: int, causal: bool, config: GraphMFTConfig) -> None:
         super().__init__(modalities, speaker_count, causal, config)
-        width = config.hidden
-        self.modalities = tuple(m for m in ORDER if m in modalities)
-        self.past, self.future = config.past, 0 if causal else config.future
-        self.encoder_width = {m: config.text_width if m == "text" else width for m in self.modalities}
-        self.hidden_width = self.state_width = self.context_width = width
-        self.reader = UtteranceReader(
-            self.modalities,
-            speaker_count,
-            width=width,
-            text_width=config.text_width,
-            bidirectional=not causal,
-            dropout=config.dropout,
-        )
         self.pairs = tuple(combinations(self.modalities, min(2, len(self.modalities))))
         self.graphs = nn.ModuleList(PairLayers(config) for _ in self.pairs)
-        self.join = nn.Linear(len(self.modalities) * width, width)
-
-    def decoder(self, width: int, classes: int) -> nn.Module:
-        """See ``BaseModel.decoder``; h enters as it is."""
-        return nn.Linear(width, classes)
+        self.join = nn.Linear(len(self.modalities) * config.hidden, config.hidden)
 
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
         """See ``BaseModel.forward``."""

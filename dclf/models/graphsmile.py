@@ -25,7 +25,7 @@ from dclf.layout import Layout
 from dclf.models.contract import Auxiliary, BaseModel, BaseOutput
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
-from dclf.models.options import require, require_rate, require_size
+from dclf.models.options import require, require_rate, require_size, require_window
 from dclf.models.pair_streams import SLOPE, Adjacency, PairGraph
 from dclf.models.sentiment import SentimentTerms
 
@@ -58,8 +58,8 @@ class GraphSmileConfig:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        require_size(width=self.width, layers=self.layers, past=self.past, shift_window=self.shift_window)
-        require(isinstance(self.future, int) and self.future >= 0, "future", "0 or more", self.future)
+        require_size(width=self.width, layers=self.layers, shift_window=self.shift_window)
+        require_window(self.past, self.future)
         for name, weight in (("sentiment_weight", self.sentiment_weight), ("shift_weight", self.shift_weight)):
             require(0 <= weight < math.inf, name, "0 or more", weight)
         require_rate(dropout=self.dropout)

@@ -20,3 +20,10 @@ def require_rate(**rates: float) -> None:
     """Every dropout rate lies in [0, 1)."""
     for field, value in rates.items():
         require(0 <= value < 1, field, "in [0, 1)", value)
+
+
+def require_window(past: int, future: int) -> None:
+    """At least one earlier utterance, and later ones or none."""
+    for field, value, least in (("past", past, 1), ("future", future, 0)):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        require(whole and value >= least, field, f"a whole number of {least} or more", value)

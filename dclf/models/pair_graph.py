@@ -17,26 +17,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dclf.layout import Layout
+from dclf.models.contract import BaseModel
 from dclf.models.dialogue_lstm import DialogueLSTM
-from dclf.models.options import require
 
 ORDER = ("audio", "visual", "text")
 """Order of the modalities in both models."""
 
 TOGETHER = 256
 """Utterances that go through the graphs together on a CPU."""
-
-
-def require_window(past: int, future: int) -> None:
-    """At least one earlier utterance, and later ones or none."""
-    for field, value, least in (("past", past, 1), ("future", future, 0)):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        require(whole and value >= least, field, f"a whole number of {least} or more", value)
 
 
 class UtteranceReader(nn.Module):
@@ -85,6 +79,32 @@ class UtteranceReader(nn.Module):
             return encoded.tanh()
         read: Tensor = self.text(self.lstm(encoded, layout))
         return read
+
+
+class PairGraphModel(BaseModel):
+    """What both models have around their graphs: the windows, the reader, and a decoder that takes h as it is.
+
+    Without ``causal`` the reader's LSTM reads in both directions, and utterances up to ``future`` later are heard.
+    """
+
+    def __init__(self, modalities: Sequence[str], speaker_count: int, causal: bool, config: Any) -> None:
+        super().__init__(modalities, speaker_count, causal, config)
+        self.modalities = tuple(m for m in ORDER if m in modalities)
+        self.past, self.future = config.past, 0 if causal else config.future
+        self.encoder_width = {m: config.text_width if m == "text" else config.hidden for m in self.modalities}
+        self.hidden_width = self.state_width = self.context_width = config.hidden
+        self.reader = UtteranceReader(
+            self.modalities,
+            speaker_count,
+            width=config.hidden,
+            text_width=config.text_width,
+            bidirectional=not causal,
+            dropout=config.dropout,
+        )
+
+    def decoder(self, width: int, classes: int) -> nn.Module:
+        """See ``BaseModel.decoder``; h enters as it is."""
+        return nn.Linear(width, classes)
 
 
 def groups(layout: Layout) -> Iterator[tuple[slice, Layout]]:

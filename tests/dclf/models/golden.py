@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dclf.layout import Layout
+from dclf.models.contract import BaseModel
 from dclf.models.dialogue_gru import DialogueGRU
 from dclf.models.encoders import ModalityEncoders
 
@@ -58,6 +59,14 @@ def encoders(golden: Golden, names: Mapping[str, str], width: int) -> ModalityEn
 def load(layer: nn.Module, golden: Golden, name: str) -> None:
     """Give a layer the recorded parameters of this name."""
     layer.load_state_dict({part: golden.weight(f"{name}.{part}") for part in dict(layer.named_parameters())})
+
+
+def logits_of(golden: Golden, model: BaseModel, name: str, hidden: Tensor) -> Tensor:
+    """What the model's own decoder makes of its hidden states, with the recorded last layer of this name."""
+    decoder = model.decoder(model.hidden_width, 6).double().eval()
+    load(decoder if isinstance(decoder, nn.Linear) else list(decoder.children())[-1], golden, name)
+    logits: Tensor = decoder(hidden)
+    return logits
 
 
 def load_gru(gru: DialogueGRU, golden: Golden, name: str) -> None:

@@ -22,7 +22,7 @@ from dclf.models.emotion_shift import EmotionShift
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.framework import DCLF
 from dclf.testing.batches import INFO, random_rows
-from tests.dclf.models.golden import Golden, encoders, load, load_gru
+from tests.dclf.models.golden import Golden, encoders, load, load_gru, logits_of
 
 MODALITIES = ("text", "visual", "audio")
 OPTIONS = {"width": 16, "heads": 2, "cross_layers": 3, "shift_width": 10}
@@ -110,10 +110,9 @@ def test_hidden_and_logits(golden: Golden, model: CFNESA, encode: ModalityEncode
     output = output_of(golden, model, encode)
     check(output.hidden, golden, "hidden")
     assert output.auxiliary["again"] is output.hidden
-    decoder = model.decoder(16, 6).double().eval()
-    load(decoder.get_submodule("2"), golden, "smax_fc")
-    check(decoder(output.hidden), golden, "logits")
-    check(decoder(output.hidden).log_softmax(-1), golden, "log_prob")
+    logits = logits_of(golden, model, "smax_fc", output.hidden)
+    check(logits, golden, "logits")
+    check(logits.log_softmax(-1), golden, "log_prob")
 
 
 def test_each_layer(golden: Golden, model: CFNESA, encode: ModalityEncoders) -> None:

@@ -16,7 +16,7 @@ from dclf.layout import Layout
 from dclf.models.dag_erc import DAGERC, DAGERCConfig
 from dclf.models.dag_layer import DAGLayer
 from dclf.models.predecessors import Predecessors, first_predecessors
-from tests.dclf.models.golden import Golden, encoders, load
+from tests.dclf.models.golden import Golden, encoders, load, logits_of
 from tests.dclf.models.recurrent_reference import SPEAKERS, WIDTH, Conversation, GRUWeights, conversations, gradients
 
 NAMES = {"text": "encoder_text", "audio": "encoder_audio", "visual": "encoder_visual"}
@@ -41,9 +41,7 @@ def test_hidden_and_logits() -> None:
     golden = Golden("multidag")
     model, encode = recorded(golden), encoders(golden, NAMES, 16)
     output = model(encode(golden.features), golden.rows("speakers"), golden.layout)
-    decoder = model.decoder(model.hidden_width, 6).double().eval()
-    load(decoder[2], golden, "out_mlp.5")
-    logits = decoder(output.hidden)
+    logits = logits_of(golden, model, "out_mlp.5", output.hidden)
     for name, rows in (
         ("layer_3", output.state),
         ("message_3", output.context),

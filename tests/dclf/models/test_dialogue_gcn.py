@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from dclf.layout import Layout
 from dclf.models.dialogue_gcn import DialogueGCN, DialogueGCNConfig, RelationalLayer, band
 from dclf.models.encoders import ModalityEncoders
-from tests.dclf.models.golden import Golden, encoders, load
+from tests.dclf.models.golden import Golden, encoders, load, logits_of
 
 ENCODERS = {m: f"encoder_{m}" for m in ("text", "audio", "visual")}
 
@@ -47,9 +47,7 @@ def test_hidden_and_logits(recording: tuple[Golden, ModalityEncoders, DialogueGC
     output = model(encode(golden.features), golden.rows("speakers"), golden.layout)
     assert_close(output.hidden, golden.rows("clean/hidden"), atol=1e-6, rtol=0)
     assert_close(output.state, golden.rows("clean/graph"), atol=1e-6, rtol=0)
-    decoder = model.decoder(model.hidden_width, 6).double().eval()
-    load(decoder[2], golden, "graph_net.smax_fc")
-    logits = decoder(output.hidden)
+    logits = logits_of(golden, model, "graph_net.smax_fc", output.hidden)
     assert_close(logits, golden.rows("clean/logits"), atol=1e-6, rtol=0)
     assert_close(logits.log_softmax(-1), golden.rows("clean/log_prob"), atol=1e-6, rtol=0)
 

@@ -12,7 +12,7 @@ from dclf.models.dialogue_graph import DialogueGraph, across_similarity, unit_ro
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.mmgcn import MMGCN, MMGCNConfig
 from dclf.models.positions import positional_table
-from tests.dclf.models.golden import Golden, encoders, load
+from tests.dclf.models.golden import Golden, encoders, load, logits_of
 
 LETTER = {"text": "t", "visual": "v", "audio": "a"}
 MMGCN_ENCODER = {"text": "l", "visual": "v", "audio": "a"}
@@ -45,9 +45,7 @@ def test_mmgcn_hidden_and_logits(mmgcn: tuple[Golden, ModalityEncoders, MMGCN]) 
     assert_close(model.lstm(encoded["text"], golden.layout), golden.rows("expected/lstm_text"), atol=1e-6, rtol=0)
     output = model(encoded, golden.rows("speakers"), golden.layout)
     assert_close(output.hidden, golden.rows("expected/hidden"), atol=1e-6, rtol=0)
-    decoder = model.decoder(model.hidden_width, 6).double().eval()
-    load(decoder[2], golden, "smax_fc")
-    logits = decoder(output.hidden)
+    logits = logits_of(golden, model, "smax_fc", output.hidden)
     assert_close(logits, golden.rows("expected/logits"), atol=1e-6, rtol=0)
     assert_close(logits.log_softmax(-1), golden.rows("expected/log_prob"), atol=1e-6, rtol=0)
 

@@ -14,7 +14,7 @@ from dclf.models.encoders import ModalityEncoders
 from dclf.models.graphsmile import GraphSmile, GraphSmileConfig
 from dclf.models.pair_streams import Adjacency, band
 from dclf.models.sentiment import SentimentTerms, blocks_of
-from tests.dclf.models.golden import Golden, encoders, load
+from tests.dclf.models.golden import Golden, encoders, load, logits_of
 
 MODALITIES = ("text", "visual", "audio")
 PAIRS = ("tv", "ta", "va")
@@ -85,9 +85,7 @@ def test_graphs_hidden_and_logits(recorded: tuple[Golden, ModalityEncoders, Grap
         assert_close(graph(torch.stack([nodes[m] for m in pair], 1), adjacency), expected, atol=1e-6, rtol=0)
     output = model(encoded, golden.rows("speakers"), golden.layout)
     assert_close(output.hidden, golden.rows("unit/hidden"), atol=1e-6, rtol=0)
-    decoder = model.decoder(model.hidden_width, 6).double().eval()
-    load(decoder, golden, "emo_output")
-    logits = decoder(output.hidden)
+    logits = logits_of(golden, model, "emo_output", output.hidden)
     assert_close(logits, golden.rows("unit/logits"), atol=1e-6, rtol=0)
     assert_close(logits.log_softmax(-1), golden.rows("unit/log_prob"), atol=1e-6, rtol=0)
 
@@ -167,7 +165,9 @@ def test_classes_without_a_sentiment_are_named() -> None:
     assert small(sentiment_weight=0, shift_weight=0).auxiliary(("calm",)) is None
 
 
-@pytest.mark.parametrize("option", ["sentiment_weight", "shift_weight", "future"])
-def test_impossible_weights_and_windows_are_refused(option: str) -> None:
-    with pytest.raises(ValueError, match=f"{option} must be 0 or more, is -1"):
+@pytest.mark.parametrize(
+    ("option", "least"), [("sentiment_weight", "0"), ("shift_weight", "0"), ("future", "a whole number of 0")]
+)
+def test_impossible_weights_and_windows_are_refused(option: str, least: str) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be {least} or more, is -1"):
         GraphSmileConfig(**{option: -1})  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from dclf.layout import Layout
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.m3net import M3Net, M3NetConfig
-from tests.dclf.models.golden import Golden, encoders, load, load_gru
+from tests.dclf.models.golden import Golden, encoders, load, load_gru, logits_of
 
 MODALITIES = ("text", "audio", "visual")
 SPEAKERS = 3
@@ -65,9 +65,7 @@ def test_every_layer_and_the_logits(recorded: tuple[Golden, ModalityEncoders, M3
     output = model(encoded, golden.rows("speakers"), layout)
     assert_close(output.hidden, golden.rows(hidden), atol=1e-6, rtol=0)
     assert_close(output.state, golden.rows(hidden).view(-1, 6, 18).mean(1), atol=1e-6, rtol=0)
-    decoder = model.decoder(model.hidden_width, 6).double().eval()
-    load(decoder[2], golden, "smax_fc")
-    logits = decoder(output.hidden)
+    logits = logits_of(golden, model, "smax_fc", output.hidden)
     assert_close(logits, golden.rows("expected/unit/logits"), atol=1e-6, rtol=0)
     assert_close(logits.log_softmax(-1), golden.rows("expected/unit/log_prob"), atol=1e-6, rtol=0)
 

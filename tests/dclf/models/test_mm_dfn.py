@@ -12,7 +12,7 @@ from dclf.models.encoders import ModalityEncoders
 from dclf.models.mm_dfn import MMDFN, MMDFNConfig
 from dclf.models.parties import Parties
 from dclf.testing.batches import random_rows
-from tests.dclf.models.golden import Golden, encoders, load, load_gru
+from tests.dclf.models.golden import Golden, encoders, load_gru, logits_of
 
 ENCODERS = {"audio": "linear_a", "visual": "linear_v", "text": "linear_l"}
 LAYERS = 4
@@ -45,9 +45,7 @@ def test_hidden_and_logits(recording: tuple[Golden, ModalityEncoders, MMDFN]) ->
     output = model(encode(golden.features), golden.rows("speakers"), golden.layout)
     assert_close(output.hidden, golden.rows("expected/hidden"), atol=1e-6, rtol=0)
     assert_close(output.state, golden.rows("expected/state"), atol=1e-6, rtol=0)
-    decoder = model.decoder(model.hidden_width, 6).double().eval()
-    load(decoder[2], golden, "smax_fc")
-    logits = decoder(output.hidden)
+    logits = logits_of(golden, model, "smax_fc", output.hidden)
     assert_close(logits, golden.rows("expected/logits"), atol=1e-6, rtol=0)
     assert_close(logits.log_softmax(-1), golden.rows("expected/log_prob"), atol=1e-6, rtol=0)
 

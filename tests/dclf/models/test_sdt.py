@@ -16,7 +16,7 @@ from dclf.models.framework import DCLF
 from dclf.models.positions import positional_table
 from dclf.models.sdt import SDT, Block, SDTConfig
 from dclf.testing.batches import INFO, SPEAKERS, random_rows
-from tests.dclf.models.golden import Golden, load
+from tests.dclf.models.golden import Golden, load, logits_of
 
 MODALITIES = ("text", "visual", "audio")
 ENCODER = {"text": "textf_input", "audio": "acouf_input", "visual": "visuf_input"}
@@ -80,10 +80,9 @@ def test_hidden_and_logits(golden: Golden, model: SDT, encoded: dict[str, Tensor
     for modality in MODALITIES:
         check(output.auxiliary[f"reduced_{modality}"], golden, f"reduced_{modality}")
     check(output.hidden, golden, "hidden")
-    decoder = model.decoder(24, 6).double()
-    load(decoder, golden, "all_output_layer")
-    check(decoder(output.hidden), golden, "logits")
-    check(decoder(output.hidden).log_softmax(-1), golden, "log_prob")
+    logits = logits_of(golden, model, "all_output_layer", output.hidden)
+    check(logits, golden, "logits")
+    check(logits.log_softmax(-1), golden, "log_prob")
 
 
 @pytest.mark.parametrize(("k", "q"), PAIRS)
