@@ -54,21 +54,10 @@ def leaderboard(
     if folder is not None and concluded(folder):
         return _drawn_again(folder, plan)
     # Imported here: the page of a finished study needs no Ray.
-    from tune.sweeps import resume, sweep  # noqa: PLC0415
+    from tune.sweeps import begin_or_resume  # noqa: PLC0415
 
     with listening(listeners) as audience:
-        if folder is not None:
-            return resume(plan.name, storage=str(plan.storage), listeners=audience, verbose=verbose, address=address)
-        return sweep(
-            plan.planned.config,
-            plan.planned.settings,
-            name=plan.name,
-            listeners=audience,
-            verbose=verbose,
-            address=address,
-            kind=LEADERBOARD,
-            described=plan.planned.described,
-        )
+        return begin_or_resume(plan, LEADERBOARD, listeners=audience, verbose=verbose, address=address)
 
 
 def require_same(plan: NamedStudy, folder: StudyFolder) -> None:

@@ -70,31 +70,15 @@ def reproduce(
                 continue
             _join_ray(stack, study, verbose=verbose, address=address)
             send(ReproductionStudy(study.planned.plan["paper"], study.planned.plan["title"]), audience)
-            _run(study, audience, verbose=verbose, address=address)
+            # Imported here: a page of finished studies needs no Ray.
+            from tune.sweeps import begin_or_resume  # noqa: PLC0415
+
+            begin_or_resume(study, "study", listeners=audience, verbose=verbose, address=address)
             files = _written(plan)
     # Where all studies were finished, the page may still be missing, or be of another selection.
     files = files or _written(plan)
     _record(plan, files)
     return files
-
-
-def _run(study: NamedStudy, listeners: Sequence[Listener], *, verbose: bool, address: str | None) -> None:
-    from tune.sweeps import resume, sweep  # noqa: PLC0415 - as above
-
-    if study.existing_folder() is not None:
-        resume(study.name, storage=str(study.storage), listeners=listeners, verbose=verbose, address=address)
-        return
-    planned = study.planned
-    sweep(
-        planned.config,
-        planned.settings,
-        name=study.name,
-        listeners=listeners,
-        verbose=verbose,
-        address=address,
-        kind="study",
-        described=planned.described,
-    )
 
 
 def _join_ray(stack: ExitStack, study: NamedStudy, *, verbose: bool, address: str | None) -> None:

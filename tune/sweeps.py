@@ -38,6 +38,7 @@ from tune.progress.interactive import listening
 from tune.report.facts import best_note
 from tune.runner.evaluations import evaluate_models
 from tune.runner.illustrator import Illustrator
+from tune.runner.named_study import NamedStudy
 from tune.runner.optuna_export import export_study, note_copies, require_place
 from tune.runner.optuna_study import LiveStudy, load_study
 from tune.runner.recorder import StudyRecorder
@@ -165,6 +166,41 @@ def resume(
     with listening(listeners) as audience:
         work = _Work(config, settings, card, audience)
         return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
+
+
+def begin_or_resume(
+    study: NamedStudy,
+    kind: str,
+    *,
+    listeners: Sequence[Listener] | None = None,
+    verbose: bool = False,
+    address: str | None = None,
+) -> Study:
+    """Begin a planned study, or go on with it where an earlier call has begun it.
+
+    Args:
+        study: the plan.
+        kind: as for ``sweep``, as the others.
+        listeners: see there.
+        verbose: see there.
+        address: see there.
+
+    Raises:
+        Exception: as ``sweep`` and ``resume``.
+    """
+    if study.existing_folder() is not None:
+        return resume(study.name, storage=study.storage, listeners=listeners, verbose=verbose, address=address)
+    planned = study.planned
+    return sweep(
+        planned.config,
+        planned.settings,
+        name=study.name,
+        listeners=listeners,
+        verbose=verbose,
+        address=address,
+        kind=kind,
+        described=planned.described,
+    )
 
 
 def _require_readable(folder: StudyFolder) -> None:

@@ -11,10 +11,8 @@ better on one test split by chance; on average none is more accurate. One that r
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,8 +26,8 @@ from dclf.data.planted import Rates
 from dclf.data.posterior import LIMIT, emotion_posteriors
 from dclf.data.presets import GENERATOR, PRESETS, Preset, preset_named
 from dclf.data.reader import ShardSet, read_shards
+from dclf.data.reports import read_report, write_report
 from dclf.data.shifts import emotion_shifts
-from dclf.data.storage import Folder
 from dclf.metrics import classification_scores, shift_scores
 
 KNOWING = "all is known"
@@ -139,16 +137,12 @@ def bayes_shards(
 
 def write_bayes(path: str | os.PathLike[str], report: BayesReport) -> None:
     """Keep a report beside its shards, for the feature card; OSError where the folder cannot be written."""
-    Folder.of(path).write_bytes(BAYES, (json.dumps(report.to_dict(), indent=2) + "\n").encode())
+    write_report(path, BAYES, report)
 
 
 def read_bayes(path: str | os.PathLike[str], sha256: str) -> BayesReport | None:
     """Read what ``write_bayes`` kept of these very shards; None where nothing is kept, or it is of others."""
-    folder = Folder.of(path)
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        report = BayesReport.from_dict(json.loads(folder.read_bytes(BAYES)))
-        return report if report.sha256 == sha256 else None
-    return None
+    return read_report(path, BAYES, sha256, BayesReport.from_dict)
 
 
 def _listeners(shape: Preset) -> Iterator[tuple[str, Rates, bool]]:

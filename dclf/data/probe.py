@@ -10,12 +10,10 @@ as many training dialogues: labels may have entered in a way that training rows 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any
@@ -27,7 +25,7 @@ from dclf.data.dialogue import SPLITS, UNLABELLED
 from dclf.data.errors import DataError
 from dclf.data.manifest import PROBE
 from dclf.data.reader import ShardSet, read_shards
-from dclf.data.storage import Folder
+from dclf.data.reports import read_report, write_report
 
 FOLDS = 5
 RESAMPLES = 2000
@@ -130,16 +128,12 @@ def probe_shards(
 
 def write_probe(path: str | os.PathLike[str], report: ProbeReport) -> None:
     """Keep a report beside its shards, for the feature card; OSError where the folder cannot be written."""
-    Folder.of(path).write_bytes(PROBE, (json.dumps(report.to_dict(), indent=2) + "\n").encode())
+    write_report(path, PROBE, report)
 
 
 def read_probe(path: str | os.PathLike[str], sha256: str) -> ProbeReport | None:
     """Read what ``write_probe`` kept of these very shards; None where nothing is kept, or it is of others."""
-    folder = Folder.of(path)
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        report = ProbeReport.from_dict(json.loads(folder.read_bytes(PROBE)))
-        return report if report.sha256 == sha256 else None
-    return None
+    return read_report(path, PROBE, sha256, ProbeReport.from_dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What ``dclf ablate`` and ``dclf grid`` share: the options of a sweep without its search, and its checks."""
+"""What commands that compare share: the options of a sweep without its search, its checks, and the name of shards."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ VALUED = ("--name", "--address", "--log", "--output", "--seeds")
 _SET = ("trials", "time", "sampler", "scheduler", "seeds", "space", "test", "start_points", "warm_start")
 SET_KEYS = tuple(f"sweep.{name}" for name in _SET)
 """Keys of a sweep that a comparison decides: every variant is trained to its end, with every seed."""
+
+
+SHARDS, SHARDS_KEY = "--shards", "data.shards"
+"""The short name of the shards in commands that take no file, and the key that it stands for."""
+
+
+def add_shards_option(parser: ArgumentParser) -> None:
+    """Add ``--shards``, which ``with_shards_key`` reads."""
+    parser.add_argument(
+        SHARDS, dest=f"alias_{SHARDS_KEY}", metavar="DIR", help=f"folder or URI of shards [{SHARDS_KEY}]"
+    )
+
+
+def with_shards_key(argv: Sequence[str]) -> list[str]:
+    """Return the words with ``--data.shards`` for ``--shards``."""
+    return [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if word.partition("=")[0] == SHARDS else word for word in argv]
 
 
 def comparison_parser(prog: str, description: str, epilog: str) -> ArgumentParser:

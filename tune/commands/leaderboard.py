@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison
+from tune.commands.comparison import (
+    FLAGS,
+    SET_KEYS,
+    SHARDS,
+    SHARDS_KEY,
+    VALUED,
+    add_shards_option,
+    set_by_comparison,
+    with_shards_key,
+)
 from tune.commands.options import add_log_options, add_output_option, command_parser, listed
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides, require_local_room
 from tune.commands.sweep_results import run_study
@@ -36,7 +45,6 @@ on validation and scored once on test. Keys such as --train.epochs hold for all 
 paired t-tests, Holm's correction over the models, emotion shift, the EICS drop, costs, and what was published.
 Ctrl-C ends it cleanly; the same command goes on with it, and of a finished one draws the page again.
 """
-SHARDS, SHARDS_KEY = "--shards", "data.shards"
 OWN_VALUED = (*VALUED, "--models", "--draws", "--preset-family")
 
 
@@ -63,7 +71,7 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
     Raises:
         ConfigError: with every mistake at once.
     """
-    words = [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if _is_shards(word) else word for word in argv]
+    words = with_shards_key(argv)
     options, overrides, mistakes = options_and_overrides(words, parser, flags, OWN_VALUED)
     mistakes += set_by_comparison(words)
     shards = overrides.pop(SHARDS_KEY, "")
@@ -131,9 +139,7 @@ def build_parser(prog: str) -> ArgumentParser:
     """Return a parser with the options of the command but for those on its output."""
     parser = command_parser(prog, "Train base models without and with DCLF, each from its own preset.", EXAMPLES)
     parser.usage = f"{prog} --shards SHARDS [--section.key VALUE ...] [options]"
-    parser.add_argument(
-        SHARDS, dest=f"alias_{SHARDS_KEY}", metavar="DIR", help=f"folder or URI of shards [{SHARDS_KEY}]"
-    )
+    add_shards_option(parser)
     parser.add_argument(
         "--models",
         metavar="A,B",
@@ -153,7 +159,3 @@ def build_parser(prog: str) -> ArgumentParser:
     add_output_option(parser)
     add_settings_help(parser, without=SET_KEYS)
     return parser
-
-
-def _is_shards(word: str) -> bool:
-    return word.partition("=")[0] == SHARDS

@@ -15,7 +15,15 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
 from dclf.prose import counted
-from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison
+from tune.commands.comparison import (
+    FLAGS,
+    SET_KEYS,
+    SHARDS,
+    VALUED,
+    add_shards_option,
+    set_by_comparison,
+    with_shards_key,
+)
 from tune.commands.options import (
     add_log_options,
     add_output_option,
@@ -47,7 +55,6 @@ generated dialogues are never presented as results on the data set.
 """
 OWN_FLAGS = (*FLAGS, "--dry-run", "--compared")
 OWN_VALUED = tuple(option for option in (*VALUED, "--only", "--out") if option != "--name")
-SHARDS, SHARDS_KEY = "--shards", "data.shards"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,7 +72,7 @@ def read(argv: Sequence[str]) -> ReproduceRequest:
         ConfigError: with every mistake at once.
         SystemExit: help was asked for, or an option is wrong.
     """
-    words = [f"--{SHARDS_KEY}{word.removeprefix(SHARDS)}" if _is_shards(word) else word for word in argv]
+    words = with_shards_key(argv)
     options, overrides, mistakes = options_and_overrides(words, build_parser(), OWN_FLAGS, OWN_VALUED)
     if mistakes := [*mistakes, *set_by_comparison(words)]:
         raise ConfigError(mistakes)
@@ -146,9 +153,7 @@ def build_parser() -> ArgumentParser:
     names = datasets()
     parser.usage = f"dclf reproduce {'|'.join(names)} --shards SHARDS [--section.key VALUE ...] [options]"
     parser.add_argument("dataset", help=f"whose tables: {' or '.join(names)}")
-    parser.add_argument(
-        SHARDS, dest=f"alias_{SHARDS_KEY}", metavar="DIR", help=f"folder or URI of shards [{SHARDS_KEY}]"
-    )
+    add_shards_option(parser)
     both = "; ".join(f"{dataset}: {', '.join(items(dataset))}" for dataset in names)
     parser.add_argument(
         "--only", metavar="A,B", default="", help=f"tables and figures to run ({both}); all where absent"
@@ -166,10 +171,6 @@ def build_parser() -> ArgumentParser:
     add_log_options(parser)
     add_settings_help(parser, without=SET_KEYS)
     return parser
-
-
-def _is_shards(word: str) -> bool:
-    return word.partition("=")[0] == SHARDS
 
 
 def _reproduced(plan: ReproductionPlan, options: Namespace, command: str) -> ReproductionFiles:
