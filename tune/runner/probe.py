@@ -23,7 +23,7 @@ from dclf.data.reader import ShardSet, read_shards
 from dclf.training.checkpoint import STATE_FILE, save
 from dclf.training.local import LocalSource
 from dclf.training.loop import TrainingRun
-from dclf.training.preflight import check_shards
+from dclf.training.preflight import check_classes, check_shards
 from dclf.training.source import Source
 
 SECONDS = 15.0
@@ -66,6 +66,7 @@ def probe(config: Config, *, seconds: float = SECONDS, device: Literal["cpu", "g
     """
     shards = read_shards(config.data.shards)
     check_shards(shards, config.data.modalities)
+    check_classes(shards, config.model)
     # Without a curriculum, so that an epoch is a whole one: those before the last bucket are shorter.
     config = replace(config, train=replace(config.train, device=device, compile=False, curriculum=0))
     with _threads(config.train.cpus_per_worker):
