@@ -37,6 +37,10 @@ class Layout:
         """The layout of dialogues with these lengths."""
         return cls(tuple(index(n) for n in lengths), torch.device(device))
 
+    def repeat(self, times: int) -> Layout:
+        """The layout of rows [times N, ...]: these dialogues so many times, one after another."""
+        return Layout(self.lengths * times, self.device)
+
     @property
     def dialogues(self) -> int:
         """B."""

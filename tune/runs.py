@@ -26,7 +26,7 @@ from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute, is_remote
 from dclf.inference import predictor_of, save_model
 from dclf.training.evaluation import score_predictor
-from dclf.training.preflight import check_shards
+from dclf.training.preflight import check_classes, check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
@@ -111,6 +111,7 @@ def train(
         raise ConfigError(problems)
     shards = read_shards(config.data.shards)
     check_shards(shards, config.data.modalities)
+    check_classes(shards, config.model)
     checked_storage(config.train.storage, record.run_id if record else "", resuming=True)
     card = feature_card(config.data.shards).to_dict()
     with (

@@ -149,13 +149,12 @@ class CFNESA(BaseModel):
     ) -> BaseOutput:
         """See ``BaseModel.forward``."""
         # The modalities are dialogues of their own to the encoder that they share.
-        several = Layout(layout.lengths * len(self.modalities), layout.device)
+        several = layout.repeat(len(self.modalities))
         rows = self._encode(encoded, lambda layer, x: layer(x, several))
-        hidden = self._fuse(rows, layout)
-        auxiliary = {}
-        if self.config.shift_weight:
-            differs = self.training and self.config.dropout > 0
-            auxiliary["again"] = self._fuse(rows, layout) if differs else hidden
+        shifts = self.config.shift_weight > 0
+        differs = shifts and self.training and self.config.dropout > 0
+        passes = self._fuse(rows, layout, 2 if differs else 1).split(layout.utterances)
+        hidden, auxiliary = passes[0], {"again": passes[-1]} if shifts else {}
         return BaseOutput(hidden=hidden, state=hidden, context=pool_history(hidden, layout), auxiliary=auxiliary)
 
     def hear(
@@ -189,11 +188,12 @@ class CFNESA(BaseModel):
             rows = recur(layer, rows)  # type: ignore[arg-type]
         return dict(zip(self.modalities, rows.chunk(len(self.modalities)), strict=True))
 
-    def _fuse(self, rows: Mapping[str, Tensor], layout: Layout) -> Tensor:
-        """h [N, H]: a pass of the cross-modal half."""
-        for layer in self.cross:
+    def _fuse(self, rows: Mapping[str, Tensor], layout: Layout, passes: int) -> Tensor:
+        """h [P N, H] of P passes of the cross-modal half, which go through it side by side."""
+        each = [(layout, passes)] + [(layout.repeat(passes), 1)] * (len(self.cross) - 1)
+        for layer, arguments in zip(self.cross, each, strict=True):
             again = self.config.recompute and self.training
-            rows = checkpoint(layer, rows, layout, use_reentrant=False) if again else layer(rows, layout)
+            rows = checkpoint(layer, rows, *arguments, use_reentrant=False) if again else layer(rows, *arguments)
         return self._join(rows)
 
     def _join(self, rows: Mapping[str, Tensor]) -> Tensor:
@@ -232,7 +232,8 @@ class RecurrentLayer(nn.Module):
     def _after(self, rows: Tensor, read: Tensor) -> Tensor:
         """x' of x [N, H] and what the GRU says of it."""
         normed = self.norm(rows + self._drop(self.narrow(read)))
-        changed = self._drop(self.outer(self._drop(self.inner(normed).relu())))
+        # Dropout before the ReLU is the same as after it, and what the ReLU keeps is then what the next layer keeps.
+        changed = self._drop(self.outer(self._drop(self.inner(normed)).relu()))
         last: Tensor = self.last_norm(rows + normed + changed)
         return last
 

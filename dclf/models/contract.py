@@ -139,6 +139,18 @@ class BaseModel(nn.Module, ABC):
         """
         return None
 
+    @classmethod
+    def check_classes(cls, config: Any, class_names: Sequence[str]) -> None:
+        """Refuse classes that the model cannot learn; asked before a run starts.
+
+        Args:
+            config: an instance of ``Config``.
+            class_names: C emotions.
+
+        Raises:
+            ValueError: says what must hold, what came instead and what to do.
+        """
+
     def hear(self, encoded: Mapping[str, Tensor], speaker: Tensor, memory: Any | None) -> tuple[Tensor, Any]:
         """The next utterance of a conversation; in evaluation and with ``causal`` only.
 

@@ -42,9 +42,22 @@ class CrossModalLayer(nn.Module):
         self.joined = nn.Linear(len(self.spokes) * width, width) if self.spokes else None
         self.parts = nn.ModuleDict({m: ModalityPart(width, dropout=dropout) for m in modalities})
 
-    def forward(self, rows: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
-        """Modality -> x_m [N, H] to modality -> x_m' [N, H]."""
-        return self._pass(rows, lambda name, asking, answering: self.attentions[name](asking, answering, layout))
+    def forward(self, rows: Mapping[str, Tensor], layout: Layout, passes: int = 1) -> dict[str, Tensor]:
+        """Modality -> x_m [N, H] to modality -> x_m'.
+
+        Args:
+            rows: x_m.
+            layout: which rows form which dialogue.
+            passes: P, how often to go through the layer, each time with dropout of its own.
+
+        Returns:
+            x_m' [P N, H], pass after pass.
+        """
+        # No dropout stands before what a modality says to itself: it is the same in every pass.
+        said = self._to_itself(rows, self._within(layout))
+        if passes > 1:
+            rows, said = ({m: x.repeat(passes, 1) for m, x in each.items()} for each in (rows, said))
+        return self._from_there(rows, said, self._within(layout.repeat(passes)))
 
     def hear(
         self, rows: Mapping[str, Tensor], memory: Mapping[str, KeysValues]
@@ -57,10 +70,17 @@ class CrossModalLayer(nn.Module):
             said, kept[name] = self.attentions[name].hear(asking, answering, memory.get(name))  # type: ignore[operator]
             return said
 
-        return self._pass(rows, attend), kept
+        return self._from_there(rows, self._to_itself(rows, attend), attend), kept
 
-    def _pass(self, rows: Mapping[str, Tensor], attend: Attend) -> dict[str, Tensor]:
-        own = {m: self.parts[m].own(x, self._drop(attend(_pair(m, m), x, x))) for m, x in rows.items()}  # type: ignore[operator]
+    def _within(self, layout: Layout) -> Attend:
+        return lambda name, asking, answering: self.attentions[name](asking, answering, layout)
+
+    def _to_itself(self, rows: Mapping[str, Tensor], attend: Attend) -> dict[str, Tensor]:
+        return {m: attend(_pair(m, m), x, x) for m, x in rows.items()}
+
+    def _from_there(self, rows: Mapping[str, Tensor], said: Mapping[str, Tensor], attend: Attend) -> dict[str, Tensor]:
+        """x_m' of x_m and of what each modality says to itself."""
+        own = {m: self.parts[m].own(x, self._drop(said[m])) for m, x in rows.items()}  # type: ignore[operator]
         crossed = self.crossed(own, attend)
         return {m: self.parts[m](x, own[m], crossed.get(m)) for m, x in rows.items()}
 
@@ -71,7 +91,7 @@ class CrossModalLayer(nn.Module):
         hub = own[self.hub]
         crossed = {m: self._drop(attend(_pair(m, self.hub), own[m], hub)) for m in self.spokes}
         told = [self._drop(attend(_pair(self.hub, m), hub, own[m])) for m in self.spokes]
-        return {**crossed, self.hub: self._drop(self.joined(torch.cat(told, 1)).relu())}
+        return {**crossed, self.hub: self._drop(self.joined(torch.cat(told, 1))).relu()}
 
     def _drop(self, rows: Tensor) -> Tensor:
         return dropout(rows, self.dropout, self.training)
@@ -107,7 +127,8 @@ class ModalityPart(nn.Module):
     def forward(self, rows: Tensor, own: Tensor, crossed: Tensor | None) -> Tensor:
         """X_m' of x_m, s_m and z_m, all [N, H]."""
         normed = self.cross(rows, own, crossed)
-        inner = dropout(self.inner(normed).relu(), self.dropout, self.training)
+        # Dropout before the ReLU is the same as after it, and what the ReLU keeps is then what the next layer keeps.
+        inner = dropout(self.inner(normed), self.dropout, self.training).relu()
         changed = dropout(self.outer(inner), self.dropout, self.training)
         last: Tensor = self.last_norm(rows + normed + changed)
         return last

@@ -65,6 +65,7 @@ class EmotionShift(Auxiliary):
 
     def scores(self, first: Tensor, second: Tensor) -> Tensor:
         """The scores [n, n, 2] of one dialogue's pairs, of its halves [n, S]: same emotion, another."""
-        inner = (first[:, None] + second).relu()
-        scores: Tensor = self.output(dropout(inner, self.rates[1], self.training))
+        # Dropout before the ReLU is the same as after it, and what the ReLU keeps is then what the next layer keeps.
+        inner = dropout(first[:, None] + second, self.rates[1], self.training).relu()
+        scores: Tensor = self.output(inner)
         return scores

@@ -27,7 +27,7 @@ from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size, require_window
 from dclf.models.pair_streams import SLOPE, Adjacency, PairGraph
-from dclf.models.sentiment import SentimentTerms
+from dclf.models.sentiment import SentimentTerms, sentiments_of
 
 ORDER = ("text", "visual", "audio")
 """Order of the modalities, and so of the pairs."""
@@ -143,6 +143,12 @@ class GraphSmile(BaseModel):
     def decoder(self, width: int, classes: int) -> nn.Module:
         """See ``BaseModel.decoder``."""
         return nn.Linear(width, classes)
+
+    @classmethod
+    def check_classes(cls, config: GraphSmileConfig, class_names: Sequence[str]) -> None:
+        """See ``BaseModel.check_classes``: with either head, every emotion has a known sentiment."""
+        if config.sentiment_weight or config.shift_weight:
+            sentiments_of(class_names)
 
     def auxiliary(self, class_names: Sequence[str]) -> Auxiliary | None:
         """See ``BaseModel.auxiliary``.

@@ -141,7 +141,7 @@ class MMDFN(BaseModel):
             return {}
         count = len(self.party_weights)
         said = torch.cat([encoded[modality].index_select(0, parties.rows) for modality in self.party_weights])
-        heard = self.parties(said, Layout.of(parties.layout.lengths * count, parties.layout.device))
+        heard = self.parties(said, parties.layout.repeat(count))
         rows = (part.index_select(0, parties.places) for part in heard.chunk(count))
         return dict(zip(self.party_weights, rows, strict=True))
 

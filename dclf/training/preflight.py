@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dclf.config import ModelConfig
 from dclf.data.checks import index_problems, unlabelled_split, validate_dialogue
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import DataError
@@ -40,6 +41,26 @@ def check_shards(shards: ShardSet, modalities: Sequence[str]) -> None:
         problems += index_problems(index, split, shards.info, seen)
     if problems:
         raise DataError(problems, "the shards do not fit the run")
+
+
+def check_classes(shards: ShardSet, model: ModelConfig) -> None:
+    """Refuse shards whose classes the base model cannot learn.
+
+    Args:
+        shards: of the run.
+        model: a sound configuration.
+
+    Raises:
+        DataError: says which, and what to do.
+    """
+    # Imported here: it takes torch, and who only looks at shards need not wait for that.
+    from dclf.models.contract import base_model_class  # noqa: PLC0415
+
+    kind = base_model_class(model.name)
+    try:
+        kind.check_classes(kind.Config(**model.options), shards.info.class_names)
+    except ValueError as error:
+        raise DataError([f"model.name {model.name}: {error}"], "the shards do not fit the run") from error
 
 
 class CheckedSource:

@@ -244,9 +244,13 @@ def test_mistakes_are_found_before_anything_starts(config: Config, folder: Path,
     with pytest.raises(ConfigError, match=r"loss\.temperature"):
         train(replace(config, loss=replace(config.loss, temperature=-1.0)))
     info, dialogues = generate("iemocap-small", seed=3)
-    narrow = replace(info, widths={"text": info.widths["text"]})
+    classes = ("bored", *info.class_names[1:])
+    narrow = replace(info, widths={"text": info.widths["text"]}, class_names=classes)
     write_shards((replace(d, features={"text": d.features["text"]}) for d in dialogues), tmp_path / "narrow", narrow)
     with pytest.raises(DataError, match=r"audio must be in the shards"):
         train(replace(config, data=replace(config.data, shards=str(tmp_path / "narrow"))))
+    data = replace(config.data, shards=str(tmp_path / "narrow"), modalities=("text",))
+    with pytest.raises(DataError, match=r"model\.name graphsmile: classes must be emotions .*, are also bored; "):
+        train(replace(config, data=data, model=ModelConfig(name="graphsmile")))
     with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9"):
         train(replace(config, track=replace(config.track, uri="http://127.0.0.1:9")))

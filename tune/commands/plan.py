@@ -120,9 +120,10 @@ def _sweep_plan(line: CommandLine, layout: TrialPlan) -> SweepPlan:
     # Imported here, so that a refused layout waits for neither the shards nor the training loop.
     from dclf.data import read_shards  # noqa: PLC0415
     from dclf.training.preflight import check_shards  # noqa: PLC0415
+    from tune.config.overrides import apply  # noqa: PLC0415
     from tune.config.yaml_files import ConfigError  # noqa: PLC0415
-    from tune.runner.estimate import estimate  # noqa: PLC0415
-    from tune.runner.probe import probe  # noqa: PLC0415
+    from tune.runner.estimate import Estimate, estimate, listed_estimate  # noqa: PLC0415
+    from tune.runner.probe import Probe, probe_each  # noqa: PLC0415
     from tune.search.checks import objective_problems, sweep_space, trained_modalities  # noqa: PLC0415
     from tune.search.start_points import countable_size, start_points  # noqa: PLC0415
 
@@ -132,16 +133,25 @@ def _sweep_plan(line: CommandLine, layout: TrialPlan) -> SweepPlan:
     check_shards(shards, trained_modalities(space, config))
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
-    size = countable_size(settings, space, config)
-    cost = None if line.options.no_probe else probe(config, device=layout.device if machine_gpus() else "cpu")
+    size, starts = countable_size(settings, space, config), start_points(settings, space, config)
+    listed = [apply(config, point) for point in starts[: settings.trials or None]]
+    trials = listed if settings.sampler == "listed" else [config]
+    costs: dict[str, Probe] = {}
+    expected: Estimate | None = None
+    if not line.options.no_probe:
+        costs = probe_each(trials, device=layout.device if machine_gpus() else "cpu")
+        if settings.sampler == "listed":
+            expected = listed_estimate(trials, settings, layout, costs)
+        else:
+            expected = estimate(config, settings, layout, costs[config.model.name], size)
     return SweepPlan(
         name=line.options.name,
         config=config,
         settings=settings,
         space=space,
         combinations=space.size if size is None else size,
-        starts=start_points(settings, space, config),
+        starts=starts,
         layout=layout,
-        cost=cost,
-        estimate=None if cost is None else estimate(config, settings, layout, cost, size),
+        costs=costs,
+        estimate=expected,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ class SweepPlan:
         combinations: how many configurations there are; None where they cannot be counted.
         starts: overrides of the first trials.
         layout: slots.
-        cost: what the probe measured; None without one.
+        costs: base model -> what its probe measured; empty without one.
         estimate: time, bytes and memory; None without a probe.
     """
 
@@ -50,7 +50,7 @@ class SweepPlan:
     combinations: int | None
     starts: list[dict[str, Any]]
     layout: TrialPlan
-    cost: Probe | None
+    costs: Mapping[str, Probe]
     estimate: Estimate | None
 
 
@@ -72,7 +72,7 @@ def plan_result(plan: SweepPlan) -> dict[str, Any]:
         "combinations": plan.combinations,
         "start_points": plan.starts,
         "layout": asdict(plan.layout),
-        "probe": None if plan.cost is None else asdict(plan.cost),
+        "probes": {model: asdict(cost) for model, cost in plan.costs.items()},
         "estimate": None if plan.estimate is None else asdict(plan.estimate),
     }
 
@@ -90,8 +90,9 @@ def _lines(plan: SweepPlan) -> Iterator[tuple[str, str]]:
     yield from _space_lines(plan)
     for place, line in enumerate(plan.layout.describe()):
         yield "" if place else "layout", line
-    if plan.cost is not None and plan.estimate is not None:
-        yield from _cost_lines(plan, plan.cost, plan.estimate)
+    if plan.estimate is not None:
+        yield from _probe_lines(plan.costs)
+        yield from _cost_lines(plan, plan.estimate)
 
 
 def _space_lines(plan: SweepPlan) -> Iterator[tuple[str, str]]:
@@ -111,11 +112,17 @@ def _space_lines(plan: SweepPlan) -> Iterator[tuple[str, str]]:
         yield "", f"and {len(plan.starts) - STARTS_SHOWN} more"
 
 
-def _cost_lines(plan: SweepPlan, cost: Probe, estimate: Estimate) -> Iterator[tuple[str, str]]:
-    part = "" if cost.share > SURE_SHARE else f", from {cost.share:.1%} of the utterances"
-    yield "probe", f"{cost.seconds_per_epoch:.2g} s an epoch of the base configuration{part}"
+def _probe_lines(costs: Mapping[str, Probe]) -> Iterator[tuple[str, str]]:
+    for place, (model, cost) in enumerate(costs.items()):
+        of = model if len(costs) > 1 else "the base configuration"
+        part = "" if cost.share > SURE_SHARE else f", from {cost.share:.1%} of the utterances"
+        yield "" if place else "probe", f"{cost.seconds_per_epoch:.2g} s an epoch of {of}{part}"
+
+
+def _cost_lines(plan: SweepPlan, estimate: Estimate) -> Iterator[tuple[str, str]]:
     low, high = (duration(seconds) for seconds in estimate.seconds)
-    span = low if low == high else f"{low} to {high}, as the scheduler ends many trials early or none"
+    why = "" if plan.settings.sampler == "listed" else ", as the scheduler ends many trials early or none"
+    span = low if low == high else f"{low} to {high}{why}"
     about = "" if plan.settings.trials else f" for {estimate.trials} trials or more"
     yield "time", f"{span}{about}"
     yield "disk", f"{size_text(estimate.checkpoint_bytes)} of checkpoints in {plan.settings.storage}{_free(plan)}"

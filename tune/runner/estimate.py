@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -70,6 +70,39 @@ def estimate(
         metric_rows=rows,
         metric_bytes=rows * ROW_BYTES,
         memory_bytes=plan.concurrency * max(1, plan.workers_per_trial) * probe.memory_bytes,
+    )
+
+
+def listed_estimate(
+    configs: Sequence[Config], settings: SweepSettings, plan: TrialPlan, probes: Mapping[str, Probe]
+) -> Estimate:
+    """Reckon with what was measured of each base model.
+
+    Args:
+        configs: of the trials, none of which ends early.
+        settings: of the sweep.
+        plan: how many trials run at a time.
+        probes: name of a base model -> the cost of its epoch.
+    """
+    costs = [(config, probes[config.model.name]) for config in configs]
+    each = [_trial_seconds(config, settings, plan, cost, 1.0) for config, cost in costs]
+    # A slot is never idle while a trial waits, so the last trial to start does so by an equal share of all seconds.
+    shared = sum(each) / plan.concurrency
+    budget = parse_duration(settings.time) if settings.time else float("inf")
+    rows = sum(settings.seeds * config.train.epochs * cost.metrics_per_epoch for config, cost in costs)
+    kept = _checkpoints(settings, len(configs), plan) / len(configs)
+    return Estimate(
+        trials=len(configs),
+        seconds=(
+            min(budget, max(shared, *each)),
+            min(budget + max(each), shared + max(each) * (1 - 1 / plan.concurrency)),
+        ),
+        checkpoint_bytes=round(kept * sum(cost.checkpoint_bytes for _, cost in costs)),
+        metric_rows=rows,
+        metric_bytes=rows * ROW_BYTES,
+        memory_bytes=plan.concurrency
+        * max(1, plan.workers_per_trial)
+        * max(cost.memory_bytes for cost in probes.values()),
     )
 
 

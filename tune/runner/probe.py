@@ -8,7 +8,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,7 +23,7 @@ from dclf.data.reader import ShardSet, read_shards
 from dclf.training.checkpoint import STATE_FILE, save
 from dclf.training.local import LocalSource
 from dclf.training.loop import TrainingRun
-from dclf.training.preflight import check_shards
+from dclf.training.preflight import check_classes, check_shards
 from dclf.training.source import Source
 
 SECONDS = 15.0
@@ -31,6 +31,8 @@ SECONDS = 15.0
 OWN_METRICS = 4
 """An epoch's number and duration, the best epoch so far and its WF1."""
 FIRST_BATCHES = 2
+WHOLE = "none"
+"""``loss.ablate`` of the whole framework, which costs most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ def probe(config: Config, *, seconds: float = SECONDS, device: Literal["cpu", "g
     """
     shards = read_shards(config.data.shards)
     check_shards(shards, config.data.modalities)
+    check_classes(shards, config.model)
     # Without a curriculum, so that an epoch is a whole one: those before the last bucket are shorter.
     config = replace(config, train=replace(config.train, device=device, compile=False, curriculum=0))
     with _threads(config.train.cpus_per_worker):
@@ -74,6 +77,31 @@ def probe(config: Config, *, seconds: float = SECONDS, device: Literal["cpu", "g
         if dialogues <= first.dialogues or first.share == 1:
             return first.probe
         return _measure(config, shards, dialogues).probe
+
+
+def probe_each(
+    configs: Iterable[Config], *, seconds: float = SECONDS, device: Literal["cpu", "gpu"] = "cpu"
+) -> dict[str, Probe]:
+    """A probe of each base model: of its first configuration with all of DCLF, else of its first.
+
+    Args:
+        configs: of a study's trials.
+        seconds: how long all may take, about.
+        device: ``cpu`` or ``gpu``.
+
+    Returns:
+        Name of the base model -> what was measured.
+
+    Raises:
+        Exception: as ``probe``.
+    """
+    dearest: dict[str, Config] = {}
+    for config in configs:
+        known = dearest.setdefault(config.model.name, config)
+        if known.loss.ablate != WHOLE and config.loss.ablate == WHOLE:
+            dearest[config.model.name] = config
+    each = seconds / max(1, len(dearest))
+    return {model: probe(config, seconds=each, device=device) for model, config in dearest.items()}
 
 
 @dataclass(frozen=True)

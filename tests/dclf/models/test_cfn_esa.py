@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 from dclf.config import LossConfig, ModelConfig
 from dclf.data.batch import Batch
+from dclf.layout import Layout
 from dclf.losses.terms import Term
 from dclf.models.attention import DialogueAttention
 from dclf.models.cfn_esa import CFNESA, CFNESAConfig, RecurrentLayer
@@ -198,6 +199,16 @@ def test_what_is_computed_again_has_the_same_gradients() -> None:
         gradients.append(torch.autograd.grad(loss, list(model.base.parameters())))
     for ours, theirs in zip(*gradients, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_two_passes_side_by_side_are_twice_the_same_without_dropout() -> None:
+    torch.manual_seed(0)
+    layer = CrossModalLayer(MODALITIES, 4, 2, causal=False, dropout=0.0).double()
+    layout = Layout.of([3, 1, 2])
+    rows = {m: torch.randn(6, 4, dtype=torch.float64) for m in MODALITIES}
+    once, twice = layer(rows, layout), layer(rows, layout, 2)
+    for modality in MODALITIES:
+        assert_close(twice[modality], once[modality].repeat(2, 1))
 
 
 def test_a_modality_alone_is_its_own_part() -> None:

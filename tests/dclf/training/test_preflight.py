@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dclf.config import Config
+from dclf.config import Config, ModelConfig
 from dclf.data import Dialogue, feature_card, read_shards, write_shards
 from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
-from dclf.training.preflight import CheckedSource, check_shards
+from dclf.training.preflight import CheckedSource, check_classes, check_shards
 from tests.dclf.data.support import write_unchecked
 
 Change = Callable[[Dialogue], Dialogue]
@@ -76,6 +76,18 @@ def test_a_dialogue_in_two_splits_is_refused_before_any_feature_is_read(
     write_unchecked(monkeypatch, [*dialogues, twice], tmp_path / "twice", shards.info)
     with pytest.raises(DataError, match=f"{twice.dialogue_id}.* is in two splits, train and test; keep it in one"):
         check_shards(read_shards(tmp_path / "twice"), ["text"])
+
+
+def test_classes_that_the_model_cannot_learn_are_refused(shards: ShardSet, tmp_path: Path) -> None:
+    check_classes(shards, ModelConfig(name="graphsmile"))
+    write_shards(shards, tmp_path / "bored", replace(shards.info, class_names=("bored", *shards.info.class_names[1:])))
+    bored = read_shards(tmp_path / "bored")
+    with pytest.raises(
+        DataError, match=r"model\.name graphsmile: classes must be emotions of a known sentiment .* bored"
+    ):
+        check_classes(bored, ModelConfig(name="graphsmile"))
+    check_classes(bored, ModelConfig(name="graphsmile", options={"sentiment_weight": 0.0, "shift_weight": 0.0}))
+    check_classes(bored, ModelConfig(name="mmgcn"))
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])

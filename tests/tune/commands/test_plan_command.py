@@ -67,7 +67,17 @@ def test_json_has_it_all(plan: list[str], capsys: Shown) -> None:
     assert (result["combinations"], result["estimate"]["trials"]) == (2, 2)
     assert result["layout"]["concurrency"] == 4
     assert result["start_points"] == [{"loss.window": 10}]
-    assert result["probe"]["checkpoint_bytes"] > 1000
+    assert result["probes"]["ddin"]["checkpoint_bytes"] > 1000
+
+
+def test_a_leaderboard_costs_what_each_model_costs(shards: str, capsys: Shown) -> None:
+    words = ["--shards", shards, "--models", "mmgcn,dialogue_gcn", "--train.epochs", "2"]
+    assert main(["plan", "leaderboard", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("probe"))
+    assert re.fullmatch(r"probe     [\d.e-]+ s an epoch of mmgcn(, from .*)?", lines[place])
+    assert re.fullmatch(r"          [\d.e-]+ s an epoch of dialogue_gcn(, from .*)?", lines[place + 1])
+    assert re.fullmatch(r"time      [\d:]+( to [\d:]+)?", lines[place + 2])
 
 
 def test_without_a_probe_nothing_is_trained(plan: list[str], capsys: Shown, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from cluster.resources import ClusterResources, Node
 from cluster.trial_plan import TrialPlan, plan_trials
-from dclf.config import Config, TrainConfig
+from dclf.config import Config, ModelConfig, TrainConfig
 from tune.config.sweep_settings import Scheduler, SweepSettings
-from tune.runner.estimate import NESTED_START_SECONDS, START_SECONDS, estimate, shortest_share
+from tune.runner.estimate import NESTED_START_SECONDS, START_SECONDS, estimate, listed_estimate, shortest_share
 from tune.runner.probe import Probe
 
 PROBE = Probe(
@@ -52,6 +52,19 @@ def test_the_disk_holds_what_is_kept_what_runs_and_what_is_being_written(
     settings = replace(SweepSettings(trials=20, scheduler="none", keep=7), **change)
     found = estimate(CONFIG, settings, layout(settings), PROBE)
     assert found.checkpoint_bytes == checkpoints * PROBE.checkpoint_bytes
+
+
+def test_a_list_costs_what_each_of_its_models_costs() -> None:
+    dear = replace(PROBE, seconds_per_epoch=20.0, checkpoint_bytes=90_000_000, memory_bytes=2_000_000_000)
+    configs = [replace(CONFIG, model=ModelConfig(name=name)) for name in ("mmgcn", "sdt")]
+    configs[0] = replace(configs[0], train=TrainConfig(epochs=10))
+    settings = SweepSettings(trials=2, sampler="listed", scheduler="none", seeds=2, test="all")
+    found = listed_estimate(configs, settings, layout(settings, cpus=3), {"mmgcn": PROBE, "sdt": dear})
+    cheap, long = 2 * (START_SECONDS + 10 * 2.0), 2 * (START_SECONDS + 45 * 20.0)
+    assert found.seconds == pytest.approx((long, (cheap + long) / 2 + long / 2))
+    assert found.metric_rows == 2 * (10 + 45) * 20
+    assert found.checkpoint_bytes == 3 * (3_000_000 + 90_000_000), "two seeds of each, and one being written by each"
+    assert found.memory_bytes == 2 * 2_000_000_000
 
 
 def test_asha_s_rungs_by_hand() -> None:
