@@ -175,8 +175,8 @@ def _robust_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
     names = [name for name in settings.objectives if name in AT_THE_END]
     if names and config.train.perturb_every == 0:
         yield (
-            f"train.perturb_every: must be above 0 where {' and '.join(names)} are sought, is 0; write 5, say: every "
-            "run scores them after every fifth epoch and at its end"
+            f"train.perturb_every: must be above 0 for {', '.join(names)} among the objectives, is 0; write 5, say, "
+            "for a score after every fifth epoch and at the end"
         )
     # With several objectives nothing may end a trial early, whatever they are: tune.search.samplers says so.
     if names and len(settings.objectives) == 1 and settings.scheduler != "none":

@@ -33,22 +33,27 @@ def picked_trial(scores: Sequence[Score], trials: Iterable[TrialRecord]) -> Tria
 
     Args:
         scores: the objectives.
-        trials: what ``with_trial`` leaves, or all complete trials of a single objective.
+        trials: the front.
     """
     ranked = [(_ranks(scores, trial), trial) for trial in trials]
     if not ranked:
         return None
-    # What is written with two decimals must not depend on how binary fractions round.
+    # A margin that is reached exactly must not be missed by how binary fractions round.
     limit = min(ranks[0] for ranks, _ in ranked) + MARGIN / scores[0].scale + 1e-9
-    near = ranked if len(scores) == 1 else [(ranks, trial) for ranks, trial in ranked if ranks[0] <= limit]
+    near = [(ranks, trial) for ranks, trial in ranked if ranks[0] <= limit]
+    # The second objective where there is one, then the first.
     return min(near, key=lambda one: (*one[0][1:2], one[0][0], one[1].number))[1]
 
 
 def with_trial(scores: Sequence[Score], trials: Sequence[TrialRecord], trial: TrialRecord) -> list[TrialRecord]:
-    """A front after a further complete trial; trials without a number for every objective change nothing."""
+    """Whatever ``picked_trial`` needs of these and a further complete trial: of a single objective the best alone.
+
+    A trial without a number for every objective changes nothing.
+    """
     if len(trial.values) < len(scores) or any(map(math.isnan, trial.values)):
         return list(trials)
-    return _front(scores, [*trials, trial])
+    candidates = _front(scores, [*trials, trial])
+    return candidates[:1] if len(scores) == 1 else candidates
 
 
 def pick_rule(scores: Sequence[Score]) -> str:

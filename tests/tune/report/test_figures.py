@@ -46,6 +46,11 @@ def test_several_objectives_have_a_front(tmp_path: Path) -> None:
     figures = study_figures(study, ["wf1", "f1/sad"])
     assert set(figures) == {*ONE, "pareto"}
     axes = figures["pareto"].axes[0]
+    assert len(axes.get_legend().get_texts()) == 2
+    marks = {"base configuration (trial 0)": (0.5, 0.25), "picked (trial 3)": (0.6, 0.2)}
+    marked = draw_study(study, ["wf1", "f1/sad"], names={"pareto"}, marks=marks).figures["pareto"].axes[0]
+    assert [text.get_text() for text in marked.get_legend().get_texts()] == ["trial", "on the front", *marks]
+    assert [dots.get_offsets().tolist() for dots in marked.collections[-2:]] == [[[50.0, 25.0]], [[60.0, 20.0]]]
     assert {axes.get_xlabel(), axes.get_ylabel()} == {"validation WF1 (%)", "validation F1 of sad (%)"}
 
 
