@@ -383,7 +383,7 @@ def _free_name(storage: str, stem: str) -> str:
 
 def _card(config: Config, settings: SweepSettings, space: Space) -> dict[str, Any]:
     shards = read_shards(config.data.shards)
-    check_shards(shards, trained_modalities(space, config), perturbed=config.train.perturb_every > 0)
+    check_shards(shards, trained_modalities(space, config), perturb=config.train.perturb_every > 0)
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
     return feature_card(config.data.shards).to_dict()

@@ -67,7 +67,7 @@ def train(
         NonFiniteLossError: a loss term became NaN or infinite.
         ValueError: a GPU is asked for where none is.
     """
-    check_shards(shards, config.data.modalities, perturbed=config.train.perturb_every > 0)
+    check_shards(shards, config.data.modalities, perturb=config.train.perturb_every > 0)
     run = TrainingRun(config, source, shards)
     run.prepare() if state is None else run.restore(state)
     listener = reporter or Silent()

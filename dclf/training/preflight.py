@@ -16,13 +16,13 @@ from dclf.data.shifts import emotion_shifts
 from dclf.training.source import Source
 
 
-def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturbed: bool = False) -> None:
+def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool = False) -> None:
     """Refuse shards that a run cannot use; features are not read.
 
     Args:
         shards: the shard set.
         modalities: the features that the run reads.
-        perturbed: whether the validation split is scored with substituted contexts and on emotion shifts too
+        perturb: whether the validation split is scored with substituted contexts and on emotion shifts too
             (``train.perturb_every``).
 
     Raises:
@@ -46,7 +46,7 @@ def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturbed: bool
         elif not np.any(index.labels >= 0):
             problems.append(unlabelled_split(split))
         problems += index_problems(index, split, shards.info, seen)
-    if perturbed and not problems:
+    if perturb and not problems:
         problems += robustness_problems(shards.index("val"), shards.info.class_names)
     if problems:
         raise DataError(problems, "the shards do not fit the run")

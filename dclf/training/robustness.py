@@ -27,7 +27,7 @@ KINDS: tuple[Kind, ...] = ("eccs", "eics")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scored:
+class _ScorableModel:
     """A model in training as a ``dclf.perturb.Scorable``."""
 
     info: DatasetInfo
@@ -50,13 +50,13 @@ class RobustScores:
         self._index = index
         self._split = split
         self._workers = workers
-        self._gathered = False
+        self._ready = False
         self._conversations: Conversations | None = None
         self._draws: tuple[Substitutions, ...] = ()
 
     def of(self, model: DCLF) -> dict[str, float]:
         """``dclf.training.reports.ROBUST_SCORES`` of a model, the same on every worker; all call it together."""
-        if not self._gathered:
+        if not self._ready:
             self._gather(model.modalities)
         own = {} if self._conversations is None else self._scores(model, self._conversations)
         return next(scores for scores in self._workers.gather(own) if scores)
@@ -64,7 +64,7 @@ class RobustScores:
     def _gather(self, modalities: tuple[str, ...]) -> None:
         """Bring all workers' dialogues to the first one, and draw their contexts."""
         shares = self._workers.gather(list(self._split))
-        self._gathered = True
+        self._ready = True
         if self._workers.rank:
             return
         dialogues = [dialogue for share in shares for dialogue in share]
@@ -72,7 +72,7 @@ class RobustScores:
         self._draws = tuple(substitute_context(self._index, self._index, kind, seed=SEED, draw=DRAW) for kind in KINDS)
 
     def _scores(self, model: DCLF, dialogues: Conversations) -> dict[str, float]:
-        scorable = _Scored(info=self._info, modalities=model.modalities, model=model)
+        scorable = _ScorableModel(info=self._info, modalities=model.modalities, model=model)
         device = str(self._workers.device)
         scores = {
             f"{draw.kind}/wf1": score_substituted(scorable, dialogues, dialogues, draw, device=device).scores["wf1"]

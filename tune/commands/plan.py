@@ -129,7 +129,7 @@ def _sweep_plan(line: CommandLine, layout: TrialPlan) -> SweepPlan:
     config, settings = line.config, line.settings
     shards = read_shards(config.data.shards)
     space = sweep_space(settings, config)
-    check_shards(shards, trained_modalities(space, config), perturbed=config.train.perturb_every > 0)
+    check_shards(shards, trained_modalities(space, config), perturb=config.train.perturb_every > 0)
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
     size = countable_size(settings, space, config)

@@ -14,7 +14,7 @@ from tune.config.sweep_settings import SweepSettings
 from tune.study.events import Event, StudyStarted, TrialChanged, TrialEpoch
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, State, TrialRecord
-from tune.study.ranking import picked_trial, with_trial
+from tune.study.ranking import pick_trial, with_trial
 from tune.study.scores import Score, scores_of
 
 RECENT = 4
@@ -131,7 +131,7 @@ class StudyState:
             self.recent.appendleft(trial)
         if state == "complete" and not self.compares:
             self._front = with_trial(self.scores, self._front, trial)
-            self.best = picked_trial(self.scores, self._front)
+            self.best = pick_trial(self.scores, self._front)
 
     @property
     def compares(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tune.analysis.comparison.variants import is_comparison
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, TrialRecord
-from tune.study.ranking import picked_trial, winner_scores, with_trial
+from tune.study.ranking import pick_trial, winner_scores, with_trial
 from tune.study.scores import Score, scores_of
 from tune.tracking import records, writes
 from tune.tracking.writes import Write
@@ -33,7 +33,7 @@ def progress_writes(folder: StudyFolder, first: int) -> Iterator[Write]:
         if chooses and trial.state == "complete":
             front = with_trial(scores, front, trial)
         if step >= first:
-            best = picked_trial(scores, front)
+            best = pick_trial(scores, front)
             figures = {} if best is None else _best_metrics(scores, best)
             yield writes.metrics({**counts, **figures}, step, writes.stamp(trial.ended or 0.0))
 

@@ -20,12 +20,12 @@ MARGIN = 0.5
 
 
 def best_trial(folder: StudyFolder) -> TrialRecord | None:
-    """The winner of a study, which ``picked_trial`` says; None where no trial is complete."""
+    """The winner of a study, which ``pick_trial`` says; None where no trial is complete."""
     scores = scores_of(folder.definition)
-    return picked_trial(scores, _front(scores, _complete(folder, len(scores))))
+    return pick_trial(scores, _front(scores, _complete(folder, len(scores))))
 
 
-def picked_trial(scores: Sequence[Score], trials: Iterable[TrialRecord]) -> TrialRecord | None:
+def pick_trial(scores: Sequence[Score], trials: Iterable[TrialRecord]) -> TrialRecord | None:
     """One trial of a front, the earlier of equals.
 
     With one objective the best. With several the one with the best second objective, among those whose first one comes
@@ -46,7 +46,7 @@ def picked_trial(scores: Sequence[Score], trials: Iterable[TrialRecord]) -> Tria
 
 
 def with_trial(scores: Sequence[Score], trials: Sequence[TrialRecord], trial: TrialRecord) -> list[TrialRecord]:
-    """Whatever ``picked_trial`` needs of these and a further complete trial: of a single objective the best alone.
+    """Whatever ``pick_trial`` needs of these and a further complete trial: of a single objective the best alone.
 
     A trial without a number for every objective changes nothing.
     """
@@ -57,7 +57,7 @@ def with_trial(scores: Sequence[Score], trials: Sequence[TrialRecord], trial: Tr
 
 
 def pick_rule(scores: Sequence[Score]) -> str:
-    """How ``picked_trial`` chooses among several objectives, as the end of a sentence; empty with one objective."""
+    """How ``pick_trial`` chooses among several objectives, as the end of a sentence; empty with one objective."""
     if len(scores) == 1:
         return ""
     first, second = scores[:2]

@@ -150,7 +150,7 @@ def test_epochs_without_the_objective_are_not_told_to_optuna(tmp_path: Path) -> 
     assert [trial.curve for trial in folder.ledger.trials.values()] == [(None, 0.2, None, 0.4)] * 2
 
 
-def test_the_parent_has_the_picked_trial_whenever_it_changes(tmp_path: Path) -> None:
+def test_the_parent_has_the_pick_trial_whenever_it_changes(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=3, objectives={"wf1": "maximize", "eics/wf1": "maximize"})
     told = Files()
     driver = Driver(folder, recorder=told)

@@ -18,7 +18,7 @@ from tune.study.ranking import (
     best_trial,
     front,
     pareto,
-    picked_trial,
+    pick_trial,
     sealed_values,
     top_trials,
     untested,
@@ -168,7 +168,7 @@ def test_the_pick_is_of_the_front_near_its_best_and_the_same_trial_by_trial(
         kept = with_trial(scores, kept, trial)
         best = best_trial(folder)
         assert best is not None
-        assert picked_trial(scores, kept) == best
+        assert pick_trial(scores, kept) == best
         trials = list(folder.ledger.trials.values())
         most = max(each.values[0] for each in trials)
         if not several:
