@@ -58,15 +58,15 @@ def front_table(folder: StudyFolder) -> Table:
     marks = [_marks(trial, best, base, on_front=trial in trials) for trial in [*shown, *beside]]
     return replace(
         table,
-        head=(*table.head, ""),
-        rows=tuple((*row, mark) for row, mark in zip(table.rows, marks, strict=True)),
+        head=(table.head[0], "", *table.head[1:]),
+        rows=tuple((row[0], mark, *row[1:]) for row, mark in zip(table.rows, marks, strict=True)),
         note=f"Picked: {pick_rule(scores_of(folder.definition))}." if best is not None else "",
     )
 
 
 def _marks(trial: TrialRecord, best: TrialRecord | None, base: TrialRecord | None, *, on_front: bool) -> str:
     marks = ["picked"] if trial == best else []
-    marks += ["base configuration"] if trial == base else []
+    marks += ["base"] if trial == base else []
     return ", ".join(marks if on_front else [*marks, "not on the front"])
 
 

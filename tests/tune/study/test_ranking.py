@@ -150,7 +150,7 @@ def test_what_is_picked_is_compared_with_the_base_configuration_in_every_objecti
     add_trial(folder, {**base_params(), "loss.window": 4}, [[0.65, 0.45]])
     table = front_table(folder)
     assert table.note.startswith("Picked: of the trials on the front")
-    assert [(row[0], row[-1]) for row in table.rows] == [("2", "picked"), ("0", "base configuration, not on the front")]
+    assert [row[:3] for row in table.rows] == [("2", "picked", "65.00"), ("0", "base, not on the front", "60.00")]
 
 
 VALUES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=12)
