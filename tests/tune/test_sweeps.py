@@ -127,7 +127,9 @@ def test_failed_trials_are_told_as_what_they_are_and_a_finished_study_goes_on_wi
     own["objectives"] = {"wf1": "maximize", "eics/wf1": "maximize"}
     scored = replace(config, train=replace(config.train, perturb_every=3))
     file = tmp_path / "failing.yaml"
-    file.write_text(yaml.safe_dump({**plain(scored.to_dict()), "sweep": plain(own)}), encoding="utf-8")
+    # The order of the objectives matters.
+    text = yaml.safe_dump({**plain(scored.to_dict()), "sweep": plain(own)}, sort_keys=False)
+    file.write_text(text, encoding="utf-8")
     assert main(["sweep", str(file), "--name", "failing", "--quiet"]) == 1
     shown = capsys.readouterr()
     folder = StudyFolder.open(settings.storage, "failing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -103,7 +104,8 @@ def pareto(figure: Figure, marks: Mapping[str, Sequence[float]]) -> None:
     _small_dots(axes)
     names = ["trial", "on the front"] if len(axes.collections) > 1 else ["on the front"]
     for place, shape in zip(marks.values(), ("s", "o"), strict=False):
-        axes.scatter(*([value] for value in place), s=90, marker=shape, facecolors="none", edgecolors="black")
+        ring: dict[str, Any] = {"s": 90, "marker": shape, "facecolors": "none", "edgecolors": "black"}
+        axes.scatter(*([value] for value in place), **ring)
     axes.legend([*names, *marks], fontsize=SMALL)
 
 

@@ -54,6 +54,14 @@ def test_several_objectives_have_a_front(tmp_path: Path) -> None:
     assert {axes.get_xlabel(), axes.get_ylabel()} == {"validation WF1 (%)", "validation F1 of sad (%)"}
 
 
+def test_marks_stand_in_space_too(tmp_path: Path) -> None:
+    names = ["wf1", "eccs/wf1", "eics/wf1"]
+    study = study_of(tmp_path, 8, objectives=dict.fromkeys(names, "maximize"))
+    drawings = draw_study(study, names, names={"pareto"}, marks={"picked (trial 3)": (0.6, 0.5, 0.4)})
+    (axes,) = drawings.figures["pareto"].axes
+    assert "picked (trial 3)" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
 def test_an_empty_study_has_none_and_says_why(tmp_path: Path) -> None:
     drawings = draw_study(study_of(tmp_path, 0), ["wf1"])
     assert not drawings.drawn
