@@ -139,6 +139,8 @@ class TrainConfig:
         curriculum: K, buckets into which the training dialogues are cut by their difficulty: epoch e trains on the
             easiest e of them, from epoch K on on all; 0 trains on all from the first.
         patience: epochs without a better validation WF1 before stopping; 0 never stops early.
+        perturb_every: epochs between two scorings of the best model so far on the validation split with substituted
+            contexts (ECCS, EICS) and on emotion shifts, besides one after the last epoch; 0 for none.
         protocol: sealed scores test once, at the end; paper also looks at it after every epoch, to tell how much
             better selecting on test would look. The epoch is chosen on validation either way.
         clip_norm: upper bound of the gradient's L2 norm; 0 does not clip.
@@ -159,6 +161,7 @@ class TrainConfig:
     seed: int = 0
     curriculum: int = 0
     patience: int = 0
+    perturb_every: int = 0
     protocol: Literal["sealed", "paper"] = "sealed"
     clip_norm: float = 0.0
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -345,6 +348,7 @@ _NOT_NEGATIVE = (
     "train.weight_decay",
     "train.curriculum",
     "train.patience",
+    "train.perturb_every",
     "train.clip_norm",
 )
 _ABOVE_ZERO = ("loss.temperature", "train.lr")

@@ -110,7 +110,7 @@ def train(
     elif problems := config.problems():
         raise ConfigError(problems)
     shards = read_shards(config.data.shards)
-    check_shards(shards, config.data.modalities)
+    check_shards(shards, config.data.modalities, perturb=config.train.perturb_every > 0)
     check_classes(shards, config.model)
     checked_storage(config.train.storage, record.run_id if record else "", resuming=True)
     card = feature_card(config.data.shards).to_dict()

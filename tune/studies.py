@@ -52,7 +52,7 @@ class Study(ShownAsTable):
 
     @property
     def best(self) -> TrialRecord | None:
-        """The best complete trial by the first objective; None where there is none."""
+        """The winner: the best complete trial, with several objectives one of the front; None where there is none."""
         return best_trial(self.folder)
 
     @property

@@ -49,7 +49,7 @@ from tune.runner.warm_start import warm_start, warm_start_problems
 from tune.search.checks import objective_problems, sweep_problems, sweep_space, trained_modalities
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
-from tune.search.space import Space, default_space
+from tune.search.space import Space
 from tune.studies import Study
 from tune.study.best import best_yaml
 from tune.study.dataset import training_warnings
@@ -365,7 +365,7 @@ def _definition(config: Config, settings: SweepSettings, name: str, card: dict[s
         kind=kind,
         config=clean(config.to_dict()),
         settings=settings.to_dict(),
-        space=Space.of(settings.space).spec if settings.space else default_space().spec,
+        space=sweep_space(settings, config).spec,
         shards_sha256=card["sha256"],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={package: metadata.version(package) for package in _PACKAGES},
@@ -383,7 +383,7 @@ def _free_name(storage: str, stem: str) -> str:
 
 def _card(config: Config, settings: SweepSettings, space: Space) -> dict[str, Any]:
     shards = read_shards(config.data.shards)
-    check_shards(shards, trained_modalities(space, config))
+    check_shards(shards, trained_modalities(space, config), perturb=config.train.perturb_every > 0)
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
     return feature_card(config.data.shards).to_dict()

@@ -8,7 +8,7 @@ scored on validation and, once, on test.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -32,6 +32,7 @@ from dclf.training.evaluation import evaluate_split
 from dclf.training.preflight import check_shards
 from dclf.training.progress import Progress
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from dclf.training.robustness import RobustScores
 from dclf.training.run_cache import RunCache, beginning_of
 from dclf.training.source import Reporter, Silent, Source
 from dclf.training.workers import Workers
@@ -66,7 +67,7 @@ def train(
         NonFiniteLossError: a loss term became NaN or infinite.
         ValueError: a GPU is asked for where none is.
     """
-    check_shards(shards, config.data.modalities)
+    check_shards(shards, config.data.modalities, perturb=config.train.perturb_every > 0)
     run = TrainingRun(config, source, shards)
     run.prepare() if state is None else run.restore(state)
     listener = reporter or Silent()
@@ -111,6 +112,9 @@ class TrainingRun:
         auxiliary = {} if self.model.auxiliary is None else self.model.auxiliary.weights
         self.objective = Objective(config.loss, self.model.modalities, self._class_weights(), auxiliary)
         self.progress = Progress(epochs=config.train.epochs, patience=config.train.patience)
+        self.robust_scores: RobustScores | None = None
+        if config.train.perturb_every:
+            self.robust_scores = RobustScores(self.info, shards.index("val"), self.splits["val"], self.workers)
         # Weights must start equal on all workers, dropout must not be.
         # Far apart for neighbouring seeds, and within what torch takes for large ones.
         torch.manual_seed((config.train.seed * 1_000_003 + self.workers.rank) % 2**63)
@@ -177,7 +181,7 @@ class TrainingRun:
             yield batch.to(self.workers.device)
 
     def epoch(self) -> EpochReport:
-        """One pass over the training split, then validation; under the paper's protocol then a look at test."""
+        """One pass over the training split, then validation, then whatever scores are asked for that choose nothing."""
         started = time.perf_counter()
         epoch = self.progress.epoch + 1
         losses = self.train_epoch(epoch)
@@ -187,6 +191,7 @@ class TrainingRun:
             self.progress.best_model = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
         # After the choice, and scoring draws nothing: a sealed run of the same seed trains and chooses alike.
         peeked = self._evaluate("test", shifts=False).scores if self.config.train.looks_at_test else {}
+        robust = self._robust()
         report = EpochReport(
             epoch=epoch,
             epochs=self.config.train.epochs,
@@ -195,11 +200,30 @@ class TrainingRun:
             best_epoch=self.progress.best_epoch,
             best_wf1=self.progress.best_wf1,
             peeked=peeked,
+            robust=robust,
             seconds=time.perf_counter() - started,
             ended=round(time.time(), 3),
         )
         self.progress.history.append(report)
         return report
+
+    def _robust(self) -> Mapping[str, float]:
+        """Scores of the best model so far under substituted contexts, where this epoch is one to score after."""
+        progress, every = self.progress, self.config.train.perturb_every
+        if self.robust_scores is None or (progress.epoch % every and not progress.finished):
+            return {}
+        last = next((report for report in reversed(progress.history) if report.robust), None)
+        if last is not None and last.best_epoch == progress.best_epoch:
+            return last.robust
+        own = None
+        if progress.best_epoch != progress.epoch:
+            own = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            self.model.load_state_dict(progress.best_model)
+        with autocast(self.config.train.precision, self.workers.device):
+            scores = self.robust_scores.of(self.model)
+        if own is not None:
+            self.model.load_state_dict(own)
+        return scores
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training split, or what the curriculum has come to of it; means of the loss terms."""

@@ -11,12 +11,20 @@ from dclf.config import ModelConfig
 from dclf.data.checks import index_problems, unlabelled_split, validate_dialogue
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import DataError
+from dclf.data.index import DialogueIndex
 from dclf.data.reader import ShardSet
+from dclf.data.shifts import emotion_shifts
 from dclf.training.source import Source
 
 
-def check_shards(shards: ShardSet, modalities: Sequence[str]) -> None:
+def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool = False) -> None:
     """Refuse shards that a run cannot use; features are not read.
+
+    Args:
+        shards: the shard set.
+        modalities: the features that the run reads.
+        perturb: whether the validation split is scored with substituted contexts and on emotion shifts too
+            (``train.perturb_every``).
 
     Raises:
         DataError: lists every lacking modality, split that is empty or has no label, wrong label or speaker and
@@ -39,6 +47,8 @@ def check_shards(shards: ShardSet, modalities: Sequence[str]) -> None:
         elif not np.any(index.labels >= 0):
             problems.append(unlabelled_split(split))
         problems += index_problems(index, split, shards.info, seen)
+    if perturb and not problems:
+        problems += robustness_problems(shards.index("val"), shards.info.class_names)
     if problems:
         raise DataError(problems, "the shards do not fit the run")
 
@@ -61,6 +71,41 @@ def check_classes(shards: ShardSet, model: ModelConfig) -> None:
         kind.check_classes(kind.Config(**model.options), shards.info.class_names)
     except ValueError as error:
         raise DataError([f"model.name {model.name}: {error}"], "the shards do not fit the run") from error
+
+
+def robustness_problems(index: DialogueIndex, class_names: Sequence[str]) -> list[str]:
+    """Why a validation split cannot be scored with contexts of its own other dialogues, and on emotion shifts.
+
+    Args:
+        index: of the split.
+        class_names: emotion of each class index, which the labels fit.
+    """
+    contexts = np.zeros((len(index), len(class_names)), dtype=np.int64)
+    utterances = np.zeros_like(contexts)
+    shifts = False
+    for number, (start, length) in enumerate(zip(index.offsets, index.lengths, strict=True)):
+        labels, speakers = (row[start : start + length] for row in (index.labels, index.speakers))
+        shifts = shifts or bool(emotion_shifts(labels, speakers).any())
+        for counts, part in ((contexts, labels[:-1]), (utterances, labels)):
+            counts[number] = np.bincount(part[part >= 0], minlength=len(class_names))
+    others = utterances.sum(axis=0) - utterances
+    different = others.sum(axis=1, keepdims=True) - others
+    remedy = "hold out more dialogues for validation, or write train.perturb_every: 0"
+    problems = []
+    for kind, available, must in (
+        ("the same emotion", others, "that emotion must occur in two of its dialogues at least"),
+        ("a different emotion", different, "another of its dialogues must have such an utterance"),
+    ):
+        lacking = ((contexts > 0) & (available == 0)).any(axis=0)
+        if lacking.any():
+            names = ", ".join(name for name, lacks in zip(class_names, lacking, strict=True) if lacks)
+            problems.append(
+                f"train.perturb_every: to substitute utterances of the val split by some with {kind}, {must}; this "
+                f"does not hold for {names}; {remedy}"
+            )
+    if not shifts:
+        problems.append(f"train.perturb_every: the val split must have emotion shifts to score, has none; {remedy}")
+    return problems
 
 
 class CheckedSource:

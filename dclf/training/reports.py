@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+ROBUST_SCORES = ("eccs/wf1", "eics/wf1", "shift/wf1")
+"""Names of ``EpochReport.robust``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
@@ -22,6 +25,9 @@ class EpochReport:
         seconds: wall-clock time of the epoch, scoring included.
         ended: when it ended, in seconds since 1970, UTC; 0 in what earlier versions kept.
         peeked: scores on the test split after this epoch, under ``train.protocol: paper`` only; not for reporting.
+        robust: of the best epoch's model so far on the validation split, in [0, 1]: ``eccs/wf1`` and ``eics/wf1`` with
+            substituted contexts, ``shift/wf1`` on emotion shifts; empty after epochs at which ``train.perturb_every``
+            asks for none.
     """
 
     epoch: int
@@ -33,12 +39,13 @@ class EpochReport:
     seconds: float
     ended: float = 0.0
     peeked: Mapping[str, float] = field(default_factory=dict)
+    robust: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and numbers, ready for JSON."""
         # Every checkpoint has all epochs, and ``asdict`` takes them apart value by value.
-        scores = {"losses": self.losses, "validation": self.validation, "peeked": self.peeked}
-        return {**vars(self), **{name: dict(values) for name, values in scores.items()}}
+        scores = ("losses", "validation", "peeked", "robust")
+        return {**vars(self), **{name: dict(getattr(self, name)) for name in scores}}
 
 
 @dataclass(frozen=True, kw_only=True)

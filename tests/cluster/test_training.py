@@ -18,7 +18,7 @@ from dclf.config import Config
 from dclf.data.reader import ShardSet
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
-from dclf.training.reports import EpochReport
+from dclf.training.reports import ROBUST_SCORES, EpochReport
 from tests.cluster.conftest import small_config
 from tests.tune.tracking.server import wait_until
 
@@ -102,7 +102,7 @@ def test_two_workers_take_the_steps_of_one_and_end_with_a_queue_s_time(
         assert right.validation == pytest.approx(left.validation, abs=0.02)
 
 
-def test_neither_a_killed_worker_nor_looking_at_test_changes_what_two_workers_do(
+def test_neither_a_killed_worker_nor_scores_that_choose_nothing_change_what_two_workers_do(
     config: Config, changed: Change, undisturbed: TrainingOutcome, shards: ShardSet
 ) -> None:
     assert {name: split.utterances for name, split in undisturbed.final.splits.items()} == {
@@ -114,13 +114,14 @@ def test_neither_a_killed_worker_nor_looking_at_test_changes_what_two_workers_do
             workers_of_this_test()[-1].kill()
 
     restarts: list[int] = []
-    run = changed(config, workers=2, epochs=5, max_failures=1, protocol="paper")
+    run = changed(config, workers=2, epochs=5, max_failures=1, protocol="paper", perturb_every=2)
     killed = train_on_ray(run, run_name="killed", on_epoch=kill_one, on_restart=restarts.append)
     assert restarts == [1]
     assert (killed.restarts, undisturbed.restarts) == (1, 0)
     history = killed.final.history
-    blind = replace(killed, final=replace(killed.final, history=[replace(report, peeked={}) for report in history]))
-    assert metrics(blind) == metrics(undisturbed)
+    blind = [replace(report, peeked={}, robust={}) for report in history]
+    assert metrics(replace(killed, final=replace(killed.final, history=blind))) == metrics(undisturbed)
+    assert [report.robust.keys() == set(ROBUST_SCORES) for report in history] == [False, True, False, True, True]
     kept = sorted(path.name for path in Path(killed.checkpoint).parent.glob("checkpoint_2*"))
     assert len(kept) == 2
     assert kept[-1] == Path(killed.checkpoint).name

@@ -124,8 +124,12 @@ def test_failed_trials_are_told_as_what_they_are_and_a_finished_study_goes_on_wi
     points = [sound | {"train.lr": 1e30}, sound | {"model.options.hidden": 3_000_000}, sound | {"loss.gamma_ca": 1.0}]
     space = {key: {"choices": list(dict.fromkeys([sound[key], *(point[key] for point in points)]))} for key in sound}
     own = {**settings.to_dict(), "trials": 3, "scheduler": "none", "space": space, "start_points": points}
+    own["objectives"] = {"wf1": "maximize", "eics/wf1": "maximize"}
+    scored = replace(config, train=replace(config.train, perturb_every=3))
     file = tmp_path / "failing.yaml"
-    file.write_text(yaml.safe_dump({**plain(config.to_dict()), "sweep": plain(own)}), encoding="utf-8")
+    # The order of the objectives matters.
+    text = yaml.safe_dump({**plain(scored.to_dict()), "sweep": plain(own)}, sort_keys=False)
+    file.write_text(text, encoding="utf-8")
     assert main(["sweep", str(file), "--name", "failing", "--quiet"]) == 1
     shown = capsys.readouterr()
     folder = StudyFolder.open(settings.storage, "failing")
@@ -136,6 +140,10 @@ def test_failed_trials_are_told_as_what_they_are_and_a_finished_study_goes_on_wi
     assert "smaller batch or model" in trials[2].reason
     assert "2 of 3 trials failed, 1 of them as this one: NonFiniteLossError: " in shown.err
     assert shown.out.splitlines()[-1].startswith("best validation WF1 ")
+    assert "picked      of the trials on the front whose validation WF1 is within 0.5 points" in shown.out
+    shards = read_shards(config.data.shards)
+    alone = train(apply(scored, trials[0].params), LocalSource(shards, config.data.modalities), shards, score=())
+    assert trials[0].values == (alone.history[-1].best_wf1, alone.history[-1].robust["eics/wf1"])
 
     again = resume("failing", storage=settings.storage, trials=4)
     assert again.run_id == parent_id(folder)

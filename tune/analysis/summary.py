@@ -13,7 +13,7 @@ from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.places import study_names
 from tune.study.progress import Progress, failures, progress_of
-from tune.study.ranking import base_trial, best_trial, pareto, top_trials
+from tune.study.ranking import base_trial, best_trial, pareto, pick_rule, top_trials
 from tune.study.scores import scores_of
 from tune.study.trial_table import trial_seconds
 
@@ -70,6 +70,7 @@ def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
         "base": None if base is None else trial_facts(base),
         "top": [] if best is None else [trial_facts(trial) for trial in top_trials(folder, top)],
         "pareto": [trial.number for trial in pareto(folder)] if several else [],
+        "best_is": pick_rule(scores_of(folder.definition)) if best is not None else "",
         "failures": failures(folder),
         **comparison_facts(folder),
     }

@@ -130,7 +130,7 @@ def _sweep_plan(line: CommandLine, layout: TrialPlan) -> SweepPlan:
     config, settings = line.config, line.settings
     shards = read_shards(config.data.shards)
     space = sweep_space(settings, config)
-    check_shards(shards, trained_modalities(space, config))
+    check_shards(shards, trained_modalities(space, config), perturb=config.train.perturb_every > 0)
     if problems := objective_problems(settings, shards.info.class_names):
         raise ConfigError(problems)
     size, starts = countable_size(settings, space, config), start_points(settings, space, config)

@@ -48,7 +48,7 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
     """The study for a terminal."""
     from tune.analysis.comparison.study import study_tables  # noqa: PLC0415
     from tune.analysis.comparison.variants import is_comparison  # noqa: PLC0415
-    from tune.report.facts import next_commands, result_lines, standing_text  # noqa: PLC0415
+    from tune.report.facts import next_commands, result_lines, standing_text, top_title  # noqa: PLC0415
     from tune.report.tables import (  # noqa: PLC0415
         budget_table,
         comparison_table,
@@ -71,7 +71,7 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         tables = [
             *facts,
             comparison_table(folder),
-            trials_table(folder, top_trials(folder, 10), "Best trials"),
+            trials_table(folder, top_trials(folder, 10), top_title(folder)),
             front_table(folder) if several else None,
             ended_early_table(folder),
         ]

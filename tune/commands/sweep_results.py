@@ -19,6 +19,7 @@ from tune.progress.renderer import Renderer
 from tune.report.facts import study_command
 from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
+from tune.study.ranking import pick_rule
 from tune.study.scores import scores_of, short_names, value_text
 
 if TYPE_CHECKING:
@@ -127,10 +128,12 @@ def print_study(study: Study, *, as_json: bool) -> None:
         _print_variants(folder)
         return
     _print("best trial", str(best.number))
+    scores = scores_of(folder.definition)
+    if rule := pick_rule(scores):
+        _print("picked", rule)
     names = short_names(list(best.params))
     for key, value in best.params.items():
         _print("", f"{names[key]} {value_text(value)}")
-    scores = scores_of(folder.definition)
     for score, value in list(zip(scores, best.values, strict=False))[::-1]:
         print(f"best {score.label} {score.number(value)}", flush=True)
 

@@ -21,7 +21,8 @@ class SweepSettings:
         sampler: where new trials come from: tpe, gp, cmaes, random, grid, nsga2, listed (the start points and nothing
             else), one of an installed package, or a class path `module:Class`.
         scheduler: which trials are ended early; ``pbt`` trains a population instead.
-        objectives: validation score -> ``maximize`` or ``minimize``; the first one prunes and ranks.
+        objectives: validation score -> ``maximize`` or ``minimize``; the first one prunes and ranks. Of
+            several, the first two pick one trial of the front, see docs/sweeps.md.
         seeds: trainings per trial, with seeds ``train.seed``, ``train.seed`` + 1, ...; the trial's value is their mean.
         seed: of the sampler.
         startup_trials: random trials before the sampler and the scheduler start to learn.
@@ -29,7 +30,7 @@ class SweepSettings:
         stop_at: end the sweep once a trial reaches this value of the first objective; null for never.
         stop_after: end the sweep after so many finished trials without a better one; 0 for never.
         space: dotted key -> domain, see docs/sweeps.md; empty for the default space over gamma_ca, gamma_mc,
-            W and tau.
+            W, tau and the forms of CACL.
         start_points: configurations to try first, dotted key -> value each, after the base configuration itself,
             which ``listed`` leaves out.
         warm_start: names of earlier studies of the same storage whose finished trials the sampler knows.

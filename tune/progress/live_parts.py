@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
-from tune.progress.texts import duration, extraction_text, percent
+from tune.progress.texts import duration, extraction_text, percent, robust_text
 from tune.study.events import ConditionScored, ExtractionProgress
 
 
@@ -33,6 +33,8 @@ def epoch_rows(report: EpochReport, spent: float, left: float) -> Iterator[Rende
         f"[bold green]{percent(report.validation['wf1'])}[/]  "
         f"best [bold]{percent(report.best_wf1)}[/] (epoch {report.best_epoch})"
     )
+    if robust := robust_text(report):
+        validation += f"  {robust}"
     if report.peeked:
         validation += f"  peeked test WF1 {percent(report.peeked['wf1'])}"
     yield Text.from_markup(f"loss     {losses}")

@@ -14,6 +14,7 @@ from tune.config.sweep_settings import SweepSettings
 from tune.study.events import Event, StudyStarted, TrialChanged, TrialEpoch
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, State, TrialRecord
+from tune.study.ranking import pick_trial, with_trial
 from tune.study.scores import Score, scores_of
 
 RECENT = 4
@@ -69,7 +70,7 @@ class StudyState:
         settings: of the study.
         scores: its objectives, the ranking one first.
         counts: state -> trials.
-        best: the complete trial with the best first objective; None in a comparison, which chooses none.
+        best: the study's winner so far; None in a comparison, which chooses none.
         running: number -> running trial.
         recent: the trials that ended last, the latest first.
     """
@@ -86,6 +87,7 @@ class StudyState:
         self.scores: tuple[Score, ...] = (Score(name="wf1"),)
         self.counts: Counter[State] = Counter()
         self.best: TrialRecord | None = None
+        self._front: list[TrialRecord] = []
         self.running: dict[int, RunningTrial] = {}
         self.recent: deque[TrialRecord] = deque(maxlen=RECENT)
 
@@ -127,14 +129,9 @@ class StudyState:
         self.counts[state] += 1
         if state in ENDED and before != state:
             self.recent.appendleft(trial)
-        if state == "complete" and self._better(trial):
-            self.best = trial
-
-    def _better(self, trial: TrialRecord) -> bool:
-        if self.compares or not trial.values or math.isnan(trial.values[0]):
-            return False
-        rank = self.scores[0].rank
-        return self.best is None or rank(trial.values[0]) < rank(self.best.values[0])
+        if state == "complete" and not self.compares:
+            self._front = with_trial(self.scores, self._front, trial)
+            self.best = pick_trial(self.scores, self._front)
 
     @property
     def compares(self) -> bool:

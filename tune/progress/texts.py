@@ -7,7 +7,7 @@ from typing import Any
 
 from dclf.config import Config
 from dclf.prose import counted
-from dclf.training.reports import EpochReport, FinalReport, Optimism
+from dclf.training.reports import ROBUST_SCORES, EpochReport, FinalReport, Optimism
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.state import StudyState
 from tune.study.events import ConditionScored, ExtractionProgress
@@ -33,7 +33,15 @@ def validation_text(report: EpochReport) -> str:
     """Validation WF1 and the best so far, in percent; the test WF1 where the epoch looked at it."""
     wf1 = percent(report.validation["wf1"])
     peeked = f"  peeked test WF1 {percent(report.peeked['wf1'])}" if report.peeked else ""
-    return f"val WF1 {wf1}  best {percent(report.best_wf1)} (epoch {report.best_epoch}){peeked}"
+    robust = robust_text(report)
+    best = f"best {percent(report.best_wf1)} (epoch {report.best_epoch}{': ' if robust else ''}{robust})"
+    return f"val WF1 {wf1}  {best}{peeked}"
+
+
+def robust_text(report: EpochReport) -> str:
+    """``ECCS 61.20, EICS 55.31, shifts 48.07`` of the best epoch so far; empty where it was not scored."""
+    names = zip(("ECCS", "EICS", "shifts"), ROBUST_SCORES, strict=True)
+    return ", ".join(f"{word} {percent(report.robust[name])}" for word, name in names if name in report.robust)
 
 
 def score_lines(final: FinalReport) -> Sequence[str]:

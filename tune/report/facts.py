@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from tune.report.tables import (
 )
 from tune.study.dataset import DatasetNote, dataset_note
 from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
 from tune.study.progress import Progress, progress_of
-from tune.study.ranking import base_trial, best_trial, sealed_values, top_trials
-from tune.study.scores import scores_of, value_text
+from tune.study.ranking import base_trial, best_trial, pick_rule, sealed_values, top_trials
+from tune.study.scores import Score, scores_of, value_text
 
 TOP = 10
 STORAGE = SweepSettings().storage
@@ -85,7 +86,7 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
         best_file: path of the best configuration, for the command that trains it.
     """
     progress, data = progress_of(folder), dataset_note(folder.definition)
-    name, several = folder.definition.name, len(scores_of(folder.definition)) > 1
+    several = len(scores_of(folder.definition)) > 1
     compares = is_comparison(folder.definition)
     return ReportFacts(
         title=_title(folder, data),
@@ -99,11 +100,17 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
         tables=study_tables(folder),
         board=whole_board(folder),
         comparison=None if compares else comparison_table(folder),
-        top=None if compares else trials_table(folder, top_trials(folder, TOP), f"Best trials of study {name}"),
+        top=None if compares else trials_table(folder, top_trials(folder, TOP), top_title(folder)),
         front=front_table(folder) if several and not compares else None,
         ended_early=ended_early_table(folder),
         commands=tuple(next_commands(folder, progress, best_file)),
     )
+
+
+def top_title(folder: StudyFolder) -> str:
+    """Over the trials with the best first objective, which with several are another order than the front's."""
+    scores, title = scores_of(folder.definition), f"Best trials of study {folder.definition.name}"
+    return title if len(scores) == 1 else f"{title} by {scores[0].label}"
 
 
 def _title(folder: StudyFolder, data: DatasetNote) -> str:
@@ -159,28 +166,48 @@ def result_lines(folder: StudyFolder) -> Iterator[str]:
     if is_comparison(folder.definition):
         yield from comparison_lines(folder)
         return
-    best, base, first = best_trial(folder), base_trial(folder), scores_of(folder.definition)[0]
+    best, base, scores = best_trial(folder), base_trial(folder), scores_of(folder.definition)
     if best is None:
         yield "No trial is complete yet."
         return
-    percent = " %" if first.is_share else ""
-    yield f"Best is trial {best.number}: {first.label} {score_text(first, 0, best)}{percent}."
-    if values := sealed_values(folder, best, first.name):
-        label = first.label.replace("validation", "test")
-        yield f"The sealed test split, scored once: {label} {first.mean_text(values)}{percent}."
+    yield f"Best is trial {best.number}: {_values(scores, best)}."
+    if rule := pick_rule(scores):
+        yield f"Picked: {rule}."
+    tested = [(score, sealed_values(folder, best, score.name)) for score in scores]
+    if texts := [f"{_on_test(score)} {score.mean_text(values)}{_percent(score)}" for score, values in tested if values]:
+        yield f"The sealed test split, scored once: {', '.join(texts)}."
     if base is None:
         yield "The base configuration itself was not tried, so there is no gain to state."
     elif base.number == best.number:
-        yield "This is the base configuration itself: no trial was better."
+        yield f"This is the base configuration itself{': no trial was better' if len(scores) == 1 else ''}."
     elif base.state != "complete":
         yield f"The base configuration's own trial ({base.number}) is {base.state}, so there is no gain to state."
     else:
-        unit = " points" if first.is_share else ""
-        gain = first.gain(best.values[0], base.values[0])
-        yield (
-            f"The base configuration (trial {base.number}) has {score_text(first, 0, base)}{percent}: a "
-            f"gain of {gain:.2f}{unit}."
-        )
+        yield f"The base configuration (trial {base.number}) has {_values(scores, base)}: {_gains(scores, best, base)}."
+
+
+def _values(scores: Sequence[Score], trial: TrialRecord) -> str:
+    """``validation WF1 68.42 %, validation WF1 under EICS 60.11 %``."""
+    return ", ".join(
+        f"{score.label} {score_text(score, place, trial)}{_percent(score)}" for place, score in enumerate(scores)
+    )
+
+
+def _gains(scores: Sequence[Score], best: TrialRecord, base: TrialRecord) -> str:
+    """``a gain of 0.42 points``; with several objectives one gain after the other, in their order."""
+    gains = [score.gain(*values) for score, *values in zip(scores, best.values, base.values, strict=False)]
+    unit = " points" if scores[0].is_share else ""
+    if len(gains) == 1:
+        return f"a gain of {gains[0]:.2f}{unit}"
+    return f"gains of {' and '.join(f'{gain:.2f}' for gain in gains)}{unit}"
+
+
+def _percent(score: Score) -> str:
+    return " %" if score.is_share else ""
+
+
+def _on_test(score: Score) -> str:
+    return score.label.replace("validation", "test")
 
 
 def best_note(folder: StudyFolder) -> str:

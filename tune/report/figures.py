@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from optuna.visualization import matplotlib as plots
 from tune.report import layout
 from tune.report.pyplot import borrowed_pyplot, figure_of
 from tune.report.study_copy import complete, copy_study, spread
+from tune.study.ranking import pick_rule
 from tune.study.scores import Score, short_names
 
 MOST_CURVES, MOST_IN_CONTOUR, MOST_LINES = 60, 200, 400
@@ -74,6 +75,7 @@ def draw_study(
     objectives: Sequence[str] = (),
     numbers: Sequence[int] | None = None,
     names: Collection[str] | None = None,
+    marks: Mapping[str, Sequence[float]] | None = None,
 ) -> Drawings:
     """As ``study_figures``, with titles and captions, and why others are missing.
 
@@ -83,8 +85,9 @@ def draw_study(
         numbers: Optuna's numbers of the trials to draw, which are numbered anew in this order: the ledger's, where
             Optuna knows further trials, such as those of an earlier study; all of them where None.
         names: figures to draw; all where None.
+        marks: words -> objectives of a trial that the front's figure shows apart.
     """
-    drawings, studio = Drawings(), _Studio(study, objectives, numbers)
+    drawings, studio = Drawings(), _Studio(study, objectives, numbers, marks or {})
     for name, draw in _PLOTS.items():
         if (name == "pareto" and len(studio.scores) == 1) or (names is not None and name not in names):
             continue
@@ -98,13 +101,20 @@ def draw_study(
 class _Studio:
     """The trials in the forms that the plots need."""
 
-    def __init__(self, study: optuna.Study, objectives: Sequence[str], numbers: Sequence[int] | None) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        objectives: Sequence[str],
+        numbers: Sequence[int] | None,
+        marks: Mapping[str, Sequence[float]],
+    ) -> None:
         directions = [direction.name.lower() for direction in study.directions]
         names = list(objectives) or study.metric_names or ["objective", *(f"objective {n}" for n in range(2, 9))]
         self.scores = [Score(name=name, direction=way) for name, way in zip(names, directions, strict=False)]
         every = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
         self.trials = [every[number] for number in (every if numbers is None else numbers) if number in every]
         self.done = complete(self.trials)
+        self.marks = marks
         self.names = short_names(list(dict.fromkeys(key for trial in self.trials for key in trial.params)))
 
     @property
@@ -226,8 +236,15 @@ def _pareto(studio: _Studio) -> Drawing:
         raise NothingToDraw(f"shows three objectives at most, the study has {len(studio.scores)}")
     study = copy_study(studio.done, studio.scores, studio.names)
     figure = figure_of(plots.plot_pareto_front, study, target_names=[score.unit_label for score in studio.scores])
-    layout.pareto(figure)
+    scales = [score.scale for score in studio.scores]
+    marks = {
+        words: [value * scale for value, scale in zip(values, scales, strict=True)]
+        for words, values in studio.marks.items()
+    }
+    layout.pareto(figure, marks)
     caption = "The red trials are the front: none beats them in one objective without losing in another."
+    if rule := pick_rule(studio.scores):
+        caption += f" Picked: {rule}."
     return Drawing(title="Pareto front", caption=caption, figure=figure)
 
 

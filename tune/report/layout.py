@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -91,12 +92,21 @@ def parallel(figure: Figure, count: int, label: str) -> None:
     bar.set_ylabel(label, fontsize=TEXT)
 
 
-def pareto(figure: Figure) -> None:
-    """Two objectives in the plane, or three in space."""
+def pareto(figure: Figure, marks: Mapping[str, Sequence[float]]) -> None:
+    """Two objectives in the plane, or three in space; marked trials have rings of other shapes around their dots.
+
+    Args:
+        figure: Optuna's.
+        marks: words for the legend -> coordinates.
+    """
     (axes,) = figure.axes
     _finish(figure, 6.5, 4.6)
     _small_dots(axes)
-    axes.legend(["trial", "on the front"] if len(axes.collections) > 1 else ["on the front"], fontsize=SMALL)
+    names = ["trial", "on the front"] if len(axes.collections) > 1 else ["on the front"]
+    for place, shape in zip(marks.values(), ("s", "o"), strict=False):
+        ring: dict[str, Any] = {"s": 90, "marker": shape, "facecolors": "none", "edgecolors": "black"}
+        axes.scatter(*([value] for value in place), **ring)
+    axes.legend([*names, *marks], fontsize=SMALL)
 
 
 def settle(figure: Figure) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tune.analysis.table import Table
@@ -11,7 +12,7 @@ from tune.study.durations import spoken
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.progress import Progress, failures, numbers_text, pruned
-from tune.study.ranking import base_trial, best_trial, pareto, sealed_values, value_at
+from tune.study.ranking import base_trial, best_trial, pareto, pick_rule, sealed_values, value_at
 from tune.study.scores import Score, scores_of, short_names, value_text
 from tune.study.trial_table import param_keys, seed_values, trial_seconds
 
@@ -44,10 +45,29 @@ def trials_table(folder: StudyFolder, trials: Sequence[TrialRecord], title: str)
 
 
 def front_table(folder: StudyFolder) -> Table:
-    """The Pareto front, of a large one those with the best first objective."""
-    trials = pareto(folder)
+    """The Pareto front, of a large one those with the best first objective; picked and base trial are marked.
+
+    The base configuration's own trial comes last where it is not on the front.
+    """
+    trials, best, base = pareto(folder), best_trial(folder), base_trial(folder)
+    shown = trials[:MOST_IN_FRONT]
+    shown += [trial for trial in trials[MOST_IN_FRONT:] if trial == best]
+    beside = [base] if base is not None and base.state == "complete" and base not in shown else []
     cut = f", the first {MOST_IN_FRONT} of {len(trials)}" if len(trials) > MOST_IN_FRONT else ""
-    return trials_table(folder, trials[:MOST_IN_FRONT], f"Pareto front of study {folder.definition.name}{cut}")
+    table = trials_table(folder, [*shown, *beside], f"Pareto front of study {folder.definition.name}{cut}")
+    marks = [_marks(trial, best, base, on_front=trial in trials) for trial in [*shown, *beside]]
+    return replace(
+        table,
+        head=(table.head[0], "", *table.head[1:]),
+        rows=tuple((row[0], mark, *row[1:]) for row, mark in zip(table.rows, marks, strict=True)),
+        note=f"Picked: {pick_rule(scores_of(folder.definition))}." if best is not None else "",
+    )
+
+
+def _marks(trial: TrialRecord, best: TrialRecord | None, base: TrialRecord | None, *, on_front: bool) -> str:
+    marks = ["picked"] if trial == best else []
+    marks += ["base"] if trial == base else []
+    return ", ".join(marks if on_front else [*marks, "not on the front"])
 
 
 def _param(trial: TrialRecord, key: str) -> str:

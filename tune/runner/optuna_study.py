@@ -27,6 +27,7 @@ from tune.search.space import Space
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history
 from tune.study.ledger import ENDED, State, TrialRecord
+from tune.study.scores import scores_after
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -136,8 +137,8 @@ class _Curves:
         if len(self._objectives) > 1:
             return {}
         history = read_history(self._folder.checkpoint(trial.number, self._seed))
-        best = ((report.epoch, history[report.best_epoch - 1].validation) for report in history)
-        return {epoch: scores[self._objectives[0]] for epoch, scores in best}
+        values = {report.epoch: scores_after(history, report.epoch)[self._objectives[0]] for report in history}
+        return {epoch: value for epoch, value in values.items() if not math.isnan(value)}
 
 
 class LiveStudy:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from tune.analysis.comparison.variants import is_comparison
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, TrialRecord
-from tune.study.ranking import winner_scores
+from tune.study.ranking import pick_trial, winner_scores, with_trial
 from tune.study.scores import Score, scores_of
 from tune.tracking import records, writes
 from tune.tracking.writes import Write
@@ -28,14 +27,14 @@ def progress_writes(folder: StudyFolder, first: int) -> Iterator[Write]:
     """
     scores, chooses = scores_of(folder.definition), not is_comparison(folder.definition)
     counts: Counter[str] = Counter()
-    best: tuple[float, TrialRecord] | None = None
+    front: list[TrialRecord] = []
     for step, trial in enumerate(ended_trials(folder), start=1):
         counts[f"trials/{trial.state}"] += 1
-        if chooses and trial.state == "complete" and not math.isnan(trial.values[0]):
-            candidate = (scores[0].rank(trial.values[0]), trial)
-            best = candidate if best is None else min(best, candidate, key=lambda one: (one[0], one[1].number))
+        if chooses and trial.state == "complete":
+            front = with_trial(scores, front, trial)
         if step >= first:
-            figures = {} if best is None else _best_metrics(scores, best[1])
+            best = pick_trial(scores, front)
+            figures = {} if best is None else _best_metrics(scores, best)
             yield writes.metrics({**counts, **figures}, step, writes.stamp(trial.ended or 0.0))
 
 

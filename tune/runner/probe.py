@@ -69,8 +69,10 @@ def probe(config: Config, *, seconds: float = SECONDS, device: Literal["cpu", "g
     shards = read_shards(config.data.shards)
     check_shards(shards, config.data.modalities)
     check_classes(shards, config.model)
-    # Without a curriculum, so that an epoch is a whole one: those before the last bucket are shorter.
-    config = replace(config, train=replace(config.train, device=device, compile=False, curriculum=0))
+    # Without a curriculum, so that an epoch is a whole one: those before the last bucket are shorter. A part of the
+    # validation split has no replacements for all contexts, which few epochs are scored with.
+    train = replace(config.train, device=device, compile=False, curriculum=0, perturb_every=0)
+    config = replace(config, train=train)
     with _threads(config.train.cpus_per_worker):
         first = _measure(config, shards, FIRST_BATCHES * config.train.batch_size)
         dialogues = _affordable(first, seconds)

@@ -31,6 +31,7 @@ from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
 from tune.study.ranking import best_trial
 from tune.study.reuse import REUSED_NOTE, FinishedTraining, FinishedTrainings, take_over, trial_hash
+from tune.study.scores import scores_after
 
 _log = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class TrialStep:
         seed: ``train.seed`` of the training.
         reports: the epochs that are new to the driver, the last one just finished; after a restart also those that
             the checkpoint brought back.
-        curve: for each report the first objective's value at the best epoch up to it, for the pruner; empty where
-            nothing was to be decided.
-        values: objective values of the best epoch so far.
+        curve: for each report the first objective's value at the best epoch up to it, for the pruner; NaN where that
+            is not known, empty where nothing was to be decided.
+        values: objective values of the best epoch so far; NaN where they are not known yet.
         seed_finished: this training is over.
     """
 
@@ -89,6 +90,7 @@ class Session:
         self._finished = FinishedTrainings.for_study(folder)
         self._tidier = Tidier(folder, self.settings.keep)
         self._stop = StopRule(self.settings, countable_size(self.settings, space, self.base))
+        self._best: int | None = None
         self._begun = time.monotonic()
         self._spent = self.ledger.worked_s
         self.ledger.note("begin")
@@ -160,8 +162,8 @@ class Session:
         if finished.test is not None:
             # Before the training counts as done: where its model is gone, it could not be scored again.
             self.ledger.test(number, seed, finished.test)
-        best = history[history[-1].best_epoch - 1].validation
-        values = tuple(best[name] for name in self.settings.objectives)
+        scores = scores_after(history, len(history))
+        values = tuple(scores[name] for name in self.settings.objectives)
         self.heard(TrialStep(number=number, seed=seed, reports=history, curve=(), values=values, seed_finished=True))
         self._recorder.reused(number, seed, finished.study, finished.run_id)
         if finished.test is not None:
@@ -240,14 +242,15 @@ class Session:
         trial = self.ledger.trials[number]
         self._recorder.ended(trial)
         self._tidier.ended(trial)
-        self._report_progress(trial)
+        self._report_progress()
         self._send(TrialChanged(trial))
 
-    def _report_progress(self, trial: TrialRecord) -> None:
-        """The parent run's metrics, a step per ended trial; the best configuration with every better one."""
+    def _report_progress(self) -> None:
+        """The parent run's metrics, a step per ended trial; the best configuration with every other best trial."""
         self._recorder.progress()
         best = None if is_comparison(self.folder.definition) else best_trial(self.folder)
-        if best is not None and best.number == trial.number:
+        if best is not None and best.number != self._best:
+            self._best = best.number
             self._recorder.file("best.yaml", best_yaml(self.folder))
             self._recorder.describe(best_note(self.folder))
 
@@ -259,7 +262,8 @@ class Session:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
         if len(self.settings.objectives) > 1 or step.seed != self.seeds()[0]:
             return False
-        curve = {report.epoch: value for report, value in zip(step.reports, step.curve, strict=False)}
+        told = zip(step.reports, step.curve, strict=False)
+        curve = {report.epoch: value for report, value in told if not math.isnan(value)}
         return self._study.report(step.number, curve, last=step.seed_finished)
 
     def _send(self, event: Event) -> None:

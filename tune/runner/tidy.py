@@ -30,7 +30,7 @@ def needed(folder: StudyFolder, keep: int) -> set[int]:
     best = {trial.number for trial in top_trials(folder, keep)}
     several = len(folder.definition.sweep.objectives) > 1
     front = {trial.number for trial in pareto(folder)} if several else set()
-    # The winner of a search, which is scored on test too, is the first of the best.
+    # The winner of a search, which is scored on test too, is the first of the best, or on the front.
     waiting = untested(folder) if folder.definition.sweep.test == "all" else []
     return best | front | {number for number, _ in waiting} | _still_measured(folder)
 

@@ -23,6 +23,7 @@ from tune.config.overrides import apply
 from tune.runner.adapters import METRIC
 from tune.study.disk import disk_trouble, says_full
 from tune.study.history import write_history
+from tune.study.scores import scores_after
 from tune.study.training_files import TrainingFiles
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Job:
     Attributes:
         config: base configuration.
         folder: of the study; a URI where it lies at one.
-        objectives: validation scores whose values at the best epoch are a trial's result.
+        objectives: names of ``scores_after`` whose values after the last epoch are a trial's result.
         workers: Ray Train workers of a trial; 0 trains in the trial's own process.
         source: the dialogues, for trials in their own process.
         checkpoint_s: seconds that a step lasts at least; it is kept, and the driver hears of it, when it ends.
@@ -57,8 +58,8 @@ class StudyTrial(tune.Trainable):
     """A trial: its configuration is ``number``, ``params`` and ``seeds``, the trainings still to do.
 
     A step's result has ``number``, ``seed``, ``reports`` (JSON), ``curve`` (the first objective at the best epoch, as
-    of each report), ``values``, ``seed_finished`` and ``finished``; or ``number``, ``error``, ``disk_full`` and
-    ``finished`` where going on would fail again.
+    of each report), ``values``, NaN where they are not known yet, ``seed_finished`` and ``finished``; or ``number``,
+    ``error``, ``disk_full`` and ``finished`` where going on would fail again.
     """
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
@@ -131,7 +132,7 @@ class StudyTrial(tune.Trainable):
             self._train(training)
         history = training.history
         new = history[min(self._reported, len(history) - 1) :]
-        scores = [history[report.best_epoch - 1].validation for report in new]
+        scores = [scores_after(history, report.epoch) for report in new]
         values = [scores[-1][name] for name in self._job.objectives]
         result = {
             "number": self._number,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dclf.config import SEEDS, Config, number_problems
+from dclf.training.reports import ROBUST_SCORES
 from dclf.uris import secret_problem, sqlite_path
 from tune.config.durations import parse_duration
 from tune.config.sweep_settings import SweepSettings, study_name_problem
@@ -18,6 +19,8 @@ from tune.search.space_problems import space_problems
 from tune.search.start_points import start_point_problems
 
 OBJECTIVES = ("wf1", "wa")
+AT_THE_END = ROBUST_SCORES
+"""Objectives that a run knows after some epochs only, the last one among them."""
 PER_CLASS = ("f1/", "accuracy/")
 DIRECTIONS = ("maximize", "minimize")
 MODALITIES, BATCH_SIZE = "data.modalities", "train.batch_size"
@@ -25,7 +28,9 @@ MODALITIES, BATCH_SIZE = "data.modalities", "train.batch_size"
 
 def sweep_space(settings: SweepSettings, config: Config) -> Space:
     """The space of a sweep, the default one where the settings name none."""
-    return Space.of(settings.space, config) if settings.space else default_space().based_on(config)
+    if settings.space:
+        return Space.of(settings.space, config)
+    return default_space(population=settings.scheduler == "pbt").based_on(config)
 
 
 def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
@@ -42,7 +47,12 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
     space_lines = space_problems(space, config, every=settings.sampler != "listed")
     numbers = list(number_problems(settings, "sweep."))
     problems = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
-    problems += [*_objective_problems(settings), *_seed_problems(settings, config), *space_lines]
+    problems += [
+        *_objective_problems(settings),
+        *_robust_problems(settings, config),
+        *_seed_problems(settings, config),
+        *space_lines,
+    ]
     problems += [*_worker_problems(settings, space), *sampler_name_problems(settings)]
     if not space_lines:
         problems += [*sampler_problems(settings, space), *start_point_problems(settings, space, config)]
@@ -69,7 +79,7 @@ def objective_problems(settings: SweepSettings, class_names: Iterable[str]) -> l
         settings: what was asked for.
         class_names: classes of the shard set.
     """
-    names = {*OBJECTIVES, *(f"{kind}{name}" for kind in PER_CLASS for name in class_names)}
+    names = {*OBJECTIVES, *AT_THE_END, *(f"{kind}{name}" for kind in PER_CLASS for name in class_names)}
     return [
         f"sweep.objectives: the data have no {name}; they have {', '.join(sorted(names))}"
         for name in settings.objectives
@@ -151,10 +161,26 @@ def _text_problems(settings: SweepSettings) -> Iterator[str]:
 
 
 def _objective_problems(settings: SweepSettings) -> Iterator[str]:
+    known = ", ".join((*OBJECTIVES, *AT_THE_END, "f1/CLASS", "accuracy/CLASS"))
     if not settings.objectives:
-        yield f"sweep.objectives: must name at least one of {', '.join(OBJECTIVES)}, f1/CLASS, accuracy/CLASS"
+        yield f"sweep.objectives: must name at least one of {known}"
     for name, direction in settings.objectives.items():
-        if name not in OBJECTIVES and not (name.startswith(PER_CLASS) and name.partition("/")[2]):
-            yield f"sweep.objectives.{name}: must be one of {', '.join(OBJECTIVES)}, f1/CLASS, accuracy/CLASS"
+        if name not in (*OBJECTIVES, *AT_THE_END) and not (name.startswith(PER_CLASS) and name.partition("/")[2]):
+            yield f"sweep.objectives.{name}: must be one of {known}"
         if direction not in DIRECTIONS:
             yield f"sweep.objectives.{name}: must be {' or '.join(DIRECTIONS)}, is {direction!r}"
+
+
+def _robust_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
+    names = [name for name in settings.objectives if name in AT_THE_END]
+    if names and config.train.perturb_every == 0:
+        yield (
+            f"train.perturb_every: must be above 0 for {', '.join(names)} among the objectives, is 0; write 5, say, "
+            "for a score after every fifth epoch and at the end"
+        )
+    # With several objectives nothing may end a trial early, whatever they are: tune.search.samplers says so.
+    if names and len(settings.objectives) == 1 and settings.scheduler != "none":
+        yield (
+            f"sweep.scheduler: {settings.scheduler} compares trials after every epoch, {names[0]} is not known after "
+            "each; write scheduler: none"
+        )

@@ -21,11 +21,14 @@ from tune.search.domain_reading import read_domain
 from tune.search.domains import Domain
 from tune.search.grid import Grid, UncountableError
 
+PROJECTION = "loss.projection"
 DEFAULT: Mapping[str, Mapping[str, Any]] = {
     "loss.gamma_ca": {"low": 0.0, "high": 1.0, "step": 0.05},
     "loss.gamma_mc": {"low": 0.0, "high": 1.0, "step": 0.05},
     "loss.window": {"low": 2, "high": 20, "int": True},
     "loss.temperature": {"low": 0.02, "high": 0.5, "log": True},
+    "loss.denominator": {"choices": ["negatives", "all", "khosla"]},
+    PROJECTION: {"choices": ["none", "linear", "mlp"]},
 }
 
 
@@ -215,6 +218,10 @@ class Space:
             raise ConfigError(problems)
 
 
-def default_space() -> Space:
-    """The paper's four hyperparameters: gamma_ca, gamma_mc, W and tau."""
-    return Space.of(DEFAULT)
+def default_space(*, population: bool = False) -> Space:
+    """The paper's four hyperparameters, gamma_ca, gamma_mc, W and tau, and the forms of CACL that it leaves open.
+
+    Args:
+        population: whether trials take over one another's weights: without the head, whose weights they then share.
+    """
+    return Space.of({key: domain for key, domain in DEFAULT.items() if not (population and key == PROJECTION)})

@@ -17,6 +17,7 @@ CONSTANT: Mapping[str, str] = {
     "data.shards": "the trials of a study see one data set",
     "train.seed": "sweep.seeds trains each trial with several",
     "train.protocol": "it changes no training",
+    "train.perturb_every": "it changes no training",
     "train.storage": "a study keeps its own checkpoints",
     "train.workers": f"{PLANNED}; see sweep.workers_per_trial",
     "train.cpus_per_worker": PLANNED,

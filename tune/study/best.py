@@ -12,8 +12,8 @@ from dclf.config import Config
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.places import StudyError
-from tune.study.ranking import best_trial, listed
-from tune.study.scores import scores_of
+from tune.study.ranking import best_trial, listed, pick_rule
+from tune.study.scores import Score, scores_of
 
 
 def best_config(folder: StudyFolder) -> Config:
@@ -32,12 +32,11 @@ def best_yaml(folder: StudyFolder) -> str:
         StudyError: no trial is complete yet.
     """
     trial, name = _best(folder), folder.definition.name
-    first = scores_of(folder.definition)[0]
-    runs = [run.values[0] for run in trial.runs.values() if run.values]
-    head = (
-        f"# Best configuration of study {name}: trial {trial.number}, "
-        f"{first.unit_label} {first.text(runs, trial.values[0])}.\n"
-    )
+    scores = scores_of(folder.definition)
+    values = ", ".join(f"{score.unit_label} {_text(score, trial, place)}" for place, score in enumerate(scores))
+    head = f"# Best configuration of study {name}: trial {trial.number}, {values}.\n"
+    if rule := pick_rule(scores):
+        head += f"# Picked: {rule}.\n"
     return head + yaml.safe_dump(listed(best_config(folder).to_dict()), sort_keys=False, width=110)
 
 
@@ -56,6 +55,10 @@ def trial_config(sections: Mapping[str, Any], params: Mapping[str, Any]) -> Conf
             inner = inner.setdefault(part, {})
         inner[name] = value
     return Config.from_dict(changed)
+
+
+def _text(score: Score, trial: TrialRecord, place: int) -> str:
+    return score.text([run.values[place] for run in trial.runs.values() if run.values], trial.values[place])
 
 
 def _best(folder: StudyFolder) -> TrialRecord:

@@ -15,9 +15,57 @@ from tune.study.scores import Score, scores_of
 _ABSENT = object()
 
 
+MARGIN = 0.5
+"""How far below the front's best first objective a picked trial may lie: percentage points of a share."""
+
+
 def best_trial(folder: StudyFolder) -> TrialRecord | None:
-    """The complete trial with the best first objective, the earlier of equals; None where there is none."""
-    return next(iter(top_trials(folder, 1)), None)
+    """The winner of a study, which ``pick_trial`` says; None where no trial is complete."""
+    scores = scores_of(folder.definition)
+    return pick_trial(scores, _front(scores, _complete(folder, len(scores))))
+
+
+def pick_trial(scores: Sequence[Score], trials: Iterable[TrialRecord]) -> TrialRecord | None:
+    """One trial of a front, the earlier of equals.
+
+    With one objective the best. With several the one with the best second objective, among those whose first one comes
+    within ``MARGIN`` of the front's best; of equals the better first one.
+
+    Args:
+        scores: the objectives.
+        trials: the front.
+    """
+    ranked = [(_ranks(scores, trial), trial) for trial in trials]
+    if not ranked:
+        return None
+    # A margin that is reached exactly must not be missed by how binary fractions round.
+    limit = min(ranks[0] for ranks, _ in ranked) + MARGIN / scores[0].scale + 1e-9
+    near = [(ranks, trial) for ranks, trial in ranked if ranks[0] <= limit]
+    # The second objective where there is one, then the first.
+    return min(near, key=lambda one: (*one[0][1:2], one[0][0], one[1].number))[1]
+
+
+def with_trial(scores: Sequence[Score], trials: Sequence[TrialRecord], trial: TrialRecord) -> list[TrialRecord]:
+    """Whatever ``pick_trial`` needs of these and a further complete trial: of a single objective the best alone.
+
+    A trial without a number for every objective changes nothing.
+    """
+    if len(trial.values) < len(scores) or any(map(math.isnan, trial.values)):
+        return list(trials)
+    candidates = _front(scores, [*trials, trial])
+    return candidates[:1] if len(scores) == 1 else candidates
+
+
+def pick_rule(scores: Sequence[Score]) -> str:
+    """How ``pick_trial`` chooses among several objectives, as the end of a sentence; empty with one objective."""
+    if len(scores) == 1:
+        return ""
+    first, second = scores[:2]
+    unit = " points" if first.is_share else ""
+    return (
+        f"of the trials on the front whose {first.label} is within {MARGIN:g}{unit} of the best there, the one with "
+        f"the best {second.label}"
+    )
 
 
 def top_trials(folder: StudyFolder, count: int) -> list[TrialRecord]:
@@ -32,7 +80,11 @@ def pareto(folder: StudyFolder) -> list[TrialRecord]:
     Ordered by the first objective; with one objective, all trials that reach the best value.
     """
     scores = scores_of(folder.definition)
-    trials = list(_complete(folder, len(scores)))
+    return _front(scores, _complete(folder, len(scores)))
+
+
+def _front(scores: Sequence[Score], complete: Iterable[TrialRecord]) -> list[TrialRecord]:
+    trials = list(complete)
     return [trials[place] for place in front([_ranks(scores, trial) for trial in trials])]
 
 
@@ -70,7 +122,9 @@ def untested(folder: StudyFolder) -> list[tuple[int, int]]:
 
     With ``sweep.test`` best the winner is known when all trials have ended; until then this names the best so far.
     """
-    ranked = _complete(folder, 1) if folder.definition.sweep.test == "all" else top_trials(folder, 1)
+    winner = best_trial(folder)
+    chosen = [] if winner is None else [winner]
+    ranked = _complete(folder, 1) if folder.definition.sweep.test == "all" else chosen
     tested = folder.ledger.tested
     return [(trial.number, seed) for trial in ranked for seed in trial.runs if (trial.number, seed) not in tested]
 

@@ -6,9 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dclf.training.reports import ROBUST_SCORES, EpochReport
 from tune.study.definition import StudyDefinition
 
-_LABELS = {"wf1": "validation WF1", "wa": "validation WA"}
+_LABELS = {
+    "wf1": "validation WF1",
+    "wa": "validation WA",
+    "eccs/wf1": "validation WF1 under ECCS",
+    "eics/wf1": "validation WF1 under EICS",
+    "shift/wf1": "validation WF1 on emotion shifts",
+}
 _PER_CLASS = {"f1": "validation F1", "accuracy": "validation accuracy"}
 
 
@@ -17,7 +24,7 @@ class Score:
     """One objective of a study.
 
     Attributes:
-        name: key of ``dclf.metrics.classification_scores``, or another number's name.
+        name: key of ``scores_after``, or another number's name.
         direction: ``maximize`` or ``minimize``.
     """
 
@@ -85,6 +92,20 @@ WF1, WA = Score(name="wf1"), Score(name="wa")
 def scores_of(definition: StudyDefinition) -> tuple[Score, ...]:
     """The objectives of a study, the ranking one first."""
     return tuple(Score(name=name, direction=direction) for name, direction in definition.sweep.objectives.items())
+
+
+def scores_after(history: Sequence[EpochReport], epoch: int) -> dict[str, float]:
+    """What objectives are read from after an epoch: the validation scores of the best epoch so far, by name.
+
+    Those under substituted contexts and on emotion shifts are NaN after an epoch that they were not asked for.
+
+    Args:
+        history: all epochs from the first on.
+        epoch: one of them, counted from 1.
+    """
+    report = history[epoch - 1]
+    unknown = dict.fromkeys(ROBUST_SCORES, math.nan)
+    return {**unknown, **history[report.best_epoch - 1].validation, **report.robust}
 
 
 def deviation(values: Sequence[float]) -> float:

@@ -128,8 +128,12 @@ def epoch_metrics(report: EpochReport) -> dict[str, float]:
 
 
 def best_metrics(report: EpochReport) -> dict[str, float]:
-    """The best validation WF1 so far and its epoch: what a run is ranked by, whatever ends it."""
-    return {"best/val_wf1": report.best_wf1, "best/epoch": float(report.best_epoch)}
+    """The best validation WF1 so far and its epoch: what a run is ranked by, whatever ends it.
+
+    ``best/val_eccs/wf1``, ``best/val_eics/wf1`` and ``best/val_shift/wf1`` after epochs that they are scored after.
+    """
+    robust = metric_names({f"val_{name}": value for name, value in report.robust.items()}, "best")
+    return {"best/val_wf1": report.best_wf1, "best/epoch": float(report.best_epoch), **robust}
 
 
 def test_metrics(final: FinalReport) -> dict[str, float]:

@@ -16,9 +16,11 @@ from dclf.data import SPLITS, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.training.local import LocalSource
-from dclf.training.loop import train
+from dclf.training.loop import TrainingRun, train
 from dclf.training.reports import FinalReport
 from tests.dclf.sparse import made_sparse
+
+MODALITIES = ("text", "audio", "visual")
 
 
 class Share(LocalSource):
@@ -32,6 +34,13 @@ class Share(LocalSource):
         return (d for i, d in enumerate(super().dialogues(split)) if (i % 5 == 0) == (self._rank == 1))
 
 
+def robust_scores(config: Config, source: LocalSource) -> dict[str, float]:
+    """Of a model that nothing was summed for yet, so that every layout has the same to the bit."""
+    run = TrainingRun(config, source, read_shards(config.data.shards))
+    assert run.robust_scores is not None
+    return run.robust_scores.of(run.model)
+
+
 def _work(rank: int, store: str, out: str, configs: list[dict[str, object]]) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
@@ -40,6 +49,10 @@ def _work(rank: int, store: str, out: str, configs: list[dict[str, object]]) -> 
         shards = read_shards(run.data.shards)
         final = train(run, Share(shards, run.data.modalities, rank), shards)
         Path(f"{out}-{number}-{rank}.json").write_text(json.dumps(final.to_dict()))
+        if run.train.perturb_every:
+            Path(f"{out}-robust-{rank}.json").write_text(
+                json.dumps(robust_scores(run, Share(shards, MODALITIES, rank)))
+            )
     distributed.destroy_process_group()
 
 
@@ -66,7 +79,11 @@ def curriculum(one_batch: Config) -> Config:
 
 @pytest.fixture(scope="module")
 def long(config: Config, enough: ShardSet) -> Config:
-    return replace(config, train=replace(config.train, epochs=12), data=replace(config.data, shards=str(enough.path)))
+    return replace(
+        config,
+        train=replace(config.train, epochs=12, perturb_every=12),
+        data=replace(config.data, shards=str(enough.path)),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +103,16 @@ def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
 
 
 @pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the two workers write."""
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
 def pairs(
-    one_batch: Config, long: Config, unlabelled: Config, curriculum: Config, tmp_path_factory: pytest.TempPathFactory
+    one_batch: Config, long: Config, unlabelled: Config, curriculum: Config, folder: Path
 ) -> list[tuple[FinalReport, FinalReport]]:
     """What either worker says of each training."""
-    folder = tmp_path_factory.mktemp("workers")
     configs = [one_batch, long, unlabelled, curriculum]
     arguments = (str(folder / "store"), str(folder / "final"), [one.to_dict() for one in configs])
     multiprocessing.spawn(_work, args=arguments, nprocs=2)
@@ -122,5 +144,15 @@ def test_two_workers_learn_as_one_does(
     long: Config, enough: ShardSet, pairs: list[tuple[FinalReport, FinalReport]]
 ) -> None:
     alone = train(long, LocalSource(enough, long.data.modalities), enough)
-    first, _ = pairs[1]
+    first, second = pairs[1]
+    assert [report.robust for report in first.history] == [report.robust for report in second.history]
+    assert first.history[-1].robust.keys() == {"eccs/wf1", "eics/wf1", "shift/wf1"}
     assert first.splits["test"].scores["wf1"] == pytest.approx(alone.splits["test"].scores["wf1"], abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("pairs")
+def test_scores_under_substituted_contexts_are_exactly_those_of_one_worker(long: Config, folder: Path) -> None:
+    alone = robust_scores(long, LocalSource(read_shards(long.data.shards), MODALITIES))
+    for rank in (0, 1):
+        assert json.loads((folder / f"final-robust-{rank}.json").read_text()) == alone

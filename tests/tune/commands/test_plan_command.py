@@ -39,22 +39,24 @@ def plan(shards: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_plan_says_what_would_run(plan: list[str], shards: str, capsys: Shown) -> None:
     assert main([*plan, "--trials", "20", "--time", "12h", "--seeds-per-trial", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:8] == [
+    assert lines[:10] == [
         "search    20 trials within 12h, 2 seeds each by tpe and asha; maximize validation wf1",
         f"training  ddin on {shards}, 60 epochs",
         "space     loss.gamma_ca     a number from 0 to 1 in steps of 0.05",
         "          loss.gamma_mc     a number from 0 to 1 in steps of 0.05",
         "          loss.window       a whole number from 2 to 20",
         "          loss.temperature  a number from 0.02 to 0.5, logarithmic",
-        "first     gamma_ca 0.8  gamma_mc 0.4  window 10  temperature 0.07",
-        lines[7],
+        "          loss.denominator  one of negatives, all, khosla",
+        "          loss.projection   one of none, linear, mlp",
+        "first     gamma_ca 0.8  gamma_mc 0.4  window 10  temperature 0.07  denominator all  projection none",
+        lines[9],
     ]
-    assert lines[7].startswith("layout    4 trials at a time, each with 1 CPU slot; 1 CPU slot for reading")
-    assert re.fullmatch(r"probe     [\d.e-]+ s an epoch of the base configuration(, from .*)?", lines[8])
-    assert re.fullmatch(r"time      [\d:]+ to [\d:]+, as the scheduler ends many trials early or none", lines[9])
-    assert re.match(r"disk      [\d.]+ [kMG]B of checkpoints in dclf-runs/studies", lines[10])
-    assert re.match(r"          up to 55,200 metric values in MLflow, 9.94 MB", lines[11])
-    assert re.match(r"memory    [\d.]+ GB for the trials that run at a time", lines[12])
+    assert lines[9].startswith("layout    4 trials at a time, each with 1 CPU slot; 1 CPU slot for reading")
+    assert re.fullmatch(r"probe     [\d.e-]+ s an epoch of the base configuration(, from .*)?", lines[10])
+    assert re.fullmatch(r"time      [\d:]+ to [\d:]+, as the scheduler ends many trials early or none", lines[11])
+    assert re.match(r"disk      [\d.]+ [kMG]B of checkpoints in dclf-runs/studies", lines[12])
+    assert re.match(r"          up to 55,200 metric values in MLflow, 9.94 MB", lines[13])
+    assert re.match(r"memory    [\d.]+ GB for the trials that run at a time", lines[14])
 
 
 def test_json_has_it_all(plan: list[str], capsys: Shown) -> None:

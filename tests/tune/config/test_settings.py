@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from dclf.config import ABLATIONS, Config
 from tune.config.settings import config_types, describe, load_config, preset_names, read_config
 from tune.config.yaml_files import ConfigError, read_config_file
+from tune.search.read import load_sweep
 
 SOUND = {"data.shards": "shards"}
 TABLE1_PRESETS = ("iemocap-aghmn", "iemocap-dialogue-rnn", "meld-aghmn", "meld-dialogue-rnn")
 DCLF_PRESETS = ("iemocap", "iemocap-ddin", "meld", "meld-ddin")
-OTHER_PRESETS = tuple(name for name in preset_names() if name not in TABLE1_PRESETS + DCLF_PRESETS)
+ROBUST_PRESETS = ("iemocap-robust", "meld-robust")
+OTHER_PRESETS = tuple(name for name in preset_names() if name not in TABLE1_PRESETS + DCLF_PRESETS + ROBUST_PRESETS)
 
 
 def write(folder: Path, text: str, name: str = "run.yaml") -> Path:
@@ -271,7 +274,18 @@ def test_the_other_presets_are_sound_and_carry_their_authors_results(name: str) 
     assert all(50 < authors[score] < 80 for score in scores)
 
 
-@pytest.mark.parametrize("name", TABLE1_PRESETS + DCLF_PRESETS)
+@pytest.mark.parametrize("name", ROBUST_PRESETS)
+def test_robust_presets_seek_two_objectives_from_another_form_of_the_same_method(name: str) -> None:
+    config, settings = load_sweep(name, SOUND)
+    ordinary = load_config(name.removesuffix("-robust"), SOUND)
+    assert config == load_config(name, SOUND)
+    assert replace(config, loss=ordinary.loss, train=ordinary.train) == ordinary
+    assert (config.loss.gamma_ca, config.loss.denominator, config.loss.projection) == (0.1, "negatives", "linear")
+    assert replace(config.train, perturb_every=0) == ordinary.train
+    assert (settings.objectives, settings.scheduler) == ({"wf1": "maximize", "eics/wf1": "maximize"}, "none")
+
+
+@pytest.mark.parametrize("name", TABLE1_PRESETS + DCLF_PRESETS + ROBUST_PRESETS)
 def test_presets_leave_the_model_s_options_to_the_model(name: str) -> None:
     other = "ddin" if load_config(name, SOUND).model.name == "mmgcn" else "mmgcn"
     assert load_config(name, {**SOUND, "model.name": other}).model.name == other

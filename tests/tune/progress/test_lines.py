@@ -57,6 +57,13 @@ def test_what_an_epoch_saw_on_test_is_named_as_such(history: list[EpochReport]) 
     assert "val WF1 50.00  best 50.00 (epoch 1)  peeked test WF1 70.00  2.0 s" in stream.getvalue()
 
 
+def test_scores_under_substituted_contexts_are_those_of_the_best_epoch(history: list[EpochReport]) -> None:
+    stream = io.StringIO()
+    robust = {"eccs/wf1": 0.6, "eics/wf1": 0.45, "shift/wf1": 0.4}
+    Lines(stream)(EpochEnded(replace(history[0], robust=robust)))
+    assert "best 50.00 (epoch 1: ECCS 60.00, EICS 45.00, shifts 40.00)  2.0 s" in stream.getvalue()
+
+
 def test_a_study(tmp_path: Path, watch: Watch) -> None:
     stream, folder = io.StringIO(), study_folder(tmp_path)
     with Lines(stream, watch) as lines:

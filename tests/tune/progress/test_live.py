@@ -77,8 +77,8 @@ def test_a_run(history: list[EpochReport], watch: Watch) -> None:
 
 def test_what_an_epoch_saw_on_test_is_named_as_such(history: list[EpochReport], watch: Watch) -> None:
     panel, console = live(watch)
-    panel(EpochEnded(replace(history[0], peeked={"wf1": 0.7})))
-    assert "peeked test WF1 70.00" in shown(panel, console)
+    panel(EpochEnded(replace(history[0], peeked={"wf1": 0.7}, robust={"eics/wf1": 0.45})))
+    assert "(epoch 1)  EICS 45.00  peeked test WF1 70.00" in shown(panel, console)
 
 
 def test_after_the_last_epoch_the_panel_says_what_is_going_on(watch: Watch) -> None:

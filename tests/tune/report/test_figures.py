@@ -46,7 +46,20 @@ def test_several_objectives_have_a_front(tmp_path: Path) -> None:
     figures = study_figures(study, ["wf1", "f1/sad"])
     assert set(figures) == {*ONE, "pareto"}
     axes = figures["pareto"].axes[0]
+    assert len(axes.get_legend().get_texts()) == 2
+    marks = {"base configuration (trial 0)": (0.5, 0.25), "picked (trial 3)": (0.6, 0.2)}
+    marked = draw_study(study, ["wf1", "f1/sad"], names={"pareto"}, marks=marks).figures["pareto"].axes[0]
+    assert [text.get_text() for text in marked.get_legend().get_texts()] == ["trial", "on the front", *marks]
+    assert [dots.get_offsets().tolist() for dots in marked.collections[-2:]] == [[[50.0, 25.0]], [[60.0, 20.0]]]
     assert {axes.get_xlabel(), axes.get_ylabel()} == {"validation WF1 (%)", "validation F1 of sad (%)"}
+
+
+def test_marks_stand_in_space_too(tmp_path: Path) -> None:
+    names = ["wf1", "eccs/wf1", "eics/wf1"]
+    study = study_of(tmp_path, 8, objectives=dict.fromkeys(names, "maximize"))
+    drawings = draw_study(study, names, names={"pareto"}, marks={"picked (trial 3)": (0.6, 0.5, 0.4)})
+    (axes,) = drawings.figures["pareto"].axes
+    assert "picked (trial 3)" in [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def test_an_empty_study_has_none_and_says_why(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tune.config.overrides import apply
 from tune.runner.optuna_study import JOURNAL, load_study
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
+from tune.study.scores import scores_after
 from tune.tracking import records
 from tune.tracking.children import KIND_TAG, SEED_TAG, STATE_TAG, TRIAL_TAG, find_runs
 from tune.tracking.store import Store, connect
@@ -95,7 +96,7 @@ def uninterrupted(folder: StudyFolder, trial: TrialRecord, seed: int) -> list[Ep
 
 def objective(folder: StudyFolder, history: list[EpochReport]) -> tuple[float, ...]:
     """What the training is worth: its scores at the best epoch."""
-    best = history[history[-1].best_epoch - 1].validation
+    best = scores_after(history, len(history))
     return tuple(best[name] for name in folder.definition.sweep.objectives)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dclf.training.reports import EpochReport
+from dclf.training.reports import ROBUST_SCORES, EpochReport
 from tests.tune.runner.outcome import check_optuna, check_runs, objective, uninterrupted
 from tests.tune.runner.processes import Processes
 from tests.tune.runner.ray_nodes import Nodes
@@ -21,7 +21,7 @@ EPOCHS = 4
 @pytest.fixture
 def victim(tmp_path: Path, shards: Path, sqlite_uri: str, cluster: tuple[Nodes, Processes]) -> Iterator[Victim]:
     nodes, processes = cluster
-    options = {**NESTED, "train.epochs": str(EPOCHS), "train.protocol": "paper"}
+    options = {**NESTED, "train.epochs": str(EPOCHS), "train.protocol": "paper", "train.perturb_every": "3"}
     sweep = Victim(tmp_path, shards, sqlite_uri, processes, 1, nodes.address, options)
     yield sweep
     sweep.saves.close()
@@ -42,6 +42,7 @@ def test_a_killed_sweep_of_nested_trials_goes_on_from_the_last_epoch(victim: Vic
     assert {number: trial.state for number, trial in study.ledger.trials.items()} == {0: "complete"}
     assert epochs_of(victim)[: len(known)] == known, "epochs that were kept were not trained again"
     assert all(epoch.peeked.keys() >= {"wf1", "wa"} for epoch in epochs_of(victim)), "as the paper's protocol wants"
+    assert [epoch.robust.keys() == set(ROBUST_SCORES) for epoch in epochs_of(victim)] == [False, False, True, True]
     check_optuna(study)
     store = connect(victim.uri, "dclf")
     check_runs(study, store)

@@ -3,6 +3,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,11 @@ class Files(SilentRecorder):
 
     def __init__(self) -> None:
         self.files: set[str] = set()
+        self.count = 0
 
     def file(self, name: str, _text: str) -> None:
         self.files.add(name)
+        self.count += 1
 
 
 @pytest.mark.parametrize(("test", "chooses"), [("all", False), ("best", True)])
@@ -135,6 +138,35 @@ def test_the_pruner_ends_what_is_worse(tmp_path: Path) -> None:
             assert trial.values == (score(trial.params, 3, trial.runs[3].epochs),)
             assert trial.runs[3].epochs < EPOCHS
     check_optuna(folder)
+
+
+def test_epochs_without_the_objective_are_not_told_to_optuna(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=2, objectives={"eics/wf1": "maximize"})
+    driver = Driver(folder, score=lambda _params, _seed, epoch: epoch / 10 if epoch % 2 == 0 else math.nan)
+    told = driver.told
+    driver.told = lambda *asked: replace(told(*asked), curve=[math.nan, 0.2, math.nan, 0.4][: asked[2]])  # type: ignore[method-assign]
+    driver.work()
+    assert [trial.intermediate_values for trial in driver.study.study.trials] == [{2: 0.2, 4: 0.4}] * 2
+    assert [trial.curve for trial in folder.ledger.trials.values()] == [(None, 0.2, None, 0.4)] * 2
+
+
+def test_the_parent_has_the_pick_trial_whenever_it_changes(tmp_path: Path) -> None:
+    folder = new_study(tmp_path, trials=3, objectives={"wf1": "maximize", "eics/wf1": "maximize"})
+    told = Files()
+    driver = Driver(folder, recorder=told)
+    for wf1, eics in ((0.6, 0.5), (0.596, 0.6), (0.604, 0.1)):
+        trial = driver.session.next()
+        assert trial is not None
+        driver.session.started(trial.number, "ray")
+        driver.session.heard(replace(driver.told(trial, 3, EPOCHS), values=(wf1, eics)))
+        driver.session.completed(trial.number)
+    values = [write.body["values"] for write in progress_writes(folder, 1)]
+    assert [(step["best/val_wf1"], step["best/val_eics/wf1"]) for step in values] == [
+        (0.6, 0.5),
+        (0.596, 0.6),
+        (0.6, 0.5),
+    ]
+    assert told.count == 3
 
 
 def test_an_objective_that_is_no_number_fails_its_trial_alone(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ sweep:
         "10": "sweep.space.loss.gamma_ca: low must be below high, is 2 and 1",
         "12": "sweep.space.loss.temperatur: unknown key; did you mean loss.temperature?",
         "13": "sweep.space.train.lr: choices must be a list with at least one value, is []",
-        "16": "sweep.objectives.wf2: must be one of wf1, wa, f1/CLASS, accuracy/CLASS",
+        "16": "sweep.objectives.wf2: must be one of wf1, wa, eccs/wf1, eics/wf1, shift/wf1, f1/CLASS, accuracy/CLASS",
         "train.epoch": "unknown key; did you mean train.epochs?",
         "sweep.concurrency": "must be 0 or more, is -1",
     }
@@ -161,14 +161,14 @@ def test_seeds_of_all_trainings_must_be_seeds() -> None:
             "sweep.sampler: 'json:dumps' must be a class or function that gives an Optuna",
         ),
         ({"sweep.scheduler": "fast"}, "sweep.scheduler: must be one of none, asha, median, hyperband, pbt, is 'fast'"),
-        ({"sweep.objectives": "{}"}, "sweep.objectives: must name at least one of wf1, wa, f1/CLASS, accuracy/CLASS"),
+        ({"sweep.objectives": "{}"}, "sweep.objectives: must name at least one of wf1, wa, eccs/wf1, eics"),
         (
             {"sweep.objectives": "{loss: minimize}"},
-            "sweep.objectives.loss: must be one of wf1, wa, f1/CLASS, accuracy/CLASS",
+            "sweep.objectives.loss: must be one of wf1, wa, eccs/wf1, eics/wf1, shift",
         ),
         (
             {"sweep.objectives": "{f1/: maximize}"},
-            "sweep.objectives.f1/: must be one of wf1, wa, f1/CLASS, accuracy/CLASS",
+            "sweep.objectives.f1/: must be one of wf1, wa, eccs/wf1, eics/wf1, shift",
         ),
         ({"sweep.objectives.wf1": "up"}, "sweep.objectives.wf1: must be maximize or minimize, is 'up'"),
         ({"sweep.seeds": 0}, "sweep.seeds: must be at least 1, is 0"),
@@ -217,7 +217,25 @@ def test_classes_of_objectives_are_those_of_the_data() -> None:
     settings = SweepSettings(objectives={"wf1": "maximize", "f1/joy": "maximize", "accuracy/hope": "maximize"})
     assert objective_problems(settings, ["joy", "fear"]) == [
         (
-            "sweep.objectives: the data have no accuracy/hope; they have accuracy/fear, accuracy/joy, f1/fear, f1/joy, "
-            "wa, wf1"
+            "sweep.objectives: the data have no accuracy/hope; they have accuracy/fear, accuracy/joy, eccs/wf1, "
+            "eics/wf1, f1/fear, f1/joy, shift/wf1, wa, wf1"
         )
+    ]
+
+
+def test_what_is_scored_at_the_end_alone_must_be_scored_and_cannot_prune() -> None:
+    shifts = {**SHARDS, "sweep.objectives": "{shift/wf1: maximize}"}
+    scored, pruned = read_sweep("meld", shifts)[2]
+    assert scored.startswith(
+        "meld: train.perturb_every: must be above 0 for shift/wf1 among the objectives, is 0; write"
+    )
+    assert pruned.startswith("meld: sweep.scheduler: asha compares trials after every epoch, shift/wf1 is not known")
+    assert pruned.endswith("write scheduler: none")
+    assert read_sweep("meld", {**shifts, "train.perturb_every": 2, "sweep.scheduler": "none"})[2] == []
+    two = {**SHARDS, "sweep.objectives": "{wf1: maximize, eics/wf1: maximize}"}
+    scored, several = read_sweep("meld", two)[2]
+    assert scored.startswith("meld: train.perturb_every: must be above 0")
+    assert several.startswith("meld: sweep.scheduler: asha compares trials by one objective, there are 2; write")
+    assert read_sweep("meld-robust", {**SHARDS, "sweep.space.train.perturb_every": "{choices: [1, 2]}"})[2] == [
+        "sweep.space.train.perturb_every: cannot be searched: it changes no training"
     ]

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from tests.tune.search.samples import BASE, spaces
 from tune.config.overrides import apply, value_of
+from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
+from tune.search.checks import sweep_problems, sweep_space
 from tune.search.domains import same
-from tune.search.space import Space, default_space
+from tune.search.space import DEFAULT, Space, default_space
 from tune.search.space_problems import space_problems
 
 
@@ -98,8 +100,17 @@ def test_the_default_space_holds_the_paper_s_values() -> None:
         "loss.gamma_mc": 0.4,
         "loss.window": 4,
         "loss.temperature": 0.07,
+        "loss.denominator": "all",
+        "loss.projection": "none",
     }
     assert space.size is None
+
+
+def test_of_a_population_the_default_space_leaves_the_weights_shapes_alone() -> None:
+    settings = SweepSettings(scheduler="pbt")
+    assert sweep_problems(settings, BASE) == []
+    assert sweep_space(settings, BASE).domains.keys() == DEFAULT.keys() - {"loss.projection"}
+    assert sweep_space(SweepSettings(), BASE).domains.keys() == DEFAULT.keys()
 
 
 def test_steps_give_the_numbers_a_person_would_write() -> None:

@@ -9,10 +9,22 @@ from hypothesis import strategies as st
 
 from tests.tune.study.samples import add_trial, base_params, new_folder
 from tune.report.facts import result_lines
-from tune.report.tables import comparison_table
+from tune.report.tables import comparison_table, front_table
+from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
-from tune.study.ranking import base_trial, best_trial, front, pareto, sealed_values, top_trials
+from tune.study.ranking import (
+    base_trial,
+    best_trial,
+    front,
+    pareto,
+    pick_trial,
+    sealed_values,
+    top_trials,
+    untested,
+    with_trial,
+)
+from tune.study.scores import scores_of
 
 
 def numbers(trials: list[TrialRecord]) -> list[int]:
@@ -101,3 +113,67 @@ def test_the_sealed_score_of_the_winner_is_told(folder: StudyFolder) -> None:
     assert sealed_values(folder, trial, "wf1") == [0.4]
     assert "The sealed test split, scored once: test WF1 40.00 %." in list(result_lines(folder))
     assert ("test WF1 (%)", "–", "40.00") in comparison_table(folder).rows
+
+
+TWO = {"wf1": "maximize", "eics/wf1": "maximize"}
+RULE = (
+    "Picked: of the trials on the front whose validation WF1 is within 0.5 points of the best there, the one with the "
+    "best validation WF1 under EICS"
+)
+
+
+def test_of_the_front_the_robust_one_wins_that_costs_half_a_point_at_most(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path, objectives=TWO)
+    for pair in ([0.6, 0.4], [0.7, 0.5], [0.695, 0.55], [0.697, 0.54], [0.6949, 0.7], [0.695, 0.54], [math.nan, 0.9]):
+        add_trial(folder, {}, [pair])
+    best = best_trial(folder)
+    assert best is not None
+    assert best.number == 2, "0.695 is within half a point, 0.6949 is not"
+    assert untested(folder) == [(2, 0)]
+    first, second = best_yaml(folder).splitlines()[:2]
+    assert first.endswith("trial 2, validation WF1 (%) 69.50, validation WF1 under EICS (%) 55.00.")
+    assert second == f"# {RULE}."
+    lines = list(result_lines(folder))
+    assert lines[0] == "Best is trial 2: validation WF1 69.50 %, validation WF1 under EICS 55.00 %."
+    assert lines[1] == f"{RULE}."
+
+
+def test_what_is_picked_is_compared_with_the_base_configuration_in_every_objective(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path, objectives=TWO)
+    add_trial(folder, base_params(), [[0.6, 0.4]])
+    assert list(result_lines(folder))[-1] == "This is the base configuration itself."
+    add_trial(folder, {**base_params(), "loss.window": 3}, [[0.61, 0.38]])
+    assert list(result_lines(folder))[-1] == (
+        "The base configuration (trial 0) has validation WF1 60.00 %, validation WF1 under EICS 40.00 %: gains of 1.00 "
+        "and -2.00 points."
+    )
+    add_trial(folder, {**base_params(), "loss.window": 4}, [[0.65, 0.45]])
+    table = front_table(folder)
+    assert table.note.startswith("Picked: of the trials on the front")
+    assert [row[:3] for row in table.rows] == [("2", "picked", "65.00"), ("0", "base, not on the front", "60.00")]
+
+
+VALUES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=12)
+
+
+@given(pairs=VALUES, several=st.booleans())
+def test_the_pick_is_of_the_front_near_its_best_and_the_same_trial_by_trial(
+    tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[int, int]], *, several: bool
+) -> None:
+    objectives = TWO if several else {"wf1": "maximize"}
+    folder = new_folder(tmp_path_factory.mktemp("studies"), objectives=objectives)
+    scores, kept = scores_of(folder.definition), []
+    for first, second in pairs:
+        trial = add_trial(folder, {}, [[0.6 + first / 500, second / 10][: len(scores)]])
+        kept = with_trial(scores, kept, trial)
+        best = best_trial(folder)
+        assert best is not None
+        assert pick_trial(scores, kept) == best
+        trials = list(folder.ledger.trials.values())
+        most = max(each.values[0] for each in trials)
+        if not several:
+            assert best.number == min(each.number for each in trials if each.values[0] == most)
+            continue
+        near = [each for each in pareto(folder) if each.values[0] >= most - 0.005 - 1e-9]
+        assert best in near
+        assert best.values[1] == max(each.values[1] for each in near)

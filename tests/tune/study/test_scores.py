@@ -6,14 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dclf.training.reports import EpochReport
 from tune.study.durations import spoken
-from tune.study.scores import Score, deviation, short_names, value_text
+from tune.study.scores import Score, deviation, scores_after, short_names, value_text
 
 
 @pytest.mark.parametrize(
     ("name", "label", "text"),
     [
         ("wf1", "validation WF1 (%)", "68.42"),
+        ("eics/wf1", "validation WF1 under EICS (%)", "68.42"),
+        ("shift/wf1", "validation WF1 on emotion shifts (%)", "68.42"),
         ("f1/sad", "validation F1 of sad (%)", "68.42"),
         ("accuracy/very happy", "validation accuracy of very happy (%)", "68.42"),
         ("seconds", "seconds", "0.6842"),
@@ -64,3 +67,25 @@ def test_values(value: object, text: str) -> None:
 )
 def test_times(seconds: float, text: str) -> None:
     assert spoken(seconds) == text
+
+
+def test_objectives_are_read_of_the_best_epoch_so_far() -> None:
+    robust = {"eccs/wf1": 0.5, "eics/wf1": 0.4, "shift/wf1": 0.3}
+    wf1 = (0.6, 0.7, 0.65)
+    history = [
+        EpochReport(
+            epoch=epoch,
+            epochs=3,
+            losses={},
+            validation={"wf1": value, "wa": value / 2},
+            best_epoch=min(epoch, 2),
+            best_wf1=max(wf1[:epoch]),
+            seconds=1.0,
+            robust=robust if epoch == 3 else {},
+        )
+        for epoch, value in enumerate(wf1, start=1)
+    ]
+    assert scores_after(history, 3) == {"wf1": 0.7, "wa": 0.35, **robust}
+    early = scores_after(history, 1)
+    assert (early["wf1"], early.keys()) == (0.6, {"wf1", "wa", *robust})
+    assert all(math.isnan(early[name]) for name in robust)
