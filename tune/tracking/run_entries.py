@@ -121,16 +121,32 @@ def read_training(uri: str, ref: str) -> RunEntry:
     return _entry(find_mlflow_run(uri, ref))
 
 
-def metric_at(uri: str, run_id: str, name: str, step: int) -> float | None:
-    """A metric's value at a step; None where it has none there.
+def best_scores(uri: str, run: RunEntry) -> dict[str, float]:
+    """``val/<score>`` of the best epoch and ``test/<score>`` as far as it was scored, in [0, 1].
+
+    Scores are ``wf1``, ``wa`` and ``f1/<class>``; what a run lacks is left out.
 
     Raises:
         TrackingError: the store does not answer.
     """
-    client = open_client(uri)
-    with explained(uri), manners():
-        values = [point.value for point in client.get_metric_history(run_id, name) if point.step == step]
-    return values[-1] if values else None
+    names = [name for name in run.metrics if name.startswith(("val/", "test/")) and _is_headline(name)]
+    scores = {name: run.metrics[name] for name in names if name.startswith("test/")}
+    if "best/val_wf1" in run.metrics:
+        scores["val/wf1"] = run.metrics["best/val_wf1"]
+    if "best/epoch" in run.metrics:
+        client, best = open_client(uri), int(run.metrics["best/epoch"])
+        with explained(uri), manners():
+            for name in names:
+                # The last value of a metric is the last epoch's.
+                if name.startswith("val/"):
+                    points = client.get_metric_history(run.run_id, name)
+                    scores.update((name, point.value) for point in points if point.step == best)
+    return scores
+
+
+def _is_headline(name: str) -> bool:
+    score = name.partition("/")[2]
+    return score in ("wf1", "wa") or score.startswith("f1/")
 
 
 def _entry(run: Any) -> RunEntry:
