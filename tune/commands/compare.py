@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
+from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.yaml_files import ConfigError
 
@@ -51,6 +52,10 @@ def main(argv: Sequence[str]) -> int:
         print_json(comparison.to_dict(options.utterances))
     else:
         print(*comparison_lines(comparison, options.utterances), sep="\n")
+        where = uri_option(options.uri)
+        second = comparison.sides[1].first
+        further = f"dclf show {second.study}" if second.study else run_line("perturb", second.run_id, where)
+        print_next(options, further, run_line("runs", uri=where))
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from tune.commands.next_steps import ID_SHOWN, print_next, run_line, uri_option
 from tune.commands.options import command_parser, listed, print_json
 from tune.config.yaml_files import ConfigError, suggestion
 
@@ -58,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
     _print(runs[: options.limit or None], columns, without_secrets(uri), options.output)
     if options.output == "text" and 0 < options.limit < len(runs):
         print(f"dclf: there are more; --limit {2 * options.limit} shows twice as many, --limit 0 all", file=sys.stderr)
+    _print_next(runs, options)
     return 0
 
 
@@ -154,6 +156,19 @@ def _print(runs: Sequence[RunEntry], columns: Sequence[Column], store: str, outp
     elif runs:
         right = [place for place, one in enumerate(columns) if one.numeric]
         print(*aligned([heads, *([one.cell(run) for one in columns] for run in runs)], right=right), sep="\n")
+
+
+def _print_next(runs: Sequence[RunEntry], options: Namespace) -> None:
+    where = uri_option(options.uri)
+    ids = [run.run_id[:ID_SHOWN] for run in runs[:2]]
+    # A study's trainings have no configuration of their own in MLflow, which scoring reads.
+    scored = next((run for run in runs if run.status == "finished" and not run.study), None)
+    print_next(
+        options,
+        run_line(f"compare {' '.join(ids)}", uri=where) if len(ids) > 1 else "",
+        "" if scored is None else run_line("evaluate", scored.run_id, where, "--split val"),
+        run_line("ui", uri=where),
+    )
 
 
 def _why_none(uri: str, options: Namespace) -> str:

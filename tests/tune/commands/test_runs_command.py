@@ -150,7 +150,9 @@ def test_more_runs_than_are_shown(trainings: Trainings, capsys: Shown) -> None:
     assert main(["runs", "--uri", trainings.uri, "--limit", "2"]) == 0
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 3
-    assert shown.err == "dclf: there are more; --limit 4 shows twice as many, --limit 0 all\n"
+    assert shown.err.startswith(
+        "dclf: there are more; --limit 4 shows twice as many, --limit 0 all\nnext: dclf compare "
+    )
     with messages_to(pytest.fail):
         assert main(["runs", "--uri", trainings.uri, "--limit", "5"]) == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.startswith("next: dclf compare ")
