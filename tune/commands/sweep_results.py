@@ -48,7 +48,8 @@ def sweep_command_line(line: CommandLine, renderer: Renderer, **study: Any) -> S
         study: what else ``tune.sweeps.sweep`` shall know of it.
     """
     # Imported here: help and mistakes do not wait for Ray and MLflow, and the panel shows the wait.
-    from tune.sweeps import sweep  # noqa: PLC0415
+    with renderer.importing():
+        from tune.sweeps import sweep  # noqa: PLC0415
 
     options = line.options
     return sweep(

@@ -112,7 +112,8 @@ def _train(config: Config, options: Namespace) -> int:
     try:
         with renderer:
             # Imported here: help and configuration errors do not wait for Ray and MLflow, and the panel shows the wait.
-            from tune.runs import train  # noqa: PLC0415
+            with renderer.importing():
+                from tune.runs import train  # noqa: PLC0415
 
             run = train(config, resume=options.resume, listeners=[renderer], verbose=options.verbose)
     except (KeyboardInterrupt, SystemExit):
