@@ -111,15 +111,16 @@ def _sort(options: Namespace) -> list[str]:
 def _read(uri: str, options: Namespace) -> list[RunEntry]:
     """The runs that are asked for: all where they are sorted, as the best may be old, else one more than is shown."""
     from tune.commands.ui import require_store  # noqa: PLC0415 - as above
-    from tune.tracking.run_entries import trainings  # noqa: PLC0415
+    from tune.tracking.run_entries import AT_A_TIME, trainings  # noqa: PLC0415
 
     if _is_new(uri) and not options.uri:
         return []
     require_store(uri)
-    status = options.status.lower()
+    status, every = options.status.lower(), bool(options.sort) or not options.limit
+    at_a_time = AT_A_TIME if every else min(AT_A_TIME, 2 * options.limit + 2)
     # To MLflow a pruned training is a finished one.
-    matching = (run for run in trainings(uri, _conditions(options)) if status in ("", run.status))
-    return list(matching if options.sort or not options.limit else islice(matching, options.limit + 1))
+    matching = (run for run in trainings(uri, _conditions(options), at_a_time) if status in ("", run.status))
+    return list(matching if every else islice(matching, options.limit + 1))
 
 
 def _is_new(uri: str) -> bool:

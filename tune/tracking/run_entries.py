@@ -16,7 +16,8 @@ from tune.tracking.store import open_client
 from tune.tracking.trouble import explained
 
 STATUSES = ("running", "finished", "pruned", "failed", "killed", "scheduled")
-_PAGE = 500
+AT_A_TIME = 500
+"""Runs of one request; each takes some milliseconds."""
 _OURS = f"tags.`{STATUS_TAG}` LIKE '%'"
 """Only runs of this project have the tag; a server may be shared with others."""
 
@@ -67,12 +68,13 @@ class RunEntry:
         return int(text) if text.isdecimal() else None
 
 
-def trainings(uri: str, conditions: str = "") -> Iterator[RunEntry]:
+def trainings(uri: str, conditions: str = "", at_a_time: int = AT_A_TIME) -> Iterator[RunEntry]:
     """Give the trainings of all experiments, newest first; those that a caller does not ask for are not fetched.
 
     Args:
         uri: of the store.
         conditions: in MLflow's filter language; all where empty.
+        at_a_time: how many are fetched in one request; those of the store's runs that are no trainings count.
 
     Raises:
         ConfigError: MLflow does not take the conditions.
@@ -84,18 +86,18 @@ def trainings(uri: str, conditions: str = "") -> Iterator[RunEntry]:
     condition = " AND ".join(part for part in (_OURS, conditions) if part)
     token: str | None = "" if experiments else None
     while token is not None:
-        page = _page(client, uri, experiments, condition, token)
+        page = _page(client, uri, experiments, condition, token, at_a_time)
         yield from (entry for run in page if (entry := _entry(run)).is_training)
         token = page.token or None
 
 
-def _page(client: Any, uri: str, experiments: list[str], condition: str, token: str) -> Any:
+def _page(client: Any, uri: str, experiments: list[str], condition: str, token: str, size: int) -> Any:
     with explained(uri), manners() as mlflow:
         try:
             return client.search_runs(
                 experiments,
                 condition,
-                max_results=_PAGE,
+                max_results=size,
                 order_by=["attributes.start_time DESC"],
                 page_token=token or None,
             )
