@@ -163,7 +163,9 @@ def _with_changes(
     comparison: RunComparison, uri: str, split: str, storage: str | Path, shards: str | None
 ) -> RunComparison:
     """With the utterances that changed, where every run has a model that can be asked."""
-    predictions, utterances, why = [], {}, []
+    predictions: list[dict[Key, str]] = []
+    utterances: dict[Key, LabelledUtterance] = {}
+    why = []
     for side in comparison.sides:
         try:
             model = load_run(side.first.run_id, uri=uri, storage=storage)

@@ -171,7 +171,7 @@ def _all_tests(sides: Sequence[Side]) -> dict[str, list[ScoreTest]]:
             values, reference = side.by_seed(name), sides[0].by_seed(name)
             if values.keys() & reference.keys():
                 places.append((side.label, name, paired(values, reference)))
-    corrected = {}
+    corrected: dict[tuple[str, str], float] = {}
     for family in dict.fromkeys(_family(name) for _, name, _ in places):
         own = [(label, name, test) for label, name, test in places if _family(name) == family]
         p_values = holm([test.p for _, _, test in own])

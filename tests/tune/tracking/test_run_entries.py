@@ -42,7 +42,7 @@ def test_a_training_says_what_it_is_of(some: Trainings) -> None:
     some.add_trial("gammas", 3, {}, seed=5, state="pruned")
     some.add_parent("gammas")
     some.add_foreign()
-    trial, alone = trainings(some.uri)
+    trial, alone = trainings(some.uri, at_a_time=1)
     assert (trial.study, trial.trial, trial.seed, trial.status) == ("gammas", 3, 5, "pruned")
     assert (alone.study, alone.trial, alone.seed, alone.status) == ("", None, 7, "finished")
     assert alone.ended is not None
