@@ -116,7 +116,7 @@ def _read(uri: str, options: Namespace) -> list[RunEntry]:
     if _is_new(uri) and not options.uri:
         return []
     require_store(uri)
-    status, every = options.status.lower(), bool(options.sort) or not options.limit
+    status, every = options.status.lower(), bool(options.sort) or options.reverse or not options.limit
     at_a_time = AT_A_TIME if every else min(AT_A_TIME, 2 * options.limit + 2)
     # To MLflow a pruned training is a finished one.
     matching = (run for run in trainings(uri, _conditions(options), at_a_time) if status in ("", run.status))

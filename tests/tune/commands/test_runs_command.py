@@ -67,6 +67,7 @@ def test_json_has_whole_ids_and_plain_numbers(trainings: Trainings, capsys: Show
         ("--sort name --limit 2", ["broken", "first"]),
         ("--sort params.loss.gamma_ca --reverse --limit 1", ["gammas-0-seed1"]),
         ("--sort age --limit 1", ["first"]),
+        ("--reverse --limit 1", ["first"]),
         ("--reverse --status finished", ["first", "gammas-0-seed1"]),
         ("--limit 0", ["going", "broken", "gammas-1-seed1", "gammas-0-seed1", "first"]),
     ],
