@@ -119,8 +119,12 @@ def difference_table(sides: Sequence[Side]) -> Table:
 
 
 def score_table(sides: Sequence[Side]) -> Table:
-    """A row per score, in percent, the mean over the seeds; of two sides with their difference."""
-    names, pair = score_names(sides), len(sides) == 2
+    """A row per score, in percent, the mean over the seeds; of two single runs, or of the same seeds, the difference.
+
+    Means over different seeds have none: seeds alone move them by points.
+    """
+    names, counts = score_names(sides), {len(side.runs) for side in sides}
+    pair = len(sides) == 2 and (counts == {1} or sides[0].runs.keys() == sides[1].runs.keys())
     rows = []
     for name in names:
         cells = [WF1.mean_text(list(values.values())) if (values := side.by_seed(name)) else ABSENT for side in sides]

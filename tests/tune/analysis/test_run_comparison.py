@@ -125,6 +125,11 @@ def test_sides_without_a_shared_seed_are_not_paired() -> None:
     assert score_table(sides).rows[1] == ("test WF1", "50.00", "70.00", "+20.00")
 
 
+def test_means_over_different_seeds_have_no_difference() -> None:
+    assert score_table([side("A", {1: 0.5, 2: 0.6}), side("B", {2: 0.7})]).head == ("score", "A", "B")
+    assert score_table([side("A", {1: 0.5, 2: 0.6}), side("B", {1: 0.4, 2: 0.7})]).head[-1] == "B - A"
+
+
 def test_scores_that_a_side_lacks_are_dashes_and_validation_comes_first() -> None:
     without = Side(label="B", runs={1: entry("y")}, scores={1: {"val/f1/joy": 0.5, "val/wf1": 0.25}})
     sides = [side("A", {1: 0.6}), without]
