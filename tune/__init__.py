@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tune.perturbations import perturb
     from tune.predictions import load_predictor, predict
     from tune.reproduction import plan_reproduction, reproduce
+    from tune.run_comparisons import compare
     from tune.runs import evaluate, train
     from tune.search.read import load_sweep
     from tune.studies import open_study
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         ReproductionStudy,
         RunFinished,
         RunStarted,
+        StageEnded,
         StudyFinished,
         StudyStarted,
         TrialChanged,
@@ -46,12 +48,14 @@ __all__ = [
     "ReproductionStudy",
     "RunFinished",
     "RunStarted",
+    "StageEnded",
     "StudyFinished",
     "StudyStarted",
     "TrialChanged",
     "TrialEpoch",
     "WorkersRestarted",
     "ablation",
+    "compare",
     "evaluate",
     "extract",
     "grid",
@@ -72,6 +76,7 @@ __all__ = [
 
 _MODULES = {
     "ablation": "tune.comparisons",
+    "compare": "tune.run_comparisons",
     "evaluate": "tune.runs",
     "extract": "tune.extraction",
     "grid": "tune.comparisons",

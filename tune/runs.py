@@ -31,6 +31,7 @@ from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
 from tune.progress.interactive import listening
+from tune.progress.stages import MLFLOW, RAY, SHARDS, StartClock
 from tune.study.dataset import training_warnings
 from tune.study.events import EpochEnded, Event, Listener, RunFinished, RunStarted, WorkersRestarted, send
 from tune.study.scores import WF1
@@ -109,18 +110,21 @@ def train(
         config = _with_storage(Config.from_dict(record.config), record)
     elif problems := config.problems():
         raise ConfigError(problems)
-    shards = read_shards(config.data.shards)
-    check_shards(shards, config.data.modalities, perturb=config.train.perturb_every > 0)
-    check_classes(shards, config.model)
+    clock = StartClock()
+    with clock.stage(SHARDS):
+        shards = read_shards(config.data.shards)
+        check_shards(shards, config.data.modalities, perturb=config.train.perturb_every > 0)
+        check_classes(shards, config.model)
+        card = feature_card(config.data.shards).to_dict()
     checked_storage(config.train.storage, record.run_id if record else "", resuming=True)
-    card = feature_card(config.data.shards).to_dict()
+    session = ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus()))
     with (
-        _connecting(uri, config.track.experiment) as store,
-        ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus())) as resources,
+        _connecting(uri, config.track.experiment, clock) as store,
+        clock.entering(RAY, session) as resources,
         listening(listeners) as audience,
     ):
         plan = plan_training(config, resources)
-        return _Tracked(config, audience, record).run(store.result(), card, _plan_lines(plan, address))
+        return _Tracked(config, audience, record, clock).run(store.result(), card, _plan_lines(plan, address))
 
 
 @mlflow_settings()
@@ -146,16 +150,20 @@ def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None
 class _Tracked:
     """Training with its record: what happens goes to MLflow and to the listeners."""
 
-    def __init__(self, config: Config, listeners: Sequence[Listener], record: RunRecord | None) -> None:
+    def __init__(
+        self, config: Config, listeners: Sequence[Listener], record: RunRecord | None, clock: StartClock
+    ) -> None:
         self.config = config
         self.listeners = listeners
         self.record = record
+        self.clock = clock
 
     def run(self, store: Store, card: dict[str, Any], plan_lines: list[str]) -> TrainedRun:
         with RunTracker(store, _spool_folder(self.config)) as tracker:
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
             tracker.checkpoint(_run_folder(self.config, tracker.run_id))
             self._send(RunStarted(self.config, plan_lines, tracker.run_name, tracker.run_id))
+            self.clock.tell(self.listeners)
             for warning in training_warnings(self.config, card):
                 _log.warning(warning)
             outcome = self._train(tracker)
@@ -196,7 +204,7 @@ class _Tracked:
         self._send(RunFinished(outcome.final))
 
     def _send(self, event: Event) -> None:
-        send(event, self.listeners)
+        send(event, [self.clock, *self.listeners])
 
 
 def _workers_note(count: int) -> str:
@@ -204,10 +212,15 @@ def _workers_note(count: int) -> str:
 
 
 @contextmanager
-def _connecting(uri: str, experiment: str) -> Iterator[Future[Store]]:
+def _connecting(uri: str, experiment: str, clock: StartClock) -> Iterator[Future[Store]]:
     """Open the store while Ray starts: a fresh SQLite file takes two seconds."""
+
+    def open_store() -> Store:
+        with clock.stage(MLFLOW):
+            return connect(uri, experiment)
+
     with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool.submit(connect, uri, experiment)
+        yield pool.submit(open_store)
 
 
 def _plan_lines(plan: TrainingPlan, address: str | None) -> list[str]:

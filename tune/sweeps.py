@@ -35,6 +35,7 @@ from tune.analysis.comparison.variants import is_comparison
 from tune.config.settings import ConfigError
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.interactive import listening
+from tune.progress.stages import MLFLOW, RAY, SHARDS, StartClock
 from tune.report.facts import best_note
 from tune.runner.evaluations import evaluate_models
 from tune.runner.illustrator import Illustrator
@@ -107,13 +108,15 @@ def sweep(
         raise ConfigError(problems)
     # Trials run in other folders than this process.
     config = replace(config, data=replace(config.data, shards=absolute(config.data.shards)))
-    card = _card(config, settings, sweep_space(settings, config))
+    clock = StartClock()
+    with clock.stage(SHARDS):
+        card = _card(config, settings, sweep_space(settings, config))
     definition = _definition(config, settings, name, card, kind)
     definition = replace(definition, **(described or {}))
     require_new(settings.storage, definition.name)
     checked_storage(absolute(settings.storage), "", resuming=True, key="sweep.storage")
     with listening(listeners) as audience:
-        work = _Work(definition.base, settings, card, audience)
+        work = _Work(definition.base, settings, card, audience, clock)
         return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
 
@@ -154,7 +157,9 @@ def resume(
     if mistakes := [problem for problem in problems if problem.startswith(keys)]:
         raise ConfigError(mistakes)
     config = folder.definition.base
-    card = _card(config, settings, Space.of(folder.definition.space, config))
+    clock = StartClock()
+    with clock.stage(SHARDS):
+        card = _card(config, settings, Space.of(folder.definition.space, config))
     if card["sha256"] != folder.definition.shards_sha256:
         raise StudyError(
             f"study {name!r} began on other shards than {config.data.shards} holds now; bring the first ones back or "
@@ -164,7 +169,7 @@ def resume(
     _require_readable(folder)
     require_place(folder.definition, folder)
     with listening(listeners) as audience:
-        work = _Work(config, settings, card, audience)
+        work = _Work(config, settings, card, audience, clock)
         return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 
 
@@ -223,12 +228,18 @@ class _Work:
     """A driver's work on a study, from joining Ray to the report."""
 
     def __init__(
-        self, config: Config, settings: SweepSettings, card: dict[str, Any], listeners: Sequence[Listener]
+        self,
+        config: Config,
+        settings: SweepSettings,
+        card: dict[str, Any],
+        listeners: Sequence[Listener],
+        clock: StartClock,
     ) -> None:
         self.config = config
         self.settings = settings
         self.card = card
         self.listeners = listeners
+        self.clock = clock
         self.shards = read_shards(config.data.shards)
         self._kept_at_most = settings.cache_mb << 20
         self._own_ray = False
@@ -254,9 +265,8 @@ class _Work:
             store = pool.submit(self._connect) if self._own_ray else None
             pool.submit(import_module, "tune.runner.trials")
             with ExitStack() as joined:
-                plan = plan_trials(
-                    self.config, self.settings, joined.enter_context(self._ray(verbose=verbose, address=address))
-                )
+                ray = self.clock.entering(RAY, self._ray(verbose=verbose, address=address))
+                plan = plan_trials(self.config, self.settings, joined.enter_context(ray))
                 store = store or pool.submit(self._connect)
                 opened = store.result()
                 study_folder = folder()
@@ -266,7 +276,8 @@ class _Work:
                     return self._locked(study_folder, plan, opened, joined.close)
 
     def _connect(self) -> Store:
-        return connect(resolve_tracking_uri(self.config.track.uri), self.config.track.experiment)
+        with self.clock.stage(MLFLOW):
+            return connect(resolve_tracking_uri(self.config.track.uri), self.config.track.experiment)
 
     def _ray(self, *, verbose: bool, address: str | None) -> AbstractContextManager[ClusterResources]:
         return ray_session(
@@ -289,11 +300,12 @@ class _Work:
         run_id = recorder.open(self.card)
         try:
             send(StudyStarted(folder, plan.describe(), run_id), self.listeners)
+            self.clock.tell(self.listeners)
             for warning in training_warnings(self.config, self.card):
                 _log.warning(warning)
             recorder.file("plan.txt", "\n".join(plan.describe()) + "\n")
             with self._illustrator(folder, recorder) as illustrator:
-                session = Session(folder, study, space, recorder, [*self.listeners, illustrator])
+                session = Session(folder, study, space, recorder, [self.clock, *self.listeners, illustrator])
                 interrupted = self._trials(plan, session)
             report = None if interrupted else self._conclude(session, recorder, leave_ray)
         except BaseException as error:

@@ -236,8 +236,8 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(tmp_path: Path, caps
         f"{out}: 5 dialogues (3 train, 1 val, 1 test), 40 utterances",
         f"text: 2 wide, by {LETTERS} abc",
         "text: 1 utterance without features, such as d4 utterance 7",
-        f"next: dclf data probe {out}",
     ]
+    assert shown.err.splitlines()[-1].startswith(f"next: dclf data probe {out} · dclf data inspect {out} · dclf train ")
     assert "text: 40 of 40" in shown.err
     assert "text: dialogue d4 utterance 7: it is in another script" in shown.err
 

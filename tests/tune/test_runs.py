@@ -27,7 +27,7 @@ from tune.config.settings import ConfigError
 from tune.progress.log_messages import messages_to
 from tune.runs import TrainedRun, evaluate, train
 from tune.study.dataset import TEST_IS_WATCHED
-from tune.study.events import EpochEnded, Event, RunStarted, WorkersRestarted
+from tune.study.events import EpochEnded, Event, RunStarted, StageEnded, WorkersRestarted
 from tune.tracking.store import TrackingError
 
 pytestmark = [
@@ -66,12 +66,14 @@ class GoneOn:
         run_id: of its first life.
         stopped_as: its status between the two.
         messages: what was logged in both lives.
+        stages: of the first start.
     """
 
     run: TrainedRun
     run_id: str
     stopped_as: str
     messages: list[str]
+    stages: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +82,15 @@ def gone_on(config: Config, local_ray: None) -> GoneOn:
     paper = replace(config, train=replace(config.train, protocol="paper"), track=replace(config.track, name="paper"))
     run_ids: list[str] = []
     messages: list[str] = []
+    stages: list[str] = []
 
     def interrupt(event: Event) -> None:
         match event:
             case RunStarted():
                 run_ids.append(event.run_id)
+            case StageEnded(name, seconds):
+                assert seconds >= 0
+                stages.append(name)
             case EpochEnded(report) if report.epoch == 2:
                 raise KeyboardInterrupt
 
@@ -93,7 +99,7 @@ def gone_on(config: Config, local_ray: None) -> GoneOn:
             train(paper, listeners=[interrupt])
         (run_id,) = run_ids
         status = recorded(config, run_id).info.status
-        return GoneOn(train(paper, resume=run_id), run_id, status, messages)
+        return GoneOn(train(paper, resume=run_id), run_id, status, messages, stages)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +164,11 @@ def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(gone_on: 
     assert gone_on.run.final.splits == undisturbed.splits, "neither the interruption nor looking at test changes it"
     steps = mlflow.MlflowClient(config.track.uri).get_metric_history(gone_on.run_id, "val/wf1")
     assert [point.step for point in steps] == [1, 2, 3]
+
+
+def test_every_stage_of_the_start_is_told_once(gone_on: GoneOn) -> None:
+    assert sorted(gone_on.stages[:-1]) == ["MLflow", "Ray", "shards"]
+    assert gone_on.stages[-1] == "first batch"
 
 
 def test_a_run_under_the_papers_protocol_warns_and_has_the_gap_beside_the_sealed_scores(

@@ -30,6 +30,7 @@ from tune.runner.population import nearest
 from tune.search.space import Space
 from tune.studies import Study
 from tune.study.dataset import TEST_IS_WATCHED
+from tune.study.events import Event, StageEnded
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history
 from tune.study.parent import parent_id
@@ -80,8 +81,18 @@ def settings(folder: Path) -> SweepSettings:
 
 
 @pytest.fixture(scope="module")
-def finished(local_ray: None, config: Config, settings: SweepSettings) -> Study:
-    return sweep(config, settings, name="finished")
+def stages() -> list[str]:
+    """Those of the start of ``finished``."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def finished(local_ray: None, config: Config, settings: SweepSettings, stages: list[str]) -> Study:
+    def keep(event: Event) -> None:
+        if isinstance(event, StageEnded):
+            stages.append(event.name)
+
+    return sweep(config, settings, name="finished", listeners=[keep])
 
 
 def children(study: Study) -> list[Any]:
@@ -103,6 +114,12 @@ def test_every_trial_has_ended_and_the_base_configuration_was_first(finished: St
     assert finished.best_config == replace(
         apply(config, finished.best.params), published=finished.best_config.published, track=config.track
     )
+
+
+def test_every_stage_of_the_start_is_told_once(finished: Study, stages: list[str]) -> None:
+    assert finished.best is not None
+    assert sorted(stages[:-1]) == ["MLflow", "Ray", "shards"]
+    assert stages[-1] == "first batch"
 
 
 def test_a_trial_is_the_training_that_the_loop_does_by_itself(finished: Study, config: Config) -> None:

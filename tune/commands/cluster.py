@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from jsonargparse import ArgumentParser
 
 from tune.analysis.table import aligned
 from tune.commands.dispatch import Command, dispatch
+from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.yaml_files import ConfigError
 from tune.progress.log_messages import message_to_stderr
@@ -172,6 +174,7 @@ def _parser(name: str, description: str, epilog: str = "") -> ArgumentParser:
 
 
 def _show(cluster: LocalCluster, output: str) -> int:
+    from cluster.local.state import FOLDER  # noqa: PLC0415
     from cluster.local.status import status_of_cluster  # noqa: PLC0415
 
     status = status_of_cluster(cluster)
@@ -179,6 +182,9 @@ def _show(cluster: LocalCluster, output: str) -> int:
         print_json(_facts(cluster, status))
     else:
         print(*_lines(cluster, status), sep="\n", flush=True)
+    if status.whole:
+        place = "" if cluster.folder == FOLDER.absolute() else f" --folder {shlex.quote(str(cluster.folder))}"
+        print_next({"output": output}, f'eval "$(dclf cluster env{place})"', f"dclf cluster down{place}")
     if not status.whole:
         message_to_stderr("not everything of it works; `dclf cluster down`, then `dclf cluster up` starts it afresh")
     return 0 if status.whole else 1

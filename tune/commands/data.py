@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from itertools import islice
@@ -11,6 +12,7 @@ from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from dclf.prose import counted
 from tune.analysis.table import aligned
 from tune.commands.dispatch import Command, dispatch
+from tune.commands.next_steps import after_shards, print_next, training_line
 from tune.commands.options import (
     add_output_option,
     add_overwrite_option,
@@ -84,8 +86,10 @@ def generate(argv: Sequence[str]) -> int:
         info, dialogues = data.generate(options.preset, options.dialogues, options.seed, test_keep=options.test_keep)
     except ValueError as error:
         raise ConfigError([f"--{error}"]) from error
-    print_written(options.out, data.write_shards(dialogues, options.out, info, overwrite=options.overwrite))
+    manifest = data.write_shards(dialogues, options.out, info, overwrite=options.overwrite)
+    print_written(options.out, manifest)
     print_card_warnings(data.feature_card(options.out))
+    print_next(options, *after_shards(options.out, manifest))
     return 0
 
 
@@ -150,6 +154,7 @@ def inspect(argv: Sequence[str]) -> int:
     else:
         print(card.to_text(), end="")
     print_card_warnings(card)
+    print_next(options, *(f"dclf data {verb} {shlex.quote(options.shards)}" for verb in ("validate", "probe")))
     return 0
 
 
@@ -182,6 +187,9 @@ def probe(argv: Sequence[str]) -> int:
             data.write_probe(options.shards, report)
         except OSError as error:
             print(f"warning: the result cannot be kept beside the shards ({error})", file=sys.stderr)
+    if not report.warnings:
+        info = data.read_shards(options.shards).info
+        print_next(options, training_line(options.shards, info.dataset, info.widths))
     return 1 if report.warnings else 0
 
 
@@ -240,4 +248,7 @@ def validate(argv: Sequence[str]) -> int:
         print(
             f"{options.shards}: {counted(len(report.problems), 'problem')}, {counted(len(report.warnings), 'warning')}"
         )
+    if not report.problems:
+        info = data.read_shards(options.shards).info
+        print_next(options, training_line(options.shards, info.dataset, info.widths))
     return 1 if report.problems else 0

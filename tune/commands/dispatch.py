@@ -58,8 +58,12 @@ def dispatch(
 
 
 def _problem(argv: Sequence[str], commands: Mapping[str, Command]) -> str:
-    """Return what argparse would say of the command, with the one that may be meant."""
+    """Return what is wrong with the command: it is missing, or unknown and perhaps another one is meant."""
     from tune.config.yaml_files import suggestion  # noqa: PLC0415 - help and version do not wait for YAML
 
-    wrong = f"invalid choice: {argv[0]!r}{suggestion(argv[0], commands)}" if argv else "is missing"
-    return f"argument COMMAND: {wrong} (choose from {', '.join(commands)})"
+    choices = f" (choose from {', '.join(commands)})"
+    if not argv:
+        return f"a command is missing{choices}"
+    begun = [name for name in commands if len(argv[0]) > 1 and name.startswith(argv[0])]
+    hint = f"; did you mean {begun[0]}?" if len(begun) == 1 else suggestion(argv[0], commands)
+    return f"unknown command {argv[0]!r}{hint or choices}"

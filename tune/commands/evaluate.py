@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import add_output_option, command_parser
 from tune.commands.results import print_split
 
@@ -52,6 +53,8 @@ class EvaluateRequest:
 
         report = evaluate(options.run, split=options.split, uri=options.uri, shards=options.shards)
         print_split(report, class_names(report.scores), as_json=options.output == "json")
+        where = uri_option(options.uri)
+        print_next(options, run_line("perturb", options.run, where), run_line("runs", uri=where))
         return 0
 
     def job(self, _study: str) -> JobCommand:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
+from tune.commands.next_steps import after_shards, print_next
 from tune.commands.options import (
     add_log_options,
     add_overwrite_option,
@@ -81,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
     for line in taken(manifest):
         print(line)
     print_card_warnings(feature_card(options.out))
-    print(f"next: dclf data probe {shlex.quote(options.out)}")
+    print_next(options, f"dclf data probe {shlex.quote(options.out)}", *after_shards(options.out, manifest))
     return 0
 
 

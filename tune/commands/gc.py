@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dclf.prose import counted
+from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
@@ -43,6 +45,8 @@ def main(argv: Sequence[str]) -> int:
         print_json({"study": options.name, "dry_run": options.dry_run, **content})
     else:
         print(_text(cleaning, dry_run=options.dry_run))
+        words = ["dclf", "gc", *(word for word in argv if word != "--dry-run")]
+        print_next(options, shlex.join(words) if options.dry_run else "dclf list")
     return 0
 
 

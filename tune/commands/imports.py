@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser
 from dclf.extensions import summary_of
 from dclf.prose import counted
 from tune.commands.dispatch import Command, dispatch
+from tune.commands.next_steps import after_shards, print_next
 from tune.commands.options import add_overwrite_option, command_parser, print_card_warnings, print_written
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
         print(line)
     print_card_warnings(feature_card(out))
     _print_warnings(warnings, out)
+    print_next({}, *after_shards(out, manifest))
     return 0
 
 

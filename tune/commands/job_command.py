@@ -28,9 +28,12 @@ JOBS = {
 NOT_IN_A_JOB = ("--address", "--print-config", "--help", "-h")
 """Options that ask for another cluster, or for nothing to be run."""
 _DISK = "reads and changes files only: run it where the folder is mounted, with --storage"
+_TRACKED = "reads what MLflow has: run it here, with MLFLOW_TRACKING_URI"
 ELSEWHERE = {
     "plan": "asks the cluster without running anything on it: dclf plan sweep ... --address HOST:PORT",
     "list": _DISK,
+    "runs": _TRACKED,
+    "compare": _TRACKED,
     "show": _DISK,
     "doctor": f'{_DISK}, and with the runs\' MLflow server in the environment (eval "$(dclf cluster env)")',
     "gc": _DISK,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
@@ -10,10 +11,19 @@ if TYPE_CHECKING:
     from cluster.jobs.endpoint import Endpoint
 
 
+FOLDER = "dclf-runs/cluster"
+
+
 def add_endpoint_options(parser: ArgumentParser) -> None:
     """Add ``--address`` and ``--folder``."""
     parser.add_argument("--address", metavar="URL", default="", help="of a Ray dashboard, as http://HOST:8265")
-    parser.add_argument("--folder", default="dclf-runs/cluster", help="of the local cluster, where no address is given")
+    parser.add_argument("--folder", default=FOLDER, help="of the local cluster, where no address is given")
+
+
+def address_option(options: Namespace) -> str:
+    """The options that find the same cluster again, behind a blank; empty where none is given."""
+    folder = "" if options.folder == FOLDER else f" --folder {shlex.quote(options.folder)}"
+    return f" --address {shlex.quote(options.address)}" if options.address else folder
 
 
 def endpoint_of(options: Namespace) -> Endpoint:

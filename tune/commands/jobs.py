@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser
 
 from tune.analysis.table import aligned
-from tune.commands.job_options import add_endpoint_options, endpoint_of
+from tune.commands.job_options import add_endpoint_options, address_option, endpoint_of
+from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.commands.streams import is_unread
 
@@ -39,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
         print_json({"address": endpoint.url, "jobs": [asdict(job) for job in all_jobs]})
     elif all_jobs:
         print(*aligned([HEAD, *(_row(job) for job in all_jobs)], right=(HEAD.index("minutes"),)), sep="\n")
+        print_next(options, f"dclf logs {all_jobs[0].name} -f{address_option(options)}")
     else:
         print(f"no jobs on the cluster at {endpoint.url}; dclf submit starts one")
     return 0

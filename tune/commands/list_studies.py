@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jsonargparse import Namespace
+
 from tune.analysis.table import aligned
+from tune.commands.next_steps import print_next, study_line
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.sweep_settings import SweepSettings
 
@@ -37,9 +40,18 @@ def main(argv: Sequence[str]) -> int:
         for study in studies:
             if "error" in study:
                 print(f"{study['name']}: cannot be read: {study['error']}")
+        _print_next(studies, options)
     else:
         print(f"no studies in {options.storage}; dclf sweep makes one")
     return 0
+
+
+def _print_next(studies: Sequence[Mapping[str, Any]], options: Namespace) -> None:
+    """Say how to look at the latest study, and how to go on with it where it was cut short."""
+    latest = next((study for study in studies if "error" not in study), None)
+    if latest is not None:
+        verbs = ["resume", "show"] if latest["standing"] == "interrupted" else ["show", "report"]
+        print_next(options, *(study_line(verb, latest["name"], options.storage) for verb in verbs))
 
 
 def _row(study: Mapping[str, Any]) -> tuple[str, ...]:

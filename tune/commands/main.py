@@ -36,6 +36,8 @@ COMMANDS = {
     "reproduce": Command("the paper's tables and figures, measured, on one page", "tune.commands.reproduce:main"),
     "resume": Command("go on with a sweep that was cut short", "tune.commands.resume:main"),
     "list": Command("the studies there are, and how far they are", "tune.commands.list_studies:main"),
+    "runs": Command("the trainings there are, and what they reached", "tune.commands.runs:main"),
+    "compare": Command("what differs between runs, down to the utterances", "tune.commands.compare:main"),
     "show": Command("one study: best trials, failures, how to go on", "tune.commands.show_study:main"),
     "report": Command("write the report of a study", "tune.commands.report_study:main"),
     "doctor": Command("find and mend what a kill left behind", "tune.commands.doctor:main"),

@@ -12,6 +12,7 @@ from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
 from tune.analysis.perturbation.files import OUT
 from tune.commands.failures import code_of
+from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import print_json
 from tune.commands.perturb_config import train
 from tune.commands.perturb_target import STORAGE
@@ -118,6 +119,11 @@ def _test(
         print_json(_result(target, scores) if study is None else {**(further or {}), **_study_result(target, scores)})
     else:
         print(*_lines(target, scores), *([] if study is None else _study_lines(study)), sep="\n", flush=True)
+    if study is not None:
+        print_next(options, study_command("report", study), study_command("show", study))
+    else:
+        where = uri_option(options.uri)
+        print_next(options, run_line("runs", uri=where), run_line("ui", uri=where))
 
 
 def _actors(options: Namespace) -> ActorSettings:

@@ -5,6 +5,7 @@ Nothing is started but a short training in this process; without ``--address`` n
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -13,6 +14,7 @@ from jsonargparse import ArgumentParser
 from cluster.machine import machine_gpus
 from cluster.trial_plan import TrialPlan, local_trial_resources, plan_trials
 from tune.commands.dispatch import Command, dispatch
+from tune.commands.next_steps import print_next
 from tune.commands.plan_results import SweepPlan, print_plan
 from tune.commands.sweep_options import CommandLine, add_settings_help, is_local, read_command_line, sweep_parser
 
@@ -49,7 +51,7 @@ def sweep(argv: Sequence[str]) -> int:
     """Plan as the command line says, and return the exit code."""
     line = read_command_line(argv, build_parser(), FLAGS, VALUED)
     line.require_sound()
-    return _print(line)
+    return _print(line, "sweep", argv)
 
 
 def build_parser() -> ArgumentParser:
@@ -64,7 +66,9 @@ def study(argv: Sequence[str]) -> int:
     from tune.commands import study as command  # noqa: PLC0415 - nobody else waits for it
 
     return _print(
-        command.read_comparison(argv, _with_probe(command.build_parser("dclf plan study")), FLAGS).command_line
+        command.read_comparison(argv, _with_probe(command.build_parser("dclf plan study")), FLAGS).command_line,
+        "study",
+        argv,
     )
 
 
@@ -72,14 +76,16 @@ def ablate(argv: Sequence[str]) -> int:
     """Plan ablations as the command line says, and return the exit code."""
     from tune.commands import ablate as command  # noqa: PLC0415 - as above
 
-    return _print(command.read_comparison(argv, _with_probe(command.build_parser("dclf plan ablate")), FLAGS))
+    parser = _with_probe(command.build_parser("dclf plan ablate"))
+    return _print(command.read_comparison(argv, parser, FLAGS), "ablate", argv)
 
 
 def grid(argv: Sequence[str]) -> int:
     """Plan a grid as the command line says, and return the exit code."""
     from tune.commands import grid as command  # noqa: PLC0415 - as above
 
-    return _print(command.read_comparison(argv, _with_probe(command.build_parser("dclf plan grid")), FLAGS))
+    parser = _with_probe(command.build_parser("dclf plan grid"))
+    return _print(command.read_comparison(argv, parser, FLAGS), "grid", argv)
 
 
 def leaderboard(argv: Sequence[str]) -> int:
@@ -87,7 +93,7 @@ def leaderboard(argv: Sequence[str]) -> int:
     from tune.commands import leaderboard as command  # noqa: PLC0415 - as above
 
     parser = _with_probe(command.build_parser("dclf plan leaderboard"))
-    return _print(command.read_comparison(argv, parser, FLAGS).command_line)
+    return _print(command.read_comparison(argv, parser, FLAGS).command_line, "leaderboard", argv)
 
 
 def _with_probe(parser: ArgumentParser) -> ArgumentParser:
@@ -98,9 +104,10 @@ def _with_probe(parser: ArgumentParser) -> ArgumentParser:
     return parser
 
 
-def _print(line: CommandLine) -> int:
+def _print(line: CommandLine, command: str, argv: Sequence[str]) -> int:
     layout = _layout(line)
     print_plan(_sweep_plan(line, layout), as_json=line.options.output == "json")
+    print_next(line.options, shlex.join(["dclf", command, *(word for word in argv if word != "--no-probe")]))
     return 0
 
 

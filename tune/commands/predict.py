@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, command_parser, listed, print_json
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         predictions = predict_source(model, options.source, split=options.split, speakers=speakers)
         _print(predictions, as_json=options.output == "json")
+        print_next(options, f"dclf predict {shlex.join(argv)} --output json")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
+from tune.commands.next_steps import print_next, study_line
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.local_files import output_problem
 from tune.config.sweep_settings import SweepSettings
@@ -59,6 +61,9 @@ class ReportRequest:
             print_json(_plain(files))
         else:
             _print(files)
+            train = "" if files.config is None else f"dclf train {shlex.quote(str(files.config))}"
+            lines = (study_line(verb, options.name, options.storage) for verb in ("perturb", "show"))
+            print_next(options, train, *lines)
         return 0
 
     def job(self, _study: str) -> JobCommand:

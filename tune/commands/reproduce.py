@@ -24,6 +24,7 @@ from tune.commands.comparison import (
     set_by_comparison,
     with_shards_key,
 )
+from tune.commands.next_steps import print_next
 from tune.commands.options import (
     add_log_options,
     add_output_option,
@@ -129,6 +130,7 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
         raise ConfigError(["--compared: none of the systems that Table 3 compares with is a base model here"])
     if options.dry_run:
         print("\n".join(_plan_lines(plan)))
+        print_next(options, command.replace(" --dry-run", ""))
         return 0
     if problem := output_problem("--out", options.out or plan.out):
         raise ConfigError([problem])
@@ -139,6 +141,7 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
         print("", *files.sentences, "", f"page        {files.html}", f"markdown    {files.markdown}", sep="\n")
         for item, reason in files.missing.items():
             print(f"missing     {item}: {reason}")
+        print_next(options, "dclf list", "dclf runs")
     wanted = [study for study in plan.every if study.wanted]
     failed = code_of(folder for study in wanted if (folder := study.existing_folder()) is not None)
     return 1 if {study.planned.plan["paper"] for study in wanted} & files.missing.keys() else failed

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.job_options import add_endpoint_options, endpoint_of
+from tune.commands.job_options import add_endpoint_options, address_option, endpoint_of
+from tune.commands.next_steps import print_next
 from tune.commands.options import command_parser, listed
 from tune.config.yaml_files import ConfigError
 from tune.tracking.facts import user_name
@@ -75,6 +76,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"dclf: job {name} is on the cluster at {endpoint.url}", file=sys.stderr, flush=True)
         if options.detach:
             print(name)
+            place = address_option(options)
+            print_next(options, f"dclf logs {name} -f{place}", f"dclf stop {name}{place}")
             return 0
         return follow_job(jobs, name)
 

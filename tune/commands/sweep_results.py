@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from tune.analysis.comparison.study import comparison_facts, comparison_lines, study_tables
 from tune.analysis.comparison.variants import is_comparison
 from tune.commands.failures import code_of
+from tune.commands.next_steps import after_study, print_next
 from tune.commands.options import print_json
 from tune.commands.show_study import table_lines
 from tune.progress.forms import choose_renderer
@@ -48,7 +49,8 @@ def sweep_command_line(line: CommandLine, renderer: Renderer, **study: Any) -> S
         study: what else ``tune.sweeps.sweep`` shall know of it.
     """
     # Imported here: help and mistakes do not wait for Ray and MLflow, and the panel shows the wait.
-    from tune.sweeps import sweep  # noqa: PLC0415
+    with renderer.importing():
+        from tune.sweeps import sweep  # noqa: PLC0415
 
     options = line.options
     return sweep(
@@ -83,7 +85,17 @@ def run_study(work: Callable[[Renderer], Study], options: Namespace) -> int:
         raise
     print_study(study, as_json=options.output == "json" or options.log == "jsonl")
     failed = code_of([study.folder])
+    _print_next(study, options)
     return failed if study.best else 1
+
+
+def _print_next(study: Study, options: Namespace) -> None:
+    if not study.best:
+        print_next(options, study_command("show", study.folder), study_command("doctor", study.folder))
+        return
+    best = None if study.report is None else study.report.with_name("best.yaml")
+    there = best is not None and best.exists() and not is_comparison(study.folder.definition)
+    print_next(options, *after_study(study.folder, str(best) if there else ""))
 
 
 def study_result(study: Study) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tune.commands.dispatch import Command, dispatch
+from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import command_parser
 
 COMMANDS = {"send": Command("send what a run kept while its server was away", "tune.commands.track:send")}
@@ -29,4 +30,5 @@ def send(argv: Sequence[str]) -> int:
     from tune.tracking.spool import send_spool  # noqa: PLC0415
 
     print(f"sent what was kept of run {send_spool(options.file, options.uri)}")
+    print_next(options, run_line("runs", uri=uri_option(options.uri)))
     return 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.config import Config
+from tune.commands.next_steps import print_next, run_line, store_option
 from tune.commands.options import add_log_options, add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.commands.reference import annotated_yaml, field_docs, flow
@@ -21,7 +22,6 @@ from tune.commands.results import print_run
 from tune.config.settings import config_types, describe, read_config
 from tune.config.yaml_files import ConfigError, preset_names
 from tune.progress.forms import choose_renderer
-from tune.progress.renderer import Renderer
 
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand
@@ -87,13 +87,7 @@ class TrainRequest:
         if options.print_config:
             sys.stdout.write(annotated_yaml(config))
             return 0
-        return _train(
-            config,
-            options.resume,
-            "jsonl" if options.log == "jsonl" else options.output,
-            choose_renderer(options.log, quiet=options.quiet),
-            options.verbose,
-        )
+        return _train(config, options)
 
     def job(self, _study: str) -> JobCommand:
         """See ``tune.commands.request.Request``."""
@@ -113,19 +107,30 @@ class TrainRequest:
         return words.JobCommand(command, "", needs, uri, config_files(self.options.config))
 
 
-def _train(config: Config, resume: str | None, output: str, renderer: Renderer, verbose: bool) -> int:
+def _train(config: Config, options: Namespace) -> int:
+    renderer = choose_renderer(options.log, quiet=options.quiet)
     try:
         with renderer:
             # Imported here: help and configuration errors do not wait for Ray and MLflow, and the panel shows the wait.
-            from tune.runs import train  # noqa: PLC0415
+            with renderer.importing():
+                from tune.runs import train  # noqa: PLC0415
 
-            run = train(config, resume=resume, listeners=[renderer], verbose=verbose)
+            run = train(config, resume=options.resume, listeners=[renderer], verbose=options.verbose)
     except (KeyboardInterrupt, SystemExit):
         if renderer.run is not None:
             print(f"dclf: cut short; go on with: dclf train --resume {renderer.run.run_id}", file=sys.stderr)
         raise
     # A resumed run brings its own configuration.
-    print_run(run, config if renderer.run is None else renderer.run.config, as_json=output != "text")
+    trained = config if renderer.run is None else renderer.run.config
+    print_run(run, trained, as_json=options.output == "json" or options.log == "jsonl")
+    where = store_option(config.track.uri)
+    print_next(
+        options,
+        run_line("perturb", run.run_id, where),
+        run_line("evaluate", run.run_id, where, "--split val"),
+        run_line("runs", uri=where),
+        run_line("ui", uri=where),
+    )
     return 0
 
 

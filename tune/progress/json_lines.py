@@ -16,9 +16,9 @@ from tune.study import events
 class JsonLines(Renderer):
     """One JSON object for every event, each with the key ``event``.
 
-    Of a run: started, epoch, restarted, finished; of a study: started, trial, epoch, finished; of a perturbation test:
-    started, scored; of an extraction: started, progress. Of all: note for a log message, and failed where the work
-    ended by an exception.
+    Of a run: started, stage, epoch, restarted, finished; of a study: started, stage, trial, epoch, finished; of a
+    perturbation test: started, scored; of an extraction: started, progress. Of all: note for a log message, and failed
+    where the work ended by an exception.
 
     Args:
         stream: where they go; stdout where None.
@@ -41,6 +41,8 @@ class JsonLines(Renderer):
             case events.RunStarted():
                 config = event.config.to_dict()
                 self._write("started", run_id=event.run_id, name=event.name, plan=event.plan, config=config)
+            case events.StageEnded(name, seconds):
+                self._write("stage", name=name, seconds=seconds)
             case events.EpochEnded(report):
                 self._write("epoch", **report.to_dict())
             case events.WorkersRestarted(count):

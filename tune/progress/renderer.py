@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
 from tune.progress.log_messages import messages_to
-from tune.study.events import Event, RunStarted, StudyStarted
+from tune.progress.texts import stages_text
+from tune.study.events import FIRST_BATCH, Event, RunFinished, RunStarted, StageEnded, StudyFinished, StudyStarted
 
 
 class Renderer:
@@ -23,6 +26,7 @@ class Renderer:
 
     run: RunStarted | None = None
     study: StudyStarted | None = None
+    _stages: tuple[StageEnded, ...] = ()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -42,10 +46,28 @@ class Renderer:
             self.run = event
         elif isinstance(event, StudyStarted):
             self.study = event
+        self._follow_start(event)
         self.show(event)
 
     def show(self, event: Event) -> None:
         """Show an event in this form."""
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """Measure the imports inside the ``with``, as the first stage of the start; no event, as nothing has begun."""
+        began = time.monotonic()
+        yield
+        self._stages = (*self._stages, StageEnded("libraries", time.monotonic() - began))
+
+    def _follow_start(self, event: Event) -> None:
+        """Keep the stages of a start, and show them in one line with the last of them."""
+        if isinstance(event, RunFinished | StudyFinished):
+            self._stages = ()
+        if isinstance(event, StageEnded):
+            self._stages = (*self._stages, event)
+            if event.name == FIRST_BATCH:
+                self.say(stages_text(self._stages))
+                self._stages = ()
 
     def note(self, text: str) -> None:
         """Show a log message; may be called from any thread."""

@@ -10,7 +10,7 @@ from dclf.prose import counted
 from dclf.training.reports import ROBUST_SCORES, EpochReport, FinalReport, Optimism
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.state import StudyState
-from tune.study.events import ConditionScored, ExtractionProgress
+from tune.study.events import ConditionScored, ExtractionProgress, StageEnded
 from tune.study.folder import StudyFolder
 from tune.study.scores import Score, short_names, value_text
 
@@ -22,6 +22,11 @@ def run_headline(config: Config, run_name: str, run_id: str) -> str:
         config.loss.ablate, f"with DCLF, {config.loss.ablate}"
     )
     return f"{config.model.name} ({reading}) {framework} on {config.data.shards}, run {run_name} ({run_id})"
+
+
+def stages_text(stages: Sequence[StageEnded]) -> str:
+    """``started: libraries 4.1 s, shards 0.1 s, Ray 5.2 s, MLflow 2.3 s, first batch 3.0 s``."""
+    return f"started: {', '.join(f'{stage.name} {stage.seconds:.1f} s' for stage in stages)}"
 
 
 def losses_text(losses: Mapping[str, float]) -> str:

@@ -34,6 +34,24 @@ class RunStarted:
     run_id: str
 
 
+FIRST_BATCH = "first batch"
+"""Name of the last stage of a start."""
+
+
+@dataclass(frozen=True)
+class StageEnded:
+    """A stage of a start is over; Ray and MLflow start beside each other.
+
+    Attributes:
+        name: ``shards``, ``Ray``, ``MLflow`` or, when the first epoch has ended, ``first batch``: from the start of the
+            training to its first batch.
+        seconds: that it took.
+    """
+
+    name: str
+    seconds: float
+
+
 @dataclass(frozen=True)
 class EpochEnded:
     """A training has finished an epoch."""
@@ -174,6 +192,7 @@ class ExtractionProgress:
 
 Event: TypeAlias = (
     RunStarted
+    | StageEnded
     | EpochEnded
     | WorkersRestarted
     | RunFinished

@@ -108,9 +108,7 @@ def find_trial(uri: str, ref: str) -> TrialRun | None:
         UnknownRunError: no run or several of them match.
         TrackingError: the store does not answer.
     """
-    client = open_client(uri)
-    with explained(uri), manners():
-        run = _the_one(client, uri, ref, _experiment_ids(client, uri, None))
+    run = find_mlflow_run(uri, ref)
     tags = run.data.tags
     if not {STUDY_TAG, TRIAL_TAG, SEED_TAG} <= tags.keys():
         return None
@@ -121,6 +119,22 @@ def find_trial(uri: str, ref: str) -> TrialRun | None:
         trial=int(tags[TRIAL_TAG]),
         seed=int(tags[SEED_TAG]),
     )
+
+
+def find_mlflow_run(uri: str, ref: str) -> Any:
+    """The one run that ``ref`` means, of whatever kind, as MLflow's own ``Run``.
+
+    Args:
+        uri: of the store.
+        ref: a run id, the beginning of one, or a run's name.
+
+    Raises:
+        UnknownRunError: no run or several of them match.
+        TrackingError: the store does not answer.
+    """
+    client = open_client(uri)
+    with explained(uri), manners():
+        return _the_one(client, uri, ref, _experiment_ids(client, uri, None))
 
 
 def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list[RunRecord]:

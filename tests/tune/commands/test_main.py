@@ -88,15 +88,19 @@ def test_wrong_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["trian"], "'trian'; did you mean train? (choose from data, train,"),
+        (["trian"], "dclf: error: unknown command 'trian'; did you mean train?\n"),
+        (["eval"], "dclf: error: unknown command 'eval'; did you mean evaluate?\n"),
         (["clsuter", "up"], "'clsuter'; did you mean cluster?"),
-        (["data", "improt"], "'improt'; did you mean import?"),
+        (["data", "improt"], "dclf data: error: unknown command 'improt'; did you mean import?"),
+        (["data", "gen"], "'gen'; did you mean generate?"),
+        (["track", "sned"], "dclf track: error: unknown command 'sned'; did you mean send?"),
         (["data", "import", "mmgcn-iemocp"], "'mmgcn-iemocp'; did you mean mmgcn-iemocap?"),
         (["plan", "swep"], "'swep'; did you mean sweep?"),
         (["cluster", "staus"], "'staus'; did you mean status?"),
-        (["cluster"], "is missing (choose from up, status,"),
+        (["cluster"], "a command is missing (choose from up, status,"),
         (["submit", "--", "trian"], "'trian'; did you mean train?"),
-        (["nonsense"], "'nonsense' (choose from data,"),
+        (["nonsense"], "unknown command 'nonsense' (choose from data,"),
+        (["s"], "unknown command 's' (choose from data,"),
     ],
 )
 def test_a_mistyped_command_is_told_which_is_meant(
@@ -211,4 +215,4 @@ def test_the_program_ends_with_all_that_is_due() -> None:
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=120
         )
         assert (done.stdout.splitlines(), done.returncode) == ([*lines, "thread", "exit handler"], status)
-    assert "invalid choice: 'nonsense'" in done.stderr
+    assert "unknown command 'nonsense'" in done.stderr

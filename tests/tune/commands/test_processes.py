@@ -69,6 +69,8 @@ CALLS = (
     Call("leaderboard --shards shards --models nobody", 2, "--models: must be among all, aghmn"),
     Call(f"resume {SEARCHED}", told="best trial", joins=True),
     Call("list", told="finished  "),
+    Call(f"runs --study {SEARCHED}", told=f"{SEARCHED}-0"),
+    Call(f"compare RUN {SEARCHED}-0 --utterances 3", told=" utterances of val are predicted differently"),
     Call(f"show {SEARCHED}", told="small"),
     Call(f"report {SEARCHED}", told="report    "),
     Call(f"predict {SEARCHED}-0 shards --split val", told=" utterances of "),

@@ -49,7 +49,7 @@ def test_what_an_encoding_lacks_has_a_plain_form(encoding: str, shown: str, tmp_
 def test_closed_streams_change_neither_work_nor_exit_code(closed: str, tmp_path: Path) -> None:
     command = f'"$DCLF" data generate shards --preset iemocap-small --dialogues 6 {closed}'
     done = shell(command, tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr.partition(": ")[0]) == (0, "" if "2>&-" in closed else "next")
     assert (tmp_path / "shards" / "manifest.json").exists()
     again = shell(command, tmp_path)
     assert again.returncode == 1

@@ -19,6 +19,7 @@ from tune.study.events import (
     ReproductionStudy,
     RunFinished,
     RunStarted,
+    StageEnded,
     StudyFinished,
     StudyStarted,
     TrialChanged,
@@ -51,6 +52,16 @@ def frame(panel: LivePanel, console: Console) -> list[str]:
 
 def shown(panel: LivePanel, console: Console) -> str:
     return "\n".join(frame(panel, console))
+
+
+def test_the_stages_of_a_start_stay_above_the_panel(watch: Watch) -> None:
+    panel, console = live(watch)
+    with panel:
+        panel(StageEnded("shards", 0.1))
+        panel(StageEnded("Ray", 5.0))
+        assert "started" not in console.export_text(clear=False)
+        panel(StageEnded("first batch", 2.0))
+    assert "started: shards 0.1 s, Ray 5.0 s, first batch 2.0 s\n" in console.export_text()
 
 
 def test_a_run(history: list[EpochReport], watch: Watch) -> None:

@@ -1,0 +1,185 @@
+"""``dclf runs``: the trainings in MLflow, newest first."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+
+from tune.commands.next_steps import ID_SHOWN, print_next, run_line, uri_option
+from tune.commands.options import command_parser, listed, print_json
+from tune.config.yaml_files import ConfigError, suggestion
+
+if TYPE_CHECKING:
+    from tune.analysis.run_columns import Column
+    from tune.tracking.run_entries import RunEntry
+
+EXAMPLES = """\
+examples:
+  dclf runs
+  dclf runs --study gammas --sort val_wf1 --limit 5
+  dclf runs --status failed --columns run,name,started,tags.dclf.status
+  dclf runs --model mmgcn --columns run,params.loss.gamma_ca,metrics.test/wf1
+  dclf runs --filter "metrics.`test/wf1` > 0.6 AND params.`loss.ablate` = 'none'" --output csv > runs.csv
+
+columns:
+  run name kind study trial seed status model ablate data val_wf1 test_wf1 test_wa epochs best_epoch started age
+  duration, and any params.KEY, metrics.KEY and tags.KEY that a run has. Scores are in percent, in csv and json in
+  [0, 1]; val_wf1 is of the best epoch.
+"""
+LIMIT = 20
+_SEARCHED = 500
+"""The latest runs, whose names are looked at for what a mistyped one may mean."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """List as the command line says, and return the exit code."""
+    options = build_parser().parse_args(argv)
+    _refuse_mistakes(options)
+    # Imported here, so that help does not wait for MLflow.
+    from tune.analysis.run_columns import DEFAULT, select_columns, sort_runs  # noqa: PLC0415
+    from tune.tracking.redact import without_secrets  # noqa: PLC0415
+    from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
+
+    uri, now = resolve_tracking_uri(options.uri), datetime.now(UTC)
+    runs = _read(uri, options)
+    if not runs and options.output == "text":
+        print(f"no runs in {without_secrets(uri)}{_why_none(uri, options)}")
+        return 0
+    columns = select_columns({"--columns": listed(options.columns) or DEFAULT, "--sort": _sort(options)}, now, runs)
+    if options.sort:
+        runs = sort_runs(runs, columns.pop(), reverse=options.reverse)
+    elif options.reverse:
+        runs.reverse()
+    _print(runs[: options.limit or None], columns, without_secrets(uri), options.output)
+    if options.output == "text" and 0 < options.limit < len(runs):
+        print(f"dclf: there are more; --limit {2 * options.limit} shows twice as many, --limit 0 all", file=sys.stderr)
+    _print_next(runs, options)
+    return 0
+
+
+def build_parser() -> ArgumentParser:
+    """Return a parser with the options of the command."""
+    parser = command_parser("dclf runs", "The trainings in MLflow, also those of studies, newest first.", EXAMPLES)
+    parser.add_argument("--study", default="", help="those of this study")
+    parser.add_argument("--status", default="", help="running, finished, pruned, failed or killed")
+    parser.add_argument("--model", default="", help="those of this base model")
+    parser.add_argument("--filter", default="", help="those that MLflow's filter language describes")
+    parser.add_argument("--columns", metavar="A,B", default="", help="what to show, see below")
+    parser.add_argument(
+        "--sort", metavar="COLUMN", default="", help="numbers from the largest on, text by the alphabet; newest first"
+    )
+    parser.add_argument("--reverse", action="store_true", help="the other way round")
+    parser.add_argument("--limit", type=int, default=LIMIT, help="how many are shown; 0 for all")
+    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    parser.add_argument(
+        "--output", choices=("text", "json", "csv"), default="text", help="how the result is printed on stdout"
+    )
+    return parser
+
+
+def _refuse_mistakes(options: Namespace) -> None:
+    """Refuse what is wrong whatever MLflow has, all at once."""
+    from tune.analysis.run_columns import name_problems  # noqa: PLC0415 - as above
+    from tune.tracking.run_entries import STATUSES  # noqa: PLC0415
+
+    problems = []
+    if options.status and options.status.lower() not in STATUSES:
+        hint = suggestion(options.status.lower(), STATUSES)
+        problems.append(f"--status: must be one of {', '.join(STATUSES)}, is {options.status!r}{hint}")
+    if options.limit < 0:
+        problems.append(f"--limit: must be 0, for all, or more, is {options.limit}")
+    problems += [
+        f"--{option}: must have no quotes, is {options[option]!r}"
+        for option in ("study", "model")
+        if not {"'", '"', "`"}.isdisjoint(options[option])
+    ]
+    problems += name_problems({"--columns": listed(options.columns), "--sort": _sort(options)})
+    if problems:
+        raise ConfigError(problems)
+
+
+def _sort(options: Namespace) -> list[str]:
+    return [options.sort] if options.sort else []
+
+
+def _read(uri: str, options: Namespace) -> list[RunEntry]:
+    """The runs that are asked for: all where they are sorted, as the best may be old, else one more than is shown."""
+    from tune.commands.ui import require_store  # noqa: PLC0415 - as above
+    from tune.tracking.run_entries import AT_A_TIME, trainings  # noqa: PLC0415
+
+    if _is_new(uri) and not options.uri:
+        return []
+    require_store(uri)
+    status, every = options.status.lower(), bool(options.sort) or options.reverse or not options.limit
+    at_a_time = AT_A_TIME if every else min(AT_A_TIME, 2 * options.limit + 2)
+    # To MLflow a pruned training is a finished one.
+    matching = (run for run in trainings(uri, _conditions(options), at_a_time) if status in ("", run.status))
+    return list(matching if every else islice(matching, options.limit + 1))
+
+
+def _is_new(uri: str) -> bool:
+    """Whether it is a file that is not there yet."""
+    from tune.tracking.store import sqlite_path  # noqa: PLC0415 - as above
+
+    path = sqlite_path(uri)
+    return path is not None and not path.is_file()
+
+
+def _conditions(options: Namespace) -> str:
+    """What MLflow itself can choose by."""
+    status = options.status.upper()
+    parts = [
+        f"tags.`dclf.study` = '{options.study}'" if options.study else "",
+        f"params.`model.name` = '{options.model}'" if options.model else "",
+        f"attributes.status = '{'FINISHED' if status == 'PRUNED' else status}'" if status else "",
+        options.filter,
+    ]
+    return " AND ".join(part for part in parts if part)
+
+
+def _print(runs: Sequence[RunEntry], columns: Sequence[Column], store: str, output: str) -> None:
+    from tune.analysis.table import aligned  # noqa: PLC0415 - as above
+
+    heads = [column.name for column in columns]
+    if output == "json":
+        named = [column for column in columns if column.name != "run"]
+        rows = [{"run_id": run.run_id, **{one.name: one.value(run) for one in named}} for run in runs]
+        print_json({"tracking_uri": store, "runs": rows})
+    elif output == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows([heads, *([one.value(run) for one in columns] for run in runs)])
+    elif runs:
+        right = [place for place, one in enumerate(columns) if one.numeric]
+        print(*aligned([heads, *([one.cell(run) for one in columns] for run in runs)], right=right), sep="\n")
+
+
+def _print_next(runs: Sequence[RunEntry], options: Namespace) -> None:
+    where = uri_option(options.uri)
+    ids = [run.run_id[:ID_SHOWN] for run in runs[:2]]
+    # A study's trainings have no configuration of their own in MLflow, which scoring reads.
+    scored = next((run for run in runs if run.status == "finished" and not run.study), None)
+    print_next(
+        options,
+        run_line(f"compare {' '.join(ids)}", uri=where) if len(ids) > 1 else "",
+        "" if scored is None else run_line("evaluate", scored.run_id, where, "--split val"),
+        run_line("ui", uri=where),
+    )
+
+
+def _why_none(uri: str, options: Namespace) -> str:
+    """What stands behind ``no runs in STORE``: which options nothing matches, and what may be meant."""
+    from tune.tracking.run_entries import trainings  # noqa: PLC0415 - as above
+
+    latest = [] if _is_new(uri) else list(islice(trainings(uri), _SEARCHED))
+    given = {name: options[name] for name in ("study", "status", "model", "filter") if options[name]}
+    if not given or not latest:
+        return "; dclf train makes one"
+    there = {"study": {run.study for run in latest}, "model": {run.params.get("model.name", "") for run in latest}}
+    words = [f"--{name} {value}{suggestion(value, there.get(name, ()))}" for name, value in given.items()]
+    return f" match {', '.join(words)}"
