@@ -149,33 +149,32 @@ def test_a_modality_that_the_shards_lack_is_left_out_and_told(place: Place, tmp_
 def test_a_table_is_run_once_whatever_is_killed_and_laid_out_on_one_page(
     place: Place, local_ray: None, processes: Processes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    words = ["reproduce", "iemocap", "--only", "table3", "--seeds", "1", "--log", "quiet"]
+    words = ["reproduce", "iemocap", "--only", "table1", "--seeds", "1", "--log", "quiet"]
     words += [f"--{key}={value}" for key, value in place.keys().items()]
-    plan = place.plan("table3")
+    plan = place.plan("table1")
     driver = processes.dclf(place.folder, *words)
-    # It is killed in the midst of fourteen trainings.
+    # It is killed in the midst of four trainings.
     (ledger,) = [Path(study.storage) / study.name / "ledger.jsonl" for study in plan.studies if study.wanted]
     wait_until(lambda: ended_trials(ledger) >= 1 or not driver.running, 300)
     driver.kill()
     processes.wait_until_gone(60)
     done = complete(plan)
-    assert 1 <= sum(map(len, done.values())) < 14
+    assert 1 <= sum(map(len, done.values())) < 4
     lines = {folder.path: len(_lines(folder)) for folder in folders(plan)}
 
     files = reproduce(plan)
     for folder in folders(plan):
-        assert len(folder.ledger.tested) == 14
+        assert len(folder.ledger.tested) == 4
         again = [line["number"] for line in _lines(folder)[lines[folder.path] :] if line["event"] == "started"]
         assert not set(again) & done[folder.path].keys()
     after = complete(plan)
     assert all(runs.items() <= after[path].items() for path, runs in done.items())
     page = files.html.read_text()
-    for heading in ("Table 3", "Table 6", "Table 7", "Figure 3"):
-        assert heading in page
+    assert "Table 1" in page
     assert "invented" in page
     assert "not measured: its repository does not hold the paper&#39;s model" in page
     assert "model,69.70,69.40" in files.tables["table-3-compared.csv"].read_text()
-    assert set(files.missing) == {"Table 1", "Table 4", "Table 5", "Figure 4"}
+    assert set(files.missing) == {"Table 3", "Table 4", "Table 5", "Figure 4"}
     client = open_client(f"sqlite:///{place.folder}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("dclf").experiment_id], f"tags.`{KIND_TAG}` = '{KIND}'")
     assert run.info.status == "FINISHED"
@@ -184,10 +183,10 @@ def test_a_table_is_run_once_whatever_is_killed_and_laid_out_on_one_page(
     before = {folder.path: folder.ledger.path.read_bytes() for folder in folders(plan)}
     caplog.set_level(logging.INFO, "tune.reproduction")
     caplog.clear()
-    later = place.plan("table3")
-    assert later.finished == 14
+    later = place.plan("table1")
+    assert later.finished == 4
     second = reproduce(later)
-    assert [line.partition(":")[0] for line in caplog.messages] == ["table3"]
+    assert [line.partition(":")[0] for line in caplog.messages] == ["table1"]
     assert second.html.read_text() == page
     assert {path: (path / "ledger.jsonl").read_bytes() for path in before} == before, "nothing was worked on"
 
