@@ -37,6 +37,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from dclf.bank import MemoryBank
 from dclf.data import generate, read_shards, write_shards
@@ -139,7 +140,8 @@ def auc(vectors: Vectors, folds: NDArray[np.int64], weight: NDArray[np.float64])
         fitted, held = (folds != fold) & (weight > 0), (folds == fold) & (weight > 0)
         scale = StandardScaler().fit(vectors.states[fitted])
         rule = LogisticRegression(C=0.1, max_iter=200)
-        with warnings.catch_warnings():
+        # Threads of many small products wait for each other where other work runs beside them.
+        with threadpool_limits(1), warnings.catch_warnings():
             # Where two sides are the same there is nothing to converge to.
             warnings.simplefilter("ignore", ConvergenceWarning)
             rule.fit(scale.transform(vectors.states[fitted]), vectors.positive[fitted], weight[fitted])
