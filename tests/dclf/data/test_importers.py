@@ -14,9 +14,11 @@ import pytest
 from dclf.data import feature_card, read_shards, validate_shards
 from dclf.data.errors import DataError, SourceError, UnsafePickleError
 from dclf.data.importers import import_dataset, import_meld_csv, import_mmgcn_iemocap, import_mmgcn_meld, read_pickle
+from dclf.paper_data import differences_from_paper
+from tests.real_data import real_data
+from tune.config.settings import load_config
 
 LENGTHS = {f"Ses01F_{i:02d}": 2 + i % 3 for i in range(30)}
-MELD = Path(os.environ.get("DCLF_MELD_DIR", Path(__file__).parents[4] / "shared" / "data" / "meld"))
 
 
 def iemocap_content(**changes: Any) -> list[Any]:
@@ -224,16 +226,9 @@ def test_truncated_pickles_are_named(keep: int, iemocap: Callable[..., Path]) ->
         read_pickle(source)
 
 
-def meld_folder() -> Path:
-    if not (MELD / "train.csv").exists():
-        message = f"{MELD} holds no MELD tables: set DCLF_MELD_DIR to the folder with train.csv, dev.csv and test.csv"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    return MELD
-
-
 @pytest.mark.meld
 def test_meld_tables_with_text_rows_and_timing(tmp_path: Path) -> None:
-    folder = meld_folder()
+    folder = real_data("meld")
     text = str(folder / "{split}_minilm.npy")
     import_dataset("meld-csv", folder, tmp_path / "meld", text=text, audio="timing")
     card = feature_card(tmp_path / "meld")
@@ -253,9 +248,45 @@ def test_meld_tables_with_text_rows_and_timing(tmp_path: Path) -> None:
 
 @pytest.mark.meld
 def test_meld_rows_that_do_not_match_the_table_are_counted(tmp_path: Path) -> None:
-    folder = meld_folder()
+    folder = real_data("meld")
     for split in ("train", "dev", "test"):
         rows = np.load(folder / f"{split}_minilm.npy")
         np.save(tmp_path / f"{split}.npy", rows[:-1] if split == "dev" else rows)
     with pytest.raises(SourceError, match=r"dev\.npy.*1108.*1109|dev\.npy.*1109.*1108"):
         import_meld_csv(folder, text=str(tmp_path / "{split}.npy"))
+
+
+REAL = {
+    "iemocap": {"train": (108, 5163, 1460), "val": (12, 647, 150), "test": (31, 1623, 410)},
+    "emorynlp": {"train": (659, 7551, 3425), "val": (79, 984, 497), "test": (89, 954, 441)},
+}
+"""Data set -> split -> dialogues, utterances and emotion shifts."""
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    def shards(dataset: str) -> Path:
+        folder, out = real_data(dataset), tmp_path_factory.mktemp(dataset) / "shards"
+        import_dataset("csv", folder / "utterances.csv", out, dataset=dataset, text=folder / "minilm.npy")
+        return out
+
+    return shards
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("dataset", REAL)
+def test_real_tables_with_text_rows(dataset: str, real: Callable[[str], Path]) -> None:
+    shards = real(dataset)
+    card = feature_card(shards)
+    assert {name: (s.dialogues, s.utterances, s.emotion_shifts) for name, s in card.splits.items()} == REAL[dataset]
+    assert dict(card.widths) == {"text": 384}
+    assert validate_shards(shards).problems == ()
+
+
+@pytest.mark.real
+def test_iemocaps_text_is_the_papers_where_the_paper_reads_text_alone(real: Callable[[str], Path]) -> None:
+    keys = {"data.shards": str(real("iemocap")), "data.modalities": "text"}
+    assert differences_from_paper(load_config("iemocap-dialogue-rnn", keys)) == ()
+    assert differences_from_paper(load_config("iemocap", keys)) == (
+        "read are text, in the paper text, audio and visual",
+    )

@@ -24,8 +24,8 @@ from dclf.extraction.text import FineTuned, TextSettings
 from dclf.extraction.text_encoder import TextEncoder
 from tests.dclf.extraction.hub import COMMIT, serve
 from tests.dclf.extraction.tiny_encoders import PAD, POSITIONS, SPECIAL, WIDTH, WORDS, write_encoder
+from tests.real_data import real_data
 
-MELD = Path(os.environ.get("DCLF_MELD_DIR", Path(__file__).parents[4] / "shared" / "data" / "meld"))
 RESOLVE = """
 import json, sys
 from dclf.extraction.text import TextSettings
@@ -77,11 +77,9 @@ def encoder_of(folder: Path, **values: Any) -> TextEncoder:
 
 def meld_texts(split: str) -> tuple[list[str], NDArray[np.float16]]:
     """The utterances of a split, and the rows that stand beside them."""
-    if not (MELD / "train.csv").exists():
-        message = f"{MELD} holds no MELD tables: set DCLF_MELD_DIR to the folder with train.csv, dev.csv and test.csv"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with (MELD / f"{split}.csv").open(encoding="utf-8", newline="") as table:
-        return [row["Utterance"] for row in csv.DictReader(table)], np.load(MELD / f"{split}_minilm.npy")
+    meld = real_data("meld")
+    with (meld / f"{split}.csv").open(encoding="utf-8", newline="") as table:
+        return [row["Utterance"] for row in csv.DictReader(table)], np.load(meld / f"{split}_minilm.npy")
 
 
 class TestAgainstOthers:

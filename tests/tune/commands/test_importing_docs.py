@@ -63,8 +63,21 @@ def write_sources(folder: Path) -> None:
     write_tables(folder / "MELD")
     write_melds_features(folder)
     write_csv(folder, talks)
+    write_text_alone(folder)
     np.save(folder / "rows.npy", in_table_order(talks, "text", 5))
     write_huggingface(folder, label="label").rename(folder / "hub")
+
+
+def write_text_alone(folder: Path) -> None:
+    """Tables without words, and a row of features for each of their rows."""
+    turns = [(f"{split}{n}", split, turn) for split in ("train", "val", "test") for n in range(2) for turn in range(3)]
+    for name in ("IEMOCAP", "EmoryNLP"):
+        (folder / name).mkdir()
+        with (folder / name / "utterances.csv").open("w", encoding="utf-8", newline="") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(["dialogue", "split", "position", "speaker", "emotion"])
+            rows.writerows([dialogue, split, turn, "MF"[turn % 2], "neutral"] for dialogue, split, turn in turns)
+        np.save(folder / name / "minilm.npy", np.ones((len(turns), 4), np.float16))
 
 
 def write_melds_features(folder: Path) -> None:

@@ -65,7 +65,7 @@ CALLS = (
     Call(f"ablate {CONFIGURED} --parts base --seeds 1 --name parts", 0, "base model: ", encoding="ascii", joins=True),
     Call(f"grid {CONFIGURED} --loss.ablate none,base --seeds 1 --name both", told="both (2 complete)", joins=True),
     Call(f"study study.yaml {SMALL} --seeds 1 --name filed", told="bare", joins=True),
-    Call(f"reproduce iemocap {SMALL} --only table3 --seeds 1", told="page        ", joins=True),
+    Call(f"reproduce iemocap {SMALL} --only table1 --seeds 1", told="page        ", joins=True),
     Call("leaderboard --shards shards --models nobody", 2, "--models: must be among all, aghmn"),
     Call(f"resume {SEARCHED}", told="best trial", joins=True),
     Call("list", told="finished  "),

@@ -51,10 +51,10 @@ def test_a_dry_run_says_what_would_be_trained(shards: str, capsys: pytest.Captur
     words = ["--shards", shards, "--seeds", "2", "--only", "table3,table4,figure3", "--dry-run"]
     assert main(["reproduce", "iemocap", *words]) == 0
     head, table3, table4, page = capsys.readouterr().out.splitlines()
-    # Four variants and ten, two of which are the same.
-    assert head == "The paper's tables on IEMOCAP, measured: 24 trainings, 0 of them finished"
-    assert table3.startswith("  Table 3   DCLF against its base model: 4 variants with 2 seeds, study iemocap-table3-")
-    assert table4.startswith("  Table 4   What every part of the framework is worth: 10 variants with 2 seeds, study ")
+    # Seven variants of two models, the same in both.
+    assert head == "The paper's tables on IEMOCAP, measured: 28 trainings, 0 of them finished"
+    assert table3.startswith("  Table 3   DCLF against its base model: 14 variants with 2 seeds, study iemocap-table3-")
+    assert table4.startswith("  Table 4   What every part of the framework is worth: 14 variants with 2 seeds, study ")
     assert page.startswith("page: dclf-runs/reproductions/iemocap-")
     assert not Path("dclf-runs").exists()
 
@@ -96,7 +96,7 @@ def test_what_the_data_set_must_be(shards: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "variants", "space"),
     [
-        (["study", "iemocap/table4", "--models", "ddin", "--seeds", "2"], 5, ["loss.ablate"]),
+        (["study", "iemocap/table4", "--models", "ddin", "--seeds", "2"], 7, ["loss.ablate", "loss.gamma_mc"]),
         (["ablate", "iemocap", "--parts", "base", "--seeds", "3"], 2, ["loss.ablate"]),
         (["grid", "iemocap", "--loss.window", "2,4,8"], 3, ["loss.window"]),
     ],

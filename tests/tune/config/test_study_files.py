@@ -3,9 +3,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dclf.objective import Objective
+from tune.config.overrides import apply
 from tune.config.settings import load_config
 from tune.config.study_files import read_study_file, shipped_studies
 from tune.config.yaml_files import ConfigError
+from tune.runner.named_study import NamedStudy
 from tune.runner.variants import plan_study
 
 WRONG = """\
@@ -111,7 +114,38 @@ def test_every_published_row_belongs_to_a_variant() -> None:
         planned = plan_study(file, {"data.shards": "shards"})
         rows = {(model, row) for model, rows in file.published.items() for row in rows}
         assert rows <= {(variant["model"], variant["name"]) for variant in planned.variants}
-        assert all(bool(variant["published"]) == bool(file.published) for variant in planned.variants)
+        for variant in planned.variants:
+            # heads + ICA, and the base model among ablations, are ours.
+            rows = file.published.get(variant["model"], {})
+            assert variant["published"] == rows.get(variant["name"], {})
+
+
+@pytest.mark.parametrize("dataset", ["iemocap", "meld"])
+def test_tables_3_and_4_tell_the_parts_apart_with_the_same_trainings(dataset: str) -> None:
+    parts = {"base model", "DCLF", "heads + ICA", "w/o CACL", "w/o CE", "w/o MCCL", "w/o ICA"}
+    rows, trained = {}, {}
+    for table in ("table3", "table4"):
+        planned = plan_study(read_study_file(f"{dataset}/{table}"), {"data.shards": "shards"})
+        rows[table] = [variant["name"] for variant in planned.variants if variant["model"] == "ddin"]
+        assert {*rows[table]} == parts
+        assert {variant["model"] for variant in planned.variants} == {"mmgcn", "ddin"}
+        trained[table] = NamedStudy.of(dataset, table, planned, "").trainings
+    assert rows["table3"][:2] == ["base model", "DCLF"]
+    assert trained["table3"] == trained["table4"]
+
+
+def test_heads_and_ica_without_contrasts_are_trained_by_cross_entropy_alone() -> None:
+    planned = plan_study(read_study_file("iemocap/table3"), {"data.shards": "shards"})
+    (own,) = [one for one in planned.variants if (one["model"], one["name"]) == ("mmgcn", "heads + ICA")]
+    loss = apply(planned.config, own["params"]).loss
+    assert loss.uses_modality_contrast, "else there were no heads"
+    assert loss.uses_ica
+    weights = Objective(loss, ("text", "audio")).weights
+    assert {name: weight for name, weight in weights.items() if weight} == {
+        "ce": 1.0,
+        "unimodal/text": 1.0,
+        "unimodal/audio": 1.0,
+    }
 
 
 def test_the_example_in_the_documentation_runs(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_keys_hold_for_all_and_presets_for_the_rest(shards: Path) -> None:
 def test_trainings_of_table_3_serve_a_leaderboard_too(shards: Path) -> None:
     table = plan_study(read_study_file("iemocap/table3"), {"data.shards": str(shards)}, seeds=2)
     board = plan_leaderboard(shards, models=["ddin", "mmgcn"], seeds=2)
-    assert NamedStudy.of("iemocap", "table3", table, "").trainings == board.trainings
+    assert NamedStudy.of("iemocap", "table3", table, "").trainings > board.trainings
     others = plan_leaderboard(shards, models=["ddin", "mmgcn"], seeds=2, overrides={"train.patience": 0})
     assert not others.trainings & board.trainings
 
