@@ -24,7 +24,6 @@ Denominator = Literal["negatives", "all", "khosla"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
 JOINT: tuple[tuple[str, ...], ...] = (
     ("model.name", "model.causal", "model.options"),
-    ("loss.ablate", "loss.pairs"),
     ("train.workers", "train.batch_size"),
 )
 """Keys that ``Config.problems`` judges together; it judges every other key by itself.
@@ -77,9 +76,7 @@ class LossConfig:
         temperature: tau of both contrasts.
         ablate: which part to leave out (Table 4): none, base (plain base model), no_cacl, no_ce (no contextual
             extraction), no_mccl (also drops unimodal heads and ICA) or no_ica.
-        pairs: where both sides of a pair come from: bank (a memory bank over the training split, detached), batch, or
-            windows (an anchor behind its own history and behind other utterances of the same emotions).
-        window_anchors: anchors per step with pairs windows, over all workers together.
+        pairs: where both sides of a pair come from: bank (a memory bank over the training split, detached) or batch.
         denominator: form of eq. 10: negatives below the fraction bar (to the letter), all pairs below it, or khosla
             (all pairs, and the mean of logarithms of Khosla's supervised contrast).
         mc_denominator: the same of L_MC; negatives is Algorithm 1.
@@ -99,8 +96,7 @@ class LossConfig:
     window: int = 10
     temperature: float = 0.07
     ablate: Ablation = "none"
-    pairs: Literal["bank", "batch", "windows"] = "bank"
-    window_anchors: int = 16
+    pairs: Literal["bank", "batch"] = "bank"
     denominator: Denominator = "all"
     mc_denominator: Denominator = "negatives"
     projection: Literal["none", "linear", "mlp"] = "none"
@@ -234,7 +230,6 @@ class Config:
         own = (
             _data_problems(self.data),
             _model_problems(self.model),
-            _pair_problems(self.loss),
             _term_problems(self.loss),
             _range_problems(self),
             _place_problems(self),
@@ -320,17 +315,6 @@ def _model_problems(model: ModelConfig) -> Iterator[str]:
             yield f"model.options: {error}"
 
 
-def _pair_problems(loss: LossConfig) -> Iterator[str]:
-    sources = ("bank", "batch", "windows")
-    if loss.pairs not in sources:
-        yield f"loss.pairs: must be one of {', '.join(sources)}, is {loss.pairs!r}"
-    if loss.pairs == "windows" and loss.ablate == "no_ce":
-        yield (
-            "loss.pairs: must be bank or batch with loss.ablate no_ce, is windows: what the anchor makes of a window "
-            "is its context there, which no_ce leaves out"
-        )
-
-
 def _term_problems(loss: LossConfig) -> Iterator[str]:
     weights: Mapping[str, Any] = loss.terms  # a notebook may give whatever it likes
     for name, weight in weights.items():
@@ -347,7 +331,6 @@ def _term_problems(loss: LossConfig) -> Iterator[str]:
 _AT_LEAST_ONE = (
     "data.shuffle_mb",
     "loss.window",
-    "loss.window_anchors",
     "loss.ica_width",
     "train.epochs",
     "train.batch_size",

@@ -28,7 +28,6 @@ from dclf.losses import Term, context_terms, modality_terms
 from dclf.losses.own_terms import loss_terms, require_term
 from dclf.models.framework import DCLF, DCLFOutput
 from dclf.pairs import ContrastPairs
-from dclf.window_pairs import WindowPairs
 
 AUXILIARY = "auxiliary/"
 """Stands before the names of the base model's own terms."""
@@ -68,9 +67,7 @@ class Objective:
         self._own = loss_terms(loss.terms)
         self.weights |= loss.terms
 
-    def terms(
-        self, model: DCLF, output: DCLFOutput, batch: Batch, pairs: ContrastPairs | WindowPairs | None
-    ) -> dict[str, Term]:
+    def terms(self, model: DCLF, output: DCLFOutput, batch: Batch, pairs: ContrastPairs | None) -> dict[str, Term]:
         """Every term of ``weights`` for one batch.
 
         Args:
@@ -83,7 +80,7 @@ class Objective:
         terms = {"ce": self._cross_entropy(part.logits, labelled.labels)}
         if pairs is not None and model.contrast is not None:
             # Of the whole batch: the pairs say which utterances count.
-            terms["ca"] = self._context_contrast(model, output, batch, pairs)
+            terms["ca"] = self._context_contrast(model, output, pairs)
         for modality in part.unimodal:
             terms |= self._of_modality(modality, part, labelled)
         if labelled.layout.dialogues:
@@ -134,50 +131,20 @@ class Objective:
         count = torch.tensor(float(len(labels))) if weights is None else weights[labels].sum()
         return Term(total, count)
 
-    def _context_contrast(
-        self, model: DCLF, output: DCLFOutput, batch: Batch, pairs: ContrastPairs | WindowPairs
-    ) -> Term:
-        if isinstance(pairs, WindowPairs):
-            if not len(pairs.anchors):
-                return Term(output.state.new_zeros(()), output.state.new_zeros(()))
-            positives, negatives = window_cosines(model, output, batch, pairs)
-            masks = pairs.mask, pairs.mask
-        else:
-            positives, negatives = pair_cosines(model, output, pairs)
-            masks = pairs.positive_mask, pairs.negative_mask
-        anchors = context_terms(positives, negatives, *masks, self.loss.temperature, self.loss.denominator)
-        return Term(anchors.values.sum(), anchors.counted.sum())
-
-
-def pair_cosines(model: DCLF, output: DCLFOutput, pairs: ContrastPairs) -> tuple[Tensor, Tensor]:
-    """Cosines of every utterance to its positives and to its negatives, [N, W] each."""
-    assert model.contrast is not None
-    candidates = output.state if pairs.candidates is None else pairs.candidates
-    cosines = model.contrast.cosines(output.state, output.context, candidates, pairs.index)
-    window = pairs.positive_mask.shape[1]
-    return cosines[:, :window], cosines[:, window:]
-
-
-def window_cosines(model: DCLF, output: DCLFOutput, batch: Batch, pairs: WindowPairs) -> tuple[Tensor, Tensor]:
-    """Cosines of every anchor to the utterances of its own and of its foreign window, [A, W] each.
-
-    The anchor's state is that of the whole dialogue; in the pairs of a window stands what u_i makes of that window,
-    its context there.
-    """
-    assert model.contrast is not None
-    heard = model(
-        {modality: rows[pairs.rows] for modality, rows in batch.features.items()},
-        batch.speakers[pairs.slots],
-        pairs.layout,
-        {modality: mask[pairs.rows] for modality, mask in batch.present.items()},
-    )
-    own, foreign = (
-        model.contrast.cosines(
-            output.state[pairs.anchors], heard.context[pairs.targets + first], heard.state, pairs.index + first
+    def _context_contrast(self, model: DCLF, output: DCLFOutput, pairs: ContrastPairs) -> Term:
+        assert model.contrast is not None
+        candidates = output.state if pairs.candidates is None else pairs.candidates
+        cosines = model.contrast.cosines(output.state, output.context, candidates, pairs.index)
+        window = pairs.positive_mask.shape[1]
+        anchors = context_terms(
+            cosines[:, :window],
+            cosines[:, window:],
+            pairs.positive_mask,
+            pairs.negative_mask,
+            self.loss.temperature,
+            self.loss.denominator,
         )
-        for first in (0, len(pairs.rows) // 2)
-    )
-    return own, foreign
+        return Term(anchors.values.sum(), anchors.counted.sum())
 
 
 def focal_cross_entropy(logits: Tensor, labels: Tensor, gamma: float, weights: Tensor | None = None) -> Tensor:

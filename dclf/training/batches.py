@@ -141,13 +141,8 @@ def batches(
 
 def worker_batch_size(config: Config, rank: int, workers: int) -> int:
     """Dialogues per step of one worker, so that all workers together take ``train.batch_size``; at least 1."""
-    return max(1, worker_share(config.train.batch_size, rank, workers))
-
-
-def worker_share(total: int, rank: int, workers: int) -> int:
-    """One worker's share of a whole number that all workers together make up."""
-    whole, rest = divmod(total, workers)
-    return whole + (rank < rest)
+    whole, rest = divmod(config.train.batch_size, workers)
+    return max(1, whole + (rank < rest))
 
 
 def lockstep(batches: Iterator[Batch], workers: Workers) -> Iterator[Batch | None]:

@@ -24,7 +24,7 @@ from dclf.models.framework import DCLF
 from dclf.negatives import EmotionIndex
 from dclf.objective import Objective, balanced_class_weights, check_finite
 from dclf.pairs import PairSampler
-from dclf.training.batches import MIB, batches, lockstep, shuffled, worker_batch_size, worker_share
+from dclf.training.batches import MIB, batches, lockstep, shuffled, worker_batch_size
 from dclf.training.checkpoint import load_weights
 from dclf.training.curriculum import Curriculum
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
@@ -35,7 +35,6 @@ from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from dclf.training.run_cache import RunCache, beginning_of
 from dclf.training.source import Reporter, Silent, Source
 from dclf.training.workers import Workers
-from dclf.window_pairs import WindowSampler
 
 
 def train(
@@ -116,15 +115,12 @@ class TrainingRun:
         # Far apart for neighbouring seeds, and within what torch takes for large ones.
         torch.manual_seed((config.train.seed * 1_000_003 + self.workers.rank) % 2**63)
 
-    def _context_pairs(self) -> tuple[MemoryBank | None, PairSampler | WindowSampler | None]:
+    def _context_pairs(self) -> tuple[MemoryBank | None, PairSampler | None]:
         loss, seed = self.config.loss, self.config.train.seed
         if not loss.uses_context_contrast:
             return None, None
         if loss.pairs == "batch":
             return None, PairSampler(loss.window, seed)
-        if loss.pairs == "windows":
-            share = worker_share(loss.window_anchors, self.workers.rank, self.workers.size)
-            return None, WindowSampler(loss.window, seed, share)
         bank = MemoryBank(len(self.index.labels), self.model.state_width).to(self.workers.device)
         emotions = EmotionIndex(self.index.labels, self.index.lengths)
         return bank, PairSampler(loss.window, seed, bank, emotions)

@@ -19,7 +19,7 @@ def test_every_impossible_value_is_named_at_once() -> None:
     config = Config(
         data=DataConfig(shards="x", modalities=("text", "text")),
         model=ModelConfig(name="mmgcm"),
-        loss=LossConfig(temperature=0.0, window=0, window_anchors=0, gamma_ca=-1.0, pairs="bnak"),  # type: ignore[arg-type]
+        loss=LossConfig(temperature=0.0, window=0, gamma_ca=-1.0),
         train=TrainConfig(epochs=0, lr=float("nan"), workers=(3, 2), max_failures=-2),
     )
     assert {p.split(":")[0] for p in config.problems()} == {
@@ -27,8 +27,6 @@ def test_every_impossible_value_is_named_at_once() -> None:
         "model.name",
         "loss.temperature",
         "loss.window",
-        "loss.window_anchors",
-        "loss.pairs",
         "loss.gamma_ca",
         "train.epochs",
         "train.lr",
@@ -67,21 +65,13 @@ def test_more_workers_than_dialogues_in_a_batch_are_refused() -> None:
     assert Config(data=SOUND, train=TrainConfig(workers=4, batch_size=3)).problems()
 
 
-def test_windows_need_the_context() -> None:
-    problems = Config(data=SOUND, loss=LossConfig(pairs="windows", ablate="no_ce")).problems()
-    assert [problem.split(", is")[0] for problem in problems] == [
-        "loss.pairs: must be bank or batch with loss.ablate no_ce"
-    ]
-
-
 CHANGES: dict[str, list[Any]] = {
     "data.modalities": [("text",), (), ("text", "text")],
     "data.cache_mb": [0, -1],
     "model.name": ["mmgcn", "aghmn", "gru"],
     "model.causal": [True, False],
     "model.options": [{}, {"layers": 2}, {"window": 3}, {"dropout": 1}],
-    "loss.ablate": ["none", "base", "no_ce"],
-    "loss.pairs": ["bank", "windows"],
+    "loss.ablate": ["none", "base"],
     "loss.window": [3, 0],
     "loss.temperature": [0.1, 0.0],
     "loss.ica_width": [8, 0],

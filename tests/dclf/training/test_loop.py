@@ -95,7 +95,7 @@ def test_the_largest_seeds_train(config: Config, shards: ShardSet) -> None:
     assert timeless(last) != timeless(before)
 
 
-@pytest.mark.parametrize("pairs", ["bank", "batch", "windows"])
+@pytest.mark.parametrize("pairs", ["bank", "batch"])
 def test_resuming_equals_never_having_stopped(config: Config, shards: ShardSet, pairs: str) -> None:
     config = with_(config, "loss", pairs=pairs)
     config = with_(config, "train", epochs=4)
@@ -167,9 +167,8 @@ def test_any_subset_of_modalities_trains(
     assert run(with_(config, "train", epochs=1), shards).splits["test"].utterances > 0
 
 
-@pytest.mark.parametrize("pairs", ["bank", "windows"])
-def test_bf16_stays_near_full_precision(config: Config, shards: ShardSet, pairs: str) -> None:
-    config = with_(with_(config, "loss", pairs=pairs), "train", epochs=1)
+def test_bf16_stays_near_full_precision(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "train", epochs=1)
     full = run(config, shards).history[0].losses["ce"]
     mixed = run(with_(config, "train", precision="bf16"), shards).history[0].losses["ce"]
     assert mixed == pytest.approx(full, rel=0.05)

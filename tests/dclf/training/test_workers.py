@@ -78,12 +78,6 @@ def unlabelled(one_batch: Config, shards: ShardSet, tmp_path_factory: pytest.Tem
     return replace(one_batch, data=replace(one_batch.data, shards=str(folder)), loss=loss)
 
 
-@pytest.fixture(scope="module")
-def windows(one_batch: Config) -> Config:
-    """The same with the windows of a single anchor: the second worker's share of it is none."""
-    return replace(one_batch, loss=replace(one_batch.loss, pairs="windows", window_anchors=1))
-
-
 def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
     """Every fifth dialogue but the first has no label at all and half of its rows; the others are whole."""
     for split in SPLITS:
@@ -93,16 +87,11 @@ def _uneven(shards: ShardSet) -> Iterator[Dialogue]:
 
 @pytest.fixture(scope="module")
 def pairs(
-    one_batch: Config,
-    long: Config,
-    unlabelled: Config,
-    curriculum: Config,
-    windows: Config,
-    tmp_path_factory: pytest.TempPathFactory,
+    one_batch: Config, long: Config, unlabelled: Config, curriculum: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[FinalReport, FinalReport]]:
     """What either worker says of each training."""
     folder = tmp_path_factory.mktemp("workers")
-    configs = [one_batch, long, unlabelled, curriculum, windows]
+    configs = [one_batch, long, unlabelled, curriculum]
     arguments = (str(folder / "store"), str(folder / "final"), [one.to_dict() for one in configs])
     multiprocessing.spawn(_work, args=arguments, nprocs=2)
 
@@ -135,10 +124,3 @@ def test_two_workers_learn_as_one_does(
     alone = train(long, LocalSource(enough, long.data.modalities), enough)
     first, _ = pairs[1]
     assert first.splits["test"].scores["wf1"] == pytest.approx(alone.splits["test"].scores["wf1"], abs=0.1)
-
-
-@pytest.mark.slow
-def test_a_worker_without_an_anchor_keeps_step(pairs: list[tuple[FinalReport, FinalReport]]) -> None:
-    first, second = pairs[4]
-    assert first.splits == second.splits
-    assert all(report.losses["ca"] > 0 for report in first.history)
