@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from tune.report.tables import (
 )
 from tune.study.dataset import DatasetNote, dataset_note
 from tune.study.folder import StudyFolder
+from tune.study.ledger import TrialRecord
 from tune.study.progress import Progress, progress_of
 from tune.study.ranking import base_trial, best_trial, sealed_values, top_trials
 from tune.study.scores import scores_of, value_text
@@ -181,6 +183,17 @@ def result_lines(folder: StudyFolder) -> Iterator[str]:
             f"The base configuration (trial {base.number}) has {score_text(first, 0, base)}{percent}: a "
             f"gain of {gain:.2f}{unit}."
         )
+        yield from _test_gain(folder, best, base)
+
+
+def _test_gain(folder: StudyFolder, best: TrialRecord, base: TrialRecord) -> Iterator[str]:
+    """The sentence on the gain on the test split, where both were scored there."""
+    first = scores_of(folder.definition)[0]
+    values, base_values = sealed_values(folder, best, first.name), sealed_values(folder, base, first.name)
+    if values and base_values:
+        gain = first.gain(math.fsum(values) / len(values), math.fsum(base_values) / len(base_values))
+        percent, unit = (" %", " points") if first.is_share else ("", "")
+        yield f"On the test split it has {first.mean_text(base_values)}{percent}: a gain of {gain:.2f}{unit}."
 
 
 def best_note(folder: StudyFolder) -> str:

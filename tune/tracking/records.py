@@ -23,6 +23,7 @@ CONFIG_FILE = "config.yaml"
 CARD_FILE = "feature_card.json"
 EPOCH_METRIC, SECONDS_METRIC = "epoch", "epoch_seconds"
 """A metric that every epoch has: its last value is the last epoch that a run knows."""
+BEST_EPOCH_METRIC = "best/epoch"
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
 
 
@@ -129,7 +130,7 @@ def epoch_metrics(report: EpochReport) -> dict[str, float]:
 
 def best_metrics(report: EpochReport) -> dict[str, float]:
     """The best validation WF1 so far and its epoch: what a run is ranked by, whatever ends it."""
-    return {"best/val_wf1": report.best_wf1, "best/epoch": float(report.best_epoch)}
+    return {"best/val_wf1": report.best_wf1, BEST_EPOCH_METRIC: float(report.best_epoch)}
 
 
 def test_metrics(final: FinalReport) -> dict[str, float]:
