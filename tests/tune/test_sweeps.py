@@ -304,7 +304,7 @@ def test_the_page_shows_parent_children_and_metrics(finished: Study, folder: Pat
         for text in ("finished", "Finished", "best/val_wf1", "test/wf1", "sweep.sampler", "dclf.study"):
             assert text in parent
         child = browser.show(f"{page}/{finished.folder.ledger.trials[0].runs[0].run_id}")
-        for text in ("finished-", "objective/wf1", "Parent run", "loss.gamma_ca"):
+        for text in ("trial 0 of finished", "objective/wf1", "Parent run", "loss.gamma_ca"):
             assert text in child
     finally:
         server.kill()

@@ -126,7 +126,7 @@ class StudyRecorder:
         begun = child_writes.begun(trial, seed, config, self._surroundings)
         tags = {name: text for item in begun if item.kind == "tags" for name, text in item.body["values"].items()}
         body = {
-            "name": child_name(definition, *key),
+            "name": child_name(definition, trial, seed),
             "run_id": run.run_id if run is not None else "",
             "look": trial.started is not None,
             "tags": {**tags, **child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},

@@ -52,7 +52,7 @@ class Replay:
         config = trial_config(definition.config, {**trial.params, "train.seed": seed})
         tags = {**child_writes.child_tags(definition, parent_id(self._folder) or "", *key), DRIVER_TAG: self._token}
         run_id = trial.runs[seed].run_id if seed in trial.runs else ""
-        run = self._children.open(key, child_name(definition, *key), tags, run_id, look=True)
+        run = self._children.open(key, child_name(definition, trial, seed), tags, run_id, look=True)
         for write in (
             *child_writes.begun(trial, seed, config, {}, had=run.params),
             *self._results(trial, seed, run),
