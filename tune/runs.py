@@ -34,7 +34,7 @@ from tune.progress.interactive import listening
 from tune.study.dataset import training_warnings
 from tune.study.events import EpochEnded, Event, Listener, RunFinished, RunStarted, WorkersRestarted, send
 from tune.study.scores import WF1
-from tune.tracking.find import RunRecord, checkpoint_of, find_run
+from tune.tracking.find import RunRecord, checkpoint_of, find_run, find_trial
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
@@ -123,21 +123,36 @@ def train(
 
 
 @mlflow_settings()
-def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None = None) -> SplitReport:
+def evaluate(
+    run: str,
+    *,
+    split: str = "test",
+    uri: str = "",
+    shards: str | None = None,
+    storage: str | Path = "dclf-runs/studies",
+) -> SplitReport:
     """Score a finished run's best model on a split.
 
     Args:
-        run: id or name of the run.
+        run: id or name of the run, or of a training of a study.
         split: ``val`` or ``test``.
         uri: MLflow tracking URI; as ``track.uri`` where empty.
         shards: shards to score; those of the run where None.
+        storage: folder of studies, or a URI of one, where the run is a training of a study without a model in MLflow.
 
     Raises:
         TrackingError: no such run, or it left no checkpoint.
+        StudyError: the run's study, or its checkpoint, is not there.
         CheckpointError: the checkpoint cannot be read.
         DataError: the shards do not fit the model.
     """
-    record = find_run(resolve_tracking_uri(uri), run)
+    from tune.predictions import load_run  # noqa: PLC0415 - training need not wait for what reads conversations
+
+    store = resolve_tracking_uri(uri)
+    if find_trial(store, run) is not None:
+        predictor = load_run(run, uri=store, storage=storage).predictor
+        return score_predictor(predictor, read_shards(shards or predictor.config.data.shards), split)
+    record = find_run(store, run)
     predictor = predictor_of(load_checkpoint(checkpoint_of(record)))
     return score_predictor(predictor, read_shards(shards or record.here(predictor.config.data.shards)), split)
 

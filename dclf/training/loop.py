@@ -195,6 +195,7 @@ class TrainingRun:
             best_epoch=self.progress.best_epoch,
             best_wf1=self.progress.best_wf1,
             peeked=peeked,
+            confusion=validation.confusion,
             seconds=time.perf_counter() - started,
             ended=round(time.time(), 3),
         )

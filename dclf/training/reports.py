@@ -7,6 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
+def class_names(scores: Mapping[str, float]) -> list[str]:
+    """The classes in their order, that of the scores ``f1/<class>``."""
+    return [key.removeprefix("f1/") for key in scores if key.startswith("f1/")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
     """One finished epoch.
@@ -22,6 +27,7 @@ class EpochReport:
         seconds: wall-clock time of the epoch, scoring included.
         ended: when it ended, in seconds since 1970, UTC; 0 in what earlier versions kept.
         peeked: scores on the test split after this epoch, under ``train.protocol: paper`` only; not for reporting.
+        confusion: [C][C] counts on the validation split, rows are true classes; empty in what earlier versions kept.
     """
 
     epoch: int
@@ -33,6 +39,12 @@ class EpochReport:
     seconds: float
     ended: float = 0.0
     peeked: Mapping[str, float] = field(default_factory=dict)
+    confusion: list[list[int]] = field(default_factory=list)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Emotion of each class index, as the scores have them."""
+        return class_names(self.validation)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and numbers, ready for JSON."""

@@ -177,24 +177,19 @@ class RunTracker:
         params = {key: value for key, value in records.config_params(config).items() if key not in run.params}
         tags = {**surroundings(), "seed": config.train.seed}
         items = [*records.user_tags(config), *writes.text_values("tags", tags), *writes.text_values("params", params)]
-        items.append(self._text_artifact(records.CONFIG_FILE, records.config_yaml(config)))
+        items.append(writes.text(records.CONFIG_FILE, records.config_yaml(config)))
         if card is not None:
             items.append(records.dataset_write(config, card))
-            items.append(self._text_artifact(records.CARD_FILE, records.card_json(card)))
+            items.append(writes.text(records.CARD_FILE, records.card_json(card)))
         return items
 
     def _put_results(self, final: FinalReport) -> None:
-        for split in final.splits:
-            self._put(self._text_artifact(f"confusion_{split}.json", records.confusion_json(final, split), "results"))
+        for split, report in final.splits.items():
+            self._put(records.confusion_write(split, final.class_names, report.confusion))
         for name, figure in records.figures(final).items():
             file = self._spool.new_file(f"{name}.png")
             figure.savefig(file, dpi=_FIGURE_DPI)
             self._put(writes.artifact(file, "figures"))
-
-    def _text_artifact(self, name: str, text: str, folder: str = "") -> Write:
-        file = self._spool.new_file(name)
-        file.write_text(text, encoding="utf-8")
-        return writes.artifact(file, folder)
 
     def _put(self, *items: Write) -> None:
         for item in items:
