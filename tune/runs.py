@@ -24,10 +24,11 @@ from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute, is_remote
-from dclf.inference import predictor_of, save_model
+from dclf.inference import load_model, predictor_of, save_model
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from tune.analysis.prediction_tables import prediction_writes
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
 from tune.progress.interactive import listening
@@ -206,7 +207,8 @@ class _Tracked:
     def _finish(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
         with TemporaryFolder("model") as folder:
             save_model(folder, load_checkpoint(outcome.checkpoint))
-            tracker.finish(outcome.final, folder)
+            tables = prediction_writes(load_model(folder), self.config.data.shards, list(outcome.final.splits))
+            tracker.finish(outcome.final, folder, list(tables))
         self._send(RunFinished(outcome.final))
 
     def _send(self, event: Event) -> None:

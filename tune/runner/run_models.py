@@ -6,6 +6,7 @@ arrived is known.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tune.tracking.children import Key
 from tune.tracking.model import pack_model
 from tune.tracking.writes import Write
 
+_log = logging.getLogger(__name__)
 _MODEL_NOTE = "model"
 """Kind of the ledger's notes on a training whose run is to hold its model."""
 
@@ -48,19 +50,20 @@ def note_models(folder: StudyFolder) -> list[Key]:
 
 
 def model_writes(folder: StudyFolder, key: Key, target: Path) -> Iterator[Write]:
-    """Give the write of a training's model; none where its checkpoint is gone.
+    """Give the writes of a training's model and what it says of validation and test; none without its checkpoint.
 
     Args:
         folder: the study.
         key: trial and seed; scored on the test split.
-        target: folder to make, which the write speaks of.
+        target: folder to make, which the writes speak of.
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
     # Imported here: who only compares needs neither models nor Ray.
-    from dclf.inference import save_model  # noqa: PLC0415
+    from dclf.inference import load_model, save_model  # noqa: PLC0415
     from dclf.training import checkpoint  # noqa: PLC0415
+    from tune.analysis.prediction_tables import prediction_writes  # noqa: PLC0415
     from tune.analysis.scoring import last_checkpoint  # noqa: PLC0415
 
     place = folder.fetched(*key)
@@ -69,7 +72,12 @@ def model_writes(folder: StudyFolder, key: Key, target: Path) -> Iterator[Write]
     with TemporaryFolder("model") as trained:
         save_model(trained, checkpoint.load(last_checkpoint(place)))
         pack_model(trained, target)
+        predictor = load_model(trained)
     scores, when = folder.ledger.tested[key], folder.ledger.tested_at[key]
     # Under the step and time at which the run has them, see ``child_writes.test_writes``.
     body = {"scores": records.metric_names(scores, "test"), "step": 0, "timestamp": writes.stamp(when)}
     yield Write("model", {"folder": str(target), "token": "", **body})
+    try:
+        yield from list(prediction_writes(predictor, folder.definition.base.data.shards, ("val", "test")))
+    except (ValueError, OSError) as error:
+        _log.warning(f"trial {key[0]}: what its model says of each utterance is not sent to MLflow ({error})")

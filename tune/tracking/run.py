@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -122,12 +122,13 @@ class RunTracker:
             tags = {CHECKPOINT_TAG: absolute(tags[CHECKPOINT_TAG]), HOME_TAG: str(database.parent)}
         self._put(*writes.text_values("tags", tags))
 
-    def finish(self, final: FinalReport, model_folder: Path | None = None) -> None:
+    def finish(self, final: FinalReport, model_folder: Path | None = None, further: Sequence[Write] = ()) -> None:
         """Record scores, figures and the model, and end the run.
 
         Args:
             final: history and scores of the best model.
             model_folder: what ``dclf.inference.save_model`` wrote; None records no model.
+            further: what else is known of the best model.
 
         Raises:
             CheckpointError: the model folder cannot be read.
@@ -144,6 +145,7 @@ class RunTracker:
             paper = records.paper_metrics(final.optimism)
             self._put(writes.metrics(paper, epoch, records.epoch_stamp(final, epoch)))
         self._put_results(final)
+        self._put(*further)
         if model_folder is not None:
             packed = self._spool.new_file("model")
             pack_model(model_folder, packed)
