@@ -233,6 +233,11 @@ def _plan_lines(plan: TrainingPlan, address: str | None) -> list[str]:
 
 
 def _resumable(uri: str, ref: str) -> RunRecord:
+    if (trial := find_trial(uri, ref)) is not None:
+        raise TrackingError(
+            f"run {trial.name} ({trial.run_id}) is of study {trial.study!r}, which goes on as a whole: dclf resume "
+            f"{trial.study}"
+        )
     record = find_run(uri, ref)
     if record.status == "FINISHED":
         raise TrackingError(f"run {record.name} ({record.run_id}) is finished; there is nothing to resume")
