@@ -177,6 +177,10 @@ def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:
         assert ("test/wf1" in run.data.metrics) == (trial in scored and trial.state == "complete")
         curve = [point.value for point in client.get_metric_history(run.info.run_id, "val/wf1")]
         assert run.data.metrics["best/val_wf1"] == max(curve), "of a pruned trial too"
+        held = {item.path for item in client.list_artifacts(run.info.run_id, "results")}
+        assert "results/confusion_val.json" in held
+        assert ("results/predictions_test.json" in held) == (trial == finished.best)
+        assert bool(run.outputs.model_outputs) == (trial == finished.best)
         if trial == finished.best:
             for name in ("best/val_wf1", "best/epoch", *(key for key in run.data.metrics if key.startswith("test/"))):
                 assert parent.data.metrics[name] == run.data.metrics[name], name
