@@ -20,10 +20,12 @@ from tune.analysis.perturbation.study import perturb_study
 from tune.analysis.perturbation.target import Target
 from tune.analysis.perturbation.test import run_test
 from tune.analysis.table import ShownAsTable, Table
+from tune.predictions import STORAGE, load_run
 from tune.progress.interactive import listening
 from tune.study.events import Listener
 from tune.study.scores import WF1
 from tune.tracking.address import resolve_tracking_uri
+from tune.tracking.find import find_trial
 from tune.tracking.manners import mlflow_settings
 
 __all__ = [
@@ -81,6 +83,7 @@ def perturb(
     uri: str = "",
     shards: str | None = None,
     out: str | Path = OUT,
+    storage: str | Path = STORAGE,
     listeners: Sequence[Listener] | None = None,
 ) -> PerturbationTest:
     """Score a finished run's best model on raw and on perturbed conversations (Tables 1 and 6 of the paper).
@@ -90,11 +93,12 @@ def perturb(
     again computes nothing.
 
     Args:
-        run: id or name of the run.
+        run: id or name of the run, or of a training of a study.
         settings: what the model has to go through; five draws of both kinds on the test split where None.
         uri: MLflow tracking URI; as ``track.uri`` where empty.
         shards: shards to score, whose training split gives the replacements; those of the run where None.
         out: folder for substitutions and results, all shard sets and runs.
+        storage: folder of studies, or a URI of one, where the run is a training of a study without a model in MLflow.
         listeners: are called when the work begins and with every condition; lines where Python is interactive, and
             nothing elsewhere, where None.
 
@@ -108,7 +112,24 @@ def perturb(
         OSError: the shards are not there, or the files cannot be written.
     """
     require_possible(settings := settings or PerturbationSettings())
-    return _perturb(run_target(resolve_tracking_uri(uri), run, shards=shards, out=out), settings, listeners)
+    target = target_of_run(resolve_tracking_uri(uri), run, shards=shards, out=out, storage=storage)
+    return _perturb(target, settings, listeners)
+
+
+def target_of_run(uri: str, run: str, *, shards: str | None, out: str | Path, storage: str | Path) -> RunTarget:
+    """Return a run of ``dclf train``, or a training of a study, as a target.
+
+    Args:
+        uri: of the store.
+        run: as for ``perturb``, as the others, and what it raises for it.
+        shards: see there.
+        out: see there.
+        storage: see there.
+    """
+    if find_trial(uri, run) is None:
+        return run_target(uri, run, shards=shards, out=out)
+    model = load_run(run, uri=uri, storage=storage)
+    return RunTarget(model.predictor, RunName(id=model.run_id, name=model.name), shards=shards, out=out, store=uri)
 
 
 def perturb_model(

@@ -34,7 +34,7 @@ from tune.study.places import StudyError
 from tune.study.training_files import at_hand
 from tune.tracking.find import TrialRun, find_trial
 from tune.tracking.manners import mlflow_settings
-from tune.tracking.run_model import load_run_model
+from tune.tracking.run_model import load_run_model, logged_model
 from tune.tracking.store import resolve_tracking_uri
 
 STORAGE = "dclf-runs/studies"
@@ -141,7 +141,10 @@ def load_run(
 def _load_run(run: str, uri: str, storage: str | Path) -> RunModel:
     store = resolve_tracking_uri(uri)
     if (trial := find_trial(store, run)) is not None:
-        return RunModel(run_id=trial.run_id, name=trial.name, predictor=_trained(trial, storage))
+        # The winner's and every variant's lie in MLflow, wherever the study's folder is.
+        logged = logged_model(store, trial.run_id)
+        predictor = _trained(trial, storage) if logged is None else logged
+        return RunModel(run_id=trial.run_id, name=trial.name, predictor=predictor)
     record, predictor = load_run_model(store, run)
     return RunModel(run_id=record.run_id, name=record.name, predictor=predictor)
 

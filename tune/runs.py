@@ -24,10 +24,11 @@ from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute, is_remote
-from dclf.inference import predictor_of, save_model
+from dclf.inference import load_model, predictor_of, save_model
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_classes, check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from tune.analysis.prediction_tables import prediction_writes
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
 from tune.progress.interactive import listening
@@ -35,7 +36,7 @@ from tune.progress.stages import MLFLOW, RAY, SHARDS, StartClock
 from tune.study.dataset import training_warnings
 from tune.study.events import EpochEnded, Event, Listener, RunFinished, RunStarted, WorkersRestarted, send
 from tune.study.scores import WF1
-from tune.tracking.find import RunRecord, checkpoint_of, find_run
+from tune.tracking.find import RunRecord, checkpoint_of, find_run, find_trial
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
@@ -128,21 +129,36 @@ def train(
 
 
 @mlflow_settings()
-def evaluate(run: str, *, split: str = "test", uri: str = "", shards: str | None = None) -> SplitReport:
+def evaluate(
+    run: str,
+    *,
+    split: str = "test",
+    uri: str = "",
+    shards: str | None = None,
+    storage: str | Path = "dclf-runs/studies",
+) -> SplitReport:
     """Score a finished run's best model on a split.
 
     Args:
-        run: id or name of the run.
+        run: id or name of the run, or of a training of a study.
         split: ``val`` or ``test``.
         uri: MLflow tracking URI; as ``track.uri`` where empty.
         shards: shards to score; those of the run where None.
+        storage: folder of studies, or a URI of one, where the run is a training of a study without a model in MLflow.
 
     Raises:
         TrackingError: no such run, or it left no checkpoint.
+        StudyError: the run's study, or its checkpoint, is not there.
         CheckpointError: the checkpoint cannot be read.
         DataError: the shards do not fit the model.
     """
-    record = find_run(resolve_tracking_uri(uri), run)
+    from tune.predictions import load_run  # noqa: PLC0415 - training need not wait for what reads conversations
+
+    store = resolve_tracking_uri(uri)
+    if find_trial(store, run) is not None:
+        predictor = load_run(run, uri=store, storage=storage).predictor
+        return score_predictor(predictor, read_shards(shards or predictor.config.data.shards), split)
+    record = find_run(store, run)
     predictor = predictor_of(load_checkpoint(checkpoint_of(record)))
     return score_predictor(predictor, read_shards(shards or record.here(predictor.config.data.shards)), split)
 
@@ -200,7 +216,8 @@ class _Tracked:
     def _finish(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
         with TemporaryFolder("model") as folder:
             save_model(folder, load_checkpoint(outcome.checkpoint))
-            tracker.finish(outcome.final, folder)
+            tables = prediction_writes(load_model(folder), self.config.data.shards, list(outcome.final.splits))
+            tracker.finish(outcome.final, folder, list(tables))
         self._send(RunFinished(outcome.final))
 
     def _send(self, event: Event) -> None:
@@ -230,6 +247,11 @@ def _plan_lines(plan: TrainingPlan, address: str | None) -> list[str]:
 
 
 def _resumable(uri: str, ref: str) -> RunRecord:
+    if (trial := find_trial(uri, ref)) is not None:
+        raise TrackingError(
+            f"run {trial.name} ({trial.run_id}) is of study {trial.study!r}, which goes on as a whole: dclf resume "
+            f"{trial.study}"
+        )
     record = find_run(uri, ref)
     if record.status == "FINISHED":
         raise TrackingError(f"run {record.name} ({record.run_id}) is finished; there is nothing to resume")

@@ -201,6 +201,7 @@ class TrainingRun:
             best_wf1=self.progress.best_wf1,
             peeked=peeked,
             robust=robust,
+            confusion=validation.confusion,
             seconds=time.perf_counter() - started,
             ended=round(time.time(), 3),
         )

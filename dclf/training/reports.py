@@ -10,6 +10,11 @@ ROBUST_SCORES = ("eccs/wf1", "eics/wf1", "shift/wf1")
 """Names of ``EpochReport.robust``."""
 
 
+def class_names(scores: Mapping[str, float]) -> list[str]:
+    """The classes in their order, that of the scores ``f1/<class>``."""
+    return [key.removeprefix("f1/") for key in scores if key.startswith("f1/")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
     """One finished epoch.
@@ -28,6 +33,7 @@ class EpochReport:
         robust: of the best epoch's model so far on the validation split, in [0, 1]: ``eccs/wf1`` and ``eics/wf1`` with
             substituted contexts, ``shift/wf1`` on emotion shifts; empty after epochs at which ``train.perturb_every``
             asks for none.
+        confusion: [C][C] counts on the validation split, rows are true classes; empty in what earlier versions kept.
     """
 
     epoch: int
@@ -40,6 +46,12 @@ class EpochReport:
     ended: float = 0.0
     peeked: Mapping[str, float] = field(default_factory=dict)
     robust: Mapping[str, float] = field(default_factory=dict)
+    confusion: list[list[int]] = field(default_factory=list)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Emotion of each class index, as the scores have them."""
+        return class_names(self.validation)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and numbers, ready for JSON."""

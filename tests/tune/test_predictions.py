@@ -12,15 +12,19 @@ import numpy as np
 import pytest
 
 from cluster.storage import SNAPSHOT
+from dclf.config import Config, TrackConfig
 from dclf.data import DatasetInfo, Dialogue, read_shards, write_shards
 from dclf.data.errors import DataError, MissingModalityError
 from dclf.extraction import ExtractionError
 from dclf.inference import Predictor, load_model
 from dclf.training import checkpoint
+from dclf.training.evaluation import score_predictor
 from tests.dclf.extraction.hashing import as_own_module, encoder, hashed
 from tests.tune.analysis.perturbation.studies import trained_study
 from tests.tune.perturbed_runs import MODALITIES, RunStore
+from tune.perturbations import target_of_run
 from tune.predictions import Predictions, load_predictor, load_run, predict, predict_lines
+from tune.runs import evaluate, train
 from tune.study.places import StudyError
 from tune.tracking.children import SEED_TAG, TRIAL_TAG
 from tune.tracking.trouble import TrackingError, UnknownRunError
@@ -232,6 +236,12 @@ def test_a_training_of_a_study_is_a_run_too(runs: RunStore, test_dialogues: list
     assert trained.extractors.reads() == {"text": "text", "audio": "recording"}
     wanted = Predictor(trained.config, info_of(runs), best_model(best))
     assert np.allclose(matrix(done), np.concatenate(wanted.predict(test_dialogues)), atol=1e-6)
+    scored = evaluate(run_id, uri=runs.uri, shards=runs.shards, storage=storage)
+    assert scored == score_predictor(wanted, read_shards(runs.shards), "test")
+    with pytest.raises(TrackingError, match=r"of study 'parts', which goes on as a whole: dclf resume parts"):
+        train(replace(Config(), track=TrackConfig(uri=runs.uri)), resume=run_id)
+    places = {"shards": runs.shards, "out": tmp_path / "out", "storage": storage}
+    assert target_of_run(runs.uri, run_id, **places).run.name == "parts-1-seed2"
     with pytest.raises(StudyError, match=r"run parts-1-seed2 is of study 'parts', whose folder is needed: no study"):
         predict(run_id, runs.shards, uri=runs.uri, storage=tmp_path)
     (study.checkpoint(1, 2) / checkpoint.STATE_FILE).unlink()

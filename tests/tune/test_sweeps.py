@@ -35,6 +35,7 @@ from tune.study.folder import StudyFolder
 from tune.study.history import read_history
 from tune.study.parent import parent_id
 from tune.study.places import StudyError
+from tune.study.ranking import base_trial
 from tune.sweeps import resume, sweep
 from tune.tracking.store import connect, open_client
 
@@ -197,11 +198,16 @@ def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:
         assert trial.runs[0].run_id == run.info.run_id
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "val/wf1")]
         assert sorted(steps) == list(range(1, trial.runs[0].epochs + 1))
-        assert ("test/wf1" in run.data.metrics) == (trial == finished.best)
+        scored = [finished.best, base_trial(finished.folder)]
+        assert ("test/wf1" in run.data.metrics) == (trial in scored and trial.state == "complete")
         curve = [point.value for point in client.get_metric_history(run.info.run_id, "val/wf1")]
         assert run.data.metrics["best/val_wf1"] == max(curve), "of a pruned trial too"
+        held = {item.path for item in client.list_artifacts(run.info.run_id, "results")}
+        assert "results/confusion_val.json" in held
+        assert ("results/predictions_test.json" in held) == (trial == finished.best)
+        assert bool(run.outputs.model_outputs) == (trial == finished.best)
         if trial == finished.best:
-            for name in ("best/val_wf1", *(key for key in run.data.metrics if key.startswith("test/"))):
+            for name in ("best/val_wf1", "best/epoch", *(key for key in run.data.metrics if key.startswith("test/"))):
                 assert parent.data.metrics[name] == run.data.metrics[name], name
             assert "test/wa" in parent.data.metrics
     names = {item.path for item in client.list_artifacts(finished.run_id)}
@@ -222,7 +228,9 @@ def test_the_winners_score_is_that_of_its_checkpoint(finished: Study) -> None:
     assert finished.best is not None
     (run,) = finished.best.runs
     expected = score_checkpoint(last_checkpoint(finished.folder.fetched(finished.best.number, run))).scores
-    assert finished.folder.ledger.tested == {(finished.best.number, run): pytest.approx(expected)}
+    tested = dict(finished.folder.ledger.tested)
+    assert tested.pop((finished.best.number, run)) == pytest.approx(expected)
+    assert [number for number, _ in tested] in ([], [0]), "and the base configuration's, where it ended complete"
 
 
 def blind(history: list[EpochReport]) -> list[EpochReport]:
@@ -325,7 +333,7 @@ def test_the_page_shows_parent_children_and_metrics(finished: Study, folder: Pat
         for text in ("finished", "Finished", "best/val_wf1", "test/wf1", "sweep.sampler", "dclf.study"):
             assert text in parent
         child = browser.show(f"{page}/{finished.folder.ledger.trials[0].runs[0].run_id}")
-        for text in ("finished-", "objective/wf1", "Parent run", "loss.gamma_ca"):
+        for text in ("trial 0 of finished", "objective/wf1", "Parent run", "loss.gamma_ca"):
             assert text in child
     finally:
         server.kill()

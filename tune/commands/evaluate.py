@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,9 +49,12 @@ class EvaluateRequest:
         """Score it and print that, and return the exit code."""
         options = self.options
         # Imported here, so that help does not wait for torch and MLflow.
+        from dclf.training.reports import class_names  # noqa: PLC0415
         from tune.runs import evaluate  # noqa: PLC0415
 
-        report = evaluate(options.run, split=options.split, uri=options.uri, shards=options.shards)
+        report = evaluate(
+            options.run, split=options.split, uri=options.uri, shards=options.shards, storage=options.storage
+        )
         print_split(report, class_names(report.scores), as_json=options.output == "json")
         where = uri_option(options.uri)
         print_next(options, run_line("perturb", options.run, where), run_line("runs", uri=where))
@@ -74,11 +77,9 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("run", help="id or name of the run")
     parser.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
     parser.add_argument("--shards", help="shards to score; those of the run where absent")
+    parser.add_argument(
+        "--storage", metavar="FOLDER", default="dclf-runs/studies", help="folder of studies, for a run of one"
+    )
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     add_output_option(parser)
     return parser
-
-
-def class_names(scores: Mapping[str, float]) -> list[str]:
-    """The classes, in the order of the scores ``f1/<class>``."""
-    return [key.removeprefix("f1/") for key in scores if key.startswith("f1/")]

@@ -42,10 +42,10 @@ def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Map
 
     def target() -> Target:
         # Imported here: the panel shows the wait for torch and MLflow.
-        from tune.analysis.perturbation.run import run_target  # noqa: PLC0415
+        from tune.perturbations import target_of_run  # noqa: PLC0415
 
-        uri = resolve_tracking_uri(options.uri)
-        return run_target(uri, options.what, shards=options.shards, out=options.out or OUT)
+        uri, out = resolve_tracking_uri(options.uri), options.out or OUT
+        return target_of_run(uri, options.what, shards=options.shards, out=out, storage=overrides[STORAGE])
 
     try:
         _test(options, settings, target)

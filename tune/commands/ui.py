@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import webbrowser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import IO
 
 from tune.commands.options import command_parser
@@ -17,47 +20,98 @@ from tune.commands.options import command_parser
 HOST = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 5000, 5099
 START_LIMIT_S = 60.0
-PAGE = "/#/experiments?workflowType=machine_learning"
-"""Where MLflow shows runs and models; by itself it opens on pages for language models."""
 EXAMPLES = """\
 examples:
-  dclf ui
-  dclf ui --port 8080
+  dclf ui                                        the table of runs with their WF1
+  dclf ui --open                                 in the browser
+  dclf ui gammas                                 the study gammas; a run by its name or id likewise
+  dclf ui --experiment mine --port 8080
   dclf ui --uri sqlite:///elsewhere/mlflow.db
   dclf ui --cluster
   dclf ui --address http://127.0.0.1:5000
 
 Ctrl-C ends it. On a machine reached by ssh, forward the port: ssh -L 5000:127.0.0.1:5000 HOST
 """
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What the UI is to show.
+
+    Attributes:
+        name: of a study or run, or the beginning of a run's id; empty for the table of runs.
+        experiment: the one to look in; that of the latest run where empty.
+        browser: whether to open the page in the browser.
+    """
+
+    name: str = ""
+    experiment: str = ""
+    browser: bool = False
+
+    def page(self, uri: str) -> str:
+        """Return the page's address behind that of the server.
+
+        Raises:
+            TrackingError: the store does not answer, or has no such run or experiment.
+        """
+        from tune.tracking.pages import page_of  # noqa: PLC0415 - brings MLflow
+
+        return page_of(uri, self.name, self.experiment)
+
+    def page_on_server(self, uri: str) -> str:
+        """As ``page``; all experiments where a server does not let this process look and nothing is named."""
+        from tune.tracking.pages import EVERYTHING  # noqa: PLC0415 - as above
+        from tune.tracking.trouble import TrackingError  # noqa: PLC0415
+
+        try:
+            return self.page(uri)
+        except TrackingError as error:
+            if self.name or self.experiment:
+                raise
+            _log.warning(f"the address shows all experiments, not the runs: {error}")
+            return EVERYTHING
+
+    def show(self, address: str, note: str = "") -> None:
+        """Print the address of the page, and open it where that was asked for."""
+        print(f"MLflow UI: {address}{note}", flush=True)
+        if self.browser and not webbrowser.open(address):
+            _log.warning("no browser can be opened here; open the address yourself")
 
 
 def main(argv: Sequence[str]) -> int:
     """Serve as the command line says, until interrupted, and return the exit code."""
     parser = command_parser("dclf ui", "Show runs in the MLflow UI, on this machine only.", EXAMPLES)
+    parser.add_argument("name", nargs="?", default="", help="study or run to show; the table of runs where absent")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument("--experiment", default="", help="look in this one; that of the latest run where absent")
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument("--port", type=int, default=0, help="0 takes the first free port from 5000 on")
     parser.add_argument("--cluster", action="store_true", help="say where the local cluster's MLflow server is")
     parser.add_argument("--folder", default="dclf-runs/cluster", help="of the local cluster, with --cluster")
     parser.add_argument("--address", default="", help="of an MLflow server, or of the local cluster's dashboard")
     options = parser.parse_args(argv)
+    subject = Subject(name=options.name, experiment=options.experiment, browser=options.open)
     if options.cluster or options.address:
-        return show_server(options.address, options.folder)
+        return show_server(options.address, options.folder, subject)
     # Imported here, so that help does not wait.
     from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
 
-    return serve(resolve_tracking_uri(options.uri), options.port)
+    return serve(resolve_tracking_uri(options.uri), options.port, subject)
 
 
-def show_server(address: str, folder: str) -> int:
+def show_server(address: str, folder: str, subject: Subject) -> int:
     """Print where a cluster's MLflow server has its UI, and return the exit code.
 
     Args:
         address: of the server, or of the local cluster's dashboard; the local cluster's server where empty.
         folder: of the local cluster.
+        subject: what to show.
 
     Raises:
-        OSError: no local cluster runs, or nothing answers at the address as an MLflow server does.
+        OSError: no local cluster runs, nothing answers at the address as an MLflow server does, or it has no such run.
     """
+    from cluster.environment import environment  # noqa: PLC0415 - as above
     from cluster.local.endpoints import answers  # noqa: PLC0415
     from cluster.local.state import ADMIN, PASSWORD, load_cluster, running_cluster  # noqa: PLC0415
 
@@ -70,37 +124,43 @@ def show_server(address: str, folder: str) -> int:
             f"{uri}: must be the address of an MLflow server, does not answer as one; check that it runs, and that the "
             "address is MLflow's and not that of Ray's dashboard"
         )
-    print(f"MLflow UI: {uri}{PAGE}")
+    with environment(cluster.environment() if cluster else {}, over=True):
+        page = subject.page_on_server(uri)
+    subject.show(f"{uri}{page}")
     if cluster:
         print(f"user {ADMIN}, password in {cluster.folder / PASSWORD}")
     return 0
 
 
-def serve(uri: str, port: int = 0) -> int:
+def serve(uri: str, port: int, subject: Subject) -> int:
     """Run the MLflow UI in the foreground; print its address when it answers.
 
     Args:
         uri: a tracking URI as ``resolve_tracking_uri`` gives it.
         port: 1 .. 65535, or 0 for the first free one from 5000 on.
+        subject: what to show.
 
     Returns:
         The exit code: 0 after an interrupt.
 
     Raises:
         ValueError: the port is out of range.
-        OSError: there is no store yet, it was moved, the port is taken, or the server does not start or ends by itself.
+        OSError: there is no store yet, it was moved, it has no such run, the port is taken, or the server does not
+            start or ends by itself.
     """
-    from tune.tracking.store import open_client  # noqa: PLC0415 - brings MLflow
-
     if uri.startswith(("http://", "https://")):
-        print(f"the runs are on a server that has its own UI: {uri}")
+        from tune.tracking.redact import without_secrets  # noqa: PLC0415 - as above
+
+        print("the runs are on a server that has its own UI")
+        subject.show(f"{without_secrets(uri).rstrip('/')}{subject.page_on_server(uri)}")
         return 0
     require_store(uri)
     address = f"http://{HOST}:{claim_port(port)}"
-    open_client(uri)  # which refuses one that was moved: the page would show the runs without their files
+    # Also refuses a store that was moved: the page would show the runs without their files.
+    page = subject.page(uri)
     with tempfile.TemporaryFile() as log, _server(uri, address, log) as server:
         wait_until_up(server, address, log)
-        print(f"MLflow UI: {address}{PAGE} (Ctrl-C ends it)", flush=True)
+        subject.show(f"{address}{page}", " (Ctrl-C ends it)")
         try:
             server.wait()
         except KeyboardInterrupt:

@@ -40,8 +40,8 @@ class SweepSettings:
         checkpoint_s: seconds after which a trial in its own process writes a checkpoint and tells the driver of its
             epochs, of which a kill costs those since the last one; 0 for after every epoch.
         cache_mb: MiB of dialogues that are read once and kept for all trials of a machine.
-        test: which complete trials are scored on the sealed test split, once, when all have ended: the ``best``, or
-            ``all`` where every configuration is reported and none is chosen.
+        test: which complete trials are scored on the sealed test split, once, when all have ended: the ``best`` and, to
+            know its gain, the base configuration; or ``all`` where every configuration is reported and none is chosen.
         keep: how many of the best trials keep their checkpoints, by the first objective; those of the Pareto front do
             with several objectives.
         storage: folder of studies, or a URI of one (s3://, gs://).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -184,6 +185,7 @@ def result_lines(folder: StudyFolder) -> Iterator[str]:
         yield f"The base configuration's own trial ({base.number}) is {base.state}, so there is no gain to state."
     else:
         yield f"The base configuration (trial {base.number}) has {_values(scores, base)}: {_gains(scores, best, base)}."
+        yield from _test_gain(folder, best, base)
 
 
 def _values(scores: Sequence[Score], trial: TrialRecord) -> str:
@@ -208,6 +210,16 @@ def _percent(score: Score) -> str:
 
 def _on_test(score: Score) -> str:
     return score.label.replace("validation", "test")
+
+
+def _test_gain(folder: StudyFolder, best: TrialRecord, base: TrialRecord) -> Iterator[str]:
+    """The sentence on the gain on the test split, where both were scored there."""
+    first = scores_of(folder.definition)[0]
+    values, base_values = sealed_values(folder, best, first.name), sealed_values(folder, base, first.name)
+    if values and base_values:
+        gain = first.gain(math.fsum(values) / len(values), math.fsum(base_values) / len(base_values))
+        percent, unit = (" %", " points") if first.is_share else ("", "")
+        yield f"On the test split it has {first.mean_text(base_values)}{percent}: a gain of {gain:.2f}{unit}."
 
 
 def best_note(folder: StudyFolder) -> str:

@@ -140,7 +140,8 @@ def comparison_table(folder: StudyFolder) -> Table:
     for score in scores:
         if values := sealed_values(folder, best, score.name):
             label = score.unit_label.replace("validation", "test")
-            rows.append((label, "–", score.mean_text(values)))
+            own_values = [] if base is None else sealed_values(folder, base, score.name)
+            rows.append((label, score.mean_text(own_values) if own_values else "–", score.mean_text(values)))
     sections = folder.definition.config
     rows += [(key, _own(value_at(sections, key)), _param(best, key)) for key in param_keys(folder)]
     return Table(title=title, head=("", "base", "best"), rows=tuple(rows))

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from dclf.config import Config
-from dclf.training.reports import EpochReport
+from dclf.training.reports import EpochReport, class_names
 from tune.study.definition import StudyDefinition
-from tune.study.ledger import TrialRecord
+from tune.study.ledger import Ledger, TrialRecord
 from tune.tracking import records, writes
-from tune.tracking.children import KIND_TAG, PARENT_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG
+from tune.tracking.children import KIND_TAG, PARENT_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG, Key
 from tune.tracking.ending import STATUS_TAG
 from tune.tracking.writes import Write
 
@@ -46,7 +46,9 @@ def child_tags(definition: StudyDefinition, parent: str, number: int, seed: int)
 def begun(
     trial: TrialRecord, seed: int, config: Config, tags: Mapping[str, Any], had: Container[str] = ()
 ) -> list[Write]:
-    """Return the writes of a training that begins: configuration, origin and further tags, not the user's.
+    """Return the writes of a training that begins: origin and further tags, not the user's, and the configuration.
+
+    That is its parameters, and the file for ``dclf train`` that every run has.
 
     Args:
         trial: the trial.
@@ -57,7 +59,8 @@ def begun(
     """
     all_tags = {**tags, "seed": seed, "dclf.origin": trial.origin}
     params = {key: value for key, value in records.config_params(config).items() if key not in had}
-    return [*writes.text_values("tags", all_tags), *writes.text_values("params", params)]
+    file = writes.text(records.CONFIG_FILE, records.config_yaml(config))
+    return [*writes.text_values("tags", all_tags), *writes.text_values("params", params), file]
 
 
 def epochs_write(reports: Sequence[EpochReport]) -> list[Write]:
@@ -93,9 +96,23 @@ def objective_metrics(objectives: Iterable[str], values: tuple[float, ...]) -> d
     return records.metric_names(dict(zip(objectives, values, strict=True)), "objective")
 
 
-def test_write(scores: Mapping[str, float], when: float) -> Write:
-    """Scores on the test split, and when they were taken, in seconds since the epoch."""
-    return writes.metrics(records.metric_names(scores, "test"), 0, writes.stamp(when))
+def validation_writes(best: EpochReport) -> list[Write]:
+    """The confusion matrix of the best epoch on the validation split; none of epochs that earlier versions trained."""
+    return [records.confusion_write("val", best.class_names, best.confusion)] if best.confusion else []
+
+
+def test_writes(ledger: Ledger, key: Key) -> list[Write]:
+    """Scores on the test split, of the time at which they were taken, and the confusion matrix.
+
+    Args:
+        ledger: of the study, which has them.
+        key: trial and seed.
+    """
+    scores = ledger.tested[key]
+    taken = writes.metrics(records.metric_names(scores, "test"), 0, writes.stamp(ledger.tested_at[key]))
+    if (confusion := ledger.test_confusion.get(key)) is None:
+        return [taken]
+    return [taken, records.confusion_write("test", class_names(scores), confusion)]
 
 
 def reused_write(study: str, run_id: str) -> list[Write]:

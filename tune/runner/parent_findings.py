@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from tune.runner.finding import Finding
-from tune.runner.parent_writes import progress_writes
+from tune.runner.parent_writes import progress_writes, winner_writes
 from tune.runner.run_findings import RecordedRun
 from tune.study.folder import StudyFolder
 from tune.study.parent import PARENT_NOTE, created_ms, parent_id
@@ -59,7 +59,7 @@ def _close(folder: StudyFolder, store: Store, run_id: str) -> None:
     """Close the parent run of a study that nobody works on."""
     send = Sender(store.client, run_id, store.experiment_id)
     for write in (
-        writes.history(list(progress_writes(folder, 1))),
+        writes.history([*progress_writes(folder, 1), *winner_writes(folder)]),
         *writes.text_values("tags", {STATUS_TAG: "killed: the study was cut short"}),
         writes.status("KILLED"),
     ):

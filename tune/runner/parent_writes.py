@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from tune.analysis.comparison.variants import is_comparison
 from tune.study.folder import StudyFolder
+from tune.study.history import saved_history
 from tune.study.ledger import ENDED, TrialRecord
-from tune.study.ranking import pick_trial, winner_scores, with_trial
+from tune.study.ranking import base_scores, best_trial, pick_trial, winner_scores, with_trial
 from tune.study.scores import Score, scores_of
 from tune.tracking import records, writes
+from tune.tracking.records import BEST_EPOCH_METRIC
 from tune.tracking.writes import Write
+
+BASE_TEST_METRIC, TEST_GAIN_METRIC = "base/test_wf1", "test/gain_wf1"
+"""WF1 of the base configuration on the test split, and how much higher the winner's is, both in shares."""
 
 
 def ended_trials(folder: StudyFolder) -> list[TrialRecord]:
@@ -44,8 +50,23 @@ def _best_metrics(scores: Sequence[Score], trial: TrialRecord) -> Mapping[str, f
 
 
 def winner_writes(folder: StudyFolder) -> Iterator[Write]:
-    """The winner's scores on the test split, once all trials have ended; none where there is no winner."""
+    """The winner's scores on the test split, its best epoch and its gain, once all trials have ended.
+
+    None where there is no winner, and no gain where the base configuration was not scored.
+    """
     if scores := winner_scores(folder):
         when = max(folder.ledger.tested_at.values())
         step = len(ended_trials(folder))
-        yield writes.metrics(records.metric_names(scores, "test"), step, writes.stamp(when))
+        base = base_scores(folder).get("wf1")
+        gain = {} if base is None else {BASE_TEST_METRIC: base, TEST_GAIN_METRIC: scores["wf1"] - base}
+        values = {**records.metric_names(scores, "test"), **gain, **_best_epoch(folder)}
+        yield writes.metrics(values, step, writes.stamp(when))
+
+
+def _best_epoch(folder: StudyFolder) -> Mapping[str, float]:
+    """The winner's best epoch, the mean of its trainings; none where their epochs are lost."""
+    best = best_trial(folder)
+    assert best is not None, "it has test scores"
+    histories = [saved_history(folder.checkpoint(best.number, seed)) for seed in best.runs]
+    epochs = [history[-1].best_epoch for history in histories if history]
+    return {BEST_EPOCH_METRIC: math.fsum(epochs) / len(epochs)} if epochs else {}

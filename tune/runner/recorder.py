@@ -20,6 +20,7 @@ from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tune.runner import child_writes, parent_writes
+from tune.runner.run_models import model_writes
 from tune.study.definition import child_name
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
@@ -70,6 +71,7 @@ class StudyRecorder:
         self._children = Children(store, folder.definition.name, self._note_run)
         self._opened: set[Key] = set()
         self._epochs: defaultdict[Key, list[Write]] = defaultdict(list)
+        self._best: dict[Key, EpochReport] = {}
         self._send_at: dict[Key, float] = {}
         self._files = TemporaryFolder("study")
         self._surroundings: dict[str, str] = {}
@@ -126,7 +128,7 @@ class StudyRecorder:
         begun = child_writes.begun(trial, seed, config, self._surroundings)
         tags = {name: text for item in begun if item.kind == "tags" for name, text in item.body["values"].items()}
         body = {
-            "name": child_name(definition, *key),
+            "name": child_name(definition, trial, seed),
             "run_id": run.run_id if run is not None else "",
             "look": trial.started is not None,
             "tags": {**tags, **child_writes.child_tags(definition, self.run_id, *key), DRIVER_TAG: self._token},
@@ -148,7 +150,10 @@ class StudyRecorder:
         """
         key, trial = (number, seed), self._folder.ledger.trials[number]
         timed = child_writes.dated(reports, trial.created if trial.started is None else trial.started)
-        self._epochs[key] += map(records.epoch_write, timed)
+        for report in timed:
+            self._epochs[key].append(records.epoch_write(report))
+            if report.epoch == report.best_epoch:
+                self._best[key] = report
         if not last and time.monotonic() >= self._send_at.get(key, 0.0):
             self._send_epochs(key)
 
@@ -159,10 +164,16 @@ class StudyRecorder:
         if sum(bool(run.values) for run in runs.values()) < sweep.seeds:
             self._send_epochs((number, seed))
 
-    def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
-        """A training was scored on the test split."""
+    def tested(self, number: int, seed: int) -> None:
+        """A training was scored on the test split, as the ledger has it."""
         self._adopt(self._folder.ledger.trials[number], seed)
-        self._to((number, seed), child_writes.test_write(scores, self._folder.ledger.tested_at[number, seed]))
+        self._to((number, seed), *child_writes.test_writes(self._folder.ledger, (number, seed)))
+
+    def model(self, number: int, seed: int) -> None:
+        """The run of a training is to hold its model."""
+        key = number, seed
+        self._adopt(self._folder.ledger.trials[number], seed)
+        self._to(key, *model_writes(self._folder, key, self._files.path / "models" / f"{number}-{seed}"))
 
     def reused(self, number: int, seed: int, study: str, run_id: str) -> None:
         """A training was not run but taken over from a run of another study."""
@@ -176,6 +187,8 @@ class StudyRecorder:
         for seed in {*trial.runs, *(seed for seed in begun if (trial.number, seed) in self._opened)}:
             self._adopt(trial, seed)
             self._to((trial.number, seed), *child_writes.ended(trial))
+            if (best := self._best.pop((trial.number, seed), None)) is not None:
+                self._to((trial.number, seed), *child_writes.validation_writes(best))
 
     def _adopt(self, trial: TrialRecord, seed: int) -> None:
         """Write to the run of a training that an earlier driver finished."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 
+from cluster.temporary import TemporaryFolder
 from dclf.training.reports import EpochReport
 from tune.runner import child_writes
 from tune.runner.parent_writes import ended_trials, progress_writes
+from tune.runner.run_models import model_writes, noted_models
 from tune.study.best import trial_config
 from tune.study.definition import child_name
 from tune.study.folder import StudyFolder
@@ -39,7 +41,7 @@ class Replay:
         self._token = uuid.uuid4().hex
 
     def training(self, number: int, seed: int) -> None:
-        """Send a training: its run's tags and parameters, its epochs and results, and how it ended.
+        """Send a training: its run's tags and parameters, its epochs and results, how it ended, and its model.
 
         The run of a trial that has not ended is marked KILLED.
 
@@ -52,7 +54,7 @@ class Replay:
         config = trial_config(definition.config, {**trial.params, "train.seed": seed})
         tags = {**child_writes.child_tags(definition, parent_id(self._folder) or "", *key), DRIVER_TAG: self._token}
         run_id = trial.runs[seed].run_id if seed in trial.runs else ""
-        run = self._children.open(key, child_name(definition, *key), tags, run_id, look=True)
+        run = self._children.open(key, child_name(definition, trial, seed), tags, run_id, look=True)
         for write in (
             *child_writes.begun(trial, seed, config, {}, had=run.params),
             *self._results(trial, seed, run),
@@ -61,6 +63,10 @@ class Replay:
             *records.user_tags(config),
         ):
             self._children.send(key, write)
+        if key in noted_models(self._folder):
+            with TemporaryFolder("model") as folder:
+                for write in model_writes(self._folder, key, folder / "packed"):
+                    self._children.send(key, write)
 
     def _results(self, trial: TrialRecord, seed: int, run: OpenRun) -> Iterator[Write]:
         """Epochs, objective values, test scores, and where a training comes from that was not run here."""
@@ -78,6 +84,8 @@ class Replay:
         started = trial.created if trial.started is None else trial.started
         reports = list(child_writes.dated(history, started))
         yield from child_writes.epochs_write(reports)
+        if reports:
+            yield from child_writes.validation_writes(reports[reports[-1].best_epoch - 1])
         training, names = trial.runs.get(seed), self._folder.definition.sweep.objectives
         if training is not None and training.values and trial.state != "pruned":
             if reports:
@@ -85,8 +93,8 @@ class Replay:
             else:
                 values = child_writes.objective_metrics(names, training.values)
                 yield writes.metrics(values, training.epochs, writes.stamp(started))
-        if (scores := ledger.tested.get((number, seed))) is not None:
-            yield child_writes.test_write(scores, ledger.tested_at[number, seed])
+        if (number, seed) in ledger.tested:
+            yield from child_writes.test_writes(ledger, (number, seed))
 
     def _note_run(self, key: Key, run_id: str) -> None:
         training = self._folder.ledger.trials[key[0]].runs.get(key[1])

@@ -13,6 +13,8 @@ from typing import Any
 from tune.runner.child_writes import TEST_METRIC, final_status, objective_metrics
 from tune.runner.finding import Finding
 from tune.runner.replay import Replay
+from tune.runner.run_models import noted_models
+from tune.study.checkpoints import has_checkpoint
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, SeedRun, TrialRecord
 from tune.study.parent import parent_id, parent_ids
@@ -38,6 +40,7 @@ class RecordedRun:
         started: milliseconds since the epoch.
         tags: what the run is of, and how its trial stands.
         metrics: name -> last value, of those that tell whether all was sent.
+        has_model: whether it holds a model.
     """
 
     run_id: str
@@ -45,6 +48,7 @@ class RecordedRun:
     started: int
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
+    has_model: bool = False
 
 
 def recorded_runs(folder: StudyFolder, store: Store) -> list[RecordedRun]:
@@ -74,6 +78,7 @@ def _recorded(run: Any, names: Sequence[str]) -> RecordedRun:
         started=run.info.start_time,
         tags={name: tags[name] for name in _TAGS if name in tags},
         metrics={name: metrics[name] for name in names if name in metrics},
+        has_model=bool(run.outputs and run.outputs.model_outputs),
     )
 
 
@@ -96,6 +101,7 @@ class RunFindings:
         self._first_seed = folder.definition.base.train.seed
         self._parent = parent_id(folder)
         self._tested = folder.ledger.tested
+        self._models = noted_models(folder)
 
     def among(self, runs: Sequence[RecordedRun]) -> Iterator[Finding]:
         """Every disagreement.
@@ -166,6 +172,9 @@ class RunFindings:
                 yield "its objective values"
         if (trial.number, seed) in self._tested and TEST_METRIC not in metrics:
             yield "its test scores"
+        key = trial.number, seed
+        if key in self._models and not run.has_model and has_checkpoint(self._folder.checkpoint(*key)):
+            yield "its model"
 
     def _surplus(self, subject: str, run: RecordedRun, problem: str) -> Finding:
         fix = partial(_delete, self._store, run.run_id)

@@ -21,6 +21,7 @@ from tune.report.facts import best_note
 from tune.runner.optuna_study import LiveStudy
 from tune.runner.parent_writes import ended_trials
 from tune.runner.recorder import StudyRecorder
+from tune.runner.run_models import note_models
 from tune.runner.tidy import Tidier
 from tune.search.space import Space
 from tune.search.start_points import countable_size, start_points
@@ -161,13 +162,13 @@ class Session:
         self.ledger.note(REUSED_NOTE, number=number, seed=seed, **origin)
         if finished.test is not None:
             # Before the training counts as done: where its model is gone, it could not be scored again.
-            self.ledger.test(number, seed, finished.test)
+            self.ledger.test(number, seed, finished.test, finished.test_confusion)
         scores = scores_after(history, len(history))
         values = tuple(scores[name] for name in self.settings.objectives)
         self.heard(TrialStep(number=number, seed=seed, reports=history, curve=(), values=values, seed_finished=True))
         self._recorder.reused(number, seed, finished.study, finished.run_id)
         if finished.test is not None:
-            self._recorder.tested(number, seed, finished.test)
+            self._recorder.tested(number, seed)
         _log.info(f"trial {number}: seed {seed} was trained by study {finished.study}, trial {finished.number}")
 
     def config(self, trial: TrialRecord, seed: int) -> Config:
@@ -226,12 +227,14 @@ class Session:
         # Said afterwards: a trial whose trainings are all over and that has not ended is complete.
         self.ledger.seed_done(number, step.seed, step.values, epoch)
 
-    def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
+    def tested(
+        self, number: int, seed: int, scores: Mapping[str, float], confusion: Sequence[Sequence[int]] = ()
+    ) -> None:
         """A training was scored on the test split; its first scores stand."""
         if (number, seed) in self.ledger.tested:
             return
-        self.ledger.test(number, seed, scores)
-        self._recorder.tested(number, seed, scores)
+        self.ledger.test(number, seed, scores, confusion)
+        self._recorder.tested(number, seed)
 
     def failed(self, number: int, reason: str) -> None:
         """A trial cannot go on; the others do."""
@@ -255,8 +258,13 @@ class Session:
             self._recorder.describe(best_note(self.folder))
 
     def concluded(self) -> None:
-        """All trials have ended and what ``sweep.test`` names is scored: the parent run gets the winner's scores."""
+        """All trials have ended and what ``sweep.test`` names is scored: the parent run gets the winner's scores.
+
+        Runs of the winner, or of every variant, get their models.
+        """
         self._recorder.concluded()
+        for number, seed in note_models(self.folder):
+            self._recorder.model(number, seed)
 
     def _pruned(self, step: TrialStep) -> bool:
         """Report the first training of a trial to the pruner, which compares equal epochs."""

@@ -1,7 +1,7 @@
 """Deletes checkpoints that nobody needs any more, so that a study does not fill the disk.
 
-Needed are those of trials that resuming goes on with, and of the best complete trials. The epochs of every trial
-(``history.json``) stay.
+Needed are those of trials that resuming goes on with, of the best complete trials, and of a search's base configuration
+until it is scored on test. The epochs of every trial (``history.json``) stay.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tune.runner.evaluations import evaluated
 from tune.study.checkpoints import delete_checkpoint, has_checkpoint
 from tune.study.folder import StudyFolder
 from tune.study.ledger import ENDED, TrialRecord
-from tune.study.ranking import pareto, top_trials, untested
+from tune.study.ranking import base_untested, pareto, top_trials, untested
 
 _log = logging.getLogger(__name__)
 KEPT_NOTE = "kept"
@@ -35,6 +35,14 @@ def needed(folder: StudyFolder, keep: int) -> set[int]:
     return best | front | {number for number, _ in waiting} | _still_measured(folder)
 
 
+def spared(folder: StudyFolder, keep: int) -> set[int]:
+    """Ended trials whose checkpoints nobody deletes: those needed, and the base configuration's before it is scored.
+
+    The latter is no loss where it is gone, as after an earlier version.
+    """
+    return needed(folder, keep) | {number for number, _ in base_untested(folder)}
+
+
 def _still_measured(folder: StudyFolder) -> set[int]:
     """All complete trials of a study file whose models are not all measured yet."""
     if evaluated(folder):
@@ -50,7 +58,7 @@ def kept_so_far(folder: StudyFolder) -> int:
 
 def superfluous(folder: StudyFolder, keep: int) -> Iterator[Path]:
     """Folders of trainings whose checkpoints nobody needs, of ended trials that have any on disk."""
-    numbers = needed(folder, keep)
+    numbers = spared(folder, keep)
     for trial in folder.ledger.trials.values():
         if trial.state in ENDED and trial.number not in numbers:
             yield from (place for place in folder.trainings(trial.number) if has_checkpoint(place))
@@ -93,7 +101,7 @@ class Tidier:
         if self._idle:
             return
         self._kept.add(trial.number)
-        gone = self._kept - needed(self._folder, self._keep)
+        gone = self._kept - spared(self._folder, self._keep)
         self._kept -= gone
         self._delete(sorted(gone))
 

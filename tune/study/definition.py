@@ -14,6 +14,7 @@ from dclf.config import Config
 from dclf.paper_data import differences_from_paper
 from tune.config.moved_folders import relocated, same_folder, with_places
 from tune.config.sweep_settings import SweepSettings
+from tune.study.ledger import TrialRecord
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Libyaml's, ten times as fast, where PyYAML was built with it."""
@@ -101,7 +102,13 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def child_name(definition: StudyDefinition, number: int, seed: int) -> str:
-    """Name of the run of a trial and seed."""
-    name = f"{definition.name}-{number}"
-    return name if definition.sweep.seeds == 1 else f"{name}-seed{seed}"
+def child_name(definition: StudyDefinition, trial: TrialRecord, seed: int) -> str:
+    """Name of the run of a trial and seed, such as ``trial 12, seed 0 of gammas``.
+
+    It begins with what tells the run from the study's others, as tables cut long names short: of a study file that is
+    the variant, ``mmgcn w/o MCCL, seed 0 of parts``.
+    """
+    params = _plain(trial.params)
+    planned = (f"{one['model']} {one['name']}" for one in definition.variants if _plain(one["params"]) == params)
+    which = next(planned, f"trial {trial.number}")
+    return f"{which}{f', seed {seed}' if definition.sweep.seeds > 1 else ''} of {definition.name}"

@@ -172,14 +172,23 @@ class Ledger:
         content = {} if curve is None else {"curve": list(curve)}
         self._write("ended", number=number, state=state, values=list(values), reason=reason, **content)
 
-    def test(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
-        """A training of the winner was scored on the sealed test split."""
-        self.note(_TESTED, number=number, seed=seed, scores=dict(scores))
+    def test(
+        self, number: int, seed: int, scores: Mapping[str, float], confusion: Sequence[Sequence[int]] = ()
+    ) -> None:
+        """A training was scored on the sealed test split; its confusion matrix [C][C] has true classes as rows."""
+        matrix = {"confusion": confusion} if confusion else {}
+        self.note(_TESTED, number=number, seed=seed, scores=dict(scores), **matrix)
 
     @property
     def tested(self) -> dict[tuple[int, int], Mapping[str, float]]:
         """(trial, seed) -> scores on the test split."""
         return {(note["number"], note["seed"]): note["scores"] for note in self.notes if note["kind"] == _TESTED}
+
+    @property
+    def test_confusion(self) -> dict[tuple[int, int], list[list[int]]]:
+        """(trial, seed) -> confusion matrix on the test split; not of those that earlier versions scored."""
+        tests = [note for note in self.notes if note["kind"] == _TESTED]
+        return {(note["number"], note["seed"]): note["confusion"] for note in tests if "confusion" in note}
 
     @property
     def tested_at(self) -> dict[tuple[int, int], float]:

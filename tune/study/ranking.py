@@ -111,9 +111,17 @@ def winner_scores(folder: StudyFolder) -> dict[str, float]:
     A comparison, which chooses none, has none.
     """
     best = best_trial(folder)
-    if best is None or folder.definition.sweep.test == "all":
-        return {}
-    tested = [scores for (number, _), scores in folder.ledger.tested.items() if number == best.number]
+    return {} if best is None or folder.definition.sweep.test == "all" else _mean_scores(folder, best)
+
+
+def base_scores(folder: StudyFolder) -> dict[str, float]:
+    """Every score of a search's base configuration on the sealed test split, likewise; empty where it has none."""
+    base = base_trial(folder)
+    return {} if base is None or folder.definition.sweep.test == "all" else _mean_scores(folder, base)
+
+
+def _mean_scores(folder: StudyFolder, trial: TrialRecord) -> dict[str, float]:
+    tested = [scores for (number, _), scores in folder.ledger.tested.items() if number == trial.number]
     return {name: math.fsum(scores[name] for scores in tested) / len(tested) for name in (tested[0] if tested else ())}
 
 
@@ -127,6 +135,18 @@ def untested(folder: StudyFolder) -> list[tuple[int, int]]:
     ranked = _complete(folder, 1) if folder.definition.sweep.test == "all" else chosen
     tested = folder.ledger.tested
     return [(trial.number, seed) for trial in ranked for seed in trial.runs if (trial.number, seed) not in tested]
+
+
+def base_untested(folder: StudyFolder) -> list[tuple[int, int]]:
+    """(trial, seed) of every training of a search's base configuration that was not scored on the sealed test split.
+
+    They are scored beside the winner, so that its gain is known there too. None where the base configuration was not
+    tried or its trial did not end complete: less training is no base to compare with.
+    """
+    base = None if folder.definition.sweep.test == "all" else base_trial(folder)
+    if base is None or base.state != "complete":
+        return []
+    return [(base.number, seed) for seed in base.runs if (base.number, seed) not in folder.ledger.tested]
 
 
 def base_trial(folder: StudyFolder) -> TrialRecord | None:

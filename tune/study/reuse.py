@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -43,6 +43,7 @@ class FinishedTraining:
         run_id: MLflow's id.
         fetch: brings all that was kept of it to ``folder``, which is returned; at a URI it is only marked there.
         test: its scores on the sealed test split; None where it was not scored there.
+        test_confusion: its confusion matrix there; empty where that is not known.
     """
 
     study: str
@@ -52,6 +53,7 @@ class FinishedTraining:
     run_id: str
     fetch: Callable[[], Path]
     test: Mapping[str, float] | None
+    test_confusion: Sequence[Sequence[int]] = ()
 
     @property
     def history(self) -> list[EpochReport]:
@@ -124,7 +126,7 @@ class FinishedTrainings:
 
     def _index(self) -> Iterator[tuple[str, FinishedTraining]]:
         for study in self._comparable():
-            tested = study.ledger.tested
+            tested, confusions = study.ledger.tested, study.ledger.test_confusion
             for trial, seed in _complete(study):
                 finished = FinishedTraining(
                     study=study.definition.name,
@@ -134,6 +136,7 @@ class FinishedTrainings:
                     run_id=trial.runs[seed].run_id,
                     fetch=partial(study.fetched, trial.number, seed),
                     test=tested.get((trial.number, seed)),
+                    test_confusion=confusions.get((trial.number, seed), ()),
                 )
                 if self._usable(finished):
                     yield trial_hash(study.definition, trial.params, seed), finished

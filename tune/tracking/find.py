@@ -78,6 +78,13 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
         return _record(uri, run, _config(client, uri, run))
 
 
+def recorded_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
+    """As ``find_run``, of any run, without its configuration."""
+    client = open_client(uri)
+    with explained(uri), manners():
+        return _record(uri, _the_one(client, uri, ref, _experiment_ids(client, uri, experiment)), {})
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialRun:
     """A run of a study: one training of one trial.

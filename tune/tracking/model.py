@@ -177,11 +177,12 @@ def send_model(client: Any, run_id: str, experiment_id: str, body: Mapping[str, 
         client: an ``mlflow.MlflowClient``.
         run_id: the run that trained it.
         experiment_id: the run's experiment.
-        body: ``folder`` that ``pack_model`` wrote, ``token`` of this write, ``scores`` of the model with the ``step``
-            and ``timestamp`` under which the run has them too, so that the run keeps one copy.
+        body: ``folder`` that ``pack_model`` wrote, ``token`` of this write (the run's id where empty: a run with one
+            model), ``scores`` of the model with the ``step`` and ``timestamp`` under which the run has them too, so
+            that the run keeps one copy.
     """
     with manners() as mlflow:
-        model = _created(client, run_id, experiment_id, body["token"])
+        model = _created(client, run_id, experiment_id, body["token"] or run_id)
         if model.status == "READY":
             return
         _address(mlflow, Path(body["folder"]), model, run_id)

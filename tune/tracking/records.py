@@ -14,7 +14,7 @@ from dclf.config import Config
 from dclf.labels import is_own_tag
 from dclf.training.reports import EpochReport, FinalReport, Optimism
 from tune.tracking.redact import clean, without_secrets
-from tune.tracking.writes import Write, history, metrics, now_ms, stamp, text_values
+from tune.tracking.writes import Write, history, metrics, now_ms, stamp, text, text_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +23,9 @@ CONFIG_FILE = "config.yaml"
 CARD_FILE = "feature_card.json"
 EPOCH_METRIC, SECONDS_METRIC = "epoch", "epoch_seconds"
 """A metric that every epoch has: its last value is the last epoch that a run knows."""
+BEST_EPOCH_METRIC = "best/epoch"
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""Libyaml's, several times as fast, where PyYAML was built with it: every trial has such a file."""
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
 
 
@@ -39,7 +42,7 @@ def config_params(config: Config) -> dict[str, Any]:
 
 def config_yaml(config: Config) -> str:
     """The configuration as a file for ``dclf train``, without passwords."""
-    return yaml.safe_dump(clean(config.to_dict()), sort_keys=False, allow_unicode=True)
+    return yaml.dump(clean(config.to_dict()), Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
 
 
 def run_name(config: Config, card: Mapping[str, Any] | None) -> str:
@@ -133,7 +136,7 @@ def best_metrics(report: EpochReport) -> dict[str, float]:
     ``best/val_eccs/wf1``, ``best/val_eics/wf1`` and ``best/val_shift/wf1`` after epochs that they are scored after.
     """
     robust = metric_names({f"val_{name}": value for name, value in report.robust.items()}, "best")
-    return {"best/val_wf1": report.best_wf1, "best/epoch": float(report.best_epoch), **robust}
+    return {"best/val_wf1": report.best_wf1, BEST_EPOCH_METRIC: float(report.best_epoch), **robust}
 
 
 def test_metrics(final: FinalReport) -> dict[str, float]:
@@ -152,10 +155,10 @@ def best_epoch(final: FinalReport) -> int:
     return final.history[-1].best_epoch if final.history else 0
 
 
-def confusion_json(final: FinalReport, split: str) -> str:
-    """A split's confusion matrix with its class names, rows true and columns predicted."""
-    report = final.splits[split]
-    return json.dumps({"classes": final.class_names, "rows": "true", "confusion": report.confusion}, indent=1)
+def confusion_write(split: str, class_names: Sequence[str], confusion: Sequence[Sequence[int]]) -> Write:
+    """A split's confusion matrix [C][C] with its class names, rows true and columns predicted, as a file of the run."""
+    matrix = {"classes": list(class_names), "rows": "true", "confusion": confusion}
+    return text(f"results/confusion_{split}.json", json.dumps(matrix, indent=1))
 
 
 def card_json(card: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -122,12 +122,13 @@ class RunTracker:
             tags = {CHECKPOINT_TAG: absolute(tags[CHECKPOINT_TAG]), HOME_TAG: str(database.parent)}
         self._put(*writes.text_values("tags", tags))
 
-    def finish(self, final: FinalReport, model_folder: Path | None = None) -> None:
+    def finish(self, final: FinalReport, model_folder: Path | None = None, further: Sequence[Write] = ()) -> None:
         """Record scores, figures and the model, and end the run.
 
         Args:
             final: history and scores of the best model.
             model_folder: what ``dclf.inference.save_model`` wrote; None records no model.
+            further: what else is known of the best model.
 
         Raises:
             CheckpointError: the model folder cannot be read.
@@ -144,6 +145,7 @@ class RunTracker:
             paper = records.paper_metrics(final.optimism)
             self._put(writes.metrics(paper, epoch, records.epoch_stamp(final, epoch)))
         self._put_results(final)
+        self._put(*further)
         if model_folder is not None:
             packed = self._spool.new_file("model")
             pack_model(model_folder, packed)
@@ -177,24 +179,19 @@ class RunTracker:
         params = {key: value for key, value in records.config_params(config).items() if key not in run.params}
         tags = {**surroundings(), "seed": config.train.seed}
         items = [*records.user_tags(config), *writes.text_values("tags", tags), *writes.text_values("params", params)]
-        items.append(self._text_artifact(records.CONFIG_FILE, records.config_yaml(config)))
+        items.append(writes.text(records.CONFIG_FILE, records.config_yaml(config)))
         if card is not None:
             items.append(records.dataset_write(config, card))
-            items.append(self._text_artifact(records.CARD_FILE, records.card_json(card)))
+            items.append(writes.text(records.CARD_FILE, records.card_json(card)))
         return items
 
     def _put_results(self, final: FinalReport) -> None:
-        for split in final.splits:
-            self._put(self._text_artifact(f"confusion_{split}.json", records.confusion_json(final, split), "results"))
+        for split, report in final.splits.items():
+            self._put(records.confusion_write(split, final.class_names, report.confusion))
         for name, figure in records.figures(final).items():
             file = self._spool.new_file(f"{name}.png")
             figure.savefig(file, dpi=_FIGURE_DPI)
             self._put(writes.artifact(file, "figures"))
-
-    def _text_artifact(self, name: str, text: str, folder: str = "") -> Write:
-        file = self._spool.new_file(name)
-        file.write_text(text, encoding="utf-8")
-        return writes.artifact(file, folder)
 
     def _put(self, *items: Write) -> None:
         for item in items:

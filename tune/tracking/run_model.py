@@ -30,11 +30,17 @@ def load_run_model(uri: str, ref: str) -> tuple[RunRecord, Predictor]:
         CheckpointError: what it left cannot be read.
     """
     record = find_run(uri, ref)
-    logged = _logged_model(uri, record.run_id)
+    logged = logged_model(uri, record.run_id)
     return record, logged if logged is not None else _checkpoint_model(record)
 
 
-def _logged_model(uri: str, run_id: str) -> Predictor | None:
+def logged_model(uri: str, run_id: str) -> Predictor | None:
+    """Return the model that a run has logged in MLflow; None where it has none.
+
+    Raises:
+        TrackingError: the store does not answer.
+        CheckpointError: the model cannot be read.
+    """
     client = open_client(uri)
     with TemporaryFolder("model") as folder:
         with explained(uri), manners() as mlflow:

@@ -16,6 +16,7 @@ from tune.tracking.probe import probe, probe_sqlite
 from tune.tracking.redact import without_secrets
 from tune.tracking.relocation import HOME_TAG, alone, folder_name, former_homes, mend_places
 from tune.tracking.trouble import TrackingError, explained
+from tune.tracking.view import offer_view, view_tags
 
 __all__ = ["RUNS_FOLDER", "Store", "TrackingError", "connect", "open_client", "resolve_tracking_uri", "sqlite_path"]
 
@@ -63,6 +64,8 @@ def connect(uri: str, experiment: str, timeout_s: float = 5.0) -> Store:
         entry = client.get_experiment_by_name(experiment)
         if entry is None:
             entry = _create_experiment(mlflow, client, uri, experiment)
+        if entry.lifecycle_stage == "active":
+            offer_view(client, entry)
     if entry.lifecycle_stage == "deleted":
         raise TrackingError(
             f"MLflow store {without_secrets(uri)}: the experiment name {experiment!r} is taken by a deleted "
@@ -135,7 +138,7 @@ def _create_experiment(mlflow: Any, client: Any, uri: str, experiment: str) -> A
         place = root and f"{root}/{quote(folder_name(experiment))}"
         path = sqlite_path(uri)
         home = {} if path is None else {HOME_TAG: str(path.parent)}
-        client.create_experiment(experiment, artifact_location=place, tags=_SHOW_AS_TRAINING | home)
+        client.create_experiment(experiment, artifact_location=place, tags=_SHOW_AS_TRAINING | view_tags() | home)
     except mlflow.exceptions.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run was faster
             raise

@@ -30,7 +30,8 @@ class Write:
     """What to write.
 
     Attributes:
-        kind: ``params``, ``tags``, ``metrics``, ``history``, ``dataset``, ``artifact``, ``model`` or ``status``.
+        kind: ``params``, ``tags``, ``metrics``, ``history``, ``dataset``, ``artifact``, ``text``, ``model`` or
+            ``status``.
         body: JSON-ready content, as the functions below make it.
     """
 
@@ -88,6 +89,11 @@ def without_metrics(write: Write, names: Container[str]) -> Write:
 def artifact(file: Path, folder: str = "") -> Write:
     """A staged file for a folder of the run's artifacts."""
     return Write("artifact", {"file": str(file), "folder": folder})
+
+
+def text(name: str, content: str) -> Write:
+    """A text file among the run's artifacts, by its path there; nothing is staged."""
+    return Write("text", {"file": name, "text": content})
 
 
 def status(value: str) -> Write:
@@ -149,6 +155,9 @@ class Sender:
 
     def _send_artifact(self, _entities: Any, body: Mapping[str, Any]) -> None:
         self.client.log_artifact(self.run_id, body["file"], body["folder"] or None)
+
+    def _send_text(self, _entities: Any, body: Mapping[str, Any]) -> None:
+        self.client.log_text(self.run_id, body["text"], body["file"])
 
     def _send_model(self, _entities: Any, body: Mapping[str, Any]) -> None:
         send_model(self.client, self.run_id, self.experiment_id, body)

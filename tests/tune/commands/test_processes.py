@@ -216,12 +216,15 @@ def test_the_next_command_clears_what_a_killed_sweep_left(
     assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
-def test_the_ui_answers_and_ends_on_an_interrupt(project: Project) -> None:
+def test_the_ui_opens_the_page_of_a_run_and_ends_on_an_interrupt(project: Project, tmp_path: Path) -> None:
     assert project.trained.returncode == 0
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n', encoding="utf-8")
+    browser.chmod(0o755)
     with subprocess.Popen(
-        [DCLF, "ui"],
+        [DCLF, "ui", project.run_id[:8], "--open"],
         cwd=project.folder,
-        env={**project.processes.environment, **PROXIES},
+        env={**project.processes.environment, **PROXIES, "BROWSER": f"{browser} %s"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -229,12 +232,14 @@ def test_the_ui_answers_and_ends_on_an_interrupt(project: Project) -> None:
     ) as ui:
         assert ui.stdout is not None
         line = ui.stdout.readline()
-        (address,) = re.findall(r"(http://127\.0\.0\.1:\d+)/#/experiments\?workflowType=machine_learning ", line)
+        fragment = rf"/#/experiments/\d+/runs/{project.run_id}\?workflowType=machine_learning"
+        ((shown, address),) = re.findall(rf"MLflow UI: ((http://127\.0\.0\.1:\d+){fragment}) \(Ctrl-C ends it\)", line)
         with urlopen(address, timeout=10) as page:
             assert b"<html" in page.read()
         os.killpg(ui.pid, signal.SIGINT)
         _, said = ui.communicate(timeout=LIMIT_S)
     assert (ui.returncode, said) == (0, "")
+    assert (tmp_path / "opened").read_text(encoding="utf-8").strip() == shown
     project.processes.wait_until_gone(GONE_S)
     with pytest.raises(OSError, match="refused"):
         urlopen(address, timeout=2)

@@ -127,7 +127,7 @@ class Writer:
     def _training(self, number: int, seed: int, epochs: int, ending: str) -> Iterator[None]:
         key, trial = (number, seed), self.ledger.trials[number]
         tags = child_writes.child_tags(self.folder.definition, parent_id(self.folder) or "", *key)
-        name = child_name(self.folder.definition, *key)
+        name = child_name(self.folder.definition, trial, seed)
         self.queue.append(partial(self.children.open, key, name, tags, "", look=False))
         self._queue(key, child_writes.begun(trial, seed, self.folder.definition.base, {}))
         self.ledger.start(number, f"ray{number}")

@@ -15,7 +15,7 @@ from tests.tune.tracking.server import Server, wait_until
 from tune.runner.recorder import StudyRecorder
 from tune.runner.replay import send_unsent
 from tune.study.folder import StudyFolder
-from tune.study.ranking import best_trial, untested
+from tune.study.ranking import base_trial, base_untested, best_trial, untested
 from tune.tracking.children import PARENT_TAG, SEED_TAG, TRIAL_TAG, Children
 from tune.tracking.store import Store, connect
 
@@ -78,16 +78,22 @@ def test_the_parent_has_the_test_scores_of_a_winner_once(tmp_path: Path, store: 
     for _ in range(2):
         folder = StudyFolder.open(tmp_path, "gammas")
         recorder = opened(folder, store)
-        driver = Driver(folder, recorder)
+        driver = Driver(folder, recorder, score=lambda *trained: 1 - score(*trained))
         driver.work()
-        for number, seed in untested(folder):
-            driver.session.tested(number, seed, {"wf1": seed / 10, "wa": 0.5, "f1/joy!": 0.25})
+        for number, seed in [*untested(folder), *base_untested(folder)]:
+            driver.session.tested(number, seed, {"wf1": (seed + number) / 10, "wa": 0.5, "f1/joy!": 0.25})
         driver.session.concluded()
         recorder.close("FINISHED", "finished")
     metrics = store.client.get_run(recorder.run_id).data.metrics
     scores = {name: value for name, value in metrics.items() if name.startswith("test/")}
-    expected = {"test/wf1": pytest.approx(0.35), "test/wa": 0.5, "test/f1/joy_": 0.25}
-    assert scores == (expected if test == "best" else {})
+    best, base = best_trial(folder), base_trial(folder)
+    assert best is not None
+    assert base is not None
+    assert best != base
+    expected = {"test/wf1": pytest.approx(0.35 + best.number / 10), "test/wa": 0.5, "test/f1/joy_": 0.25}
+    gain = {"test/gain_wf1": pytest.approx((best.number - base.number) / 10)}
+    assert scores == ({**expected, **gain} if test == "best" else {})
+    assert metrics.get("base/test_wf1") == (pytest.approx(0.35 + base.number / 10) if test == "best" else None)
     for name in ("best/val_wf1", *scores):
         steps = [step for step, _ in points(store, recorder.run_id, name)]
         assert steps == sorted(set(steps)), "each value is there once"

@@ -40,7 +40,7 @@ def test_the_winner_of_an_earlier_driver_gets_its_test_scores(tmp_path: Path, st
     recorder = StudyRecorder(store, folder)
     assert recorder.open(CARD) == parent_id(folder)
     folder.ledger.test(0, SEED, {"wf1": 0.25})
-    recorder.tested(0, SEED, {"wf1": 0.25})
+    recorder.tested(0, SEED)
     recorder.close("FINISHED", "finished")
     run = store.client.get_run(folder.ledger.trials[0].runs[SEED].run_id)
     assert (run.data.metrics["test/wf1"], run.info.status) == (0.25, "FINISHED")

@@ -1,6 +1,7 @@
 """Checkpoints that nobody needs go; what resuming and the winner need stays, and so does every epoch."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def new_folder(storage: Path, **settings: object) -> StudyFolder:
     return StudyFolder.create(storage, definition("", **settings))
 
 
-def add(folder: StudyFolder, state: State, *values: float, history: int = 2) -> int:
-    number = folder.ledger.create({}).number
+def add(
+    folder: StudyFolder, state: State, *values: float, history: int = 2, params: Mapping[str, int] | None = None
+) -> int:
+    number = folder.ledger.create({"loss.window": 3} if params is None else params).number
     if state == "waiting":
         return number
     folder.ledger.start(number, "ray")
@@ -56,6 +59,18 @@ def test_the_best_and_the_unfinished_keep_theirs(tmp_path: Path, direction: str,
     assert kept(folder) == best | {running}
     assert all(len(read_history(folder.checkpoint(number, 4))) == 2 for number in folder.ledger.trials)
     assert tidy(folder, keep=2) == 0
+
+
+def test_the_base_configuration_keeps_its_until_it_is_scored_on_test(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path)
+    tidier = Tidier(folder, 1)
+    for params, value in (({}, 0.1), (None, 0.4), (None, 0.2)):
+        tidier.ended(folder.ledger.trials[add(folder, "complete", value, params=params)])
+    assert kept(folder) == {0, 1}
+    assert needed(folder, 1) == {1}, "a lost one is no fault of the study"
+    folder.ledger.test(0, 4, {"wf1": 0.2})
+    assert tidy(folder, keep=1) == 5
+    assert kept(folder) == {1}
 
 
 def test_the_front_stays_with_several_objectives(tmp_path: Path) -> None:

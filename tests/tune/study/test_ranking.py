@@ -1,6 +1,7 @@
 """Which trials are the best."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.ranking import (
+    base_scores,
     base_trial,
+    base_untested,
     best_trial,
     front,
     pareto,
@@ -112,7 +115,7 @@ def test_the_sealed_score_of_the_winner_is_told(folder: StudyFolder) -> None:
     folder.ledger.note("test", number=trial.number, seed=0, scores={"wf1": 0.4, "wa": 0.3})
     assert sealed_values(folder, trial, "wf1") == [0.4]
     assert "The sealed test split, scored once: test WF1 40.00 %." in list(result_lines(folder))
-    assert ("test WF1 (%)", "–", "40.00") in comparison_table(folder).rows
+    assert ("test WF1 (%)", "40.00", "40.00") in comparison_table(folder).rows
 
 
 TWO = {"wf1": "maximize", "eics/wf1": "maximize"}
@@ -177,3 +180,25 @@ def test_the_pick_is_of_the_front_near_its_best_and_the_same_trial_by_trial(
         near = [each for each in pareto(folder) if each.values[0] >= most - 0.005 - 1e-9]
         assert best in near
         assert best.values[1] == max(each.values[1] for each in near)
+
+
+def test_the_gain_of_the_winner_is_told_on_test_as_well(folder: StudyFolder) -> None:
+    add_trial(folder, {}, [[0.5], [0.6]])
+    add_trial(folder, {"loss.window": 3}, [[0.7], [0.8]])
+    assert base_untested(folder) == [(0, 0), (0, 1)]
+    for number, seed, wf1 in ((1, 0, 0.6), (1, 1, 0.64), (0, 0, 0.5)):
+        folder.ledger.test(number, seed, {"wf1": wf1, "wa": 0.3})
+    assert base_untested(folder) == [(0, 1)]
+    folder.ledger.test(0, 1, {"wf1": 0.52, "wa": 0.3})
+    assert base_untested(folder) == []
+    assert base_scores(folder) == pytest.approx({"wf1": 0.51, "wa": 0.3})
+    said = " ".join(result_lines(folder))
+    assert re.search(r"On the test split it has 51\.00 ± \d\.\d\d %: a gain of 11\.00 points\.", said)
+    assert next(row for row in comparison_table(folder).rows if row[0] == "test WF1 (%)")[1].startswith("51.00")
+
+
+@pytest.mark.parametrize("state", ["pruned", "failed", "running"])
+def test_a_base_configuration_that_was_trained_less_is_not_scored(folder: StudyFolder, state: str) -> None:
+    add_trial(folder, {}, [[0.5]], state)
+    add_trial(folder, {"loss.window": 3}, [[0.7]])
+    assert base_untested(folder) == []

@@ -1,6 +1,6 @@
 """What one study has trained, another does not train again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -27,13 +27,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.reused_from: dict[tuple[int, int], str] = {}
-        self.test: dict[tuple[int, int], Mapping[str, float]] = {}
+        self.test: set[tuple[int, int]] = set()
 
     def reused(self, number: int, seed: int, study: str, run_id: str) -> None:
         self.reused_from[number, seed] = f"{study} {run_id}"
 
-    def tested(self, number: int, seed: int, scores: Mapping[str, float]) -> None:
-        self.test[number, seed] = scores
+    def tested(self, number: int, seed: int) -> None:
+        self.test.add((number, seed))
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_args, **_options: None
@@ -56,7 +56,7 @@ def train(folder: StudyFolder, *, tested: bool = True, kept: bool = True) -> Dri
         if kept:
             (folder.checkpoint(number, seed) / "state.pt").write_bytes(b"weights")
         if tested:
-            folder.ledger.test(number, seed, {"wf1": seed / 10})
+            folder.ledger.test(number, seed, {"wf1": seed / 10}, [[seed, 0], [1, 2]])
     return driver
 
 
@@ -70,8 +70,9 @@ def test_a_second_study_trains_what_the_first_has_not(tmp_path: Path) -> None:
     assert set(driver.recorder.reused_from) == {(0, 3), (0, 4)}
     trial = second.ledger.trials[0]
     assert trial.values == pytest.approx((score(trial.params, 4, EPOCHS),)), "the mean of three seeds"
-    assert driver.recorder.test == {(0, 3): {"wf1": 0.3}, (0, 4): {"wf1": 0.4}}
+    assert driver.recorder.test == {(0, 3), (0, 4)}
     assert second.ledger.tested[0, 3] == {"wf1": 0.3}, "test is scored once per finished configuration"
+    assert second.ledger.test_confusion[0, 3] == [[3, 0], [1, 2]]
     notes = [note for note in second.ledger.notes if note["kind"] == REUSED_NOTE]
     assert [(note["seed"], note["study"], note["trial"]) for note in notes] == [(3, "first", 1), (4, "first", 1)]
 

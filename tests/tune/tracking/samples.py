@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,11 +80,15 @@ def dialogues() -> list[Dialogue]:
     ]
 
 
-def save_trained(folder: Path) -> Path:
+def trained_state() -> dict[str, Any]:
+    """Of a checkpoint, as far as its best model asks for it."""
     torch.manual_seed(0)
     model = DCLF(INFO, CONFIG.data.modalities, CONFIG.model, CONFIG.loss)
-    progress = {"best_model": model.state_dict()}
-    save_model(folder, {"config": CONFIG.to_dict(), "info": INFO.to_dict(), "progress": progress})
+    return {"config": CONFIG.to_dict(), "info": INFO.to_dict(), "progress": {"best_model": model.state_dict()}}
+
+
+def save_trained(folder: Path) -> Path:
+    save_model(folder, trained_state())
     return folder
 
 

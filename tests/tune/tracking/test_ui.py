@@ -9,6 +9,7 @@ import pytest
 
 from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
 from tests.tune.tracking.server import Server
+from tune.tracking.pages import page_of
 from tune.tracking.run import RunTracker
 from tune.tracking.store import connect
 
@@ -48,3 +49,8 @@ def test_the_run_page_shows_metrics_and_figures(server: Server, tmp_path: Path) 
         assert text in overview
     figure = browser.show(f"{page}/artifacts/figures/confusion_test.png")
     assert re.search(r'<img alt="figures/confusion_test.png" src="blob:', figure)
+    # MLflow keeps chosen columns in the profile: none are chosen in a new one.
+    table = Browser(tmp_path / "fresh").show(f"{server.uri}{page_of(server.uri, experiment='seen')}")
+    for text in ("tiny-mmgcn-dclf", "best/val_wf1", "test/wf1"):
+        assert text in table
+    assert f"{final().history[-1].best_wf1:g}" in table

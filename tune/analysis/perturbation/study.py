@@ -111,7 +111,7 @@ class StudyTarget(Target):
         return TrainedModel(
             name=f"trial {number}, seed {seed}",
             run_id=trial.runs[seed].run_id,
-            run_name=child_name(study.definition, number, seed),
+            run_name=child_name(study.definition, trial, seed),
             config=apply(study.definition.base, {**trial.params, "train.seed": seed}),
             trial=number,
             folder=folder,
