@@ -15,9 +15,9 @@ from dclf.data import import_dataset, read_shards
 from dclf.extraction import settings_of
 from dclf.extraction.fine_tuning import FineTuningOptions
 from dclf.extraction.text import TextSettings
-from tests.dclf.data.test_importers import meld_folder
 from tests.dclf.extraction.conftest import minilm  # noqa: F401 - a fixture
 from tests.dclf.extraction.tiny_encoders import write_encoder
+from tests.real_data import real_data
 from tests.tune.test_extraction import write_table
 
 
@@ -42,7 +42,7 @@ def test_melds_rows_come_out_as_they_were_published(
     tmp_path: Path,
     minilm: Path,  # noqa: F811
 ) -> None:
-    write_first_dialogues(meld_folder(), tmp_path, 12)
+    write_first_dialogues(real_data("meld"), tmp_path, 12)
     manifest = tune.extract(
         tmp_path,
         tmp_path / "shards",

@@ -25,7 +25,7 @@ from dclf.data import (
     write_shards,
 )
 from dclf.data.probe import ModalityProbe, ProbeReport, _Accuracy, _compare, _Rows
-from tests.dclf.data.test_importers import meld_folder
+from tests.real_data import real_data
 
 INFO = DatasetInfo(dataset="toy", class_names=("calm", "glad", "sad"), widths={"text": 6}, speaker_count=2)
 LENGTH = 8
@@ -98,7 +98,7 @@ def hint(dialogue: Dialogue) -> NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def meld() -> tuple[DatasetInfo, list[Dialogue]]:
-    folder = meld_folder()
+    folder = real_data("meld")
     info, stream = import_meld_csv(folder, text=f"{folder}/{{split}}_minilm.npy")
     return info, list(stream)
 

@@ -249,7 +249,9 @@ def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Show
     assert lines[0] == "val: 8 utterances, rows are true classes"
     assert lines[1].split() == ["happy", "3", "1", "F1", "50.00"]
     assert lines[-1] == "val WF1 62.50"
-    assert runs.evaluated == [{"run": "bold", "split": "val", "uri": "", "shards": None}]
+    assert runs.evaluated == [
+        {"run": "bold", "split": "val", "uri": "", "shards": None, "storage": "dclf-runs/studies"}
+    ]
 
 
 def test_evaluate_as_json(runs: Runs, capsys: Shown) -> None:
