@@ -29,7 +29,7 @@ def pages(nav: list[Any]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built with ``strict``, which fails for a page outside the navigation and for a link or anchor that is not there."""
+    """Built with ``strict``, which fails for a page outside the navigation and for a link that leads nowhere."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}

@@ -1,4 +1,4 @@
-"""The commands of docs/tutorial.md: those that need no Ray are run, of the others the options and configurations are read."""
+"""The commands of docs/tutorial.md: those without Ray are run, of the others options and configurations are read."""
 
 import re
 import shlex
