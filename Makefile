@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo test test-fast lint format type constraints clean
+.PHONY: help demo test test-fast lint format type docs constraints clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,9 @@ format: $(READY) ## put the sources into the project's format
 
 type: $(READY) ## mypy in strict mode
 	$(BIN)/mypy --num-workers 2
+
+docs: $(READY) ## the site of docs/, into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 constraints: ## renew constraints.txt from a fresh resolution of pyproject.toml
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \

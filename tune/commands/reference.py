@@ -1,12 +1,15 @@
 """The configuration described from its dataclasses: annotated YAML, and the page ``docs/configuration.md``.
 
-Renew the page with ``python -m tune.commands.reference > docs/configuration.md``.
+Renew the page with ``python -m tune.commands.reference > docs/configuration.md``, and that of the command line
+(``tune.commands.command_page``) with ``python -m tune.commands.reference --commands > docs/commands.md``.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, get_type_hints
 
@@ -131,5 +134,18 @@ def _row(key: str, kind: Any, default: Any, text: str) -> str:
     return f"| `{key}` | {describe(kind)} | {shown} | {text.replace('``', '`')} |"
 
 
+def main(argv: Sequence[str]) -> None:
+    """Print one of the two pages."""
+    parser = ArgumentParser("python -m tune.commands.reference", description="Print docs/configuration.md.")
+    parser.add_argument("--commands", action="store_true", help="print docs/commands.md instead")
+    if not parser.parse_args(argv).commands:
+        sys.stdout.write(configuration_page())
+        return
+    # Imported here: the help of `dclf train`, which shares field_docs, needs no other command.
+    from tune.commands.command_page import commands_page  # noqa: PLC0415
+
+    sys.stdout.write(commands_page())
+
+
 if __name__ == "__main__":
-    sys.stdout.write(configuration_page())
+    main(sys.argv[1:])

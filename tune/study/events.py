@@ -206,7 +206,9 @@ Event: TypeAlias = (
     | ExtractionStarted
     | ExtractionProgress
 )
+"""Whatever a listener may be told."""
 Listener: TypeAlias = Callable[[Event], None]
+"""Is called with every event; what it returns is passed over."""
 
 
 def send(event: Event, listeners: Iterable[Listener]) -> None:

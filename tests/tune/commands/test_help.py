@@ -2,6 +2,7 @@ import re
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from tune.commands.spelling import spelled
 from tune.config.settings import config_types
 from tune.search.read import sweep_types
 
+PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
 GROUP = re.compile(r"^usage: dclf[a-z -]* \[-h\] \[--version\] COMMAND \.\.\.$", re.MULTILINE)
 MEMBER = re.compile(r"^    ([a-z-]+)(?:\s|$)", re.MULTILINE)
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w.-]*")
@@ -37,6 +39,10 @@ def test_every_command_is_walked_through(shown: dict[str, str]) -> None:
         *shown
     }
     assert len(shown) > 40
+
+
+def test_every_command_has_a_section_on_its_page(shown: dict[str, str]) -> None:
+    assert re.findall(r"^##+ (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE) == list(shown)
 
 
 def test_every_help_says_what_the_command_does(shown: dict[str, str]) -> None:

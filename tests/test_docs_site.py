@@ -1,0 +1,61 @@
+"""The site of docs/: it builds without a warning, every page is in it, and it loads nothing from elsewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import dclf
+import dclf.testing
+import tune
+
+ROOT = Path(__file__).parents[1]
+LOADED = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//""")
+WAIT_S = 120.0
+
+
+def pages(nav: list[Any]) -> Iterator[str]:
+    """The files of a navigation, section after section."""
+    for entry in nav:
+        (content,) = entry.values()
+        yield from pages(content) if isinstance(content, list) else [content]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built with ``strict``, which fails for a page outside the navigation and for a link that leads nowhere."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_page_of_the_navigation_is_there(site: Path) -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    names = [Path(page).stem for page in pages(nav)]
+    assert {path.stem for path in (ROOT / "docs").glob("*.md")} == set(names)
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert (site / ("" if name == "index" else name) / "index.html").is_file()
+
+
+@pytest.mark.parametrize("package", [dclf, dclf.testing, tune], ids=lambda package: str(package.__name__))
+def test_the_python_pages_have_every_public_name(package: Any, site: Path) -> None:
+    page = (site / f"python-{package.__name__.split('.')[-1]}" / "index.html").read_text(encoding="utf-8")
+    anchors = set(re.findall(r'\bid="([^"]+)"', page))
+    assert {f"{package.__name__}.{name}" for name in package.__all__} <= anchors
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    assert [path.parent.name for path, text in texts.items() if LOADED.search(text)] == []

@@ -1,0 +1,86 @@
+"""The page ``docs/commands.md``: what every command's ``--help`` prints.
+
+Renew it with ``python -m tune.commands.reference --commands > docs/commands.md``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+
+from dclf.data.importers import IMPORTERS
+from tune.commands import cluster, data, main, plan, track
+from tune.commands.dispatch import Command
+
+HEAD = """\
+# Command line
+
+What `dclf COMMAND --help` prints, of every command. [configuration.md](configuration.md) has the keys that stand as
+`--section.key VALUE`, and `dclf` looks for [models, importers and the like](extending.md) of other packages too.
+
+Exit codes: 0 done, 1 failed (a study too, where more than half of its trials did), 2 wrong usage or configuration,
+130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
+"""
+WIDTH = 110
+"""Columns of the helps, whatever the terminal has."""
+GROUPS: Mapping[str, Mapping[str, Command]] = {
+    "data": data.COMMANDS,
+    "plan": plan.COMMANDS,
+    "cluster": cluster.GROUP,
+    "track": track.COMMANDS,
+}
+"""Commands with commands of their own; those of ``dclf data import`` are the importers that ship."""
+
+
+def commands_page() -> str:
+    """``docs/commands.md``: a section per command, the groups' commands below their group."""
+    lines, shown = [HEAD], {""}
+    with _terminal_width(WIDTH):
+        for words in _commands():
+            text = help_text(words)
+            _, head, end = text.partition("examples:\n")
+            if head + end in shown:  # the group's, which its commands repeat
+                text = text.removesuffix(head + end).rstrip()
+            shown.add(head + end)
+            depth = "##" if len(words) < 2 else "###"
+            lines += [f"\n{depth} {' '.join(['dclf', *words])}\n", "```text", text, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _commands() -> Iterator[list[str]]:
+    """The words of every command, ``dclf`` itself first."""
+    yield []
+    for name in main.COMMANDS:
+        yield [name]
+        for below in GROUPS.get(name, {}):
+            yield [name, below]
+            if (name, below) == ("data", "import"):
+                yield from ([name, below, importer] for importer in IMPORTERS.shipped)
+
+
+def help_text(words: Sequence[str]) -> str:
+    """What a command prints when it is asked for its help.
+
+    Args:
+        words: of the command, such as data and inspect.
+    """
+    out = StringIO()
+    with redirect_stdout(out):
+        main.main([*words, "--help"])
+    return out.getvalue().strip()
+
+
+@contextmanager
+def _terminal_width(columns: int) -> Iterator[None]:
+    """What argparse takes the terminal's width to be."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(columns)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
