@@ -26,7 +26,7 @@ from tune.analysis.table import ShownAsTable, Table
 from tune.analysis.utterance_changes import Changes, Key, LabelledUtterance, changes
 from tune.config.yaml_files import ConfigError
 from tune.predictions import STORAGE, RunModel, load_run, predict_source
-from tune.tracking.find import find_run
+from tune.tracking.find import find_run, trial_of
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run_entries import RunEntry, best_scores, read_training, trainings
 from tune.tracking.store import resolve_tracking_uri
@@ -149,8 +149,8 @@ def _entries(uri: str, refs: Sequence[str]) -> list[RunEntry]:
 
 def _meant(uri: str, ref: str) -> list[RunEntry]:
     """The run of that name, or the trainings of ``STUDY/TRIAL``."""
-    study, slash, trial = ref.rpartition("/")
-    if slash and trial.isdecimal() and not {"'", '"', "`"} & set(study):
+    if (meant := trial_of(ref)) is not None:
+        study, trial = meant
         runs = list(trainings(uri, f"tags.`dclf.study` = '{study}' AND tags.`dclf.trial` = '{trial}'"))
         if runs:
             return runs[::-1]

@@ -1,4 +1,4 @@
-"""Look runs up: by id, by the beginning of an id, or by name."""
+"""Look runs up: by id, by the beginning of an id, by name, or as the training of a study's trial."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import yaml
 
 from cluster.temporary import TemporaryFolder
 from tune.config.moved_folders import relocated, with_places
+from tune.config.sweep_settings import study_name_problem
 from tune.tracking.children import SEED_TAG, STUDY_TAG, TRIAL_TAG
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
@@ -65,7 +66,7 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
 
     Args:
         uri: of the store.
-        ref: a run id, the beginning of one, or a run's name.
+        ref: a run id, the beginning of one, a run's name, or ``STUDY/TRIAL``.
         experiment: look in this experiment only.
 
     Raises:
@@ -109,7 +110,7 @@ def find_trial(uri: str, ref: str) -> TrialRun | None:
 
     Args:
         uri: of the store.
-        ref: a run id, the beginning of one, or a run's name.
+        ref: a run id, the beginning of one, a run's name, or ``STUDY/TRIAL``.
 
     Raises:
         UnknownRunError: no run or several of them match.
@@ -133,7 +134,7 @@ def find_mlflow_run(uri: str, ref: str) -> Any:
 
     Args:
         uri: of the store.
-        ref: a run id, the beginning of one, or a run's name.
+        ref: a run id, the beginning of one, a run's name, or ``STUDY/TRIAL``.
 
     Raises:
         UnknownRunError: no run or several of them match.
@@ -182,7 +183,8 @@ def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
 
 
 def _the_one(client: Any, uri: str, ref: str, experiments: list[str]) -> Any:
-    for runs in (_named(client, ref, experiments), _beginning(client, ref, experiments)):
+    for look in (_named, _beginning, _of_trial):
+        runs = look(client, ref, experiments)
         if len(runs) == 1:
             return runs[0]
         if runs:
@@ -199,6 +201,21 @@ def _named(client: Any, name: str, experiments: list[str]) -> list[Any]:
 
 def _beginning(client: Any, ref: str, experiments: list[str]) -> list[Any]:
     return _search(client, experiments, f"attributes.run_id LIKE '{ref}%'", 2 * _SHOWN) if ref.isalnum() else []
+
+
+def _of_trial(client: Any, ref: str, experiments: list[str]) -> list[Any]:
+    """The trainings of ``STUDY/TRIAL``, one for each seed."""
+    trial = trial_of(ref)
+    if trial is None:
+        return []
+    condition = f"tags.`{STUDY_TAG}` = '{trial[0]}' AND tags.`{TRIAL_TAG}` = '{trial[1]}'"
+    return _search(client, experiments, condition, 2 * _SHOWN)
+
+
+def trial_of(ref: str) -> tuple[str, str] | None:
+    """Study and number of a trial that is written as ``STUDY/TRIAL``; None for what is no such reference."""
+    study, _, number = ref.rpartition("/")
+    return (study, number) if number.isdecimal() and not study_name_problem(study) else None
 
 
 def _search(client: Any, experiments: list[str], condition: str, limit: int) -> list[Any]:

@@ -5,6 +5,7 @@ import pytest
 
 from dclf.config import Config
 from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
+from tune.tracking.children import STUDY_TAG, TRIAL_TAG
 from tune.tracking.find import find_run, list_runs
 from tune.tracking.run import RunTracker
 from tune.tracking.store import Store, TrackingError
@@ -37,6 +38,21 @@ def test_by_id_prefix_and_name(store: Store, make: Make) -> None:
     assert record.artifact_uri.startswith("file:")
     assert record.metrics["test/wf1"] == 0.25
     assert find_run(store.uri, "first", experiment="dclf").run_id == run_id
+
+
+def test_by_study_and_trial(store: Store, make: Make) -> None:
+    first, second, other = (
+        make(name) for name in ("trial 1, seed 0 of gammas", "trial 1, seed 1 of gammas", "trial 2")
+    )
+    for run_id, trial in ((first, 1), (second, 1), (other, 2)):
+        for tag, value in ((STUDY_TAG, "gammas"), (TRIAL_TAG, str(trial))):
+            store.client.set_tag(run_id, tag, value)
+    assert find_run(store.uri, "gammas/2").run_id == other
+    with pytest.raises(TrackingError, match="'gammas/1' means several runs"):
+        find_run(store.uri, "gammas/1")
+    for nothing in ("gammas/3", "other/2", "it's/2", "gammas/"):
+        with pytest.raises(TrackingError, match="has no run with the id or name"):
+            find_run(store.uri, nothing)
 
 
 def test_a_name_with_quotes(store: Store, make: Make) -> None:
