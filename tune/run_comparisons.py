@@ -26,6 +26,7 @@ from tune.analysis.table import ShownAsTable, Table
 from tune.analysis.utterance_changes import Changes, Key, LabelledUtterance, changes
 from tune.config.yaml_files import ConfigError
 from tune.predictions import STORAGE, RunModel, load_run, predict_source
+from tune.tracking.children import STUDY_TAG, TRIAL_TAG, tagged
 from tune.tracking.find import find_run, trial_of
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.run_entries import RunEntry, best_scores, read_training, trainings
@@ -151,10 +152,10 @@ def _meant(uri: str, ref: str) -> list[RunEntry]:
     """The run of that name, or the trainings of ``STUDY/TRIAL``."""
     if (meant := trial_of(ref)) is not None:
         study, trial = meant
-        runs = list(trainings(uri, f"tags.`dclf.study` = '{study}' AND tags.`dclf.trial` = '{trial}'"))
+        runs = list(trainings(uri, tagged({STUDY_TAG: study, TRIAL_TAG: trial})))
         if runs:
             return runs[::-1]
-        if any(trainings(uri, f"tags.`dclf.study` = '{study}'")):
+        if any(trainings(uri, tagged({STUDY_TAG: study}))):
             raise UnknownRunError(f"study {study} has no trial {trial}; dclf runs --study {study} lists its trainings")
     return [read_training(uri, ref)]
 

@@ -31,6 +31,7 @@ from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from tune.analysis.prediction_tables import prediction_writes
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
+from tune.config.sweep_settings import SweepSettings
 from tune.progress.interactive import listening
 from tune.progress.stages import MLFLOW, RAY, SHARDS, StartClock
 from tune.study.dataset import training_warnings
@@ -135,7 +136,7 @@ def evaluate(
     split: str = "test",
     uri: str = "",
     shards: str | None = None,
-    storage: str | Path = "dclf-runs/studies",
+    storage: str | Path = SweepSettings.storage,
 ) -> SplitReport:
     """Score a finished run's best model on a split.
 

@@ -5,11 +5,11 @@ Renew it with ``python -m tune.commands.reference --commands > docs/commands.md`
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from io import StringIO
 
+from cluster.environment import environment
 from dclf.data.importers import IMPORTERS
 from tune.commands import cluster, data, main, plan, track
 from tune.commands.dispatch import Command
@@ -37,7 +37,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
 def commands_page() -> str:
     """``docs/commands.md``: a section per command, the groups' commands below their group."""
     lines, shown = [HEAD], {""}
-    with _terminal_width(WIDTH):
+    with environment({"COLUMNS": str(WIDTH)}, over=True):
         for words in _commands():
             text = help_text(words)
             _, head, end = text.partition("examples:\n")
@@ -70,17 +70,3 @@ def help_text(words: Sequence[str]) -> str:
     with redirect_stdout(out):
         main.main([*words, "--help"])
     return out.getvalue().strip()
-
-
-@contextmanager
-def _terminal_width(columns: int) -> Iterator[None]:
-    """What argparse takes the terminal's width to be."""
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = str(columns)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = before

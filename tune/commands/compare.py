@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.next_steps import print_next, run_line, uri_option
+from tune.commands.next_steps import ID_SHOWN, print_next, run_line, uri_option
 from tune.commands.options import add_output_option, command_parser, print_json
+from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--shards", help="shards to predict; those of the runs where absent")
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument(
-        "--storage", metavar="FOLDER", default="dclf-runs/studies", help="folder of studies, for runs of one"
+        "--storage", metavar="FOLDER", default=SweepSettings.storage, help="folder of studies, for runs of one"
     )
     add_output_option(parser)
     return parser
@@ -85,7 +86,7 @@ def comparison_lines(comparison: RunComparison, utterances: int) -> Iterator[str
 
     for side in comparison.sides:
         seeds = ", ".join(str(seed) for seed in side.runs if seed is not None)
-        ids = " ".join(run.run_id[:8] for run in side.runs.values())
+        ids = " ".join(run.run_id[:ID_SHOWN] for run in side.runs.values())
         yield f"{side.label}  {side.first.name} ({ids}), {side.first.status}{f', seed {seeds}' if seeds else ''}"
     for table in comparison.tables():
         yield from ("", *table_lines(table))

@@ -133,9 +133,11 @@ def _is_new(uri: str) -> bool:
 
 def _conditions(options: Namespace) -> str:
     """What MLflow itself can choose by."""
+    from tune.tracking.children import STUDY_TAG, tagged  # noqa: PLC0415 - as above
+
     status = options.status.upper()
     parts = [
-        f"tags.`dclf.study` = '{options.study}'" if options.study else "",
+        tagged({STUDY_TAG: options.study}) if options.study else "",
         f"params.`model.name` = '{options.model}'" if options.model else "",
         f"attributes.status = '{'FINISHED' if status == 'PRUNED' else status}'" if status else "",
         options.filter,
@@ -162,7 +164,7 @@ def _print(runs: Sequence[RunEntry], columns: Sequence[Column], store: str, outp
 def _print_next(runs: Sequence[RunEntry], options: Namespace) -> None:
     where = uri_option(options.uri)
     ids = [run.run_id[:ID_SHOWN] for run in runs[:2]]
-    # A study's trainings have no configuration of their own in MLflow, which scoring reads.
+    # Of a study's trainings not all keep a model.
     scored = next((run for run in runs if run.status == "finished" and not run.study), None)
     print_next(
         options,

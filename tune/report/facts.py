@@ -198,7 +198,7 @@ def _values(scores: Sequence[Score], trial: TrialRecord) -> str:
 def _gains(scores: Sequence[Score], best: TrialRecord, base: TrialRecord) -> str:
     """``a gain of 0.42 points``; with several objectives one gain after the other, in their order."""
     gains = [score.gain(*values) for score, *values in zip(scores, best.values, base.values, strict=False)]
-    unit = " points" if scores[0].is_share else ""
+    unit = _points(scores[0])
     if len(gains) == 1:
         return f"a gain of {gains[0]:.2f}{unit}"
     return f"gains of {' and '.join(f'{gain:.2f}' for gain in gains)}{unit}"
@@ -206,6 +206,10 @@ def _gains(scores: Sequence[Score], best: TrialRecord, base: TrialRecord) -> str
 
 def _percent(score: Score) -> str:
     return " %" if score.is_share else ""
+
+
+def _points(score: Score) -> str:
+    return " points" if score.is_share else ""
 
 
 def _on_test(score: Score) -> str:
@@ -218,8 +222,10 @@ def _test_gain(folder: StudyFolder, best: TrialRecord, base: TrialRecord) -> Ite
     values, base_values = sealed_values(folder, best, first.name), sealed_values(folder, base, first.name)
     if values and base_values:
         gain = first.gain(math.fsum(values) / len(values), math.fsum(base_values) / len(base_values))
-        percent, unit = (" %", " points") if first.is_share else ("", "")
-        yield f"On the test split it has {first.mean_text(base_values)}{percent}: a gain of {gain:.2f}{unit}."
+        yield (
+            f"On the test split it has {first.mean_text(base_values)}{_percent(first)}: a gain of "
+            f"{gain:.2f}{_points(first)}."
+        )
 
 
 def best_note(folder: StudyFolder) -> str:

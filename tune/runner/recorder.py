@@ -213,10 +213,7 @@ class StudyRecorder:
 
     def file(self, name: str, text: str, folder: str = "") -> None:
         """A text file among the parent's artifacts."""
-        path = self._files.path / folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        self._put(writes.artifact(path, folder))
+        self._put(writes.text(f"{folder}/{name}" if folder else name, text))
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """A file that stays where it is, among the parent's artifacts."""

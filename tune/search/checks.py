@@ -19,8 +19,6 @@ from tune.search.space_problems import space_problems
 from tune.search.start_points import start_point_problems
 
 OBJECTIVES = ("wf1", "wa")
-AT_THE_END = ROBUST_SCORES
-"""Objectives that a run knows after some epochs only, the last one among them."""
 PER_CLASS = ("f1/", "accuracy/")
 DIRECTIONS = ("maximize", "minimize")
 MODALITIES, BATCH_SIZE = "data.modalities", "train.batch_size"
@@ -79,7 +77,7 @@ def objective_problems(settings: SweepSettings, class_names: Iterable[str]) -> l
         settings: what was asked for.
         class_names: classes of the shard set.
     """
-    names = {*OBJECTIVES, *AT_THE_END, *(f"{kind}{name}" for kind in PER_CLASS for name in class_names)}
+    names = {*OBJECTIVES, *ROBUST_SCORES, *(f"{kind}{name}" for kind in PER_CLASS for name in class_names)}
     return [
         f"sweep.objectives: the data have no {name}; they have {', '.join(sorted(names))}"
         for name in settings.objectives
@@ -161,18 +159,18 @@ def _text_problems(settings: SweepSettings) -> Iterator[str]:
 
 
 def _objective_problems(settings: SweepSettings) -> Iterator[str]:
-    known = ", ".join((*OBJECTIVES, *AT_THE_END, "f1/CLASS", "accuracy/CLASS"))
+    known = ", ".join((*OBJECTIVES, *ROBUST_SCORES, "f1/CLASS", "accuracy/CLASS"))
     if not settings.objectives:
         yield f"sweep.objectives: must name at least one of {known}"
     for name, direction in settings.objectives.items():
-        if name not in (*OBJECTIVES, *AT_THE_END) and not (name.startswith(PER_CLASS) and name.partition("/")[2]):
+        if name not in (*OBJECTIVES, *ROBUST_SCORES) and not (name.startswith(PER_CLASS) and name.partition("/")[2]):
             yield f"sweep.objectives.{name}: must be one of {known}"
         if direction not in DIRECTIONS:
             yield f"sweep.objectives.{name}: must be {' or '.join(DIRECTIONS)}, is {direction!r}"
 
 
 def _robust_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
-    names = [name for name in settings.objectives if name in AT_THE_END]
+    names = [name for name in settings.objectives if name in ROBUST_SCORES]
     if names and config.train.perturb_every == 0:
         yield (
             f"train.perturb_every: must be above 0 for {', '.join(names)} among the objectives, is 0; write 5, say, "

@@ -30,16 +30,20 @@ def find_runs(store: Store, study: str, tags: Mapping[str, str] | None = None) -
     return list(each_run(store, study, tags))
 
 
+def tagged(tags: Mapping[str, str]) -> str:
+    """Return the condition, in MLflow's filter language, of runs with these tags; values have no quotes."""
+    return " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+
+
 def each_run(store: Store, study: str, tags: Mapping[str, str] | None = None) -> Iterator[Any]:
     """Give the same runs one after the other; a thousand at a time are in memory."""
     all_tags = {STUDY_TAG: study, **(tags or {})}
-    condition = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in all_tags.items())
     token: str | None = ""
     while token is not None:
         with manners():
             page = store.client.search_runs(
                 [store.experiment_id],
-                condition,
+                tagged(all_tags),
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
                 page_token=token or None,

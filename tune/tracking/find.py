@@ -14,7 +14,7 @@ import yaml
 from cluster.temporary import TemporaryFolder
 from tune.config.moved_folders import relocated, with_places
 from tune.config.sweep_settings import study_name_problem
-from tune.tracking.children import SEED_TAG, STUDY_TAG, TRIAL_TAG
+from tune.tracking.children import SEED_TAG, STUDY_TAG, TRIAL_TAG, tagged
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
@@ -81,9 +81,7 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
 
 def recorded_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
     """As ``find_run``, of any run, without its configuration."""
-    client = open_client(uri)
-    with explained(uri), manners():
-        return _record(uri, _the_one(client, uri, ref, _experiment_ids(client, uri, experiment)), {})
+    return _record(uri, find_mlflow_run(uri, ref, experiment), {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,20 +127,11 @@ def find_trial(uri: str, ref: str) -> TrialRun | None:
     )
 
 
-def find_mlflow_run(uri: str, ref: str) -> Any:
-    """The one run that ``ref`` means, of whatever kind, as MLflow's own ``Run``.
-
-    Args:
-        uri: of the store.
-        ref: a run id, the beginning of one, a run's name, or ``STUDY/TRIAL``.
-
-    Raises:
-        UnknownRunError: no run or several of them match.
-        TrackingError: the store does not answer.
-    """
+def find_mlflow_run(uri: str, ref: str, experiment: str | None = None) -> Any:
+    """As ``find_run``, of any run, as MLflow's own ``Run``."""
     client = open_client(uri)
     with explained(uri), manners():
-        return _the_one(client, uri, ref, _experiment_ids(client, uri, None))
+        return _the_one(client, uri, ref, _experiment_ids(client, uri, experiment))
 
 
 def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list[RunRecord]:
@@ -208,8 +197,7 @@ def _of_trial(client: Any, ref: str, experiments: list[str]) -> list[Any]:
     trial = trial_of(ref)
     if trial is None:
         return []
-    condition = f"tags.`{STUDY_TAG}` = '{trial[0]}' AND tags.`{TRIAL_TAG}` = '{trial[1]}'"
-    return _search(client, experiments, condition, 2 * _SHOWN)
+    return _search(client, experiments, tagged({STUDY_TAG: trial[0], TRIAL_TAG: trial[1]}), 2 * _SHOWN)
 
 
 def trial_of(ref: str) -> tuple[str, str] | None:

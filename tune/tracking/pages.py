@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from dclf.config import TrackConfig
 from tune.tracking.find import list_runs, recorded_run
 from tune.tracking.manners import manners
 from tune.tracking.store import connect, open_client
 from tune.tracking.trouble import explained
 from tune.tracking.view import VIEW, offer_view
 
-EXPERIMENT = "dclf"
+EXPERIMENT = TrackConfig.experiment
 """Where runs go unless ``track.experiment`` says otherwise."""
 _TRAINING = {"workflowType": "machine_learning"}
 """By itself MLflow shows pages for language models."""
