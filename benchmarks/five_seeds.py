@@ -50,6 +50,8 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "no_ica": ("w/o ICA", {"loss.ablate": "no_ica"}),
     "no_ce": ("w/o CE", {"loss.ablate": "no_ce"}),
     "dclf": ("DCLF", {}),
+    "eq10_0.02": ("eq. 10, projection, gamma_ca 0.02", {**EQ10, "loss.gamma_ca": 0.02}),
+    "eq10_0.05": ("eq. 10, projection, gamma_ca 0.05", {**EQ10, "loss.gamma_ca": 0.05}),
     "eq10_0.1": ("eq. 10, projection, gamma_ca 0.1", {**EQ10, "loss.gamma_ca": 0.1}),
     "eq10_0.2": ("eq. 10, projection, gamma_ca 0.2", {**EQ10, "loss.gamma_ca": 0.2}),
     "eq10_0.8": ("eq. 10, projection, gamma_ca 0.8", {**EQ10, "loss.gamma_ca": 0.8}),
