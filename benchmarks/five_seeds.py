@@ -73,7 +73,7 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
     common |= {name: value for name, value in lengths.items() if value is not None}
     common |= dict(item.split("=", 1) for item in arguments.set)
     for model in arguments.models.split(","):
-        preset = arguments.preset if model == "mmgcn" else f"{arguments.preset}-{model}"
+        preset = arguments.preset if model == "mmgcn" else f"{arguments.preset}-{model.replace('_', '-')}"
         for seed in range(arguments.seeds):
             for variant in arguments.variants.split(","):
                 _, changes = VARIANTS[variant]
