@@ -14,7 +14,7 @@ from tune.study.history import read_history
 from tune.study.parent import parent_id
 from tune.tracking.store import Store, connect
 
-pytestmark = [pytest.mark.slow, pytest.mark.mlflow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 EPOCHS = 2
 """One to go on from, and one to come: every further one is written as the second is."""
 
