@@ -17,6 +17,7 @@ from cluster.local.stop import down
 from tests.cluster.local.support import small
 from tests.proxies import PROXIES
 from tests.stores import Store
+from tests.tune.runner.ray_nodes import NODE_SETTINGS
 from tune.tracking.store import connect
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -99,7 +100,7 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCl
     folder = tmp_path_factory.mktemp("shared") / "cluster"
     try:
         with pytest.MonkeyPatch.context() as environment:
-            for name, value in PROXIES.items():
+            for name, value in {**PROXIES, **NODE_SETTINGS}.items():
                 environment.setenv(name, value)
             cluster = up(small(cpus=2), folder)
         yield cluster
