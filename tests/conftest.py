@@ -17,6 +17,7 @@ from cluster.local.stop import down
 from tests.cluster.local.support import small
 from tests.proxies import PROXIES
 from tests.stores import Store
+from tests.tune.runner.ray_nodes import NODE_SETTINGS
 from tune.tracking.store import connect
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -32,6 +33,8 @@ settings.load_profile("dclf")
 
 STARTS_SERVERS = re.compile(r"\bpytest\.mark\.(ray|mlflow|browser)\b")
 STARTS_NODES = re.compile(r"\bshared_cluster\b|\bray_nodes\b|\bTwoNodes\b")
+CLUSTERS, SERVERS = GROUPS = ("clusters", "servers")
+SLOW = re.compile(r"\bpytest\.mark\.slow\b")
 
 
 class FilesApart(LoadScopeScheduling):
@@ -54,7 +57,7 @@ def group_of(root: Path, file: str) -> str:
     text = (root / file).read_text(encoding="utf-8")
     if STARTS_SERVERS.search(text) is None:
         return file
-    return "clusters" if file.startswith("tests/cluster/") or STARTS_NODES.search(text) else "servers"
+    return CLUSTERS if file.startswith("tests/cluster/") or STARTS_NODES.search(text) else SERVERS
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -64,9 +67,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesAp
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the shared cluster last: it ends with the session, and no other test has it beside itself."""
-    items.sort(key=lambda item: "shared_cluster" in getattr(item, "fixturenames", ()))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest work first, so that both processes come to their end at once: the two groups, then slow files.
+
+    The tests of the shared cluster are the last of theirs: it ends with the session, and no other test has it beside
+    itself.
+    """
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        file = item.nodeid.partition("::")[0]
+        return rank_of(config.rootpath, file), "shared_cluster" in getattr(item, "fixturenames", ())
+
+    items.sort(key=place)
+
+
+@functools.cache
+def rank_of(root: Path, file: str) -> int:
+    """When a file of tests is begun: 0 for the first."""
+    group = group_of(root, file)
+    if group in GROUPS:
+        return GROUPS.index(group)
+    is_slow = SLOW.search((root / file).read_text(encoding="utf-8")) is not None
+    return len(GROUPS) if is_slow else len(GROUPS) + 1
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +100,7 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCl
     folder = tmp_path_factory.mktemp("shared") / "cluster"
     try:
         with pytest.MonkeyPatch.context() as environment:
-            for name, value in PROXIES.items():
+            for name, value in {**PROXIES, **NODE_SETTINGS}.items():
                 environment.setenv(name, value)
             cluster = up(small(cpus=2), folder)
         yield cluster

@@ -1,16 +1,15 @@
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event
 
 from cluster.session import ray_session
 from dclf import data
 from dclf.training.reports import EpochReport, FinalReport
 from tests.paper_data import write_like_paper
 from tests.tune.analysis.comparison import studies
+from tests.tune.disk_waits import without_disk_waits
 from tests.tune.progress.reports import CLASSES, Watch, epoch_report, split_report
 from tests.tune.runner.processes import Processes
 from tests.tune.study import samples
@@ -66,17 +65,8 @@ def said() -> Iterator[list[str]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_disk_waits() -> Iterator[None]:
-    """What this process writes need not reach the platter, not in ledgers and not in SQLite: nobody cuts the power."""
-
-    def hurry(connection: object, _record: object) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", hurry)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("os.fsync", lambda _file: None)
+    with without_disk_waits():
         yield
-    event.remove(Engine, "connect", hurry)
 
 
 @pytest.fixture

@@ -12,8 +12,11 @@ from typing import Any
 
 import psutil
 
-from tests.tune.runner.sessions import EPOCHS, Driver, report, score
+from dclf.config import Config
+from tests.tune.disk_waits import without_disk_waits
+from tests.tune.runner.sessions import Driver, report, score
 from tests.tune.tracking.samples import CARD
+from tune.config.typed_values import class_parser
 from tune.runner.recorder import StudyRecorder
 from tune.runner.replay import send_unsent
 from tune.study.folder import StudyFolder
@@ -93,8 +96,10 @@ class Epochs(MutableMapping[tuple[int, int], int]):
 
     def __setitem__(self, key: tuple[int, int], epochs: int) -> None:
         params = self._folder.ledger.trials[key[0]].params
-        values = [score(params, key[1], number) for number in range(1, EPOCHS + 1)]
-        write_history(self._folder.checkpoint(*key), [report(number, values) for number in range(1, epochs + 1)])
+        planned = self._folder.definition.base.train.epochs
+        values = [score(params, key[1], number) for number in range(1, planned + 1)]
+        reports = [report(number, values, planned) for number in range(1, epochs + 1)]
+        write_history(self._folder.checkpoint(*key), reports)
 
     def __delitem__(self, key: tuple[int, int]) -> None:
         raise NotImplementedError("no training is taken back")
@@ -119,9 +124,15 @@ def work(folder: StudyFolder, store: Store) -> None:
 
 def die_at(writes: int, storage: Path, name: str, uri: str) -> None:
     """Work on a study and be killed at a write; the process ends by itself where the work takes fewer."""
-    countdown, store = Countdown(writes), connect(uri, "dclf")
-    countdown.watch(storage / name)
-    work(StudyFolder.open(storage, name), replace(store, client=CountedClient(store.client, countdown)))
+    with without_disk_waits():
+        countdown, store = Countdown(writes), connect(uri, "dclf")
+        countdown.watch(storage / name)
+        work(StudyFolder.open(storage, name), replace(store, client=CountedClient(store.client, countdown)))
+
+
+# A driver's first look at a configuration makes this parser, which takes as long as all the rest of it: made here, it
+# is there in the process that drivers are copies of.
+class_parser(Config)
 
 
 class Crashes:

@@ -12,6 +12,20 @@ from tests.tune.runner.processes import Processes, kill_tree
 from tests.tune.tracking.server import wait_until
 
 JOIN_S = 120
+NODE_SETTINGS = {
+    # Ray puts its workers behind every other process of the machine: beside other tests on the same cores they would
+    # hardly ever have a turn.
+    "RAY_worker_niceness": "0",
+    # A worker per slot that starts with each driver, and that the trials, with an environment of their own, cannot use.
+    "RAY_prestart_worker_first_driver": "0",
+    # Processes that start together wait for each other's sockets: they look again at once, and not a second later.
+    "RAY_raylet_client_connect_timeout_milliseconds": "50",
+    "RAY_raylet_client_num_connect_attempts": "200",
+    # A node that was killed is lost after five refused checks, and not one that is slow to answer, as each check waits
+    # ten seconds for an answer: five seconds rather than fifteen.
+    "RAY_health_check_period_ms": "1000",
+}
+"""All but the last are settings of our local Ray too; they change how soon things happen, and nothing else."""
 START = [str(Path(sys.executable).with_name("ray")), "start", "--block"]
 ATTEMPTS = 3
 """A node ends when its agents have not imported Ray 30 s after its start, which takes longer where a training and other
@@ -69,7 +83,7 @@ class Nodes:
                 [*START, *words, *sizes],
                 stdout=file,
                 stderr=file,
-                env={**self._processes.environment, **NO_API_SERVER},
+                env={**self._processes.environment, **NO_API_SERVER, **NODE_SETTINGS},
                 start_new_session=True,
             )
         self._started.append(started)

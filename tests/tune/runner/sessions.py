@@ -29,11 +29,11 @@ def score(params: Mapping[str, Any], seed: int, epoch: int) -> float:
 
 
 def definition(
-    name: str = "gammas", uri: str = "", tags: dict[str, str] | None = None, **settings: Any
+    name: str = "gammas", uri: str = "", tags: dict[str, str] | None = None, epochs: int = EPOCHS, **settings: Any
 ) -> StudyDefinition:
     config = Config(
         data=DataConfig(shards="shards/demo"),
-        train=TrainConfig(epochs=EPOCHS, seed=3),
+        train=TrainConfig(epochs=epochs, seed=3),
         track=TrackConfig(uri=uri, experiment="dclf", tags=tags or {}),
     )
     wanted = SweepSettings(**{"trials": 4, "scheduler": "none", "sampler": "random", **settings})
@@ -82,7 +82,8 @@ class Driver:
         space = Space.of(self.folder.definition.space, config)
         known = len(self.folder.ledger.trials)
         sampler = make_sampler(settings, space, search_seed(settings, known))
-        self.study = LiveStudy(self.folder, space, sampler, make_pruner(settings, config.train.epochs))
+        self.epochs = config.train.epochs
+        self.study = LiveStudy(self.folder, space, sampler, make_pruner(settings, self.epochs))
         self.session = Session(self.folder, self.study, space, self.recorder, [self.events.append])
 
     def work(self) -> None:
@@ -102,8 +103,8 @@ class Driver:
 
     def _seed(self, trial: TrialRecord, seed: int) -> TrialStep | None:
         """Train; what was said last where the trial is to end early."""
-        told = self.trained.get((trial.number, seed)) == EPOCHS
-        while told or self.trained.get((trial.number, seed), 0) < EPOCHS:
+        told = self.trained.get((trial.number, seed)) == self.epochs
+        while told or self.trained.get((trial.number, seed), 0) < self.epochs:
             self.trained[trial.number, seed] = self.trained.get((trial.number, seed), 0) + (not told)
             said = self.told(trial, seed, self.trained[trial.number, seed])
             if self.session.heard(said):
@@ -117,18 +118,18 @@ class Driver:
         return TrialStep(
             number=trial.number,
             seed=seed,
-            reports=[report(number, values) for number in range(1, epoch + 1)],
+            reports=[report(number, values, self.epochs) for number in range(1, epoch + 1)],
             curve=[max(values[:number]) for number in range(1, epoch + 1)],
             values=(max(values),),
-            seed_finished=epoch == EPOCHS,
+            seed_finished=epoch == self.epochs,
         )
 
 
-def report(epoch: int, values: list[float]) -> EpochReport:
+def report(epoch: int, values: list[float], epochs: int = EPOCHS) -> EpochReport:
     so_far = values[:epoch]
     return EpochReport(
         epoch=epoch,
-        epochs=EPOCHS,
+        epochs=epochs,
         losses={"total": 1 / epoch, "ce": 0.5},
         validation={"wf1": values[epoch - 1], "wa": 0.5, "f1/sad": 0.5},
         confusion=[[epoch]],

@@ -8,20 +8,22 @@ import pytest
 
 from tests.tune.runner.crashes import Crashes, work
 from tests.tune.runner.outcome import check_epochs, check_optuna, check_runs
-from tests.tune.runner.sessions import EPOCHS, new_study
+from tests.tune.runner.sessions import new_study
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history
 from tune.study.parent import parent_id
 from tune.tracking.store import Store, connect
 
-pytestmark = [pytest.mark.slow, pytest.mark.mlflow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+EPOCHS = 2
+"""One to go on from, and one to come: every further one is written as the second is."""
 
 
 def test_a_driver_killed_at_any_write_costs_nothing(tmp_path: Path, sqlite_uri: str) -> None:
     crashes, store = Crashes(), connect(sqlite_uri, "dclf")
     for writes in count(1):
         storage = tmp_path / str(writes)
-        new_study(storage, uri=sqlite_uri, name=f"gammas-{writes}", trials=2)
+        new_study(storage, uri=sqlite_uri, name=f"gammas-{writes}", trials=2, epochs=EPOCHS)
         killed = crashes.drive(writes, storage, f"gammas-{writes}", sqlite_uri)
         if writes % 3 == 0:
             # The next one is killed as well, as far into its own work, before one comes to the end.

@@ -1,6 +1,6 @@
 """A real sweep on a real cluster, recorded in a real MLflow store, through the loss of everything it consists of.
 
-Lost nodes are in ``tests/cluster/nodes``.
+Lost nodes are in ``tests/cluster/nodes``, a lost server is in ``test_interrupts``.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,33 +13,33 @@ from tests.cluster.nodes.two_nodes import title
 from tests.tune.runner.disks import SmallDisk
 from tests.tune.runner.processes import Processes
 from tests.tune.runner.ray_nodes import Nodes
-from tests.tune.runner.victims import FULL, Victim
-from tests.tune.tracking.server import Server, wait_until
+from tests.tune.runner.victims import Victim
+from tests.tune.tracking.server import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
 TRAINS = "ray::ResourceTrainable.train"
 """Title that Ray gives to a process in a trial's step."""
-Make = Callable[..., Victim]
+Make = Callable[[int], Victim]
 
 
 @pytest.fixture
 def victim(tmp_path: Path, shards: Path, sqlite_uri: str, cluster: tuple[Nodes, Processes]) -> Iterator[Make]:
-    made: list[Victim] = []
+    sweeps: list[Victim] = []
 
-    def make(trials: int, uri: str = sqlite_uri, **options: str) -> Victim:
+    def make(trials: int) -> Victim:
         nodes, processes = cluster
-        made.append(Victim(tmp_path, shards, uri, processes, trials, nodes.address, options))
-        return made[-1]
+        sweeps.append(Victim(tmp_path, shards, sqlite_uri, processes, trials, nodes.address))
+        return sweeps[-1]
 
     yield make
-    for each in made:
-        each.saves.close()
+    for sweep in sweeps:
+        sweep.saves.close()
 
 
 def test_a_killed_worker_and_a_driver_killed_twice_cost_no_epoch(
     victim: Make, cluster: tuple[Nodes, Processes]
 ) -> None:
-    sweep = victim(trials=5, **FULL)
+    sweep = victim(4)
     driver = sweep.go_on()
     sweep.wait_for_epochs(2, driver)
     workers: list[psutil.Process] = []
@@ -66,24 +66,9 @@ def test_a_killed_worker_and_a_driver_killed_twice_cost_no_epoch(
     assert (report / "report.html").is_file()
 
 
-def test_a_lost_server_costs_no_record(victim: Make, server: Server) -> None:
-    sweep = victim(trials=6, uri=server.uri)
-    driver = sweep.go_on()
-    sweep.wait_for_epochs(3, driver)
-    server.kill()
-    driver.wait_for("MLflow does not answer")
-    # Further trials begin and end while nobody hears of it. Writes are tried again every half second to 15 seconds, so
-    # a longer absence differs in nothing.
-    ended = sweep.states().count("complete")
-    wait_until(lambda: sweep.states().count("complete") >= ended + 2, 60)
-    server.start()
-    assert driver.end() == 0, driver.output
-    sweep.check()
-
-
 def test_a_full_disk_ends_the_sweep_and_resuming_finishes_it(victim: Make, tmp_path: Path) -> None:
     with SmallDisk(tmp_path / "studies", mib=290) as disk:
-        sweep = victim(trials=4)
+        sweep = victim(4)
         driver = sweep.go_on()
         sweep.wait_for_epochs(8, driver)
         disk.fill()

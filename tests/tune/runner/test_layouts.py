@@ -18,7 +18,7 @@ LAYOUTS = [
     ({"sweep.workers_per_trial": 2, "sweep.concurrency": 2}, NESTED),
     ({"sweep.workers_per_trial": 0, "sweep.concurrency": 4}, FULL),
 ]
-"""What is refused, and the nearest that is not: test_nested_trials and test_kills run sweeps in these."""
+"""What is refused, and the nearest that is not: test_nested_trials and test_lost_nodes run sweeps in these."""
 REFUSED = """
 import json, sys, time
 from cluster.session import ray_session
