@@ -49,6 +49,15 @@ class ShardDatasource(Datasource):
         """Bytes of all features."""
         return sum(portion.bytes for portion in self._portions)
 
+    def blocks(self) -> Iterator[pa.Table]:
+        """The blocks one after the other, read by this process, without Ray Data.
+
+        Raises:
+            ShardError: a shard is missing or damaged; names the file.
+        """
+        for portion in self._portions:
+            yield self._reader(portion)()
+
     def get_read_tasks(
         self,
         parallelism: int,  # noqa: ARG002 - the portions settle it
@@ -57,19 +66,23 @@ class ShardDatasource(Datasource):
     ) -> list[ReadTask]:
         """One task per portion."""
         return [
-            ReadTask(self._reader(portion), _metadata(portion), per_task_row_limit=per_task_row_limit)
+            ReadTask(partial(_task, self._reader(portion)), _metadata(portion), per_task_row_limit=per_task_row_limit)
             for portion in self._portions
         ]
 
-    def _reader(self, portion: Portion) -> Callable[[], Iterator[pa.Table]]:
+    def _reader(self, portion: Portion) -> Callable[[], pa.Table]:
         return partial(_read, self._path, portion, self._columns, verify=self._verify and portion.first)
 
 
-def _read(path: str, portion: Portion, columns: Sequence[str], *, verify: bool) -> Iterator[pa.Table]:
+def _read(path: str, portion: Portion, columns: Sequence[str], *, verify: bool) -> pa.Table:
+    if verify:
+        verify_shard(path, portion.shard)
+    return read_rows(path, portion.shard.file, portion.rows, columns)
+
+
+def _task(read: Callable[[], pa.Table]) -> Iterator[pa.Table]:
     try:
-        if verify:
-            verify_shard(path, portion.shard)
-        yield read_rows(path, portion.shard.file, portion.rows, columns)
+        yield read()
     except Exception as error:
         raise ReadError(portable(error)) from error
 

@@ -12,8 +12,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 from ray.train import TrainingFailedError
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.api.result import Result
-from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from cluster.controller import handle_from
 from cluster.events import Inbox, Sender
@@ -48,7 +48,7 @@ class Driver:
         self._controller: Any = None
         self._workers = 0
 
-    def run(self, make: Callable[[Sender], TorchTrainer]) -> Result:
+    def run(self, make: Callable[[Sender], DataParallelTrainer]) -> Result:
         """Build the trainer, given the way back to here, and fit it.
 
         Raises:
@@ -64,7 +64,7 @@ class Driver:
                 self._abort(thread)
                 raise
 
-    def _fit(self, trainer: TorchTrainer, inbox: Inbox) -> None:
+    def _fit(self, trainer: DataParallelTrainer, inbox: Inbox) -> None:
         try:
             outcome: tuple[str, Any] = ("finished", trainer.fit())
         except Exception as error:  # noqa: BLE001 - raised again in the thread that waits

@@ -69,4 +69,4 @@ def shared_source(shards: ShardSet, modalities: tuple[str, ...], budget: int, sp
 def _read_here(shards: ShardSet, modalities: tuple[str, ...], split: str) -> list[Any]:
     """As ``read_blocks``, without Ray Data."""
     source = shard_source(shards, modalities, split)
-    return [ray.put(block) for task in source.get_read_tasks(1) for block in task()]
+    return [ray.put(block) for block in source.blocks()]

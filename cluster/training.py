@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from cluster.controller import Announcer, GroupSender
@@ -99,6 +100,14 @@ def _ignore(news: object) -> None:
     """Ignore everything that is reported."""
 
 
+def _trainer_type(low: int, high: int) -> type[DataParallelTrainer]:
+    """The trainer of ``low`` to ``high`` workers."""
+    if low < high:
+        return ElasticTorchTrainer
+    # One worker has nobody to be joined with by torch.distributed, for which Ray's controller would import torch first.
+    return TorchTrainer if high > 1 else DataParallelTrainer
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Run:
     config: Config
@@ -108,11 +117,10 @@ class _Run:
     resume_from: str | None
     score: list[str]
 
-    def trainer(self, sender: Sender) -> TorchTrainer:
+    def trainer(self, sender: Sender) -> DataParallelTrainer:
         slots = {"CPU": float(self.plan.cpus_per_worker), "GPU": float(self.plan.gpus_per_worker)}
         low, high = self.config.train.worker_range
-        trainer_type = ElasticTorchTrainer if low < high else TorchTrainer
-        return trainer_type(
+        return _trainer_type(low, high)(
             work,
             train_loop_config={
                 "config": self._worker_config().to_dict(),
@@ -127,7 +135,7 @@ class _Run:
                 placement_strategy=self.config.train.placement.upper(),
                 elastic_resize_monitor_interval_s=RESIZE_SECONDS,
             ),
-            run_config=self._run_config(sender),
+            run_config=self._run_config(sender),  # type: ignore[arg-type] # Ray names the RunConfig of before
         )
 
     def _run_config(self, sender: Sender) -> RunConfig:

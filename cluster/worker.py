@@ -1,4 +1,4 @@
-"""What runs in a Ray Train worker: the training loop, over Ray Data, reporting through Ray Train."""
+"""What runs in a Ray Train worker: the training loop, over its share of the shards, reporting through Ray Train."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cluster.stream import RaySource
 from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data.reader import read_shards
+from dclf.training.batches import MIB
 from dclf.training.checkpoint import save
 from dclf.training.reports import EpochReport
 
@@ -57,7 +58,13 @@ def _work(config: Config, resume_from: str | None, score: list[str]) -> dict[str
         torch.cuda.set_device(ray.train.torch.get_device())
     context = ray.train.get_context()
     shards = read_shards(config.data.shards)
-    source = RaySource(shards, config.data.modalities, rank=context.get_world_rank(), size=context.get_world_size())
+    source = RaySource(
+        shards,
+        config.data.modalities,
+        rank=context.get_world_rank(),
+        size=context.get_world_size(),
+        kept_bytes=config.data.cache_mb * MIB,
+    )
     return train(config, source, shards, reporter=RayReporter(), state=_state(resume_from), score=score).to_dict()
 
 

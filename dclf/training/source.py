@@ -1,7 +1,7 @@
 """Where the training loop gets its dialogues and whom it tells how it goes.
 
-The loop itself knows neither files nor Ray: in process it reads shards directly, on a Ray Train worker a Ray Data
-stream, in a trial what the trial kept.
+The loop itself knows neither files nor Ray: in process it reads shards directly, on a Ray Train worker the same or a
+Ray Data stream, in a trial what the trial kept.
 """
 
 from __future__ import annotations

@@ -7,17 +7,20 @@ import pytest
 
 from cluster.datasource import ShardDatasource
 from cluster.resources import ClusterResources
+from cluster.shared_data import shared_source
 from cluster.shares import portions_of
 from cluster.stream import RaySource
 from dclf.data import ShardError, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.data.schema import columns_for
+from dclf.training.batches import dialogue_bytes
 from tests.dclf.sparse import made_sparse
 
 # Ray warns of deprecations of its own.
 pytestmark = pytest.mark.ray
 MODALITIES = ("text", "audio", "visual")
+either_way = pytest.mark.parametrize("kept_bytes", [0, 1 << 30], ids=["streamed", "read by the worker"])
 
 
 def same(left: Dialogue, right: Dialogue) -> bool:
@@ -34,18 +37,33 @@ def same(left: Dialogue, right: Dialogue) -> bool:
     )
 
 
+@either_way
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_workers_together_stream_what_the_shards_hold_in_order(
-    local_ray: ClusterResources, shards: ShardSet, size: int
+def test_workers_together_get_what_the_shards_hold_in_order(
+    local_ray: ClusterResources, shards: ShardSet, size: int, kept_bytes: int
 ) -> None:
     streamed = [
         dialogue
         for rank in range(size)
-        for dialogue in RaySource(shards, MODALITIES, rank=rank, size=size).dialogues("train")
+        for dialogue in RaySource(shards, MODALITIES, rank=rank, size=size, kept_bytes=kept_bytes).dialogues("train")
     ]
     direct = list(shards.select(split="train"))
     assert len(streamed) == len(direct) > size
     assert all(same(left, right) for left, right in zip(streamed, direct, strict=True))
+
+
+def test_a_share_that_the_worker_keeps_is_read_by_the_worker_and_a_larger_one_streamed(
+    local_ray: ClusterResources, shards: ShardSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = list(RaySource(shards, ("text",), rank=1, size=2).dialogues("train"))
+    size = sum(dialogue_bytes(dialogue) for dialogue in share)
+    # Ray's processes are in another folder, where this path leads nowhere.
+    monkeypatch.chdir(Path(shards.path).parent)
+    here = read_shards(Path(shards.path).name)
+    kept = list(RaySource(here, ("text",), rank=1, size=2, kept_bytes=size).dialogues("train"))
+    assert all(same(left, right) for left, right in zip(kept, share, strict=True))
+    with pytest.raises(ShardError, match="is missing"):
+        list(RaySource(here, ("text",), rank=1, size=2, kept_bytes=size - 1).dialogues("train"))
 
 
 def test_masks_and_missing_labels_are_streamed(local_ray: ClusterResources, shards: ShardSet, tmp_path: Path) -> None:
@@ -57,8 +75,9 @@ def test_masks_and_missing_labels_are_streamed(local_ray: ClusterResources, shar
     assert any((dialogue.labels < 0).any() for dialogue in streamed)
 
 
-def test_a_second_pass_gives_the_same(local_ray: ClusterResources, shards: ShardSet) -> None:
-    source = RaySource(shards, ("audio",), rank=1, size=2)
+@either_way
+def test_a_second_pass_gives_the_same(local_ray: ClusterResources, shards: ShardSet, kept_bytes: int) -> None:
+    source = RaySource(shards, ("audio",), rank=1, size=2, kept_bytes=kept_bytes)
     first, second = list(source.dialogues("val")), list(source.dialogues("val"))
     assert first
     assert all(same(left, right) for left, right in zip(first, second, strict=True))
@@ -71,30 +90,52 @@ def test_more_workers_than_dialogues_leave_some_without(local_ray: ClusterResour
     assert min(len(list(source.dialogues("val"))) for source in sources) == 0
 
 
-def test_what_is_kept_lets_go_of_the_block_it_came_from(local_ray: ClusterResources, shards: ShardSet) -> None:
-    dialogue = next(RaySource(shards, ("text",)).dialogues("train"))
+@either_way
+def test_what_is_kept_lets_go_of_the_block_it_came_from(
+    local_ray: ClusterResources, shards: ShardSet, kept_bytes: int
+) -> None:
+    dialogue = next(RaySource(shards, ("text",), kept_bytes=kept_bytes).dialogues("train"))
     assert all(array.base is None for array in (dialogue.features["text"], dialogue.labels, dialogue.speakers))
 
 
-def test_a_damaged_shard_is_named(local_ray: ClusterResources, shards: ShardSet, tmp_path: Path) -> None:
+@pytest.fixture
+def damaged(shards: ShardSet, tmp_path: Path) -> tuple[ShardSet, str]:
+    """A copy, and which of its files with training dialogues has a wrong bit."""
     copy = tmp_path / "damaged"
     shutil.copytree(shards.path, copy)
     victim = copy / shards.index("train").shards[-1]
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(content)
-    with pytest.raises(ShardError, match=f"{victim.name} is damaged") as told:
-        list(RaySource(read_shards(copy), ("text",)).dialogues("train"))
+    return read_shards(copy), victim.name
+
+
+@either_way
+def test_a_damaged_shard_is_named(local_ray: ClusterResources, damaged: tuple[ShardSet, str], kept_bytes: int) -> None:
+    copy, victim = damaged
+    with pytest.raises(ShardError, match=f"{victim} is damaged") as told:
+        list(RaySource(copy, ("text",), kept_bytes=kept_bytes).dialogues("train"))
     assert str(told.value).endswith("or copy them anew"), "Ray Data's advice on its own settings is of no use here"
 
 
-def test_a_missing_shard_is_named(local_ray: ClusterResources, shards: ShardSet, tmp_path: Path) -> None:
+def test_a_damaged_shard_is_named_where_it_is_shared(
+    local_ray: ClusterResources, damaged: tuple[ShardSet, str]
+) -> None:
+    copy, victim = damaged
+    with pytest.raises(ShardError, match=f"{victim} is damaged"):
+        shared_source(copy, ("text",), 1 << 30)
+
+
+@either_way
+def test_a_missing_shard_is_named(
+    local_ray: ClusterResources, shards: ShardSet, tmp_path: Path, kept_bytes: int
+) -> None:
     copy = tmp_path / "short"
     shutil.copytree(shards.path, copy)
     victim = copy / shards.index("test").shards[0]
     victim.unlink()
     with pytest.raises(ShardError, match=f"{victim.name} is missing"):
-        list(RaySource(read_shards(copy), ("text",)).dialogues("test"))
+        list(RaySource(read_shards(copy), ("text",), kept_bytes=kept_bytes).dialogues("test"))
 
 
 def test_read_tasks_hand_over_one_block_each_with_the_columns_asked_for(shards: ShardSet) -> None:
