@@ -171,14 +171,25 @@ def curves(trials: StudyTrials) -> Drawing:
         axes.plot(epochs, values, color=INK, lw=1.6, ls=dashes, zorder=4)
         sign(axes, trial.role, epochs[-1], values[-1], trials.label(trial))
     axes.autoscale_view()
-    axes.set(xlabel="epoch", ylabel=wrapped(trials.score.unit_label, 26))
+    limits = _curve_limits(trials, shown)
+    axes.set(xlabel="epoch", ylabel=wrapped(trials.score.unit_label, 26), ylim=limits)
     axes.xaxis.set_major_locator(few(6, integer=True))
     axes.yaxis.set_major_locator(few())
     tidy(axes)
     legend_below(figure)
     caption = f"The {trials.score.label} after each epoch{'; pruned trials end at a cross' if pruned else ''}."
+    nearest = min if trials.score.direction == "minimize" else max
+    caption += off_axis(np.array([nearest(trial.curve.values()) for trial in shown]), limits)
     points = tuple(_curve_points(axes, trials, trial) for trial in shown)
     return Drawing(title="Learning curves", caption=caption + some_of(shown, told), figure=figure, points=points)
+
+
+def _curve_limits(trials: StudyTrials, shown: Sequence[Shown]) -> tuple[float, float]:
+    """Limits for the curves that end among the others; single ones that end far worse do not squeeze them."""
+    low, high = objective_limits([trial.curve[max(trial.curve)] for trial in shown], trials.score)
+    near = [value for trial in shown if low <= trial.curve[max(trial.curve)] <= high for value in trial.curve.values()]
+    room = 0.05 * (max(near) - min(near)) or 0.5
+    return min(near) - room, max(near) + room
 
 
 def _lines(axes: Axes, shown: Sequence[Shown], label: str, **look: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -59,9 +60,9 @@ def parameter_axis(axes: Axes, which: str, domain: Domain, values: Sequence[floa
         room = (high / low) ** 0.06
         limits(low / room, high * room)
         narrow = math.log10(high / low) < 0.6
-        steps = LogLocator(subs=_steps(low, high), numticks=ticks + 2)
+        steps = LogLocator(subs=_steps(low, high), numticks=ticks + 1)
         axis.set_major_locator(few(ticks) if narrow else steps)
-        axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _place: plain(value)))
         axis.set_minor_formatter(NullFormatter())
         axis.set_minor_locator(NullLocator())
     else:
@@ -79,6 +80,12 @@ def objective_limits(values: Iterable[float], score: Score) -> tuple[float, floa
         low, high = (ranked[margin], high) if score.direction == "maximize" else (low, ranked[-1 - margin])
     room = 0.06 * (high - low) or 0.5
     return low - room, high + room
+
+
+def plain(value: float, digits: int = 3) -> str:
+    """A number without zeros that say nothing: 0.01, 1e-4."""
+    text = f"{value:.{digits - 1}e}" if 0 < abs(value) < 1e-3 else f"{value:.{max(digits, 4)}g}"
+    return re.sub(r"\.?0*e([+-])0*", lambda end: f"e{end[1]}".replace("+", ""), text)
 
 
 def off_axis(values: NDArray[np.float64], limits: tuple[float, float]) -> str:

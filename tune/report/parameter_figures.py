@@ -32,7 +32,7 @@ from dclf.canvas import (
     wrapped,
 )
 from tune.report.drawing import Drawing, NothingToDraw, Points, first_of, some_of, spread
-from tune.report.parameter_axes import LONGEST, objective_limits, off_axis, parameter_axis, places
+from tune.report.parameter_axes import LONGEST, objective_limits, off_axis, parameter_axis, places, plain
 from tune.report.trials import Domain, Shown, StudyTrials
 
 MOST_LINES = 200
@@ -185,21 +185,20 @@ def _upright_axes(axes: Axes, trials: StudyTrials, domains: Sequence[Domain], li
     score = trials.score
     names = [wrapped(score.unit_label, 15), *(literal(wrapped(domain.name, 13)) for domain in domains)]
     axes.set_xticks(range(len(names)), names)
-    axes.set(xlim=(-0.35, len(domains) + 0.35), ylim=(-0.04, 1.04))
+    axes.set(xlim=(-0.3, len(domains) + 0.6), ylim=(-0.04, 1.04))
     axes.tick_params(left=False, labelleft=False, bottom=False)
     axes.spines[:].set_visible(False)
-    texts = [{at: f"{value:.4g}" for at, value in zip((0.0, 1.0), limits, strict=True)}]
+    texts = [{at: plain(value) for at, value in zip((0.0, 1.0), limits, strict=True)}]
     texts += [_height_texts(domain, trials.done) for domain in domains]
     for place, told in enumerate(texts):
         axes.axvline(place, color=INK, lw=0.8, zorder=3)
-        last = place == len(texts) - 1
         for height, text in told.items():
             axes.annotate(
                 literal(text),
                 (place, height),
-                xytext=(-4 if last else 4, 0),
+                xytext=(4, 0),
                 textcoords="offset points",
-                ha="right" if last else "left",
+                ha="left",
                 va="center",
                 fontsize=SMALL,
                 zorder=5,
@@ -235,7 +234,7 @@ def _height_texts(domain: Domain, shown: Sequence[Shown]) -> dict[float, str]:
     middle = math.sqrt(low * high) if domain.log else (low + high) / 2
     values = (low, high) if domain.whole else (low, middle, high)
     at = _relative(np.array(values), (low, high), log=domain.log)
-    return {float(place): f"{value:.3g}" for place, value in zip(at, values, strict=True)}
+    return {float(place): plain(value) for place, value in zip(at, values, strict=True)}
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
