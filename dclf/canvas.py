@@ -131,9 +131,10 @@ def tidy(axes: Axes, grid: str = "y") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def few(count: int = 5, *, integer: bool = False) -> MaxNLocator:
+def few(count: int = 6, *, integer: bool = False) -> MaxNLocator:
     """At most so many steps between ticks, however large the axes turn out: their labels take part in the layout."""
-    return MaxNLocator(count, steps=[1, 2, 5, 10], integer=integer, min_n_ticks=1 if integer else 2)
+    steps = [1, 2, 5, 10] if integer else [1, 2, 2.5, 5, 10]
+    return MaxNLocator(count, steps=steps, integer=integer, min_n_ticks=1 if integer else 2)
 
 
 def sign(axes: Axes, role: str, x: float, y: float, label: str) -> None:
