@@ -59,6 +59,7 @@ for (const figure of document.querySelectorAll("figure.figure")) {
     return best;
   };
 
+  const inView = ([x, y]) => x >= view[0] && x <= view[0] + view[2] && y >= view[1] && y <= view[1] + view[3];
   const look = (x, y, width) => {
     const size = Math.min(Math.max(width, whole[2] / CLOSEST), whole[2]);
     const height = (size * whole[3]) / whole[2];
@@ -66,7 +67,7 @@ for (const figure of document.querySelectorAll("figure.figure")) {
     view = [between(x, whole[0], whole[2] - size), between(y, whole[1], whole[3] - height), size, height];
     svg.setAttribute("viewBox", view.join(" "));
     box.classList.toggle("zoomed", size < whole[2]);
-    choose(chosen);
+    choose(chosen !== null && inView(chosen) ? chosen : null);
   };
   const zoom = (factor, x = view[0] + view[2] / 2, y = view[1] + view[3] / 2) =>
     look(x - (x - view[0]) / factor, y - (y - view[1]) / factor, view[2] / factor);
@@ -78,9 +79,7 @@ for (const figure of document.querySelectorAll("figure.figure")) {
     const first = step > 0 ? 0 : order.length - 1;
     const next = chosen === null ? first : order.indexOf(chosen) + step;
     const mark = order[Math.min(Math.max(next, 0), order.length - 1)];
-    const [x, y, width, height] = view;
-    if (mark[0] < x || mark[0] > x + width || mark[1] < y || mark[1] > y + height)
-      look(mark[0] - width / 2, mark[1] - height / 2, width);
+    if (!inView(mark)) look(mark[0] - view[2] / 2, mark[1] - view[3] / 2, view[2]);
     const place = onScreen(mark).x - box.getBoundingClientRect().x;
     if (place < 20 || place > box.clientWidth - 20) box.scrollLeft += place - box.clientWidth / 2;
     choose(mark);
