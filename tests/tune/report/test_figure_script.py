@@ -117,14 +117,14 @@ def test_ctrl_and_the_wheel_zoom_around_the_pointer_and_dragging_pans(page: Page
     assert not wheel(history, at, ctrl=True)
     before = view_of(history)
     assert before[2] < whole[2]
-    assert on_screen(history, x, y) == pytest.approx(at, abs=1), "what was under the pointer still is"
+    assert on_screen(history, x, y) == pytest.approx(at, abs=3), "what was under the pointer still is"
     assert history.get_by_role("status").inner_text() == text
     page.mouse.down()
     page.mouse.move(at[0] + 20, at[1] - 20)
     page.mouse.up()
     after = view_of(history)
     assert after[2:] == pytest.approx(before[2:])
-    assert on_screen(history, x, y) == pytest.approx((at[0] + 20, at[1] - 20), abs=1), "it goes with the pointer"
+    assert on_screen(history, x, y) == pytest.approx((at[0] + 20, at[1] - 20), abs=3), "it goes with the pointer"
     page.mouse.move(at[0] - 60, at[1] - 60)
     assert view_of(history) == after, "once let go, it stays"
 
@@ -162,7 +162,7 @@ def test_no_type_is_below_eleven_pixels(page: Page, report: Path, width: int) ->
     )
     assert len(sizes) > 50
     assert min(sizes) >= 11
-    inside = "figures => figures.every(one => one.getBoundingClientRect().right <= document.body.clientWidth + 40)"
+    inside = "figures => figures.every(one => one.getBoundingClientRect().right <= innerWidth)"
     assert page.locator("figure").evaluate_all(inside), "wide ones scroll in their own box"
 
 
@@ -202,17 +202,3 @@ def test_without_scripts_the_figures_are_there(page: Page, report: Path) -> None
     assert plain.locator("figure svg").count() == 6
     assert plain.locator(".figure-tools").count() == 0
     plain.close()
-
-
-def test_zz_shots(page: Page, report: Path, history: Locator) -> None:
-    Path("/tmp/fig/shots").mkdir(exist_ok=True)
-    x, y, text = next(mark for mark in marks_of(history) if mark[2].startswith("best, trial"))
-    page.mouse.move(*on_screen(history, x, y))
-    page.screenshot(path="/tmp/fig/shots/hover.png")
-    page.screenshot(path="/tmp/fig/shots/page.png", full_page=True)
-    page.add_style_tag(
-        content=":root { --ink: #eeeeee; --paper: #101010; --grid: #444444; } body { background: #101010; color: #eee }"
-    )
-    page.screenshot(path="/tmp/fig/shots/dark.png", full_page=True)
-    page.set_viewport_size({"width": 500, "height": 900})
-    page.screenshot(path="/tmp/fig/shots/narrow.png", full_page=True)
