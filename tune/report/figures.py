@@ -159,7 +159,7 @@ def curves(trials: StudyTrials) -> Drawing:
     axes = figure.subplots()
     pruned = [trial for trial in shown if trial.state == TrialState.PRUNED]
     complete = [trial for trial in shown if trial.state == TrialState.COMPLETE]
-    _lines(axes, complete, "complete", color=BLUE, linestyles="-", alpha=0.45)
+    _lines(axes, complete, "complete", color=BLUE, linestyles="-", alpha=0.6)
     _lines(axes, pruned, "pruned", color=RED, linestyles="--", alpha=0.8)
     if pruned:
         ends = [max(trial.curve) for trial in pruned]

@@ -81,6 +81,18 @@ def test_the_point_under_the_pointer_is_named_and_ringed(page: Page, history: Lo
     assert ring.get_attribute("visibility") == "hidden"
 
 
+def test_the_name_of_a_point_stays_inside_a_narrow_figure(page: Page, history: Locator) -> None:
+    page.set_viewport_size({"width": 500, "height": 900})
+    history.scroll_into_view_if_needed()
+    x, y, _ = max(marks_of(history))
+    page.mouse.move(*on_screen(history, x, y))
+    box, frame = history.get_by_role("status").bounding_box(), history.bounding_box()
+    assert box is not None
+    assert frame is not None
+    assert frame["x"] <= box["x"] < box["x"] + box["width"] <= frame["x"] + frame["width"]
+    assert box["height"] < 60, "in one line or two"
+
+
 def test_where_nothing_is_near_nothing_is_named(page: Page, history: Locator) -> None:
     width, height = view_of(history)[2:]
     page.mouse.move(*on_screen(history, width - 2, height - 2))

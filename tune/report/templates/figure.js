@@ -41,6 +41,8 @@ for (const figure of document.querySelectorAll("figure.figure")) {
     ring.setAttribute("r", (7 * view[2]) / svg.getBoundingClientRect().width);
     if (label.textContent !== mark[2]) label.textContent = mark[2];
     const { x, y } = onScreen(mark);
+    // At the left it has all the width that it may have, and says how much it needs.
+    label.style.left = 0;
     const frame = figure.getBoundingClientRect();
     const right = Math.max(0, frame.width - label.offsetWidth);
     label.style.left = `${Math.min(Math.max(0, x - frame.x + 12), right)}px`;
@@ -101,7 +103,7 @@ for (const figure of document.querySelectorAll("figure.figure")) {
     keys[event.key]();
   });
   box.addEventListener("blur", () => choose(null));
-  box.addEventListener("scroll", () => choose(chosen));
+  for (const [of, name] of [[box, "scroll"], [window, "resize"]]) of.addEventListener(name, () => choose(chosen));
   box.addEventListener("pointerdown", (event) => {
     choose(nearest(event.clientX, event.clientY));
     if (view[2] < whole[2] && event.button === 0) {
