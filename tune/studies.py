@@ -72,7 +72,7 @@ class Study(ShownAsTable):
         return trials_frame(self.folder)
 
     def figures(self) -> dict[str, Any]:
-        """The report's figures by name, as matplotlib figures: a search's are Optuna's."""
+        """The report's figures by name, as matplotlib figures."""
         # Imported here: matplotlib is slow to import.
         from tune.report.drawings import study_drawings  # noqa: PLC0415
         from tune.runner.optuna_study import load_study  # noqa: PLC0415

@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from dclf.canvas import ON_DARK, PAGE
 from dclf.figures import confusion_figure, learning_curves
 from dclf.training.reports import EpochReport
 
@@ -58,7 +60,7 @@ def test_a_class_without_targets_has_shares_of_zero() -> None:
 
 def test_text_stays_readable_on_dark_cells() -> None:
     texts = confusion_figure([[9, 1], [0, 10]], ("a", "b")).axes[0].texts
-    assert [text.get_color() == "white" for text in texts[::2]] == [True, False, False, True]
+    assert [text.get_color() == ON_DARK for text in texts[::2]] == [True, False, False, True]
 
 
 def test_a_matrix_of_another_size_is_refused() -> None:
@@ -100,6 +102,25 @@ def test_epochs_are_whole_numbers_on_the_axis(epochs: int) -> None:
 def test_an_empty_history_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one finished epoch"):
         learning_curves([])
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        learning_curves(history(20)),
+        confusion_figure(
+            np.diag([300] * 7), ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"), "Test"
+        ),
+        confusion_figure(np.diag([3, 4]), ("a", "b")),
+    ],
+)
+def test_nothing_is_cut_off_or_too_small_for_print(figure: Figure) -> None:
+    # Saved once, as the layout is made then.
+    png(figure)
+    box = figure.get_tightbbox()
+    assert min(box.x0, box.y0, figure.get_figwidth() - box.x1, figure.get_figheight() - box.y1) > -0.01
+    assert figure.get_figwidth() <= PAGE
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 8
 
 
 def test_no_figure_is_kept_by_pyplot() -> None:

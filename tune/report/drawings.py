@@ -1,19 +1,18 @@
-"""Which figures a study's report has: a search Optuna's, a comparison its own."""
+"""Which figures a study's report has: a search those of its trials, a comparison its own."""
 
 from __future__ import annotations
-
-import math
 
 import optuna
 
 from tune.analysis.comparison.variants import is_comparison
 from tune.report.comparison.figures import comparison_figures
-from tune.report.figures import Drawings, draw_study
+from tune.report.drawing import Drawings
+from tune.report.figures import draw_study
 from tune.study.folder import StudyFolder
 from tune.study.ranking import base_trial, best_trial
 
 OF_COMPARISONS = ("curves",)
-"""The only figure of Optuna's that says something of a comparison: the others ask which values make a good trial, or
+"""The only figure of a search that says something of a comparison: the others ask which values make a good trial, or
 how the search for them went, and a comparison has all combinations and no search."""
 
 
@@ -27,22 +26,18 @@ def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
     objectives = list(folder.definition.sweep.objectives)
     numbers = optuna_numbers(folder)
     if not is_comparison(folder.definition):
-        return draw_study(study, objectives, numbers, marks=_marks(folder))
+        return draw_study(study, objectives, numbers, roles=marked_trials(folder))
     search = draw_study(study, objectives, numbers, OF_COMPARISONS)
     return Drawings(drawn={**comparison_figures(folder), **search.drawn}, missing=search.missing)
 
 
-def _marks(folder: StudyFolder) -> dict[str, tuple[float, ...]]:
-    """What the front's figure marks: words -> a trial's objectives."""
-    trials = {"base configuration": base_trial(folder), "picked": best_trial(folder)}
-    count = len(folder.definition.sweep.objectives)
-    return {
-        f"{words} (trial {trial.number})": trial.values
-        for words, trial in trials.items()
-        if trial is not None and len(trial.values) == count and all(map(math.isfinite, trial.values))
-    }
+def marked_trials(folder: StudyFolder) -> dict[int, str]:
+    """The ledger's numbers of the trials that every figure marks; the base that is the best is the best."""
+    base, best = base_trial(folder), best_trial(folder)
+    roles = {} if base is None else {base.number: "base"}
+    return roles if best is None else {**roles, best.number: "best"}
 
 
-def optuna_numbers(folder: StudyFolder) -> list[int]:
-    """Optuna's numbers of the study's own trials, in the order of the ledger."""
-    return [trial.optuna for trial in folder.ledger.trials.values() if trial.optuna >= 0]
+def optuna_numbers(folder: StudyFolder) -> dict[int, int]:
+    """Optuna's numbers of the study's own trials -> the ledger's."""
+    return {trial.optuna: trial.number for trial in folder.ledger.trials.values() if trial.optuna >= 0}

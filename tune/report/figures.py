@@ -1,63 +1,43 @@
-"""The figures of a study: Optuna's own plots, each drawn only where it has something to say."""
+"""The figures of a study, each drawn only where it has something to say; the best and the base are marked in all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from typing import Any
 
+import numpy as np
 import optuna
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from optuna.trial import FrozenTrial, TrialState
-from optuna.visualization import matplotlib as plots
+from numpy.typing import NDArray
+from optuna.trial import TrialState
 
-from tune.report import layout
-from tune.report.pyplot import borrowed_pyplot, figure_of
-from tune.report.study_copy import complete, copy_study, spread
-from tune.study.ranking import pick_rule
-from tune.study.scores import Score, short_names
+from dclf.canvas import (
+    COLOURS,
+    COLUMN,
+    INK,
+    MANY,
+    PAGE,
+    QUIET,
+    blank,
+    few,
+    in_style,
+    legend_below,
+    literal,
+    sign,
+    tidy,
+    wrapped,
+)
+from tune.report.drawing import Drawing, Drawings, NothingToDraw, Points, first_of, some_of, spread
+from tune.report.parameter_axes import objective_limits, off_axis
+from tune.report.parameter_figures import pairs, parallel, slices
+from tune.report.trials import FEWEST_FOR_IMPORTANCE, Shown, StudyTrials, number_text
+from tune.study.ranking import front, pick_rule
 
-MOST_CURVES, MOST_IN_CONTOUR, MOST_LINES = 60, 200, 400
-"""Trials in the busy figures; more would take long and show no more."""
-MOST_PARAMS = 6
-FEWEST_FOR_IMPORTANCE, FEWEST_FOR_CONTOUR = 8, 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """One figure with its words.
-
-    Attributes:
-        title: what it is.
-        caption: how to read it, and which trials it leaves out.
-        figure: ready to be saved; belongs to the caller.
-    """
-
-    title: str
-    caption: str
-    figure: Figure
-
-
-@dataclass(kw_only=True)
-class Drawings:
-    """The figures of a study.
-
-    Attributes:
-        drawn: name -> figure, names such as ``history`` and ``contour``.
-        missing: name -> why that figure is not drawn.
-    """
-
-    drawn: dict[str, Drawing] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def figures(self) -> dict[str, Figure]:
-        """Name -> figure."""
-        return {name: drawing.figure for name, drawing in self.drawn.items()}
-
-
-class NothingToDraw(Exception):  # noqa: N818 - no error, it says why a figure is left out
-    """A figure that would say nothing; the message says why."""
+MOST_CURVES, MOST_BARS = 60, 20
+"""Trials and parameters in busy figures; more would show no more."""
+BLUE, RED = COLOURS[0][0], COLOURS[1][0]
 
 
 def study_figures(study: optuna.Study, objectives: Sequence[str] = ()) -> dict[str, Figure]:
@@ -73,197 +53,235 @@ def study_figures(study: optuna.Study, objectives: Sequence[str] = ()) -> dict[s
 def draw_study(
     study: optuna.Study,
     objectives: Sequence[str] = (),
-    numbers: Sequence[int] | None = None,
+    numbers: Mapping[int, int] | None = None,
     names: Collection[str] | None = None,
-    marks: Mapping[str, Sequence[float]] | None = None,
+    roles: Mapping[int, str] | None = None,
 ) -> Drawings:
     """As ``study_figures``, with titles and captions, and why others are missing.
 
     Args:
         study: Optuna's study.
         objectives: names of its objectives; Optuna's metric names where empty.
-        numbers: Optuna's numbers of the trials to draw, which are numbered anew in this order: the ledger's, where
-            Optuna knows further trials, such as those of an earlier study; all of them where None.
+        numbers: Optuna's number of a trial -> the ledger's, where Optuna knows further trials, such as those of an
+            earlier study, which are left out; all under their own numbers where None.
         names: figures to draw; all where None.
-        marks: words -> objectives of a trial that the front's figure shows apart.
+        roles: the ledger's number of a trial that is marked -> ``best`` or ``base``.
     """
-    drawings, studio = Drawings(), _Studio(study, objectives, numbers, marks or {})
+    drawings, trials = Drawings(), StudyTrials(study, objectives, numbers, roles)
     for name, draw in _PLOTS.items():
-        if (name == "pareto" and len(studio.scores) == 1) or (names is not None and name not in names):
+        if (name == "pareto" and len(trials.scores) == 1) or (names is not None and name not in names):
             continue
         try:
-            drawings.drawn[name] = draw(studio)
+            with in_style():
+                drawings.drawn[name] = draw(trials)
         except NothingToDraw as reason:
             drawings.missing[name] = str(reason)
     return drawings
 
 
-class _Studio:
-    """The trials in the forms that the plots need."""
-
-    def __init__(
-        self,
-        study: optuna.Study,
-        objectives: Sequence[str],
-        numbers: Sequence[int] | None,
-        marks: Mapping[str, Sequence[float]],
-    ) -> None:
-        directions = [direction.name.lower() for direction in study.directions]
-        names = list(objectives) or study.metric_names or ["objective", *(f"objective {n}" for n in range(2, 9))]
-        self.scores = [Score(name=name, direction=way) for name, way in zip(names, directions, strict=False)]
-        every = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
-        self.trials = [every[number] for number in (every if numbers is None else numbers) if number in every]
-        self.done = complete(self.trials)
-        self.marks = marks
-        self.names = short_names(list(dict.fromkeys(key for trial in self.trials for key in trial.params)))
-
-    @property
-    def words(self) -> str:
-        return self.scores[0].label
-
-    @property
-    def label(self) -> str:
-        return self.scores[0].unit_label
-
-    @cached_property
-    def whole(self) -> optuna.Study:
-        """All trials with their numbers, by the first objective."""
-        return self.part(self.trials)
-
-    def part(self, trials: Sequence[FrozenTrial], *, curves: bool = False) -> optuna.Study:
-        """Some trials, by the first objective."""
-        return copy_study(trials, self.scores[:1], self.names, curves=curves)
-
-    @cached_property
-    def varied(self) -> list[str]:
-        """Short names of the parameters that take several values, the most important first where that is known."""
-        values: dict[str, set[object]] = {}
-        for trial in complete(self.whole.get_trials(deepcopy=False)):
-            for key, value in trial.params.items():
-                values.setdefault(key, set()).add(value)
-        several = [key for key, distinct in values.items() if len(distinct) > 1]
-        return sorted(several, key=lambda key: -self.importances.get(key, 0.0))
-
-    @cached_property
-    def importances(self) -> dict[str, float]:
-        """Short name -> share of the importance; empty where too few trials tell."""
-        values = {trial.values[0] for trial in self.done}
-        if len(self.done) < FEWEST_FOR_IMPORTANCE or len(values) < 2:
-            return {}
-        with borrowed_pyplot():
-            return optuna.importance.get_param_importances(self.whole)
-
-    def need(self, trials: int, params: int = 0) -> None:
-        """Raise NothingToDraw unless there are so many complete trials and varied parameters."""
-        if len(self.done) < trials:
-            raise NothingToDraw(f"needs complete trials: at least {trials}, there are {len(self.done)}")
-        if params and len(self.varied) < params:
-            raise NothingToDraw(f"needs parameters that take several values: at least {params}, has {len(self.varied)}")
+def history(trials: StudyTrials) -> Drawing:
+    """Trials in their order and the best so far; ends without a value at the edge of the worst."""
+    trials.need(1)
+    figure = blank(COLUMN, 2.2)
+    axes = figure.subplots()
+    values = trials.values(trials.done)
+    limits = objective_limits(values, trials.score)
+    many = len(trials.done) > MANY
+    numbers = np.array([trial.number for trial in trials.done])
+    axes.scatter(
+        *(numbers, values),
+        s=4 if many else 14,
+        color=BLUE,
+        linewidth=0,
+        rasterized=many,
+        label="complete",
+    )
+    _best_so_far(axes, trials, numbers, values)
+    points = [trials.points(axes, trials.done, numbers, values)]
+    points += _without_value(axes, trials, limits)
+    points += trials.signs(axes, trials.done, numbers, values)
+    axes.set(xlabel="trial", ylabel=wrapped(trials.score.unit_label, 26), ylim=limits)
+    axes.xaxis.set_major_locator(few(integer=True))
+    axes.yaxis.set_major_locator(few())
+    tidy(axes)
+    legend_below(figure)
+    caption = f"The {trials.score.label} of every complete trial, and the best so far.{off_axis(values, limits)}"
+    if any(trial.state in (TrialState.FAIL, TrialState.PRUNED) for trial in trials.trials):
+        caption += " Pruned trials stand at the last value they reported, failed ones at the axis's worse end."
+    return Drawing(title="Optimisation history", caption=caption, figure=figure, points=tuple(points))
 
 
-def _history(studio: _Studio) -> Drawing:
-    studio.need(1)
-    figure = figure_of(plots.plot_optimization_history, studio.whole, target_name=studio.label)
-    layout.history(figure, studio.scores[0], [trial.values[0] * studio.scores[0].scale for trial in studio.done])
-    caption = f"The {studio.words} of every complete trial, and the best so far."
-    return Drawing(title="Optimisation history", caption=caption, figure=figure)
+def _best_so_far(axes: Axes, trials: StudyTrials, numbers: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+    order = np.argsort(numbers)
+    best = np.maximum if trials.score.direction == "maximize" else np.minimum
+    line = best.accumulate(values[order])
+    last = max(trial.number for trial in trials.trials)
+    axes.step([*numbers[order], last], [*line, line[-1]], where="post", color=INK, lw=1.2, label="best so far")
 
 
-def _curves(studio: _Studio) -> Drawing:
-    ended = [trial for trial in studio.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    curves = [trial for trial in ended if len(trial.intermediate_values) > 1]
-    if not curves:
+def _without_value(axes: Axes, trials: StudyTrials, limits: tuple[float, float]) -> list[Points]:
+    """Pruned and failed trials."""
+    worst = limits[0] if trials.score.direction == "maximize" else limits[1]
+    points = []
+    kinds: tuple[tuple[TrialState, str, dict[str, Any]], ...] = (
+        (TrialState.PRUNED, "pruned", {"marker": "v", "facecolor": "none", "edgecolor": RED}),
+        (TrialState.FAIL, "failed", {"marker": "x", "color": QUIET}),
+    )
+    for state, word, look in kinds:
+        ended = [trial for trial in trials.trials if trial.state == state]
+        if not ended:
+            continue
+        numbers = [trial.number for trial in ended]
+        lasts = [trial.curve[max(trial.curve)] if trial.curve else None for trial in ended]
+        heights = [worst if last is None else float(np.clip(last, *limits)) for last in lasts]
+        many = len(ended) > MANY
+        size = 6 if many else 18
+        axes.scatter(numbers, heights, s=size, linewidth=0.9, rasterized=many, clip_on=False, label=word, **look)
+        reached = [
+            word if last is None else f"{word} at {number_text(trials.score, last)} after epoch {max(trial.curve)}"
+            for trial, last in zip(ended, lasts, strict=True)
+        ]
+        texts = [trials.text(trial, extra=text) for trial, text in zip(ended, reached, strict=True)]
+        points.append(Points(axes=axes, x=numbers, y=heights, texts=texts))
+    return points
+
+
+def curves(trials: StudyTrials) -> Drawing:
+    """A line per trial, by epoch: complete ones solid, pruned ones dashed up to a cross."""
+    ended = [trial for trial in trials.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    told = [trial for trial in ended if len(trial.curve) > 1]
+    if not told:
         raise NothingToDraw("no complete or pruned trial has reported two epochs")
-    shown = spread(curves, MOST_CURVES)
-    figure = figure_of(plots.plot_intermediate_values, studio.part(shown, curves=True))
-    layout.curves(figure, studio.label)
-    pruned = any(trial.state == TrialState.PRUNED for trial in shown)
-    caption = f"The {studio.words} after each epoch{'; pruned trials have short curves' if pruned else ''}."
-    return Drawing(title="Learning curves", caption=caption + _of(shown, curves), figure=figure)
+    special = trials.special(told)
+    others = [trial for trial in told if not trial.role]
+    shown = [*spread(others, MOST_CURVES - len(special)), *special]
+    figure = blank(COLUMN, 2.2)
+    axes = figure.subplots()
+    pruned = [trial for trial in shown if trial.state == TrialState.PRUNED]
+    complete = [trial for trial in shown if trial.state == TrialState.COMPLETE]
+    _lines(axes, complete, "complete", color=BLUE, linestyles="-", alpha=0.6)
+    _lines(axes, pruned, "pruned", color=RED, linestyles="--", alpha=0.8)
+    if pruned:
+        ends = [max(trial.curve) for trial in pruned]
+        heights = [trial.curve[end] for trial, end in zip(pruned, ends, strict=True)]
+        axes.scatter(ends, heights, marker="x", s=14, color=RED, linewidth=0.9, zorder=3)
+    for trial in special:
+        epochs, values = sorted(trial.curve), [trial.curve[epoch] for epoch in sorted(trial.curve)]
+        dashes = "-" if trial.role == "best" else (0, (4, 1, 1, 1))
+        axes.plot(epochs, values, color=INK, lw=1.6, ls=dashes, zorder=4)
+        sign(axes, trial.role, epochs[-1], values[-1], trials.label(trial))
+    axes.autoscale_view()
+    limits = _curve_limits(trials, shown)
+    axes.set(xlabel="epoch", ylabel=wrapped(trials.score.unit_label, 26), ylim=limits)
+    axes.xaxis.set_major_locator(few(6, integer=True))
+    axes.yaxis.set_major_locator(few())
+    tidy(axes)
+    legend_below(figure)
+    caption = f"The {trials.score.label} after each epoch{'; pruned trials end at a cross' if pruned else ''}."
+    nearest = min if trials.score.direction == "minimize" else max
+    caption += off_axis(np.array([nearest(trial.curve.values()) for trial in shown]), limits)
+    points = tuple(_curve_points(axes, trials, trial) for trial in shown)
+    return Drawing(title="Learning curves", caption=caption + some_of(shown, told), figure=figure, points=points)
 
 
-def _importances(studio: _Studio) -> Drawing:
-    studio.need(FEWEST_FOR_IMPORTANCE, 2)
-    if not any(studio.importances.values()):
-        raise NothingToDraw(f"every complete trial has the same {studio.words}")
-    figure = figure_of(plots.plot_param_importances, studio.whole, params=studio.varied, target_name=studio.label)
-    layout.importances(figure, len(studio.varied))
+def _curve_limits(trials: StudyTrials, shown: Sequence[Shown]) -> tuple[float, float]:
+    """Limits for the curves that end among the others; single ones that end far worse do not squeeze them."""
+    low, high = objective_limits([trial.curve[max(trial.curve)] for trial in shown], trials.score)
+    near = [value for trial in shown if low <= trial.curve[max(trial.curve)] <= high for value in trial.curve.values()]
+    room = 0.05 * (max(near) - min(near)) or 0.5
+    return min(near) - room, max(near) + room
+
+
+def _lines(axes: Axes, shown: Sequence[Shown], label: str, **look: object) -> None:
+    if shown:
+        lines = [sorted(trial.curve.items()) for trial in shown]
+        axes.add_collection(LineCollection(lines, linewidths=0.9, label=label, **look))  # type: ignore[arg-type]
+
+
+def _curve_points(axes: Axes, trials: StudyTrials, trial: Shown) -> Points:
+    epochs = sorted(trial.curve)
+    values = [trial.curve[epoch] for epoch in epochs]
+    word = "pruned, " if trial.state == TrialState.PRUNED else ""
+    texts = [
+        trials.text(trial, extra=f"{word}{number_text(trials.score, value)} after epoch {epoch}")
+        for epoch, value in zip(epochs, values, strict=True)
+    ]
+    return Points(axes=axes, x=epochs, y=values, texts=texts)
+
+
+def importance(trials: StudyTrials) -> Drawing:
+    """A bar per parameter, the most important on top."""
+    trials.need(FEWEST_FOR_IMPORTANCE, 2)
+    if not trials.importances:
+        raise NothingToDraw(f"every complete trial has the same {trials.score.label}")
+    names = list(trials.domains)[:MOST_BARS]
+    shares = [100 * trials.importances.get(name, 0.0) for name in names]
+    places = list(range(len(names)))
+    figure = blank(COLUMN, 0.8 + 0.25 * len(names))
+    axes = figure.subplots()
+    bars = axes.barh(places, shares, 0.68, color=BLUE)
+    axes.bar_label(bars, [f"{share:.0f}" if share >= 1 else "< 1" for share in shares], padding=3, fontsize=8)
+    axes.set_yticks(places, [literal(wrapped(name, 22)) for name in names])
+    axes.invert_yaxis()
+    axes.set(xlabel="importance (%)", xlim=(0, max(shares) * 1.14))
+    axes.xaxis.set_major_locator(few())
+    tidy(axes, "x")
+    texts = [f"{name}: {share:.1f} %" for name, share in zip(names, shares, strict=True)]
     caption = (
-        f"Share of each parameter in what sets the best trials by {studio.words} apart from the others (PED-ANOVA). "
-        "With few trials the shares are rough."
+        f"Share of each parameter in what sets the best trials by {trials.score.label} apart from the others "
+        f"(PED-ANOVA). With few trials the shares are rough.{first_of(names, trials.domains)}"
     )
-    return Drawing(title="Parameter importance", caption=caption, figure=figure)
+    points = (Points(axes=axes, x=shares, y=places, texts=texts),)
+    return Drawing(title="Parameter importance", caption=caption, figure=figure, points=points)
 
 
-def _slice(studio: _Studio) -> Drawing:
-    studio.need(2, 1)
-    shown = studio.varied[:MOST_PARAMS]
-    figure = figure_of(plots.plot_slice, studio.whole, params=shown, target_name=studio.label)
-    layout.slices(figure, len(shown))
-    caption = f"The {studio.words} against each parameter; later trials are darker.{_first(shown, studio.varied)}"
-    return Drawing(title="Slices", caption=caption, figure=figure)
-
-
-def _contour(studio: _Studio) -> Drawing:
-    studio.need(FEWEST_FOR_CONTOUR, 2)
-    shown = studio.varied if len(studio.varied) <= 3 else studio.varied[:2]
-    part = spread(studio.done, MOST_IN_CONTOUR)
-    study = studio.part(part)
-    together = [trial for trial in study.get_trials(deepcopy=False) if set(shown) <= set(trial.params)]
-    if len(together) < FEWEST_FOR_CONTOUR:
-        raise NothingToDraw(f"{' and '.join(shown)} occur together in {len(together)} complete trials only")
-    figure = figure_of(plots.plot_contour, study, params=shown, target_name=studio.label)
-    layout.contour(figure, len(shown))
-    pair = "" if len(shown) == len(studio.varied) else " Shown are the two most important parameters."
-    caption = f"The {studio.words} between the trials (dots), interpolated; far from dots it says little.{pair}"
-    return Drawing(title="Contour", caption=caption + _of(part, studio.done), figure=figure)
-
-
-def _parallel(studio: _Studio) -> Drawing:
-    studio.need(2, 2)
-    shown, part = studio.varied[:MOST_PARAMS], spread(studio.done, MOST_LINES)
-    figure = figure_of(plots.plot_parallel_coordinate, studio.part(part), params=shown, target_name=studio.label)
-    layout.parallel(figure, len(shown), studio.label)
-    caption = (
-        f"Each line is a trial, from its {studio.words} on the left to its parameters.{_first(shown, studio.varied)}"
-    )
-    return Drawing(title="Parallel coordinates", caption=caption + _of(part, studio.done), figure=figure)
-
-
-def _pareto(studio: _Studio) -> Drawing:
-    studio.need(1)
-    if len(studio.scores) > 3:
-        raise NothingToDraw(f"shows three objectives at most, the study has {len(studio.scores)}")
-    study = copy_study(studio.done, studio.scores, studio.names)
-    figure = figure_of(plots.plot_pareto_front, study, target_names=[score.unit_label for score in studio.scores])
-    scales = [score.scale for score in studio.scores]
-    marks = {
-        words: [value * scale for value, scale in zip(values, scales, strict=True)]
-        for words, values in studio.marks.items()
-    }
-    layout.pareto(figure, marks)
-    caption = "The red trials are the front: none beats them in one objective without losing in another."
-    if rule := pick_rule(studio.scores):
+def pareto(trials: StudyTrials) -> Drawing:
+    """Each pair of objectives in a panel, the front's trials filled."""
+    trials.need(1)
+    if len(trials.scores) > 3:
+        raise NothingToDraw(f"shows three objectives at most, the study has {len(trials.scores)}")
+    panels = [(0, 1)] if len(trials.scores) == 2 else [(0, 1), (0, 2), (1, 2)]
+    figure = blank(COLUMN, 2.7) if len(panels) == 1 else blank(PAGE, 2.5)
+    ranks = [
+        tuple(score.rank(value) for score, value in zip(trials.scores, trial.values, strict=True))
+        for trial in trials.done
+    ]
+    best = set(front(ranks))
+    points: list[Points] = []
+    for axes, (x, y) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+        points += _front_panel(axes, trials, (x, y), best, joined=len(panels) == 1)
+    legend_below(figure)
+    caption = "Filled trials are the front: none beats them in one objective without losing in another."
+    if rule := pick_rule(trials.scores):
         caption += f" Picked: {rule}."
-    return Drawing(title="Pareto front", caption=caption, figure=figure)
+    return Drawing(title="Pareto front", caption=caption, figure=figure, points=tuple(points))
 
 
-def _of(shown: Sequence[object], everything: Sequence[object]) -> str:
-    if len(shown) == len(everything):
-        return ""
-    return f" Shown are {len(shown):,} of {len(everything):,} trials, evenly over the study."
+def _front_panel(
+    axes: Axes, trials: StudyTrials, objectives: tuple[int, int], best: Collection[int], *, joined: bool
+) -> list[Points]:
+    x, y = (trials.values(trials.done, objective) for objective in objectives)
+    on = np.array([place in best for place in range(len(trials.done))])
+    many = len(trials.done) > MANY
+    dot: dict[str, Any] = {"s": 6 if many else 16, "rasterized": many}
+    axes.scatter(x[~on], y[~on], facecolor="none", edgecolor=QUIET, lw=0.7, label="trial", **dot)
+    if joined:
+        order = np.argsort(x[on])
+        axes.plot(x[on][order], y[on][order], color=BLUE, lw=0.7, ls=":", zorder=2)
+    axes.scatter(x[on], y[on], s=18, facecolor=BLUE, edgecolor=INK, lw=0.3, zorder=3, label="on the front")
+    for axis, objective in ((axes.xaxis, objectives[0]), (axes.yaxis, objectives[1])):
+        axis.set_label_text(wrapped(trials.scores[objective].unit_label, 26))
+        axis.set_major_locator(few())
+    tidy(axes, "both")
+    return [trials.points(axes, trials.done, x, y), *trials.signs(axes, trials.done, x, y)]
 
 
-def _first(shown: Sequence[str], everything: Sequence[str]) -> str:
-    return "" if len(shown) == len(everything) else f" Shown are the {len(shown)} most important parameters."
-
-
-_PLOTS: dict[str, Callable[[_Studio], Drawing]] = {
-    "history": _history,
-    "curves": _curves,
-    "importance": _importances,
-    "slice": _slice,
-    "contour": _contour,
-    "parallel": _parallel,
-    "pareto": _pareto,
+_PLOTS: dict[str, Callable[[StudyTrials], Drawing]] = {
+    "history": history,
+    "curves": curves,
+    "importance": importance,
+    "slice": slices,
+    "pairs": pairs,
+    "parallel": parallel,
+    "pareto": pareto,
 }

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import matplotlib as mpl
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
+from dclf.canvas import GRID, INK, PAPER
+from tune.report.drawing import Drawings
 from tune.report.facts import ReportFacts
-from tune.report.figures import Drawings
-from tune.report.pyplot import borrowed_pyplot
 from tune.report.templates import environment
 
-PNG_DPI = 200
+SCRIPTS = ("sort.js", "figure.js")
+"""What pages bring along; each works on what it finds."""
+PAGE_COLOURS = {INK: "--ink", GRID: "--grid", PAPER: "--paper"}
+"""What of a figure has the page's own colours, light or dark."""
+SMALLEST, LARGEST = 1.5, 2.2
+"""Pixels of the page for one point of a figure."""
 _NAMED = re.compile(r'(\bid="|href="#|url\(#)')
+_SIZE = re.compile(r'width="([0-9.]+)pt" height="[0-9.]+pt"')
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 
 
@@ -31,10 +34,10 @@ def html_report(facts: ReportFacts, drawings: Drawings, svgs: dict[str, str], ya
     Args:
         facts: what it says.
         drawings: its figures, with titles and captions.
-        svgs: name of a figure -> its SVG, as ``figure_svg`` gives it.
+        svgs: name of a figure -> its SVG with text as text, as ``save_figures`` gives it.
         yaml: the best configuration, empty for none.
     """
-    return html_page("report.html.j2", svgs, facts=facts, drawings=drawings, yaml=yaml, script=sorting())
+    return html_page("report.html.j2", svgs, facts=facts, drawings=drawings, yaml=yaml)
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,9 @@ class Script:
 
 
 @cache
-def sorting() -> Script:
-    """Sorts tables of class ``sortable`` by the column whose head is clicked."""
-    text = files("tune.report").joinpath("templates", "sort.js").read_text(encoding="utf-8")
+def page_script(name: str) -> Script:
+    """A script of this folder ``templates``."""
+    text = files("tune.report").joinpath("templates", name).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Script(text=Markup(text), hash=f"sha256-{digest}")  # noqa: S704 - our own
 
@@ -63,32 +66,24 @@ def html_page(template: str, svgs: dict[str, str], **content: Any) -> str:
 
     Args:
         template: its file.
-        svgs: name of a figure -> its SVG, as ``figure_svg`` gives it.
+        svgs: name of a figure -> its SVG with text as text, as ``save_figures`` gives it.
         content: what the template asks for.
     """
     inline = {name: inline_svg(svg, name) for name, svg in svgs.items()}
-    return environment(html=True).get_template(template).render(svgs=inline, **content)
-
-
-def figure_svg(figure: Figure, name: str) -> str:
-    """A figure as an SVG file: text as outlines, so that it looks the same everywhere; the same bytes every time."""
-    text = io.StringIO()
-    with borrowed_pyplot(), mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
-
-
-def figure_png(figure: Figure) -> bytes:
-    """A figure as a PNG file of ``PNG_DPI`` dots per inch; the same bytes every time."""
-    content = io.BytesIO()
-    with borrowed_pyplot():
-        # The default of 6 takes twice the time for a file of the same size.
-        figure.savefig(content, format="png", dpi=PNG_DPI, pil_kwargs={"compress_level": 2})
-    return content.getvalue()
+    scripts = [page_script(name) for name in SCRIPTS]
+    return environment(html=True).get_template(template).render(svgs=inline, scripts=scripts, **content)
 
 
 def inline_svg(svg: str, name: str) -> Markup:
-    """An SVG for the midst of a page: without its prologue, its ids told apart from those of other figures."""
+    """An SVG for the midst of a page: ids told apart from those of other figures, the page's colours, its size."""
     body = _NAMED.sub(rf"\g<1>{name}-", _PROLOGUE.sub("", svg, count=1))
+    for constant, variable in PAGE_COLOURS.items():
+        body = body.replace(constant, f"var({variable}, {constant})")
     # Matplotlib has escaped all text in it.
-    return Markup(body)  # noqa: S704
+    return Markup(_SIZE.sub(_sized, body, count=1))  # noqa: S704
+
+
+def _sized(size: re.Match[str]) -> str:
+    """The width on a page: never so small that type is below 11 pixels, which is 8 points in the figure."""
+    width = float(size[1])
+    return f'style="width: 100%; min-width: {SMALLEST * width:.0f}px; max-width: {LARGEST * width:.0f}px"'

@@ -10,8 +10,8 @@ from tune.analysis.table import markdown_escape, markdown_table
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from tune.report.drawing import Drawings
     from tune.report.facts import ReportFacts
-    from tune.report.figures import Drawings
 
 
 def markdown_report(facts: ReportFacts, drawings: Drawings, files: Mapping[str, str]) -> str:

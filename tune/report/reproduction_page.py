@@ -14,8 +14,8 @@ from tune.analysis.comparison.verdicts import NOT_TESTED, OUTCOMES, Verdict, ver
 from tune.analysis.perturbation.study_tables import perturbation_sentences
 from tune.analysis.table import Table
 from tune.report.comparison.figures import GAMMAS, LABELS, WINDOWS, comparison_figures
+from tune.report.drawing import Drawing
 from tune.report.facts import standing_text
-from tune.report.figures import Drawing
 from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
 from tune.study.progress import progress_of

@@ -87,6 +87,7 @@ def main(study: str, out: str) -> None:
     os.nice(19)
     # Imported here: the driver, which imports this module too, draws nothing.
     from tune.report.drawings import study_drawings  # noqa: PLC0415
+    from tune.report.figure_files import figure_svg  # noqa: PLC0415
     from tune.runner.optuna_study import load_study  # noqa: PLC0415
     from tune.study.trial_table import trials_frame  # noqa: PLC0415
 
@@ -96,7 +97,7 @@ def main(study: str, out: str) -> None:
     target.mkdir(parents=True, exist_ok=True)
     trials_frame(folder).to_csv(target / "trials.csv", index=False)
     for name, drawing in study_drawings(folder, load_study(folder)).drawn.items():
-        drawing.figure.savefig(target / f"{name}.svg")
+        (target / f"{name}.svg").write_text(figure_svg(drawing.figure, name), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,17 +11,23 @@ import matplotlib as mpl
 import numpy as np
 import optuna
 import pytest
-from matplotlib import pyplot as plt
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
-from tests.tune.study.samples import SPACE, fill, new_folder, optuna_study, study_of
-from tune.report.figures import MOST_CURVES, MOST_IN_CONTOUR, Drawings, draw_study, study_figures
-from tune.report.html import figure_svg
-from tune.report.study_copy import complete, copy_study, spread
-from tune.study.scores import Score
+from tests.tune.study.samples import fill, new_folder, optuna_study, study_of
+from tune.report.drawing import Drawings, spread
+from tune.report.figure_files import figure_svg
+from tune.report.figures import MOST_CURVES, draw_study, study_figures
+from tune.report.parameter_axes import SPREAD
 
-ONE = {"history", "curves", "importance", "slice", "contour", "parallel"}
+ONE = {"history", "curves", "importance", "slice", "pairs", "parallel"}
+
+
+def legend_of(figure: Figure) -> list[str]:
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +42,7 @@ def test_a_full_study_has_every_figure(drawings: Drawings) -> None:
 
 
 def test_curves_speak_of_pruned_trials_where_there_are_some(tmp_path: Path, drawings: Drawings) -> None:
-    assert drawings.drawn["curves"].caption.startswith("The validation WF1 after each epoch; pruned trials have short")
+    assert drawings.drawn["curves"].caption.startswith("The validation WF1 after each epoch; pruned trials end at")
     drawn = draw_study(study_of(tmp_path, 2), ["wf1"], names={"curves"}).drawn
     assert drawn["curves"].caption == "The validation WF1 after each epoch."
 
@@ -45,21 +51,34 @@ def test_several_objectives_have_a_front(tmp_path: Path) -> None:
     study = study_of(tmp_path, 40, objectives={"wf1": "maximize", "f1/sad": "minimize"})
     figures = study_figures(study, ["wf1", "f1/sad"])
     assert set(figures) == {*ONE, "pareto"}
-    axes = figures["pareto"].axes[0]
-    assert len(axes.get_legend().get_texts()) == 2
-    marks = {"base configuration (trial 0)": (0.5, 0.25), "picked (trial 3)": (0.6, 0.2)}
-    marked = draw_study(study, ["wf1", "f1/sad"], names={"pareto"}, marks=marks).figures["pareto"].axes[0]
-    assert [text.get_text() for text in marked.get_legend().get_texts()] == ["trial", "on the front", *marks]
-    assert [dots.get_offsets().tolist() for dots in marked.collections[-2:]] == [[[50.0, 25.0]], [[60.0, 20.0]]]
+    assert legend_of(figures["pareto"]) == ["trial", "on the front"]
+    drawing = draw_study(study, ["wf1", "f1/sad"], names={"pareto"}, roles={0: "base", 3: "best"}).drawn["pareto"]
+    (axes,) = drawing.figure.axes
+    assert legend_of(drawing.figure) == ["trial", "on the front", "base, trial 0", "picked, trial 3"]
+    values = [100 * np.array(study.trials[number].values) for number in (0, 3)]
+    assert [dots.get_offsets()[0].tolist() for dots in axes.collections[-2:]] == [pytest.approx(one) for one in values]
     assert {axes.get_xlabel(), axes.get_ylabel()} == {"validation WF1 (%)", "validation F1 of sad (%)"}
+    assert "Picked: of the trials on the front" in drawing.caption
 
 
-def test_marks_stand_in_space_too(tmp_path: Path) -> None:
+def test_the_front_is_that_of_the_objectives_directions(tmp_path: Path) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for values in ([0.5, 0.5], [0.6, 0.4], [0.7, 0.6], [0.4, 0.6]):
+        study.add_trial(create_trial(values=values))
+    (axes,) = study_figures(study, ["wf1", "f1/sad"])["pareto"].axes
+    by_label = {dots.get_label(): np.array(dots.get_offsets()).tolist() for dots in axes.collections}
+    assert sorted(by_label["on the front"]) == [[60, 40], [70, 60]]
+    assert sorted(by_label["trial"]) == [[40, 60], [50, 50]]
+
+
+def test_three_objectives_are_shown_pair_by_pair(tmp_path: Path) -> None:
     names = ["wf1", "eccs/wf1", "eics/wf1"]
     study = study_of(tmp_path, 8, objectives=dict.fromkeys(names, "maximize"))
-    drawings = draw_study(study, names, names={"pareto"}, marks={"picked (trial 3)": (0.6, 0.5, 0.4)})
-    (axes,) = drawings.figures["pareto"].axes
-    assert "picked (trial 3)" in [text.get_text() for text in axes.get_legend().get_texts()]
+    drawings = draw_study(study, names, names={"pareto"}, roles={3: "best"})
+    panels = drawings.figures["pareto"].axes
+    assert len(panels) == 3
+    assert len({(axes.get_xlabel(), axes.get_ylabel()) for axes in panels}) == 3
+    assert legend_of(drawings.figures["pareto"]).count("picked, trial 3") == 1
 
 
 def test_an_empty_study_has_none_and_says_why(tmp_path: Path) -> None:
@@ -72,7 +91,7 @@ def test_an_empty_study_has_none_and_says_why(tmp_path: Path) -> None:
 def test_few_trials_have_few_figures(tmp_path: Path) -> None:
     drawings = draw_study(study_of(tmp_path, 4), ["wf1"])
     assert set(drawings.drawn) == {"history", "curves", "slice", "parallel"}
-    assert set(drawings.missing) == {"importance", "contour"}
+    assert set(drawings.missing) == {"importance", "pairs"}
 
 
 def flat_study(values: list[float], choices: tuple[object, ...] = ("a",)) -> optuna.Study:
@@ -91,19 +110,19 @@ def test_equal_values_have_no_importance() -> None:
 
 def test_a_parameter_that_does_not_vary_is_not_shown() -> None:
     drawings = draw_study(flat_study([random.Random(n).random() for n in range(12)]), ["wf1"])
-    assert "parameters that take several values" in drawings.missing["contour"]
+    assert "parameters that take several values" in drawings.missing["pairs"]
     assert [axes.get_xlabel() for axes in drawings.drawn["slice"].figure.axes[:-1]] == ["gamma_ca"]
 
 
 def test_infinite_values_are_passed_over() -> None:
     values = [random.Random(n).random() for n in range(12)]
     drawings = draw_study(flat_study([*values, math.inf, -math.inf], ("a", "b")), ["wf1"])
-    assert {"history", "slice", "contour", "parallel", "importance"} <= set(drawings.drawn)
+    assert {"history", "slice", "pairs", "parallel", "importance"} <= set(drawings.drawn)
     for drawing in drawings.drawn.values():
         drawing.figure.savefig(io.BytesIO())
 
 
-def test_parameters_never_used_together_have_no_contour() -> None:
+def test_parameters_never_used_together_have_no_pair() -> None:
     study = optuna.create_study(direction="maximize")
     for place in range(20):
         key = ("model.options.a", "model.options.b")[place % 2]
@@ -112,7 +131,7 @@ def test_parameters_never_used_together_have_no_contour() -> None:
         )
         study.add_trial(trial)
     drawings = draw_study(study, ["wf1"])
-    assert "occur together in 0 complete trials" in drawings.missing["contour"]
+    assert "occur together in 0 complete trials" in drawings.missing["pairs"]
     assert "slice" in drawings.drawn
 
 
@@ -132,15 +151,13 @@ def test_choices_of_any_kind_are_drawn(choices: tuple[object, ...]) -> None:
 def test_nothing_stays_behind(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     study = study_of(tmp_path, 40)
     optuna.logging.set_verbosity(optuna.logging.INFO)
-    mine, settings, backend = plt.figure(), mpl.rcParams.copy(), mpl.get_backend()
+    mpl.get_backend()  # it is chosen at the first look
+    settings = mpl.rcParams.copy()
     capfd.readouterr()
     draw_study(study, ["wf1"])
-    assert plt.get_fignums() == [mine.number]
     assert mpl.rcParams == settings
-    assert mpl.get_backend() == backend
     assert optuna.logging.get_verbosity() == logging.INFO
     assert capfd.readouterr() == ("", "")
-    plt.close(mine)
 
 
 def test_numbers_are_percent_and_names_short(drawings: Drawings) -> None:
@@ -151,45 +168,90 @@ def test_numbers_are_percent_and_names_short(drawings: Drawings) -> None:
     assert labels == {"gamma_ca", "gamma_mc", "window", "temperature", "pairs"}
 
 
-def test_trials_keep_their_numbers(tmp_path: Path) -> None:
-    folder = fill(new_folder(tmp_path), 40)
-    study = optuna_study(folder)
-    copy = copy_study(study.trials, [Score(name="wf1")], {key: key for key in SPACE})
-    values = {trial.number: trial.values[0] / 100 for trial in complete(copy.trials)}
-    assert values == pytest.approx(
-        {t.number: t.values[0] for t in folder.ledger.trials.values() if t.state == "complete"}
-    )
-
-
 def test_trials_of_an_earlier_study_are_left_out(tmp_path: Path) -> None:
     study = study_of(tmp_path, 40)
-    shown = draw_study(study, ["wf1"], numbers=[4, 0, 99]).drawn["history"].figure.axes[0].collections[0]
-    wanted = [[place, 100 * study.trials[number].values[0]] for place, number in enumerate((4, 0))]
-    assert shown.get_offsets().tolist() == pytest.approx(np.array(wanted))
+    numbers = {4: 0, 0: 2, 99: 3}
+    shown = draw_study(study, ["wf1"], numbers=numbers).drawn["history"].figure.axes[0].collections[0]
+    wanted = [[place, 100 * study.trials[number].values[0]] for number, place in ((4, 0), (0, 2))]
+    assert np.array(shown.get_offsets()).tolist() == pytest.approx(np.array(wanted))
 
 
-def test_names_stay_the_same_where_trials_are_left_out() -> None:
+def test_ends_without_a_value_differ_by_their_sign(tmp_path: Path) -> None:
+    folder = fill(new_folder(tmp_path), 40)
+    (axes,) = draw_study(optuna_study(folder), ["wf1"], names={"history"}).figures["history"].axes
+    dots = {one.get_label(): one for one in axes.collections}
+    assert set(dots) == {"complete", "pruned", "failed"}
+    for label, of in dots.items():
+        numbers = [trial.number for trial in folder.ledger.trials.values() if trial.state == label]
+        assert sorted(np.array(of.get_offsets())[:, 0]) == numbers
+    assert len({one.get_paths()[0].vertices.tobytes() for one in dots.values()}) == 3, "three shapes"
+    low = axes.get_ylim()[0]
+    assert {y for _, y in np.array(dots["failed"].get_offsets())} == {low}
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_best_so_far_gets_better_only(direction: str) -> None:
+    study = optuna.create_study(direction=direction)
+    for value in (0.5, 0.4, 0.6, 0.3, 0.7):
+        study.add_trial(create_trial(value=value))
+    (axes,) = study_figures(study, ["wf1"])["history"].axes
+    (line,) = axes.get_lines()
+    better = [50, 50, 60, 60, 70] if direction == "maximize" else [50, 40, 40, 30, 30]
+    assert list(line.get_ydata())[:5] == pytest.approx(better)
+
+
+def test_far_worse_trials_do_not_squeeze_the_others_and_are_told() -> None:
     study = optuna.create_study(direction="maximize")
-    draw = random.Random(1)
-    for place in range(2 * MOST_IN_CONTOUR + 1):
-        keys = ["model.options.dropout", "loss.gamma_ca", *(["train.dropout"] if place == 1 else [])]
-        params = {key: draw.random() for key in keys}
+    for value in (0.01, *(0.6 + 0.001 * place for place in range(39))):
+        study.add_trial(create_trial(value=value))
+    drawing = draw_study(study, ["wf1"]).drawn["history"]
+    assert drawing.figure.axes[0].get_ylim()[0] > 55
+    assert "1 far worse trial lies outside of the axis." in drawing.caption
+
+
+def test_domains_set_the_axes(drawings: Drawings) -> None:
+    axes = {one.get_xlabel(): one for one in drawings.drawn["slice"].figure.axes}
+    assert axes["temperature"].get_xscale() == axes["window"].get_xscale() == "log"
+    assert axes["gamma_ca"].get_xscale() == "linear"
+    assert [tick.get_text() for tick in axes["pairs"].get_xticklabels()] == ["bank", "batch"]
+
+
+def test_dots_of_a_choice_stay_at_it(drawings: Drawings) -> None:
+    axes = {one.get_xlabel(): one for one in drawings.drawn["slice"].figure.axes}
+    x = np.array(axes["pairs"].collections[0].get_offsets())[:, 0]
+    assert set(np.rint(x)) == {0, 1}
+    assert np.abs(x - np.rint(x)).max() <= SPREAD
+    assert len(set(x)) == len(x), "none covers another"
+
+
+def test_a_condition_leaves_a_trial_out_of_a_parameters_panel_alone() -> None:
+    study = optuna.create_study(direction="maximize")
+    draw = random.Random(3)
+    for place in range(24):
+        keys = ["train.dropout", "loss.gamma_ca", *(["loss.window"] if place % 2 else [])]
         kinds = {key: FloatDistribution(0, 1) for key in keys}
-        study.add_trial(create_trial(params=params, distributions=kinds, value=draw.random()))
+        study.add_trial(
+            create_trial(params={key: draw.random() for key in keys}, distributions=kinds, value=draw.random())
+        )
     drawings = draw_study(study, ["wf1"])
-    axes = drawings.drawn["contour"].figure.axes[0]
-    assert {axes.get_xlabel(), axes.get_ylabel()} == {"options.dropout", "gamma_ca"}
+    axes = {one.get_xlabel(): one for one in drawings.drawn["slice"].figure.axes}
+    counts = {name: len(axes[name].collections[0].get_offsets()) for name in ("dropout", "gamma_ca", "window")}
+    assert counts == {"dropout": 24, "gamma_ca": 24, "window": 12}
+    assert "Parameters that hang on conditions are left out." in drawings.drawn["parallel"].caption
+    labels = [tick.get_text() for tick in drawings.drawn["parallel"].figure.axes[0].get_xticklabels()]
+    assert sorted(labels[1:]) == ["dropout", "gamma_ca"]
 
 
 def test_large_studies_are_thinned_out_and_say_so(tmp_path: Path) -> None:
     drawings = draw_study(study_of(tmp_path, 140), ["wf1"])
     assert f"Shown are {MOST_CURVES} of " in drawings.drawn["curves"].caption
-    assert len(drawings.drawn["curves"].figure.axes[0].get_lines()) == MOST_CURVES
+    shown = drawings.drawn["curves"].figure.axes[0].findobj(LineCollection)
+    assert sum(len(lines.get_segments()) for lines in shown) == MOST_CURVES
 
 
 @pytest.mark.parametrize(("count", "limit"), [(0, 3), (3, 3), (10, 3), (5000, 60)])
 def test_spread_is_even(count: int, limit: int) -> None:
-    shown = spread(list(range(count)), limit)  # type: ignore[arg-type]
+    shown = spread(list(range(count)), limit)
     assert len(shown) == min(count, limit)
-    steps = {b - a for a, b in pairwise(shown)}  # type: ignore[operator]
+    steps = {b - a for a, b in pairwise(shown)}
     assert not steps or max(steps) - min(steps) <= 1

@@ -99,7 +99,7 @@ def test_report_writes_the_files(storage: Path, tmp_path: Path, capsys: pytest.C
     out = tmp_path / "out"
     written = json.loads(run(["report", "gammas", "--out", str(out), "--output", "json"], storage, capsys))
     assert Path(written["html"]) == out / "report.html"
-    assert set(written["figures"]) == {"history", "curves", "importance", "slice", "contour", "parallel"}
+    assert set(written["figures"]) == {"history", "curves", "importance", "slice", "pairs", "parallel"}
     assert all(Path(path).stat().st_size for path in (*written["figures"].values(), *written["tables"].values()))
     assert "Best is trial 32" in (out / "report.md").read_text()
 
