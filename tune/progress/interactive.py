@@ -15,6 +15,14 @@ from tune.study.events import Listener
 FORMS = ("auto", "live", "plain", "jsonl", "quiet")
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a notebook, which shows it in one line rather than with the place that it happened to meet."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints in place of the traceback."""
+        return [f"{type(self).__name__}: the work was ended where it stood"]
+
+
 @contextmanager
 def listening(listeners: Sequence[Listener] | None, progress: str = "auto") -> Iterator[Sequence[Listener]]:
     """Give the listeners of a block of work: those of the caller, and one that shows its progress.
@@ -26,6 +34,7 @@ def listening(listeners: Sequence[Listener] | None, progress: str = "auto") -> I
 
     Raises:
         ConfigError: there is no such form.
+        Interrupted: Ctrl-C, in a notebook.
     """
     if progress not in FORMS:
         raise ConfigError(
@@ -38,7 +47,12 @@ def listening(listeners: Sequence[Listener] | None, progress: str = "auto") -> I
         yield listeners or ()
         return
     with _renderer(form) as renderer:
-        yield [*(listeners or ()), renderer]
+        try:
+            yield [*(listeners or ()), renderer]
+        except KeyboardInterrupt:
+            if in_notebook():
+                raise Interrupted from None
+            raise
 
 
 def in_notebook() -> bool:

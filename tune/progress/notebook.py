@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.live import LivePanel
+from tune.progress.live_study import StudyRows
 from tune.study import events
 
 COLUMNS = 100
@@ -46,6 +47,8 @@ class NotebookPanel(LivePanel):
     ) -> None:
         """Leave the panel as it is, with what goes on from there where it was cut short."""
         self._waiting = ""
+        # Without the rows that were kept for trials.
+        self._trials = StudyRows(self._state, self._console)
         if error is not None:
             word = "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
             self._ending = f"{word}{self._next_call()}"
