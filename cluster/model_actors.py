@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from cluster.model_plan import ActorSettings, ModelPlan, local_model_resources, plan_models
+from dclf.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,7 @@ _SHOWN = 8
 _LONGEST = 2000
 
 
-class ModelError(RuntimeError):
+class ModelError(UserError, RuntimeError):
     """The work on a model failed, or its actor was lost; the message names the model."""
 
 

@@ -12,6 +12,7 @@ from math import floor
 from typing import TYPE_CHECKING, Literal
 
 from dclf.config import Config, TrainConfig
+from dclf.errors import UserError
 
 if TYPE_CHECKING:  # the command line knows PlanError without importing Ray
     from cluster.resources import ClusterResources, Node
@@ -22,7 +23,7 @@ CHECKPOINTS_KEPT = 2
 """Of each training on Ray Train, the latest."""
 
 
-class PlanError(ValueError):
+class PlanError(UserError, ValueError):
     """A run does not fit the cluster; the message says what it needs, what there is and what to change."""
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.temporary import PREFIX, TemporaryFolder
+from dclf.errors import UserError
 
 RAY_FOLDER = "RAY_TMPDIR"
 """Ray's own variable for the folder in which it makes its folder ``ray``."""
@@ -25,7 +26,7 @@ _OF_TEMPORARY = len(f"/{PREFIX}{_PURPOSE}-12345678") + _OF_RAY
 _SHORT = ("/tmp", "/var/tmp")  # noqa: S108 - mkdtemp makes folders in them that are this user's alone
 
 
-class SocketFolderError(OSError):
+class SocketFolderError(UserError, OSError):
     """No folder is fit for Ray's sockets; the message says what to do."""
 
 

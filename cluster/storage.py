@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cluster.temporary import TemporaryFolder
 from dclf.data.storage import Folder, is_remote, trouble_with
+from dclf.errors import UserError
 from dclf.training import checkpoint as checkpoints
 from dclf.uris import without_secret
 
@@ -33,7 +34,7 @@ SNAPSHOT = "checkpoint_manager_snapshot.json"
 _FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
-class StorageError(OSError):
+class StorageError(UserError, OSError):
     """Checkpoints cannot be kept where the configuration says; the message says why and what to do."""
 
 

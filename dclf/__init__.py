@@ -5,8 +5,12 @@ Every name is imported when it is first used; ``tune`` has what trains, searches
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# In a notebook tqdm, which torch, Optuna and Ray import, misses widgets for bars; nothing here shows such bars.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 if TYPE_CHECKING:
     from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig

@@ -16,8 +16,10 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from dclf.errors import UserError
 
-class ExtensionError(ValueError):
+
+class ExtensionError(UserError, ValueError):
     """A name is unknown or given twice, cannot be imported, or is not what it must be.
 
     Attributes:

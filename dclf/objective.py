@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from dclf.config import LossConfig
 from dclf.data.batch import Batch
+from dclf.errors import UserError
 from dclf.labelled import labelled_part
 from dclf.losses import Term, context_terms, modality_terms
 from dclf.losses.own_terms import loss_terms, require_term
@@ -33,7 +34,7 @@ AUXILIARY = "auxiliary/"
 """Stands before the names of the base model's own terms."""
 
 
-class NonFiniteLossError(ArithmeticError):
+class NonFiniteLossError(UserError, ArithmeticError):
     """A loss term became NaN or infinite; the message names the term."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import dclf  # noqa: F401 - its filter of warnings, before Optuna or Ray are imported
+
 if TYPE_CHECKING:
     from tune.comparisons import ablation, grid
     from tune.config.settings import load_config
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from tune.predictions import load_predictor, predict
     from tune.reproduction import plan_reproduction, reproduce
     from tune.run_comparisons import compare
+    from tune.run_lists import list_runs
     from tune.runs import evaluate, train
     from tune.search.read import load_sweep
     from tune.studies import open_study
@@ -60,6 +63,7 @@ __all__ = [
     "extract",
     "grid",
     "leaderboard",
+    "list_runs",
     "load_config",
     "load_predictor",
     "load_sweep",
@@ -81,6 +85,7 @@ _MODULES = {
     "extract": "tune.extraction",
     "grid": "tune.comparisons",
     "leaderboard": "tune.leaderboards",
+    "list_runs": "tune.run_lists",
     "load_config": "tune.config.settings",
     "load_predictor": "tune.predictions",
     "load_sweep": "tune.search.read",

@@ -69,6 +69,7 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
     cache: Place = CACHE,
     overwrite: bool = False,
     listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
 ) -> Manifest:
     """Extract features of a table's utterances and write them with their labels as shards.
 
@@ -94,8 +95,8 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
         batch_size: utterances that an extractor gets at a time; 0 for what suits it.
         cache: folder for what has been extracted.
         overwrite: replace a shard set that is already there.
-        listeners: are called when the work begins and as it goes on; lines where Python is interactive, and nothing
-            elsewhere, where None.
+        listeners: are called when the work begins and as it goes on.
+        progress: how it is shown, as for ``tune.train``.
 
     Raises:
         ConfigError: something is impossible: with every mistake at once.
@@ -123,7 +124,7 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
     checks.attempt(require_folder, cache)
     if checks.problems or utterances is None:
         raise ConfigError(checks.problems)
-    with listening(listeners) as audience:
+    with listening(listeners, progress) as audience:
         with _kept_in(cache):
             if fine_tune is not None:
                 settings["text"] = _fine_tuned(settings["text"], utterances, fine_tune, actors, Path(cache))

@@ -33,6 +33,7 @@ def leaderboard(
     plan: NamedStudy,
     *,
     listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
     verbose: bool = False,
     address: str | None = None,
 ) -> Study:
@@ -40,7 +41,8 @@ def leaderboard(
 
     Args:
         plan: from ``plan_leaderboard``.
-        listeners: are called with the study's events; as for ``tune.sweeps.sweep`` where None.
+        listeners: are called with the study's events (``tune.study.events``).
+        progress: how it is shown, as for ``tune.train``.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -56,7 +58,7 @@ def leaderboard(
     # Imported here: the page of a finished study needs no Ray.
     from tune.sweeps import begin_or_resume  # noqa: PLC0415
 
-    with listening(listeners) as audience:
+    with listening(listeners, progress) as audience:
         return begin_or_resume(plan, LEADERBOARD, listeners=audience, verbose=verbose, address=address)
 
 

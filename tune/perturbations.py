@@ -85,6 +85,7 @@ def perturb(
     out: str | Path = OUT,
     storage: str | Path = STORAGE,
     listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
 ) -> PerturbationTest:
     """Score a finished run's best model on raw and on perturbed conversations (Tables 1 and 6 of the paper).
 
@@ -99,8 +100,8 @@ def perturb(
         shards: shards to score, whose training split gives the replacements; those of the run where None.
         out: folder for substitutions and results, all shard sets and runs.
         storage: folder of studies, or a URI of one, where the run is a training of a study without a model in MLflow.
-        listeners: are called when the work begins and with every condition; lines where Python is interactive, and
-            nothing elsewhere, where None.
+        listeners: are called when the work begins and with every condition.
+        progress: how it is shown, as for ``tune.train``.
 
     Raises:
         ConfigError: a setting is impossible, or names a modality that the model does not read.
@@ -113,7 +114,7 @@ def perturb(
     """
     require_possible(settings := settings or PerturbationSettings())
     target = target_of_run(resolve_tracking_uri(uri), run, shards=shards, out=out, storage=storage)
-    return _perturb(target, settings, listeners)
+    return _perturb(target, settings, listeners, progress)
 
 
 def target_of_run(uri: str, run: str, *, shards: str | None, out: str | Path, storage: str | Path) -> RunTarget:
@@ -140,6 +141,7 @@ def perturb_model(
     shards: str | None = None,
     out: str | Path = OUT,
     listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
 ) -> PerturbationTest:
     """Test a model in memory as ``perturb`` does, such as that of a trial's checkpoint; MLflow hears nothing of it.
 
@@ -150,6 +152,7 @@ def perturb_model(
         shards: likewise.
         out: likewise.
         listeners: likewise.
+        progress: likewise.
 
     Raises:
         ConfigError: a setting is impossible, or names a modality that the model does not read.
@@ -158,11 +161,13 @@ def perturb_model(
         OSError: the shards are not there, or the files cannot be written.
     """
     require_possible(settings := settings or PerturbationSettings())
-    return _perturb(RunTarget(predictor, run, shards=shards, out=out), settings, listeners)
+    return _perturb(RunTarget(predictor, run, shards=shards, out=out), settings, listeners, progress)
 
 
-def _perturb(target: Target, settings: PerturbationSettings, listeners: Sequence[Listener] | None) -> PerturbationTest:
-    with listening(listeners) as audience:
+def _perturb(
+    target: Target, settings: PerturbationSettings, listeners: Sequence[Listener] | None, progress: str
+) -> PerturbationTest:
+    with listening(listeners, progress) as audience:
         scores = run_test(target, settings, audience)
     (report,) = scores.trainings
     tables = sorted(path for path in scores.folder.iterdir() if path.suffix in (".csv", ".md", ".tex"))

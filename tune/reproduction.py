@@ -41,6 +41,7 @@ def reproduce(
     plan: ReproductionPlan,
     *,
     listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
     verbose: bool = False,
     address: str | None = None,
 ) -> ReproductionFiles:
@@ -51,8 +52,8 @@ def reproduce(
 
     Args:
         plan: from ``plan_reproduction``.
-        listeners: are called with the events (``tune.study.events``) of each study that is worked on; lines where
-            Python is interactive, and nothing elsewhere, where None.
+        listeners: are called with the events (``tune.study.events``) of each study that is worked on.
+        progress: how it is shown, as for ``tune.train``.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -60,7 +61,7 @@ def reproduce(
         Exception: as ``tune.sweeps.sweep`` and ``resume``.
     """
     files = None
-    with ExitStack() as stack, listening(listeners) as audience:
+    with ExitStack() as stack, listening(listeners, progress) as audience:
         for study in plan.every:
             if not study.wanted:
                 continue

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dclf.data import read_shards
+from tune.analysis.run_columns import ID_SHOWN
 from tune.analysis.run_comparison import (
     Side,
     difference_table,
@@ -58,8 +59,10 @@ class RunComparison(ShownAsTable):
         return tuple(side.label for side in self.sides)
 
     def summary(self) -> Table:
-        """The scores."""
-        return score_table(self.sides)
+        """The scores, and which side is which."""
+        table = score_table(self.sides)
+        names = [f"{side.label}: {side.first.name} ({side.first.run_id[:ID_SHOWN]})" for side in self.sides]
+        return replace(table, note="\n".join(line for line in (*names, table.note) if line))
 
     def tables(self) -> list[Table]:
         """What differs in configuration, scores, and of sides with several seeds the paired tests."""

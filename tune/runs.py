@@ -24,10 +24,11 @@ from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute, is_remote
-from dclf.inference import load_model, predictor_of, save_model
+from dclf.inference import Predictor, load_model, predictor_of, save_model
+from dclf.prose import counted
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_classes, check_shards
-from dclf.training.reports import EpochReport, FinalReport, SplitReport
+from dclf.training.reports import EpochReport, FinalReport, SplitReport, class_names
 from tune.analysis.prediction_tables import prediction_writes
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
@@ -44,6 +45,7 @@ from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, reso
 
 if TYPE_CHECKING:
     from cluster.training import TrainingOutcome
+    from tune.report.gallery import Gallery
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +78,35 @@ class TrainedRun(ShownAsTable):
         )
         return Table(title=f"run {self.name} ({self.run_id}){best}", head=("split", "WA", "WF1", *classes), rows=rows)
 
+    def figures(self) -> Gallery:
+        """Learning curves and the confusion matrix of every split, by name; in a notebook they show themselves."""
+        # Imported here: matplotlib is slow to import.
+        from dclf.figures import confusion_figure, learning_curves  # noqa: PLC0415
+        from tune.report.gallery import Gallery, Picture  # noqa: PLC0415
+
+        pictures = []
+        if self.final.history:
+            caption = "The terms of the loss and the scores on the validation split after every epoch."
+            curves = learning_curves(self.final.history)
+            pictures.append(Picture(name="curves", title="Learning curves", caption=caption, figure=curves))
+        for name, split in self.final.splits.items():
+            title = f"Confusion matrix, {name} split"
+            caption = "Each cell has the share of its row in percent, and the count."
+            figure = confusion_figure(split.confusion, self.final.class_names)
+            pictures.append(Picture(name=f"confusion-{name}", title=title, caption=caption, figure=figure))
+        return Gallery(tuple(pictures))
+
+
+class ScoredSplit(ShownAsTable, SplitReport):
+    """A split's scores, as ``evaluate`` gives them."""
+
+    def summary(self) -> Table:
+        """WA, WF1 and the F1 of every class in percent."""
+        names = class_names(self.scores)
+        row = tuple(WF1.number(self.scores[key]) for key in ("wa", "wf1", *(f"f1/{name}" for name in names)))
+        title = f"{self.split} split, {counted(self.utterances, 'utterance')}"
+        return Table(title=title, head=("WA", "WF1", *names), rows=(row,), numeric=0)
+
 
 @mlflow_settings()
 def train(
@@ -83,6 +114,7 @@ def train(
     *,
     resume: str | None = None,
     listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
     verbose: bool = False,
     address: str | None = None,
 ) -> TrainedRun:
@@ -91,8 +123,9 @@ def train(
     Args:
         config: the run; when resuming only ``track.uri`` of it counts.
         resume: id or name of a run that was cut short; it goes on in the same MLflow run with its own configuration.
-        listeners: are called with the run's events (``tune.study.events``); lines where Python is interactive, and
-            nothing elsewhere, where None.
+        listeners: are called with the run's events (``tune.study.events``).
+        progress: how it is shown: ``live``, ``plain``, ``jsonl`` or ``quiet``. On ``auto``, without listeners, a panel
+            in a notebook and on a terminal, and nothing elsewhere.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -121,9 +154,9 @@ def train(
     checked_storage(config.train.storage, record.run_id if record else "", resuming=True)
     session = ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus()))
     with (
+        listening(listeners, progress) as audience,
         _connecting(uri, config.track.experiment, clock) as store,
         clock.entering(RAY, session) as resources,
-        listening(listeners) as audience,
     ):
         plan = plan_training(config, resources)
         return _Tracked(config, audience, record, clock).run(store.result(), card, _plan_lines(plan, address))
@@ -137,7 +170,7 @@ def evaluate(
     uri: str = "",
     shards: str | None = None,
     storage: str | Path = SweepSettings.storage,
-) -> SplitReport:
+) -> ScoredSplit:
     """Score a finished run's best model on a split.
 
     Args:
@@ -158,10 +191,14 @@ def evaluate(
     store = resolve_tracking_uri(uri)
     if find_trial(store, run) is not None:
         predictor = load_run(run, uri=store, storage=storage).predictor
-        return score_predictor(predictor, read_shards(shards or predictor.config.data.shards), split)
+        return _scored(predictor, shards or predictor.config.data.shards, split)
     record = find_run(store, run)
     predictor = predictor_of(load_checkpoint(checkpoint_of(record)))
-    return score_predictor(predictor, read_shards(shards or record.here(predictor.config.data.shards)), split)
+    return _scored(predictor, shards or record.here(predictor.config.data.shards), split)
+
+
+def _scored(predictor: Predictor, shards: str, split: str) -> ScoredSplit:
+    return ScoredSplit(**vars(score_predictor(predictor, read_shards(shards), split)))
 
 
 class _Tracked:

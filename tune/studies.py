@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dclf.config import Config
 from tune.analysis.comparison.study import study_tables
@@ -24,6 +24,8 @@ from tune.study.ranking import best_trial, top_trials
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tune.report.gallery import Gallery
 
 SHOWN = 5
 """Trials in the table that stands for a study."""
@@ -71,13 +73,14 @@ class Study(ShownAsTable):
 
         return trials_frame(self.folder)
 
-    def figures(self) -> dict[str, Any]:
-        """The report's figures by name, as matplotlib figures."""
+    def figures(self) -> Gallery:
+        """The report's figures by name; in a notebook they show themselves, all of them or one by its name."""
         # Imported here: matplotlib is slow to import.
         from tune.report.drawings import study_drawings  # noqa: PLC0415
+        from tune.report.gallery import Gallery  # noqa: PLC0415
         from tune.runner.optuna_study import load_study  # noqa: PLC0415
 
-        return dict(study_drawings(self.folder, load_study(self.folder)).figures)
+        return Gallery.of(study_drawings(self.folder, load_study(self.folder)))
 
     def summary(self) -> Table:
         """A comparison's first table; of a search the best trials."""

@@ -71,12 +71,13 @@ _PACKAGES = ("dclf", "torch", "ray", "optuna", "mlflow")
 
 
 @mlflow_settings()
-def sweep(
+def sweep(  # noqa: PLR0913 - the last two are for other kinds of studies
     config: Config,
     settings: SweepSettings,
     *,
     name: str = "",
     listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
     verbose: bool = False,
     address: str | None = None,
     kind: str = "sweep",
@@ -88,8 +89,8 @@ def sweep(
         config: the base configuration.
         settings: what to search, how and how long.
         name: of the study; made of dataset and model where empty.
-        listeners: are called with the study's events (``tune.study.events``); lines where Python is interactive, and
-            nothing elsewhere, where None.
+        listeners: are called with the study's events (``tune.study.events``).
+        progress: how it is shown, as for ``tune.train``.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
         kind: what the study is called in lists and in MLflow's tags.
@@ -115,7 +116,7 @@ def sweep(
     definition = replace(definition, **(described or {}))
     require_new(settings.storage, definition.name)
     checked_storage(absolute(settings.storage), "", resuming=True, key="sweep.storage")
-    with listening(listeners) as audience:
+    with listening(listeners, progress) as audience:
         work = _Work(definition.base, settings, card, audience, clock)
         return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
 
@@ -128,6 +129,7 @@ def resume(
     trials: int | None = None,
     time: str | None = None,
     listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
     verbose: bool = False,
     address: str | None = None,
 ) -> Study:
@@ -138,8 +140,8 @@ def resume(
         storage: folder of studies.
         trials: another number of trials than was planned.
         time: another time budget than was planned.
-        listeners: are called with the study's events (``tune.study.events``); lines where Python is interactive, and
-            nothing elsewhere, where None.
+        listeners: are called with the study's events (``tune.study.events``).
+        progress: how it is shown, as for ``tune.train``.
         verbose: let Ray and MLflow speak.
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
 
@@ -168,7 +170,7 @@ def resume(
     checked_storage(folder.address, "", resuming=True, key="sweep.storage")
     _require_readable(folder)
     require_place(folder.definition, folder)
-    with listening(listeners) as audience:
+    with listening(listeners, progress) as audience:
         work = _Work(config, settings, card, audience, clock)
         return work.on_ray(lambda: folder, changed, verbose=verbose, address=address)
 

@@ -17,11 +17,12 @@ from cluster.local.endpoints import fetch_json
 from cluster.local.state import FOLDER, load_cluster
 from cluster.proxies import without_proxy
 from cluster.ray_token import TOKEN, TOKEN_PATH, home_token
+from dclf.errors import UserError
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 
-class JobError(OSError):
+class JobError(UserError, OSError):
     """A job cannot be submitted, found or followed; the message says what to do."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster.local.processes import Identity
 from cluster.proxies import without_proxy
+from dclf.errors import UserError
 
 FOLDER = Path("dclf-runs") / "cluster"
 """Where a local cluster keeps its state, logs, runs and artifacts unless told otherwise."""
@@ -25,7 +26,7 @@ LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Has Ray take 127.0.0.1 as it stands; otherwise it puts this machine's address on the network in its place."""
 
 
-class ClusterError(OSError):
+class ClusterError(UserError, OSError):
     """A local cluster is not as a command needs it; the message says what to do."""
 
 

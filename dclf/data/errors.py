@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dclf.errors import UserError
+
 LISTED = 20
 """How many problems an error message lists before it only counts them."""
 
 
-class DataError(ValueError):
+class DataError(UserError, ValueError):
     """Data that break a rule of the shard format; carries every problem found, not just the first.
 
     Attributes:
@@ -32,21 +34,21 @@ class DataError(ValueError):
         return type(self), (self.problems, self.heading)
 
 
-class ShardError(ValueError):
+class ShardError(UserError, ValueError):
     """A shard set that is unfinished, damaged or of another format."""
 
 
-class MissingModalityError(ValueError):
+class MissingModalityError(UserError, ValueError):
     """A modality was asked for that the shards do not carry."""
 
 
-class OutputFolderError(OSError):
+class OutputFolderError(UserError, OSError):
     """The folder or URI to write to is full, read-only, unreachable or already in use."""
 
 
-class UnsafePickleError(ValueError):
+class UnsafePickleError(UserError, ValueError):
     """A pickle names something other than NumPy arrays and plain containers; nothing of it was run."""
 
 
-class SourceError(ValueError):
+class SourceError(UserError, ValueError):
     """A file to import is missing, damaged or laid out differently than its importer expects."""

@@ -19,10 +19,12 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dclf.errors import UserError
+
 Vector = NDArray[np.float32]
 
 
-class ExtractionError(ValueError):
+class ExtractionError(UserError, ValueError):
     """Settings are impossible, an encoder cannot be opened, or a package is missing; the message says what to do."""
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dclf.errors import UserError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -20,7 +22,7 @@ _FORMAT_2 = b"DCLF state\n"
 """What a file of format 2 begins with, which torch cannot read."""
 
 
-class CheckpointError(OSError):
+class CheckpointError(UserError, OSError):
     """A checkpoint cannot be read; the message says which and what to do."""
 
 

@@ -42,6 +42,8 @@ def planned(place: Path, draws: int = 1, **changed: Any) -> NamedStudy:
 @pytest.mark.timeout(300)
 def test_a_second_call_takes_everything_over_and_draws_again(place: Path, local_ray: None) -> None:
     plan = planned(place)
+    assert repr(plan).splitlines()[0] == f"planned study {plan.name}: 2 trainings"
+    assert len(repr(plan).splitlines()) == 2 + 2
     study = leaderboard(plan)
     assert concluded(study.folder)
     entries = entries_of(study.folder)

@@ -95,6 +95,12 @@ def test_compared_systems_are_run_where_they_are_asked_for(place: Place) -> None
         assert asked.compared is None, "none of them is a base model here"
         return
     assert not plan.compared.wanted
+    title, head, *rows = repr(asked).splitlines()
+    assert title == f"{asked.title}: {asked.trainings} trainings, 0 finished"
+    assert head.split() == ["item", "study", "runs", "trainings"]
+    assert [row.split()[:3] for row in rows] == [
+        [study.item, study.name, "yes" if study.wanted else "no"] for study in asked.every
+    ]
     assert asked.compared is not None
     assert asked.compared.wanted
     assert asked.trainings == plan.trainings + len(asked.compared.trainings)

@@ -76,6 +76,8 @@ def test_models_are_asked_as_evaluate_asks_them(runs: RunStore) -> None:
     assert {name: scores[name] for name in own} == pytest.approx(own)
     assert 0 < len(told.utterances) <= told.total
     assert all(len(set(one.emotions)) > 1 for one in told.utterances)
+    names = [f"{side.label}: {side.first.name} ({side.first.run_id[:8]})" for side in comparison.sides]
+    assert repr(comparison).splitlines()[-2:] == names
 
 
 def test_the_command_shows_what_differs(runs: RunStore, capsys: Shown) -> None:

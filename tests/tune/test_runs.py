@@ -145,6 +145,9 @@ def test_evaluating_gives_the_runs_own_scores(trained: TrainedRun, config: Confi
         report = evaluate(trained.run_id, split=split, uri=config.track.uri)
         assert report.scores == pytest.approx(trained.final.splits[split].scores)
         assert report.confusion == trained.final.splits[split].confusion
+        title, _, row = repr(report).splitlines()
+        assert title == f"{split} split, {report.utterances} utterances"
+        assert row.split()[1] == f"{100 * report.scores['wf1']:.2f}"
     assert evaluate(trained.name, uri=config.track.uri).utterances == len(
         read_shards(config.data.shards).index("test").labels
     )

@@ -163,7 +163,8 @@ def test_failed_trials_are_told_as_what_they_are_and_a_finished_study_goes_on_wi
     alone = train(apply(scored, trials[0].params), LocalSource(shards, config.data.modalities), shards, score=())
     assert trials[0].values == (alone.history[-1].best_wf1, alone.history[-1].robust["eics/wf1"])
 
-    again = resume("failing", storage=settings.storage, trials=4)
+    again = resume("failing", storage=settings.storage, trials=4, progress="plain")
+    assert "trial 3 complete" in capsys.readouterr().err
     assert again.run_id == parent_id(folder)
     assert [trial.state for trial in again.folder.ledger.trials.values()] == [
         "complete",

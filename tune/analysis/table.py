@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 _IN_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$])")
@@ -26,11 +26,13 @@ _IN_LATEX = {
 }
 WIDE = 8
 """A table with more columns takes the width of the page."""
+MOST_ROWS = 20
+"""Rows of a table that stands for a result."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Table:
-    """A table of text.
+    """A table of text; a prompt and a notebook show the first rows of it.
 
     Attributes:
         title: what it shows, also its caption.
@@ -45,6 +47,12 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     numeric: int = 1
     note: str = ""
+
+    def __repr__(self) -> str:
+        return text_table(shortened(self))
+
+    def _repr_html_(self) -> str:
+        return html_table(shortened(self))
 
 
 def markdown_escape(text: str) -> str:
@@ -98,18 +106,27 @@ def _lines(note: str) -> list[str]:
     return note.splitlines()
 
 
+def shortened(table: Table, rows: int = MOST_ROWS) -> Table:
+    """The first rows of a table, and in its note how many more there are."""
+    more = len(table.rows) - rows
+    if more <= 0:
+        return table
+    note = "\n".join(line for line in (f"... {more} more", table.note) if line)
+    return replace(table, rows=table.rows[:rows], note=note)
+
+
 class ShownAsTable:
-    """A result that a prompt and a notebook show as a small table."""
+    """A result that a prompt and a notebook show as a small table: the first rows of its ``summary``."""
 
     def summary(self) -> Table:
         """The table."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return text_table(self.summary())
+        return repr(self.summary())
 
     def _repr_html_(self) -> str:
-        return html_table(self.summary())
+        return self.summary()._repr_html_()
 
 
 def latex_escape(text: str) -> str:

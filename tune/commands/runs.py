@@ -86,19 +86,9 @@ def build_parser() -> ArgumentParser:
 def _refuse_mistakes(options: Namespace) -> None:
     """Refuse what is wrong whatever MLflow has, all at once."""
     from tune.analysis.run_columns import name_problems  # noqa: PLC0415 - as above
-    from tune.tracking.run_entries import STATUSES  # noqa: PLC0415
+    from tune.run_lists import list_problems  # noqa: PLC0415 - as above
 
-    problems = []
-    if options.status and options.status.lower() not in STATUSES:
-        hint = suggestion(options.status.lower(), STATUSES)
-        problems.append(f"--status: must be one of {', '.join(STATUSES)}, is {options.status!r}{hint}")
-    if options.limit < 0:
-        problems.append(f"--limit: must be 0, for all, or more, is {options.limit}")
-    problems += [
-        f"--{option}: must have no quotes, is {options[option]!r}"
-        for option in ("study", "model")
-        if not {"'", '"', "`"}.isdisjoint(options[option])
-    ]
+    problems = list_problems(options.study, options.status, options.model, options.limit, "--")
     problems += name_problems({"--columns": listed(options.columns), "--sort": _sort(options)})
     if problems:
         raise ConfigError(problems)
@@ -111,38 +101,14 @@ def _sort(options: Namespace) -> list[str]:
 def _read(uri: str, options: Namespace) -> list[RunEntry]:
     """The runs that are asked for: all where they are sorted, as the best may be old, else one more than is shown."""
     from tune.commands.ui import require_store  # noqa: PLC0415 - as above
-    from tune.tracking.run_entries import AT_A_TIME, trainings  # noqa: PLC0415
+    from tune.run_lists import conditions, is_new, read_runs  # noqa: PLC0415 - as above
 
-    if _is_new(uri) and not options.uri:
+    if is_new(uri) and not options.uri:
         return []
     require_store(uri)
-    status, every = options.status.lower(), bool(options.sort) or options.reverse or not options.limit
-    at_a_time = AT_A_TIME if every else min(AT_A_TIME, 2 * options.limit + 2)
-    # To MLflow a pruned training is a finished one.
-    matching = (run for run in trainings(uri, _conditions(options), at_a_time) if status in ("", run.status))
-    return list(matching if every else islice(matching, options.limit + 1))
-
-
-def _is_new(uri: str) -> bool:
-    """Whether it is a file that is not there yet."""
-    from tune.tracking.store import sqlite_path  # noqa: PLC0415 - as above
-
-    path = sqlite_path(uri)
-    return path is not None and not path.is_file()
-
-
-def _conditions(options: Namespace) -> str:
-    """What MLflow itself can choose by."""
-    from tune.tracking.children import STUDY_TAG, tagged  # noqa: PLC0415 - as above
-
-    status = options.status.upper()
-    parts = [
-        tagged({STUDY_TAG: options.study}) if options.study else "",
-        f"params.`model.name` = '{options.model}'" if options.model else "",
-        f"attributes.status = '{'FINISHED' if status == 'PRUNED' else status}'" if status else "",
-        options.filter,
-    ]
-    return " AND ".join(part for part in parts if part)
+    every = bool(options.sort) or options.reverse or not options.limit
+    condition = conditions(options.study, options.status, options.model, options.filter)
+    return read_runs(uri, options.status, condition, None if every else options.limit + 1)
 
 
 def _print(runs: Sequence[RunEntry], columns: Sequence[Column], store: str, output: str) -> None:
@@ -176,9 +142,10 @@ def _print_next(runs: Sequence[RunEntry], options: Namespace) -> None:
 
 def _why_none(uri: str, options: Namespace) -> str:
     """What stands behind ``no runs in STORE``: which options nothing matches, and what may be meant."""
+    from tune.run_lists import is_new  # noqa: PLC0415 - as above
     from tune.tracking.run_entries import trainings  # noqa: PLC0415 - as above
 
-    latest = [] if _is_new(uri) else list(islice(trainings(uri), _SEARCHED))
+    latest = [] if is_new(uri) else list(islice(trainings(uri), _SEARCHED))
     given = {name: options[name] for name in ("study", "status", "model", "filter") if options[name]}
     if not given or not latest:
         return "; dclf train makes one"

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from dclf.errors import UserError
 from dclf.labels import shown
 
 EXTENDS = "extends"
@@ -22,7 +23,7 @@ _LONGEST_PLACE = 300
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A configuration that cannot be run.
 
     Attributes:
@@ -32,6 +33,9 @@ class ConfigError(ValueError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -30,6 +30,19 @@ from tune.progress.texts import (
 from tune.study import events
 
 
+class Screen(Protocol):
+    """Shows the panel as it stands, now and then and when it is told."""
+
+    def start(self) -> None:
+        """Show it from now on."""
+
+    def refresh(self) -> None:
+        """Show it as it is now."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
 class LivePanel(Renderer):
     """How far the work is, its latest scores, time spent and left; it is there inside the ``with``.
 
@@ -46,8 +59,12 @@ class LivePanel(Renderer):
         self._now = now
         self._title = title
         self._begin()
+        self._live = self._screen()
+
+    def _screen(self) -> Screen:
+        """Where the panel is drawn."""
         # Drawn once right here: what it shows must be there before.
-        self._live = Live(get_renderable=self.render, console=self._console, transient=True, refresh_per_second=4)
+        return Live(get_renderable=self.render, console=self._console, transient=True, refresh_per_second=4)
 
     def _begin(self) -> None:
         """Forget the last piece of work; of the next one nothing is known yet."""

@@ -111,6 +111,8 @@ class Engine:
                 name=self._folder.name,
                 **self._storage(),
                 verbose=0,
+                # In a notebook Ray Tune's own would take room for a table that it never shows.
+                progress_reporter=tune.CLIReporter(),
                 callbacks=[Listener(self)],
                 stop=Interrupt(self),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),

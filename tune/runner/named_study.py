@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dclf.prose import counted
+from tune.analysis.table import ShownAsTable, Table
+from tune.progress.texts import params_text
 from tune.runner.variants import PlannedStudy
 from tune.study.best import trial_config
 from tune.study.folder import StudyFolder
@@ -15,8 +18,8 @@ from tune.study.reuse import training_hash
 _DIGITS = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class NamedStudy:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NamedStudy(ShownAsTable):
     """A study that a call begins, or goes on with.
 
     Attributes:
@@ -47,6 +50,13 @@ class NamedStudy:
         trainings = frozenset(_trainings(planned))
         name = f"{dataset}-{item}-{digest([shards, *sorted(trainings)])}"
         return cls(item=item, name=name, planned=planned, trainings=trainings, wanted=wanted)
+
+    def summary(self) -> Table:
+        """Its variants."""
+        points = self.planned.settings.start_points
+        title = f"planned study {self.name}: {counted(len(self.trainings), 'training')}"
+        rows = tuple((str(place), params_text(point)) for place, point in enumerate(points))
+        return Table(title=title, head=("variant", "values"), rows=rows, numeric=2)
 
     @property
     def storage(self) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from dclf.data import feature_card
 from dclf.data.storage import is_remote
+from dclf.prose import counted
+from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import read_config
 from tune.config.study_files import datasets, read_study_file, shipped_studies
 from tune.config.sweep_settings import SweepSettings
@@ -23,8 +25,8 @@ SHARED = {"table6": "table3", "table7": "table3", "figure3": "table3"}
 """Table or figure -> the study on whose models it is measured."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReproductionPlan:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ReproductionPlan(ShownAsTable):
     """What a reproduction runs.
 
     Attributes:
@@ -46,6 +48,14 @@ class ReproductionPlan:
     out: Path
     trainings: int
     finished: int
+
+    def summary(self) -> Table:
+        """Its studies; those that share trainings count them each."""
+        rows = tuple(
+            (study.item, study.name, "yes" if study.wanted else "no", str(len(study.trainings))) for study in self.every
+        )
+        title = f"{self.title}: {counted(self.trainings, 'training')}, {self.finished} finished"
+        return Table(title=title, head=("item", "study", "runs", "trainings"), rows=rows, numeric=3)
 
     @property
     def every(self) -> tuple[NamedStudy, ...]:

@@ -12,12 +12,13 @@ from itertools import accumulate
 from math import prod
 from typing import Any
 
+from dclf.errors import UserError
 from tune.search.domains import Domain
 
 Active = Callable[[str, Mapping[str, Any]], bool]
 
 
-class UncountableError(ValueError):
+class UncountableError(UserError, ValueError):
     """A parameter that can take any number between its bounds has no cells; the message names it."""
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dclf.errors import UserError
+
 State = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
 _TESTED = "test"
@@ -30,7 +32,7 @@ _CANCEL = b"\x18"
 """Ends a line that was cut off; JSON text never holds this character."""
 
 
-class LedgerError(ValueError):
+class LedgerError(UserError, ValueError):
     """A ledger that cannot be read; names the file and line."""
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from cluster.storage import StorageError
 from dclf.data.storage import Folder, absolute, is_remote, trouble_with
+from dclf.errors import UserError
 from tune.config.sweep_settings import study_name_problem
 from tune.study.mirror import working_copies
 
 
-class StudyError(ValueError):
+class StudyError(UserError, ValueError):
     """A study that cannot be created, found or worked on; the message says why and what to do."""
 
 

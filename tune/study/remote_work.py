@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from cluster.storage import StorageError
 from dclf.data.storage import trouble_with
+from dclf.errors import UserError
 from tune.study.claims import LAPSES_S, RENEWED_S, Claims
 from tune.study.mirror import Mirror
 from tune.study.training_files import patiently
@@ -24,7 +25,7 @@ CLOSING_S = 60.0
 """How long the end of a driver's work waits for a store that does not answer."""
 
 
-class HeldElsewhereError(ValueError):
+class HeldElsewhereError(UserError, ValueError):
     """Another driver works on the study; the message says which."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from dclf.errors import UserError
 from tune.tracking.manners import manners
 from tune.tracking.redact import without_secrets
 
@@ -24,7 +25,7 @@ _NEVER = frozenset(
 _PASSING_STATUS = frozenset({401, 403, 408, 425, 429})
 
 
-class TrackingError(OSError):
+class TrackingError(UserError, OSError):
     """The tracking store cannot be used; the message names it, the cause and the remedy."""
 
 

@@ -1,12 +1,15 @@
-"""Lines of progress where Python is interactive, silence where a program calls."""
+"""A panel on a terminal, silence where nobody looks; ``test_notebook`` has what a notebook shows."""
 
 import logging
-import sys
 
 import pytest
 
 from tests.tune.progress.reports import epoch_report
+from tune.config.yaml_files import ConfigError
 from tune.progress.interactive import listening
+from tune.progress.json_lines import JsonLines
+from tune.progress.lines import Lines
+from tune.progress.live import LivePanel
 from tune.study.events import EpochEnded, Event, send
 
 Shown = pytest.CaptureFixture[str]
@@ -14,23 +17,19 @@ EPOCH = EpochEnded(epoch_report(2, 0.6, (1, 0.625)))
 
 
 @pytest.fixture
-def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in an interactive interpreter, IPython and notebooks."""
-    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
 
 
-@pytest.mark.usefixtures("prompt")
-def test_epochs_and_messages_are_printed_at_a_prompt(capsys: Shown) -> None:
+@pytest.mark.usefixtures("terminal")
+def test_a_panel_is_shown_on_a_terminal() -> None:
     with listening(None) as audience:
-        send(EPOCH, audience)
-        logging.getLogger("tune.tracking").info("the server is back")
-    epoch, message = capsys.readouterr().out.splitlines()
-    assert epoch.startswith("epoch 2/4")
-    assert message == "the server is back"
+        (panel,) = audience
+        assert isinstance(panel, LivePanel)
 
 
-@pytest.mark.usefixtures("prompt")
-def test_own_listeners_take_the_place_of_the_lines(capsys: Shown) -> None:
+@pytest.mark.usefixtures("terminal")
+def test_own_listeners_take_the_place_of_the_panel(capsys: Shown) -> None:
     events: list[Event] = []
     with listening([events.append]) as audience:
         send(EPOCH, audience)
@@ -40,7 +39,33 @@ def test_own_listeners_take_the_place_of_the_lines(capsys: Shown) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_program_is_told_nothing(capsys: Shown) -> None:
-    with listening(None) as audience:
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_is_left_alone_where_that_is_asked_for(capsys: Shown) -> None:
+    with listening(None, "quiet") as audience:
         send(EPOCH, audience)
     assert capsys.readouterr() == ("", "")
+
+
+def test_nothing_is_shown_where_there_is_no_terminal(capsys: Shown, caplog: pytest.LogCaptureFixture) -> None:
+    with listening(None) as audience:
+        send(EPOCH, audience)
+        logging.getLogger("tune.tracking").warning("the server is away")
+    assert capsys.readouterr() == ("", "")
+    assert caplog.messages == ["the server is away"], "messages go the ways of logging"
+
+
+@pytest.mark.parametrize(("progress", "form"), [("plain", Lines), ("jsonl", JsonLines), ("live", LivePanel)])
+def test_a_form_is_shown_everywhere_where_it_is_asked_for(progress: str, form: type) -> None:
+    events: list[Event] = []
+    with listening([events.append], progress) as audience:
+        own, renderer = audience
+        assert own == events.append
+        assert type(renderer) is form
+
+
+def test_an_unknown_form_is_refused() -> None:
+    with (
+        pytest.raises(ConfigError, match=r"progress: must be one of auto, .*, is 'plian'; did you mean plain"),
+        listening(None, "plian"),
+    ):
+        pass
