@@ -48,13 +48,14 @@ def completion_script(shell: str) -> str:
 
 def _add_commands(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Add the commands below a command to its parser, with theirs."""
-    from tune.commands.command_page import commands_below  # noqa: PLC0415 - it brings every group
+    from tune.commands.command_page import commands_below, help_text  # noqa: PLC0415 - it brings every group
 
     group = parser.add_subparsers()
     for name in commands_below(words):
         path = [*words, name]
         if commands_below(path):
-            _add_commands(group.add_parser(name, help=name), path)
+            about = help_text(path).split("\n\n")[1]
+            _add_commands(group.add_parser(name, help=about, description=about), path)
         else:
             _add_command(group, path)
 

@@ -19,7 +19,7 @@ from tune.commands.main import COMMANDS
 ROOT = Path(__file__).parents[3]
 BLOCK = re.compile(r"(?:^ {4}.*\n(?:\n(?= {4}))?)+", re.MULTILINE)
 OPTION = re.compile(r"--[a-z][\w.-]*")
-LIMIT_S = 240.0
+LIMIT_S = 600.0
 """For one block, on a machine that does much else."""
 SHOWN = (
     "shards/tutorial: 150 dialogues (83 train, 25 val, 42 test)",
