@@ -13,12 +13,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.stores import Store, use
 from tests.tune.commands.project import DCLF
-from tests.tune.runner.sessions import Driver, new_study
+from tests.tune.runner.sessions import Driver, definition, new_study
 from tests.tune.tracking.server import wait_until
 from tune.commands.main import main
 from tune.commands.ui import HOST
 from tune.runner.optuna_study import JOURNAL
+from tune.study.folder import StudyFolder
 
 LIMIT_S = 60.0
 
@@ -34,7 +36,7 @@ def driver(tmp_path: Path) -> Driver:
 
 
 @contextmanager
-def served(storage: Path) -> Iterator[tuple[str, str]]:
+def served(storage: Path | str) -> Iterator[tuple[str, str]]:
     """The line that the command prints, and the address in it, until Ctrl-C, which must end it well."""
     words = [DCLF, "dashboard", "gammas", "--storage", str(storage)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
@@ -83,6 +85,19 @@ def test_without_a_journal_it_shows_the_ledger_as_of_now(driver: Driver, tmp_pat
     finish(driver)
     (tmp_path / "gammas" / JOURNAL).unlink()
     with served(tmp_path) as (line, address):
+        assert line.endswith("/dashboard/studies/0, as of now (Ctrl-C ends it)\n")
+        assert trials(address) == [(0, "Complete"), (1, "Complete")]
+
+
+@pytest.mark.slow
+def test_a_study_at_a_uri_is_shown_as_of_now(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(store, monkeypatch, tmp_path / "here")
+    place = f"s3://{store.bucket()}/studies"
+    folder = StudyFolder.create(place, definition(trials=2))
+    with folder.locked():
+        Driver(folder).work()
+    use(store, monkeypatch, tmp_path / "there")
+    with served(place) as (line, address):
         assert line.endswith("/dashboard/studies/0, as of now (Ctrl-C ends it)\n")
         assert trials(address) == [(0, "Complete"), (1, "Complete")]
 
