@@ -125,9 +125,10 @@ def console() -> NoReturn:
 
 def version(argv: Sequence[str]) -> int:
     """Print the version, as ``dclf --version`` does."""
-    from tune.commands.options import command_parser  # noqa: PLC0415 - as elsewhere, help does not wait
+    if argv:
+        from tune.commands.options import command_parser  # noqa: PLC0415 - the version itself does not wait for it
 
-    command_parser("dclf version", "Print the version of dclf.").parse_args(argv)
+        command_parser("dclf version", "Print the version of dclf.").parse_args(argv)
     print(f"dclf {__version__}")
     return 0
 
