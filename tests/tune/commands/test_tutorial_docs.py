@@ -104,10 +104,11 @@ def paste(block: str, folder: Path, environment: Mapping[str, str]) -> str:
         input=block,
         cwd=folder,
         env={**environment, "PATH": path},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=LIMIT_S,
         check=False,
     )
-    assert done.returncode == 0, block + done.stdout + done.stderr
+    assert done.returncode == 0, block + done.stdout
     return done.stdout
