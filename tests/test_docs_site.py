@@ -56,6 +56,27 @@ def test_the_python_pages_have_every_public_name(package: Any, site: Path) -> No
     assert {f"{package.__name__}.{name}" for name in package.__all__} <= anchors
 
 
+def test_the_readme_leads_to_files_and_headings_that_are_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert {"docs/tutorial.md", "docs/index.md", "CONTRIBUTING.md"} <= {*links}
+    for link in links:
+        file, _, anchor = link.partition("#")
+        target = ROOT / (file or "README.md")
+        assert target.is_file(), link
+        if anchor:
+            # GitHub's anchors: small letters, dashes for spaces, no punctuation.
+            titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}, link
+
+
+def test_the_readme_says_what_was_measured_as_the_page_does() -> None:
+    readme, page = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md"))
+    scores = re.compile(r"\d+\.\d+ ± \d+\.\d+")
+    assert {*scores.findall(readme)}
+    assert {*scores.findall(readme)} <= {*scores.findall(page)}
+
+
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
     assert [path.parent.name for path, text in texts.items() if LOADED.search(text)] == []

@@ -21,7 +21,9 @@ What `dclf COMMAND --help` prints, of every command. [configuration.md](configur
 `--section.key VALUE`, and `dclf` looks for [models, importers and the like](extending.md) of other packages too.
 
 Exit codes: 0 done, 1 failed (a study too, where more than half of its trials did), 2 wrong usage or configuration,
-130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP.
+130 interrupted, 143 ended by SIGTERM, 129 by SIGHUP (a terminal that closes; `nohup` keeps a command from hearing of
+it). `--debug` adds the traceback to an error. A command whose output nobody reads any more, as behind `| head`, goes on
+to its end all the same; `dclf logs -f` alone stops following then, with 141.
 """
 WIDTH = 110
 """Columns of the helps, whatever the terminal has."""
@@ -49,15 +51,24 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _commands() -> Iterator[list[str]]:
-    """The words of every command, ``dclf`` itself first."""
-    yield []
-    for name in main.COMMANDS:
-        yield [name]
-        for below in GROUPS.get(name, {}):
-            yield [name, below]
-            if (name, below) == ("data", "import"):
-                yield from ([name, below, importer] for importer in IMPORTERS.shipped)
+def _commands(words: Sequence[str] = ()) -> Iterator[Sequence[str]]:
+    """The words of a command, ``dclf`` itself where there are none, and of those below it."""
+    yield words
+    for name in commands_below(words):
+        yield from _commands([*words, name])
+
+
+def commands_below(words: Sequence[str]) -> tuple[str, ...]:
+    """Names of a command's own commands; none where it has none.
+
+    Args:
+        words: of the command; none for ``dclf``.
+    """
+    if not words:
+        return (*main.COMMANDS,)
+    if tuple(words) == ("data", "import"):
+        return (*IMPORTERS.shipped,)
+    return (*GROUPS.get(words[0], {}),) if len(words) == 1 else ()
 
 
 def help_text(words: Sequence[str]) -> str:

@@ -40,6 +40,8 @@ ELSEWHERE = {
     "data": "makes shards out of files of one machine: run it there, into a folder or bucket that all nodes reach",
     "predict": "answers here, about conversations of this machine: run it here, with MLFLOW_TRACKING_URI",
     "ui": "needs a screen: dclf ui --address URL shows the UI of the cluster's MLflow server",
+    "dashboard": "shows a study on this machine: run it where the folder is mounted, with --storage",
+    "completion": "is about the shell of this machine: run it here",
     "track": "sends what this machine kept: run it here, with MLFLOW_TRACKING_URI",
     "cluster": "is about this machine: run it here",
     **dict.fromkeys(

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 the work failed or most trials of a study did, 2 wrong usa
 
 from __future__ import annotations
 
-import argparse
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -51,7 +50,9 @@ COMMANDS = {
     "logs": Command("what a job has written; -f follows it", "tune.commands.jobs:logs_main"),
     "stop": Command("stop a job", "tune.commands.jobs:stop_main"),
     "ui": Command("show the runs in the MLflow UI", "tune.commands.ui:main"),
+    "dashboard": Command("show a study in optuna-dashboard", "tune.commands.dashboard:main"),
     "track": Command("send metrics kept while the MLflow server was away", "tune.commands.track:main"),
+    "completion": Command("print what completes dclf's words in a shell", "tune.commands.completion:main"),
     "version": Command("print the version", "tune.commands.main:version"),
 }
 EXAMPLES = """\
@@ -124,7 +125,10 @@ def console() -> NoReturn:
 
 def version(argv: Sequence[str]) -> int:
     """Print the version, as ``dclf --version`` does."""
-    argparse.ArgumentParser("dclf version", description="Print the version of dclf.").parse_args(argv)
+    if argv:
+        from tune.commands.options import command_parser  # noqa: PLC0415 - the version itself does not wait for it
+
+        command_parser("dclf version", "Print the version of dclf.").parse_args(argv)
     print(f"dclf {__version__}")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -102,10 +103,13 @@ def after_study(folder: StudyFolder, best: str = "") -> Iterator[str]:
         folder: the study.
         best: file of its best configuration; empty where there is none.
     """
-    from tune.report.facts import study_command  # noqa: PLC0415 - as above
+    from tune.analysis.comparison.variants import is_comparison  # noqa: PLC0415 - as above
+    from tune.report.facts import study_command  # noqa: PLC0415
 
     if best:
         yield f"dclf train {shlex.quote(best)}"
     yield study_command("perturb", folder)
     yield study_command("show", folder)
     yield f"dclf runs --study {shlex.quote(folder.definition.name)}"
+    if find_spec("optuna_dashboard") is not None and not is_comparison(folder.definition):
+        yield study_command("dashboard", folder)

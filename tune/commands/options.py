@@ -6,12 +6,17 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from tune.config.yaml_files import preset_names
+
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from dclf.data import FeatureCard, Manifest
 
 
@@ -20,19 +25,62 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
 
 
 class CommandParser(ArgumentParser):
-    """Its help has no defaults that say nothing: null, empty, and false of an option without a value."""
+    """Its help has no defaults that say nothing: null, empty, and false of an option without a value.
+
+    Who asks for a command's parser rather than for its help gets it, see ``parser_of_help``.
+    """
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help, or hand the parser to whoever waits for it."""
+        take = _taker.get()
+        if take is None:
+            super().print_help(file)
+        else:
+            take(self)
 
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         """The help as text."""
         return _EMPTY_DEFAULT.sub("", super().format_help(formatter))
 
 
+_taker: ContextVar[Callable[[ArgumentParser], None] | None] = ContextVar("_taker", default=None)
 _EMPTY_DEFAULT = re.compile(r"\s+\(default:\s+(null|False)?\)|,\s+default:\s+(null|\{\})?(?=\))")
 
 
 def command_parser(prog: str, description: str, epilog: str = "") -> ArgumentParser:
     """Return a parser for one command, as yet without options."""
     return CommandParser(prog=prog, description=description, epilog=epilog, formatter_class=HelpFormatter)
+
+
+def parser_of_help(ask: Callable[[], object]) -> ArgumentParser:
+    """Return the parser whose help a call would print: a command's, with all that its help lists.
+
+    Args:
+        ask: runs the command with ``--help``.
+    """
+    parsers: list[ArgumentParser] = []
+    token = _taker.set(parsers.append)
+    try:
+        ask()
+    finally:
+        _taker.reset(token)
+    (parser,) = parsers
+    return parser
+
+
+def add_config_argument(parser: ArgumentParser) -> None:
+    """Add ``CONFIG``, which a shell completes (``tune.commands.completion``) as a preset or a file."""
+    presets = preset_names()
+    text = f"YAML file, or a preset: {', '.join(presets)}; the defaults where absent"
+    argument = parser.add_argument("config", nargs="?", help=text)
+    function = "_dclf_preset_or_file"
+    lines = (f'compgen -W "{" ".join(presets)}" -- "$1"', 'compgen -f -- "$1"')
+    argument.complete = {
+        "bash": function,
+        "zsh": f"{{compadd -- {' '.join(presets)}; _files}}",
+        "tcsh": "f",
+        "preamble": {"bash": "\n  ".join((f"{function}() {{", *lines)) + "\n}"},
+    }
 
 
 def add_output_option(parser: ArgumentParser) -> None:

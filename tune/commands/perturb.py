@@ -139,7 +139,7 @@ def build_parser() -> ArgumentParser:
         "--corrupt",
         default="none",
         metavar="MODALITY:DAMAGE[:PERCENT],...",
-        help="damage: missing or noise; at 10, 20 .. 90 % of the utterances unless a percent is given",
+        help="damage: missing or noise; at 10, 20 .. 90 percent of the utterances unless one is given",
     )
     command.add_argument("--out", default="", help="folder for substitutions and results; dclf-runs/perturbations else")
     _add_places(command)

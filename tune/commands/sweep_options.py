@@ -10,10 +10,10 @@ from jsonargparse import ArgumentParser, Namespace
 from cluster.address import cluster_address
 from cluster.trial_plan import local_trial_resources, plan_trials
 from dclf.config import Config
-from tune.commands.options import add_output_option, command_parser
+from tune.commands.options import add_config_argument, add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.config.sweep_settings import SweepSettings
-from tune.config.yaml_files import ConfigError, preset_names
+from tune.config.yaml_files import ConfigError
 from tune.study.places import StudyError, require_new
 
 ALIASES = {
@@ -120,8 +120,7 @@ def sweep_parser(prog: str, description: str, epilog: str) -> ArgumentParser:
     """Return a parser with the options that every command of a sweep takes."""
     parser = command_parser(prog, description, epilog)
     parser.usage = f"{prog} [CONFIG] [--section.key VALUE ...] [options]"
-    presets = ", ".join(preset_names())
-    parser.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
+    add_config_argument(parser)
     parser.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
     parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
     add_output_option(parser)

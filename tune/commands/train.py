@@ -15,12 +15,12 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.config import Config
 from tune.commands.next_steps import print_next, run_line, store_option
-from tune.commands.options import add_log_options, add_output_option, command_parser
+from tune.commands.options import add_config_argument, add_log_options, add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.commands.reference import annotated_yaml, field_docs, flow
 from tune.commands.results import print_run
 from tune.config.settings import config_types, describe, read_config
-from tune.config.yaml_files import ConfigError, preset_names
+from tune.config.yaml_files import ConfigError
 from tune.progress.forms import choose_renderer
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ def build_parser(*, with_keys: bool) -> ArgumentParser:
     """Return a parser with the options of the command, and for its help with all keys of the configuration."""
     parser = command_parser("dclf train", "Train a model and score it once on the test split.", EXAMPLES)
     parser.usage = "dclf train [CONFIG] [--section.key VALUE ...] [options]\n       dclf train --resume RUN [options]"
-    presets = ", ".join(preset_names())
-    parser.add_argument("config", nargs="?", help=f"YAML file, or a preset: {presets}; the defaults where absent")
+    add_config_argument(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was cut short: its id or name")
     add_log_options(parser)
     parser.add_argument("--print-config", action="store_true", help="print the whole configuration as YAML and stop")

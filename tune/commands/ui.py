@@ -74,9 +74,14 @@ class Subject:
 
     def show(self, address: str, note: str = "") -> None:
         """Print the address of the page, and open it where that was asked for."""
-        print(f"MLflow UI: {address}{note}", flush=True)
-        if self.browser and not webbrowser.open(address):
-            _log.warning("no browser can be opened here; open the address yourself")
+        show_page(f"MLflow UI: {address}{note}", address, browser=self.browser)
+
+
+def show_page(line: str, address: str, *, browser: bool) -> None:
+    """Print a line about a page, and open its address in the browser where that was asked for."""
+    print(line, flush=True)
+    if browser and not webbrowser.open(address):
+        _log.warning("no browser can be opened here; open the address yourself")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -20,6 +20,7 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from dclf.data.storage import is_remote
 from tune.config.local_files import whole
 from tune.runner.warm_start import earlier_trials
 from tune.search.samplers import exhausted
@@ -44,6 +45,22 @@ def load_study(folder: StudyFolder) -> optuna.Study:
         ValueError: the study's space cannot express the values of a trial.
     """
     return study_in(InMemoryStorage(), folder)
+
+
+def storage_to_look_at(folder: StudyFolder) -> tuple[BaseStorage, bool]:
+    """Return Optuna's storage of a study for who only reads, and whether it follows the driver.
+
+    That of the journal follows it. Where there is none, as at a URI, the storage holds the study as of now.
+
+    Raises:
+        ValueError: as ``load_study``.
+    """
+    journal = folder.path / JOURNAL
+    if journal.is_file() and not is_remote(folder.storage):
+        return JournalStorage(JournalFileBackend(str(journal))), True
+    memory = InMemoryStorage()
+    study_in(memory, folder)
+    return memory, False
 
 
 def study_in(storage: BaseStorage, folder: StudyFolder, *, unfinished: TrialState = TrialState.RUNNING) -> optuna.Study:

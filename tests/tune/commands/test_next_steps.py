@@ -6,7 +6,7 @@ from dclf import data
 from tests.tune.commands.conftest import Runs
 from tests.tune.commands.studies import end, start, study_folder
 from tune.commands.main import main
-from tune.commands.next_steps import after_shards, print_next, run_line, store_option, training_line
+from tune.commands.next_steps import after_shards, after_study, print_next, run_line, store_option, training_line
 
 Shown = pytest.CaptureFixture[str]
 RUN = "3f2a91c0" + "0" * 24
@@ -56,6 +56,15 @@ def test_a_training_ends_with_the_lines_for_its_run(runs: Runs, monkeypatch: pyt
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "next: dclf perturb 3f2a · dclf evaluate 3f2a --split val · dclf runs · dclf ui"
     assert runs.trained
+
+
+def test_a_search_can_be_looked_at_in_the_dashboard(tmp_path: Path) -> None:
+    steps = [*after_study(study_folder(tmp_path, "gammas"), "best.yaml")]
+    place = f"gammas --storage {tmp_path}"
+    assert steps[0] == "dclf train best.yaml"
+    assert {f"dclf show {place}", f"dclf dashboard {place}"} <= {*steps}
+    compared = study_folder(tmp_path, "parts", sampler="listed", test="all")
+    assert not any("dashboard" in step for step in after_study(compared))
 
 
 def test_the_list_of_studies_ends_with_the_latest(tmp_path: Path, capsys: Shown) -> None:

@@ -83,9 +83,10 @@ CALLS = (
     Call("logs one", 1, NO_CLUSTER),
     Call("stop one", 1, NO_CLUSTER),
     Call("track send nowhere.jsonl", 1, "nowhere.jsonl"),
+    Call("completion bash", told="complete -o bashdefault -F _shtab_dclf dclf"),
     Call("version", told="dclf "),
 )
-IN_TESTS_OF_THEIR_OWN = {"train", "sweep", "doctor", "evaluate", "plan", "ui"}
+IN_TESTS_OF_THEIR_OWN = {"train", "sweep", "doctor", "evaluate", "plan", "ui", "dashboard"}
 
 
 @pytest.fixture(scope="module", autouse=True)

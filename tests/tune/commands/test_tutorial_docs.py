@@ -1,71 +1,114 @@
-"""The commands of docs/tutorial.md: those without Ray are run, of the others options and configurations are read."""
+"""docs/tutorial.md and README.md: the tutorial's blocks are pasted into an empty folder, and options are read."""
 
+import csv
+import os
 import re
 import shlex
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tune.commands.command_page import help_text
-from tune.commands.main import COMMANDS, main
-from tune.config.settings import load_config
+from tests.tune.commands.project import DCLF, GONE_S
+from tests.tune.runner.processes import Processes
+from tune.commands.command_page import commands_below, help_text
+from tune.commands.main import COMMANDS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "tutorial.md").read_text(encoding="utf-8")
-LINES = re.findall(r"^ {4}dclf (.*)$", PAGE.replace("\\\n", " "), re.MULTILINE)
-ALL = [shlex.split(line.split(" > ")[0]) for line in LINES]
+ROOT = Path(__file__).parents[3]
+BLOCK = re.compile(r"(?:^ {4}.*\n(?:\n(?= {4}))?)+", re.MULTILINE)
 OPTION = re.compile(r"--[a-z][\w.-]*")
-PLANNED = ("sweep", "ablate")
+LIMIT_S = 600.0
+"""For one block, on a machine that does much else."""
+SHOWN = (
+    "shards/tutorial: 150 dialogues (83 train, 25 val, 42 test)",
+    "shards/imported: 150 dialogues (83 train, 25 val, 42 test)",
+    "experiment: tutorial",
+    "test WF1",
+    "WF1 (%) of run first on the test split",
+    "best validation WF1",
+    "Variants of study parts on the test split",
+    "WF1 (%) of study parts on the test split",
+    "parts/report/report.html",
+)
+"""What the commands say, in their order."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder but for the configuration that the page shows."""
-    folder = tmp_path_factory.mktemp("tutorial")
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    (folder / "tutorial.yaml").write_text(text, encoding="utf-8")
-    return folder
+def blocks(page: str) -> list[str]:
+    """The indented blocks of a page, as they are pasted."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in BLOCK.findall(text)]
 
 
-@pytest.fixture
-def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
-    return folder
+TUTORIAL = blocks("docs/tutorial.md")
+COMMAND_LINES = {
+    page: [
+        shlex.split(line.split(" > ")[0], comments=True)[1:]
+        for block in blocks(page)
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("dclf ")
+    ]
+    for page in ("docs/tutorial.md", "README.md")
+}
 
 
-def test_the_page_has_a_command_of_every_kind() -> None:
-    assert {words[0] for words in ALL} >= {"data", "train", "evaluate", "perturb", "sweep", "ablate", "report", "ui"}
-    assert {words[0] for words in ALL} <= {*COMMANDS}
+def depth(words: list[str]) -> int:
+    """How many of them name the command."""
+    return next(count for count in range(1, 4) if not commands_below(words[:count]))
 
 
-@pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_its_options_are_those_of_the_command(words: list[str]) -> None:
-    depth = 3 if words[:2] == ["data", "import"] else 2 if words[0] in {"data", "plan"} else 1
-    offered = {*OPTION.findall(help_text(words[:depth]))}
-    assert {word for word in words if OPTION.fullmatch(word)} <= offered | {"-n"}
+@pytest.mark.parametrize("page", COMMAND_LINES)
+def test_its_commands_and_options_are_there(page: str) -> None:
+    lines = COMMAND_LINES[page]
+    assert {words[0] for words in lines} >= {"data", "train", "perturb", "ablate", "report"}
+    assert {words[0] for words in lines} <= {*COMMANDS}
+    for words in lines:
+        offered = {*OPTION.findall(help_text(words[: depth(words)]))} | {*OPTION.findall(help_text(["train"]))}
+        assert {word for word in words if OPTION.fullmatch(word)} <= offered, words
 
 
-def test_its_data_are_made_imported_and_looked_at(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in ALL:
-        if words[0] == "data":
-            assert main(words) == 0, words
-    shown = capsys.readouterr().out
-    assert "(83 train, 25 val, 42 test)" in shown
-    exported = next(words for words in ALL if words[:2] == ["data", "import"])
-    assert shlex.join([*exported[:4], "SHARDS", *exported[5:]]) in shown, "what dclf data export says"
-    assert (here / "shards" / "imported" / "manifest.json").exists()
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.mlflow
+@pytest.mark.timeout(1200)
+def test_its_blocks_end_with_the_table_and_the_page(tmp_path: Path) -> None:
+    processes = Processes()
+    begun, shown = time.monotonic(), ""
+    for block in TUTORIAL:
+        shown += paste(block, tmp_path, processes.environment)
+    print(f"{len(TUTORIAL)} blocks in {time.monotonic() - begun:.0f} s")
+    processes.wait_until_gone(GONE_S)
+    place = 0
+    for text in SHOWN:
+        place = shown.find(text, place)
+        assert place >= 0, text + shown
+    imported = next(words for words in COMMAND_LINES["docs/tutorial.md"] if words[:2] == ["data", "import"])
+    assert shlex.join(["dclf", *imported[:4], "SHARDS", *imported[5:]]) in shown, "what dclf data export says"
+    assert (tmp_path / "emotions.json").stat().st_size > 0
+    report = tmp_path / "dclf-runs" / "studies" / "parts" / "report"
+    table = [*csv.DictReader((report / "variants.csv").read_text(encoding="utf-8").splitlines())]
+    assert Counter(row["variant"] for row in table) == {"DCLF": 3, "w/o CACL": 3, "base model": 3}
+    assert all(0 < float(row["test/wf1"]) <= 1 for row in table)
+    page = (report / "report.html").read_text(encoding="utf-8")
+    assert "<table" in page
+    assert "EICS" in page, "the perturbation test stands in the report"
 
 
-def test_its_configuration_is_sound(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert load_config(here / "tutorial.yaml").train.epochs == 12
-    for words in ALL:
-        if words[0] == "train":
-            assert main([*words, "--print-config"]) == 0, words
-    assert "experiment: tutorial" in capsys.readouterr().out
-
-
-def test_its_studies_can_be_planned(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in ALL:
-        if words[0] in PLANNED:
-            assert main(["plan", *words, "--no-probe"]) == 0, words
-    assert capsys.readouterr().out.count("on shards/tutorial, 12 epochs") == len(PLANNED)
+def paste(block: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """What the commands of a block print when a shell reads them in a folder, where each of them must succeed."""
+    path = os.pathsep.join((str(Path(DCLF).parent), environment.get("PATH", "")))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-s"],
+        input=block,
+        cwd=folder,
+        env={**environment, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, block + done.stdout
+    return done.stdout

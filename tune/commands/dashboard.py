@@ -1,0 +1,100 @@
+"""``dclf dashboard``: a study in optuna-dashboard, reachable from this machine only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from tune.commands.options import command_parser
+from tune.commands.ui import HOST, claim_port, show_page
+from tune.config.sweep_settings import SweepSettings
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from tune.study.folder import StudyFolder
+
+EXAMPLES = """\
+examples:
+  dclf dashboard gammas
+  dclf dashboard gammas --open --port 8080
+  dclf dashboard gammas --storage /scratch/studies
+
+Needs dclf[dashboard]. The pages follow a sweep while it runs, and change nothing: the truth is the study's ledger.
+Start it again after dclf resume, which writes Optuna's journal anew. A study at a URI is shown as of now.
+Ctrl-C ends it. On a machine reached by ssh, forward the port: ssh -L 5000:127.0.0.1:5000 HOST
+"""
+READING = ("GET", "HEAD")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve as the command line says, until interrupted, and return the exit code."""
+    parser = command_parser("dclf dashboard", "Show a study in optuna-dashboard, on this machine only.", EXAMPLES)
+    parser.add_argument("name", help="name of the study; dclf list knows them")
+    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    parser.add_argument("--port", type=int, default=0, help="0 takes the first free port from 5000 on")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    options = parser.parse_args(argv)
+    if find_spec("optuna_dashboard") is None:
+        raise OSError("dclf dashboard needs the package optuna-dashboard: pip install 'dclf[dashboard]'")
+    # Imported here, so that help does not wait.
+    from tune.study.folder import StudyFolder  # noqa: PLC0415
+
+    return serve(StudyFolder.open(options.storage, options.name), options.port, browser=options.open)
+
+
+def serve(folder: StudyFolder, port: int, *, browser: bool) -> int:
+    """Serve the pages of a study until Ctrl-C, and return the exit code.
+
+    Args:
+        folder: the study.
+        port: 1 .. 65535, or 0 for the first free one from 5000 on.
+        browser: open the study's page.
+
+    Raises:
+        ValueError: the port is out of range, or Optuna cannot express the study.
+        OSError: the port is taken.
+    """
+    from optuna_dashboard import wsgi  # noqa: PLC0415 - as above
+
+    from tune.runner.optuna_study import storage_to_look_at  # noqa: PLC0415
+
+    storage, follows = storage_to_look_at(folder)
+    number = storage.get_study_id_from_name(folder.definition.name)
+    with make_server(HOST, claim_port(port), reading_only(wsgi(storage)), _Server, _Quiet) as server:
+        address = f"http://{HOST}:{server.server_port}/dashboard/studies/{number}"
+        note = "" if follows else ", as of now"
+        show_page(f"optuna-dashboard: {address}{note} (Ctrl-C ends it)", address, browser=browser)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def reading_only(pages: WSGIApplication) -> WSGIApplication:
+    """The pages without what they could change: a deleted trial, or a note in the journal of a sweep that runs."""
+
+    def answer(request: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if request["REQUEST_METHOD"] in READING:
+            return pages(request, start)
+        start("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"dclf dashboard shows the study and changes nothing of it"]
+
+    return answer
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers several requests at a time, and does not wait for them at its end."""
+
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    """Writes no line for a request."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that it has
+        """Leave it out."""
