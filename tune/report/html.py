@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: style, figures and all are in it."""
+"""Pages of one HTML file each that need nothing else: style, scripts, figures and all are in them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tune.report.pyplot import borrowed_pyplot
 from tune.report.templates import environment
 
 PNG_DPI = 200
+SCRIPTS = ("tables.js",)
+"""What pages bring along; each works on what it finds, and without it all can be read."""
 _NAMED = re.compile(r'(\bid="|href="#|url\(#)')
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 
@@ -34,7 +36,7 @@ def html_report(facts: ReportFacts, drawings: Drawings, svgs: dict[str, str], ya
         svgs: name of a figure -> its SVG, as ``figure_svg`` gives it.
         yaml: the best configuration, empty for none.
     """
-    return html_page("report.html.j2", svgs, facts=facts, drawings=drawings, yaml=yaml, script=sorting())
+    return html_page("report.html.j2", svgs, facts=facts, drawings=drawings, yaml=yaml)
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ class Script:
 
 
 @cache
-def sorting() -> Script:
-    """Sorts tables of class ``sortable`` by the column whose head is clicked."""
-    text = files("tune.report").joinpath("templates", "sort.js").read_text(encoding="utf-8")
+def page_script(name: str) -> Script:
+    """A script of the folder ``templates``."""
+    text = files("tune.report").joinpath("templates", name).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Script(text=Markup(text), hash=f"sha256-{digest}")  # noqa: S704 - our own
 
@@ -67,7 +69,8 @@ def html_page(template: str, svgs: dict[str, str], **content: Any) -> str:
         content: what the template asks for.
     """
     inline = {name: inline_svg(svg, name) for name, svg in svgs.items()}
-    return environment(html=True).get_template(template).render(svgs=inline, **content)
+    scripts = [page_script(name) for name in SCRIPTS]
+    return environment(html=True).get_template(template).render(svgs=inline, scripts=scripts, **content)
 
 
 def figure_svg(figure: Figure, name: str) -> str:
