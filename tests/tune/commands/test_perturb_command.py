@@ -62,6 +62,7 @@ def test_the_table_has_the_papers_form(runs: RunStore, capsys: Shown) -> None:
     place = next(line.split()[1] for line in lines if line.startswith("results"))
     assert {file.name for file in Path(place).iterdir()} == {
         "test.json", "results.arrow", "summary.json", "scores.csv", "table.md", "table.tex", "recorded.json",
+        "perturbation.html", "contexts.svg", "contexts.png", "damage.svg", "damage.png",
     }  # fmt: skip
     assert "eics, draw 2 of 2  WF1 " in shown.err
     assert len([line for line in shown.err.splitlines() if "  WF1 " in line]) == 1 + 2 * 2 + 9 + 1

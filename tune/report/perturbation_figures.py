@@ -1,0 +1,126 @@
+"""The figures of a perturbation test, of a run as of a study: a line per variant, what it keeps of its raw WF1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tune.analysis.perturbation.tables import KINDS, PerturbedVariant
+from tune.report.comparison.canvas import SMALL, TEXT, blank, literal, shades, tidy
+from tune.report.figures import Drawing
+from tune.study.scores import deviation
+
+CONTEXTS, DAMAGE = "contexts", "damage"
+_MARKERS, _LINES = ("o", "s", "^", "D", "v", "P"), ("-", "--", ":", "-.")
+_PER_ROW = 3
+
+
+def perturbation_figures(rows: Sequence[PerturbedVariant]) -> dict[str, Drawing]:
+    """Name -> figure: substituted contexts, and damaged modalities, as far as they were tested."""
+    drawings = {CONTEXTS: _contexts(rows), DAMAGE: _damage(rows)}
+    return {name: drawing for name, drawing in drawings.items() if drawing is not None}
+
+
+def _contexts(rows: Sequence[PerturbedVariant]) -> Drawing | None:
+    """WF1 raw and under every kind of substitution; each draw of a single run as a dot of its own."""
+    kinds = ["raw", *(kind for kind in KINDS if any(row.values(kind, by_draw=False) for row in rows))]
+    if len(kinds) == 1:
+        return None
+    figure = blank(6.0, 3.4)
+    axes = figure.subplots()
+    single = _one_seed(rows)
+    for place, row in enumerate(rows):
+        tested = [(at, row.values(kind, by_draw=False)) for at, kind in enumerate(kinds)]
+        _line(axes, {at: values for at, values in tested if values}, row, place)
+        if single:
+            draws = [(at, value) for at, kind in enumerate(kinds) for value in row.values(kind, by_draw=True)]
+            x, y = zip(*draws, strict=True)
+            axes.scatter(x, [100 * value for value in y], s=10, color=shades(place)[1], zorder=1)
+    axes.set_xticks(range(len(kinds)), [KINDS.get(kind, kind) for kind in kinds], fontsize=SMALL)
+    axes.set_xlim(-0.3, len(kinds) - 0.7)
+    axes.set_ylabel(f"{_split(rows)} WF1 (%)", fontsize=TEXT)
+    tidy(axes)
+    _legend(figure, axes)
+    caption = f"WF1 on raw and on substituted contexts; {_spread(rows)}."
+    if single:
+        caption += " Pale dots: the draws."
+    return Drawing(title="Substituted contexts", caption=caption, figure=figure)
+
+
+def _damage(rows: Sequence[PerturbedVariant]) -> Drawing | None:
+    """A panel per modality and damage: WF1 by the share of the utterances that are hit, from none on."""
+    kinds = list(dict.fromkeys(damage for row in rows for damage, _ in _damaged(row)))
+    if not kinds:
+        return None
+    columns = min(len(kinds), _PER_ROW)
+    lines = math.ceil(len(kinds) / columns)
+    figure = blank(max(3.6, 2.5 * columns), 2.7 * lines + 0.5)
+    panels = np.atleast_1d(figure.subplots(lines, columns, sharey=True)).ravel()
+    for axes, (modality, kind) in zip(panels, kinds, strict=False):
+        for place, row in enumerate(rows):
+            shares = dict(share for damage, share in _damaged(row) if damage == (modality, kind))
+            points = {0.0: row.values("raw", by_draw=False)} if shares else {}
+            points |= {100 * share: row.values(name, by_draw=False) for share, name in sorted(shares.items())}
+            _line(axes, points, row, place)
+        axes.set_title(literal(f"{modality}, {kind}"), fontsize=TEXT)
+        axes.set_xlabel("utterances hit (%)", fontsize=TEXT)
+        tidy(axes)
+    for axes in panels[::columns]:
+        axes.set_ylabel(f"{_split(rows)} WF1 (%)", fontsize=TEXT)
+    for axes in panels[len(kinds) :]:
+        axes.set_visible(False)
+    _legend(figure, panels[0])
+    caption = f"WF1 by the share of the utterances whose modality is damaged, at 0 % the raw one; {_spread(rows)}."
+    return Drawing(title="Damaged modalities", caption=caption, figure=figure)
+
+
+def _damaged(row: PerturbedVariant) -> Iterator[tuple[tuple[str, str], tuple[float, str]]]:
+    """(modality, damage), (share, name) of every such condition of a row."""
+    named: Mapping[str, Any] = {name: one for test in row.trainings.values() for name, one in test.conditions.items()}
+    for name, condition in named.items():
+        if condition.share is not None:
+            yield (condition.modality, condition.kind), (condition.share, name)
+
+
+def _line(axes: Axes, points: Mapping[float, Sequence[float]], row: PerturbedVariant, place: int) -> None:
+    """One variant's means with their deviations over seeds; told apart by sign and stroke as well as by colour."""
+    if not points:
+        return
+    spreads = [100 * deviation(values) for values in points.values()]
+    axes.errorbar(
+        list(points),
+        [100 * math.fsum(values) / len(values) for values in points.values()],
+        yerr=None if any(map(math.isnan, spreads)) else spreads,
+        color=shades(place)[0],
+        marker=_MARKERS[place % len(_MARKERS)],
+        linestyle=_LINES[place % len(_LINES)],
+        markersize=4.5,
+        linewidth=1.4,
+        capsize=2.5,
+        label=literal(f"{row.variant.model}, {row.variant.name}"),
+    )
+
+
+def _legend(figure: Any, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=SMALL, frameon=False)
+
+
+def _one_seed(rows: Sequence[PerturbedVariant]) -> bool:
+    return all(len(row.trainings) == 1 for row in rows)
+
+
+def _spread(rows: Sequence[PerturbedVariant]) -> str:
+    if _one_seed(rows):
+        return "one training seed, means over the draws"
+    counts = sorted({len(row.trainings) for row in rows})
+    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"means over {seeds} seeds with their sample deviation"
+
+
+def _split(rows: Sequence[PerturbedVariant]) -> str:
+    return next(one.split for row in rows for one in row.trainings.values())
