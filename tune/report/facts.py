@@ -126,7 +126,7 @@ def _title(folder: StudyFolder, data: DatasetNote) -> str:
 
 def standing_text(progress: Progress) -> str:
     """One sentence on how far the study is."""
-    others = [f"{count} {state}" for state, count in progress.counts.items() if count]
+    others = [f"{count} {word}" for word, count in progress.in_words.items()]
     counts = f": {', '.join(others)}" if others else ""
     worker = f", {progress.worker} works on it" if progress.worker else ""
     why = f" ({progress.stopped})" if progress.standing == "finished" else ""

@@ -132,7 +132,7 @@ def budget_table(folder: StudyFolder, progress: Progress) -> Table:
         ("seeds per trial", str(sweep.seeds)),
         *([("knew the trials of", ", ".join(sweep.warm_start))] if sweep.warm_start else []),
     ]
-    counts = [(f"trials {state}", str(count)) for state, count in progress.counts.items() if count]
+    counts = [(f"trials {word}", str(count)) for word, count in progress.in_words.items()]
     spent = math.fsum(seconds for seconds in map(trial_seconds, trials) if not math.isnan(seconds))
     epochs = sum(run.epochs for trial in trials for run in trial.runs.values())
     times = [("time of all trials together", spoken(spent)), ("time of the sweep", spoken(folder.ledger.worked_s))]

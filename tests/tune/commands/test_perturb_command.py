@@ -83,7 +83,8 @@ def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
     assert shown.err == ""
     result = json.loads(shown.out)
     summary = json.loads(Path(result["results"]).with_name("summary.json").read_text())
-    assert {**summary, "results": result["results"], "substitutions": result["substitutions"]} == result
+    assert {**summary, **{name: result[name] for name in ("page", "results", "substitutions")}} == result
+    assert Path(result["page"]).exists()
     (score,) = result["conditions"]
     assert (score["kind"], score["draws"], len(score["wf1_by_draw"]), result["seed"]) == ("eics", 2, 2, 3)
     assert main(asked) == 0
