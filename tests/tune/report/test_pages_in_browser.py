@@ -4,11 +4,11 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ColorScheme, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.tune.analysis.comparison.studies import (
     ablation_study,
@@ -33,6 +33,7 @@ from tune.report.reproduction import write_reproduction
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+Scheme = Literal["light", "dark"]
 WIDTHS = (500, 1400, 2500)
 KINDS = ("search", "front", "comparison", "leaderboard", "reproduction", "perturbation")
 SMALLEST = 11
@@ -106,7 +107,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-def shown(browser: Browser, file: Path, width: int = 1400, scheme: ColorScheme = "light", **more: Any) -> Page:
+def shown(browser: Browser, file: Path, width: int = 1400, scheme: Scheme = "light", **more: Any) -> Page:
     """A page whose scripts have run; what they say on the console is an error of the test."""
     page = browser.new_page(viewport={"width": width, "height": 1200}, color_scheme=scheme, **more)
     said: list[str] = []
@@ -121,7 +122,7 @@ def shown(browser: Browser, file: Path, width: int = 1400, scheme: ColorScheme =
 def test_a_page_fits_and_can_be_read_at_every_width_in_light_and_dark(
     browser: Browser, pages: dict[str, Path], kind: str
 ) -> None:
-    schemes: tuple[ColorScheme, ...] = ("light", "dark")
+    schemes: tuple[Scheme, ...] = ("light", "dark")
     for scheme in schemes:
         page = shown(browser, pages[kind], scheme=scheme)
         for width in WIDTHS:
