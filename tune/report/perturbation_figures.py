@@ -45,7 +45,7 @@ def _contexts(rows: Sequence[PerturbedVariant]) -> Drawing | None:
     axes.set_ylabel(f"{_split(rows)} WF1 (%)", fontsize=TEXT)
     tidy(axes)
     _legend(figure, axes)
-    caption = f"WF1 on raw and on substituted contexts; {_spread(rows)}."
+    caption = f"WF1 on raw and on substituted contexts; {_spread(rows, 'means over the draws')}."
     if single:
         caption += " Pale dots: the draws."
     return Drawing(title="Substituted contexts", caption=caption, figure=figure)
@@ -74,7 +74,8 @@ def _damage(rows: Sequence[PerturbedVariant]) -> Drawing | None:
     for axes in panels[len(kinds) :]:
         axes.set_visible(False)
     _legend(figure, panels[0])
-    caption = f"WF1 by the share of the utterances whose modality is damaged, at 0 % the raw one; {_spread(rows)}."
+    caption = "WF1 by the share of the utterances whose modality is damaged, at 0 % the raw one; "
+    caption += f"{_spread(rows, 'one mask per share')}."
     return Drawing(title="Damaged modalities", caption=caption, figure=figure)
 
 
@@ -114,9 +115,10 @@ def _one_seed(rows: Sequence[PerturbedVariant]) -> bool:
     return all(len(row.trainings) == 1 for row in rows)
 
 
-def _spread(rows: Sequence[PerturbedVariant]) -> str:
+def _spread(rows: Sequence[PerturbedVariant], single: str) -> str:
+    """What the points are; ``single`` says it of a single seed."""
     if _one_seed(rows):
-        return "one training seed, means over the draws"
+        return f"one training seed, {single}"
     counts = sorted({len(row.trainings) for row in rows})
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"means over {seeds} seeds with their sample deviation"

@@ -94,7 +94,7 @@ def page_facts(target: Target, scores: Perturbations) -> PageFacts:
     return PageFacts(
         title=f"Perturbation test of {scores.kind} {scores.name} on {data.name}, {scores.split} split",
         data=data,
-        standing=f"{scored} of {every} trained models are scored." if every > 1 else "",
+        standing=f"Scored: {scored} of {every} trained models." if every > 1 else "",
         # Of several models the tables have it, and the sentences what DCLF does to it.
         result=(*(_losses(rows) if len(rows) == 1 else ()), *target.sentences(scores.split)),
         warnings=tuple(_warnings(scores, rows, data)),
@@ -138,8 +138,7 @@ def _warnings(scores: Perturbations, rows: Sequence[PerturbedVariant], data: Dat
     if data.warning:
         yield data.warning
     if scores.missing:
-        count = len(scores.missing)
-        yield f"{count} complete training{'s' * (count > 1)} of the study not scored by this test yet."
+        yield f"Complete trainings of the study that this test has not scored yet: {len(scores.missing)}."
     seeds = min(len(row.trainings) for row in rows)
     if seeds < FEWEST:
         yield (

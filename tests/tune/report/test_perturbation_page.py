@@ -56,7 +56,7 @@ def test_a_study_has_its_sentences_tables_and_curves(study: StudyFolder, tmp_pat
     assert [file.name for file in files] == [PAGE, "contexts.svg", "contexts.png"]
     page = files[0].read_text(encoding="utf-8")
     assert "<h1>Perturbation test of study main on generated-iemocap-small, test split</h1>" in page
-    assert "12 of 12 trained models are scored." in page
+    assert "Scored: 12 of 12 trained models." in page
     assert "with DCLF the EICS drop shrinks" in page
     assert "must not be reported as results on it" in page
     assert "means over 3 seeds with their sample deviation" in page
@@ -66,12 +66,12 @@ def test_a_study_has_its_sentences_tables_and_curves(study: StudyFolder, tmp_pat
 def test_one_seed_is_told_and_what_costs_most(study: StudyFolder, tmp_path: Path) -> None:
     add_damaged(study, 0, costs=0.2)
     facts = facts_of(study, tmp_path)
-    assert facts.standing == "1 of 12 trained models are scored."
+    assert facts.standing == "Scored: 1 of 12 trained models."
     assert facts.result[:2] == (
         "ddin, base: WF1 70.00 % on the raw split.",
         "ddin, base: of the damaged modalities text, missing, at 90 % costs most: 52.00 %.",
     )
-    assert facts.warnings[0] == "11 complete trainings of the study not scored by this test yet."
+    assert facts.warnings[0] == "Complete trainings of the study that this test has not scored yet: 11."
     assert facts.warnings[1].startswith("One seed per model")
 
 
@@ -86,6 +86,7 @@ def test_every_damage_is_a_panel_that_begins_with_the_raw_score(study: StudyFold
     scores = target.perturbations("test")
     assert scores is not None
     drawing = page_facts(target, scores).drawings["damage"]
+    assert "one training seed, one mask per share." in drawing.caption
     panels = drawing.figure.axes
     assert [axes.get_title() for axes in panels] == ["text, missing", "text, noise"]
     x, y = panels[0].get_lines()[0].get_data()
