@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 
 from tune.analysis.perturbation.tables import KINDS, PerturbedVariant
 from tune.report.comparison.canvas import SMALL, TEXT, blank, literal, shades, tidy
@@ -43,7 +44,7 @@ def _contexts(rows: Sequence[PerturbedVariant]) -> Drawing | None:
     axes.set_xticks(range(len(kinds)), [KINDS.get(kind, kind) for kind in kinds], fontsize=SMALL)
     axes.set_xlim(-0.3, len(kinds) - 0.7)
     axes.set_ylabel(f"{_split(rows)} WF1 (%)", fontsize=TEXT)
-    tidy(axes)
+    _tidy(axes)
     _legend(figure, axes)
     caption = f"WF1 on raw and on substituted contexts; {_spread(rows, 'means over the draws')}."
     if single:
@@ -68,7 +69,7 @@ def _damage(rows: Sequence[PerturbedVariant]) -> Drawing | None:
             _line(axes, points, row, place)
         axes.set_title(literal(f"{modality}, {kind}"), fontsize=TEXT)
         axes.set_xlabel("utterances hit (%)", fontsize=TEXT)
-        tidy(axes)
+        _tidy(axes)
     for axes in panels[::columns]:
         axes.set_ylabel(f"{_split(rows)} WF1 (%)", fontsize=TEXT)
     for axes in panels[len(kinds) :]:
@@ -104,6 +105,12 @@ def _line(axes: Axes, points: Mapping[float, Sequence[float]], row: PerturbedVar
         capsize=2.5,
         label=literal(f"{row.variant.model}, {row.variant.name}"),
     )
+
+
+def _tidy(axes: Axes) -> None:
+    """As all figures; ticks of one width, whichever there is room for once everything has its place."""
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.1f}"))
+    tidy(axes)
 
 
 def _legend(figure: Any, axes: Axes) -> None:
