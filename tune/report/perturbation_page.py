@@ -24,6 +24,7 @@ from tune.report.perturbation_figures import perturbation_figures
 from tune.study.dataset import DatasetNote, shards_note
 from tune.study.events import Listener
 from tune.study.scores import WF1
+from tune.tracking.redact import without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def page_facts(target: Target, scores: Perturbations) -> PageFacts:
         data=data,
         standing=f"Scored: {scored} of {every} trained models." if every > 1 else "",
         # Of several models the tables have it, and the sentences what DCLF does to it.
-        result=(*(_losses(rows) if len(rows) == 1 else ()), *target.sentences(scores.split)),
+        result=(*(_losses(*rows) if len(rows) == 1 else ()), *target.sentences(scores.split)),
         warnings=tuple(_warnings(scores, rows, data)),
         tables=tuple(target.tables(scores)),
         drawings=perturbation_figures(rows),
@@ -104,17 +105,16 @@ def page_facts(target: Target, scores: Perturbations) -> PageFacts:
     )
 
 
-def _losses(rows: Sequence[PerturbedVariant]) -> Iterator[str]:
-    """What a variant keeps and loses under each kind of substitution, and where damage costs it most."""
-    for row in rows:
-        who, raw = f"{row.variant.model}, {row.variant.name}", _mean(row, "raw")
-        kinds = [f"{_mean(row, kind)} % {_where(kind)}" for kind in KINDS if row.values(kind, by_draw=False)]
-        yield f"{who}: WF1 {', '.join([f'{raw} % on the raw split', *kinds])}."
-        damaged = dict.fromkeys(
-            name for one in row.trainings.values() for name, score in one.conditions.items() if score.share is not None
-        )
-        if damaged:
-            yield f"{who}: {_worst(row, max(damaged, key=row.drop))}."
+def _losses(row: PerturbedVariant) -> Iterator[str]:
+    """What a variant keeps under each kind of substitution, and where damage costs it most."""
+    who, raw = f"{row.variant.model}, {row.variant.name}", _mean(row, "raw")
+    kinds = [f"{_mean(row, kind)} % {_where(kind)}" for kind in KINDS if row.values(kind, by_draw=False)]
+    yield f"{who}: WF1 {', '.join([f'{raw} % on the raw split', *kinds])}."
+    damaged = dict.fromkeys(
+        name for one in row.trainings.values() for name, score in one.conditions.items() if score.share is not None
+    )
+    if damaged:
+        yield f"{who}: {_worst(row, max(damaged, key=row.drop))}."
 
 
 def _worst(row: PerturbedVariant, name: str) -> str:
@@ -139,7 +139,7 @@ def _warnings(scores: Perturbations, rows: Sequence[PerturbedVariant], data: Dat
         yield data.warning
     if scores.missing:
         yield f"Complete trainings of the study that this test has not scored yet: {len(scores.missing)}."
-    seeds = min(len(row.trainings) for row in rows)
+    seeds = min((len(row.trainings) for row in rows), default=FEWEST)
     if seeds < FEWEST:
         yield (
             f"{seeds_text(seeds).capitalize()} per model: a deviation over draws says nothing of training seeds, and a "
@@ -155,7 +155,7 @@ def _done(target: Target, scores: Perturbations) -> Table:
         ("conditions", ", ".join(scores.conditions)),
         ("draws of each substitution", str(scores.draws)),
         ("seed of the test", str(first.seed)),
-        ("shards", str(target.shards.path)),
+        ("shards", without_secrets(str(target.shards.path))),
         ("data hash", first.shards_sha256),
         ("results", str(scores.folder)),
         ("substitutions", str(target.suite.substitutions)),
