@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.model_plan import ActorSettings
 from dclf.inference import Predictor
-from tune.analysis.perturbation.files import OUT, load_study_perturbations
+from tune.analysis.perturbation.files import OUT, PAGE, load_study_perturbations
 from tune.analysis.perturbation.run import RunName, RunTarget, run_target
 from tune.analysis.perturbation.scores import ConditionScore, ModelScores, Perturbations
 from tune.analysis.perturbation.settings import PerturbationSettings, require_possible
-from tune.analysis.perturbation.study import perturb_study
+from tune.analysis.perturbation.study import StudyTarget
 from tune.analysis.perturbation.target import Target
-from tune.analysis.perturbation.test import run_test
 from tune.analysis.table import ShownAsTable, Table
 from tune.predictions import STORAGE, load_run
 from tune.progress.interactive import listening
 from tune.study.events import Listener
+from tune.study.folder import StudyFolder
 from tune.study.scores import WF1
 from tune.tracking.address import resolve_tracking_uri
 from tune.tracking.find import find_trial
@@ -42,6 +43,8 @@ __all__ = [
     "perturb_study",
 ]
 
+_SHOWN = (".html", ".csv", ".md", ".tex", ".svg", ".png")
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PerturbationTest(ShownAsTable):
@@ -49,7 +52,7 @@ class PerturbationTest(ShownAsTable):
 
     Attributes:
         report: scores of the model.
-        files: ``results.arrow``, ``summary.json``, ``scores.csv``, ``table.md``, ``table.tex``, in one folder.
+        files: ``results.arrow``, ``summary.json``, the page, tables and figures, in one folder.
         substitutions: folder of the stored draws.
     """
 
@@ -68,6 +71,11 @@ class PerturbationTest(ShownAsTable):
     def folder(self) -> Path:
         """The folder of the files."""
         return self.report.folder
+
+    @property
+    def page(self) -> Path:
+        """The page with figures and tables, one HTML file that needs nothing else."""
+        return self.folder / PAGE
 
     @property
     def results(self) -> Path:
@@ -164,11 +172,52 @@ def perturb_model(
     return _perturb(RunTarget(predictor, run, shards=shards, out=out), settings, listeners, progress)
 
 
+def perturb_study(
+    folder: StudyFolder,
+    settings: PerturbationSettings | None = None,
+    *,
+    out: str | Path = OUT,
+    listeners: Sequence[Listener] = (),
+    actors: ActorSettings | None = None,
+) -> Perturbations:
+    """Score every complete training of a comparison on raw and on perturbed conversations (Tables 1 and 6).
+
+    Every model meets the same stored substitutions. Results go to the study's folder and to the runs of the trainings
+    in MLflow, with a page over all of them; a training that the same test has scored before is not scored again.
+
+    Args:
+        folder: the study, one with ``sweep.test`` all.
+        settings: as for ``perturb``.
+        out: folder for substitutions, of all shard sets; other machines of a cluster that do not see it draw the same.
+        listeners: are called when the work begins and with every condition.
+        actors: where models are scored, and how many at a time; as many as fit, on CPUs, where None. One model alone is
+            scored in this process, without Ray.
+
+    Raises:
+        ConfigError: a setting is impossible, or names a modality that a model does not read.
+        StudyError: the study is a search, has no complete training, lost a checkpoint, or began on other shards.
+        PlanError: not one model fits the cluster.
+        ModelError: a model could not be scored, or the process that did so was lost; what is done is kept.
+        DataError: the shards do not hold what the test needs.
+        TrackingError: the MLflow store does not answer, or is another one than the study's.
+        ValueError: the training split has no replacement for an emotion, or a stored draw is damaged.
+        OSError: files cannot be written.
+    """
+    require_possible(settings := settings or PerturbationSettings())
+    # Imported here: matplotlib is slow to import.
+    from tune.report.perturbation_page import run_with_page  # noqa: PLC0415
+
+    return run_with_page(StudyTarget(folder, out), settings, listeners, actors)
+
+
 def _perturb(
     target: Target, settings: PerturbationSettings, listeners: Sequence[Listener] | None, progress: str
 ) -> PerturbationTest:
+    # Imported here, as above.
+    from tune.report.perturbation_page import run_with_page  # noqa: PLC0415
+
     with listening(listeners, progress) as audience:
-        scores = run_test(target, settings, audience)
+        scores = run_with_page(target, settings, audience)
     (report,) = scores.trainings
-    tables = sorted(path for path in scores.folder.iterdir() if path.suffix in (".csv", ".md", ".tex"))
-    return PerturbationTest(report=report, files=(*report.files, *tables), substitutions=target.suite.substitutions)
+    shown = sorted(path for path in scores.folder.iterdir() if path.suffix in _SHOWN)
+    return PerturbationTest(report=report, files=(*report.files, *shown), substitutions=target.suite.substitutions)

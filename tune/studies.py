@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from dclf.config import Config
 from tune.analysis.comparison.study import study_tables
 from tune.analysis.table import ShownAsTable, Table
-from tune.report.tables import trials_table
+from tune.report.tables import top_table
 from tune.study.best import best_config
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.parent import noted_store, parent_id
 from tune.study.progress import progress_of
-from tune.study.ranking import best_trial, top_trials
+from tune.study.ranking import best_trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ class Study(ShownAsTable):
         if compared is not None:
             title = f"{title}; {compared.title}"
             return Table(title=title, head=compared.head, rows=compared.rows, numeric=compared.numeric)
-        return trials_table(self.folder, top_trials(self.folder, SHOWN), title)
+        return top_table(self.folder, title, SHOWN)
 
 
 def open_study(name: str, *, storage: str | Path = "dclf-runs/studies") -> Study:

@@ -1,6 +1,7 @@
 """Perturbation tests of real models: what is stored, what is scored, what the run in MLflow says of it."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,17 @@ def test_a_second_call_gives_the_same_and_adds_nothing(runs: RunStore, graph: st
     artifacts = [file.path for file in runs.client.list_artifacts(graph, "perturbations/test")]
     assert sorted(artifacts) == sorted(f"perturbations/test/{file.name}" for file in done.files)
     assert files.keys() == {*(file.name for file in done.files), "test.json", "recorded.json"}
+
+
+def test_a_run_has_a_page_of_its_own(runs: RunStore, done: PerturbationTest) -> None:
+    page = done.page.read_text(encoding="utf-8")
+    assert "<h1>Perturbation test of run graph on generated-iemocap-small, test split</h1>" in page
+    eics = 100 * done.report.score("eics").wf1
+    assert f"{eics:.2f} % under EICS." in page
+    assert "One seed per model" in page
+    assert "Pale dots: the draws." in page
+    assert page.count("<svg") == 1, "no modality was damaged"
+    assert not re.search(r'(src|href)="(?!#)', page)
 
 
 def test_results_per_utterance_give_the_scores_again(runs: RunStore, done: PerturbationTest) -> None:

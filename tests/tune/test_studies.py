@@ -37,9 +37,9 @@ def test_its_best_trials_stand_for_a_search(tmp_path: Path) -> None:
         add_trial(folder, {**base_params(), "loss.window": place + 1}, [[0.5 + place / 100]])
     lines = repr(open_study("gammas", storage=tmp_path)).splitlines()
     assert lines[0] == "study gammas, interrupted: 7 complete"
-    assert lines[1].split()[:3] == ["trial", "validation", "WF1"]
-    assert [line.split()[:2] for line in lines[2:]] == [
-        ["6", "56.00"],
+    assert lines[1].split()[:4] == ["trial", "mark", "validation", "WF1"]
+    assert lines[2].split()[:3] == ["6", "best", "56.00"]
+    assert [line.split()[:2] for line in lines[3:]] == [
         ["5", "55.00"],
         ["4", "54.00"],
         ["3", "53.00"],

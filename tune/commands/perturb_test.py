@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 
 from cluster.model_actors import ModelError
 from cluster.model_plan import ActorSettings
-from tune.analysis.perturbation.files import OUT
+from tune.analysis.perturbation.files import OUT, PAGE
 from tune.commands.failures import code_of
 from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import print_json
@@ -106,10 +106,10 @@ def _test(
     try:
         with choose_renderer(options.log, quiet=options.quiet, title="dclf perturb") as renderer:
             # Imported here: the panel shows the wait for torch and MLflow.
-            from tune.analysis.perturbation.test import run_test  # noqa: PLC0415
+            from tune.report.perturbation_page import run_with_page  # noqa: PLC0415
 
             target = target_of()
-            scores = run_test(target, settings, [renderer], actors)
+            scores = run_with_page(target, settings, [renderer], actors)
     except (KeyboardInterrupt, SystemExit, ModelError):
         if study is not None:
             again = f"{study_command('perturb', study)} and the same options"
@@ -139,11 +139,13 @@ def _actors(options: Namespace) -> ActorSettings:
 def _result(target: Target, scores: Perturbations) -> dict[str, Any]:
     (model,) = scores.trainings
     results, _ = model.files
-    return {**model.to_dict(), "results": str(results), "substitutions": str(target.suite.substitutions)}
+    places = {"page": scores.folder / PAGE, "results": results, "substitutions": target.suite.substitutions}
+    return {**model.to_dict(), **{name: str(place) for name, place in places.items()}}
 
 
 def _study_result(target: Target, scores: Perturbations) -> dict[str, Any]:
-    return {"perturbations": {**scores.to_dict(), "sentences": target.sentences(scores.split)}}
+    shown = {"sentences": target.sentences(scores.split), "page": str(scores.folder / PAGE)}
+    return {"perturbations": {**scores.to_dict(), **shown}}
 
 
 def _lines(target: Target, scores: Perturbations) -> Iterator[str]:
@@ -154,6 +156,7 @@ def _lines(target: Target, scores: Perturbations) -> Iterator[str]:
     yield from (data.sentence, *([data.warning] if data.warning else []), "")
     if sentences := target.sentences(scores.split):
         yield from (*sentences, "")
+    yield f"page           {scores.folder / PAGE}"
     yield f"results        {scores.folder}"
     yield f"substitutions  {target.suite.substitutions}"
 

@@ -48,17 +48,16 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
     """The study for a terminal."""
     from tune.analysis.comparison.study import study_tables  # noqa: PLC0415
     from tune.analysis.comparison.variants import is_comparison  # noqa: PLC0415
-    from tune.report.facts import next_commands, result_lines, standing_text, top_title  # noqa: PLC0415
+    from tune.report.facts import TOP, next_commands, result_lines, standing_text, top_title  # noqa: PLC0415
     from tune.report.tables import (  # noqa: PLC0415
         budget_table,
         comparison_table,
         ended_early_table,
         front_table,
         searched_table,
-        trials_table,
+        top_table,
     )
     from tune.study.progress import progress_of  # noqa: PLC0415
-    from tune.study.ranking import top_trials  # noqa: PLC0415
 
     progress, name = progress_of(folder), folder.definition.name
     yield f"{folder.definition.kind} {name}: {standing_text(progress)}"
@@ -71,7 +70,7 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         tables = [
             *facts,
             comparison_table(folder),
-            trials_table(folder, top_trials(folder, 10), top_title(folder)),
+            top_table(folder, top_title(folder), TOP),
             front_table(folder) if several else None,
             ended_early_table(folder),
         ]

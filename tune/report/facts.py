@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune.analysis.comparison.board_tables import PARTS, whole_board
-from tune.analysis.comparison.number_text import few_seeds_warning
+from tune.analysis.comparison.number_text import few_seeds_warning, seeds_text
 from tune.analysis.comparison.study import comparison_lines, comparison_note, study_tables
 from tune.analysis.comparison.variants import is_comparison
+from tune.analysis.statistics import FEWEST, paired
 from tune.analysis.table import Table
 from tune.config.sweep_settings import SweepSettings
 from tune.report.tables import (
@@ -21,14 +22,15 @@ from tune.report.tables import (
     front_table,
     score_text,
     searched_table,
-    trials_table,
+    top_table,
 )
 from tune.study.dataset import DatasetNote, dataset_note
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.progress import Progress, progress_of
-from tune.study.ranking import base_trial, best_trial, pick_rule, sealed_values, top_trials
+from tune.study.ranking import base_trial, best_trial, pick_rule, sealed_values
 from tune.study.scores import Score, scores_of, value_text
+from tune.study.trial_table import seed_values
 
 TOP = 10
 STORAGE = SweepSettings().storage
@@ -101,7 +103,7 @@ def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:
         tables=study_tables(folder),
         board=whole_board(folder),
         comparison=None if compares else comparison_table(folder),
-        top=None if compares else trials_table(folder, top_trials(folder, TOP), top_title(folder)),
+        top=None if compares else top_table(folder, top_title(folder), TOP),
         front=front_table(folder) if several and not compares else None,
         ended_early=ended_early_table(folder),
         commands=tuple(next_commands(folder, progress, best_file)),
@@ -124,7 +126,7 @@ def _title(folder: StudyFolder, data: DatasetNote) -> str:
 
 def standing_text(progress: Progress) -> str:
     """One sentence on how far the study is."""
-    others = [f"{count} {state}" for state, count in progress.counts.items() if count]
+    others = [f"{count} {word}" for word, count in progress.in_words.items()]
     counts = f": {', '.join(others)}" if others else ""
     worker = f", {progress.worker} works on it" if progress.worker else ""
     why = f" ({progress.stopped})" if progress.standing == "finished" else ""
@@ -185,6 +187,7 @@ def result_lines(folder: StudyFolder) -> Iterator[str]:
         yield f"The base configuration's own trial ({base.number}) is {base.state}, so there is no gain to state."
     else:
         yield f"The base configuration (trial {base.number}) has {_values(scores, base)}: {_gains(scores, best, base)}."
+        yield from _certainty(scores, best, base)
         yield from _test_gain(folder, best, base)
 
 
@@ -202,6 +205,23 @@ def _gains(scores: Sequence[Score], best: TrialRecord, base: TrialRecord) -> str
     if len(gains) == 1:
         return f"a gain of {gains[0]:.2f}{unit}"
     return f"gains of {' and '.join(f'{gain:.2f}' for gain in gains)}{unit}"
+
+
+def _certainty(scores: Sequence[Score], best: TrialRecord, base: TrialRecord) -> Iterator[str]:
+    """The interval of each gain over the seeds that both have, where these are enough, and whether it holds zero."""
+    for place, score in enumerate(scores):
+        values, base_values = seed_values(best, place), seed_values(base, place)
+        if not values.keys() & base_values.keys():
+            continue
+        test = paired(values, base_values)
+        if not test.tested:
+            continue
+        test = test if score.direction == "maximize" else test.reversed
+        span = f"[{score.scale * test.low:+.2f}, {score.scale * test.high:+.2f}]{_points(score)}"
+        zero = test.low <= 0 <= test.high
+        what = "the gain" if len(scores) == 1 else f"the gain in {score.label}"
+        said = "which holds zero: no gain is shown" if zero else "the choice among many trials not allowed for"
+        yield f"Over {seeds_text(test.count)} {what} has the 95 % interval {span}, {said}."
 
 
 def _percent(score: Score) -> str:
@@ -256,5 +276,6 @@ def _warnings(folder: StudyFolder, data: DatasetNote, progress: Progress) -> Ite
             f"All scores are of the validation split, and the best of {progress.counts['complete']} complete trials is "
             "optimistic there. No choice was made on the test split."
         )
-    if folder.definition.sweep.seeds == 1:
-        yield "One seed per trial: differences of the size of the deviation over seeds mean nothing."
+    if (seeds := folder.definition.sweep.seeds) < FEWEST:
+        count = seeds_text(seeds).capitalize()
+        yield f"{count} per trial: differences of the size of the deviation over seeds mean nothing."

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: style, figures and all are in it."""
+"""Pages of one HTML file each that need nothing else: style, scripts, figures and all are in them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tune.report.drawing import Drawings
 from tune.report.facts import ReportFacts
 from tune.report.templates import environment
 
-SCRIPTS = ("sort.js", "figure.js")
-"""What pages bring along; each works on what it finds."""
+SCRIPTS = ("tables.js", "figure.js")
+"""What pages bring along; each works on what it finds, and without it all can be read."""
 PAGE_COLOURS = {INK: "--ink", GRID: "--grid", PAPER: "--paper"}
 """What of a figure has the page's own colours, light or dark."""
 SMALLEST, LARGEST = 1.5, 2.2
@@ -55,7 +55,7 @@ class Script:
 
 @cache
 def page_script(name: str) -> Script:
-    """A script of this folder ``templates``."""
+    """A script of the folder ``templates``."""
     text = files("tune.report").joinpath("templates", name).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Script(text=Markup(text), hash=f"sha256-{digest}")  # noqa: S704 - our own

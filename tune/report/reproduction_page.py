@@ -16,6 +16,7 @@ from tune.analysis.table import Table
 from tune.report.comparison.figures import GAMMAS, LABELS, WINDOWS, comparison_figures
 from tune.report.drawing import Drawing
 from tune.report.facts import standing_text
+from tune.report.verdict_table import verdict_table
 from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
 from tune.study.progress import progress_of
@@ -62,6 +63,7 @@ class Section:
         sentences: what was measured beside what the paper has.
         parts: its tables and figures.
         findings: table of the paper and outcome -> what came to it.
+        verdicts: on its table of the paper, one by one.
     """
 
     slug: str
@@ -70,6 +72,7 @@ class Section:
     sentences: tuple[str, ...]
     parts: tuple[Part, ...]
     findings: Mapping[tuple[str, str], Sequence[str]]
+    verdicts: tuple[str, Sequence[Verdict]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,7 @@ class Reproduction:
         versions: of the packages.
         findings: the paper's findings by what they came to, one line per table and outcome.
         judged: what the findings are called: confirmed or not on the paper's own data alone.
+        verdicts: the same one by one, with their numbers.
         sections: the studies.
         further: name of a file -> table that belongs to no single study.
         missing: what was not run, and why.
@@ -96,6 +100,7 @@ class Reproduction:
     versions: tuple[str, ...]
     findings: tuple[str, ...]
     judged: str
+    verdicts: Table
     sections: tuple[Section, ...]
     further: Mapping[str, Table]
     missing: tuple[str, ...]
@@ -130,6 +135,11 @@ def reproduction_facts(
         versions=tuple(_versions(folders)),
         findings=tuple(line for section in sections for line in _findings(section)),
         judged=CONFIRMED if any(as_in_paper(folder.definition) for folder in folders) else AGREES,
+        verdicts=verdict_table(
+            [section.verdicts for section in sections],
+            missing,
+            "" if all(as_in_paper(folder.definition) for folder in folders) else " (other data)",
+        ),
         sections=sections,
         further=dict(further),
         missing=tuple(f"{paper}: {reason}." for paper, reason in missing.items()),
@@ -152,6 +162,7 @@ def _sections(folders: Sequence[StudyFolder]) -> Iterator[Section]:
             sentences=(*(one.sentence for one in verdicts(folder)), *_perturbed(folder)),
             parts=tuple(_parts(folder, slug)),
             findings=_grouped(all_verdicts, paper),
+            verdicts=(paper, all_verdicts),
         )
 
 

@@ -12,11 +12,13 @@ from tune.study.durations import spoken
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.progress import Progress, failures, numbers_text, pruned
-from tune.study.ranking import base_trial, best_trial, pareto, pick_rule, sealed_values, value_at
+from tune.study.ranking import base_trial, best_trial, pareto, pick_rule, sealed_values, top_trials, value_at
 from tune.study.scores import Score, scores_of, short_names, value_text
 from tune.study.trial_table import param_keys, seed_values, trial_seconds
 
 MOST_REASONS, MOST_IN_FRONT = 20, 25
+MARK = "mark"
+"""Head of the column that says which rows are the best and the base; pages set such rows off."""
 _ENDS = {"failed": "failed", "pruned": "were pruned"}
 
 
@@ -44,6 +46,13 @@ def trials_table(folder: StudyFolder, trials: Sequence[TrialRecord], title: str)
     return Table(title=title, head=("trial", *labels, *names.values(), "epochs", "time"), rows=tuple(rows), numeric=0)
 
 
+def top_table(folder: StudyFolder, title: str, count: int) -> Table:
+    """The trials with the best first objective; the best or picked one and the base configuration's are marked."""
+    trials, best, base = top_trials(folder, count), best_trial(folder), base_trial(folder)
+    word = "best" if len(scores_of(folder.definition)) == 1 else "picked"
+    return _marked(trials_table(folder, trials, title), [", ".join(_roles(one, best, base, word)) for one in trials])
+
+
 def front_table(folder: StudyFolder) -> Table:
     """The Pareto front, of a large one those with the best first objective; picked and base trial are marked.
 
@@ -56,18 +65,23 @@ def front_table(folder: StudyFolder) -> Table:
     cut = f", the first {MOST_IN_FRONT} of {len(trials)}" if len(trials) > MOST_IN_FRONT else ""
     table = trials_table(folder, [*shown, *beside], f"Pareto front of study {folder.definition.name}{cut}")
     marks = [_marks(trial, best, base, on_front=trial in trials) for trial in [*shown, *beside]]
-    return replace(
-        table,
-        head=(table.head[0], "", *table.head[1:]),
-        rows=tuple((row[0], mark, *row[1:]) for row, mark in zip(table.rows, marks, strict=True)),
-        note=f"Picked: {pick_rule(scores_of(folder.definition))}." if best is not None else "",
-    )
+    note = f"Picked: {pick_rule(scores_of(folder.definition))}." if best is not None else ""
+    return replace(_marked(table, marks), note=note)
+
+
+def _marked(table: Table, marks: Sequence[str]) -> Table:
+    """The table with the trials' roles behind their numbers."""
+    rows = tuple((row[0], mark, *row[1:]) for row, mark in zip(table.rows, marks, strict=True))
+    return replace(table, head=(table.head[0], MARK, *table.head[1:]), rows=rows)
 
 
 def _marks(trial: TrialRecord, best: TrialRecord | None, base: TrialRecord | None, *, on_front: bool) -> str:
-    marks = ["picked"] if trial == best else []
-    marks += ["base"] if trial == base else []
+    marks = _roles(trial, best, base, "picked")
     return ", ".join(marks if on_front else [*marks, "not on the front"])
+
+
+def _roles(trial: TrialRecord, best: TrialRecord | None, base: TrialRecord | None, word: str) -> list[str]:
+    return [*([word] if trial == best else []), *(["base"] if trial == base else [])]
 
 
 def _param(trial: TrialRecord, key: str) -> str:
@@ -118,7 +132,7 @@ def budget_table(folder: StudyFolder, progress: Progress) -> Table:
         ("seeds per trial", str(sweep.seeds)),
         *([("knew the trials of", ", ".join(sweep.warm_start))] if sweep.warm_start else []),
     ]
-    counts = [(f"trials {state}", str(count)) for state, count in progress.counts.items() if count]
+    counts = [(f"trials {word}", str(count)) for word, count in progress.in_words.items()]
     spent = math.fsum(seconds for seconds in map(trial_seconds, trials) if not math.isnan(seconds))
     epochs = sum(run.epochs for trial in trials for run in trial.runs.values())
     times = [("time of all trials together", spoken(spent)), ("time of the sweep", spoken(folder.ledger.worked_s))]
@@ -131,7 +145,7 @@ def comparison_table(folder: StudyFolder) -> Table:
     best, base, scores = best_trial(folder), base_trial(folder), scores_of(folder.definition)
     title = f"Best and base configuration of study {folder.definition.name}"
     if best is None:
-        return Table(title=title, head=("", "base", "best"), rows=())
+        return Table(title=title, head=("setting", "base", "best"), rows=())
     base_number = "–" if base is None else str(base.number)
     rows = [("trial", base_number, str(best.number))]
     for place, score in enumerate(scores):
@@ -144,7 +158,7 @@ def comparison_table(folder: StudyFolder) -> Table:
             rows.append((label, score.mean_text(own_values) if own_values else "–", score.mean_text(values)))
     sections = folder.definition.config
     rows += [(key, _own(value_at(sections, key)), _param(best, key)) for key in param_keys(folder)]
-    return Table(title=title, head=("", "base", "best"), rows=tuple(rows))
+    return Table(title=title, head=("setting", "base", "best"), rows=tuple(rows))
 
 
 def _own(value: Any) -> str:

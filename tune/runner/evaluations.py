@@ -36,14 +36,15 @@ def evaluate_models(folder: StudyFolder, actors: ActorSettings) -> None:
         actors: where models are scored.
 
     Raises:
-        Exception: as ``tune.analysis.perturbation.study.perturb_study``.
+        Exception: as ``tune.perturbations.perturb_study``.
     """
     if PERTURBATION in evaluations_of(folder):
         # Imported here: most studies do without the models that this brings.
-        from tune.analysis.perturbation.study import perturb_study  # noqa: PLC0415
+        from tune.analysis.perturbation.study import StudyTarget  # noqa: PLC0415
+        from tune.report.perturbation_page import run_with_page  # noqa: PLC0415
 
         out = folder.path.parent.parent / "perturbations"
-        perturb_study(folder, _settings(folder), out=out, listeners=[_Quarters()], actors=actors)
+        run_with_page(StudyTarget(folder, out), _settings(folder), [_Quarters()], actors)
     if SPEED in evaluations_of(folder) and (waiting := unmeasured(folder)):
         _log.info(f"measuring what an utterance costs {len(waiting)} models, one after the other")
         measure_speeds(folder)

@@ -39,6 +39,12 @@ class Progress:
         return sum(self.counts[state] for state in ENDED)
 
     @property
+    def in_words(self) -> dict[str, int]:
+        """Word -> trials, those that there are; where nobody works on the study what ran was cut short."""
+        words = {"running": "running" if self.standing == "running" else "cut short"}
+        return {words.get(state, state): count for state, count in self.counts.items() if count}
+
+    @property
     def text(self) -> str:
         """``37 of 50 trials``, or without a number planned ``37 trials``."""
         return f"{self.ended} of {self.planned} trials" if self.planned else f"{self.ended} trials"

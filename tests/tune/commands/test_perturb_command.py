@@ -62,6 +62,7 @@ def test_the_table_has_the_papers_form(runs: RunStore, capsys: Shown) -> None:
     place = next(line.split()[1] for line in lines if line.startswith("results"))
     assert {file.name for file in Path(place).iterdir()} == {
         "test.json", "results.arrow", "summary.json", "scores.csv", "table.md", "table.tex", "recorded.json",
+        "perturbation.html", "contexts.svg", "contexts.png", "damage.svg", "damage.png",
     }  # fmt: skip
     assert "eics, draw 2 of 2  WF1 " in shown.err
     assert len([line for line in shown.err.splitlines() if "  WF1 " in line]) == 1 + 2 * 2 + 9 + 1
@@ -82,7 +83,8 @@ def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
     assert shown.err == ""
     result = json.loads(shown.out)
     summary = json.loads(Path(result["results"]).with_name("summary.json").read_text())
-    assert {**summary, "results": result["results"], "substitutions": result["substitutions"]} == result
+    assert {**summary, **{name: result[name] for name in ("page", "results", "substitutions")}} == result
+    assert Path(result["page"]).exists()
     (score,) = result["conditions"]
     assert (score["kind"], score["draws"], len(score["wf1_by_draw"]), result["seed"]) == ("eics", 2, 2, 3)
     assert main(asked) == 0

@@ -4,6 +4,7 @@ import csv
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ from tests.tune.analysis.comparison.studies import (
     window_study,
     with_paper,
 )
+from tune.analysis.comparison.verdicts import Verdict
 from tune.analysis.table import Table
 from tune.comparisons import ablation
 from tune.report.reproduction import ReproductionFiles, write_reproduction
+from tune.report.verdict_table import verdict_table
 from tune.study.folder import StudyFolder
 
 MISSING = {"Table 1": "not asked for (--only)"}
@@ -82,6 +85,7 @@ def test_the_page_follows_the_paper(generated: ReproductionFiles) -> None:
     assert page.found == [
         "All tables, measured on generated-iemocap-small",
         "What agrees in sign with the paper and what does not",
+        "What to know first",
         "What was run",
         "Table 3: Base models without and with DCLF",
         "Table 3",
@@ -122,6 +126,47 @@ def test_findings_are_listed_by_the_table_that_has_them(generated: ReproductionF
     assert "Table 3, the paper's sign, significant (2): ddin, DCLF; mmgcn, DCLF." in found
     assert any(line.startswith("Table 7, the paper's sign") for line in found)
     assert "Table 4, not tested (1): mmgcn, w/o MCCL." in found
+
+
+def rows_of(markdown: str, heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading."""
+    lines = markdown[markdown.index(heading) :].splitlines()
+    table = list(dropwhile(lambda line: not line.startswith("|"), lines))
+    cells = [line.strip("| ").split(" | ") for line in takewhile(lambda line: line.startswith("|"), table)]
+    return [[cell.replace("\\", "") for cell in row] for row in cells[2:]]
+
+
+def test_the_page_begins_with_every_finding_its_numbers_and_a_verdict(generated: ReproductionFiles) -> None:
+    text = generated.markdown.read_text(encoding="utf-8")
+    rows = {(row[0], row[1]): row[2:] for row in rows_of(text, "## What agrees")}
+    agrees = "✓ agrees: the paper's sign, significant"
+    assert rows["Table 4", "mmgcn, w/o CACL against DCLF"] == ["-2.12", "-3.00", "[-5.48, -0.52]", agrees]
+    untested = ["-4.05", "+1.00", "not measured", "– undecided: not tested"]
+    assert rows["Table 4", "mmgcn, w/o MCCL against DCLF"] == untested
+    assert rows["Table 5", "mmgcn, best window"][:3] == ["W 4", "W 8", "not measured"]
+    assert rows["Table 7", "ddin, emotion shift against base"][3] == agrees
+    assert rows["Table 1", "all of it"] == ["–", "not measured", "not measured", "– undecided: not asked for (--only)"]
+    assert "paper (other data)" in text
+    page = generated.html.read_text(encoding="utf-8")
+    assert page.index("<table") < page.index("-5.48") < page.index("Mind this.")
+    assert re.search('<td class="number good"[^>]*>✓ agrees', page)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("contradicted", "✗ disagrees: contradicted"),
+        ("not confirmed", "– undecided: not confirmed"),
+        ("not the paper's sign, significant", "✗ disagrees: not the paper's sign, significant"),
+        ("the same direction, but not significant", "– undecided: the same direction, but not significant"),
+    ],
+)
+def test_only_what_is_significant_agrees_or_disagrees(outcome: str, said: str) -> None:
+    verdict = Verdict(
+        about="a", sentence="", outcome=outcome, finding="a against b", published="+1.00", measured="0.00"
+    )
+    (row,) = verdict_table([("Table 4", [verdict])], {}, "").rows
+    assert row == ("Table 4", "a against b", "+1.00", "0.00", "not measured", said)
 
 
 def test_the_papers_own_data_confirm_or_not(tmp_path: Path) -> None:

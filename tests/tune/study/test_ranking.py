@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.tune.study.samples import add_trial, base_params, new_folder
 from tune.report.facts import result_lines
-from tune.report.tables import comparison_table, front_table
+from tune.report.tables import comparison_table, front_table, top_table
 from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
@@ -180,6 +180,28 @@ def test_the_pick_is_of_the_front_near_its_best_and_the_same_trial_by_trial(
         near = [each for each in pareto(folder) if each.values[0] >= most - 0.005 - 1e-9]
         assert best in near
         assert best.values[1] == max(each.values[1] for each in near)
+
+
+@pytest.mark.parametrize(
+    ("winner", "said"),
+    [
+        ([0.55, 0.56, 0.57], "Over 3 seeds the gain has the 95 % interval [+5.00, +5.00] points"),
+        ([0.50, 0.58, 0.55], "points, which holds zero: no gain is shown."),
+    ],
+)
+def test_a_gain_that_the_seeds_do_not_bear_out_is_called_so(
+    folder: StudyFolder, winner: list[float], said: str
+) -> None:
+    add_trial(folder, base_params(), [[0.50], [0.51], [0.5200001]])
+    add_trial(folder, {"loss.window": 3}, [[value] for value in winner])
+    assert said in " ".join(result_lines(folder))
+
+
+def test_the_best_and_the_base_are_marked_by_words(folder: StudyFolder) -> None:
+    for window, value in ((10, 0.5), (3, 0.6), (4, 0.4)):
+        add_trial(folder, {**base_params(), "loss.window": window}, [[value]])
+    table = top_table(folder, "the best", 10)
+    assert [row[:2] for row in table.rows] == [("1", "best"), ("0", "base"), ("2", "")]
 
 
 def test_the_gain_of_the_winner_is_told_on_test_as_well(folder: StudyFolder) -> None:

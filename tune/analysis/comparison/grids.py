@@ -68,7 +68,7 @@ def window_table(folder: StudyFolder) -> Table | None:
     papers = f"paper{other_data(folder.definition)}"
     rows = [row for grid in grids for row in _window_rows(grid, windows, papers)]
     title = f"Test WF1 (%) of study {folder.definition.name} by dialogue window W"
-    head = ("model", "", *(f"W {value_text(window)}" for window in windows))
+    head = ("model", "source", *(f"W {value_text(window)}" for window in windows))
     return Table(title=title, head=head, rows=tuple(rows), numeric=2)
 
 

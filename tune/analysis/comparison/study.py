@@ -14,7 +14,7 @@ from tune.analysis.comparison.grids import gamma_table, window_table
 from tune.analysis.comparison.leaderboard import board_facts
 from tune.analysis.comparison.tables import class_tables, distance_table, main_table, shifts_table, variants_table
 from tune.analysis.comparison.variants import LEADERBOARD, is_comparison, layout_of, variants_of
-from tune.analysis.comparison.verdicts import NOT_TESTED, Verdict, judged, verdicts
+from tune.analysis.comparison.verdicts import NOT_TESTED, Verdict, judged, table_words, verdicts
 from tune.analysis.optimism import optimism_table
 from tune.analysis.perturbation.study_tables import (
     damage_table,
@@ -92,6 +92,7 @@ def study_verdicts(folder: StudyFolder) -> list[Verdict]:
             sentence="",
             outcome=_outcome(one.against, own=own),
             table="Table 6",
+            **table_words(one.against, f"{one.variant.model}, EICS drop"),
         )
         for one in perturbed_variants(folder)
         if one.variant.part == "none" and one.against is not None

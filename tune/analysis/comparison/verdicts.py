@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from dclf.prose import join_words
 from tune.analysis.comparison.claims import as_in_paper
@@ -66,6 +67,10 @@ class Verdict:
         outcome: one of ``OUTCOMES``, or ``NOT_TESTED``; empty where the paper has nothing to compare with.
         paper: whether the sentence names what the paper found.
         table: of the paper that has this finding, where it is not the study's own.
+        finding: in a table's words, such as ``mmgcn, w/o CACL against DCLF``.
+        published: what the paper has, as a table shows it; empty for nothing.
+        measured: likewise.
+        interval: of what was measured, 95 %; empty where nothing is tested.
     """
 
     about: str
@@ -73,6 +78,19 @@ class Verdict:
     outcome: str = ""
     paper: bool = False
     table: str = ""
+    finding: str = ""
+    published: str = ""
+    measured: str = ""
+    interval: str = ""
+
+
+class TableWords(TypedDict):
+    """What a table says of a verdict; as there."""
+
+    finding: str
+    published: str
+    measured: str
+    interval: str
 
 
 def verdicts(folder: StudyFolder) -> list[Verdict]:
@@ -94,14 +112,32 @@ def _of_variant(one: Difference, *, own: bool) -> Iterator[Verdict]:
     if test is None:
         return
     about = f"{variant.model}, {variant.name}"
-    means = f"{about}: {points(test.difference)} points"
+    means, numbers = f"{about}: {points(test.difference)} points", table_words(one, about)
     if not test.tested:
         parting = ";" if test.count < FEWEST else ","
         outcome = "" if one.published is None else NOT_TESTED
-        yield Verdict(about=about, sentence=f"{means}{parting} {why_untested(test)}.", outcome=outcome)
+        yield Verdict(about=about, sentence=f"{means}{parting} {why_untested(test)}.", outcome=outcome, **numbers)
         return
     outcome, words = judged(one, own=own)
-    yield Verdict(about=about, sentence=f"{means}{_evidence(one)}: {words}.", outcome=outcome, paper=bool(outcome))
+    sentence = f"{means}{_evidence(one)}: {words}."
+    yield Verdict(about=about, sentence=sentence, outcome=outcome, paper=bool(outcome), **numbers)
+
+
+def table_words(one: Difference, about: str) -> TableWords:
+    """What a table says of a verdict on a difference, in points.
+
+    Args:
+        one: with a test.
+        about: the finding in short.
+    """
+    assert one.paired is not None
+    assert one.reference is not None
+    return TableWords(
+        finding=f"{about} against {one.reference.name}",
+        published="" if one.published is None else points(one.published),
+        measured=points(one.paired.difference),
+        interval=interval(one.paired) if one.paired.tested else "",
+    )
 
 
 def _evidence(one: Difference) -> str:
@@ -148,7 +184,10 @@ def _of_shifts(variants: Sequence[Variant], *, own: bool, joint: bool) -> Iterat
         gaps = _both_gaps(one.variant, bases[one.variant.model])
         change = f"the gap changes by {points(test.difference)} points{_evidence(one)}"
         sentence = f"{about}: {gaps}: {change}: {words}."
-        yield Verdict(about=about, sentence=sentence, outcome=outcome, paper=bool(outcome), table="Table 7")
+        words_of_table = table_words(one, about)
+        yield Verdict(
+            about=about, sentence=sentence, outcome=outcome, paper=bool(outcome), table="Table 7", **words_of_table
+        )
 
 
 def _gap(variant: Variant) -> dict[int, float]:
@@ -179,22 +218,28 @@ def _of_windows(folder: StudyFolder) -> Iterator[Verdict]:
     """At which window the mean WF1 is highest, and which one is best in the paper's Table 5."""
     for grid in grids_over(folder, (WINDOW,)):
         papers = {values: one.published["wf1"] for values, one in grid.cells.items() if "wf1" in one.published}
-        end = f"; of these the paper's best is {max(papers, key=lambda values: papers[values])[0]}" if papers else ""
+        published = value_text(max(papers, key=lambda values: papers[values])[0]) if papers else ""
+        end = f"; of these the paper's best is {published}" if papers else ""
         about = f"{grid.model}, best window"
         where = join_words([value_text(window) for (window,) in grid.best])
         sentence = f"{about}: W {where} with {_best(grid)}{end}."
-        yield Verdict(about=about, sentence=sentence, paper=bool(end))
+        shown = TableWords(
+            finding=about, published=f"W {published}" if papers else "", measured=f"W {where}", interval=""
+        )
+        yield Verdict(about=about, sentence=sentence, paper=bool(end), **shown)
 
 
 def _of_gammas(folder: StudyFolder) -> Iterator[Verdict]:
     """Where on the grid the best WF1 is, and where the paper has it."""
     optimum = OPTIMUM.get(str(folder.definition.base.published.get("dataset")))
-    end = f"; the paper's best on {optimum[0]} is at gamma_ca {optimum[1]}" if optimum else ""
+    published = f"gamma_ca {optimum[1]}" if optimum else ""
+    end = f"; the paper's best on {optimum[0]} is at {published}" if optimum else ""
     for grid in grids_over(folder, (GAMMA_CA, GAMMA_MC)):
         about = f"{grid.model}, best weights"
         where = join_words([f"gamma_ca {value_text(ca)}, gamma_mc {value_text(mc)}" for ca, mc in grid.best])
         sentence = f"{about}: {where} with {_best(grid)}{end}."
-        yield Verdict(about=about, sentence=sentence, paper=bool(end))
+        shown = TableWords(finding=about, published=published, measured=where, interval="")
+        yield Verdict(about=about, sentence=sentence, paper=bool(end), **shown)
 
 
 def _best(grid: Grid) -> str:

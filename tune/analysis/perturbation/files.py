@@ -5,7 +5,7 @@ OUT/<hash of the shards>/runs/<run>/test  a test of a run: its model's files bes
 STUDY/perturbations/test                  a test of a study, with a folder ``<trial>-s<seed>`` for each model's files
 
 Files of a model: ``results.arrow``, then ``summary.json``: it is scored. Files of a test: ``test.json``, what was asked
-for last; ``scores.csv``, ``table.md``, ``table.tex``.
+for last; ``scores.csv``, ``table.md``, ``table.tex``; the page and its figures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tune.config.local_files import save_text
 from tune.study.folder import StudyFolder
 from tune.tracking.address import RUNS_FOLDER
 
-REQUEST = "test.json"
+REQUEST, PAGE = "test.json", "perturbation.html"
 OUT = f"{RUNS_FOLDER}/perturbations"
 """Where substitutions and the results of runs go unless told otherwise."""
 FORMAT = 1

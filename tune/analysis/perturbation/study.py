@@ -6,61 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster.model_plan import ActorSettings
 from tune.analysis.comparison.claims import other_data
 from tune.analysis.comparison.variants import is_comparison
 from tune.analysis.perturbation.files import OUT, complete_trainings, split_folder, training_folder
 from tune.analysis.perturbation.scores import Perturbations
-from tune.analysis.perturbation.settings import PerturbationSettings, require_possible
 from tune.analysis.perturbation.study_tables import perturbation_sentences, perturbed_variants
 from tune.analysis.perturbation.tables import PerturbedVariant
 from tune.analysis.perturbation.target import Target, TrainedModel
-from tune.analysis.perturbation.test import run_test
 from tune.config.overrides import apply
 from tune.study.checkpoints import has_checkpoint
 from tune.study.definition import child_name
-from tune.study.events import Listener
 from tune.study.folder import StudyFolder
 from tune.study.parent import noted_store, parent_id
 from tune.study.places import StudyError
 from tune.tracking.address import resolve_tracking_uri
 from tune.tracking.redact import without_secrets
 from tune.tracking.trouble import TrackingError
-
-
-def perturb_study(
-    folder: StudyFolder,
-    settings: PerturbationSettings | None = None,
-    *,
-    out: str | Path = OUT,
-    listeners: Sequence[Listener] = (),
-    actors: ActorSettings | None = None,
-) -> Perturbations:
-    """Score every complete training of a comparison on raw and on perturbed conversations (Tables 1 and 6).
-
-    Every model meets the same stored substitutions. Results go to the study's folder and to the runs of the trainings
-    in MLflow; a training that the same test has scored before is not scored again.
-
-    Args:
-        folder: the study, one with ``sweep.test`` all.
-        settings: as for ``tune.perturbations.perturb``.
-        out: folder for substitutions, of all shard sets; other machines of a cluster that do not see it draw the same.
-        listeners: are called when the work begins and with every condition.
-        actors: where models are scored, and how many at a time; as many as fit, on CPUs, where None. One model alone is
-            scored in this process, without Ray.
-
-    Raises:
-        ConfigError: a setting is impossible, or names a modality that a model does not read.
-        StudyError: the study is a search, has no complete training, lost a checkpoint, or began on other shards.
-        PlanError: not one model fits the cluster.
-        ModelError: a model could not be scored, or the process that did so was lost; what is done is kept.
-        DataError: the shards do not hold what the test needs.
-        TrackingError: the MLflow store does not answer, or is another one than the study's.
-        ValueError: the training split has no replacement for an emotion, or a stored draw is damaged.
-        OSError: files cannot be written.
-    """
-    require_possible(settings := settings or PerturbationSettings())
-    return run_test(StudyTarget(folder, out), settings, listeners, actors)
 
 
 class StudyTarget(Target):

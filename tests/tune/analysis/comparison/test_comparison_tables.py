@@ -101,7 +101,7 @@ def test_table_5_has_a_column_per_window(tmp_path: Path) -> None:
     folder = window_study(tmp_path, with_paper(), (2, 4, 16))
     table = window_table(folder)
     assert table is not None
-    assert table.head == ("model", "", "W 2", "W 4", "W 16")
+    assert table.head == ("model", "source", "W 2", "W 4", "W 16")
     assert table.rows == (
         ("mmgcn", "measured", "60.50 ± 0.71", "62.50 ± 0.71", "64.50 ± 0.71"),
         ("", "paper (other data)", "70.29", "71.05", "–"),

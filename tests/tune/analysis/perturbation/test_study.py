@@ -141,7 +141,9 @@ def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, done:
         assert [Path(file.path).name for file in found] == ["results.arrow", "summary.json"]
     parent = trained.ledger.notes[0]["run_id"]
     found = runs.client.list_artifacts(parent, "perturbations/test")
-    assert [Path(file.path).name for file in found] == ["scores.csv", "table.md", "table.tex"]
+    names = ["perturbation.html", "scores.csv", "table.md", "table.tex"]
+    names += [f"{name}.{kind}" for name in ("contexts", "damage") for kind in ("png", "svg")]
+    assert [Path(file.path).name for file in found] == sorted(names)
     text = (done.folder / "table.tex").read_text(encoding="utf-8")
     assert text.isascii()
     assert r"\downarrow$" in text or r"\uparrow$" in text

@@ -104,6 +104,7 @@ def test_the_perturbation_test_is_on_the_page(perturbed: StudyFolder) -> None:
     assert any("the EICS drop" in line for line in comparison_lines(perturbed))
     files = write_report(perturbed, optuna_study(comparison(perturbed.path.parent, ablation(), name="none")))
     assert {"perturbation.tex", "perturbation.csv"} <= files.tables.keys()
+    assert "contexts" in files.figures
     assert "$\\downarrow$" in files.tables["perturbation.tex"].read_text(encoding="utf-8")
 
 
@@ -115,7 +116,7 @@ def test_what_dclf_does_to_the_drop_is_a_finding_of_table_6(perturbed: StudyFold
     assert "Table 6, the paper's sign, significant (2): ddin, EICS drop; mmgcn, EICS drop." in files.sentences
     text = files.markdown.read_text(encoding="utf-8")
     assert text.index("### Figure 3") < text.index("### Table 6") < text.index("### Table 7")
-    assert text.count("the EICS drop") == 2
+    assert text.count(": with DCLF the EICS drop") == 2
     assert "table-3-perturbation.csv" in files.tables
 
 
