@@ -44,7 +44,8 @@ for (const figure of document.querySelectorAll("figure.figure")) {
     // At the left it has all the width that it may have, and says how much it needs.
     label.style.left = 0;
     const frame = figure.getBoundingClientRect();
-    const right = Math.max(0, frame.width - label.offsetWidth);
+    // offsetWidth is rounded, and the label would stand out by a part of a pixel.
+    const right = Math.max(0, frame.width - label.getBoundingClientRect().width);
     label.style.left = `${Math.min(Math.max(0, x - frame.x + 12), right)}px`;
     const above = y - frame.y - label.offsetHeight - 12;
     label.style.top = `${above >= 0 ? above : y - frame.y + 14}px`;
