@@ -20,8 +20,9 @@ from tune.progress.renderer import Renderer
 from tune.report.facts import study_command
 from tune.study.dataset import dataset_note
 from tune.study.folder import StudyFolder
-from tune.study.ranking import pick_rule
-from tune.study.scores import scores_of, short_names, value_text
+from tune.study.ledger import TrialRecord
+from tune.study.ranking import base_scores, base_trial, pick_rule, sealed_values, winner_scores
+from tune.study.scores import Score, scores_of, short_names, value_text
 
 if TYPE_CHECKING:
     from tune.commands.sweep_options import CommandLine
@@ -105,7 +106,13 @@ def study_result(study: Study) -> dict[str, Any]:
     winner = None
     if best is not None and not is_comparison(folder.definition):
         values = dict(zip(names, best.values, strict=False))
-        winner = {"trial": best.number, "values": values, "params": dict(best.params)}
+        winner = {
+            "trial": best.number,
+            "values": values,
+            "params": dict(best.params),
+            "test": winner_scores(folder),
+            "base_test": base_scores(folder),
+        }
     return {
         "study": folder.definition.name,
         "folder": str(folder.path),
@@ -146,8 +153,19 @@ def print_study(study: Study, *, as_json: bool) -> None:
     names = short_names(list(best.params))
     for key, value in best.params.items():
         _print("", f"{names[key]} {value_text(value)}")
+    _print_test(folder, best, scores[0])
     for score, value in list(zip(scores, best.values, strict=False))[::-1]:
         print(f"best {score.label} {score.number(value)}", flush=True)
+
+
+def _print_test(folder: StudyFolder, best: TrialRecord, score: Score) -> None:
+    """What the winner has on the sealed test split, and the base configuration beside it, where they were scored."""
+    if not (values := sealed_values(folder, best, score.name)):
+        return
+    base = base_trial(folder)
+    base_values = [] if base is None or base.number == best.number else sealed_values(folder, base, score.name)
+    beside = f" (base configuration {score.mean_text(base_values)})" if base_values else ""
+    _print(score.label.replace("validation", "test"), f"{score.mean_text(values)}{beside}")
 
 
 def _print_variants(folder: StudyFolder) -> None:

@@ -199,12 +199,16 @@ def _values(scores: Sequence[Score], trial: TrialRecord) -> str:
 
 
 def _gains(scores: Sequence[Score], best: TrialRecord, base: TrialRecord) -> str:
-    """``a gain of 0.42 points``; with several objectives one gain after the other, in their order."""
+    """``a gain of 0.42 points`` or a loss; with several objectives one gain after the other, in their order."""
     gains = [score.gain(*values) for score, *values in zip(scores, best.values, base.values, strict=False)]
     unit = _points(scores[0])
     if len(gains) == 1:
-        return f"a gain of {gains[0]:.2f}{unit}"
+        return f"{_change(gains[0])}{unit}"
     return f"gains of {' and '.join(f'{gain:.2f}' for gain in gains)}{unit}"
+
+
+def _change(gain: float) -> str:
+    return f"a {'loss' if gain < 0 else 'gain'} of {abs(gain):.2f}"
 
 
 def _certainty(scores: Sequence[Score], best: TrialRecord, base: TrialRecord) -> Iterator[str]:
@@ -243,8 +247,8 @@ def _test_gain(folder: StudyFolder, best: TrialRecord, base: TrialRecord) -> Ite
     if values and base_values:
         gain = first.gain(math.fsum(values) / len(values), math.fsum(base_values) / len(base_values))
         yield (
-            f"On the test split it has {first.mean_text(base_values)}{_percent(first)}: a gain of "
-            f"{gain:.2f}{_points(first)}."
+            f"On the test split it has {first.mean_text(base_values)}{_percent(first)}: "
+            f"{_change(gain)}{_points(first)}."
         )
 
 

@@ -12,14 +12,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dclf.canvas import GRID, INK, PAPER
+from dclf.canvas import COLOURS, GRID, INK, PAPER
 from tune.report.drawing import Drawings
 from tune.report.facts import ReportFacts
 from tune.report.templates import environment
 
 SCRIPTS = ("tables.js", "figure.js")
 """What pages bring along; each works on what it finds, and without it all can be read."""
-PAGE_COLOURS = {INK: "--ink", GRID: "--grid", PAPER: "--paper"}
+PAGE_COLOURS = {INK: "--ink", GRID: "--grid", PAPER: "--paper"} | {
+    dark: f"--line-{place}" for place, (dark, _) in enumerate(COLOURS)
+}
 """What of a figure has the page's own colours, light or dark."""
 SMALLEST, LARGEST = 1.5, 2.2
 """Pixels of the page for one point of a figure."""

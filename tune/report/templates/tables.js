@@ -1,6 +1,8 @@
 // Sorts tables of class "sortable" by the column whose head is pressed, and filters long ones by their words.
 // A row whose first cell is empty belongs to the row above it and goes where that one goes.
+// Rows and columns from which on a table is worth a filter; narrower ones are lists of settings.
 const LONG = 8;
+const WIDE = 4;
 const NUMBER = /^[[(<>≤≥≈\s]*([+\-−]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)/i;
 const CLOCK = /^(?:(\d+):)?(\d+):(\d\d) (?:h|min)$/;
 
@@ -54,7 +56,7 @@ function sortable(table) {
 
 function filterable(table) {
   const groups = groupsOf(table.tBodies[0]);
-  if (groups.length < LONG) return;
+  if (groups.length < LONG || table.tHead.rows[0].cells.length < WIDE) return;
   const box = document.createElement("p");
   const label = document.createElement("label");
   const field = document.createElement("input");
