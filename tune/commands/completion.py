@@ -17,8 +17,9 @@ SHELLS = ("bash", "zsh", "tcsh")
 EXAMPLES = """\
 examples:
   eval "$(dclf completion bash)"                                                    for this shell
-  dclf completion bash > ~/.local/share/bash-completion/completions/dclf            for every bash
-  dclf completion zsh > ~/.zsh/_dclf                                                a folder of fpath
+  mkdir -p ~/.local/share/bash-completion/completions                               for every bash
+  dclf completion bash > ~/.local/share/bash-completion/completions/dclf
+  mkdir -p ~/.zsh && dclf completion zsh > ~/.zsh/_dclf                             a folder of fpath
   dclf completion tcsh > ~/.dclf.tcsh                                               source it in ~/.tcshrc
 
 Commands, options, keys of the configuration and their choices are completed, and files elsewhere. The words are those

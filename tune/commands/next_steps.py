@@ -108,7 +108,8 @@ def after_study(folder: StudyFolder, best: str = "") -> Iterator[str]:
 
     if best:
         yield f"dclf train {shlex.quote(best)}"
-    yield study_command("perturb", folder)
+    if is_comparison(folder.definition):
+        yield study_command("perturb", folder)
     yield study_command("show", folder)
     yield f"dclf runs --study {shlex.quote(folder.definition.name)}"
     if find_spec("optuna_dashboard") is not None and not is_comparison(folder.definition):

@@ -62,7 +62,9 @@ class ReportRequest:
         else:
             _print(files)
             train = "" if files.config is None else f"dclf train {shlex.quote(str(files.config))}"
-            lines = (study_line(verb, options.name, options.storage) for verb in ("perturb", "show"))
+            # A search has one configuration to train; of a comparison all variants can be perturbed.
+            verbs = ("perturb", "show") if files.config is None else ("show",)
+            lines = (study_line(verb, options.name, options.storage) for verb in verbs)
             print_next(options, train, *lines)
         return 0
 

@@ -25,7 +25,7 @@ examples:
   dclf runs --study gammas --sort val_wf1 --limit 5
   dclf runs --status failed --columns run,name,started,tags.dclf.status
   dclf runs --model mmgcn --columns run,params.loss.gamma_ca,metrics.test/wf1
-  dclf runs --filter "metrics.`test/wf1` > 0.6 AND params.`loss.ablate` = 'none'" --output csv > runs.csv
+  dclf runs --filter 'metrics.`test/wf1` > 0.6 AND params.`loss.ablate` = "none"' --output csv > runs.csv
 
 columns:
   run name kind study trial seed status model ablate data val_wf1 test_wf1 test_wa epochs best_epoch started age
