@@ -39,6 +39,8 @@ SIGNS: dict[str, dict[str, Any]] = {
     "base": {"marker": "s", "s": 34, "facecolor": PAPER, "edgecolor": INK, "linewidth": 1.3, "zorder": 5},
 }
 """How the best and the base stand out in every figure."""
+DASHES: dict[str, Any] = {"best": "-", "base": (0, (4, 1, 1, 1))}
+"""And their lines."""
 MANY = 300
 """Dots or lines from which on they are stored as pixels: an SVG of 5,000 shapes is slow to open."""
 
@@ -156,17 +158,25 @@ def legend_below(figure: Figure, axes: Sequence[Axes] | None = None, last: str =
             entries.setdefault(label, handle)
     if not entries:
         return
-    labels = sorted(entries, key=lambda label: label == last)
     # A character of this type is 0.067 inches wide, a handle with the room about it 0.5.
-    columns = int(figure.get_figwidth() / (0.5 + 0.067 * max(map(len, labels))))
-    columns = max(1, min(len(labels), columns))
+    longest = int((figure.get_figwidth() - 0.5) / 0.067)
+    handles = {wrapped(label, longest): entries[label] for label in sorted(entries, key=lambda label: label == last)}
+    labels = list(handles)
+    width = max(len(line) for label in labels for line in label.split("\n"))
+    columns = max(1, min(len(labels), int(figure.get_figwidth() / (0.5 + 0.067 * width))))
     rows = -(-len(labels) // columns)
     # Evenly filled.
     columns = -(-len(labels) // rows)
-    figure.set_figheight(figure.get_figheight() + 0.1 + 0.17 * rows)
-    handles = [entries[label] for label in labels]
+    lines = rows + sum(label.count("\n") for label in labels)
+    figure.set_figheight(figure.get_figheight() + 0.1 + 0.17 * lines)
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.5, borderpad=0.1
+        handles.values(),
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        columnspacing=1.2,
+        handletextpad=0.5,
+        borderpad=0.1,
     )
 
 

@@ -10,18 +10,33 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from dclf.canvas import INK, PAGE, QUIET, SHADES, SIGNS, SMALL, TEXT, blank, few, in_style, text_on, tidy
+from dclf.canvas import (
+    COLOURS,
+    INK,
+    PAGE,
+    QUIET,
+    SHADES,
+    SIGNS,
+    SMALL,
+    TEXT,
+    blank,
+    few,
+    in_style,
+    literal,
+    text_on,
+    tidy,
+)
 from dclf.training.reports import EpochReport
 
 _TERMS = {
     "total": ("total", INK, "-"),
-    "ce": ("cross-entropy", "#0072b2", "--"),
-    "ca": ("context contrast", "#d55e00", "-."),
-    "mc": ("modality contrast", "#009e73", ":"),
-    "unimodal": ("unimodal heads", "#cc79a7", (0, (5, 1, 1, 1, 1, 1))),
+    "ce": ("cross-entropy", COLOURS[0][0], "--"),
+    "ca": ("context contrast", COLOURS[1][0], "-."),
+    "mc": ("modality contrast", COLOURS[2][0], ":"),
+    "unimodal": ("unimodal heads", COLOURS[3][0], (0, (5, 1, 1, 1, 1, 1))),
 }
 """Legend, colour and dashes of each loss term."""
-_SCORES = {"wf1": ("weighted F1", "#0072b2", "-"), "wa": ("weighted accuracy", "#d55e00", "--")}
+_SCORES = {"wf1": ("weighted F1", COLOURS[0][0], "-"), "wa": ("weighted accuracy", COLOURS[1][0], "--")}
 
 
 def confusion_figure(matrix: ArrayLike, class_names: Sequence[str], title: str = "") -> Figure:
@@ -46,10 +61,14 @@ def confusion_figure(matrix: ArrayLike, class_names: Sequence[str], title: str =
         axes = figure.subplots()
         image = axes.imshow(shares, cmap=SHADES, vmin=0, vmax=100, aspect="auto")
         _write_cells(axes, counts, shares)
-        totals = [f"{name}\n(n = {total:,})" for name, total in zip(class_names, counts.sum(axis=1), strict=True)]
-        axes.set_xticks(range(classes), class_names, rotation=40, ha="right", rotation_mode="anchor")
+        totals = [
+            f"{literal(name)}\n(n = {total:,})" for name, total in zip(class_names, counts.sum(axis=1), strict=True)
+        ]
+        axes.set_xticks(
+            range(classes), list(map(literal, class_names)), rotation=40, ha="right", rotation_mode="anchor"
+        )
         axes.set_yticks(range(classes), totals)
-        axes.set(xlabel="predicted", ylabel="true", title=title)
+        axes.set(xlabel="predicted", ylabel="true", title=literal(title))
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label="% of the true class")

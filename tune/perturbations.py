@@ -172,12 +172,14 @@ def perturb_model(
     return _perturb(RunTarget(predictor, run, shards=shards, out=out), settings, listeners, progress)
 
 
+@mlflow_settings()
 def perturb_study(
     folder: StudyFolder,
     settings: PerturbationSettings | None = None,
     *,
     out: str | Path = OUT,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener] | None = None,
+    progress: str = "auto",
     actors: ActorSettings | None = None,
 ) -> Perturbations:
     """Score every complete training of a comparison on raw and on perturbed conversations (Tables 1 and 6).
@@ -190,6 +192,7 @@ def perturb_study(
         settings: as for ``perturb``.
         out: folder for substitutions, of all shard sets; other machines of a cluster that do not see it draw the same.
         listeners: are called when the work begins and with every condition.
+        progress: how it is shown, as for ``tune.train``.
         actors: where models are scored, and how many at a time; as many as fit, on CPUs, where None. One model alone is
             scored in this process, without Ray.
 
@@ -207,7 +210,8 @@ def perturb_study(
     # Imported here: matplotlib is slow to import.
     from tune.report.perturbation_page import run_with_page  # noqa: PLC0415
 
-    return run_with_page(StudyTarget(folder, out), settings, listeners, actors)
+    with listening(listeners, progress) as audience:
+        return run_with_page(StudyTarget(folder, out), settings, audience, actors)
 
 
 def _perturb(

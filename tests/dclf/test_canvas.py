@@ -37,7 +37,8 @@ def test_a_legend_fits_into_the_figure_and_hides_nothing() -> None:
     with in_style():
         figure = blank(COLUMN, 2)
         axes = figure.subplots()
-        for name in ("a", "rather long name", "another one that is long", "b"):
+        long = "mypackage.emotions.models:TheModelOfTheLab, w/o the contrast of contexts"
+        for name in ("a", "rather long name", "another one that is long", long, "b"):
             axes.plot([0, 1], label=name)
         legend_below(figure, last="a")
         figure.draw_without_rendering()

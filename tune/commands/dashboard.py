@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,8 @@ def serve(folder: StudyFolder, port: int, *, browser: bool) -> int:
         address = f"http://{HOST}:{server.server_port}/dashboard/studies/{number}"
         note = "" if follows else ", as of now"
         show_page(f"optuna-dashboard: {address}{note} (Ctrl-C ends it)", address, browser=browser)
-        try:
+        with suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            return 0
     return 0
 
 

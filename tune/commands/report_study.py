@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
-from tune.commands.next_steps import print_next, study_line
+from tune.commands.next_steps import after_study, print_next
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.local_files import output_problem
 from tune.config.sweep_settings import SweepSettings
@@ -20,6 +19,7 @@ from tune.config.yaml_files import ConfigError
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand
     from tune.report.files import ReportFiles
+    from tune.study.folder import StudyFolder
 
 EXAMPLES = """\
 examples:
@@ -56,16 +56,16 @@ class ReportRequest:
     def run(self) -> int:
         """Write it and print where it is, and return the exit code."""
         options = self.options
-        files = _write(options.storage, options.name, options.out)
+        # Imported here, so that help does not wait for Optuna, pandas and matplotlib, nor a mistyped name.
+        from tune.study.folder import StudyFolder  # noqa: PLC0415
+
+        folder = StudyFolder.open(options.storage, options.name)
+        files = _write(folder, options.out)
         if options.output == "json":
             print_json(_plain(files))
         else:
             _print(files)
-            train = "" if files.config is None else f"dclf train {shlex.quote(str(files.config))}"
-            # A search has one configuration to train; of a comparison all variants can be perturbed.
-            verbs = ("perturb", "show") if files.config is None else ("show",)
-            lines = (study_line(verb, options.name, options.storage) for verb in verbs)
-            print_next(options, train, *lines)
+            print_next(options, *after_study(folder, "" if files.config is None else str(files.config)))
         return 0
 
     def job(self, _study: str) -> JobCommand:
@@ -94,13 +94,10 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def _write(storage: str, name: str, out: str) -> ReportFiles:
-    # Imported here, so that help does not wait for Optuna, pandas and matplotlib, nor a mistyped name.
-    from tune.study.folder import StudyFolder  # noqa: PLC0415
-
-    folder = StudyFolder.open(storage, name)
+def _write(folder: StudyFolder, out: str) -> ReportFiles:
     if out and (problem := output_problem("--out", out)):
         raise ConfigError([problem])
+    # Imported here, as above.
     from tune.report.files import write_report  # noqa: PLC0415
     from tune.runner.optuna_study import load_study  # noqa: PLC0415
 

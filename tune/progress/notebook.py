@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from tune.study import events
 COLUMNS = 100
 """Characters in a line of the panel."""
 ROWS = 25
-"""Lines at most."""
+"""Lines of the panel at most, and of messages above it: the latest."""
 _HTML = (
     "<pre style=\"white-space:pre; overflow-x:auto; line-height:normal; font-family:Menlo,'DejaVu Sans Mono',consolas,"
     "'Courier New',monospace\">{code}</pre>"
@@ -34,7 +35,7 @@ class NotebookPanel(LivePanel):
     """
 
     def __init__(self, title: str = "dclf") -> None:
-        self._kept: list[Text] = []
+        self._kept: deque[Text] = deque(maxlen=ROWS)
         self._ending = ""
         # It says how much room there is; what is shown is written by consoles of their own.
         super().__init__(title, Console(file=io.StringIO(), width=COLUMNS, height=ROWS, force_jupyter=False))

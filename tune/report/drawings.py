@@ -5,9 +5,11 @@ from __future__ import annotations
 import optuna
 
 from tune.analysis.comparison.variants import is_comparison
+from tune.analysis.perturbation.study_tables import perturbed_variants
 from tune.report.comparison.figures import comparison_figures
 from tune.report.drawing import Drawings
 from tune.report.figures import draw_study
+from tune.report.perturbation_figures import perturbation_figures
 from tune.study.folder import StudyFolder
 from tune.study.ranking import base_trial, best_trial
 
@@ -17,7 +19,7 @@ how the search for them went, and a comparison has all combinations and no searc
 
 
 def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
-    """The figures with their words, a comparison's own ones first.
+    """The figures with their words: of a comparison its own, its learning curves, and its perturbation test's.
 
     Args:
         folder: the study.
@@ -28,7 +30,8 @@ def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
     if not is_comparison(folder.definition):
         return draw_study(study, objectives, numbers, roles=marked_trials(folder))
     search = draw_study(study, objectives, numbers, OF_COMPARISONS)
-    return Drawings(drawn={**comparison_figures(folder), **search.drawn}, missing=search.missing)
+    drawn = {**comparison_figures(folder), **search.drawn, **perturbation_figures(perturbed_variants(folder))}
+    return Drawings(drawn=drawn, missing=search.missing)
 
 
 def marked_trials(folder: StudyFolder) -> dict[int, str]:

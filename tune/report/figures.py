@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from dclf.canvas import (
     COLOURS,
     COLUMN,
+    DASHES,
     INK,
     MANY,
     PAGE,
@@ -80,7 +81,7 @@ def draw_study(
 
 
 def history(trials: StudyTrials) -> Drawing:
-    """Trials in their order and the best so far; ends without a value at the edge of the worst."""
+    """Trials in their order and the best so far; those that ended without a value at the edge of the worst."""
     trials.need(1)
     figure = blank(COLUMN, 2.2)
     axes = figure.subplots()
@@ -99,15 +100,15 @@ def history(trials: StudyTrials) -> Drawing:
     _best_so_far(axes, trials, numbers, values)
     points = [trials.points(axes, trials.done, numbers, values)]
     points += _without_value(axes, trials, limits)
-    points += trials.signs(axes, trials.done, numbers, values)
-    axes.set(xlabel="trial", ylabel=wrapped(trials.score.unit_label, 26), ylim=limits)
+    points += trials.signs(axes, trials.done, numbers, values, limits=limits)
+    axes.set(xlabel="trial", ylabel=literal(wrapped(trials.score.unit_label, 26)), ylim=limits)
     axes.xaxis.set_major_locator(few(integer=True))
     axes.yaxis.set_major_locator(few())
     tidy(axes)
     legend_below(figure)
     caption = f"The {trials.score.label} of every complete trial, and the best so far.{off_axis(values, limits)}"
     if any(trial.state in (TrialState.FAIL, TrialState.PRUNED) for trial in trials.trials):
-        caption += " Pruned trials stand at the last value they reported, failed ones at the axis's worse end."
+        caption += " Pruned and failed trials stand at their last value, those without one at the axis's worse end."
     return Drawing(title="Optimisation history", caption=caption, figure=figure, points=tuple(points))
 
 
@@ -155,6 +156,7 @@ def curves(trials: StudyTrials) -> Drawing:
     special = trials.special(told)
     others = [trial for trial in told if not trial.role]
     shown = [*spread(others, MOST_CURVES - len(special)), *special]
+    limits = _curve_limits(trials, shown)
     figure = blank(COLUMN, 2.2)
     axes = figure.subplots()
     pruned = [trial for trial in shown if trial.state == TrialState.PRUNED]
@@ -167,12 +169,10 @@ def curves(trials: StudyTrials) -> Drawing:
         axes.scatter(ends, heights, marker="x", s=14, color=RED, linewidth=0.9, zorder=3)
     for trial in special:
         epochs, values = sorted(trial.curve), [trial.curve[epoch] for epoch in sorted(trial.curve)]
-        dashes = "-" if trial.role == "best" else (0, (4, 1, 1, 1))
-        axes.plot(epochs, values, color=INK, lw=1.6, ls=dashes, zorder=4)
-        sign(axes, trial.role, epochs[-1], values[-1], trials.label(trial))
+        axes.plot(epochs, values, color=INK, lw=1.6, ls=DASHES[trial.role], zorder=4)
+        sign(axes, trial.role, epochs[-1], float(np.clip(values[-1], *limits)), trials.label(trial))
     axes.autoscale_view()
-    limits = _curve_limits(trials, shown)
-    axes.set(xlabel="epoch", ylabel=wrapped(trials.score.unit_label, 26), ylim=limits)
+    axes.set(xlabel="epoch", ylabel=literal(wrapped(trials.score.unit_label, 26)), ylim=limits)
     axes.xaxis.set_major_locator(few(6, integer=True))
     axes.yaxis.set_major_locator(few())
     tidy(axes)
@@ -270,7 +270,7 @@ def _front_panel(
         axes.plot(x[on][order], y[on][order], color=BLUE, lw=0.7, ls=":", zorder=2)
     axes.scatter(x[on], y[on], s=18, facecolor=BLUE, edgecolor=INK, lw=0.3, zorder=3, label="on the front")
     for axis, objective in ((axes.xaxis, objectives[0]), (axes.yaxis, objectives[1])):
-        axis.set_label_text(wrapped(trials.scores[objective].unit_label, 26))
+        axis.set_label_text(literal(wrapped(trials.scores[objective].unit_label, 26)))
         axis.set_major_locator(few())
     tidy(axes, "both")
     return [trials.points(axes, trials.done, x, y), *trials.signs(axes, trials.done, x, y)]

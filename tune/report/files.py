@@ -10,7 +10,7 @@ import optuna
 
 from tune.analysis.comparison.leaderboard import board_csv
 from tune.analysis.comparison.variants import is_comparison
-from tune.analysis.perturbation.study_tables import perturbations_csv, perturbed_variants
+from tune.analysis.perturbation.study_tables import perturbations_csv
 from tune.analysis.table import Table, latex_table
 from tune.config.local_files import save_text
 from tune.report.comparison.export import variants_csv
@@ -19,7 +19,6 @@ from tune.report.facts import ReportFacts, report_facts
 from tune.report.figure_files import remove_other_figures, save_figures
 from tune.report.html import html_report
 from tune.report.markdown import markdown_report
-from tune.report.perturbation_figures import perturbation_figures
 from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
 from tune.study.ranking import best_trial
@@ -67,7 +66,6 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
     yaml = best_yaml(folder) if chosen else ""
     facts = report_facts(folder, str(out / "best.yaml"))
     drawings = study_drawings(folder, study)
-    drawings.drawn |= perturbation_figures(perturbed_variants(folder))
     figures = save_figures(drawings.drawn, out / "figures")
     remove_other_figures(out / "figures", drawings.drawn)
     links = {name: f"figures/{path.name}" for name, path in figures.vector.items()}

@@ -57,7 +57,8 @@ def parameter_axis(axes: Axes, which: str, domain: Domain, values: Sequence[floa
     low, high = float(min(values)), float(max(values))
     if domain.log:
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-        room = (high / low) ** 0.06
+        # A parameter that hangs on a condition may have one value among these trials.
+        room = (high / low) ** 0.06 if high > low else 1.5
         limits(low / room, high * room)
         narrow = math.log10(high / low) < 0.6
         steps = LogLocator(subs=_steps(low, high), numticks=ticks + 1)
@@ -66,7 +67,8 @@ def parameter_axis(axes: Axes, which: str, domain: Domain, values: Sequence[floa
         axis.set_minor_formatter(NullFormatter())
         axis.set_minor_locator(NullLocator())
     else:
-        limits(low - 0.06 * (high - low), high + 0.06 * (high - low))
+        room = 0.06 * (high - low) or 0.5
+        limits(low - room, high + room)
         axis.set_major_locator(few(ticks, integer=domain.whole))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dclf.canvas import (
     COLUMN,
+    DASHES,
     INK,
     MANY,
     PAGE,
@@ -54,7 +55,7 @@ def slices(trials: StudyTrials) -> Drawing:
         x, y = places(domain, shown), trials.values(shown)
         _dots(axes, x, y, SHADES(np.array([trial.number for trial in shown]) / last))
         points.append(trials.points(axes, shown, x, y, [domain.name]))
-        points += trials.signs(axes, shown, x, y, [domain.name])
+        points += trials.signs(axes, shown, x, y, [domain.name], limits=limits)
         parameter_axis(axes, "x", domain, x.tolist(), 5)
         axes.set_xlabel(literal(wrapped(domain.name, 24)))
         axes.set_ylim(limits)
@@ -62,7 +63,7 @@ def slices(trials: StudyTrials) -> Drawing:
         tidy(axes)
     for axes in panels:
         if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-            axes.set_ylabel(wrapped(trials.score.unit_label, 22))
+            axes.set_ylabel(literal(wrapped(trials.score.unit_label, 22)))
         else:
             axes.tick_params(labelleft=False)
     _bar(figure, panels, (0, last), "trial")
@@ -132,11 +133,14 @@ def parallel(trials: StudyTrials) -> Drawing:
     others = [trial for trial in trials.done if not trial.role]
     shown = [*spread(others, MOST_LINES - len(special)), *special]
     limits = objective_limits(trials.values(trials.done), trials.score)
-    heights = np.column_stack([_relative(trials.values(shown), limits), *(_height(one, shown) for one in domains)])
+    # By all trials, as the numbers on the axes are, and not by those that are drawn.
+    ends = {domain.name: _ends(domain, trials.done) for domain in domains}
+    relative = (_relative(places(one, shown), ends[one.name], log=one.log) for one in domains)
+    heights = np.column_stack([_relative(trials.values(shown), limits), *relative])
     figure = blank(PAGE, 3.0)
     axes = figure.subplots()
     _parallel_lines(axes, trials, shown, heights, limits)
-    _upright_axes(axes, trials, domains, limits)
+    _upright_axes(axes, trials, domains, ends, limits)
     _bar(figure, [axes], limits, trials.score.unit_label, up=trials.score.direction == "maximize")
     legend_below(figure, [axes])
     caption = (
@@ -174,22 +178,27 @@ def _parallel_lines(
         axes.add_collection(LineCollection(lines, colors=colours, linewidths=0.8, rasterized=len(lines) > MANY))
     for trial, line in zip(shown, heights, strict=True):
         if trial.role:
-            dashes = "-" if trial.role == "best" else (0, (4, 1, 1, 1))
-            axes.plot(range(len(line)), line, color=INK, lw=1.5, ls=dashes, zorder=4)
+            axes.plot(range(len(line)), line, color=INK, lw=1.5, ls=DASHES[trial.role], zorder=4)
             for place, height in enumerate(line):
                 sign(axes, trial.role, place, height, trials.label(trial))
 
 
-def _upright_axes(axes: Axes, trials: StudyTrials, domains: Sequence[Domain], limits: tuple[float, float]) -> None:
+def _upright_axes(
+    axes: Axes,
+    trials: StudyTrials,
+    domains: Sequence[Domain],
+    ends: Mapping[str, tuple[float, float]],
+    limits: tuple[float, float],
+) -> None:
     """The axes with their ends and, of choices, every one."""
     score = trials.score
-    names = [wrapped(score.unit_label, 15), *(literal(wrapped(domain.name, 13)) for domain in domains)]
+    names = [literal(wrapped(score.unit_label, 15)), *(literal(wrapped(domain.name, 13)) for domain in domains)]
     axes.set_xticks(range(len(names)), names)
     axes.set(xlim=(-0.3, len(domains) + 0.6), ylim=(-0.04, 1.04))
     axes.tick_params(left=False, labelleft=False, bottom=False)
     axes.spines[:].set_visible(False)
     texts = [{at: plain(value) for at, value in zip((0.0, 1.0), limits, strict=True)}]
-    texts += [_height_texts(domain, trials.done) for domain in domains]
+    texts += [_height_texts(domain, *ends[domain.name]) for domain in domains]
     for place, told in enumerate(texts):
         axes.axvline(place, color=INK, lw=0.8, zorder=3)
         for height, text in told.items():
@@ -206,12 +215,8 @@ def _upright_axes(axes: Axes, trials: StudyTrials, domains: Sequence[Domain], li
             )
 
 
-def _height(domain: Domain, shown: Sequence[Shown]) -> NDArray[np.float64]:
-    """Places on an upright axis from 0 to 1."""
-    return _relative(places(domain, shown), _ends(domain, shown), log=domain.log)
-
-
 def _ends(domain: Domain, shown: Sequence[Shown]) -> tuple[float, float]:
+    """What stands at the lower and the upper end of an upright axis."""
     if domain.choices:
         return -0.5, len(domain.choices) - 0.5
     values = [domain.place(trial.params[domain.name]) for trial in shown]
@@ -219,18 +224,18 @@ def _ends(domain: Domain, shown: Sequence[Shown]) -> tuple[float, float]:
 
 
 def _relative(values: NDArray[np.float64], ends: tuple[float, float], *, log: bool = False) -> NDArray[np.float64]:
+    """Values from 0 to 1 between the ends."""
     low, high = map(math.log, ends) if log else ends
     return np.clip(((np.log(values) if log else values) - low) / ((high - low) or 1.0), 0, 1)
 
 
-def _height_texts(domain: Domain, shown: Sequence[Shown]) -> dict[float, str]:
+def _height_texts(domain: Domain, low: float, high: float) -> dict[float, str]:
     """Place on an upright axis -> what stands there."""
     if domain.choices:
         return {
             (place + 0.5) / len(domain.choices): shortened(choice, LONGEST)
             for place, choice in enumerate(domain.choices)
         }
-    low, high = _ends(domain, shown)
     middle = math.sqrt(low * high) if domain.log else (low + high) / 2
     values = (low, high) if domain.whole else (low, middle, high)
     at = _relative(np.array(values), (low, high), log=domain.log)
@@ -270,7 +275,7 @@ def _bar(figure: Figure, panels: Sequence[Axes], ends: tuple[float, float], labe
     """The bar of shades at the right of all panels; its dark end is the upper one, or the lower one."""
     mappable = ScalarMappable(Normalize(*ends), SHADES if up else SHADES.reversed())
     bar = figure.colorbar(mappable, ax=list(panels), aspect=30, pad=0.02, fraction=0.05)
-    bar.set_label(wrapped(label, 26))
+    bar.set_label(literal(wrapped(label, 26)))
     bar.ax.yaxis.set_major_locator(few(7))
     bar.outline.set_linewidth(0.5)
 

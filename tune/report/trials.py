@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dclf.canvas import sign
 from tune.report.drawing import NothingToDraw, Points
+from tune.search.optuna_log import quiet_optuna
 from tune.study.scores import Score, short_names, value_text
 
 FEWEST_FOR_IMPORTANCE = 8
@@ -119,13 +119,11 @@ class StudyTrials:
             params: short names.
             extra: what is said instead of the objectives.
         """
-        words = [f"{self.label(trial)}" if trial.role else f"trial {trial.number}"]
-        found = [
-            f"{score.label} {number_text(score, value)}"
-            for score, value in zip(self.scores, trial.values, strict=False)
-        ]
-        told = [f"{name} {value_text(trial.params[name])}" for name in params if name in trial.params]
-        return f"{words[0]}: {', '.join([extra] if extra else found)}{'; ' if told else ''}{', '.join(told)}"
+        who = self.label(trial) if trial.role else f"trial {trial.number}"
+        values = zip(self.scores, trial.values, strict=False)
+        scores = [extra] if extra else [f"{score.label} {number_text(score, value)}" for score, value in values]
+        some = [f"{name} {value_text(trial.params[name])}" for name in params if name in trial.params]
+        return f"{who}: {', '.join(scores)}{'; ' if some else ''}{', '.join(some)}"
 
     @cached_property
     def domains(self) -> dict[str, Domain]:
@@ -147,7 +145,7 @@ class StudyTrials:
         """Short name -> share of the importance by the first objective; empty where too few trials tell."""
         if len(self.done) < FEWEST_FOR_IMPORTANCE or len({trial.values[0] for trial in self.done}) < 2:
             return {}
-        with _quiet_optuna():
+        with quiet_optuna():
             study = optuna.create_study(direction=StudyDirection[self.score.direction.upper()])
             study.add_trials([self._told(trial) for trial in self.done])
             shares = optuna.importance.get_param_importances(study)
@@ -161,16 +159,25 @@ class StudyTrials:
         return Points(axes=axes, x=np.asarray(x).tolist(), y=np.asarray(y).tolist(), texts=texts)
 
     def signs(
-        self, axes: Axes, shown: Sequence[Shown], x: ArrayLike, y: ArrayLike, params: Sequence[str] = ()
+        self,
+        axes: Axes,
+        shown: Sequence[Shown],
+        x: ArrayLike,
+        y: ArrayLike,
+        params: Sequence[str] = (),
+        *,
+        limits: tuple[float, float] = (-math.inf, math.inf),
     ) -> list[Points]:
-        """Draw the signs of the best and the base, where they are among trials at these places."""
-        where = {
-            trial.number: place for trial, *place in zip(shown, np.asarray(x), np.asarray(y), strict=True) if trial.role
-        }
-        marked = self.special([trial for trial in shown if trial.role])
-        for trial in marked:
-            sign(axes, trial.role, float(where[trial.number][0]), float(where[trial.number][1]), self.label(trial))
-        xs, ys = ([float(where[trial.number][axis]) for trial in marked] for axis in (0, 1))
+        """Draw the signs of the best and the base, where they are among trials at these places.
+
+        A sign whose trial lies outside of ``limits``, the ends of the upright axis, stands at the nearer end.
+        """
+        heights = np.clip(np.asarray(y, dtype=float), *limits)
+        places = {trial.number: place for trial, *place in zip(shown, np.asarray(x).tolist(), heights, strict=True)}
+        marked = self.special(shown)
+        xs, ys = ([float(places[trial.number][axis]) for trial in marked] for axis in (0, 1))
+        for trial, left, height in zip(marked, xs, ys, strict=True):
+            sign(axes, trial.role, left, height, self.label(trial))
         return [Points(axes=axes, x=xs, y=ys, texts=[self.text(trial, params) for trial in marked], kept=True)]
 
     def need(self, trials: int, params: int = 0) -> None:
@@ -214,14 +221,3 @@ def _domain(name: str, kinds: Sequence[Any]) -> Domain:
     numbers = [kind for kind in kinds if isinstance(kind, FloatDistribution | IntDistribution)]
     whole = all(isinstance(kind, IntDistribution) for kind in numbers)
     return Domain(name=name, log=all(kind.log for kind in numbers), whole=whole)
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from logging a study that is made for its importances alone."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(level)

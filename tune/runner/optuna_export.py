@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import optuna
 from optuna.storages import InMemoryStorage, RDBStorage
 
-from tune.runner.optuna_study import quiet_optuna, study_in
+from tune.runner.optuna_study import study_in
+from tune.search.optuna_log import quiet_optuna
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from dclf.data.storage import is_remote
 from tune.config.local_files import whole
 from tune.runner.warm_start import earlier_trials
+from tune.search.optuna_log import quiet_optuna
 from tune.search.samplers import exhausted
 from tune.search.space import Space
 from tune.study.folder import StudyFolder
@@ -280,14 +280,3 @@ def _new_journal(folder: StudyFolder) -> JournalStorage:
     with whole(path) as unfinished:
         JournalFileBackend(str(unfinished)).append_logs(memory.entries)
     return JournalStorage(JournalFileBackend(str(path)))
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from greeting every study on stderr."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)

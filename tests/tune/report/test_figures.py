@@ -209,6 +209,29 @@ def test_far_worse_trials_do_not_squeeze_the_others_and_are_told() -> None:
     assert "1 far worse trial lies outside of the axis." in drawing.caption
 
 
+@pytest.mark.parametrize("name", ["history", "slice"])
+def test_the_sign_of_a_far_worse_trial_stands_at_the_end_of_the_axis(name: str) -> None:
+    study = flat_study([0.01, *(0.6 + 0.001 * place for place in range(39))])
+    drawing = draw_study(study, ["wf1"], roles={0: "base", 39: "best"}).drawn[name]
+    axes = drawing.figure.axes[0]
+    signs = [points for points in drawing.points if points.kept]
+    assert [text.split(":")[0] for points in signs for text in points.texts] == ["base, trial 0", "best, trial 39"]
+    assert [points.y for points in signs] == [[axes.get_ylim()[0], pytest.approx(63.8)]]
+
+
+def test_lines_that_are_left_out_take_part_in_the_upright_axes() -> None:
+    study = flat_study([0.6 + 0.001 * place for place in range(250)], choices=("a", "b"))
+    drawing = draw_study(study, ["wf1"], names={"parallel"}).drawn["parallel"]
+    (gamma,) = (points for points in drawing.points if points.x[0] and "gamma_ca" in points.texts[0])
+    shown = {
+        int(text.split(":")[0].removeprefix("trial ")): height
+        for text, height in zip(gamma.texts, gamma.y, strict=True)
+    }
+    assert len(shown) == 200
+    assert 249 not in shown, "the trial with the largest value is no line"
+    assert shown == {number: pytest.approx(number / 249) for number in shown}
+
+
 def test_domains_set_the_axes(drawings: Drawings) -> None:
     axes = {one.get_xlabel(): one for one in drawings.drawn["slice"].figure.axes}
     assert axes["temperature"].get_xscale() == axes["window"].get_xscale() == "log"

@@ -11,11 +11,11 @@ for (const figure of document.querySelectorAll("figure.figure")) {
   let drag = null;
 
   const element = (parent, name, attributes, text = "") => {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.textContent = text;
-    parent.append(made);
-    return made;
+    const child = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) child.setAttribute(key, value);
+    child.textContent = text;
+    parent.append(child);
+    return child;
   };
   const tools = element(figure, "div", { class: "figure-tools" });
   box.after(tools);
@@ -137,7 +137,7 @@ for (const figure of document.querySelectorAll("figure.figure")) {
     copy.removeAttribute("style");
     for (const [name, value] of [["viewBox", whole.join(" ")], ["width", `${whole[2]}pt`], ["height", `${whole[3]}pt`]])
       copy.setAttribute(name, value);
-    return new XMLSerializer().serializeToString(copy).replace(/var\(--\w+, (#\w+)\)/g, "$1");
+    return new XMLSerializer().serializeToString(copy).replace(/var\(--[\w-]+, (#\w+)\)/g, "$1");
   };
   const save = (blob, ending) => {
     const address = URL.createObjectURL(blob);

@@ -11,9 +11,9 @@ const textOf = (row, place) => row.cells[place].textContent.trim();
 function numberOf(text) {
   const clock = CLOCK.exec(text);
   if (clock) return (Number(clock[1] ?? 0) * 60 + Number(clock[2])) * 60 + Number(clock[3]);
-  const found = NUMBER.exec(text);
-  if (!found) return null;
-  const number = Number(found[1].replaceAll(",", "").replace("−", "-"));
+  const match = NUMBER.exec(text);
+  if (!match) return null;
+  const number = Number(match[1].replaceAll(",", "").replace("−", "-"));
   // What is said to be below 0.0001 comes before 0.0001 itself.
   return /^\s*</.test(text) ? number - Math.abs(number) * 1e-6 : number;
 }
