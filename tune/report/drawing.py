@@ -78,11 +78,6 @@ class Drawings:
     drawn: dict[str, Drawing] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def figures(self) -> dict[str, Figure]:
-        """Name -> figure."""
-        return {name: drawing.figure for name, drawing in self.drawn.items()}
-
 
 class NothingToDraw(Exception):  # noqa: N818 - no error, it says why a figure is left out
     """A figure that would say nothing; the message says why."""

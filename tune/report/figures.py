@@ -9,7 +9,6 @@ import numpy as np
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
@@ -41,16 +40,6 @@ MOST_CURVES, MOST_BARS = 60, 20
 BLUE, RED = COLOURS[0][0], COLOURS[1][0]
 
 
-def study_figures(study: optuna.Study, objectives: Sequence[str] = ()) -> dict[str, Figure]:
-    """The figures of a study by name, those only that make sense yet.
-
-    Args:
-        study: Optuna's study.
-        objectives: names of its objectives; Optuna's metric names where empty.
-    """
-    return draw_study(study, objectives).figures
-
-
 def draw_study(
     study: optuna.Study,
     objectives: Sequence[str] = (),
@@ -58,7 +47,7 @@ def draw_study(
     names: Collection[str] | None = None,
     roles: Mapping[int, str] | None = None,
 ) -> Drawings:
-    """As ``study_figures``, with titles and captions, and why others are missing.
+    """The figures of a study with their words, those only that make sense yet, and why others are missing.
 
     Args:
         study: Optuna's study.

@@ -17,7 +17,7 @@ from tune.report.comparison.export import variants_csv
 from tune.report.drawings import study_drawings
 from tune.report.facts import ReportFacts, report_facts
 from tune.report.figure_files import remove_other_figures, save_figures
-from tune.report.html import html_report
+from tune.report.html import html_page
 from tune.report.markdown import markdown_report
 from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
@@ -74,7 +74,9 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
         (out / "best.yaml").unlink(missing_ok=True)
     return ReportFiles(
         folder=out,
-        html=save_text(out / "report.html", html_report(facts, drawings, figures.svgs, yaml)),
+        html=save_text(
+            out / "report.html", html_page("report.html.j2", figures.svgs, facts=facts, drawings=drawings, yaml=yaml)
+        ),
         markdown=save_text(out / "report.md", markdown_report(facts, drawings, links)),
         config=save_text(out / "best.yaml", yaml) if yaml else None,
         tables=dict(_write_tables(folder, facts, out)),

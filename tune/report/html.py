@@ -13,8 +13,6 @@ from typing import Any
 from markupsafe import Markup
 
 from dclf.canvas import COLOURS, GRID, INK, PAPER
-from tune.report.drawing import Drawings
-from tune.report.facts import ReportFacts
 from tune.report.templates import environment
 
 SCRIPTS = ("tables.js", "figure.js")
@@ -28,18 +26,6 @@ SMALLEST, LARGEST = 1.5, 2.2
 _NAMED = re.compile(r'(\bid="|href="#|url\(#)')
 _SIZE = re.compile(r'width="([0-9.]+)pt" height="[0-9.]+pt"')
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
-
-
-def html_report(facts: ReportFacts, drawings: Drawings, svgs: dict[str, str], yaml: str) -> str:
-    """The report.
-
-    Args:
-        facts: what it says.
-        drawings: its figures, with titles and captions.
-        svgs: name of a figure -> its SVG with text as text, as ``save_figures`` gives it.
-        yaml: the best configuration, empty for none.
-    """
-    return html_page("report.html.j2", svgs, facts=facts, drawings=drawings, yaml=yaml)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class PageFacts:
         warnings: what a reader must know before quoting a number.
         tables: as they are printed.
         drawings: name -> figure.
-        done: how it was tested.
+        method: how it was tested.
     """
 
     title: str
@@ -49,7 +49,7 @@ class PageFacts:
     warnings: tuple[str, ...]
     tables: tuple[Table, ...]
     drawings: dict[str, Drawing]
-    done: Table
+    method: Table
 
 
 def run_with_page(
@@ -101,7 +101,7 @@ def page_facts(target: Target, scores: Perturbations) -> PageFacts:
         warnings=tuple(_warnings(scores, rows, data)),
         tables=tuple(target.tables(scores)),
         drawings=perturbation_figures(rows),
-        done=_done(target, scores),
+        method=_method(target, scores),
     )
 
 
@@ -147,7 +147,7 @@ def _warnings(scores: Perturbations, rows: Sequence[PerturbedVariant], data: Dat
         )
 
 
-def _done(target: Target, scores: Perturbations) -> Table:
+def _method(target: Target, scores: Perturbations) -> Table:
     first = scores.trainings[0]
     rows = [
         ("models", str(len(scores.trainings))),

@@ -4,6 +4,7 @@ import io
 import logging
 import math
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +20,14 @@ from optuna.trial import create_trial
 from tests.tune.study.samples import fill, new_folder, optuna_study, study_of
 from tune.report.drawing import Drawings, spread
 from tune.report.figure_files import figure_svg
-from tune.report.figures import MOST_CURVES, draw_study, study_figures
+from tune.report.figures import MOST_CURVES, draw_study
 from tune.report.parameter_axes import SPREAD
 
 ONE = {"history", "curves", "importance", "slice", "pairs", "parallel"}
+
+
+def figures_of(study: optuna.Study, objectives: Sequence[str] = ()) -> dict[str, Figure]:
+    return {name: drawing.figure for name, drawing in draw_study(study, objectives).drawn.items()}
 
 
 def legend_of(figure: Figure) -> list[str]:
@@ -49,7 +54,7 @@ def test_curves_speak_of_pruned_trials_where_there_are_some(tmp_path: Path, draw
 
 def test_several_objectives_have_a_front(tmp_path: Path) -> None:
     study = study_of(tmp_path, 40, objectives={"wf1": "maximize", "f1/sad": "minimize"})
-    figures = study_figures(study, ["wf1", "f1/sad"])
+    figures = figures_of(study, ["wf1", "f1/sad"])
     assert set(figures) == {*ONE, "pareto"}
     assert legend_of(figures["pareto"]) == ["trial", "on the front"]
     drawing = draw_study(study, ["wf1", "f1/sad"], names={"pareto"}, roles={0: "base", 3: "best"}).drawn["pareto"]
@@ -65,7 +70,7 @@ def test_the_front_is_that_of_the_objectives_directions(tmp_path: Path) -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
     for values in ([0.5, 0.5], [0.6, 0.4], [0.7, 0.6], [0.4, 0.6]):
         study.add_trial(create_trial(values=values))
-    (axes,) = study_figures(study, ["wf1", "f1/sad"])["pareto"].axes
+    (axes,) = figures_of(study, ["wf1", "f1/sad"])["pareto"].axes
     by_label = {dots.get_label(): np.array(dots.get_offsets()).tolist() for dots in axes.collections}
     assert sorted(by_label["on the front"]) == [[60, 40], [70, 60]]
     assert sorted(by_label["trial"]) == [[40, 60], [50, 50]]
@@ -75,10 +80,10 @@ def test_three_objectives_are_shown_pair_by_pair(tmp_path: Path) -> None:
     names = ["wf1", "eccs/wf1", "eics/wf1"]
     study = study_of(tmp_path, 8, objectives=dict.fromkeys(names, "maximize"))
     drawings = draw_study(study, names, names={"pareto"}, roles={3: "best"})
-    panels = drawings.figures["pareto"].axes
+    panels = drawings.drawn["pareto"].figure.axes
     assert len(panels) == 3
     assert len({(axes.get_xlabel(), axes.get_ylabel()) for axes in panels}) == 3
-    assert legend_of(drawings.figures["pareto"]).count("picked, trial 3") == 1
+    assert legend_of(drawings.drawn["pareto"].figure).count("picked, trial 3") == 1
 
 
 def test_an_empty_study_has_none_and_says_why(tmp_path: Path) -> None:
@@ -178,7 +183,7 @@ def test_trials_of_an_earlier_study_are_left_out(tmp_path: Path) -> None:
 
 def test_ends_without_a_value_differ_by_their_sign(tmp_path: Path) -> None:
     folder = fill(new_folder(tmp_path), 40)
-    (axes,) = draw_study(optuna_study(folder), ["wf1"], names={"history"}).figures["history"].axes
+    (axes,) = draw_study(optuna_study(folder), ["wf1"], names={"history"}).drawn["history"].figure.axes
     dots = {one.get_label(): one for one in axes.collections}
     assert set(dots) == {"complete", "pruned", "failed"}
     for label, of in dots.items():
@@ -194,7 +199,7 @@ def test_the_best_so_far_gets_better_only(direction: str) -> None:
     study = optuna.create_study(direction=direction)
     for value in (0.5, 0.4, 0.6, 0.3, 0.7):
         study.add_trial(create_trial(value=value))
-    (axes,) = study_figures(study, ["wf1"])["history"].axes
+    (axes,) = figures_of(study, ["wf1"])["history"].axes
     (line,) = axes.get_lines()
     better = [50, 50, 60, 60, 70] if direction == "maximize" else [50, 40, 40, 30, 30]
     assert list(line.get_ydata())[:5] == pytest.approx(better)
