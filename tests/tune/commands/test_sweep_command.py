@@ -74,9 +74,33 @@ def test_json_is_the_last_line(sweeps: Sweeps, capsys: Shown) -> None:
     shown = capsys.readouterr()
     assert shown.err == ""
     result = json.loads(shown.out)
-    assert result["best"] == {"trial": 0, "values": {"wf1": 0.625}, "params": {"loss.gamma_ca": 0.6, "loss.window": 4}}
+    assert result["best"] == {
+        "trial": 0,
+        "values": {"wf1": 0.625},
+        "params": {"loss.gamma_ca": 0.6, "loss.window": 4},
+        "test": {},
+        "base_test": {},
+    }
     assert result["trials"] == {"complete": 1, "pruned": 1}
     assert (result["study"], result["run_id"]) == ("gammas", "3f2a")
+
+
+def test_winner_and_base_configuration_are_told_on_test(sweeps: Sweeps, capsys: Shown) -> None:
+    def scored_on_test(folder: StudyFolder, _listener: Listener) -> None:
+        base = {"loss.gamma_ca": 0.8, "loss.window": 10}
+        for params, validation, test in ((base, 0.5, 0.55), ({}, 0.625, 0.6)):
+            number = start(folder, **params).number
+            end(folder, number, "complete", validation)
+            folder.ledger.test(number, 0, {"wf1": test})
+
+    sweeps.behaviour = scored_on_test
+    for name, form in (("shown", "text"), ("read", "json")):
+        assert main([*SWEEP, "--name", name, "--quiet", "--output", form]) == 0
+    *_, on_test, on_validation, result = capsys.readouterr().out.splitlines()
+    assert on_test.split() == ["test", "WF1", "60.00", "(base", "configuration", "55.00)"]
+    assert on_validation == "best validation WF1 62.50"
+    best = json.loads(result)["best"]
+    assert (best["test"], best["base_test"]) == ({"wf1": 0.6}, {"wf1": 0.55})
 
 
 def test_json_lines_end_with_the_result(sweeps: Sweeps, capsys: Shown) -> None:
