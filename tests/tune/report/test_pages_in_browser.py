@@ -38,17 +38,19 @@ Scheme = Literal["light", "dark"]
 WIDTHS = (500, 1400, 2500)
 KINDS = ("search", "front", "comparison", "leaderboard", "reproduction", "perturbation")
 SMALLEST = 11
+PAPER_WIDTH = 718
+"""Pixels between the margins of an A4 page."""
 SMALL_TEXT = """
 () => {
-  const found = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const sizes = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement;
     if (!texts.currentNode.data.trim() || !element.checkVisibility() || element.closest("script, defs")) continue;
     const matrix = element instanceof SVGElement ? element.getScreenCTM() : null;
     const size = parseFloat(getComputedStyle(element).fontSize) * (matrix ? Math.hypot(matrix.a, matrix.b) : 1);
-    found.push([size, texts.currentNode.data.trim()]);
+    sizes.push([size, texts.currentNode.data.trim()]);
   }
-  return found.sort((a, b) => a[0] - b[0]).slice(0, 3);
+  return sizes.sort((a, b) => a[0] - b[0]).slice(0, 3);
 }
 """
 ACROSS = """
@@ -123,6 +125,22 @@ def shown(browser: Browser, file: Path, width: int = 1400, scheme: Scheme = "lig
     page.goto(file.as_uri())
     assert not said
     return page
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_are_whole_on_paper_and_black_on_white(browser: Browser, pages: dict[str, Path], kind: str) -> None:
+    page = shown(browser, pages[kind], width=PAPER_WIDTH, scheme="dark")
+    page.emulate_media(media="print")
+    figures = page.evaluate(
+        """() => [...document.querySelectorAll(".figure-box svg")].map((svg) => svg.getBoundingClientRect().right)"""
+    )
+    assert figures
+    assert max(figures) <= PAPER_WIDTH
+    colours = page.evaluate(
+        """() => ["--ink", "--paper", "--line-0"].map(
+          (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim())"""
+    )
+    assert colours == ["#000", "#ffffff", ""]
 
 
 @pytest.mark.parametrize("kind", KINDS)
