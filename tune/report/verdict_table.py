@@ -9,8 +9,8 @@ from tune.analysis.table import Table
 
 NOT_MEASURED = "not measured"
 AGREES, DIFFERS, UNDECIDED = "✓ agrees", "✗ disagrees", "– undecided"
-_SURE = {"confirmed": AGREES, "contradicted": DIFFERS, OUTCOMES[4]: AGREES, OUTCOMES[7]: DIFFERS}
-"""What only a significant difference can come to; without one nothing is decided."""
+_SURE = dict.fromkeys(OUTCOMES[::4], AGREES) | dict.fromkeys(OUTCOMES[3::4], DIFFERS)
+"""What only a significant difference can come to, the first and the last of four; without one nothing is decided."""
 _NOTE = (
     "Differences in test WF1, in points, to the variant named, over the seeds that both have; for emotion shift in "
     "the gap between utterances without and with one; for the EICS drop in what is lost under EICS. Intervals: 95 %, "
