@@ -3,9 +3,10 @@
     python benchmarks/waits.py [--repeats 3 --epochs 3]
 
 On the generator's small preset, in a fresh folder each time: `dclf train`, `dclf evaluate` and `dclf perturb` of that
-run, and `dclf sweep` of one trial. Seconds from the start of the command to its first epoch, from its last epoch to its
-end, and in all; processor seconds are those of all its processes, Ray's among them, looked at five times a second. Last
-come the stages of the start as the command itself tells them. Beside other work only processor seconds compare.
+run, and `dclf sweep` of one trial. Seconds from the start of the command to its first epoch, from its last epoch to the
+scores and to its end, and in all; processor seconds are those of all its processes, Ray's among them, looked at five
+times a second. Last come the stages of the start as the command itself tells them. Beside other work only processor
+seconds compare.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ DCLF = str(Path(sys.executable).with_name("dclf"))
 
 @dataclass
 class Waits:
-    """Of one command: seconds at which its epochs were told of, and of its stages.
+    """Of one command: seconds at which its epochs and scores were told of, and of its stages.
 
     Attributes:
         run_id: of the run that it trained; empty where it trained none.
     """
 
     epochs: list[float] = field(default_factory=list)
+    scored: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     run_id: str = ""
     seconds: float = 0.0
@@ -53,16 +55,19 @@ class Waits:
                 self.epochs.append(now)
             case "stage":
                 self.stages[event["name"]] = event["seconds"]
+            case "finished":
+                self.scored = now
             case "started":
                 self.run_id = event.get("run_id", "")
 
     def row(self, name: str) -> str:
         """Return a line of the table."""
-        first, last = (
-            ("", "") if not self.epochs else (f"{self.epochs[0]:.1f}", f"{self.seconds - self.epochs[-1]:.1f}")
-        )
+        epochs = ("", "", "")
+        if self.epochs:
+            last = self.epochs[-1]
+            epochs = (f"{self.epochs[0]:.1f}", f"{self.scored - last:.1f}", f"{self.seconds - last:.1f}")
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.stages.items())
-        return f"| {name} | {first} | {last} | {self.seconds:.1f} | {self.processor:.1f} | {stages} |"
+        return f"| {name} | {' | '.join(epochs)} | {self.seconds:.1f} | {self.processor:.1f} | {stages} |"
 
 
 def main() -> None:
@@ -71,9 +76,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
     print(f"1024-cubed product: {matmul_rate():.0f} GFLOP/s, load {os.getloadavg()[0]:.1f}")
-    print(f"bars of train: {FIRST_BAR_S:g} s to the first epoch, {LAST_BAR_S:g} s after the last\n")
-    print("| command | to the first epoch, s | after the last, s | in all, s | processor s | stages, s |")
-    print("|---|---|---|---|---|---|")
+    print(f"bars of train: {FIRST_BAR_S:g} s to the first epoch, {LAST_BAR_S:g} s from the last to the scores\n")
+    columns = ("to the first epoch", "from the last to the scores", "to the end", "in all", "processor", "stages")
+    print(f"| command | {' | '.join(f'{column}, s' for column in columns)} |")
+    print("|---|---|---|---|---|---|---|")
     for _ in range(arguments.repeats):
         with tempfile.TemporaryDirectory(prefix="dclf-waits-") as folder:
             measure(Path(folder), arguments.epochs)

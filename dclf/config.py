@@ -196,12 +196,14 @@ class TrackConfig:
         name: MLflow run name; empty for one made of dataset, model and ablation.
         tags: further tags of the run, under names of their own: seed, host, command, dclf.*, mlflow.*, version.* and
             hardware.* are taken.
+        system_metrics: record after every epoch what processors, memory and GPU of the first worker's machine are used.
     """
 
     uri: str = ""
     experiment: str = "dclf"
     name: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    system_metrics: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

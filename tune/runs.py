@@ -221,7 +221,9 @@ class _Tracked:
             for warning in training_warnings(self.config, card):
                 _log.warning(warning)
             outcome = self._train(tracker)
-            self._finish(tracker, outcome)
+            # Nobody who waits for the scores waits for figures to be drawn and a model to be packed.
+            self._send(RunFinished(outcome.final))
+            self._record(tracker, outcome)
             return TrainedRun(
                 run_id=tracker.run_id,
                 name=tracker.run_name,
@@ -251,12 +253,11 @@ class _Tracked:
                 resume_from=resume_from,
             )
 
-    def _finish(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
+    def _record(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
         with TemporaryFolder("model") as folder:
             save_model(folder, load_checkpoint(outcome.checkpoint))
             tables = prediction_writes(load_model(folder), self.config.data.shards, list(outcome.final.splits))
             tracker.finish(outcome.final, folder, list(tables))
-        self._send(RunFinished(outcome.final))
 
     def _send(self, event: Event) -> None:
         send(event, [self.clock, *self.listeners])

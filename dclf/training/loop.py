@@ -29,6 +29,7 @@ from dclf.training.checkpoint import load_weights
 from dclf.training.curriculum import Curriculum
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
+from dclf.training.machine import MachineUse
 from dclf.training.preflight import check_shards
 from dclf.training.progress import Progress
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
@@ -115,6 +116,7 @@ class TrainingRun:
         self.robust_scores: RobustScores | None = None
         if config.train.perturb_every:
             self.robust_scores = RobustScores(self.info, shards.index("val"), self.splits["val"], self.workers)
+        self.machine = MachineUse(self.workers.device) if config.track.system_metrics else None
         # Weights must start equal on all workers, dropout must not be.
         # Far apart for neighbouring seeds, and within what torch takes for large ones.
         torch.manual_seed((config.train.seed * 1_000_003 + self.workers.rank) % 2**63)
@@ -202,6 +204,7 @@ class TrainingRun:
             peeked=peeked,
             robust=robust,
             confusion=validation.confusion,
+            machine={} if self.machine is None else self.machine.look(),
             seconds=time.perf_counter() - started,
             ended=round(time.time(), 3),
         )

@@ -34,6 +34,8 @@ class EpochReport:
             substituted contexts, ``shift/wf1`` on emotion shifts; empty after epochs at which ``train.perturb_every``
             asks for none.
         confusion: [C][C] counts on the validation split, rows are true classes; empty in what earlier versions kept.
+        machine: what was used of the first worker's machine, as ``dclf.training.machine`` tells it; empty without
+            ``track.system_metrics``.
     """
 
     epoch: int
@@ -47,6 +49,7 @@ class EpochReport:
     peeked: Mapping[str, float] = field(default_factory=dict)
     robust: Mapping[str, float] = field(default_factory=dict)
     confusion: list[list[int]] = field(default_factory=list)
+    machine: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def class_names(self) -> list[str]:
@@ -56,7 +59,7 @@ class EpochReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and numbers, ready for JSON."""
         # Every checkpoint has all epochs, and ``asdict`` takes them apart value by value.
-        scores = ("losses", "validation", "peeked", "robust")
+        scores = ("losses", "validation", "peeked", "robust", "machine")
         return {**vars(self), **{name: dict(getattr(self, name)) for name in scores}}
 
 

@@ -46,7 +46,7 @@ def workers_of_this_test() -> list[psutil.Process]:
 
 def metrics(outcome: TrainingOutcome) -> list[object]:
     """All that a run measured, without how long it took."""
-    history = [replace(report, seconds=0.0, ended=0.0).to_dict() for report in outcome.final.history]
+    history = [replace(report, seconds=0.0, ended=0.0, machine={}).to_dict() for report in outcome.final.history]
     return [*history, {name: split.scores for name, split in outcome.final.splits.items()}]
 
 

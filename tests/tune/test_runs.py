@@ -27,7 +27,7 @@ from tune.config.settings import ConfigError
 from tune.progress.log_messages import messages_to
 from tune.runs import TrainedRun, evaluate, train
 from tune.study.dataset import TEST_IS_WATCHED
-from tune.study.events import EpochEnded, Event, RunStarted, StageEnded, WorkersRestarted
+from tune.study.events import EpochEnded, Event, RunFinished, RunStarted, StageEnded, WorkersRestarted
 from tune.tracking.store import TrackingError
 
 pytestmark = [
@@ -67,6 +67,7 @@ class GoneOn:
         stopped_as: its status between the two.
         messages: what was logged in both lives.
         stages: of the first start.
+        scored_as: its status when its scores were told.
     """
 
     run: TrainedRun
@@ -74,6 +75,7 @@ class GoneOn:
     stopped_as: str
     messages: list[str]
     stages: list[str]
+    scored_as: str
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,11 @@ def gone_on(config: Config, local_ray: None) -> GoneOn:
     run_ids: list[str] = []
     messages: list[str] = []
     stages: list[str] = []
+    statuses: list[str] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RunFinished):
+            statuses.append(recorded(config, run_ids[0]).info.status)
 
     def interrupt(event: Event) -> None:
         match event:
@@ -99,7 +106,8 @@ def gone_on(config: Config, local_ray: None) -> GoneOn:
             train(paper, listeners=[interrupt])
         (run_id,) = run_ids
         status = recorded(config, run_id).info.status
-        return GoneOn(train(paper, resume=run_id), run_id, status, messages, stages)
+        run = train(paper, resume=run_id, listeners=[watch])
+        return GoneOn(run, run_id, status, messages, stages, *statuses)
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +169,7 @@ def test_a_finished_run_is_not_resumed(trained: TrainedRun, config: Config) -> N
 def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(gone_on: GoneOn, config: Config) -> None:
     assert gone_on.stopped_as == "KILLED"
     assert gone_on.run.run_id == gone_on.run_id
+    assert gone_on.scored_as == "RUNNING", "scores are told before figures and the model are recorded"
     assert recorded(config, gone_on.run_id).info.status == "FINISHED"
     shards = read_shards(config.data.shards)
     undisturbed = loop.train(config, LocalSource(shards, config.data.modalities), shards)

@@ -236,7 +236,7 @@ def test_the_winners_score_is_that_of_its_checkpoint(finished: Study) -> None:
 
 def blind(history: list[EpochReport]) -> list[EpochReport]:
     """What training alone makes of every epoch."""
-    return [replace(report, peeked={}, seconds=0.0, ended=0.0) for report in history]
+    return [replace(report, peeked={}, seconds=0.0, ended=0.0, machine={}) for report in history]
 
 
 def test_a_comparison_scores_every_variant_once_on_test_also_what_a_kill_left_unscored(

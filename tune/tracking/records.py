@@ -118,6 +118,9 @@ def epoch_stamp(final: FinalReport, epoch: int) -> int:
 def epoch_metrics(report: EpochReport) -> dict[str, float]:
     """``loss/<term>``, ``val/<score>``, number and duration, and ``peeked_test/<score>`` where it looked at test.
 
+    ``system/<what>`` is where MLflow's own monitor, which ends at the first request that a server leaves unanswered,
+    would put the use of the machine: the UI shows it apart from the scores.
+
     MLflow shows the last value of a metric: of ``val/<score>`` the last epoch's, of ``best_metrics`` the best one's.
     """
     return {
@@ -125,6 +128,7 @@ def epoch_metrics(report: EpochReport) -> dict[str, float]:
         **metric_names(report.validation, "val"),
         **metric_names(report.peeked, "peeked_test"),
         **best_metrics(report),
+        **metric_names(report.machine, "system"),
         EPOCH_METRIC: float(report.epoch),
         SECONDS_METRIC: report.seconds,
     }

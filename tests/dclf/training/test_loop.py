@@ -54,6 +54,7 @@ def timeless(report: FinalReport) -> dict[str, Any]:
     data = report.to_dict()
     for epoch in data["history"]:
         epoch["seconds"] = epoch["ended"] = 0.0
+        epoch["machine"] = {}
     return data
 
 
@@ -271,3 +272,9 @@ def test_utterances_with_emotion_shift_are_scored_apart(config: Config, shards: 
     low, high = sorted((scores["shift/wf1"], scores["no_shift/wf1"]))
     assert low - 0.1 < scores["wf1"] < high + 0.1
     assert not any("shift" in name for report in final.history for name in report.validation)
+
+
+def test_every_epoch_tells_what_it_used_of_the_machine(config: Config, shards: ShardSet) -> None:
+    assert all(report.machine["process_memory_usage_megabytes"] > 0 for report in run(config, shards).history)
+    silent = run(with_(config, "track", system_metrics=False), shards)
+    assert not any(report.machine for report in silent.history)

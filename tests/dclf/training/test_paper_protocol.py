@@ -36,7 +36,9 @@ def plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, dict):
         return {
-            key: plain(item) for key, item in value.items() if key not in ("seconds", "ended", "peeked", "protocol")
+            key: plain(item)
+            for key, item in value.items()
+            if key not in ("seconds", "ended", "machine", "peeked", "protocol")
         }
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 

@@ -51,6 +51,7 @@ def epoch(number: int, epochs: int = 3) -> EpochReport:
         best_wf1=0.1 * number,
         seconds=0.5,
         ended=1_700_000_000.0 + number,
+        machine={"cpu_utilization_percentage": 25.0 * number},
     )
 
 

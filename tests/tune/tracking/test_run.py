@@ -99,6 +99,8 @@ def test_a_finished_run_tells_all(keeper: Store, finished: Any, home: Path) -> N
     assert metrics["best/val_wf1"] == pytest.approx(0.3)
     history = keeper.client.get_metric_history(finished.info.run_id, "loss/ce")
     assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    used = keeper.client.get_metric_history(finished.info.run_id, "system/cpu_utilization_percentage")
+    assert [(point.step, point.value) for point in used] == [(1, 25.0), (2, 50.0), (3, 75.0)]
     assert list((home / "unsent").iterdir()) == []
 
 
