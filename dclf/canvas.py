@@ -32,6 +32,7 @@ COLOURS = (("#0072b2", "#9fcae6"), ("#d55e00", "#f4c19d"), ("#009e73", "#9edcc8"
 """A dark and a light shade in turn; told apart by colour-blind readers, and in print."""
 HATCHES = ("", "////", "....", "xxxx")
 """What stands for the colours where there are none."""
+STROKES = ("-", "--", ":", "-.")
 SHADES = LinearSegmentedColormap.from_list("shades", ["#e3eff7", "#56a6d6", "#00568a"])
 """From little to much; its lightness falls all the way, so it reads in grey too."""
 SIGNS: dict[str, dict[str, Any]] = {

@@ -6,20 +6,19 @@ import optuna
 
 from tune.analysis.comparison.variants import is_comparison
 from tune.analysis.perturbation.study_tables import perturbed_variants
-from tune.report.comparison.figures import comparison_figures
+from tune.report.comparison.figures import CURVES, comparison_figures
 from tune.report.drawing import Drawings
 from tune.report.figures import draw_study
 from tune.report.perturbation_figures import perturbation_figures
 from tune.study.folder import StudyFolder
 from tune.study.ranking import base_trial, best_trial
 
-OF_COMPARISONS = ("curves",)
-"""The only figure of a search that says something of a comparison: the others ask which values make a good trial, or
-how the search for them went, and a comparison has all combinations and no search."""
-
 
 def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
-    """The figures with their words: of a comparison its own, its learning curves, and its perturbation test's.
+    """The figures with their words: of a comparison its own, and its perturbation test's.
+
+    A search's other figures ask which values make a good trial, or how the search for them went, and a comparison has
+    all combinations and no search.
 
     Args:
         folder: the study.
@@ -29,9 +28,11 @@ def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
     numbers = optuna_numbers(folder)
     if not is_comparison(folder.definition):
         return draw_study(study, objectives, numbers, roles=marked_trials(folder))
-    search = draw_study(study, objectives, numbers, OF_COMPARISONS)
-    drawn = {**comparison_figures(folder), **search.drawn, **perturbation_figures(perturbed_variants(folder))}
-    return Drawings(drawn=drawn, missing=search.missing)
+    own = comparison_figures(folder)
+    # Of more variants than one tells apart: lines that are named under the pointer alone.
+    many = draw_study(study, objectives, numbers, () if CURVES in own else (CURVES,))
+    drawn = {**own, **many.drawn, **perturbation_figures(perturbed_variants(folder))}
+    return Drawings(drawn=drawn, missing=many.missing)
 
 
 def marked_trials(folder: StudyFolder) -> dict[int, str]:

@@ -166,7 +166,7 @@ def curves(trials: StudyTrials) -> Drawing:
     axes.yaxis.set_major_locator(few())
     tidy(axes)
     legend_below(figure)
-    caption = f"The {trials.score.label} after each epoch{'; pruned trials end at a cross' if pruned else ''}."
+    caption = f"The {trials.score.label} of the best epoch so far{'; pruned trials end at a cross' if pruned else ''}."
     nearest = min if trials.score.direction == "minimize" else max
     caption += off_axis(np.array([nearest(trial.curve.values()) for trial in shown]), limits)
     points = tuple(_curve_points(axes, trials, trial) for trial in shown)

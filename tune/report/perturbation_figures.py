@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
-from dclf.canvas import COLUMN, PAGE, blank, in_style, legend_below, literal, shades, tidy
+from dclf.canvas import COLUMN, PAGE, STROKES, blank, in_style, legend_below, literal, shades, tidy
 from tune.analysis.perturbation.tables import KINDS, PerturbedVariant
 from tune.report.drawing import Drawing, Points
 from tune.study.scores import deviation
 
 CONTEXTS, DAMAGE = "contexts", "damage"
-_MARKERS, _LINES = ("o", "s", "^", "D", "v", "P"), ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
 _PER_ROW = 3
 
 
@@ -115,7 +115,7 @@ def _line(
         yerr=None if any(map(math.isnan, spreads)) else spreads,
         color=shades(place)[0],
         marker=_MARKERS[place % len(_MARKERS)],
-        linestyle=_LINES[place % len(_LINES)],
+        linestyle=STROKES[place % len(STROKES)],
         markersize=4,
         linewidth=1.2,
         capsize=2,

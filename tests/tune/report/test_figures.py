@@ -47,9 +47,11 @@ def test_a_full_study_has_every_figure(drawings: Drawings) -> None:
 
 
 def test_curves_speak_of_pruned_trials_where_there_are_some(tmp_path: Path, drawings: Drawings) -> None:
-    assert drawings.drawn["curves"].caption.startswith("The validation WF1 after each epoch; pruned trials end at")
+    assert drawings.drawn["curves"].caption.startswith(
+        "The validation WF1 of the best epoch so far; pruned trials end at"
+    )
     drawn = draw_study(study_of(tmp_path, 2), ["wf1"], names={"curves"}).drawn
-    assert drawn["curves"].caption == "The validation WF1 after each epoch."
+    assert drawn["curves"].caption == "The validation WF1 of the best epoch so far."
 
 
 def test_several_objectives_have_a_front(tmp_path: Path) -> None:

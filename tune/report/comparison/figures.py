@@ -1,4 +1,4 @@
-"""A comparison's figures in the paper's form: F1 per label (Figure 3), both gammas (Figure 4), the window (Table 5)."""
+"""A comparison's figures: F1 per label (the paper's Figure 3), both gammas (Figure 4), the window (Table 5), curves."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dclf.canvas import (
     PAPER,
     SHADES,
     SMALL,
+    STROKES,
     blank,
     few,
     in_style,
@@ -30,6 +31,7 @@ from dclf.canvas import (
     sign,
     text_on,
     tidy,
+    wrapped,
 )
 from tune.analysis.comparison.claims import as_in_paper
 from tune.analysis.comparison.differences import base_models, whole_frameworks
@@ -39,14 +41,17 @@ from tune.analysis.comparison.tables import class_names, has_published
 from tune.analysis.comparison.variants import Variant, variants_of
 from tune.report.drawing import Drawing, Points
 from tune.study.folder import StudyFolder
-from tune.study.scores import deviation, value_text
+from tune.study.history import read_history
+from tune.study.scores import deviation, scores_after, scores_of, value_text
 
-LABELS, GAMMAS, WINDOWS = "labels", "gammas", "window"
+LABELS, GAMMAS, WINDOWS, CURVES = "labels", "gammas", "window", "curves"
 PUBLISHED = "published"
 BARS_WIDE = 0.8
 """Share of a label's place that its bars fill."""
 MOST_BARS = 60
 """In one row over both columns of a journal."""
+MOST_CURVES = 8
+"""More are not told apart."""
 CELL = 0.48
 """Inches that the two numbers of a heat map's cell need."""
 BEST_FRAME: dict[str, Any] = {"edgecolor": COLOURS[1][0], "linewidth": 2, "linestyle": "-"}
@@ -58,7 +63,12 @@ READ_ONLY = "the highest mean, marked to be read; nothing was chosen by its test
 
 def comparison_figures(folder: StudyFolder) -> dict[str, Drawing]:
     """Name -> figure: those that the study has the variants for."""
-    drawings = {LABELS: label_figure(folder), GAMMAS: gamma_figure(folder), WINDOWS: window_figure(folder)}
+    drawings = {
+        LABELS: label_figure(folder),
+        GAMMAS: gamma_figure(folder),
+        WINDOWS: window_figure(folder),
+        CURVES: curve_figure(folder),
+    }
     return {name: drawing for name, drawing in drawings.items() if drawing is not None}
 
 
@@ -152,6 +162,48 @@ def window_figure(folder: StudyFolder) -> Drawing | None:
     if any(has_published(one, ["wf1"]) for one in variants):
         caption += f" Dotted: published{_other_data(folder)}."
     return Drawing(title="Dialogue window", caption=caption, figure=figure, points=tuple(points))
+
+
+def curve_figure(folder: StudyFolder) -> Drawing | None:
+    """A line per variant, by epoch; None where no epochs are known, or more variants than are told apart."""
+    variants = variants_of(folder)
+    curves = [(one, curve) for one in variants if len(curve := _mean_curve(folder, one)) > 1]
+    if not curves or len(variants) > MOST_CURVES:
+        return None
+    score, *_ = scores_of(folder.definition)
+    points = []
+    with in_style():
+        figure = blank(COLUMN, 2.2)
+        axes = figure.subplots()
+        for place, (one, curve) in enumerate(curves):
+            name, epochs = f"{one.model}, {one.name}", range(1, len(curve) + 1)
+            values = [value * score.scale for value in curve]
+            # After the last colour the first one comes again, with another stroke.
+            stroke = STROKES[(place + place // len(COLOURS)) % len(STROKES)]
+            axes.plot(epochs, values, stroke, color=shades(place)[0], lw=1.2, label=literal(name))
+            texts = [f"{name}: {score.number(value)} after epoch {epoch}" for epoch, value in enumerate(curve, 1)]
+            points.append(Points(axes=axes, x=epochs, y=values, texts=texts))
+        axes.set(xlabel="epoch", ylabel=literal(wrapped(score.unit_label, 26)))
+        axes.xaxis.set_major_locator(few(6, integer=True))
+        axes.yaxis.set_major_locator(few())
+        tidy(axes)
+        legend_below(figure)
+    several = any(len(one.test) > 1 for one, _ in curves)
+    means = "; means over the seeds, of which one that ended keeps its last value" if several else ""
+    caption = f"The {score.label} of the best epoch so far{means}."
+    return Drawing(title="Learning curves", caption=caption, figure=figure, points=tuple(points))
+
+
+def _mean_curve(folder: StudyFolder, variant: Variant) -> list[float]:
+    """The first objective of the best epoch so far after the epochs 1, 2, ..., mean over the seeds that are known."""
+    objective = next(iter(folder.definition.sweep.objectives))
+    histories = [read_history(folder.checkpoint(variant.trial, seed)) for seed in variant.test]
+    curves = [
+        [scores_after(history, report.epoch)[objective] for report in history] for history in histories if history
+    ]
+    longest = max(map(len, curves), default=0)
+    whole = [[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves]
+    return [math.fsum(values) / len(values) for values in zip(*whole, strict=True)]
 
 
 def _bars(axes: Axes, variant: Variant, place: int, count: int, labels: Sequence[str]) -> Points:

@@ -19,13 +19,17 @@ from tests.tune.analysis.comparison.studies import (
     window_study,
     with_paper,
 )
+from tests.tune.progress.reports import epoch_report
 from tests.tune.study.samples import fill, new_folder, optuna_study
-from tune.comparisons import ablation
-from tune.report.comparison.figures import comparison_figures, gamma_figure, label_figure, window_figure
+from tune.analysis.comparison.variants import variants_of
+from tune.comparisons import ablation, grid
+from tune.report.comparison.figures import comparison_figures, curve_figure, gamma_figure, label_figure, window_figure
 from tune.report.drawings import study_drawings
 from tune.report.figures import Drawing
 from tune.report.files import write_report
+from tune.runner.optuna_study import load_study
 from tune.study.folder import StudyFolder
+from tune.study.history import write_history
 
 
 def axes_of(drawing: Drawing | None) -> list[Axes]:
@@ -102,6 +106,34 @@ def test_table_5_is_a_curve_beside_the_published_one(tmp_path: Path, own_data: P
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["2", "4", "16"]
     assert drawing is not None
     assert drawing.caption.endswith("Dotted: published.")
+
+
+def test_learning_curves_are_named_and_means_of_the_best_epochs_so_far(tmp_path: Path) -> None:
+    folder = comparison(tmp_path, ablation(parts=["base"], seeds=2))
+    for part, wf1 in (("none", 0.7), ("base", 0.6)):
+        add_tested(folder, {"loss.ablate": part}, [wf1, wf1])
+    assert curve_figure(folder) is None, "no epochs are known"
+    short = [epoch_report(1, 0.25, (1, 0.25)), epoch_report(2, 0.5, (2, 0.5))]
+    long = [epoch_report(1, 0.5, (1, 0.5)), epoch_report(2, 0.25, (1, 0.5)), epoch_report(3, 0.75, (3, 0.75))]
+    for one in variants_of(folder):
+        for seed, history in zip(one.test, (short, long), strict=True):
+            write_history(folder.checkpoint(one.trial, seed), history)
+    drawing = curve_figure(folder)
+    (axes,) = axes_of(drawing)
+    assert drawing is not None
+    assert [line.get_label() for line in axes.lines] == ["mmgcn, DCLF", "mmgcn, base model"]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[37.5, 50.0, 62.5]] * 2
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 2
+    assert "mmgcn, DCLF: 37.50 after epoch 1" in drawing.points[0].texts
+
+
+def test_curves_of_many_variants_are_those_of_trials(tmp_path: Path) -> None:
+    folder = comparison(tmp_path, grid({"loss.window": {"low": 2, "high": 10, "step": 1}}, seeds=1))
+    for number, window in enumerate(range(2, 11)):
+        add_tested(folder, {"loss.window": window}, [0.5])
+        write_history(folder.checkpoint(number, 0), [epoch_report(epoch, 0.5, (1, 0.5)) for epoch in (1, 2)])
+    assert curve_figure(folder) is None
+    assert list(study_drawings(folder, load_study(folder)).drawn) == ["window", "curves"]
 
 
 def test_figures_are_drawn_only_where_they_say_something(tmp_path: Path, ablations: StudyFolder) -> None:
