@@ -1,4 +1,4 @@
-"""The planted shares, measured: where emotions come from, who speaks, and which modality shows what."""
+"""The course's shares, measured: where emotions come from, who speaks, and which modality shows what."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dclf.data import Dialogue, generate
+from dclf.data.emotion_course import ANSWER, DRAWN, KEEP, KEPT, REPLIED, TAKE, TAKEN, Course, Rates, plan_course
 from dclf.data.generator import World, make_dialogue
-from dclf.data.planted import ANSWER, DRAWN, KEEP, KEPT, REPLIED, TAKE, TAKEN, Course, Rates, plan_course
 from dclf.data.presets import PRESETS, preset_named
 from tests.dclf.data.support import assert_same
 
