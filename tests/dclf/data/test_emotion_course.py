@@ -178,7 +178,7 @@ def test_a_dialogue_depends_on_seed_and_number_alone(preset: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "asked", "expected"),
+    ("preset", "total", "expected"),
     [
         ("iemocap", None, (100, 20, 31)),
         ("meld", None, (1038, 114, 280)),
@@ -190,9 +190,9 @@ def test_a_dialogue_depends_on_seed_and_number_alone(preset: str) -> None:
     ],
 )
 def test_totals_are_shared_in_the_presets_proportions(
-    preset: str, asked: int | None, expected: tuple[int, int, int]
+    preset: str, total: int | None, expected: tuple[int, int, int]
 ) -> None:
-    assert tuple(preset_named(preset).split_counts(asked).values()) == expected
+    assert tuple(preset_named(preset).split_counts(total).values()) == expected
 
 
 @pytest.mark.parametrize(("preset", "utterances"), [("iemocap", 7433), ("meld", 13708)])
