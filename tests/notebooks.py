@@ -50,5 +50,5 @@ def printed(outputs: Sequence[Output]) -> str:
 
 def images(html: str) -> list[str]:
     """The SVG files within HTML."""
-    found = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
-    return [base64.b64decode(content).decode() for content in found]
+    contents = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
+    return [base64.b64decode(content).decode() for content in contents]

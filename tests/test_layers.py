@@ -76,8 +76,8 @@ def test_every_layer_is_looked_at() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_downwards(path: Path) -> None:
     module = name_of(path)
-    found = list(faults(module, imports_of(path.read_text(encoding="utf-8"), module, path.name == "__init__.py")))
-    assert not found, found
+    problems = list(faults(module, imports_of(path.read_text(encoding="utf-8"), module, path.name == "__init__.py")))
+    assert not problems, problems
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -27,7 +27,7 @@ from dclf.data import DataError, Dialogue, read_shards
 from dclf.data.storage import absolute, is_remote
 from dclf.inference import Predictor
 from tune.analysis.perturbation.scorer import read_predictor
-from tune.analysis.predicted import PredictedConversation, PredictedUtterance, Predictions
+from tune.analysis.prediction_results import PredictedConversation, PredictedUtterance, Predictions
 from tune.study.checkpoints import has_checkpoint
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError

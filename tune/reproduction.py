@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tune.analysis.comparison.claims import other_data
-from tune.analysis.comparison.compared import compared_table
+from tune.analysis.comparison.system_table import compared_table
 from tune.config.local_files import save_text
 from tune.config.study_files import datasets
 from tune.progress.interactive import listening

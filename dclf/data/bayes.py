@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dclf.data.emotion_course import Rates
 from dclf.data.errors import DataError
 from dclf.data.generator import World, planted
 from dclf.data.manifest import BAYES
-from dclf.data.planted import Rates
 from dclf.data.posterior import LIMIT, emotion_posteriors
 from dclf.data.presets import GENERATOR, PRESETS, Preset, preset_named
 from dclf.data.reader import ShardSet, read_shards

@@ -1,8 +1,8 @@
 """Generated dialogues that plant what the paper is about, so that tests can know the truth.
 
-Emotions follow ``dclf.data.planted``. Each modality shows the emotion in some utterances only; the topic and, where
-people reply, the remark colour the text; a speaker's offset and noise are always there. A model of single utterances
-must therefore fail where a model of the conversation need not. Utterance i of speaker a has in modality m
+Emotions follow ``dclf.data.emotion_course``. Each modality shows the emotion in some utterances only; the topic and,
+where people reply, the remark colour the text; a speaker's offset and noise are always there. A model of single
+utterances must therefore fail where a model of the conversation need not. Utterance i of speaker a has in modality m
 
 x_i^m = z_i^m W^m + 0.3 e
 z_i^m = s_i^m E^m[y_i] + [m is text] (T[k] + Q[v_i]) + o_a^m + e'
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dclf.data.dialogue import DatasetInfo, Dialogue
-from dclf.data.planted import ANSWER, Course, plan_course
+from dclf.data.emotion_course import ANSWER, Course, plan_course
 from dclf.data.presets import GENERATED, GENERATOR, Preset, preset_named
 from dclf.data.whole_numbers import whole_number
 

@@ -1,7 +1,7 @@
 """What a listener who knows the generator believes of each emotion, from all that was heard so far.
 
-The generator (``dclf.data.generator``, ``dclf.data.planted``) is known in full: the shares, the world, the noise.
-Unknown are the topic, the emotions, the remarks, which modality shows the emotion, and the speakers' offsets. A
+The generator (``dclf.data.generator``, ``dclf.data.emotion_course``) is known in full: the shares, the world, the
+noise. Unknown are the topic, the emotions, the remarks, which modality shows the emotion, and the speakers' offsets. A
 hypothesis is one choice of all but the offsets, up to the utterance before; given it, offsets are normal and integrated
 in closed form. With a the speaker of utterance i, one modality m, and features rotated and scaled so that noise is of
 deviation 1,
@@ -11,7 +11,7 @@ mu_i(h, y, v) = s E[y] + [m is text] (T[k] + Q[v])  in the same coordinates
 o_a | h       ~ N(beta r_a, beta)                   r_a the sum of t_j - mu_j over a's n_a earlier utterances
                                                     beta = 1 / (1 / (0.5^2 / sigma^2) + n_a), per axis
 t_i | h, y, v ~ N(mu_i + beta r_a, 1 + beta)
-P(y_i = y | h)  the four shares of ``dclf.data.planted``, given the emotions and remarks of h
+P(y_i = y | h)  the four shares of ``dclf.data.emotion_course``, given the emotions and remarks of h
 P(y_i = y | x_1..x_i, speakers)  ~  sum over h, v, s of w_h P(y | h) / V prod_m P(s^m) p(t_i^m | h, y, v)
 
 Every hypothesis has C V 2^M successors, so all are followed only while there are at most ``limit``. Beyond that they
@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dclf.data.dialogue import Dialogue
+from dclf.data.emotion_course import Rates
 from dclf.data.generator import FLOOR_NOISE, SPEAKER_STRENGTH, TOPICS, World
-from dclf.data.planted import Rates
 
 LIMIT = 300
 """Hypotheses that are followed."""

@@ -9,7 +9,7 @@ from statistics import NormalDist
 from typing import Literal, get_args
 
 from dclf.data.dialogue import SPLITS
-from dclf.data.planted import Rates
+from dclf.data.emotion_course import Rates
 from dclf.data.whole_numbers import whole_number
 
 PresetName = Literal["iemocap", "meld", "iemocap-shifted", "iemocap-small", "meld-small", "iemocap-shifted-small"]

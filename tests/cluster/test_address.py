@@ -6,13 +6,13 @@ from cluster.address import cluster_address
 
 
 @pytest.mark.parametrize(
-    ("given", "variable", "found"), [("a:1", "b:2", "a:1"), (None, "b:2", "b:2"), ("", "b:2", "b:2"), (None, "", "")]
+    ("given", "variable", "address"), [("a:1", "b:2", "a:1"), (None, "b:2", "b:2"), ("", "b:2", "b:2"), (None, "", "")]
 )
 def test_what_is_given_goes_before_the_environment(
-    monkeypatch: pytest.MonkeyPatch, given: str | None, variable: str, found: str
+    monkeypatch: pytest.MonkeyPatch, given: str | None, variable: str, address: str
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", variable)
-    assert cluster_address(given) == found
+    assert cluster_address(given) == address
 
 
 def test_without_either_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,10 @@ def test_a_read_slot_stays_free_and_no_worker_spans_nodes(
     nodes: tuple[Node, ...], cpus: int, gpu: bool, running: int, free: int
 ) -> None:
     slots = {"CPU": float(cpus), **({"GPU": 1.0} if gpu else {})}
-    found = possible_workers(slots, ClusterResources(nodes=nodes, free_cpus=float(free)), running)
+    workers = possible_workers(slots, ClusterResources(nodes=nodes, free_cpus=float(free)), running)
     total = sum(floor(node.cpus) for node in nodes)
-    assert found == 0 or total - found * cpus >= 1
-    assert found <= sum(min(floor(node.cpus) // cpus, floor(node.gpus) if gpu else 99) for node in nodes)
+    assert workers == 0 or total - workers * cpus >= 1
+    assert workers <= sum(min(floor(node.cpus) // cpus, floor(node.gpus) if gpu else 99) for node in nodes)
 
 
 def test_slots_of_other_runs_are_left_to_them_once_workers_run() -> None:

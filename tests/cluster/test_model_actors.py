@@ -37,10 +37,10 @@ class Count:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def said(found: Iterator[tuple[ModelJob, Mapping[str, Any]]]) -> dict[str, list[int]]:
+def said(messages: Iterator[tuple[ModelJob, Mapping[str, Any]]]) -> dict[str, list[int]]:
     """Name of a model -> its steps in the order of arrival."""
     steps: dict[str, list[int]] = {}
-    for job, message in found:
+    for job, message in messages:
         assert job.body["number"] == message["number"]
         steps.setdefault(job.name, []).append(message["step"])
     return steps

@@ -21,9 +21,9 @@ def nodes(*cpus: float, gpus: float = 0.0, free: float | None = None) -> Cluster
     wanted=st.integers(0, 12),
 )
 def test_what_is_planned_fits(models: int, cpus: list[float], gpus: int, share: float, wanted: int) -> None:
-    resources, asked = nodes(*cpus, gpus=gpus), ActorSettings(at_a_time=wanted, gpus=share)
+    resources, settings = nodes(*cpus, gpus=gpus), ActorSettings(at_a_time=wanted, gpus=share)
     try:
-        plan = plan_models(models, asked, resources)
+        plan = plan_models(models, settings, resources)
     except PlanError:
         return
     assert 1 <= plan.actors <= models
@@ -36,8 +36,8 @@ def test_what_is_planned_fits(models: int, cpus: list[float], gpus: int, share: 
 @pytest.mark.parametrize("models", [1, 3, 40])
 def test_a_ray_of_its_own_always_has_room(models: int) -> None:
     for wanted in (0, 1, 5):
-        asked = ActorSettings(at_a_time=wanted)
-        assert plan_models(models, asked, local_model_resources(models, asked)).actors >= 1
+        settings = ActorSettings(at_a_time=wanted)
+        assert plan_models(models, settings, local_model_resources(models, settings)).actors >= 1
 
 
 def test_four_models_share_a_card() -> None:
@@ -48,7 +48,7 @@ def test_four_models_share_a_card() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "resources", "message"),
+    ("settings", "resources", "message"),
     [
         (ActorSettings(), nodes(1), "1 models at a time need a CPU slot each and 1 for reading; the cluster has 1"),
         (ActorSettings(at_a_time=4), nodes(4), "4 models at a time .* room for 3; ask for fewer"),
@@ -56,9 +56,11 @@ def test_four_models_share_a_card() -> None:
         (ActorSettings(gpus=1, at_a_time=2), nodes(8, gpus=1), "and 1 GPU each; .* 1 GPUs, room for 1"),
     ],
 )
-def test_what_would_wait_for_ever_is_refused(asked: ActorSettings, resources: ClusterResources, message: str) -> None:
+def test_what_would_wait_for_ever_is_refused(
+    settings: ActorSettings, resources: ClusterResources, message: str
+) -> None:
     with pytest.raises(PlanError, match=message):
-        plan_models(9, asked, resources)
+        plan_models(9, settings, resources)
 
 
 def test_a_busy_cluster_is_told() -> None:

@@ -25,11 +25,11 @@ def test_shares_differ_by_less_than_two_dialogues_from_the_mean(lengths: list[in
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_portions_name_every_row_once_in_order(shards: ShardSet, size: int, split: str) -> None:
     index = shards.index(split)
-    found = []
+    places = []
     for rank in range(size):
         for portion in portions_of(shards.manifest, index, share_of(index.lengths.tolist(), rank, size), ("text",)):
-            found += [(portion.shard.file, row) for row in portion.rows]
-    assert found == list(zip(index.shards, index.rows.tolist(), strict=True))
+            places += [(portion.shard.file, row) for row in portion.rows]
+    assert places == list(zip(index.shards, index.rows.tolist(), strict=True))
 
 
 def test_portions_keep_to_their_limit_and_verify_each_shard_once(shards: ShardSet) -> None:

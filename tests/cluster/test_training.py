@@ -34,14 +34,14 @@ Change = Callable[..., Config]
 
 def workers_of_this_test() -> list[psutil.Process]:
     """The Train workers below this process; others may run Ray on this machine too."""
-    found = []
+    workers = []
     for process in psutil.Process().children(recursive=True):
         try:
             if "RayTrainWorker" in " ".join(process.cmdline()):
-                found.append(process)
+                workers.append(process)
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
-    return found
+    return workers
 
 
 def metrics(outcome: TrainingOutcome) -> list[object]:
@@ -126,10 +126,10 @@ def test_neither_a_killed_worker_nor_scores_that_choose_nothing_change_what_two_
     assert len(kept) == 2
     assert kept[-1] == Path(killed.checkpoint).name
     looked = [report.peeked["wf1"] for report in history]
-    found = killed.final.optimism
-    assert found is not None
-    assert (found.epoch, found.scores["wf1"]) == (looked.index(max(looked)) + 1, max(looked))
-    assert found.sealed_wf1 == looked[history[-1].best_epoch - 1]
+    optimism = killed.final.optimism
+    assert optimism is not None
+    assert (optimism.epoch, optimism.scores["wf1"]) == (looked.index(max(looked)) + 1, max(looked))
+    assert optimism.sealed_wf1 == looked[history[-1].best_epoch - 1]
     assert undisturbed.final.optimism is None
 
 

@@ -178,15 +178,15 @@ def test_shares_of_a_gpu_pack_trials_card_by_card(share: float, trials: int) -> 
 
 
 def test_auto_takes_every_slot_but_one() -> None:
-    found = plan(machines(4, 4))
-    assert (found.concurrency, found.read_cpus, found.device) == (7, 1, "cpu")
-    assert found.trial_resources == {"CPU": 1.0}
+    layout = plan(machines(4, 4))
+    assert (layout.concurrency, layout.read_cpus, layout.device) == (7, 1, "cpu")
+    assert layout.trial_resources == {"CPU": 1.0}
 
 
 def test_no_more_run_at_a_time_than_there_are() -> None:
-    found = plan(machines(16), trials=3, concurrency=8)
-    assert found.concurrency == 3
-    assert "3 at a time instead of 8" in "\n".join(found.describe())
+    layout = plan(machines(16), trials=3, concurrency=8)
+    assert layout.concurrency == 3
+    assert "3 at a time instead of 8" in "\n".join(layout.describe())
 
 
 def test_the_layout_that_hangs_on_two_cpus_is_refused() -> None:
@@ -261,9 +261,9 @@ def test_a_ray_started_for_a_sweep_fills_the_cores_and_no_more(
 ) -> None:
     run = config(cpus_per_worker=cpus)
     settings = SweepSettings(workers_per_trial=workers, concurrency=concurrency, trials=0)
-    found = plan_trials(run, settings, machines(local_cpus_for_trials(run, settings, cores)))
-    assert found.concurrency == (concurrency or max(1, cores // (max(1, workers) * cpus)))
-    assert found.read_cpus >= 1
+    layout = plan_trials(run, settings, machines(local_cpus_for_trials(run, settings, cores)))
+    assert layout.concurrency == (concurrency or max(1, cores // (max(1, workers) * cpus)))
+    assert layout.read_cpus >= 1
 
 
 def test_a_large_cluster_is_planned_at_once() -> None:

@@ -154,14 +154,14 @@ def test_a_package_that_takes_a_base_models_name_is_refused(install: Install) ->
 
 def test_terms_of_the_loss_are_checked_with_their_weights() -> None:
     terms = {"json:dumps": 0.5, "pathlib:Path": 0.5, "focl": 1.0, "json:loads": -1.0, "json:load": True}
-    found = Config(data=DataConfig(shards="x"), loss=LossConfig(terms=terms)).problems()
-    assert [problem.split(": ")[0] for problem in found] == [
+    problems = Config(data=DataConfig(shards="x"), loss=LossConfig(terms=terms)).problems()
+    assert [problem.split(": ")[0] for problem in problems] == [
         "loss.terms.pathlib:Path",
         "loss.terms.focl",
         "loss.terms.json:loads",
         "loss.terms.json:load",
     ]
-    assert "must be a weight of 0 or more and finite, is -1.0" in found[2]
+    assert "must be a weight of 0 or more and finite, is -1.0" in problems[2]
 
 
 def test_a_sound_configuration_asks_no_base_model() -> None:

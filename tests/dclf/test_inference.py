@@ -198,10 +198,10 @@ def test_a_session_of_every_preset_gives_the_logits_of_the_whole_dialogue(preset
     assert config.model.causal
     dialogue = conversation(50, 1, 0.2, info)  # longer than AGHMN's window of 40
     whole = predictor.predict([dialogue])[0]
-    found = streamed(predictor, dialogue)
-    assert np.allclose(found, whole, atol=1e-6, rtol=0)
+    probabilities = streamed(predictor, dialogue)
+    assert np.allclose(probabilities, whole, atol=1e-6, rtol=0)
     # Logits are the logarithms, up to a shift of all classes; a deep model adds up what single precision rounds.
-    assert np.allclose(np.log(found), np.log(whole), atol=5e-6, rtol=0)
+    assert np.allclose(np.log(probabilities), np.log(whole), atol=5e-6, rtol=0)
 
 
 def test_a_session_keeps_no_more_than_the_models_reach() -> None:

@@ -56,8 +56,8 @@ def test_run_names_that_are_refused(name: str, must: str) -> None:
     ],
 )
 def test_tag_names_that_are_refused(tag: str, problem: str) -> None:
-    (found,) = label_problems("dclf", "", {tag: "value"})
-    assert found.startswith(problem)
+    (message,) = label_problems("dclf", "", {tag: "value"})
+    assert message.startswith(problem)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_tag_names_that_are_refused(tag: str, problem: str) -> None:
     [("x" * 8001, "at most 8000 characters, has 8001"), ("\0", "text that UTF-8"), ("\udce4", "text")],
 )
 def test_tag_values_that_are_refused(value: str, must: str) -> None:
-    (found,) = label_problems("dclf", "", {"purpose": value})
-    assert found.startswith(f"track.tags.purpose: must {'have' if 'at most' in must else 'be'} {must}")
+    (message,) = label_problems("dclf", "", {"purpose": value})
+    assert message.startswith(f"track.tags.purpose: must {'have' if 'at most' in must else 'be'} {must}")
 
 
 def test_what_is_taken_to_its_limits() -> None:
@@ -76,8 +76,8 @@ def test_what_is_taken_to_its_limits() -> None:
 
 def test_they_come_with_all_other_mistakes() -> None:
     track = TrackConfig(experiment="", name="\n", tags={"a?": "", "host": "", "b": ""})
-    found = Config(data=DataConfig(shards="x"), train=TrainConfig(seed=2**63, epochs=0), track=track).problems()
-    assert [problem.partition(":")[0] for problem in found] == [
+    problems = Config(data=DataConfig(shards="x"), train=TrainConfig(seed=2**63, epochs=0), track=track).problems()
+    assert [problem.partition(":")[0] for problem in problems] == [
         "train.epochs",
         "train.seed",
         "track.experiment",
@@ -90,8 +90,8 @@ def test_they_come_with_all_other_mistakes() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
 def test_seeds_that_are_refused(seed: int) -> None:
-    found = Config(data=DataConfig(shards="x"), train=TrainConfig(seed=seed)).problems()
-    assert found == [f"train.seed: must be 0 or more and below 2^63, is {seed}"]
+    problems = Config(data=DataConfig(shards="x"), train=TrainConfig(seed=seed)).problems()
+    assert problems == [f"train.seed: must be 0 or more and below 2^63, is {seed}"]
 
 
 def test_long_values_are_cut_short_in_messages() -> None:

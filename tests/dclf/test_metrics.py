@@ -81,8 +81,8 @@ def test_impossible_input_is_refused(function: object, targets: object, predicti
 def test_wf1_with_and_without_shift_is_that_of_the_two_parts() -> None:
     targets, predictions = [0, 0, 1, 1, 2], [0, 1, 1, 1, 0]
     shifts = [False, True, True, False, False]
-    found = shift_scores(targets, predictions, shifts, NAMES)
-    assert found == {
+    scores = shift_scores(targets, predictions, shifts, NAMES)
+    assert scores == {
         "shift/wf1": classification_scores([0, 1], [1, 1], NAMES)["wf1"],
         "no_shift/wf1": classification_scores([0, 1, 2], [0, 1, 0], NAMES)["wf1"],
     }

@@ -21,16 +21,16 @@ def best_runs(conversations: list[list[int]], dialogue: int, time: int, window: 
     others = [len(c) for d, c in enumerate(conversations) if d != dialogue]
     w = min(window, time, max(others, default=0))
     history = conversations[dialogue][time - w : time]
-    found: dict[int, int] = {}
+    distances: dict[int, int] = {}
     start = 0
     for d, conversation in enumerate(conversations):
         for first in range(len(conversation) - w + 1):
             if d != dialogue and w > 0:
                 run = conversation[first : first + w]
-                found[start + first] = sum(a != b for a, b in zip(run, history, strict=True))
+                distances[start + first] = sum(a != b for a, b in zip(run, history, strict=True))
         start += len(conversation)
-    fewest = min(found.values(), default=0)
-    return w, {first for first, mismatches in found.items() if mismatches == fewest}
+    fewest = min(distances.values(), default=0)
+    return w, {first for first, mismatches in distances.items() if mismatches == fewest}
 
 
 @given(dialogues, st.integers(1, 12), st.integers(0, 2**64 - 1), st.integers(0, 100))

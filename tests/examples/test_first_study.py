@@ -28,8 +28,8 @@ def cells(folder: Path) -> dict[str, list[Output]]:
 
 def outputs(cells: dict[str, list[Output]], last_line: str) -> list[Output]:
     """Those of the cell that ends with a line."""
-    (found,) = [made for source, made in cells.items() if source.splitlines()[-1] == last_line]
-    return found
+    (cell,) = [parts for source, parts in cells.items() if source.splitlines()[-1] == last_line]
+    return cell
 
 
 def test_no_outputs_are_kept_in_it() -> None:
@@ -39,13 +39,13 @@ def test_no_outputs_are_kept_in_it() -> None:
 
 @pytest.mark.timeout(600)
 def test_every_cell_runs_and_shows_what_it_returns(cells: dict[str, list[Output]]) -> None:
-    for source, made in cells.items():
-        assert not [output["traceback"] for output in made if output["output_type"] == "error"], source
-        assert made[-1]["output_type"] == "execute_result", source
+    for source, parts in cells.items():
+        assert not [output["traceback"] for output in parts if output["output_type"] == "error"], source
+        assert parts[-1]["output_type"] == "execute_result", source
 
 
 def test_nothing_is_printed(cells: dict[str, list[Output]]) -> None:
-    assert {source: text for source, made in cells.items() if (text := printed(made))} == {}
+    assert {source: text for source, parts in cells.items() if (text := printed(parts))} == {}
 
 
 @pytest.mark.parametrize(("last_line", "shown"), [("with_dclf", "epoch 8/8"), ("study", "8 of 8 trials")])

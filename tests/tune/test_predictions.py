@@ -313,8 +313,8 @@ def test_words_and_recordings_say_what_their_rows_say(
         for i in range(5)
     ]
     del rows[3]["text"], rows[4]["audio"]
-    known = [{"speaker": turn["speaker"], "features": own} for turn, own in zip(turns, rows, strict=True)]
-    wanted = matrix(predict(graph, {"utterances": known}, uri=runs.uri))
+    utterances = [{"speaker": turn["speaker"], "features": own} for turn, own in zip(turns, rows, strict=True)]
+    wanted = matrix(predict(graph, {"utterances": utterances}, uri=runs.uri))
     (tmp_path / "talk.json").write_text(json.dumps({"utterances": turns}))
     assert np.allclose(matrix(predict(graph, tmp_path / "talk.json", uri=runs.uri)), wanted, atol=1e-6)
     assert caplog.messages == [f"utterances[4]: audio features are missing: there is no file {tmp_path / 'gone.wav'}"]

@@ -89,21 +89,21 @@ def test_the_same_call_names_the_same_studies_and_another_one_others(place: Plac
 
 def test_compared_systems_are_run_where_they_are_asked_for(place: Place) -> None:
     plan = place.plan("table4")
-    asked = plan_reproduction("iemocap", place.keys(), only=["table4"], seeds=1, compared=True)
-    assert asked.out == plan.out
+    with_compared = plan_reproduction("iemocap", place.keys(), only=["table4"], seeds=1, compared=True)
+    assert with_compared.out == plan.out
     if plan.compared is None:
-        assert asked.compared is None, "none of them is a base model here"
+        assert with_compared.compared is None, "none of them is a base model here"
         return
     assert not plan.compared.wanted
-    title, head, *rows = repr(asked).splitlines()
-    assert title == f"{asked.title}: {asked.trainings} trainings, 0 finished"
+    title, head, *rows = repr(with_compared).splitlines()
+    assert title == f"{with_compared.title}: {with_compared.trainings} trainings, 0 finished"
     assert head.split() == ["item", "study", "runs", "trainings"]
     assert [row.split()[:3] for row in rows] == [
-        [study.item, study.name, "yes" if study.wanted else "no"] for study in asked.every
+        [study.item, study.name, "yes" if study.wanted else "no"] for study in with_compared.every
     ]
-    assert asked.compared is not None
-    assert asked.compared.wanted
-    assert asked.trainings == plan.trainings + len(asked.compared.trainings)
+    assert with_compared.compared is not None
+    assert with_compared.compared.wanted
+    assert with_compared.trainings == plan.trainings + len(with_compared.compared.trainings)
 
 
 def test_an_unknown_data_set_is_told(place: Place) -> None:
@@ -114,10 +114,10 @@ def test_an_unknown_data_set_is_told(place: Place) -> None:
 def test_mistakes_are_told_at_once(place: Place) -> None:
     with pytest.raises(ConfigError) as caught:
         plan_reproduction("meld", place.keys(), only=("table1", "tabel3"), seeds=0)
-    known = "--only: must be among table3, table4, table5, table6, table7, figure3, figure4, has"
+    start = "--only: must be among table3, table4, table5, table6, table7, figure3, figure4, has"
     assert list(caught.value.problems) == [
-        f"{known} 'table1'; did you mean table7?",
-        f"{known} 'tabel3'; did you mean table3?",
+        f"{start} 'table1'; did you mean table7?",
+        f"{start} 'tabel3'; did you mean table3?",
         "--seeds: must be at least 1, is 0",
     ]
 

@@ -40,10 +40,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("runs")
+    root = tmp_path_factory.mktemp("runs")
     info, dialogues = generate("iemocap-small", seed=3)
-    write_shards(dialogues, made / "shards", info)
-    return made
+    write_shards(dialogues, root / "shards", info)
+    return root
 
 
 @pytest.fixture(scope="module")

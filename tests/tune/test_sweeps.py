@@ -51,10 +51,10 @@ TRIALS = 5
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("sweeps")
+    root = tmp_path_factory.mktemp("sweeps")
     info, dialogues = generate("iemocap-small", seed=3)
-    write_shards(dialogues, made / "shards", info)
-    return made
+    write_shards(dialogues, root / "shards", info)
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -286,8 +286,8 @@ def test_a_population_takes_over_weights_and_values(local_ray: None, config: Con
     space = {"train.lr": {"low": 1e-6, "high": 3e-3, "log": True}, "loss.gamma_ca": SPACE["loss.gamma_ca"]}
     # From here on a member with gamma_ca 0 takes over weights, and others take over its weights.
     config = replace(config, loss=replace(config.loss, gamma_ca=0.0))
-    asked = replace(settings, trials=4, scheduler="pbt", grace_epochs=1, space=space, sampler="random")
-    study = sweep(replace(config, train=replace(config.train, epochs=6)), asked, name="population")
+    population_settings = replace(settings, trials=4, scheduler="pbt", grace_epochs=1, space=space, sampler="random")
+    study = sweep(replace(config, train=replace(config.train, epochs=6)), population_settings, name="population")
     assert {(trial.state, trial.reason) for trial in study.folder.ledger.trials.values()} == {("complete", "")}
     lines = (study.folder.path / "ledger.jsonl").read_text().splitlines()
     changes = [json.loads(line) for line in lines if '"event": "params"' in line]

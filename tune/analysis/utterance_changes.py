@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tune.analysis.predicted import SPEAKER, WORDS, cut
+from tune.analysis.prediction_results import SPEAKER, WORDS, cut
 from tune.analysis.table import Table
 
 Key = tuple[str, int]

@@ -13,7 +13,7 @@ from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, command_parser, listed, print_json
 
 if TYPE_CHECKING:
-    from tune.analysis.predicted import PredictedUtterance, Predictions
+    from tune.analysis.prediction_results import PredictedUtterance, Predictions
     from tune.predictions import RunModel
 
 DESCRIPTION = """\
@@ -152,7 +152,7 @@ def _streamed_table(answers: Iterator[PredictedUtterance], emotion: int) -> Iter
         answers: its rows.
         emotion: characters of the longest class.
     """
-    from tune.analysis.predicted import COLUMNS, SPEAKER, WORDS  # noqa: PLC0415
+    from tune.analysis.prediction_results import COLUMNS, SPEAKER, WORDS  # noqa: PLC0415
 
     widths = (SPEAKER, WORDS, max(emotion, len(COLUMNS[2])))
     for number, answer in enumerate(answers):

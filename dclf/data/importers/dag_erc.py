@@ -15,7 +15,7 @@ from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, DialogueRows, Imported, Rows, assemble
 from dclf.data.importers.datasets import CORPORA, Corpus
 from dclf.data.importers.layouts import OWN_WIDTHS
-from dclf.data.importers.pickled import speaker_names
+from dclf.data.importers.pickle_parts import speaker_names
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
 from dclf.data.importers.safe_pickle import read_pickle
 from dclf.data.importers.sources import describe

@@ -21,7 +21,7 @@ from dclf.data.importers.layouts import (
     look_at,
     rows_or_none,
 )
-from dclf.data.importers.pickled import (
+from dclf.data.importers.pickle_parts import (
     Parts,
     conversations_of,
     labels_by_name,

@@ -22,7 +22,7 @@ from dclf.data.importers.conversations import (
 )
 from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import CORPORA, MELD_SENTIMENTS
-from dclf.data.importers.pickled import speaker_names
+from dclf.data.importers.pickle_parts import speaker_names
 from dclf.data.importers.replacement import with_replacements
 from dclf.data.importers.sources import describe
 from dclf.data.importers.timing import TIMING_COLUMNS, seconds, timing_features

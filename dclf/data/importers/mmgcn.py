@@ -16,7 +16,7 @@ from dclf.data.errors import SourceError
 from dclf.data.importers.content import read_content
 from dclf.data.importers.conversations import Imported, assemble
 from dclf.data.importers.datasets import CORPORA
-from dclf.data.importers.pickled import (
+from dclf.data.importers.pickle_parts import (
     Parts,
     Speakers,
     conversations_of,

@@ -14,7 +14,7 @@ from dclf.data.importers.conversations import Imported, assemble
 from dclf.data.importers.datasets import Corpus
 from dclf.data.importers.layouts import LAYOUTS, described, fits, look_at
 from dclf.data.importers.mmsa import is_mmsa, read_mmsa
-from dclf.data.importers.pickled import conversations_of, reader_of_speakers, rows_of, split_dialogues
+from dclf.data.importers.pickle_parts import conversations_of, reader_of_speakers, rows_of, split_dialogues
 from dclf.data.importers.recognition import parts_at, places_of, refuse_owned
 from dclf.data.importers.replacement import with_replacements
 from dclf.data.importers.sources import describe, read_ids

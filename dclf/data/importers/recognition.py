@@ -18,7 +18,7 @@ from dclf.data.importers.layouts import (
     parse_elements,
     widths_agree,
 )
-from dclf.data.importers.pickled import Parts, listed
+from dclf.data.importers.pickle_parts import Parts, listed
 from dclf.prose import join_words
 
 Roles = dict[str, list[int]]

@@ -16,7 +16,7 @@ from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, Imported, Transcript, assemble
 from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import Corpus, listed_classes
-from dclf.data.importers.pickled import speaker_names, transcripts
+from dclf.data.importers.pickle_parts import speaker_names, transcripts
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
 from dclf.data.importers.sources import describe, refuse_empty_splits
 from dclf.prose import join_words

@@ -10,7 +10,7 @@ from cluster.jobs.packing import NOTE, pack
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "project"
+    project = tmp_path / "project"
     for name in (
         *("my.yaml", "code/model.py", "notes/read.me"),
         *(
@@ -22,10 +22,10 @@ def folder(tmp_path: Path) -> Path:
         ),
         *("shards/demo/train-0.arrow", "shards/demo/manifest.json", "features.pkl", "best.pt", "secrets/server.key"),
     ):
-        path = made / name
+        path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name, encoding="utf-8")
-    return made
+    return project
 
 
 def names(path: Path) -> set[str]:

@@ -20,17 +20,17 @@ PACKAGED = Path("/usr/lib/postgresql")
 
 def programs() -> Path | None:
     """Folder of ``initdb`` and ``postgres``; None where the package is not there."""
-    found = sorted(PACKAGED.glob("*/bin/initdb")) or [Path(path) for path in [shutil.which("initdb")] if path]
-    return found[-1].parent if found else None
+    paths = sorted(PACKAGED.glob("*/bin/initdb")) or [Path(path) for path in [shutil.which("initdb")] if path]
+    return paths[-1].parent if paths else None
 
 
 def require_programs() -> Path:
     """Skip, or fail in CI, where PostgreSQL is absent."""
-    found = programs()
-    if found is None:
+    folder = programs()
+    if folder is None:
         lack = "PostgreSQL's initdb must be in /usr/lib/postgresql or on the PATH; apt-get install postgresql"
         pytest.fail(lack) if os.environ.get("CI") == "true" else pytest.skip(lack)
-    return found
+    return folder
 
 
 class Postgres:

@@ -90,15 +90,15 @@ def test_the_nodes_are_real_and_known(cluster: LocalCluster) -> None:
 
 
 def test_every_node_takes_jobs(cluster: LocalCluster) -> None:
-    known = known_nodes(cluster)
-    assert all(has_agent(cluster, known[name]) for name in ("head", "node-1"))
+    nodes = known_nodes(cluster)
+    assert all(has_agent(cluster, nodes[name]) for name in ("head", "node-1"))
     assert not has_agent(cluster, {"node_id": "f" * 56})
 
 
 def test_everything_listens_on_loopback_alone(cluster: LocalCluster) -> None:
-    found = {(address.removeprefix("::ffff:"), port) for _process, address, port in listening(cluster.mark)}
-    assert {address for address, _port in found} == {"127.0.0.1"}
-    assert {cluster.ray_port, cluster.dashboard_port, cluster.mlflow_port} <= {port for _address, port in found}
+    listeners = {(address.removeprefix("::ffff:"), port) for _process, address, port in listening(cluster.mark)}
+    assert {address for address, _port in listeners} == {"127.0.0.1"}
+    assert {cluster.ray_port, cluster.dashboard_port, cluster.mlflow_port} <= {port for _address, port in listeners}
 
 
 @pytest.mark.parametrize("token", ["", "f" * 64], ids=["no token", "a wrong token"])
@@ -142,8 +142,8 @@ def test_mlflow_is_healthy_and_lets_its_user_in(cluster: LocalCluster) -> None:
     with urlopen(f"{cluster.mlflow_uri}/health", timeout=10) as answer:
         assert answer.read() == b"OK"
     url = f"{cluster.mlflow_uri}/api/2.0/mlflow/experiments/get?experiment_id=0"
-    found = fetch_json(url, user=ADMIN, password=cluster.mlflow_password)
-    assert found["experiment"]["artifact_location"].startswith("mlflow-artifacts:/")
+    reply = fetch_json(url, user=ADMIN, password=cluster.mlflow_password)
+    assert reply["experiment"]["artifact_location"].startswith("mlflow-artifacts:/")
 
 
 def test_no_secret_is_in_a_command_line(cluster: LocalCluster) -> None:

@@ -33,13 +33,13 @@ def test_nodes_know_this_cluster_and_no_other(cluster: LocalCluster, monkeypatch
         "HTTP_X": "kept",
     }.items():
         monkeypatch.setenv(key, value)
-    found = node_environment(cluster)
-    assert "theirs" not in found.values()
-    assert "RAY_ADDRESS" not in found
-    assert found["RAY_AUTH_MODE"] == "token"
-    assert found["RAY_AUTH_TOKEN_PATH"] == str(cluster.folder / TOKEN)
-    assert found["MLFLOW_TRACKING_URI"] == cluster.mlflow_uri
-    assert found["HTTP_X"] == "kept"
+    environment = node_environment(cluster)
+    assert "theirs" not in environment.values()
+    assert "RAY_ADDRESS" not in environment
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert environment["RAY_AUTH_TOKEN_PATH"] == str(cluster.folder / TOKEN)
+    assert environment["MLFLOW_TRACKING_URI"] == cluster.mlflow_uri
+    assert environment["HTTP_X"] == "kept"
 
 
 def test_commands_name_the_host_and_no_secret(cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +62,8 @@ def test_the_databases_url_goes_by_the_environment(cluster: LocalCluster) -> Non
     options = Options(mlflow_backend="postgresql://me:hunter2@host/runs", artifacts="s3://bucket/runs")
     assert not [word for word in server_command(cluster, options) if "hunter2" in word]
     assert "s3://bucket/runs" in server_command(cluster, options)
-    found = server_environment(cluster, options)
-    assert found["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg://me:hunter2@host/runs"
+    environment = server_environment(cluster, options)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg://me:hunter2@host/runs"
     assert server_environment(cluster, Options())["MLFLOW_BACKEND_STORE_URI"].startswith("sqlite:////")
 
 

@@ -23,9 +23,9 @@ def test_a_shell_ends_up_with_the_environment(cluster: LocalCluster) -> None:
     done = subprocess.run(
         ["sh", "-c", script], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
     )
-    found = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+    variables = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
     expected = {**cluster.environment(), "RAY_ADDRESS": cluster.ray_address}
-    assert {key: found.get(key) for key in expected} == expected
+    assert {key: variables.get(key) for key in expected} == expected
 
 
 def test_no_secret_is_printed(cluster: LocalCluster) -> None:

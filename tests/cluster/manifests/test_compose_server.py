@@ -76,8 +76,8 @@ def server(
 def test_it_gets_healthy_and_lets_in_who_has_the_password(server: tuple[str, object]) -> None:
     address, _ = server
     assert status_of(address + GUARDED) == HTTPStatus.UNAUTHORIZED
-    found = fetch_json(address + GUARDED, user="dclf", password="m" * 32)
-    assert found["experiment"]["artifact_location"].startswith("mlflow-artifacts:/")
+    reply = fetch_json(address + GUARDED, user="dclf", password="m" * 32)
+    assert reply["experiment"]["artifact_location"].startswith("mlflow-artifacts:/")
 
 
 def test_other_host_names_are_refused(server: tuple[str, object]) -> None:

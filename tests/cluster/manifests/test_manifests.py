@@ -32,8 +32,8 @@ def is_of(line: str, package: str) -> bool:
 
 def constrained(package: str) -> str:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    (found,) = [line.partition("==")[2] for line in lines if line.startswith(f"{package}==")]
-    return found
+    (version,) = [line.partition("==")[2] for line in lines if line.startswith(f"{package}==")]
+    return version
 
 
 def mappings(value: Any) -> Iterator[dict[str, Any]]:
@@ -46,7 +46,7 @@ def mappings(value: Any) -> Iterator[dict[str, Any]]:
 
 def containers(name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """(pod, container) of a manifest for Kubernetes."""
-    pods = [found for document in documents(TEXTS[name]) for found in mappings(document) if "containers" in found]
+    pods = [mapping for document in documents(TEXTS[name]) for mapping in mappings(document) if "containers" in mapping]
     return [(pod, container) for pod in pods for container in pod["containers"]]
 
 
@@ -71,7 +71,7 @@ def test_versions_are_the_projects(name: str) -> None:
 
 def test_rays_and_mlflows_versions_are_the_projects() -> None:
     for name in ("kuberay", "rayjob"):
-        (document,) = [found for found in documents(TEXTS[name]) if found["apiVersion"] == "ray.io/v1"]
+        (document,) = [resource for resource in documents(TEXTS[name]) if resource["apiVersion"] == "ray.io/v1"]
         spec = document["spec"].get("rayClusterSpec", document["spec"])
         assert spec["rayVersion"] == constrained("ray")
         assert spec["rayVersion"].startswith(f"{lowest('ray')}.")
@@ -86,7 +86,7 @@ def test_rays_and_mlflows_versions_are_the_projects() -> None:
 
 @pytest.mark.parametrize("name", ["kuberay", "rayjob"])
 def test_kuberay_asks_for_the_token(name: str) -> None:
-    (document,) = [found for found in documents(TEXTS[name]) if found["apiVersion"] == "ray.io/v1"]
+    (document,) = [resource for resource in documents(TEXTS[name]) if resource["apiVersion"] == "ray.io/v1"]
     assert document["spec"].get("rayClusterSpec", document["spec"])["authOptions"] == {"mode": "token"}
     assert len(pod_templates(document)) == 2
 
@@ -117,7 +117,7 @@ def test_compose_asks_for_the_token_on_every_node() -> None:
 
 
 def test_mlflow_asks_for_a_password() -> None:
-    (server,) = [found for _, found in containers("mlflow") if found["name"] == "mlflow"]
+    (server,) = [container for _, container in containers("mlflow") if container["name"] == "mlflow"]
     assert server["command"][2:4] == ["--app-name", "basic-auth"]
     compose = yaml.safe_load(TEXTS["compose"])
     assert "--app-name basic-auth" in compose["services"]["mlflow"]["command"][-1]

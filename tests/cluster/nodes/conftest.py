@@ -19,14 +19,14 @@ def no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
     """One for all tests of this folder; whoever kills a node puts another in its place."""
     own = Processes({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
-    made = TwoNodes(tmp_path_factory.mktemp("nodes"), own)
+    pair = TwoNodes(tmp_path_factory.mktemp("nodes"), own)
     try:
-        made.start()
-        yield made
-        made.end()
+        pair.start()
+        yield pair
+        pair.end()
         own.wait_until_gone(60)
     finally:
-        made.end()
+        pair.end()
         own.end()
 
 

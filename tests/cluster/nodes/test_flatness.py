@@ -16,10 +16,10 @@ def test_what_only_trembles_is_flat(start: float, noise: list[float]) -> None:
 
 @given(start=st.floats(50, 500), share=st.floats(0.06, 2))
 def test_what_grows_by_more_than_a_twentieth_in_a_hundred_trials_is_not(start: float, share: float) -> None:
-    found = trend(TRIALS, [start * (1 + share * 2 * (trials - 150) / 200) for trials in TRIALS], 200)
-    assert found.share == pytest.approx(share)
-    assert not found.flat
-    assert "GROWS" in table({"memory": found})
+    growth = trend(TRIALS, [start * (1 + share * 2 * (trials - 150) / 200) for trials in TRIALS], 200)
+    assert growth.share == pytest.approx(share)
+    assert not growth.flat
+    assert "GROWS" in table({"memory": growth})
 
 
 def test_growth_before_the_second_half_does_not_count() -> None:

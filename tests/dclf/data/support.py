@@ -65,23 +65,23 @@ def without_rows(dialogue: Dialogue, modality: str, rows: Sequence[int]) -> Dial
     )
 
 
-def assert_same(found: Dialogue, expected: Dialogue, modalities: Sequence[str] = MODALITIES) -> None:
-    assert (found.dialogue_id, found.split) == (expected.dialogue_id, expected.split)
-    assert found.utterances == expected.utterances
-    assert found.speakers.dtype == found.labels.dtype == np.int32
-    np.testing.assert_array_equal(found.speakers, expected.speakers)
-    np.testing.assert_array_equal(found.labels, expected.labels)
-    assert (found.sentiments is None) == (expected.sentiments is None)
-    if found.sentiments is not None:
-        assert found.sentiments.dtype == np.int32
-        np.testing.assert_array_equal(found.sentiments, expected.sentiments)
-    assert list(found.features) == [m for m in MODALITIES if m in modalities and m in expected.features]
-    for modality, matrix in found.features.items():
+def assert_same(actual: Dialogue, expected: Dialogue, modalities: Sequence[str] = MODALITIES) -> None:
+    assert (actual.dialogue_id, actual.split) == (expected.dialogue_id, expected.split)
+    assert actual.utterances == expected.utterances
+    assert actual.speakers.dtype == actual.labels.dtype == np.int32
+    np.testing.assert_array_equal(actual.speakers, expected.speakers)
+    np.testing.assert_array_equal(actual.labels, expected.labels)
+    assert (actual.sentiments is None) == (expected.sentiments is None)
+    if actual.sentiments is not None:
+        assert actual.sentiments.dtype == np.int32
+        np.testing.assert_array_equal(actual.sentiments, expected.sentiments)
+    assert list(actual.features) == [m for m in MODALITIES if m in modalities and m in expected.features]
+    for modality, matrix in actual.features.items():
         assert matrix.dtype == np.float32
         np.testing.assert_array_equal(matrix, expected.features[modality])
         everywhere = np.ones(len(expected), np.bool_)
         np.testing.assert_array_equal(
-            found.present.get(modality, everywhere), expected.present.get(modality, everywhere)
+            actual.present.get(modality, everywhere), expected.present.get(modality, everywhere)
         )
 
 

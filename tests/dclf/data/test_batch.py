@@ -40,10 +40,10 @@ def test_positions_point_into_the_training_index_and_nowhere_for_others(folder: 
     index = shards.index("train")
     dialogues = list(shards)
     batch = collate([dialogues[place] for place in (4, 6, 1)], ("audio",), index)
-    known = batch.positions >= 0
-    assert known.tolist() == [True] * 5 + [False] * 1 + [True] * 2
-    np.testing.assert_array_equal(index.labels[batch.positions[known]], batch.labels[known])
-    np.testing.assert_array_equal(index.speakers[batch.positions[known]], batch.speakers[known])
+    mask = batch.positions >= 0
+    assert mask.tolist() == [True] * 5 + [False] * 1 + [True] * 2
+    np.testing.assert_array_equal(index.labels[batch.positions[mask]], batch.labels[mask])
+    np.testing.assert_array_equal(index.speakers[batch.positions[mask]], batch.speakers[mask])
 
 
 def test_a_batch_owns_its_memory(folder: Path) -> None:

@@ -17,9 +17,9 @@ def test_a_shift_differs_from_the_same_speakers_previous_emotion(dialogue: list[
     for label, speaker in dialogue:
         expected.append(speaker in last and last[speaker] != label)
         last[speaker] = label
-    found = emotion_shifts(labels, speakers)
-    assert found.dtype == np.bool_
-    assert found.tolist() == expected
+    shifts = emotion_shifts(labels, speakers)
+    assert shifts.dtype == np.bool_
+    assert shifts.tolist() == expected
 
 
 @given(st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 3))))

@@ -41,9 +41,9 @@ def shards(tmp_path: Path) -> Path:
 def assert_alike(first: Path, second: Path, *, whole: bool) -> None:
     """The same dialogues with the same features, bit for bit; ``whole``: also what pickles cannot hold."""
     expected = {dialogue.dialogue_id: dialogue for dialogue in read_shards(first)}
-    found = {dialogue.dialogue_id: dialogue for dialogue in read_shards(second)}
-    assert found.keys() == expected.keys()
-    for name, dialogue in found.items():
+    dialogues = {dialogue.dialogue_id: dialogue for dialogue in read_shards(second)}
+    assert dialogues.keys() == expected.keys()
+    for name, dialogue in dialogues.items():
         other = expected[name]
         assert (dialogue.split, dialogue.utterances) == (other.split, other.utterances)
         assert dialogue.labels.tolist() == other.labels.tolist()

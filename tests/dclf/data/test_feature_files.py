@@ -95,15 +95,15 @@ def write(folder: Path, content: Any) -> Path:
     return folder / "text.pkl"
 
 
-def matrices(found: Any, conversations: list[Conversation] = CONVERSATIONS) -> dict[Any, np.ndarray[Any, Any]]:
-    return {one.name: found.of(one)[0] for one in conversations}
+def matrices(features: Any, conversations: list[Conversation] = CONVERSATIONS) -> dict[Any, np.ndarray[Any, Any]]:
+    return {one.name: features.of(one)[0] for one in conversations}
 
 
 @pytest.mark.parametrize("layout", PUBLISHED, ids=str)
 def test_published_layouts_give_their_text(tmp_path: Path, layout: str) -> None:
     content, others, place, alike = PUBLISHED[layout]
-    found, facts = feature_rows(write(tmp_path, content), "text", CONVERSATIONS, others=others)
-    for name, matrix in matrices(found).items():
+    features, facts = feature_rows(write(tmp_path, content), "text", CONVERSATIONS, others=others)
+    for name, matrix in matrices(features).items():
         np.testing.assert_array_equal(matrix, np.asarray(content[place][name]))
     assert (facts["element"], facts["width"]) == (place, content[place][TRAIN[0]][0].shape[0])
     assert facts.get("also as wide", []) == alike
@@ -135,8 +135,8 @@ def test_what_is_not_clear_is_asked_for(tmp_path: Path, case: str) -> None:
             assert f"  element {place}: " in str(caught.value)
             assert f", {width} wide" in str(caught.value)
     place = 3 if isinstance(content, tuple) else 1
-    found, facts = feature_rows(f"{write(tmp_path, content)}#{place}", "text", CONVERSATIONS, others=others)
-    assert matrices(found)[TRAIN[0]].shape == content[place][TRAIN[0]].shape
+    features, facts = feature_rows(f"{write(tmp_path, content)}#{place}", "text", CONVERSATIONS, others=others)
+    assert matrices(features)[TRAIN[0]].shape == content[place][TRAIN[0]].shape
     assert (facts["element"], facts["chosen by"]) == (place, f"#{place}")
 
 
@@ -179,8 +179,8 @@ def test_layers_are_put_together(tmp_path: Path) -> None:
 
 def test_a_dict_of_rows_has_no_elements(tmp_path: Path) -> None:
     path = write(tmp_path, rows(300))
-    found, facts = feature_rows(path, "text", CONVERSATIONS, others=MELD)
-    assert matrices(found)[TRAIN[0]].shape == (3, 300)
+    features, facts = feature_rows(path, "text", CONVERSATIONS, others=MELD)
+    assert matrices(features)[TRAIN[0]].shape == (3, 300)
     assert (facts["element"], facts["width"]) == (None, 300)
     with pytest.raises(SourceError, match="has no elements to choose from"):
         feature_rows(f"{path}#0", "text", CONVERSATIONS)
@@ -215,15 +215,15 @@ def test_vectors_by_utterance_id_in_every_container(tmp_path: Path, kind: str) -
         torch.save(tensors, path, _use_new_zipfile_serialization=kind == "torch archive")
     else:
         path.write_bytes(pickle.dumps(tensors if kind == "torch tensors" else content))
-    found, facts = feature_rows(path, "audio", CONVERSATIONS)
-    assert [matrix[:, 0].tolist() for matrix in matrices(found).values()] == [[0, 1, 2], [3, 4]]
-    assert found.of(CONVERSATIONS[0])[1] is None
+    features, facts = feature_rows(path, "audio", CONVERSATIONS)
+    assert [matrix[:, 0].tolist() for matrix in matrices(features).values()] == [[0, 1, 2], [3, 4]]
+    assert features.of(CONVERSATIONS[0])[1] is None
     assert "missing" not in facts
 
 
 def test_an_utterance_without_a_vector_is_marked_and_told(tmp_path: Path) -> None:
-    found, facts = feature_rows(write(tmp_path, vectors(Ses01F_impro01_1=None)), "audio", CONVERSATIONS)
-    matrix, present = found.of(CONVERSATIONS[0])
+    features, facts = feature_rows(write(tmp_path, vectors(Ses01F_impro01_1=None)), "audio", CONVERSATIONS)
+    matrix, present = features.of(CONVERSATIONS[0])
     assert present is not None
     assert present.tolist() == [True, False, True]
     assert not matrix[1].any()
@@ -287,11 +287,11 @@ def test_splits_numbered_anew_are_not_mixed_up(tmp_path: Path, value: Any, shape
     else:
         names = ("train", "valid", "test")
         write(tmp_path, content if shape == "list of three" else dict(zip(names, content, strict=True)))
-    found, _ = feature_rows(path, "audio", ANEW)
+    features, _ = feature_rows(path, "audio", ANEW)
     for one in ANEW:
         place = ("train", "val", "test").index(one.split)
         expected = [[place, int(one.number or 0), turn, 7.0] for turn in range(len(one))]
-        np.testing.assert_array_equal(found.of(one)[0], expected)
+        np.testing.assert_array_equal(features.of(one)[0], expected)
 
 
 def test_padding_that_is_not_zero_is_refused(tmp_path: Path) -> None:
@@ -325,12 +325,12 @@ def test_arrays_follow_a_table_or_are_refused(tmp_path: Path) -> None:
     whole = [conversation("a", 2, places=np.array([0, 3])), conversation("b", 3, places=np.array([1, 2, 4]))]
     torch.save(torch.from_numpy(table), tmp_path / "rows.pt")
     for name in ("rows.npy", "rows.pt"):
-        found, _ = feature_rows(tmp_path / name, "text", whole)
-        assert [matrix[:, 0].tolist() for matrix in matrices(found, whole).values()] == [[0, 6], [2, 4, 8]]
+        features, _ = feature_rows(tmp_path / name, "text", whole)
+        assert [matrix[:, 0].tolist() for matrix in matrices(features, whole).values()] == [[0, 6], [2, 4, 8]]
     for split, count in (("train", 3), ("valid", 2), ("test", 1)):
         np.save(tmp_path / f"{split}.npy", np.full((count, 2), count, np.float32))
-    found, facts = feature_rows(str(tmp_path / "{split}.npy"), "text", ANEW)
-    assert [int(found.of(one)[0][0, 0]) for one in ANEW] == [3, 3, 2, 1]
+    features, facts = feature_rows(str(tmp_path / "{split}.npy"), "text", ANEW)
+    assert [int(features.of(one)[0][0, 0]) for one in ANEW] == [3, 3, 2, 1]
     assert {"train.npy", "valid.npy", "test.npy"} <= {*facts}
     np.save(tmp_path / "test.npy", np.ones((1, 3), np.float32))
     with pytest.raises(SourceError, match="train is 2 wide, val is 2 wide, test is 3 wide"):

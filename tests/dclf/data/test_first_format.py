@@ -75,10 +75,10 @@ def folder(tmp_path: Path) -> Path:
 def test_they_hold_what_they_held(folder: Path) -> None:
     shards = read_shards(folder)
     assert shards.info == make_info()
-    for found, wanted in zip(shards, make_dialogues(), strict=True):
-        assert_same(found, wanted)
-        assert not found.present
-        assert found.sentiments is None
+    for dialogue, wanted in zip(shards, make_dialogues(), strict=True):
+        assert_same(dialogue, wanted)
+        assert not dialogue.present
+        assert dialogue.sentiments is None
     np.testing.assert_array_equal(shards.index("val").labels, np.concatenate([d.labels for d in make_dialogues()[5:7]]))
     assert validate_shards(folder).problems == ()
 
@@ -91,5 +91,5 @@ def test_written_again_they_are_of_this_version_and_hold_the_same(folder: Path, 
     shards = read_shards(folder)
     write_shards(shards, tmp_path / "again", shards.info)
     assert json.loads((tmp_path / "again" / "manifest.json").read_text())["format_version"] == 2
-    for found, wanted in zip(read_shards(tmp_path / "again"), shards, strict=True):
-        assert_same(found, wanted)
+    for dialogue, wanted in zip(read_shards(tmp_path / "again"), shards, strict=True):
+        assert_same(dialogue, wanted)

@@ -75,10 +75,10 @@ def test_small_presets_are_sound(preset: str, tmp_path: Path) -> None:
     assert preset in card.to_markdown()
 
 
-@pytest.mark.parametrize(("asked", "words"), [(("klingon", None), "klingon"), (("iemocap", 2), "dialogues")])
-def test_impossible_wishes_are_named(asked: tuple[str, int | None], words: str) -> None:
+@pytest.mark.parametrize(("wish", "words"), [(("klingon", None), "klingon"), (("iemocap", 2), "dialogues")])
+def test_impossible_wishes_are_named(wish: tuple[str, int | None], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        generate(*asked)
+        generate(*wish)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])

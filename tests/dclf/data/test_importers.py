@@ -144,11 +144,11 @@ def test_meld_speakers_are_one_hot_and_dev_is_recovered_or_held_out(tmp_path: Pa
     )
     source = write_pickle(tmp_path / "meld.pkl", content)
     info, dialogues = import_mmgcn_meld(source, val_dialogues=5)
-    found = list(dialogues)
+    conversations = list(dialogues)
     assert info.class_names == ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
     assert info.speaker_count == 9
-    assert [sum(d.split == split for d in found) for split in ("train", "val", "test")] == [25, 5, 10]
-    first = next(d for d in found if d.dialogue_id.endswith("2") and len(d) == 3)
+    assert [sum(d.split == split for d in conversations) for split in ("train", "val", "test")] == [25, 5, 10]
+    first = next(d for d in conversations if d.dialogue_id.endswith("2") and len(d) == 3)
     np.testing.assert_array_equal(first.speakers, content[1][int(first.dialogue_id)].argmax(1))
 
 
@@ -210,12 +210,12 @@ def test_arrays_and_plain_containers_come_back(protocol: int, tmp_path: Path) ->
         "scalar": np.float32(2.5),
         "plain": [1, "two", 3.0, None, True, b"bytes", {4}, (5, 6)],
     }
-    found = read_pickle(write_pickle(tmp_path / "good.pkl", content, protocol))
+    copy = read_pickle(write_pickle(tmp_path / "good.pkl", content, protocol))
     for key in ("matrix", "fortran", "big", "words"):
-        np.testing.assert_array_equal(found[key], content[key])
-    assert list(found["objects"]) == [[1], "x", None]
-    assert found["scalar"] == 2.5
-    assert found["plain"] == content["plain"]
+        np.testing.assert_array_equal(copy[key], content[key])
+    assert list(copy["objects"]) == [[1], "x", None]
+    assert copy["scalar"] == 2.5
+    assert copy["plain"] == content["plain"]
 
 
 @pytest.mark.parametrize("keep", [0, 1, 40, 400])

@@ -87,9 +87,9 @@ def test_the_widest_rows_of_a_roberta_tuple_replace_the_text(tmp_path: Path) -> 
     info, stream = import_mmgcn_iemocap(saved(tmp_path, content), text=text, val_dialogues=2)
     assert info.widths["text"] == 8
     assert [d.features["text"][0, 0] for d in sorted(stream, key=lambda d: d.dialogue_id)] == list(range(9))
-    found = info.provenance["text"]
-    assert isinstance(found, dict)
-    assert (found["file"], found["element"], found["width"]) == ("roberta.pkl", 2, 8)
+    origin = info.provenance["text"]
+    assert isinstance(origin, dict)
+    assert (origin["file"], origin["element"], origin["width"]) == ("roberta.pkl", 2, 8)
 
 
 @pytest.mark.parametrize(

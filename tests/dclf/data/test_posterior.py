@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from dclf.data import Dialogue
+from dclf.data.emotion_course import Rates
 from dclf.data.generator import FLOOR_NOISE, SPEAKER_STRENGTH, TOPICS, World, make_dialogue
-from dclf.data.planted import Rates
 from dclf.data.posterior import emotion_posteriors, thinned
 from dclf.data.presets import Preset, preset_named
 

@@ -42,8 +42,8 @@ def test_reading_gives_back_what_was_written(
     assert read_manifest(folder) == manifest
     expected = [d for split in SPLITS for d in dialogues if d.split == split]
     assert len(shards) == len(expected)
-    for found, wanted in zip(shards, expected, strict=True):
-        assert_same(found, wanted)
+    for dialogue, wanted in zip(shards, expected, strict=True):
+        assert_same(dialogue, wanted)
 
 
 @settings(max_examples=20)
@@ -80,8 +80,8 @@ def test_a_selection_decodes_only_its_columns_and_split(folder: Path) -> None:
     assert chosen.modalities == ("text", "visual")
     assert len(chosen) == 3
     expected = [d for d in make_dialogues() if d.split == "test"]
-    for found, wanted in zip(chosen, expected, strict=True):
-        assert_same(found, wanted, ("text", "visual"))
+    for dialogue, wanted in zip(chosen, expected, strict=True):
+        assert_same(dialogue, wanted, ("text", "visual"))
     table = read_rows(folder, "test-00000.arrow", [0], columns_for(["audio"]))
     assert table.schema.names == ["dialogue_id", "split", "speakers", "labels", "utterances", "audio"]
 
@@ -101,8 +101,8 @@ def test_iterating_twice_gives_the_same(folder: Path) -> None:
 
 def test_a_shard_set_travels_between_processes(folder: Path) -> None:
     moved = pickle.loads(pickle.dumps(read_shards(folder, split="train", modalities=["text"])))
-    for found, wanted in zip(moved, make_dialogues(), strict=False):
-        assert_same(found, wanted, ("text",))
+    for dialogue, wanted in zip(moved, make_dialogues(), strict=False):
+        assert_same(dialogue, wanted, ("text",))
 
 
 def test_local_features_are_views_of_the_mapped_file(folder: Path) -> None:
@@ -117,8 +117,8 @@ def test_rows_come_in_the_order_asked_for_and_from_joined_blocks(tmp_path: Path)
     write_shards(dialogues, tmp_path / "set", info)
     table = read_rows(tmp_path / "set", "train-00000.arrow", [2, 0, 3], columns_for(info.modalities))
     for joined in (table, table.combine_chunks()):
-        found = list(dialogues_from_table(joined, info, ["audio"]))
-        for dialogue, number in zip(found, (2, 0, 3), strict=True):
+        selection = list(dialogues_from_table(joined, info, ["audio"]))
+        for dialogue, number in zip(selection, (2, 0, 3), strict=True):
             assert_same(dialogue, dialogues[number], ("audio",))
     (last,) = dialogues_from_table(table.combine_chunks().slice(2, 1), info)
     assert_same(last, dialogues[3])
@@ -157,17 +157,17 @@ def test_the_hash_of_the_whole_changes_with_a_single_number(folder: Path, tmp_pa
 def test_other_float_types_are_stored_as_float32(tmp_path: Path) -> None:
     wide = make_dialogue(features={m: np.full((4, w), 0.1) for m, w in make_info().widths.items()})
     write_shards([wide], tmp_path / "set", make_info())
-    (found,) = read_shards(tmp_path / "set")
-    assert found.features["text"].dtype == np.float32
-    assert found.features["text"][0, 0] == np.float32(0.1)
+    (dialogue,) = read_shards(tmp_path / "set")
+    assert dialogue.features["text"].dtype == np.float32
+    assert dialogue.features["text"][0, 0] == np.float32(0.1)
 
 
 def test_any_store_that_fsspec_knows_holds_shards(folder: Path) -> None:
     uri = f"memory://{uuid.uuid4().hex}/set"
     manifest = write_shards(make_dialogues(), uri, make_info(), max_shard_bytes=1500)
     assert manifest.sha256 == read_manifest(folder).sha256
-    for found, wanted in zip(read_shards(uri), read_shards(folder), strict=True):
-        assert_same(found, wanted)
+    for dialogue, wanted in zip(read_shards(uri), read_shards(folder), strict=True):
+        assert_same(dialogue, wanted)
     index = read_shards(uri).index("test")
     table = read_rows(uri, index.shards[0], [index.rows[0]], columns_for(["text"]))
     assert next(dialogues_from_table(table, make_info(), ["text"])).dialogue_id == index.dialogue_ids[0]
@@ -182,8 +182,8 @@ def test_a_dialogue_without_sentiments_among_others_stays_without(tmp_path: Path
     info = make_info(sentiment_names=("negative", "positive"))
     dialogues = [make_dialogue(0), make_dialogue(1, sentiments=np.array([1, -1, 0, 0], np.int32))]
     write_shards(dialogues, tmp_path / "set", info)
-    for found, wanted in zip(read_shards(tmp_path / "set"), dialogues, strict=True):
-        assert_same(found, wanted)
+    for dialogue, wanted in zip(read_shards(tmp_path / "set"), dialogues, strict=True):
+        assert_same(dialogue, wanted)
 
 
 def test_what_lies_below_a_missing_row_is_read_as_zeros() -> None:
@@ -194,9 +194,9 @@ def test_what_lies_below_a_missing_row_is_read_as_zeros() -> None:
     plain = {"dialogue_id": ["d"], "split": ["train"], "speakers": [[0, 0, 0]], "labels": [[0, 0, 0]]}
     for text in (rows, pa.ListArray.from_arrays(pa.array([0, 3], pa.int32()), masked)):
         table = pa.table({**plain, "utterances": pa.array([[]], pa.list_(pa.string())), "text": text})
-        (found,) = dialogues_from_table(table, info)
-        np.testing.assert_array_equal(found.features["text"], [[1, 2], [0, 0], [3, 4]])
-        np.testing.assert_array_equal(found.present["text"], [True, False, True])
+        (dialogue,) = dialogues_from_table(table, info)
+        np.testing.assert_array_equal(dialogue.features["text"], [[1, 2], [0, 0], [3, 4]])
+        np.testing.assert_array_equal(dialogue.present["text"], [True, False, True])
 
 
 def test_masks_that_hide_nothing_change_no_byte(folder: Path, tmp_path: Path) -> None:

@@ -44,21 +44,21 @@ def load(folder: Path, data: bytes) -> Any:
     return read_pickle(folder / "features.pkl")
 
 
-def assert_equal(found: Any, expected: Any) -> None:
-    assert type(found) is type(expected)
+def assert_equal(actual: Any, expected: Any) -> None:
+    assert type(actual) is type(expected)
     if isinstance(expected, np.ndarray):
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
     elif isinstance(expected, dict):
-        assert list(found) == list(expected)
+        assert list(actual) == list(expected)
         for key, value in expected.items():
-            assert_equal(found[key], value)
+            assert_equal(actual[key], value)
     elif isinstance(expected, (list, tuple)):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected, strict=True):
+        assert len(actual) == len(expected)
+        for one, other in zip(actual, expected, strict=True):
             assert_equal(one, other)
     else:
-        assert found == expected
+        assert actual == expected
 
 
 @settings(max_examples=100)
@@ -73,9 +73,9 @@ def test_shared_and_cyclic_containers_stay_so(tmp_path: Path) -> None:
     rows = np.arange(3.0)
     cyclic: list[Any] = [rows, {"rows": rows}]
     cyclic.append(cyclic)
-    found = load(tmp_path, pickle.dumps(cyclic))
-    assert found[2] is found
-    assert found[0] is found[1]["rows"]
+    containers = load(tmp_path, pickle.dumps(cyclic))
+    assert containers[2] is containers
+    assert containers[0] is containers[1]["rows"]
 
 
 def test_numpy_keys_and_ordered_dicts_become_plain(tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def python2_array(values: np.ndarray[Any, Any], code: str) -> bytes:
     shape = b"(" + b"".join(b"K" + bytes([size]) for size in values.shape) + b"t"
     kind = b"cnumpy\ndtype\n(" + string(code.encode()) + b"K\x00K\x01tR(K\x03" + string(b"<") + b"NNNJ\xff\xff\xff\xff"
     kind += b"J\xff\xff\xff\xffK\x00tb"
-    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + string(b"b") + b"tR"
-    return made + b"(K\x01" + shape + kind + b"\x89" + string(values.tobytes()) + b"tb"
+    head = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + string(b"b") + b"tR"
+    return head + b"(K\x01" + shape + kind + b"\x89" + string(values.tobytes()) + b"tb"
 
 
 @pytest.mark.parametrize("code", ["f8", "f4", "i8", "u1"])
@@ -101,9 +101,9 @@ def test_what_python_2_wrote_is_read_byte_for_byte(tmp_path: Path, code: str) ->
     values = np.random.default_rng(0).integers(0, 200, (40, 6)).astype(code) / np.dtype(code).type(1)
     values = values.astype(code)
     listed = b"\x80\x02}(U\x06Ses01F" + python2_array(values, code) + b"U\x04caf\xe9c__builtin__\nset\n]K\x01a\x85Ru."
-    found = load(tmp_path, listed)
-    assert_equal(found["Ses01F"], values)
-    assert found["caf\xe9"] == {1}
+    content = load(tmp_path, listed)
+    assert_equal(content["Ses01F"], values)
+    assert content["caf\xe9"] == {1}
 
 
 HOSTILE = {

@@ -24,20 +24,20 @@ def test_what_is_no_clock_is_refused(clock: str) -> None:
 
 
 def test_a_dialogue_worked_by_hand() -> None:
-    found = timing_features([10.0, 12.5, 13.0], [12.0, 14.5, 13.0], ["one two three four", "five six", "seven"])
+    features = timing_features([10.0, 12.5, 13.0], [12.0, 14.5, 13.0], ["one two three four", "five six", "seven"])
     expected = [
         [math.log1p(2.0), 2.0, 0.0, 0.0],
         [math.log1p(2.0), 1.0, math.log1p(0.5), 0.0],
         [0.0, 0.0, 0.0, math.log1p(1.5)],
     ]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(features, expected, atol=1e-12)
 
 
 def test_broken_clocks_are_cut_to_bounds() -> None:
-    found = timing_features([0.0, 5000.0, 3.0], [-4.0, 9000.0, 3.001], ["a b", "c", "d e f"])
-    np.testing.assert_allclose(found[0], 0)
-    np.testing.assert_allclose(found[1, [0, 2]], [math.log1p(LONGEST_UTTERANCE), math.log1p(LONGEST_GAP)])
-    np.testing.assert_allclose(found[2, 1:], [FASTEST_SPEECH, 0.0, math.log1p(LONGEST_GAP)])
+    features = timing_features([0.0, 5000.0, 3.0], [-4.0, 9000.0, 3.001], ["a b", "c", "d e f"])
+    np.testing.assert_allclose(features[0], 0)
+    np.testing.assert_allclose(features[1, [0, 2]], [math.log1p(LONGEST_UTTERANCE), math.log1p(LONGEST_GAP)])
+    np.testing.assert_allclose(features[2, 1:], [FASTEST_SPEECH, 0.0, math.log1p(LONGEST_GAP)])
 
 
 _times = st.floats(0, 1e6)
@@ -47,10 +47,10 @@ _times = st.floats(0, 1e6)
 @example([(0.0, 2.2e-309, "a")])
 def test_no_clock_gives_wild_numbers(utterances: list[tuple[float, float, str]]) -> None:
     starts, ends, transcripts = zip(*utterances, strict=True)
-    found = timing_features(starts, ends, transcripts)
+    features = timing_features(starts, ends, transcripts)
     bounds = [math.log1p(LONGEST_UTTERANCE), FASTEST_SPEECH, math.log1p(LONGEST_GAP), math.log1p(LONGEST_GAP)]
-    assert found.shape == (len(utterances), 4)
-    assert (found >= 0).all()
-    assert (found <= np.array(bounds) + 1e-12).all()
-    assert (found[0, 2:] == 0).all()
-    assert (np.minimum(found[:, 2], found[:, 3]) == 0).all()
+    assert features.shape == (len(utterances), 4)
+    assert (features >= 0).all()
+    assert (features <= np.array(bounds) + 1e-12).all()
+    assert (features[0, 2:] == 0).all()
+    assert (np.minimum(features[:, 2], features[:, 3]) == 0).all()

@@ -23,9 +23,9 @@ SHARD = "train-00000.arrow"
 @given(st.lists(st.integers(-(2**31), 2**31 - 1)))
 def test_whole_floats_and_integers_mean_the_same(numbers: list[int]) -> None:
     for given_numbers in (numbers, tuple(numbers), np.array(numbers, dtype=np.int64), [float(n) for n in numbers]):
-        found = whole_numbers(given_numbers, "label")
-        assert found.dtype == np.int32
-        assert found.tolist() == numbers
+        integers = whole_numbers(given_numbers, "label")
+        assert integers.dtype == np.int32
+        assert integers.tolist() == numbers
 
 
 @pytest.mark.parametrize("value", [0.5, float("nan"), float("inf"), True, None, "1", 2**31, -(2**31) - 1, 2**64, 1j])

@@ -85,8 +85,8 @@ class TestOpenSmile:
         samples, rate = sound(str(speech["question"]), rate=16000)
         soundfile.write(tmp_path / "low.wav", samples, rate, subtype="FLOAT")
         low, low_too = (
-            OpenSmileSettings(features="egemaps", rate=asked).load("cpu").rows([utterance(path)])[0]
-            for asked, path in [(0, tmp_path / "low.wav"), (16000, speech["question"])]
+            OpenSmileSettings(features="egemaps", rate=target_rate).load("cpu").rows([utterance(path)])[0]
+            for target_rate, path in [(0, tmp_path / "low.wav"), (16000, speech["question"])]
         )
         np.testing.assert_array_equal(low, low_too)
 

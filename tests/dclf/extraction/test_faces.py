@@ -21,9 +21,9 @@ def assert_face_at(face: Picture | None, whole: Picture, height: int, top: int, 
     assert face is not None
     assert np.shares_memory(face, whole)
     offset = (face.ctypes.data - whole.ctypes.data) // 3
-    found = np.array([*divmod(offset, whole.shape[1]), len(face)])
+    place = np.array([*divmod(offset, whole.shape[1]), len(face)])
     expected = np.array(FACE) * height / 600 + (top, left, 0)
-    assert np.abs(found - expected).max() < expected[2] / 5
+    assert np.abs(place - expected).max() < expected[2] / 5
     assert face.shape[0] == face.shape[1]
 
 

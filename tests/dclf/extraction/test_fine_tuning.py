@@ -64,8 +64,8 @@ def rows(settings: TextSettings, texts: Sequence[str]) -> Vector:
 def separation(settings: TextSettings) -> float:
     """How far the classes' means lie apart in texts it has not seen, in units of the spread within them."""
     texts, labels = sentences(60, seed=9)
-    found, classes = rows(settings, texts), np.array(labels)
-    first, second = found[classes == 0], found[classes == 1]
+    features, classes = rows(settings, texts), np.array(labels)
+    first, second = features[classes == 0], features[classes == 1]
     return float(np.linalg.norm(first.mean(0) - second.mean(0)) / (first.std(0) + second.std(0)).mean())
 
 

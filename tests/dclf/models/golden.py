@@ -46,14 +46,14 @@ class Golden:
 
 
 def encoders(golden: Golden, names: Mapping[str, str], width: int) -> ModalityEncoders:
-    made = ModalityEncoders({m: golden[m].shape[-1] for m in names}, width).double()
+    module = ModalityEncoders({m: golden[m].shape[-1] for m in names}, width).double()
     state = {
         f"layers.{m}.{part}": golden.weight(f"{name}.{part}")
         for m, name in names.items()
         for part in ("weight", "bias")
     }
-    made.load_state_dict(state)
-    return made
+    module.load_state_dict(state)
+    return module
 
 
 def load(layer: nn.Module, golden: Golden, name: str) -> None:

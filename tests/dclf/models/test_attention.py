@@ -42,9 +42,9 @@ def test_it_is_torchs(causal: bool) -> None:
     theirs = torchs(ours)
     asking, answering, layout = rows_of([5, 1, 3])
 
-    def reference(asked: Tensor, answered: Tensor) -> Tensor:
-        later = torch.ones(len(asked), len(asked)).triu(1).bool() if causal else None
-        output: Tensor = theirs(asked[None], answered[None], answered[None], attn_mask=later, need_weights=False)[0][0]
+    def reference(query: Tensor, answered: Tensor) -> Tensor:
+        later = torch.ones(len(query), len(query)).triu(1).bool() if causal else None
+        output: Tensor = theirs(query[None], answered[None], answered[None], attn_mask=later, need_weights=False)[0][0]
         return output
 
     parts = zip(asking.split(layout.lengths), answering.split(layout.lengths), strict=True)

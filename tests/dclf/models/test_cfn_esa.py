@@ -45,15 +45,15 @@ def golden() -> Golden:
 
 @pytest.fixture(scope="module")
 def model(golden: Golden) -> CFNESA:
-    made = CFNESA(MODALITIES, 2, False, CFNESAConfig(**OPTIONS)).double().eval()
-    for number, layer in enumerate(made.recurrent):
+    network = CFNESA(MODALITIES, 2, False, CFNESAConfig(**OPTIONS)).double().eval()
+    for number, layer in enumerate(network.recurrent):
         assert isinstance(layer, RecurrentLayer)
         load_recurrent(layer, golden, f"rume.layers.{number}")
-    for number, layer in enumerate(made.cross):
+    for number, layer in enumerate(network.cross):
         assert isinstance(layer, CrossModalLayer)
         load_cross(layer, golden, f"acme.layers.{number}")
-    load(made.joined, golden, "linear_cat")
-    return made
+    load(network.joined, golden, "linear_cat")
+    return network
 
 
 def load_recurrent(layer: RecurrentLayer, golden: Golden, name: str) -> None:
@@ -152,14 +152,14 @@ def test_the_shift_term(golden: Golden, model: CFNESA, encode: ModalityEncoders,
 
 def shift_of(golden: Golden, config: CFNESAConfig) -> EmotionShift:
     """The recorded head; its first layer is a sum of two halves here."""
-    made = CFNESA(MODALITIES, 2, False, config).auxiliary(())
-    assert isinstance(made, EmotionShift)
-    made.double().eval()
+    head = CFNESA(MODALITIES, 2, False, config).auxiliary(())
+    assert isinstance(head, EmotionShift)
+    head.double().eval()
     first, second = golden.weight("emotion_shift.fc.0.weight").chunk(2, 1)
-    made.first.load_state_dict({"weight": first, "bias": golden.weight("emotion_shift.fc.0.bias")})
-    made.second.load_state_dict({"weight": second})
-    load(made.output, golden, "emotion_shift.classify.0")
-    return made
+    head.first.load_state_dict({"weight": first, "bias": golden.weight("emotion_shift.fc.0.bias")})
+    head.second.load_state_dict({"weight": second})
+    load(head.output, golden, "emotion_shift.classify.0")
+    return head
 
 
 def halves(golden: Golden, shift: EmotionShift, output: BaseOutput) -> list[tuple[Tensor, Tensor]]:

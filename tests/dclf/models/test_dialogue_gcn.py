@@ -74,7 +74,7 @@ def test_relations_of_many_speakers_are_those_of_a_loop() -> None:
     layer, layout, speakers = RelationalLayer(5, 4, 4).double(), Layout.of([4, 1, 6]), [0, 3, 3, 1, 1, 3, 0, 1, 0, 0, 3]
     rows = torch.randn(11, 5, dtype=torch.float64)
     window = band(layout, 3, 1)
-    found = layer(rows, torch.tensor(speakers), window, layout)
+    output = layer(rows, torch.tensor(speakers), window, layout)
     weights = layout.pack(layer.weights(rows, window, layout))
     for i in range(11):
         total = layer.root(rows[i])
@@ -82,7 +82,7 @@ def test_relations_of_many_speakers_are_those_of_a_loop() -> None:
             if layout.dialogue_of[i] == layout.dialogue_of[j] and -3 <= j - i <= 1:
                 share = weights[i, layout.time[j]]
                 total = total + share * rows[j] @ layer.relations[speakers[j], :, int(j >= i), speakers[i]]
-        assert_close(found[i], total)
+        assert_close(output[i], total)
 
 
 def test_the_windows_bound_what_the_graph_hears() -> None:

@@ -31,7 +31,7 @@ def golden() -> Golden:
 @pytest.fixture(scope="module")
 def model(golden: Golden) -> SDT:
     config = SDTConfig(width=24, heads=4, inner_width=24, temperature=8.0)
-    made = SDT(MODALITIES, 2, False, config).double().eval()
+    network = SDT(MODALITIES, 2, False, config).double().eval()
     state = {"speakers.weight": golden.weight("speaker_embeddings.weight")[:2]}
     state["fusion.weight"] = golden.weight("last_gate.fc.weight")
     for q in MODALITIES:
@@ -39,8 +39,8 @@ def model(golden: Golden) -> SDT:
         state |= {f"reducers.{q}.{part}": golden.weight(f"{name}.{part}") for part in ("weight", "bias")}
         for k in MODALITIES:
             state |= {f"blocks.{k}_{q}.{name}": x for name, x in block_state(golden, f"{k[0]}_{q[0]}").items()}
-    made.load_state_dict(state)
-    return made
+    network.load_state_dict(state)
+    return network
 
 
 def block_state(golden: Golden, pair: str) -> dict[str, Tensor]:

@@ -112,8 +112,8 @@ def test_whole_batches_hold_every_utterance_once(emotions: list[list[int]], rows
     parts = list(whole_batches(targets, rows))
     order = np.concatenate([part.rows for part in parts])
     assert sorted(order) == list(range(len(targets.labels)))
-    found = np.concatenate([part.batch.features["text"].numpy() for part in parts])
-    np.testing.assert_array_equal(found, targets.features["text"][order])
+    features = np.concatenate([part.batch.features["text"].numpy() for part in parts])
+    np.testing.assert_array_equal(features, targets.features["text"][order])
 
 
 @settings(max_examples=40)
@@ -250,9 +250,9 @@ def test_real_models_see_the_dialogue_end_at_the_target(name: str, causal: bool)
         for dialogue in dialogues[-2:]
         for n in range(len(dialogue))
     ]
-    found = score_substituted(predictor, targets, targets, own_context(targets), rows=50)
-    assert found.condition["kind"] == "cut"
-    assert found.predictions.tolist() == expected
+    score = score_substituted(predictor, targets, targets, own_context(targets), rows=50)
+    assert score.condition["kind"] == "cut"
+    assert score.predictions.tolist() == expected
     raw = score_raw(predictor, targets)
     assert raw.predictions.tolist() == np.concatenate([p.argmax(1) for p in predictor.predict(dialogues[-2:])]).tolist()
     assert not causal or raw.predictions.tolist() == expected

@@ -26,17 +26,17 @@ kinds = st.sampled_from(KINDS)
 seeds = st.integers(0, 2**64 - 1)
 
 
-def assert_same(found: Substitutions, expected: Substitutions) -> None:
-    assert (found.kind, found.seed, found.draw, found.pool) == (
+def assert_same(actual: Substitutions, expected: Substitutions) -> None:
+    assert (actual.kind, actual.seed, actual.draw, actual.pool) == (
         expected.kind,
         expected.seed,
         expected.draw,
         expected.pool,
     )
-    assert found.dialogue_ids == expected.dialogue_ids
-    assert found.positions.dtype == np.int32
-    np.testing.assert_array_equal(found.lengths, expected.lengths)
-    np.testing.assert_array_equal(found.positions, expected.positions)
+    assert actual.dialogue_ids == expected.dialogue_ids
+    assert actual.positions.dtype == np.int32
+    np.testing.assert_array_equal(actual.lengths, expected.lengths)
+    np.testing.assert_array_equal(actual.positions, expected.positions)
 
 
 @given(emotion_lists(), emotion_lists(), kinds, seeds, st.integers(0, 5), st.booleans())

@@ -36,9 +36,9 @@ states = st.dictionaries(
 
 
 def _tensor(dtype: torch.dtype, shape: tuple[int, ...], seed: int, *, turned: bool) -> torch.Tensor:
-    made = torch.randint(0, 2 if dtype == torch.bool else 100, shape, generator=torch.Generator().manual_seed(seed))
-    made = made.to(dtype)
-    return made.transpose(0, -1) if turned and made.dim() > 1 else made
+    tensor = torch.randint(0, 2 if dtype == torch.bool else 100, shape, generator=torch.Generator().manual_seed(seed))
+    tensor = tensor.to(dtype)
+    return tensor.transpose(0, -1) if turned and tensor.dim() > 1 else tensor
 
 
 def same(one: Any, other: Any) -> bool:

@@ -20,20 +20,20 @@ def test_predictions_lie_beside_their_targets_and_shifts(config: Config, shards:
     training = TrainingRun(config, source, shards)
     training.prepare()
     collated = batches(source.dialogues("val"), size, config.data.modalities)
-    found = predictions(training.model, collated, Workers(torch.device("cpu")))
+    outcome = predictions(training.model, collated, Workers(torch.device("cpu")))
     dialogues = list(source.dialogues("val"))
-    np.testing.assert_array_equal(found.targets, np.concatenate([d.labels for d in dialogues]))
+    np.testing.assert_array_equal(outcome.targets, np.concatenate([d.labels for d in dialogues]))
     np.testing.assert_array_equal(
-        found.shifts, np.concatenate([emotion_shifts(d.labels, d.speakers) for d in dialogues])
+        outcome.shifts, np.concatenate([emotion_shifts(d.labels, d.speakers) for d in dialogues])
     )
-    assert found.shifts.any()
+    assert outcome.shifts.any()
     alone = predictions(
         training.model, batches(iter(dialogues), 1, config.data.modalities), Workers(torch.device("cpu"))
     )
-    np.testing.assert_array_equal(found.classes, alone.classes)
+    np.testing.assert_array_equal(outcome.classes, alone.classes)
 
 
 def test_nothing_gives_nothing(config: Config, shards: ShardSet) -> None:
     training = TrainingRun(config, LocalSource(shards, config.data.modalities), shards)
-    found = predictions(training.model, iter(()), Workers(torch.device("cpu")))
-    assert (len(found.targets), len(found.classes), len(found.shifts)) == (0, 0, 0)
+    outcome = predictions(training.model, iter(()), Workers(torch.device("cpu")))
+    assert (len(outcome.targets), len(outcome.classes), len(outcome.shifts)) == (0, 0, 0)

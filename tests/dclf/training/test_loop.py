@@ -143,7 +143,7 @@ def test_the_test_split_stays_sealed_until_the_end(config: Config, shards: Shard
             seen.append(list(source.asked))
 
     train(config, source, shards, reporter=Listener())
-    assert all("test" not in asked for asked in seen)
+    assert all("test" not in splits for splits in seen)
     assert source.asked.count("test") == 1
 
 

@@ -82,25 +82,25 @@ def test_what_an_epoch_sees_on_test_is_its_own_models_score(config: Config, shar
         scores = score_predictor(predictor_of(own), shards, "test").scores
         alone.append(scores["wf1"])
         assert dict(epoch.peeked) == {name: value for name, value in scores.items() if "shift" not in name}
-    found = final.optimism
-    assert found is not None
+    selection = final.optimism
+    assert selection is not None
     best = max(alone)
-    assert (found.epoch, found.scores["wf1"]) == (alone.index(best) + 1, best)
+    assert (selection.epoch, selection.scores["wf1"]) == (alone.index(best) + 1, best)
     chosen = alone[final.history[-1].best_epoch - 1]
-    assert found.sealed_wf1 == chosen == final.splits["test"].scores["wf1"]
-    assert found.gap == pytest.approx(100 * (best - chosen))
+    assert selection.sealed_wf1 == chosen == final.splits["test"].scores["wf1"]
+    assert selection.gap == pytest.approx(100 * (best - chosen))
 
 
 def test_test_is_read_once_and_kept(config: Config, shards: ShardSet) -> None:
-    asked: list[str] = []
+    splits: list[str] = []
 
     class Spy(LocalSource):
         def dialogues(self, split: str) -> Iterator[Dialogue]:
-            asked.append(split)
+            splits.append(split)
             return super().dialogues(split)
 
     train(as_paper(config), Spy(shards, config.data.modalities), shards)
-    assert asked.count("test") == asked.count("val") == 1
+    assert splits.count("test") == splits.count("val") == 1
 
 
 def test_an_older_checkpoint_goes_on_under_either_protocol(config: Config, shards: ShardSet, tmp_path: Path) -> None:
@@ -150,20 +150,20 @@ def test_reports_travel_as_json_and_older_ones_are_read() -> None:
 
 @given(st.lists(st.none() | SHARES, max_size=8), SHARES)
 def test_the_gap_by_hand(seen: list[float | None], sealed: float) -> None:
-    found = optimism([report(epoch, wf1) for epoch, wf1 in enumerate(seen, start=1)], sealed)
-    known = [wf1 for wf1 in seen if wf1 is not None]
-    if not known:
-        assert found is None
+    selection = optimism([report(epoch, wf1) for epoch, wf1 in enumerate(seen, start=1)], sealed)
+    values = [wf1 for wf1 in seen if wf1 is not None]
+    if not values:
+        assert selection is None
         return
-    assert found is not None
-    best = max(known)
-    assert found.epoch == seen.index(best) + 1, "of equal epochs the first"
-    assert found.gap == pytest.approx(100 * best - 100 * sealed)
+    assert selection is not None
+    best = max(values)
+    assert selection.epoch == seen.index(best) + 1, "of equal epochs the first"
+    assert selection.gap == pytest.approx(100 * best - 100 * sealed)
 
 
 @given(st.lists(SHARES, min_size=1, max_size=8), st.data())
 def test_selecting_on_test_never_looks_worse(seen: list[float], data: st.DataObject) -> None:
     chosen = data.draw(st.sampled_from(seen))
-    found = optimism([report(epoch, wf1) for epoch, wf1 in enumerate(seen, start=1)], chosen)
-    assert found is not None
-    assert found.gap >= 0
+    selection = optimism([report(epoch, wf1) for epoch, wf1 in enumerate(seen, start=1)], chosen)
+    assert selection is not None
+    assert selection.gap >= 0

@@ -61,9 +61,9 @@ def test_labels_and_speakers_are_refused_before_any_feature_is_read(
     broken: Callable[[str, Change], ShardSet], case: str, split: str
 ) -> None:
     change, words = IN_THE_INDEX[case]
-    found = broken(split, change)
-    name = found.index(split).dialogue_ids[0]
-    for look in (lambda: check_shards(found, ["text"]), lambda: feature_card(found.path)):
+    shard_set = broken(split, change)
+    name = shard_set.index(split).dialogue_ids[0]
+    for look in (lambda: check_shards(shard_set, ["text"]), lambda: feature_card(shard_set.path)):
         with pytest.raises(DataError, match=f"dialogue '{name}': {words}"):
             look()
 
@@ -101,9 +101,9 @@ def test_a_split_without_a_label_is_refused(shards: ShardSet, tmp_path: Path, sp
 
 
 def test_speakers_that_are_fewer_than_labels_are_refused(broken: Callable[[str, Change], ShardSet]) -> None:
-    found = broken("val", lambda d: replace(d, speakers=d.speakers[1:]))
+    shard_set = broken("val", lambda d: replace(d, speakers=d.speakers[1:]))
     with pytest.raises(DataError, match=r"the val split has \d+ speakers for \d+ labels"):
-        check_shards(found, ["text"])
+        check_shards(shard_set, ["text"])
 
 
 @pytest.mark.parametrize("case", IN_THE_FEATURES)
@@ -112,16 +112,16 @@ def test_broken_features_end_the_run_and_are_named(
     broken: Callable[[str, Change], ShardSet], config: Config, case: str, split: str
 ) -> None:
     change, words = IN_THE_FEATURES[case]
-    found = broken(split, change)
+    shard_set = broken(split, change)
     config = replace(config, train=replace(config.train, epochs=1))
     with pytest.raises(DataError, match=rf"the {split} split is not valid .*\n.*{words}"):
-        train(config, LocalSource(found, config.data.modalities), found)
+        train(config, LocalSource(shard_set, config.data.modalities), shard_set)
 
 
 def test_modalities_that_are_not_read_may_be_broken(broken: Callable[[str, Change], ShardSet]) -> None:
-    found = broken("train", IN_THE_FEATURES["not a number"][0])
-    source = CheckedSource(LocalSource(found, ("text",)), found.info, ("text",))
-    assert len(list(source.dialogues("train"))) == len(found.index("train"))
+    shard_set = broken("train", IN_THE_FEATURES["not a number"][0])
+    source = CheckedSource(LocalSource(shard_set, ("text",)), shard_set.info, ("text",))
+    assert len(list(source.dialogues("train"))) == len(shard_set.index("train"))
 
 
 def test_later_passes_are_not_looked_at_again(shards: ShardSet) -> None:

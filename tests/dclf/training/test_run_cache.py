@@ -70,15 +70,15 @@ def shared(config: Config, shards: ShardSet) -> RunCache:
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows with every pass of a batch through a model."""
-    found: list[int] = []
+    calls: list[int] = []
     forward = DCLF.forward
 
     def counting(self: DCLF, *args: Any) -> Any:
-        found.append(1)
+        calls.append(1)
         return forward(self, *args)
 
     monkeypatch.setattr(DCLF, "forward", counting)
-    return found
+    return calls
 
 
 @settings(max_examples=8, deadline=None)

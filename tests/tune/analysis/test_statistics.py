@@ -16,22 +16,22 @@ scores = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_s
 @given(scores)
 def test_a_paired_test_is_scipys(pairs: list[tuple[float, float]]) -> None:
     ours, theirs = ({seed: pair[side] for seed, pair in enumerate(pairs)} for side in (0, 1))
-    found = paired(ours, theirs)
+    test = paired(ours, theirs)
     differences = np.array([a - b for a, b in pairs])
-    assert found.count == len(pairs)
-    assert found.difference == pytest.approx(differences.mean(), abs=1e-12)
+    assert test.count == len(pairs)
+    assert test.difference == pytest.approx(differences.mean(), abs=1e-12)
     if np.ptp(differences) <= SAME:
-        assert math.isnan(found.p)
+        assert math.isnan(test.p)
         return
     alone = stats.ttest_1samp(differences, 0.0)
-    assert found.p == pytest.approx(alone.pvalue, abs=1e-12, nan_ok=True)
+    assert test.p == pytest.approx(alone.pvalue, abs=1e-12, nan_ok=True)
     spread = differences.std(ddof=1)
     if spread > 1e-9:
         margin = stats.t.ppf(0.975, len(pairs) - 1) * spread / math.sqrt(len(pairs))
-        assert (found.low, found.high) == pytest.approx(
+        assert (test.low, test.high) == pytest.approx(
             (differences.mean() - margin, differences.mean() + margin), abs=1e-12
         )
-        assert found.effect == pytest.approx(differences.mean() / spread, rel=1e-9)
+        assert test.effect == pytest.approx(differences.mean() / spread, rel=1e-9)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8), st.integers(0, 8))
@@ -40,17 +40,17 @@ def test_fewer_than_three_shared_seeds_have_a_difference_alone(pairs: list[tuple
     shared = max(1, min(shared, len(pairs)))
     ours = {seed: pair[0] for seed, pair in enumerate(pairs)}
     theirs = {seed if seed < shared else 100 + seed: pair[1] for seed, pair in enumerate(pairs)}
-    found = paired(ours, theirs)
-    assert found.count == shared
-    numbers = (found.low, found.high, found.p, found.effect)
+    test = paired(ours, theirs)
+    assert test.count == shared
+    numbers = (test.low, test.high, test.p, test.effect)
     assert all(map(math.isnan, numbers)) or all(not math.isnan(number) for number in numbers)
     if shared < FEWEST:
-        assert not found.tested
+        assert not test.tested
         assert math.isnan(relative_change(ours, theirs))
-    if found.tested:
-        assert found.low <= found.difference <= found.high
-        assert 0 <= found.p <= 1
-        assert (found.p < 1 - LEVEL) == (found.low > 0 or found.high < 0) or found.p == pytest.approx(1 - LEVEL)
+    if test.tested:
+        assert test.low <= test.difference <= test.high
+        assert 0 <= test.p <= 1
+        assert (test.p < 1 - LEVEL) == (test.low > 0 or test.high < 0) or test.p == pytest.approx(1 - LEVEL)
 
 
 @given(scores)
@@ -64,9 +64,9 @@ def test_the_other_way_round_it_is_the_same_test(pairs: list[tuple[float, float]
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=8), st.floats(-0.5, 0.5))
 def test_what_differs_by_rounding_alone_is_the_same(values: list[float], by: float) -> None:
     """In floating point 0.3 - 0.2 is not 0.2 - 0.1, which would be an effect of 1e15."""
-    found = paired({s: value + by for s, value in enumerate(values)}, dict(enumerate(values)))
-    assert found.difference == pytest.approx(by, abs=1e-12)
-    assert not found.tested
+    test = paired({s: value + by for s, value in enumerate(values)}, dict(enumerate(values)))
+    assert test.difference == pytest.approx(by, abs=1e-12)
+    assert not test.tested
 
 
 shares = st.dictionaries(st.integers(0, 6), st.floats(-0.3, 0.6), min_size=1, max_size=7)
@@ -95,16 +95,16 @@ def test_no_percentage_of_a_quarter_of_a_point() -> None:
 
 
 def test_seeds_are_paired_by_number_and_not_by_place() -> None:
-    found = paired({3: 0.5, 1: 0.7, 9: 0.1}, {1: 0.6, 3: 0.4, 2: 0.9})
-    assert found.count == 2
-    assert found.difference == pytest.approx(0.1)
+    test = paired({3: 0.5, 1: 0.7, 9: 0.1}, {1: 0.6, 3: 0.4, 2: 0.9})
+    assert test.count == 2
+    assert test.difference == pytest.approx(0.1)
 
 
 def test_one_seed_has_a_difference_and_no_test() -> None:
-    found = paired({0: 0.5}, {0: 0.4})
-    assert found.difference == pytest.approx(0.1)
-    assert math.isnan(found.p)
-    assert math.isnan(found.low)
+    test = paired({0: 0.5}, {0: 0.4})
+    assert test.difference == pytest.approx(0.1)
+    assert math.isnan(test.p)
+    assert math.isnan(test.low)
 
 
 def test_without_a_shared_seed_there_is_nothing_to_compare() -> None:
@@ -120,9 +120,9 @@ def test_holms_correction_by_hand() -> None:
 
 
 def test_what_was_not_tested_does_not_count() -> None:
-    found = holm([math.nan, 0.02, 0.01])
-    assert math.isnan(found[0])
-    assert found[1:] == pytest.approx([0.02, 0.02])
+    p_values = holm([math.nan, 0.02, 0.01])
+    assert math.isnan(p_values[0])
+    assert p_values[1:] == pytest.approx([0.02, 0.02])
 
 
 @given(st.lists(st.floats(0, 1), max_size=8))

@@ -46,10 +46,10 @@ def complete(script: Path, tmp_path: Path) -> Complete:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        registered, *found = done.stdout.splitlines()
+        registered, *candidates = done.stdout.splitlines()
         # Files are completed where the function knows nothing.
         assert registered == "complete -o bashdefault -F _shtab_dclf dclf"
-        return {*found} - {""}
+        return {*candidates} - {""}
 
     return words
 

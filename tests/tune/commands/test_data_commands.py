@@ -61,9 +61,9 @@ def test_the_best_answers_are_printed_and_the_card_shows_them(tmp_path: Path, ca
     assert main(["data", "generate", str(shards), *words]) == 0
     capsys.readouterr()
     assert main(["data", "bayes", str(shards), "--modalities", "audio"]) == 0
-    head, known, train = capsys.readouterr().out.splitlines()
+    head, middle, train = capsys.readouterr().out.splitlines()
     assert head.split()[-6:] == ["WF1", "accuracy", "expected", "WF1", "on", "shifts"]
-    assert (known.startswith("all is known"), train.startswith("train's shares")) == (True, True)
+    assert (middle.startswith("all is known"), train.startswith("train's shares")) == (True, True)
     assert not (shards / "bayes.json").exists()
     assert main(["data", "bayes", str(shards), "--output", "json"]) == 0
     report = json.loads(capsys.readouterr().out)

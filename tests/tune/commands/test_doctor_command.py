@@ -178,8 +178,8 @@ def test_gc_says_what_it_frees(storage: Path, store: Store, dclf: Run) -> None:
     ],
 )
 def test_mistakes_are_one_message(dclf: Run, words: list[str], code: int, message: str) -> None:
-    found, out, err = dclf(*words)
-    assert (found, out) == (code, "")
+    status, out, err = dclf(*words)
+    assert (status, out) == (code, "")
     assert message in err
     assert err.count("\n") == 1
 

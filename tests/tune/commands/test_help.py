@@ -53,7 +53,7 @@ def test_every_help_says_what_the_command_does(shown: dict[str, str]) -> None:
 
 
 def test_no_help_has_leftovers_of_its_making(shown: dict[str, str]) -> None:
-    odd = [(command, found[0]) for command, text in shown.items() for found in ODD.finditer(text)]
+    odd = [(command, match[0]) for command, text in shown.items() for match in ODD.finditer(text)]
     assert odd == []
     assert [command for command, text in shown.items() if FLAG_DEFAULT.search(text)] == []
 

@@ -44,11 +44,11 @@ def cluster(shared_cluster: LocalCluster) -> LocalCluster:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder: a configuration, shards, and later studies."""
-    made = tmp_path_factory.mktemp("project")
+    place = tmp_path_factory.mktemp("project")
     info, dialogues = generate("iemocap-small", seed=3)
-    write_shards(dialogues, made / "shards", info)
-    (made / "my.yaml").write_text(CONFIG, encoding="utf-8")
-    return made
+    write_shards(dialogues, place / "shards", info)
+    (place / "my.yaml").write_text(CONFIG, encoding="utf-8")
+    return place
 
 
 @pytest.fixture

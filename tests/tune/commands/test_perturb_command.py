@@ -26,9 +26,9 @@ CODE = "import sys; from tune.commands.main import main; sys.exit(main())"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> RunStore:
-    made = RunStore(tmp_path_factory.mktemp("perturb-command"), empty_store)
-    made.train("mmgcn", "graph")
-    return made
+    run_store = RunStore(tmp_path_factory.mktemp("perturb-command"), empty_store)
+    run_store.train("mmgcn", "graph")
+    return run_store
 
 
 def words(runs: RunStore, *more: str, run: str = "graph") -> list[str]:
@@ -77,8 +77,8 @@ def test_latex_has_no_sign_that_it_lacks(runs: RunStore, capsys: Shown) -> None:
 
 
 def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
-    asked = words(runs, "--draws", "2", "--kinds", "eics", "--seed", "3", "--output", "json", "--quiet")
-    assert main(asked) == 0
+    arguments = words(runs, "--draws", "2", "--kinds", "eics", "--seed", "3", "--output", "json", "--quiet")
+    assert main(arguments) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     result = json.loads(shown.out)
@@ -87,7 +87,7 @@ def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
     assert Path(result["page"]).exists()
     (score,) = result["conditions"]
     assert (score["kind"], score["draws"], len(score["wf1_by_draw"]), result["seed"]) == ("eics", 2, 2, 3)
-    assert main(asked) == 0
+    assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out) == result
 
 
@@ -153,10 +153,10 @@ def test_shards_that_do_not_fit_the_model_are_told_with_what_is_wrong(
 
 
 def test_a_list_of_damages() -> None:
-    found, problems = read_corruptions(" text:noise , audio:missing:5", seed=7)
+    corruptions, problems = read_corruptions(" text:noise , audio:missing:5", seed=7)
     assert problems == []
-    assert [c.share for c in found if c.damage == "noise"] == pytest.approx([n / 10 for n in range(1, 10)])
-    assert [(c.modalities, c.share, c.seed) for c in found if c.damage == "missing"] == [(("audio",), 0.05, 7)]
+    assert [c.share for c in corruptions if c.damage == "noise"] == pytest.approx([n / 10 for n in range(1, 10)])
+    assert [(c.modalities, c.share, c.seed) for c in corruptions if c.damage == "missing"] == [(("audio",), 0.05, 7)]
     assert read_corruptions("none", seed=0) == ([], [])
 
 
@@ -198,10 +198,10 @@ def test_a_study_is_tested_training_by_training(study_words: list[str], capsys: 
     assert main([*words, "--output", "json"]) == 0
     again = capsys.readouterr()
     assert again.err == "", "nothing is scored, nothing is shown"
-    found = json.loads(again.out)["perturbations"]
-    assert [(one["trial"], one["training_seed"]) for one in found["trainings"]] == [(0, 1), (0, 2), (1, 1), (1, 2)]
-    assert {one["name"] for one in found["trainings"][0]["conditions"]} == {"eccs", "eics", "text-missing-50"}
-    assert found["sentences"][0] in lines
+    result = json.loads(again.out)["perturbations"]
+    assert [(one["trial"], one["training_seed"]) for one in result["trainings"]] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert {one["name"] for one in result["trainings"][0]["conditions"]} == {"eccs", "eics", "text-missing-50"}
+    assert result["sentences"][0] in lines
 
 
 def test_a_name_that_means_two_things_is_refused_until_one_is_chosen(

@@ -32,10 +32,10 @@ CODE = (
 def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[RunStore]:
     folder = tmp_path_factory.mktemp("predict-command")
     with as_own_module(folder) as own:
-        made = RunStore(folder, empty_store, own.facts(folder / "encoder", text=24, audio=32))
-        made.train("mmgcn", "graph")
-        made.train("ddin", "both", causal=False)
-        yield made
+        run_store = RunStore(folder, empty_store, own.facts(folder / "encoder", text=24, audio=32))
+        run_store.train("mmgcn", "graph")
+        run_store.train("ddin", "both", causal=False)
+        yield run_store
 
 
 @pytest.fixture(scope="module")

@@ -82,9 +82,9 @@ def test_mistakes_of_a_reproduction_are_told(
     words: list[str], told: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["reproduce", "iemocap", *words]) in (1, 2)
-    found = errors(capsys)
-    assert len(found) == len(told)
-    for line, start in zip(found, told, strict=True):
+    lines = errors(capsys)
+    assert len(lines) == len(told)
+    for line, start in zip(lines, told, strict=True):
         assert line.startswith(start)
 
 

@@ -49,7 +49,7 @@ model:
 epochs: 3
 """,
     )
-    found = problems_of(file, {"train.lr": "-3", "gamma_ca": "1"})
+    problems = problems_of(file, {"train.lr": "-3", "gamma_ca": "1"})
     expected = [
         (2, "data.modalities: must be a list, each one of text, audio, visual, is ['text', 'smell']"),
         (4, "loss.gama_ca: unknown key; did you mean loss.gamma_ca?"),
@@ -59,12 +59,12 @@ epochs: 3
         (10, "model.options.layers: must be a whole number, is 'two'"),
         (5, "loss.window: must be at least 1, is 0"),
     ]
-    assert {f"{file}:{line}: {text}" for line, text in expected} <= set(found)
-    assert "gamma_ca: unknown key; did you mean loss.gamma_ca?" in found
-    assert "train.lr: must be above 0 and finite, is -3.0" in found
-    assert any(text.startswith(f"{file}:10: model.options.depth: mmgcn has no such option") for text in found)
-    assert any(text.startswith(f"{file}: data.shards: must name a folder") for text in found)
-    assert len(found) == len(expected) + 4
+    assert {f"{file}:{line}: {text}" for line, text in expected} <= set(problems)
+    assert "gamma_ca: unknown key; did you mean loss.gamma_ca?" in problems
+    assert "train.lr: must be above 0 and finite, is -3.0" in problems
+    assert any(text.startswith(f"{file}:10: model.options.depth: mmgcn has no such option") for text in problems)
+    assert any(text.startswith(f"{file}: data.shards: must name a folder") for text in problems)
+    assert len(problems) == len(expected) + 4
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_extending_in_a_circle_is_refused(tmp_path: Path) -> None:
 )
 def test_mistakes_of_form_name_their_line(tmp_path: Path, text: str, line: int, part: str) -> None:
     file = write(tmp_path, text)
-    assert any(found.startswith(f"{file}:{line}: ") and part in found for found in problems_of(file, SOUND))
+    assert any(problem.startswith(f"{file}:{line}: ") and part in problem for problem in problems_of(file, SOUND))
 
 
 def test_an_empty_file_and_empty_sections_mean_the_defaults(tmp_path: Path) -> None:
@@ -292,8 +292,8 @@ def test_presets_leave_the_model_s_options_to_the_model(name: str) -> None:
 
 
 def test_every_key_of_the_flat_config_is_known() -> None:
-    known = [key for key in config_types() if not key.startswith(("track", "published"))]
-    assert known == list(Config().flat())
+    keys = [key for key in config_types() if not key.startswith(("track", "published"))]
+    assert keys == list(Config().flat())
 
 
 @pytest.mark.parametrize("key", config_types())
@@ -306,9 +306,9 @@ def test_every_type_has_words(key: str) -> None:
 @given(st.dictionaries(st.text("abcdefg_.", min_size=1, max_size=12), st.integers() | st.text(max_size=4), max_size=6))
 def test_every_unknown_override_is_named(overrides: dict[str, Any]) -> None:
     unknown = {key: value for key, value in overrides.items() if key not in config_types()}
-    found = read_config(None, {**SOUND, **unknown})[1]
-    assert len(found) == len(unknown)
-    assert all(any(text.startswith(f"{key}: ") for text in found) for key in unknown)
+    problems = read_config(None, {**SOUND, **unknown})[1]
+    assert len(problems) == len(unknown)
+    assert all(any(text.startswith(f"{key}: ") for text in problems) for key in unknown)
 
 
 def test_entries_know_where_they_stand(tmp_path: Path) -> None:

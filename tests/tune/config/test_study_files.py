@@ -46,9 +46,9 @@ def test_all_mistakes_are_told_at_once_with_their_places(tmp_path: Path) -> None
     file.write_text(WRONG)
     with pytest.raises(ConfigError) as caught:
         read_study_file(file)
-    found = caught.value.problems
-    assert len(found) == len(EXPECTED)
-    for line, expected in zip(found, EXPECTED, strict=True):
+    problems = caught.value.problems
+    assert len(problems) == len(EXPECTED)
+    for line, expected in zip(problems, EXPECTED, strict=True):
         assert line.startswith(f"{file}{expected}")
 
 

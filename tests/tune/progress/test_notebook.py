@@ -79,8 +79,8 @@ def cells(folder: Path) -> dict[str, list[Output]]:
     sources = (SETUP, RUN, INTERRUPTED, FAILED_STUDY, LINES, LISTENED, REDRAWN)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-        made = run_notebook(notebook(*sources), folder, seconds=60)
-    return dict(zip(sources, made, strict=True))
+        outputs = run_notebook(notebook(*sources), folder, seconds=60)
+    return dict(zip(sources, outputs, strict=True))
 
 
 def test_a_run_has_one_output_that_is_redrawn(cells: dict[str, list[Output]]) -> None:

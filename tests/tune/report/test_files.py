@@ -59,9 +59,9 @@ def test_everything_is_written(written: tuple[StudyFolder, ReportFiles]) -> None
     assert files.folder == folder.path / "report"
     assert set(files.tables) == {"trials.csv", "top.tex", "comparison.tex"}
     assert len(files.figures) == 6
-    found = {path for path in files.folder.rglob("*") if path.is_file()}
-    made = (*files.tables.values(), *files.figures.values(), *files.pictures.values())
-    assert found == {files.html, files.markdown, files.config, *made}
+    paths = {path for path in files.folder.rglob("*") if path.is_file()}
+    outputs = (*files.tables.values(), *files.figures.values(), *files.pictures.values())
+    assert paths == {files.html, files.markdown, files.config, *outputs}
 
 
 def test_the_page_needs_nothing_else(written: tuple[StudyFolder, ReportFiles]) -> None:
@@ -213,8 +213,8 @@ def test_data_that_are_gone_or_changed_are_told(folder: StudyFolder, shards: Pat
     assert "shards/demo" in gone.warning
     same = replace(folder.definition, config=with_shards(shards).to_dict())
     assert "changed" in dataset_note(same).warning
-    known = replace(same, shards_sha256=read_shards(shards).manifest.sha256)
-    assert dataset_note(known).warning == ""
+    twin = replace(same, shards_sha256=read_shards(shards).manifest.sha256)
+    assert dataset_note(twin).warning == ""
 
 
 @pytest.mark.parametrize(

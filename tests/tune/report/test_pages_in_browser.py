@@ -157,12 +157,12 @@ def test_a_page_fits_and_can_be_read_at_every_width_in_light_and_dark(
             assert wide <= width, where
             small = page.evaluate(SMALL_TEXT)
             assert small[0][0] >= SMALLEST, f"{where}: {small}"
-            found = [
+            violations = [
                 f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']][:3]}"
                 for one in Axe().run(page).response["violations"]
                 if one["impact"] in ("serious", "critical")
             ]
-            assert not found, f"{where}: {found}"
+            assert not violations, f"{where}: {violations}"
         page.close()
 
 

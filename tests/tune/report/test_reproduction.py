@@ -106,9 +106,9 @@ def test_everything_lies_beside_it(generated: ReproductionFiles) -> None:
     names |= {"table-5-window", "table-5-variants", "figure-4-gammas"}
     scores = {f"{slug}-scores.csv" for slug in ("table-3", "table-4", "table-5", "figure-4")}
     assert set(generated.tables) == {f"{name}.{kind}" for name in names for kind in ("csv", "tex")} | scores
-    found = {path for path in generated.folder.rglob("*") if path.is_file()}
-    made = (*generated.tables.values(), *generated.figures.values(), *generated.pictures.values())
-    assert found == {generated.html, generated.markdown, *made}
+    paths = {path for path in generated.folder.rglob("*") if path.is_file()}
+    outputs = (*generated.tables.values(), *generated.figures.values(), *generated.pictures.values())
+    assert paths == {generated.html, generated.markdown, *outputs}
 
 
 def test_generated_data_are_never_presented_as_the_papers(generated: ReproductionFiles) -> None:
@@ -122,10 +122,10 @@ def test_generated_data_are_never_presented_as_the_papers(generated: Reproductio
 
 
 def test_findings_are_listed_by_the_table_that_has_them(generated: ReproductionFiles) -> None:
-    found = [line for line in generated.sentences if line.startswith("Table")]
-    assert "Table 3, the paper's sign, significant (2): ddin, DCLF; mmgcn, DCLF." in found
-    assert any(line.startswith("Table 7, the paper's sign") for line in found)
-    assert "Table 4, not tested (1): mmgcn, w/o MCCL." in found
+    findings = [line for line in generated.sentences if line.startswith("Table")]
+    assert "Table 3, the paper's sign, significant (2): ddin, DCLF; mmgcn, DCLF." in findings
+    assert any(line.startswith("Table 7, the paper's sign") for line in findings)
+    assert "Table 4, not tested (1): mmgcn, w/o MCCL." in findings
 
 
 def rows_of(markdown: str, heading: str) -> list[list[str]]:

@@ -106,11 +106,11 @@ class Writer:
         self.ledger.note(PARENT_NOTE, run_id=run.run_id, store=self.store.name)
         yield
         for ending, epochs in (("complete", EPOCHS), ("pruned", 1), ("failed", 2), ("", 1)):
-            asked = study.ask()
+            optuna_trial = study.ask()
             yield
-            params = Space.of(SPACE).suggest(asked)
+            params = Space.of(SPACE).suggest(optuna_trial)
             yield
-            number = self.ledger.create(params, optuna=asked.number).number
+            number = self.ledger.create(params, optuna=optuna_trial.number).number
             yield
             for seed in self._seeds:
                 yield from self._training(number, seed, epochs, ending)

@@ -55,8 +55,8 @@ def check_trials(folder: StudyFolder, frozen: list[FrozenTrial]) -> None:
         told = frozen[trial.optuna]
         assert told.state.name == STATES[trial.state]
         assert trial.state != "complete" or tuple(told.values or ()) == trial.values
-    known = {trial.optuna for trial in folder.ledger.trials.values()}
-    assert {trial.state.name for trial in frozen if trial.number not in known} <= {"WAITING"}
+    numbers = {trial.optuna for trial in folder.ledger.trials.values()}
+    assert {trial.state.name for trial in frozen if trial.number not in numbers} <= {"WAITING"}
 
 
 def check_runs(folder: StudyFolder, store: Store) -> None:
@@ -65,9 +65,9 @@ def check_runs(folder: StudyFolder, store: Store) -> None:
     parents = [run for run in runs if run.data.tags[KIND_TAG] == "sweep"]
     assert [run.info.status for run in parents] == ["FINISHED"]
     children = [run for run in runs if run.data.tags[KIND_TAG] == "trial"]
-    found = Counter((int(run.data.tags[TRIAL_TAG]), int(run.data.tags[SEED_TAG])) for run in children)
+    counts = Counter((int(run.data.tags[TRIAL_TAG]), int(run.data.tags[SEED_TAG])) for run in children)
     planned = {(number, seed) for number, trial in folder.ledger.trials.items() for seed in trial.runs}
-    assert found == Counter(planned)
+    assert counts == Counter(planned)
     for run in children:
         trial = folder.ledger.trials[int(run.data.tags[TRIAL_TAG])]
         assert run.info.run_id == trial.runs[int(run.data.tags[SEED_TAG])].run_id

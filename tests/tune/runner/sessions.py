@@ -80,8 +80,8 @@ class Driver:
     def __post_init__(self) -> None:
         settings, config = self.folder.definition.sweep, self.folder.definition.base
         space = Space.of(self.folder.definition.space, config)
-        known = len(self.folder.ledger.trials)
-        sampler = make_sampler(settings, space, search_seed(settings, known))
+        count = len(self.folder.ledger.trials)
+        sampler = make_sampler(settings, space, search_seed(settings, count))
         self.epochs = config.train.epochs
         self.study = LiveStudy(self.folder, space, sampler, make_pruner(settings, self.epochs))
         self.session = Session(self.folder, self.study, space, self.recorder, [self.events.append])

@@ -36,11 +36,11 @@ def new_engine(folder: Path, *, own_ray: bool = False) -> Engine:
         checkpoint_s=0,
         decisions=(),
     )
-    made = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray)
-    config = made.next()
+    sweep_engine = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray)
+    config = sweep_engine.next()
     assert config is not None
-    made.started(config["number"], "ray")
-    return made
+    sweep_engine.started(config["number"], "ray")
+    return sweep_engine
 
 
 def state(engine: Engine) -> tuple[str, str]:
@@ -147,9 +147,9 @@ def test_a_queues_signal_ends_at_once_what_runs_on_a_ray_of_its_own_group(tmp_pa
     ],
 )
 def test_what_would_come_again_is_named_and_the_rest_is_tried_again(error: Exception, reason: str | None) -> None:
-    found = reason_of(error)
-    assert (found is None) == (reason is None)
-    assert reason is None or (found or "").startswith(reason)
+    text = reason_of(error)
+    assert (text is None) == (reason is None)
+    assert reason is None or (text or "").startswith(reason)
 
 
 def test_a_full_disk_is_found_behind_other_errors() -> None:

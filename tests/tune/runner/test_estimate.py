@@ -24,13 +24,13 @@ def layout(settings: SweepSettings, cpus: int = 5) -> TrialPlan:
 
 def test_without_a_scheduler_trials_times_epochs() -> None:
     settings = SweepSettings(trials=10, scheduler="none", seeds=2)
-    found = estimate(CONFIG, settings, layout(settings), PROBE)
+    cost = estimate(CONFIG, settings, layout(settings), PROBE)
     trial = 2 * (START_SECONDS + 45 * 2.0)
-    assert found.seconds == pytest.approx((10 * trial / 4, 3 * trial))
-    assert found.trials == 10
-    assert found.checkpoint_bytes == ((5 + 4) * 2 + 4) * 3_000_000, "of the best five and of four that run, which write"
-    assert found.metric_rows == 10 * 2 * 45 * 20
-    assert found.memory_bytes == 4 * 500_000_000
+    assert cost.seconds == pytest.approx((10 * trial / 4, 3 * trial))
+    assert cost.trials == 10
+    assert cost.checkpoint_bytes == ((5 + 4) * 2 + 4) * 3_000_000, "of the best five and of four that run, which write"
+    assert cost.metric_rows == 10 * 2 * 45 * 20
+    assert cost.memory_bytes == 4 * 500_000_000
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_the_disk_holds_what_is_kept_what_runs_and_what_is_being_written(
     change: dict[str, Any], checkpoints: int
 ) -> None:
     settings = replace(SweepSettings(trials=20, scheduler="none", keep=7), **change)
-    found = estimate(CONFIG, settings, layout(settings), PROBE)
-    assert found.checkpoint_bytes == checkpoints * PROBE.checkpoint_bytes
+    cost = estimate(CONFIG, settings, layout(settings), PROBE)
+    assert cost.checkpoint_bytes == checkpoints * PROBE.checkpoint_bytes
 
 
 def test_a_list_costs_what_each_of_its_models_costs() -> None:
@@ -59,12 +59,12 @@ def test_a_list_costs_what_each_of_its_models_costs() -> None:
     configs = [replace(CONFIG, model=ModelConfig(name=name)) for name in ("mmgcn", "sdt")]
     configs[0] = replace(configs[0], train=TrainConfig(epochs=10))
     settings = SweepSettings(trials=2, sampler="listed", scheduler="none", seeds=2, test="all")
-    found = listed_estimate(configs, settings, layout(settings, cpus=3), {"mmgcn": PROBE, "sdt": dear})
+    cost = listed_estimate(configs, settings, layout(settings, cpus=3), {"mmgcn": PROBE, "sdt": dear})
     cheap, long = 2 * (START_SECONDS + 10 * 2.0), 2 * (START_SECONDS + 45 * 20.0)
-    assert found.seconds == pytest.approx((long, (cheap + long) / 2 + long / 2))
-    assert found.metric_rows == 2 * (10 + 45) * 20
-    assert found.checkpoint_bytes == 3 * (3_000_000 + 90_000_000), "two seeds of each, and one being written by each"
-    assert found.memory_bytes == 2 * 2_000_000_000
+    assert cost.seconds == pytest.approx((long, (cheap + long) / 2 + long / 2))
+    assert cost.metric_rows == 2 * (10 + 45) * 20
+    assert cost.checkpoint_bytes == 3 * (3_000_000 + 90_000_000), "two seeds of each, and one being written by each"
+    assert cost.memory_bytes == 2 * 2_000_000_000
 
 
 def test_asha_s_rungs_by_hand() -> None:
@@ -87,17 +87,17 @@ def test_the_first_trials_are_never_ended_early() -> None:
 
 def test_time_bounds_the_sweep() -> None:
     settings = SweepSettings(trials=0, time="10min", scheduler="none")
-    found = estimate(CONFIG, settings, layout(settings), PROBE)
-    assert found.seconds == pytest.approx((600.0, 7 * 90.5)), "trials that run when the time is up are finished"
-    assert found.trials == 4 * 7
+    cost = estimate(CONFIG, settings, layout(settings), PROBE)
+    assert cost.seconds == pytest.approx((600.0, 7 * 90.5)), "trials that run when the time is up are finished"
+    assert cost.trials == 4 * 7
     assert estimate(CONFIG, replace(settings, trials=4), layout(settings), PROBE).seconds[1] < 100
 
 
 def test_workers_share_a_trial_and_cost_their_start() -> None:
     settings = SweepSettings(trials=1, scheduler="none", workers_per_trial=2)
-    found = estimate(CONFIG, settings, layout(settings), PROBE)
-    assert found.seconds[1] == pytest.approx(NESTED_START_SECONDS + 45.0)
-    assert found.memory_bytes == 2 * 500_000_000
+    cost = estimate(CONFIG, settings, layout(settings), PROBE)
+    assert cost.seconds[1] == pytest.approx(NESTED_START_SECONDS + 45.0)
+    assert cost.memory_bytes == 2 * 500_000_000
 
 
 def test_a_grid_has_no_more_trials_than_combinations() -> None:

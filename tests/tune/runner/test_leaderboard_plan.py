@@ -32,13 +32,13 @@ def trained(plan: NamedStudy) -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_every_model_is_trained_both_ways_from_its_own_preset(shards: Path) -> None:
     plan = plan_leaderboard(shards, models=MODELS, seeds=2)
-    found = trained(plan)
-    assert list(found) == [(model, part) for model in MODELS for part in ("base", "none")]
+    configs = trained(plan)
+    assert list(configs) == [(model, part) for model in MODELS for part in ("base", "none")]
     for model, preset in zip(MODELS, ("iemocap", "iemocap-aghmn", "iemocap-dialogue-rnn"), strict=True):
         expected = load_config(preset, {"data.shards": str(shards)}).flat()
         for part in ("base", "none"):
             own = {"loss.ablate": part, "data.modalities": ("text", "audio", "visual"), "train.patience": 15}
-            assert found[model, part] == {**expected, **own}, (model, part)
+            assert configs[model, part] == {**expected, **own}, (model, part)
     assert [one["reference"] for one in plan.planned.variants] == [True, False] * 3
     assert len(plan.trainings) == 12
 
@@ -53,10 +53,10 @@ def test_all_stands_for_what_ships_with_a_preset(shards: Path) -> None:
 def test_keys_hold_for_all_and_presets_for_the_rest(shards: Path) -> None:
     keys = {"train.epochs": "3", "data.modalities": "text", "sweep.concurrency": 1}
     plan = plan_leaderboard(shards, models=MODELS, overrides=keys)
-    found = trained(plan).values()
-    assert {one["train.epochs"] for one in found} == {3}
-    assert {tuple(one["data.modalities"]) for one in found} == {("text",)}
-    assert {one["train.lr"] for one in found} == {3e-4, 5e-4, 1e-4}
+    configs = trained(plan).values()
+    assert {one["train.epochs"] for one in configs} == {3}
+    assert {tuple(one["data.modalities"]) for one in configs} == {("text",)}
+    assert {one["train.lr"] for one in configs} == {3e-4, 5e-4, 1e-4}
     assert plan.planned.settings.concurrency == 1
 
 
@@ -70,8 +70,8 @@ def test_trainings_of_table_3_serve_a_leaderboard_too(shards: Path) -> None:
 
 def test_models_of_others_take_the_base_preset(shards: Path) -> None:
     path = "dclf.models.ddin:DDIN"
-    found = trained(plan_leaderboard(shards, models=["mmgcn", path]))
-    assert found[path, "none"]["train.lr"] == found["mmgcn", "none"]["train.lr"] == 3e-4
+    configs = trained(plan_leaderboard(shards, models=["mmgcn", path]))
+    assert configs[path, "none"]["train.lr"] == configs["mmgcn", "none"]["train.lr"] == 3e-4
 
 
 def test_the_same_call_names_the_same_study_and_another_one_another(shards: Path) -> None:
@@ -100,8 +100,8 @@ def test_modalities_are_those_of_the_shards(shards: Path, tmp_path: Path) -> Non
     both = read_shards(shards).select(modalities=["text", "audio"])
     widths = {modality: both.info.widths[modality] for modality in ("text", "audio")}
     write_shards(both, tmp_path / "two", replace(both.info, widths=widths))
-    found = trained(plan_leaderboard(tmp_path / "two", models=["aghmn"]))
-    assert found["aghmn", "none"]["data.modalities"] == ("text", "audio")
+    configs = trained(plan_leaderboard(tmp_path / "two", models=["aghmn"]))
+    assert configs["aghmn", "none"]["data.modalities"] == ("text", "audio")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_mistakes_are_told(shards: Path, options: dict[str, Any], problems: Sequ
     with pytest.raises(ConfigError) as caught:
         plan_leaderboard(shards, **{"models": ["mmgcn"], **options})
     assert len(caught.value.problems) == len(problems)
-    assert all(found.startswith(own) for found, own in zip(caught.value.problems, problems, strict=True))
+    assert all(problem.startswith(own) for problem, own in zip(caught.value.problems, problems, strict=True))
 
 
 def test_compared_systems_are_those_that_ship(shards: Path) -> None:

@@ -36,11 +36,11 @@ def test_a_killed_sweep_of_nested_trials_goes_on_from_the_last_epoch(victim: Vic
     driver = victim.go_on()
     wait_until(lambda: len(epochs_of(victim)) >= 2 or not driver.running, 180)
     driver.kill()
-    known = epochs_of(victim)
+    epochs = epochs_of(victim)
     victim.finish()
     study = victim.study
     assert {number: trial.state for number, trial in study.ledger.trials.items()} == {0: "complete"}
-    assert epochs_of(victim)[: len(known)] == known, "epochs that were kept were not trained again"
+    assert epochs_of(victim)[: len(epochs)] == epochs, "epochs that were kept were not trained again"
     assert all(epoch.peeked.keys() >= {"wf1", "wa"} for epoch in epochs_of(victim)), "as the paper's protocol wants"
     assert [epoch.robust.keys() == set(ROBUST_SCORES) for epoch in epochs_of(victim)] == [False, False, True, True]
     check_optuna(study)

@@ -49,9 +49,9 @@ def test_a_small_data_set_is_measured_whole(whole: Probe) -> None:
 @pytest.mark.parametrize("seconds", [1e-3, 1000])
 def test_looking_at_test_is_measured_too(shards: Path, seconds: float) -> None:
     sealed = config(shards)
-    found = probe(replace(sealed, train=replace(sealed.train, protocol="paper")), seconds=seconds)
-    assert 0 < found.share <= 1
-    assert found.metrics_per_epoch == 5 + 14 + 14 + 4
+    measurement = probe(replace(sealed, train=replace(sealed.train, protocol="paper")), seconds=seconds)
+    assert 0 < measurement.share <= 1
+    assert measurement.metrics_per_epoch == 5 + 14 + 14 + 4
 
 
 @pytest.mark.parametrize("ablate", ["none", "base"])

@@ -128,8 +128,8 @@ def test_tags_that_mlflow_refuses_take_nothing_else_with_them(tmp_path: Path, st
     recorder.close("FINISHED", "finished")
     assert [note.partition(":")[0] for note in said] == ["MLflow refused tags of this run"]
     check_runs(folder, store)
-    (made,) = folder.ledger.trials[0].runs.values()
-    runs = [store.client.get_run(run_id) for run_id in (recorder.run_id, made.run_id)]
+    (child,) = folder.ledger.trials[0].runs.values()
+    runs = [store.client.get_run(run_id) for run_id in (recorder.run_id, child.run_id)]
     for run in runs:
         assert {"version.torch", "host", "command"} <= run.data.tags.keys()
         assert not {"purpose", "a?b"} & run.data.tags.keys()
@@ -142,8 +142,8 @@ def test_tags_of_the_user_are_on_the_parent_and_on_every_child(tmp_path: Path, s
     recorder = opened(folder, store)
     Driver(folder, recorder).work()
     recorder.close("FINISHED", "finished")
-    (made,) = folder.ledger.trials[0].runs.values()
-    for run_id in (recorder.run_id, made.run_id):
+    (child,) = folder.ledger.trials[0].runs.values()
+    for run_id in (recorder.run_id, child.run_id):
         assert store.client.get_run(run_id).data.tags["purpose"] == "test"
 
 

@@ -25,8 +25,8 @@ def store(sqlite_uri: str) -> Store:
 
 def test_an_earlier_study_of_the_same_name_keeps_its_parent(tmp_path: Path, store: Store) -> None:
     earlier = create_run(store, "gammas", {STUDY_TAG: "gammas", KIND_TAG: "sweep"}).run_id
-    made = definition(store.uri)
-    later = {**vars(made), "created": "2999-01-01T00:00:00+00:00"}
+    study_definition = definition(store.uri)
+    later = {**vars(study_definition), "created": "2999-01-01T00:00:00+00:00"}
     folder = StudyFolder.create(tmp_path, StudyDefinition(**later))
     recorder = StudyRecorder(store, folder)
     assert recorder.open(CARD) != earlier

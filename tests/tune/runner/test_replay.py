@@ -115,9 +115,9 @@ def test_epochs_of_an_earlier_version_are_there_once(tmp_path: Path, store: Stor
 
 def test_an_undisturbed_study_has_nothing_to_mend(tmp_path: Path, store: Store) -> None:
     folder = Writer(tmp_path, store, {"seeds": 2}).write()
-    found = Doctor(tmp_path).look("gammas")
+    report = Doctor(tmp_path).look("gammas")
     # The driver stopped without a word: the parent, and the two runs of the trial that it worked on.
-    assert [finding.subject for finding in found.findings] == ["the study", "trial 3 seed 4", "trial 3 seed 5"]
+    assert [finding.subject for finding in report.findings] == ["the study", "trial 3 seed 4", "trial 3 seed 5"]
     assert {trial.state for trial in folder.ledger.trials.values()} == {"complete", "pruned", "failed", "running"}
 
 
@@ -176,8 +176,8 @@ def test_a_second_run_and_a_strange_one_are_deleted(tmp_path: Path, store: Store
     strange = store.client.create_run(store.experiment_id, tags={**tags, TRIAL_TAG: "17"}).info.run_id
     # Another study of the same name, in another storage: none of our business.
     other = store.client.create_run(store.experiment_id, tags={**tags, "mlflow.parentRunId": "another"}).info.run_id
-    found = Doctor(tmp_path).mend("gammas")
-    assert found.agrees
+    report = Doctor(tmp_path).mend("gammas")
+    assert report.agrees
     stages = {run: store.client.get_run(run).info.lifecycle_stage for run in (kept, second, strange, other)}
     assert stages == {kept: "active", second: "deleted", strange: "deleted", other: "active"}
 
@@ -233,9 +233,9 @@ def test_a_store_that_never_held_the_study_is_refused(tmp_path: Path, store: Sto
 def test_epochs_that_nobody_kept_are_left_missing(tmp_path: Path, store: Store) -> None:
     folder = Writer(tmp_path, store).write(sent=12)
     shutil.rmtree(folder.checkpoint(1, 4))
-    found = Doctor(tmp_path).mend("gammas")
-    assert [finding.problem.partition(" lacks ")[2] for finding in found.findings] == ["epochs 1 to 1"]
-    assert not found.agrees
+    report = Doctor(tmp_path).mend("gammas")
+    assert [finding.problem.partition(" lacks ")[2] for finding in report.findings] == ["epochs 1 to 1"]
+    assert not report.agrees
 
 
 def _everything(storage: Path, store: Store) -> tuple[list[object], dict[str, bytes]]:

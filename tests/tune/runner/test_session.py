@@ -144,7 +144,7 @@ def test_epochs_without_the_objective_are_not_told_to_optuna(tmp_path: Path) -> 
     folder = new_study(tmp_path, trials=2, objectives={"eics/wf1": "maximize"})
     driver = Driver(folder, score=lambda _params, _seed, epoch: epoch / 10 if epoch % 2 == 0 else math.nan)
     told = driver.told
-    driver.told = lambda *asked: replace(told(*asked), curve=[math.nan, 0.2, math.nan, 0.4][: asked[2]])  # type: ignore[method-assign]
+    driver.told = lambda *arguments: replace(told(*arguments), curve=[math.nan, 0.2, math.nan, 0.4][: arguments[2]])  # type: ignore[method-assign]
     driver.work()
     assert [trial.intermediate_values for trial in driver.study.study.trials] == [{2: 0.2, 4: 0.4}] * 2
     assert [trial.curve for trial in folder.ledger.trials.values()] == [(None, 0.2, None, 0.4)] * 2

@@ -161,13 +161,13 @@ def test_the_doctor_knows_how_few_were_kept(tmp_path: Path) -> None:
 
 
 def test_models_that_are_still_to_be_measured_keep_their_checkpoints(tmp_path: Path) -> None:
-    asked = replace(definition("", keep=1, test="all"), plan={"evaluations": ["perturbation"]})
-    folder = StudyFolder.create(tmp_path, asked)
+    study_definition = replace(definition("", keep=1, test="all"), plan={"evaluations": ["perturbation"]})
+    folder = StudyFolder.create(tmp_path, study_definition)
     numbers = [add(folder, "complete", value / 10) for value in range(1, 5)]
     for number in numbers:
         folder.ledger.test(number, 4, {"wf1": 0.5})
     assert needed(folder, 1) == set(numbers)
     assert tidy(folder, 1) == 0
-    plain = replace(asked, plan={})
+    plain = replace(study_definition, plan={})
     folder.definition = plain
     assert needed(folder, 1) == {numbers[-1]}

@@ -69,15 +69,15 @@ def test_a_default_gives_way_to_what_a_model_says() -> None:
     spec = VariantsSpec(leave_one_out=("base",))
     file = StudyFile(base="iemocap", models=models, defaults={"train.patience": 15}, variants=spec)
     assert [one["train.patience"] for one in trained(plan_study(file, SHARDS))] == [15, 15, 3, 3]
-    asked = plan_study(file, {**SHARDS, "train.patience": 7})
-    assert {one["train.patience"] for one in trained(asked)} == {7}
+    study = plan_study(file, {**SHARDS, "train.patience": 7})
+    assert {one["train.patience"] for one in trained(study)} == {7}
 
 
 def test_a_model_of_one_modality_keeps_it() -> None:
     models = {"mmgcn": {}, "aghmn": "iemocap-aghmn"}
     study = planned({"data.modalities": ["text", "audio"]}, models=models, leave_one_out=("base",))
-    found = {config["model.name"]: config["data.modalities"] for config in trained(study)}
-    assert found == {"mmgcn": ("text", "audio"), "aghmn": ("text",)}
+    modalities = {config["model.name"]: config["data.modalities"] for config in trained(study)}
+    assert modalities == {"mmgcn": ("text", "audio"), "aghmn": ("text",)}
 
 
 def test_options_of_a_base_model_are_asked_of_that_model_alone() -> None:
@@ -112,9 +112,9 @@ def test_paths_start_at_the_study_file(tmp_path: Path) -> None:
 )
 def test_mistakes_are_told(overrides: dict[str, Any], models: tuple[str, ...], text: str) -> None:
     file = StudyFile(base="iemocap", models=TWO_MODELS, variants=VariantsSpec(leave_one_out=("base",)))
-    found = plan_study(file, {**SHARDS, **overrides}, models=models).problems
-    assert len(found) == 1
-    assert found[0].startswith(text)
+    problems = plan_study(file, {**SHARDS, **overrides}, models=models).problems
+    assert len(problems) == 1
+    assert problems[0].startswith(text)
 
 
 def test_an_unknown_key_of_a_variant_is_told() -> None:
@@ -124,8 +124,8 @@ def test_an_unknown_key_of_a_variant_is_told() -> None:
 
 def test_an_impossible_value_of_a_variant_is_told_before_anything_starts() -> None:
     study = planned(grid={"loss.window": [0, 4]})
-    found = sweep_problems(study.settings, study.config)
-    assert any("loss.window: must be at least 1, is 0" in line for line in found)
+    problems = sweep_problems(study.settings, study.config)
+    assert any("loss.window: must be at least 1, is 0" in line for line in problems)
 
 
 @settings(max_examples=12)
@@ -147,6 +147,6 @@ def test_trials_are_the_variants_and_nothing_else(parts: list[Any], windows: lis
     assert countable_size(study.settings, space, study.config) == len(points)
     configs = [apply(study.config, point) for point in points]
     assert len({str(config.flat()) for config in configs}) == len(points)
-    found = {(config.loss.window, config.loss.gamma_ca) for config in configs}
-    assert not grid or {(w, g) for w in windows or [10] for g in gammas or [0.8]} <= found
+    pairs = {(config.loss.window, config.loss.gamma_ca) for config in configs}
+    assert not grid or {(w, g) for w in windows or [10] for g in gammas or [0.8]} <= pairs
     assert {config.loss.ablate for config in configs} >= set(parts)

@@ -44,32 +44,32 @@ def earlier(tmp_path: Path) -> StudyFolder:
 
 
 def later(storage: Path, space: dict[str, Any] | None = None, **settings: Any) -> StudyFolder:
-    made = definition("", "later", warm_start=("earlier",), **settings)
-    spec = made.space if space is None else Space.of(space).spec
-    return StudyFolder.create(storage, StudyDefinition(**{**vars(made), "space": spec}))
+    study_definition = definition("", "later", warm_start=("earlier",), **settings)
+    spec = study_definition.space if space is None else Space.of(space).spec
+    return StudyFolder.create(storage, StudyDefinition(**{**vars(study_definition), "space": spec}))
 
 
 def test_finished_trials_are_known_and_are_none_of_the_studys_own(tmp_path: Path, earlier: StudyFolder) -> None:
     folder = later(tmp_path)
     assert warm_start(folder) == ["warm start: 3 trials of study earlier are known to the sampler"]
-    known = load_study(folder).get_trials()
-    assert [(t.state, t.values, t.params, t.user_attrs[SOURCE]) for t in known] == [
+    trials = load_study(folder).get_trials()
+    assert [(t.state, t.values, t.params, t.user_attrs[SOURCE]) for t in trials] == [
         (TrialState.COMPLETE, [0.6], {"loss.gamma_ca": 0.5, "loss.window": 4}, "earlier/0"),
         (TrialState.COMPLETE, [0.7], {"loss.gamma_ca": 0.7, "loss.window": 12}, "earlier/1"),
         (TrialState.PRUNED, None, {"loss.gamma_ca": 0.1, "loss.window": 3}, "earlier/2"),
     ]
-    assert known[2].intermediate_values == {3: 0.2}
+    assert trials[2].intermediate_values == {3: 0.2}
     assert folder.ledger.trials == {}
 
 
 def test_a_later_driver_needs_no_other_study(tmp_path: Path, earlier: StudyFolder) -> None:
     folder = later(tmp_path)
     warm_start(folder)
-    known = content(folder)
+    before = content(folder)
     shutil.rmtree(earlier.path)
     again = StudyFolder.open(tmp_path, "later")
     assert warm_start(again) == []
-    assert content(again) == known
+    assert content(again) == before
 
 
 def test_they_come_before_the_studys_own_trials(tmp_path: Path, earlier: StudyFolder) -> None:
@@ -87,8 +87,8 @@ def test_a_study_of_the_version_before_reads_them_anew(tmp_path: Path, earlier: 
     for number in (2, 3):  # that version had found two
         folder.ledger.create({"loss.gamma_ca": 0.9, "loss.window": number}, optuna=number)
     assert len(warm_start(folder)) == 1
-    found = [trial.params["loss.window"] for trial in load_study(folder).get_trials()]
-    assert found == [4, 12, 2, 3, 3]
+    windows = [trial.params["loss.window"] for trial in load_study(folder).get_trials()]
+    assert windows == [4, 12, 2, 3, 3]
 
 
 def content(folder: StudyFolder) -> list[tuple[Any, ...]]:
@@ -148,8 +148,8 @@ def test_the_sampler_learns_from_them(tmp_path: Path, earlier: StudyFolder) -> N
     warm_start(folder)
     study = load_study(folder)
     study.sampler = make_sampler(folder.definition.sweep, space, 0)
-    asked = [space.suggest(study.ask())["loss.gamma_ca"] for _ in range(10)]
-    assert sum(gamma > 0.6 for gamma in asked) >= 7
+    suggestions = [space.suggest(study.ask())["loss.gamma_ca"] for _ in range(10)]
+    assert sum(gamma > 0.6 for gamma in suggestions) >= 7
 
 
 def test_unknown_studies_and_grids_are_mistakes(tmp_path: Path, earlier: StudyFolder) -> None:

@@ -57,13 +57,13 @@ def spaces(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
 def test_what_is_accepted_can_be_trained_and_what_is_refused_cannot(spec: dict[str, Any], base: dict[str, Any]) -> None:
     config = apply(BASE, base)
     space = Space.of(spec, config)
-    found = [
+    messages = [
         line for line in space_problems(space, config) if "can never hold" not in line and "at least one" not in line
     ]
     refused = [
         cell for cell in (space.grid[index] for index in range(len(space.grid))) if apply(config, cell).problems()
     ]
-    assert bool(found) == bool(refused), (found, refused[:3])
+    assert bool(messages) == bool(refused), (messages, refused[:3])
 
 
 def test_an_option_that_one_of_the_models_lacks_is_named_with_the_condition_to_write() -> None:
@@ -111,8 +111,8 @@ def test_values_between_the_ends_are_asked_too() -> None:
 
 def test_a_value_that_hides_behind_another_one_s_mistake_is_told_beside_it() -> None:
     spec = {OPTION: {"choices": [0, 2]}, "model.options.dropout": {"choices": [0.1, 3]}}
-    found = problems(spec)
-    assert [line.partition(", but")[0] for line in found] == [
+    messages = problems(spec)
+    assert [line.partition(", but")[0] for line in messages] == [
         "sweep.space.model.options.layers: allows 0",
         "sweep.space.model.options.dropout: allows 3",
     ]

@@ -23,20 +23,20 @@ def chosen_by(scheduler: Scheduler, startup: int, grace: int) -> SweepSettings:
     return SweepSettings(scheduler=scheduler, startup_trials=startup, grace_epochs=grace)
 
 
-def ended(curves: Sequence[Sequence[float]], settings: SweepSettings, asked: Sequence[int]) -> list[int | None]:
+def ended(curves: Sequence[Sequence[float]], settings: SweepSettings, epochs: Sequence[int]) -> list[int | None]:
     """The epoch at which each trial was ended whose fate is asked for after some epochs."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = make_pruner(settings, EPOCHS)
     assert pruner is not None
     study = optuna.create_study(study_name="fixed", direction="maximize", pruner=pruner)
-    return [_train(study, curve, asked) for curve in curves]
+    return [_train(study, curve, epochs) for curve in curves]
 
 
-def _train(study: optuna.Study, curve: Sequence[float], asked: Sequence[int]) -> int | None:
+def _train(study: optuna.Study, curve: Sequence[float], epochs: Sequence[int]) -> int | None:
     trial = study.ask()
     for epoch, value in enumerate(curve, start=1):
         trial.report(value, epoch)
-        if epoch in asked and trial.should_prune():
+        if epoch in epochs and trial.should_prune():
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return epoch
     study.tell(trial, curve[-1])

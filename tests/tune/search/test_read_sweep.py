@@ -104,8 +104,8 @@ sweep:
     wf2: maximize
 """,
     )
-    _, settings, found = read_sweep(file, {"sweep.concurrency": "-1", "train.epoch": "3"})
-    at = dict(line.removeprefix(f"{file}:").split(": ", 1) for line in found)
+    _, settings, problems = read_sweep(file, {"sweep.concurrency": "-1", "train.epoch": "3"})
+    at = dict(line.removeprefix(f"{file}:").split(": ", 1) for line in problems)
     assert at == {
         "3": "loss.window: must be at least 1, is 0",
         "5": "sweep.tryals: unknown key; did you mean sweep.trials?",
@@ -123,7 +123,7 @@ sweep:
     assert settings.trials == SweepSettings().trials
     with pytest.raises(ConfigError) as caught:
         load_sweep(file, {"sweep.concurrency": "-1", "train.epoch": "3"})
-    assert list(caught.value.problems) == found
+    assert list(caught.value.problems) == problems
 
 
 def test_seeds_of_all_trainings_must_be_seeds() -> None:
@@ -201,16 +201,16 @@ def test_seeds_of_all_trainings_must_be_seeds() -> None:
     ],
 )
 def test_every_impossible_value(overrides: dict[str, Any], line: str) -> None:
-    found = read_sweep("meld", {**SHARDS, **overrides})[2]
-    found = [text.removeprefix("meld: ") for text in found]
-    assert len(found) == 1
-    assert found[0].startswith(line)
+    problems = read_sweep("meld", {**SHARDS, **overrides})[2]
+    problems = [text.removeprefix("meld: ") for text in problems]
+    assert len(problems) == 1
+    assert problems[0].startswith(line)
 
 
 def test_impossible_values_can_be_left_for_later() -> None:
     overrides = {"sweep.seeds": 0, "sweep.scheduler": "fast", "loss.window": 0, "loss.windo": 1}
-    found = read_sweep("meld", overrides, values=False)[2]
-    assert [line.split(": ")[0] for line in found] == ["loss.windo", "sweep.scheduler"]
+    problems = read_sweep("meld", overrides, values=False)[2]
+    assert [line.split(": ")[0] for line in problems] == ["loss.windo", "sweep.scheduler"]
 
 
 def test_classes_of_objectives_are_those_of_the_data() -> None:

@@ -33,9 +33,9 @@ ONE = {"wf1": "maximize"}
 TWO = {"wf1": "maximize", "wa": "minimize"}
 
 
-def study_of(settings: SweepSettings, space: Space, known: int = 0) -> optuna.Study:
+def study_of(settings: SweepSettings, space: Space, past_trials: int = 0) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler = make_sampler(settings, space, search_seed(settings, known))
+    sampler = make_sampler(settings, space, search_seed(settings, past_trials))
     return optuna.create_study(sampler=sampler, directions=list(settings.objectives.values()))  # type: ignore[arg-type]
 
 
@@ -80,8 +80,8 @@ def test_a_resumed_search_draws_anew_and_repeatably(sampler: str) -> None:
     space = default_space()
     settings = SweepSettings(trials=12, sampler=sampler, startup_trials=12)
     before = run(study_of(settings, space), space, 5)
-    after = run(study_of(settings, space, known=5), space, 5)
-    assert run(study_of(settings, space, known=5), space, 5) == after
+    after = run(study_of(settings, space, past_trials=5), space, 5)
+    assert run(study_of(settings, space, past_trials=5), space, 5) == after
     assert not any(overrides in before for overrides in after)
 
 
@@ -143,7 +143,7 @@ def test_the_grid_spreads_and_comes_back_to_what_was_asked_for_and_never_tried()
     first = run(study, SMALL, 6)
     assert len({overrides["loss.gamma_ca"] for overrides in first}) > 2
     lost = SMALL.suggest(study.ask())
-    again = study_of(settings, SMALL, known=7)
+    again = study_of(settings, SMALL, past_trials=7)
     again.add_trials(study.get_trials()[:6])
     again.add_trial(create_trial(state=TrialState.FAIL))
     assert run(again, SMALL, 1) == [lost]

@@ -50,10 +50,10 @@ def problems(spec: dict[str, Any]) -> list[str]:
     ],
 )
 def test_one_mistake_one_line(spec: Any, text: str) -> None:
-    found = problems({"loss.gamma_ca": spec})
-    assert len(found) == 1
-    assert found[0].startswith("sweep.space.loss.gamma_ca: ")
-    assert text in found[0]
+    lines = problems({"loss.gamma_ca": spec})
+    assert len(lines) == 1
+    assert lines[0].startswith("sweep.space.loss.gamma_ca: ")
+    assert text in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def test_one_mistake_one_line(spec: Any, text: str) -> None:
     ],
 )
 def test_keys_and_values_that_the_configuration_refuses(key: str, spec: dict[str, Any], text: str) -> None:
-    found = problems({key: spec})
-    assert len(found) == 1
-    assert found[0].startswith(f"sweep.space.{key}: ")
-    assert text in found[0]
+    lines = problems({key: spec})
+    assert len(lines) == 1
+    assert lines[0].startswith(f"sweep.space.{key}: ")
+    assert text in lines[0]
 
 
 def test_all_at_once_and_sound_keys_beside_broken_ones() -> None:
-    found = problems({"loss.gamma_ca": {"low": 1, "high": 0}, "loss.windo": UNIT, "train.lr": {"low": -1, "high": 1}})
-    assert [line.split(": ")[0] for line in found] == [
+    lines = problems({"loss.gamma_ca": {"low": 1, "high": 0}, "loss.windo": UNIT, "train.lr": {"low": -1, "high": 1}})
+    assert [line.split(": ")[0] for line in lines] == [
         "sweep.space.loss.gamma_ca",
         "sweep.space.loss.windo",
         "sweep.space.train.lr",
@@ -91,36 +91,36 @@ def test_all_at_once_and_sound_keys_beside_broken_ones() -> None:
 
 
 def test_a_circle_of_conditions() -> None:
-    found = problems(
+    lines = problems(
         {
             "loss.gamma_ca": {**UNIT, "when": {"loss.pairs": "bank"}},
             "loss.pairs": {"choices": ["bank"], "when": {"loss.ablate": "none"}},
             "loss.ablate": {"choices": ["none"], "when": {"loss.pairs": "bank"}},
         }
     )
-    assert len(found) == 1
-    assert "when must not lead back to itself, but " in found[0]
+    assert len(lines) == 1
+    assert "when must not lead back to itself, but " in lines[0]
     assert (
-        "loss.pairs -> loss.ablate -> loss.pairs" in found[0] or "loss.ablate -> loss.pairs -> loss.ablate" in found[0]
+        "loss.pairs -> loss.ablate -> loss.pairs" in lines[0] or "loss.ablate -> loss.pairs -> loss.ablate" in lines[0]
     )
 
 
 def test_conditions_that_exclude_each_other() -> None:
-    found = problems(
+    lines = problems(
         {
             "loss.ablate": {"choices": ["none", "base"]},
             "loss.pairs": {"choices": ["bank", "batch"], "when": {"loss.ablate": "base"}},
             "loss.gamma_ca": {**UNIT, "when": {"loss.ablate": "none", "loss.pairs": "bank"}},
         }
     )
-    assert found == ["sweep.space.loss.gamma_ca: when can never hold, its conditions exclude each other"]
+    assert lines == ["sweep.space.loss.gamma_ca: when can never hold, its conditions exclude each other"]
 
 
 def test_a_condition_on_a_value_the_other_key_never_has() -> None:
-    found = problems(
+    lines = problems(
         {"loss.window": {"low": 2, "high": 8, "int": True}, "loss.gamma_ca": {**UNIT, "when": {"loss.window": [4, 9]}}}
     )
-    assert found == [
+    assert lines == [
         "sweep.space.loss.gamma_ca: when loss.window can never hold, its value must be a whole number from 2 to 8, is 9"
     ]
 
@@ -138,8 +138,8 @@ def test_values_are_tried_where_their_condition_holds() -> None:
 
 
 def test_a_space_that_asks_for_nothing() -> None:
-    found = problems({"loss.gamma_ca": {**UNIT, "when": {"loss.ablate": "base"}}})
-    assert found == ["sweep.space: must ask for at least one parameter, but no condition holds"]
+    lines = problems({"loss.gamma_ca": {**UNIT, "when": {"loss.ablate": "base"}}})
+    assert lines == ["sweep.space: must ask for at least one parameter, but no condition holds"]
 
 
 def test_an_exponent_without_a_point_is_a_number() -> None:

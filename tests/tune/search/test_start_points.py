@@ -71,8 +71,8 @@ def test_a_base_outside_the_space_is_left_out() -> None:
 )
 def test_start_points_outside_the_space(given: dict[str, Any], text: str) -> None:
     settings = SweepSettings(start_points=({"loss.window": 3}, given))
-    found = start_point_problems(settings, SPACE, BASE)
-    assert len(found) == 1
-    assert found[0].startswith(f"sweep.start_points: point 2: {text}")
+    problems = start_point_problems(settings, SPACE, BASE)
+    assert len(problems) == 1
+    assert problems[0].startswith(f"sweep.start_points: point 2: {text}")
     with pytest.raises(ValueError, match=r"must be|is not searched|unknown key|is asked only"):
         start_points(settings, SPACE, BASE)

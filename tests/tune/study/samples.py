@@ -71,9 +71,9 @@ def add_trial(
     if state == "waiting":
         return ledger.trials[number]
     ledger.start(number, f"ray{number}")
-    for seed, found in enumerate(values):
+    for seed, scores in enumerate(values):
         ledger.run(number, seed, f"run{number}s{seed}")
-        ledger.seed_done(number, seed, tuple(found), more.get("epochs", 12))
+        ledger.seed_done(number, seed, tuple(scores), more.get("epochs", 12))
     if state != "running":
         means = tuple(math.fsum(column) / len(column) for column in zip(*values, strict=True))
         ledger.end(number, state, means, more.get("reason", ""), _curve(state, means))  # type: ignore[arg-type]

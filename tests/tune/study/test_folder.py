@@ -50,10 +50,10 @@ def test_a_definition_comes_back_as_it_was(
     wanted = definition(trials=trials, stop_at=stop_at, storage=storage, start_points=tuple(points))
     folder = tmp_path_factory.mktemp("definition")
     StudyFolder.create(folder, wanted)
-    found = StudyFolder.open(folder, "gammas").definition
-    assert found.base == wanted.base
-    assert found.sweep == wanted.sweep
-    assert (found.space, found.created, found.name) == (wanted.space, wanted.created, wanted.name)
+    copy = StudyFolder.open(folder, "gammas").definition
+    assert copy.base == wanted.base
+    assert copy.sweep == wanted.sweep
+    assert (copy.space, copy.created, copy.name) == (wanted.space, wanted.created, wanted.name)
 
 
 def test_a_taken_name_is_refused_with_the_way_to_go_on(tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_a_study_that_was_moved_names_what_came_along(tmp_path: Path) -> None:
     }
     StudyFolder.create(original / "studies", replace(wanted, config=config))
     original.rename(new)
-    found = StudyFolder.open(new / "studies", "gammas").definition
-    assert found.base.data.shards == str(new / "shards")
-    assert found.base.track.uri == sqlite_uri(new / "mlflow.db")
-    assert found.sweep.optuna == sqlite_uri(original / "optuna.db"), "it lay outside the study, and is not there"
+    copy = StudyFolder.open(new / "studies", "gammas").definition
+    assert copy.base.data.shards == str(new / "shards")
+    assert copy.base.track.uri == sqlite_uri(new / "mlflow.db")
+    assert copy.sweep.optuna == sqlite_uri(original / "optuna.db"), "it lay outside the study, and is not there"
     (new / "optuna.db").touch()
     assert StudyFolder.open(new / "studies", "gammas").definition.sweep.optuna == sqlite_uri(new / "optuna.db")
     new.rename(original)

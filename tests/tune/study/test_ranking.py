@@ -43,9 +43,9 @@ def test_the_direction_decides(tmp_path: Path, direction: str, best: int) -> Non
     folder = new_folder(tmp_path, objectives={"wf1": direction})
     for value in (0.4, 0.6, 0.5):
         add_trial(folder, {}, [[value]])
-    found = best_trial(folder)
-    assert found is not None
-    assert found.number == best
+    trial = best_trial(folder)
+    assert trial is not None
+    assert trial.number == best
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
@@ -90,9 +90,9 @@ def test_the_front_is_what_nothing_dominates(triples: list[tuple[int, int, int]]
 def test_the_base_is_found_among_the_trials(folder: StudyFolder) -> None:
     add_trial(folder, {**base_params(), "loss.window": 3}, [[0.5]])
     add_trial(folder, base_params(), [[0.4]])
-    found = base_trial(folder)
-    assert found is not None
-    assert found.number == 1
+    trial = base_trial(folder)
+    assert trial is not None
+    assert trial.number == 1
 
 
 def test_lists_of_the_base_are_known_again(folder: StudyFolder) -> None:

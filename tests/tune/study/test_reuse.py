@@ -42,8 +42,10 @@ class Recorder:
 def comparison(storage: Path, name: str, points: tuple[dict[str, Any], ...] = POINTS, **changed: Any) -> StudyFolder:
     """A study that trains some points of a space with two seeds each."""
     settings = {"sampler": "listed", "start_points": points, "trials": len(points), "seeds": 2, "test": "all"}
-    made = definition(name, **{**settings, **changed.pop("settings", {})})
-    return StudyFolder.create(storage, replace(made, **{"shards_sha256": SHARDS, "versions": VERSIONS, **changed}))
+    study_definition = definition(name, **{**settings, **changed.pop("settings", {})})
+    return StudyFolder.create(
+        storage, replace(study_definition, **{"shards_sha256": SHARDS, "versions": VERSIONS, **changed})
+    )
 
 
 def train(folder: StudyFolder, *, tested: bool = True, kept: bool = True) -> Driver:
@@ -152,18 +154,18 @@ def test_a_training_that_vanishes_meanwhile_is_repeated(tmp_path: Path, monkeypa
 def test_files_are_copied_where_the_disk_has_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = comparison(tmp_path, "first")
     train(folder)
-    found = FinishedTrainings(tmp_path, SHARDS, models=True).find(
+    training = FinishedTrainings(tmp_path, SHARDS, models=True).find(
         trial_hash(folder.definition, folder.ledger.trials[0].params, 3)
     )
-    assert found is not None
-    assert (found.study, found.number, found.seed) == ("first", 0, 3)
+    assert training is not None
+    assert (training.study, training.number, training.seed) == ("first", 0, 3)
 
     def no_links(*_args: object) -> None:
         raise OSError("links are not supported")
 
     monkeypatch.setattr("os.link", no_links)
-    history = take_over(found, tmp_path / "other" / "s3")
-    assert history == found.history
+    history = take_over(training, tmp_path / "other" / "s3")
+    assert history == training.history
     assert (tmp_path / "other" / "s3" / "state.pt").stat().st_nlink == 1
 
 

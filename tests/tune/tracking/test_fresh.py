@@ -12,9 +12,9 @@ pytestmark = pytest.mark.mlflow
 def tables(path):
     """Every table's and index's statement, and the version of the schema."""
     with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
         # A migration that makes a table anew writes its constraints in any order.
-        statements = {name: sorted(line.strip(" \t,") for line in sql.splitlines()) for name, sql in found}
+        statements = {name: sorted(line.strip(" \t,") for line in sql.splitlines()) for name, sql in rows}
         return statements, connection.execute("SELECT * FROM alembic_version").fetchall()
 
 
@@ -26,7 +26,7 @@ def test_a_copied_store_is_the_one_that_mlflow_makes(tmp_path, monkeypatch):
         run = store.client.create_run(store.experiment_id)
         store.client.log_metric(run.info.run_id, "wf1", 0.5)
         assert tables(tmp_path / name) == tables(tmp_path / "own.db")
-        assert {found.name for found in store.client.search_experiments()} == {"Default", "emotions"}
+        assert {experiment.name for experiment in store.client.search_experiments()} == {"Default", "emotions"}
     assert [path.name for path in (tmp_path / "cache" / "dclf").iterdir()] == [f"mlflow-{mlflow.__version__}.db"]
 
 

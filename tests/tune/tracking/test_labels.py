@@ -72,10 +72,10 @@ def test_tags_at_their_limits(store: Store, run_id: str, tag: str, value: str) -
 def test_experiments_that_mlflow_refuses_are_refused(store: Store, name: str) -> None:
     with manners() as mlflow:
         try:
-            made = bool(store.client.create_experiment(name))
+            success = bool(store.client.create_experiment(name))
         except mlflow.exceptions.MlflowException:
-            made = False
-    assert made == (not list(label_problems(name, "", {})))
+            success = False
+    assert success == (not list(label_problems(name, "", {})))
 
 
 def test_a_run_has_no_tag_of_ours_that_a_user_may_set() -> None:

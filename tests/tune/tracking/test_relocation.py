@@ -185,4 +185,4 @@ def test_what_a_moved_run_could_not_send_goes_to_the_store_that_moved_with_it(st
     assert (address.uri, Path(write.body["file"]).is_relative_to(copy)) == (uri, True)
     assert send_spool(place).writes == 1
     assert files(tmp_path / "store") == before
-    assert [found.path for found in open_client(uri).list_artifacts(run_id) if found.path == "picture.png"]
+    assert [entry.path for entry in open_client(uri).list_artifacts(run_id) if entry.path == "picture.png"]

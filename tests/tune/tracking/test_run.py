@@ -124,9 +124,9 @@ def test_the_configuration_comes_back(keeper: Store, finished: Any) -> None:
 
 def test_results_are_artifacts(keeper: Store, finished: Any) -> None:
     for split in ("val", "test"):
-        found = json.loads(artifact(keeper, finished, f"results/confusion_{split}.json").read_text())
-        assert found["classes"] == CLASSES
-        assert found["confusion"] == final().splits[split].confusion
+        results = json.loads(artifact(keeper, finished, f"results/confusion_{split}.json").read_text())
+        assert results["classes"] == CLASSES
+        assert results["confusion"] == final().splits[split].confusion
     for name in ("learning_curves", "confusion_val", "confusion_test"):
         with Image.open(artifact(keeper, finished, f"figures/{name}.png")) as picture:
             assert min(picture.size) > 200

@@ -76,7 +76,7 @@ def add_tested(folder: StudyFolder, params: Mapping[str, Any], wf1: Sequence[flo
     """A variant whose seeds 0, 1, ... have these scores on test; names with two underscores for a slash."""
     trial = add_trial(folder, params, [[value + 0.01] for value in wf1])
     for seed, value in enumerate(wf1):
-        own = {name.replace("__", "/"): found[seed] for name, found in scores.items()}
+        own = {name.replace("__", "/"): numbers[seed] for name, numbers in scores.items()}
         folder.ledger.test(trial.number, seed, {**SHIFT, "wf1": value, "wa": value - 0.02, **own})
 
 
@@ -84,9 +84,9 @@ def add_perturbed(folder: StudyFolder, number: int, wf1: Sequence[Mapping[str, f
     """The perturbation test of a trial's seeds 0, 1, ...: ``raw``, ``eccs`` and ``eics`` of each, one draw."""
     request = {"settings": {"seed": 0, "draws": 1}}
     save_text(split_folder(folder, "test") / REQUEST, json.dumps(request))
-    for seed, found in enumerate(wf1):
-        raw = found["raw"]
-        conditions = tuple(ConditionScore(kind=kind, values=(found[kind],), raw=raw) for kind in ("eccs", "eics"))
+    for seed, score in enumerate(wf1):
+        raw = score["raw"]
+        conditions = tuple(ConditionScore(kind=kind, values=(score[kind],), raw=raw) for kind in ("eccs", "eics"))
         write_scores(model_scores(folder, number, seed, request, conditions))
 
 

@@ -31,10 +31,10 @@ from tune.study.folder import StudyFolder
 
 
 def test_parts_are_compared_with_the_whole_framework(ablations: StudyFolder) -> None:
-    found = {one.variant.name: one for one in compared_variants(ablations)}
-    assert list(found) == ["DCLF", "w/o CACL", "w/o MCCL", "base model"], "as the space has them"
-    assert found["DCLF"].paired is None
-    cacl, base = found["w/o CACL"], found["base model"]
+    variants = {one.variant.name: one for one in compared_variants(ablations)}
+    assert list(variants) == ["DCLF", "w/o CACL", "w/o MCCL", "base model"], "as the space has them"
+    assert variants["DCLF"].paired is None
+    cacl, base = variants["w/o CACL"], variants["base model"]
     assert cacl.paired is not None
     assert base.paired is not None
     assert cacl.paired.difference == pytest.approx(-0.03)
@@ -59,10 +59,10 @@ def test_table_3_turns_it_round(ablations: StudyFolder) -> None:
     assert whole.published == pytest.approx(0.0467)
 
 
-def p_values(found: Sequence[Difference]) -> dict[frozenset[str], set[float]]:
+def p_values(differences: Sequence[Difference]) -> dict[frozenset[str], set[float]]:
     """Pair of variants -> every p-value that is told of it."""
     told: dict[frozenset[str], set[float]] = {}
-    for one in found:
+    for one in differences:
         if one.reference is not None:
             told.setdefault(frozenset((one.variant.name, one.reference.name)), set()).add(one.p)
     return told
@@ -140,22 +140,22 @@ def test_every_base_model_has_its_own_reference(tmp_path: Path) -> None:
     for model, gain in (("mmgcn", 0.1), ("ddin", 0.2)):
         add_tested(folder, {"model.name": model, "loss.ablate": "base"}, [0.5, 0.51])
         add_tested(folder, {"model.name": model, "loss.ablate": "none"}, [0.5 + gain, 0.52 + gain])
-    found = [(one.variant.model, one.variant.name, one.paired) for one in compared_variants(folder)]
-    assert [(model, name) for model, name, _ in found] == [
+    tests = [(one.variant.model, one.variant.name, one.paired) for one in compared_variants(folder)]
+    assert [(model, name) for model, name, _ in tests] == [
         ("mmgcn", "DCLF"),
         ("mmgcn", "base model"),
         ("ddin", "DCLF"),
         ("ddin", "base model"),
     ]
-    assert [round(test.difference, 6) for *_, test in found if test is not None] == [-0.105, -0.205]
+    assert [round(test.difference, 6) for *_, test in tests if test is not None] == [-0.105, -0.205]
 
 
 def test_a_grid_is_compared_with_the_configuration_where_it_is_one_of_them(tmp_path: Path) -> None:
     folder = window_study(tmp_path, with_paper(), (2, 4, BASE.loss.window))
-    found = compared_variants(folder)
-    assert [one.variant.name for one in found] == ["window 2", "window 4", "window 10"]
-    assert [one.variant.reference for one in found] == [False, False, True]
-    assert [one.variant.published.get("wf1") for one in found] == [70.29 / 100, 71.05 / 100, None]
+    differences = compared_variants(folder)
+    assert [one.variant.name for one in differences] == ["window 2", "window 4", "window 10"]
+    assert [one.variant.reference for one in differences] == [False, False, True]
+    assert [one.variant.published.get("wf1") for one in differences] == [70.29 / 100, 71.05 / 100, None]
 
 
 @pytest.mark.parametrize(("model", "default"), [("mmgcn", 4), ("ddin", None)])
@@ -179,16 +179,16 @@ def test_a_study_file_names_its_variants(tmp_path: Path, shards: Path) -> None:
     folder = comparison(tmp_path, settings, with_paper(shards), kind="study", variants=wanted)
     add_tested(folder, {"loss.window": 2}, [0.5, 0.6])
     add_tested(folder, {"loss.window": 8}, [0.6, 0.72])
-    found = compared_variants(folder)
-    assert [(one.variant.name, one.variant.published) for one in found] == [
+    differences = compared_variants(folder)
+    assert [(one.variant.name, one.variant.published) for one in differences] == [
         ("long", {"wf1": 0.7}),
         ("short", {"wf1": 0.68}),
     ]
-    assert found[0].paired is not None
-    assert found[0].paired.difference == pytest.approx(0.11)
-    assert found[0].published == pytest.approx(0.02)
+    assert differences[0].paired is not None
+    assert differences[0].paired.difference == pytest.approx(0.11)
+    assert differences[0].published == pytest.approx(0.02)
     reopened = StudyFolder.open(tmp_path, folder.definition.name)
-    assert compared_variants(reopened) == found
+    assert compared_variants(reopened) == differences
 
 
 def test_the_layout_of_table_3_takes_the_rest_of_the_papers_row(tmp_path: Path, shards: Path) -> None:

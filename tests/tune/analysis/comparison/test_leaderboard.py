@@ -29,13 +29,13 @@ def column(table: Table, head: str) -> list[str]:
 
 
 def test_the_tests_of_all_base_models_are_one_family(board: StudyFolder) -> None:
-    found = compared_variants(board)
-    tested = [one for one in found if one.paired is not None]
+    differences = compared_variants(board)
+    tested = [one for one in differences if one.paired is not None]
     assert [one.variant.model for one in tested] == ["mmgcn", "ddin", "mm_dfn"]
     assert all(one.reference is not None and one.reference.part == "base" for one in tested)
     alone = [paired(one.variant.wf1, one.reference.wf1).p for one in tested if one.reference is not None]
     assert [one.p for one in tested] == holm(alone) != alone
-    assert family_sizes(found) == {"all base models": 3}
+    assert family_sizes(differences) == {"all base models": 3}
 
 
 def test_what_dclf_does_to_the_eics_drop_is_one_family_too(board: StudyFolder) -> None:

@@ -114,8 +114,8 @@ def test_one_seed_gives_differences_without_tests(tmp_path: Path) -> None:
 def test_the_gap_at_emotion_shifts_is_tested_against_the_base_model(tmp_path: Path, own_data: Path) -> None:
     folder = comparison(tmp_path, ablation(parts=["base"], seeds=3), with_paper(own_data))
     shifts = {"base": [0.50, 0.53, 0.51], "none": [0.60, 0.61, 0.63]}
-    for part, found in shifts.items():
-        add_tested(folder, {"loss.ablate": part}, [0.7, 0.7, 0.7], shift__wf1=found, no_shift__wf1=[0.8, 0.8, 0.8])
+    for part, wf1 in shifts.items():
+        add_tested(folder, {"loss.ablate": part}, [0.7, 0.7, 0.7], shift__wf1=wf1, no_shift__wf1=[0.8, 0.8, 0.8])
     said = sentences(folder)["mmgcn, emotion shift"]
     assert "below that elsewhere by 18.67 ± 1.53 points with DCLF, by 28.67 ± 1.53 without" in said
     p = stats.ttest_rel([0.8 - x for x in shifts["none"]], [0.8 - x for x in shifts["base"]]).pvalue
@@ -146,8 +146,8 @@ def test_a_gap_the_other_way_round_is_told_without_a_minus(
     tmp_path: Path, whole: list[float], base: list[float], said: str
 ) -> None:
     folder = comparison(tmp_path, ablation(parts=["base"], seeds=3))
-    for part, found in (("none", whole), ("base", base)):
-        add_tested(folder, {"loss.ablate": part}, [0.7, 0.71, 0.7], shift__wf1=found, no_shift__wf1=[0.8, 0.8, 0.8])
+    for part, wf1 in (("none", whole), ("base", base)):
+        add_tested(folder, {"loss.ablate": part}, [0.7, 0.71, 0.7], shift__wf1=wf1, no_shift__wf1=[0.8, 0.8, 0.8])
     sentence = sentences(folder)["mmgcn, emotion shift"]
     assert said in sentence
     assert "by -" not in sentence.split("the gap changes")[0]

@@ -105,7 +105,7 @@ def test_a_study_scores_as_a_single_model_does(
     single = perturb_model(predictor, RunName(id="one", name="one"), SETTINGS, out=tmp_path)
     own = done.of(1)[2]
     assert {score.name: score.values for score in single.report.scores} == {
-        name: found.values for name, found in own.conditions.items()
+        name: condition.values for name, condition in own.conditions.items()
     }
     assert rows(own.files[0]).to_pydict() == rows(single.results).to_pydict()
 
@@ -137,13 +137,13 @@ def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, done:
         assert metrics["perturb/eics/draws"] == 2
         assert run.info.status == "FINISHED"
         assert len(runs.client.get_metric_history(run.info.run_id, "perturb/eics/wf1")) == 1
-        found = runs.client.list_artifacts(run.info.run_id, "perturbations/test")
-        assert [Path(file.path).name for file in found] == ["results.arrow", "summary.json"]
+        files = runs.client.list_artifacts(run.info.run_id, "perturbations/test")
+        assert [Path(file.path).name for file in files] == ["results.arrow", "summary.json"]
     parent = trained.ledger.notes[0]["run_id"]
-    found = runs.client.list_artifacts(parent, "perturbations/test")
+    files = runs.client.list_artifacts(parent, "perturbations/test")
     names = ["perturbation.html", "scores.csv", "table.md", "table.tex"]
     names += [f"{name}.{kind}" for name in ("contexts", "damage") for kind in ("png", "svg")]
-    assert [Path(file.path).name for file in found] == sorted(names)
+    assert [Path(file.path).name for file in files] == sorted(names)
     text = (done.folder / "table.tex").read_text(encoding="utf-8")
     assert text.isascii()
     assert r"\downarrow$" in text or r"\uparrow$" in text
@@ -152,9 +152,9 @@ def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, done:
 def test_another_test_takes_the_place_of_the_first(runs: RunStore, fresh: StudyFolder) -> None:
     perturbed(runs, fresh)
     other = replace(SETTINGS, draws=1, kinds=("eics",), corruptions=())
-    found = perturb_study(fresh, other, out=runs.folder / "perturbations", actors=HERE)
-    assert found.conditions == ("eics",)
-    assert load_study_perturbations(fresh) == found
+    tests = perturb_study(fresh, other, out=runs.folder / "perturbations", actors=HERE)
+    assert tests.conditions == ("eics",)
+    assert load_study_perturbations(fresh) == tests
 
 
 def test_a_checkpoint_that_cannot_be_read_is_told_with_trial_and_seed(runs: RunStore, fresh: StudyFolder) -> None:
@@ -265,10 +265,10 @@ def test_interrupted_actors_find_what_this_process_finds_and_it_goes_on(
     assert "2 models at a time, each with 1 CPU slot" in interrupting.lines
     before, count, watcher = kept(fresh), summaries(fresh), Watcher()
     assert 0 < count < len(KEYS)
-    found = perturbed(runs, fresh, watcher)
+    tests = perturbed(runs, fresh, watcher)
     assert before.items() <= kept(fresh).items()
     assert len(watcher.scores) == watcher.total == (len(KEYS) - count) * PER_MODEL
-    for own, other in zip(found.trainings, done.trainings, strict=True):
+    for own, other in zip(tests.trainings, done.trainings, strict=True):
         assert (own.raw, own.conditions) == (other.raw, other.conditions)
         assert rows(own.files[0]).equals(rows(other.files[0]), check_metadata=True)
 
@@ -294,8 +294,8 @@ def test_a_kill_costs_the_models_under_way(
     before, count, watcher = kept(fresh), summaries(fresh), Watcher()
     assert 0 < count < len(KEYS)
     whole = {name: file for name, file in before.items() if Path(name).with_name("summary.json").as_posix() in before}
-    found = perturbed(runs, fresh, watcher)
+    tests = perturbed(runs, fresh, watcher)
     assert watcher.total == (len(KEYS) - count) * PER_MODEL
     assert whole.items() <= kept(fresh).items()
-    assert [training.conditions for training in found.trainings] == [training.conditions for training in done.trainings]
+    assert [training.conditions for training in tests.trainings] == [training.conditions for training in done.trainings]
     assert json.loads((fresh.path / "perturbations/test/test.json").read_text())["settings"]["draws"] == 2

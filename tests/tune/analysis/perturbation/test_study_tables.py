@@ -134,15 +134,15 @@ def test_several_tests_are_corrected(tmp_path: Path) -> None:
         {"loss.ablate": "no_cacl"},
         [(0.7, 0.7, (0.55, 0.55)), (0.7, 0.7, (0.52, 0.52)), (0.7, 0.7, (0.53, 0.53))],
     )
-    found = {one.variant.part: one for one in perturbed_variants(folder)}
+    variants = {one.variant.part: one for one in perturbed_variants(folder)}
     first = stats.ttest_rel(DCLF_DROPS, BASE_DROPS).pvalue
     second = stats.ttest_rel([0.15, 0.18, 0.17], BASE_DROPS).pvalue
     assert first < second
-    assert found["none"].against is not None
-    assert found["no_cacl"].against is not None
-    assert found["none"].against.p == pytest.approx(2 * first, abs=1e-12)
-    assert found["no_cacl"].against.p == pytest.approx(max(2 * first, second), abs=1e-12)
-    assert found["no_cacl"].paper == {}
+    assert variants["none"].against is not None
+    assert variants["no_cacl"].against is not None
+    assert variants["none"].against.p == pytest.approx(2 * first, abs=1e-12)
+    assert variants["no_cacl"].against.p == pytest.approx(max(2 * first, second), abs=1e-12)
+    assert variants["no_cacl"].paper == {}
     assert len(perturbation_sentences(folder)) == 1, "for the whole framework alone"
 
 
@@ -236,10 +236,10 @@ def test_the_table_says_which_tests_are_a_family(tmp_path: Path) -> None:
         "Reference: base model. Differences in EICS drops in points, over shared seeds. p: two-sided paired t-tests, "
         "with Holm's correction over the 2 tests of EICS drops that this study has for each base model."
     )
-    found = {one.variant.part: one.against for one in perturbed_variants(folder) if one.variant.model == "ddin"}
+    tests = {one.variant.part: one.against for one in perturbed_variants(folder) if one.variant.model == "ddin"}
     first = stats.ttest_rel([0.1, 0.12, 0.1], [0.19, 0.2, 0.22]).pvalue
-    assert found["none"] is not None
-    assert found["none"].p == pytest.approx(2 * first, abs=1e-9), "the other base model's tests do not count"
+    assert tests["none"] is not None
+    assert tests["none"].p == pytest.approx(2 * first, abs=1e-9), "the other base model's tests do not count"
 
 
 def test_no_drop_has_no_arrow(tmp_path: Path) -> None:

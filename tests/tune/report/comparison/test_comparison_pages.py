@@ -109,9 +109,9 @@ def test_the_perturbation_test_is_on_the_page(perturbed: StudyFolder) -> None:
 
 
 def test_what_dclf_does_to_the_drop_is_a_finding_of_table_6(perturbed: StudyFolder, tmp_path: Path) -> None:
-    found = [one for one in study_verdicts(perturbed) if one.table == "Table 6"]
-    assert [one.about for one in found] == ["ddin, EICS drop", "mmgcn, EICS drop"]
-    assert {one.outcome for one in found} == {"the paper's sign, significant"}
+    verdicts = [one for one in study_verdicts(perturbed) if one.table == "Table 6"]
+    assert [one.about for one in verdicts] == ["ddin, EICS drop", "mmgcn, EICS drop"]
+    assert {one.outcome for one in verdicts} == {"the paper's sign, significant"}
     files = write_reproduction([perturbed], {}, tmp_path / "page", "All")
     assert "Table 6, the paper's sign, significant (2): ddin, EICS drop; mmgcn, EICS drop." in files.sentences
     text = files.markdown.read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dclf.models import BASE_MODELS
 from tests.tune.analysis.comparison.studies import leaderboard, preset
-from tune.analysis.comparison.compared import compared_table
+from tune.analysis.comparison.system_table import compared_table
 
 
 def test_without_a_study_every_row_says_why_it_is_not_measured() -> None:

@@ -1,4 +1,4 @@
-"""The planted shares, measured: where emotions come from, who speaks, and which modality shows what."""
+"""The course's shares, measured: where emotions come from, who speaks, and which modality shows what."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dclf.data import Dialogue, generate
+from dclf.data.emotion_course import ANSWER, DRAWN, KEEP, KEPT, REPLIED, TAKE, TAKEN, Course, Rates, plan_course
 from dclf.data.generator import World, make_dialogue
-from dclf.data.planted import ANSWER, DRAWN, KEEP, KEPT, REPLIED, TAKE, TAKEN, Course, Rates, plan_course
 from dclf.data.presets import PRESETS, preset_named
 from tests.dclf.data.support import assert_same
 
@@ -178,7 +178,7 @@ def test_a_dialogue_depends_on_seed_and_number_alone(preset: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "asked", "expected"),
+    ("preset", "total", "expected"),
     [
         ("iemocap", None, (100, 20, 31)),
         ("meld", None, (1038, 114, 280)),
@@ -190,9 +190,9 @@ def test_a_dialogue_depends_on_seed_and_number_alone(preset: str) -> None:
     ],
 )
 def test_totals_are_shared_in_the_presets_proportions(
-    preset: str, asked: int | None, expected: tuple[int, int, int]
+    preset: str, total: int | None, expected: tuple[int, int, int]
 ) -> None:
-    assert tuple(preset_named(preset).split_counts(asked).values()) == expected
+    assert tuple(preset_named(preset).split_counts(total).values()) == expected
 
 
 @pytest.mark.parametrize(("preset", "utterances"), [("iemocap", 7433), ("meld", 13708)])
