@@ -256,8 +256,9 @@ class _Tracked:
     def _record(self, tracker: RunTracker, outcome: TrainingOutcome) -> None:
         with TemporaryFolder("model") as folder:
             save_model(folder, load_checkpoint(outcome.checkpoint))
-            tables = prediction_writes(load_model(folder), self.config.data.shards, list(outcome.final.splits))
-            tracker.finish(outcome.final, folder, list(tables))
+            splits, run = list(outcome.final.splits), f"run {tracker.run_name}"
+            tables = prediction_writes(load_model(folder), self.config.data.shards, splits, run)
+            tracker.finish(outcome.final, folder, tables)
 
     def _send(self, event: Event) -> None:
         send(event, [self.clock, *self.listeners])

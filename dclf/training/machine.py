@@ -45,7 +45,7 @@ class MachineUse:
             "memory_usage_megabytes": (total - free) / _MB,
             "memory_usage_percentage": 100 * (total - free) / total,
         }
-        # No training ends because nvidia-ml-py is absent or the driver does not tell.
+        # NVML has errors of its own: a card that does not tell, a driver that is too old. No training ends for one.
         with suppress(Exception):
             use["utilization_percentage"] = float(torch.cuda.utilization(index))
         return {f"gpu_{index}_{name}": value for name, value in use.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dclf.data import Dialogue
     from dclf.inference import Predictor
 
+_log = logging.getLogger(__name__)
 COLUMNS = ("dialogue", "utterance", "truth", "prediction")
 """Behind them, each emotion's probability."""
 _TABLES_TAG = "mlflow.loggedArtifacts"
@@ -27,18 +29,25 @@ _AT_A_TIME = 32
 _DIGITS = 4
 
 
-def prediction_writes(predictor: Predictor, shards: str, splits: Sequence[str]) -> Iterator[Write]:
-    """Give a table for each split, and the tag by which MLflow's UI shows them.
+def prediction_writes(predictor: Predictor, shards: str, splits: Sequence[str], training: str) -> list[Write]:
+    """Return a table for each split, and the tag by which MLflow's UI shows them; none, with a warning, without shards.
+
+    A training has ended well whose shards were moved or made anew meanwhile.
 
     Args:
         predictor: the model.
         shards: folder or URI of the dialogues.
         splits: ``val`` or ``test``.
-
-    Raises:
-        DataError: the shards do not fit the model.
-        OSError: they are not there.
+        training: whose model it is, for the warning.
     """
+    try:
+        return list(_writes(predictor, shards, splits))
+    except (ValueError, OSError) as error:
+        _log.warning(f"{training}: what its model says of each utterance is not sent to MLflow ({error})")
+        return []
+
+
+def _writes(predictor: Predictor, shards: str, splits: Sequence[str]) -> Iterator[Write]:
     files = [f"results/predictions_{split}.json" for split in splits]
     for split, file in zip(splits, files, strict=True):
         columns = [*COLUMNS, *(f"probability/{name}" for name in predictor.info.class_names)]

@@ -25,11 +25,10 @@ from dclf.training.local import LocalSource
 from dclf.training.loop import TrainingRun
 from dclf.training.preflight import check_classes, check_shards
 from dclf.training.source import Source
+from tune.tracking.records import epoch_metrics
 
 SECONDS = 15.0
 """What the probe may take, about; reading and a first small part come on top."""
-OWN_METRICS = 4
-"""An epoch's number and duration, the best epoch so far and its WF1."""
 FIRST_BATCHES = 2
 WHOLE = "none"
 """``loss.ablate`` of the whole framework, which costs most."""
@@ -141,7 +140,7 @@ def _measure(config: Config, shards: ShardSet, dialogues: int) -> _Part:
         share=share,
         memory_bytes=_most_memory(),
         checkpoint_bytes=_checkpoint_bytes(run),
-        metrics_per_epoch=len(last.losses) + len(last.validation) + len(last.peeked) + OWN_METRICS,
+        metrics_per_epoch=len(epoch_metrics(last)),
     )
     return _Part(result, limits["train"], time.perf_counter() - begun)
 

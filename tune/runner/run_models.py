@@ -6,7 +6,6 @@ arrived is known.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from tune.tracking.children import Key
 from tune.tracking.model import pack_model
 from tune.tracking.writes import Write
 
-_log = logging.getLogger(__name__)
 _MODEL_NOTE = "model"
 """Kind of the ledger's notes on a training whose run is to hold its model."""
 
@@ -77,7 +75,4 @@ def model_writes(folder: StudyFolder, key: Key, target: Path) -> Iterator[Write]
     # Under the step and time at which the run has them, see ``child_writes.test_writes``.
     body = {"scores": records.metric_names(scores, "test"), "step": 0, "timestamp": writes.stamp(when)}
     yield Write("model", {"folder": str(target), "token": "", **body})
-    try:
-        yield from list(prediction_writes(predictor, folder.definition.base.data.shards, ("val", "test")))
-    except (ValueError, OSError) as error:
-        _log.warning(f"trial {key[0]}: what its model says of each utterance is not sent to MLflow ({error})")
+    yield from prediction_writes(predictor, folder.definition.base.data.shards, ("val", "test"), f"trial {key[0]}")

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from dclf.config import Config, DataConfig
@@ -13,6 +14,15 @@ from dclf.inference import Predictor
 from dclf.models.framework import DCLF
 from dclf.training.evaluation import score_predictor
 from tune.analysis.prediction_tables import prediction_writes
+
+
+def test_shards_that_are_gone_cost_the_tables_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    info, _ = generate("iemocap-small", dialogues=12)
+    config = Config(data=DataConfig(shards=str(tmp_path / "gone")))
+    model = DCLF(info, config.data.modalities, config.model, config.loss)
+    predictor = Predictor(config, info, model.state_dict())
+    assert prediction_writes(predictor, config.data.shards, ["val", "test"], "run first") == []
+    assert "run first: what its model says of each utterance is not sent to MLflow" in caplog.text
 
 
 def test_the_table_says_of_every_utterance_what_the_scores_count(tmp_path: Path) -> None:
@@ -27,7 +37,7 @@ def test_the_table_says_of_every_utterance_what_the_scores_count(tmp_path: Path)
     torch.manual_seed(0)
     model = DCLF(info, config.data.modalities, config.model, config.loss)
     predictor, shards = Predictor(config, info, model.state_dict()), read_shards(config.data.shards)
-    *tables, tag = prediction_writes(predictor, config.data.shards, ["val", "test"])
+    *tables, tag = prediction_writes(predictor, config.data.shards, ["val", "test"], "run first")
     assert [table.body["file"] for table in tables] == ["results/predictions_val.json", "results/predictions_test.json"]
     assert [one["path"] for one in json.loads(tag.body["values"]["mlflow.loggedArtifacts"])] == [
         table.body["file"] for table in tables

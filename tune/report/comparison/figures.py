@@ -167,8 +167,10 @@ def window_figure(folder: StudyFolder) -> Drawing | None:
 def curve_figure(folder: StudyFolder) -> Drawing | None:
     """A line per variant, by epoch; None where no epochs are known, or more variants than are told apart."""
     variants = variants_of(folder)
+    if len(variants) > MOST_CURVES:
+        return None
     curves = [(one, curve) for one in variants if len(curve := _mean_curve(folder, one)) > 1]
-    if not curves or len(variants) > MOST_CURVES:
+    if not curves:
         return None
     score, *_ = scores_of(folder.definition)
     points = []
@@ -176,12 +178,12 @@ def curve_figure(folder: StudyFolder) -> Drawing | None:
         figure = blank(COLUMN, 2.2)
         axes = figure.subplots()
         for place, (one, curve) in enumerate(curves):
-            name, epochs = f"{one.model}, {one.name}", range(1, len(curve) + 1)
-            values = [value * score.scale for value in curve]
+            name, epochs = f"{one.model}, {one.name}", list(curve)
+            values = [value * score.scale for value in curve.values()]
             # After the last colour the first one comes again, with another stroke.
             stroke = STROKES[(place + place // len(COLOURS)) % len(STROKES)]
             axes.plot(epochs, values, stroke, color=shades(place)[0], lw=1.2, label=literal(name))
-            texts = [f"{name}: {score.number(value)} after epoch {epoch}" for epoch, value in enumerate(curve, 1)]
+            texts = [f"{name}: {score.number(value)} after epoch {epoch}" for epoch, value in curve.items()]
             points.append(Points(axes=axes, x=epochs, y=values, texts=texts))
         axes.set(xlabel="epoch", ylabel=literal(wrapped(score.unit_label, 26)))
         axes.xaxis.set_major_locator(few(6, integer=True))
@@ -189,21 +191,20 @@ def curve_figure(folder: StudyFolder) -> Drawing | None:
         tidy(axes)
         legend_below(figure)
     several = any(len(one.test) > 1 for one, _ in curves)
-    means = "; means over the seeds, of which one that ended keeps its last value" if several else ""
+    means = "; means over the seeds; a seed that ended early keeps its last value" if several else ""
     caption = f"The {score.label} of the best epoch so far{means}."
     return Drawing(title="Learning curves", caption=caption, figure=figure, points=tuple(points))
 
 
-def _mean_curve(folder: StudyFolder, variant: Variant) -> list[float]:
-    """The first objective of the best epoch so far after the epochs 1, 2, ..., mean over the seeds that are known."""
+def _mean_curve(folder: StudyFolder, variant: Variant) -> dict[int, float]:
+    """Epoch -> the first objective of the best epoch so far, mean over the seeds; epochs that were scored only."""
     objective = next(iter(folder.definition.sweep.objectives))
     histories = [read_history(folder.checkpoint(variant.trial, seed)) for seed in variant.test]
-    curves = [
-        [scores_after(history, report.epoch)[objective] for report in history] for history in histories if history
-    ]
+    curves = [[scores_after(epochs, one.epoch)[objective] for one in epochs] for epochs in histories if epochs]
     longest = max(map(len, curves), default=0)
     whole = [[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves]
-    return [math.fsum(values) / len(values) for values in zip(*whole, strict=True)]
+    means = [math.fsum(values) / len(values) for values in zip(*whole, strict=True)]
+    return {epoch: mean for epoch, mean in enumerate(means, 1) if not math.isnan(mean)}
 
 
 def _bars(axes: Axes, variant: Variant, place: int, count: int, labels: Sequence[str]) -> Points:

@@ -1,5 +1,6 @@
 """The figures in the paper's form: bars, error bars, markers, annotated cells and frames."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -125,6 +126,19 @@ def test_learning_curves_are_named_and_means_of_the_best_epochs_so_far(tmp_path:
     assert [list(line.get_ydata()) for line in axes.lines] == [[37.5, 50.0, 62.5]] * 2
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 2
     assert "mmgcn, DCLF: 37.50 after epoch 1" in drawing.points[0].texts
+
+
+def test_curves_pass_over_epochs_that_were_not_scored(tmp_path: Path) -> None:
+    settings = replace(ablation(parts=["base"], seeds=1), objectives={"eics/wf1": "maximize"})
+    folder = comparison(tmp_path, settings)
+    history = [epoch_report(epoch, 0.5, (1, 0.5)) for epoch in range(1, 7)]
+    history = [replace(one, robust={"eics/wf1": 0.25} if one.epoch % 3 == 0 else {}) for one in history]
+    for part in ("none", "base"):
+        add_tested(folder, {"loss.ablate": part}, [0.5])
+    for one in variants_of(folder):
+        write_history(folder.checkpoint(one.trial, 0), history)
+    (axes,) = axes_of(curve_figure(folder))
+    assert [list(line.get_xdata()) for line in axes.lines] == [[3, 6]] * 2
 
 
 def test_curves_of_many_variants_are_those_of_trials(tmp_path: Path) -> None:
