@@ -400,6 +400,9 @@ def _range_problems(config: Config) -> Iterator[str]:
     if not (is_whole(low) and is_whole(high) and 1 <= low <= high):
         yield f"train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is {config.train.workers}"
     elif "train.batch_size" not in skipped and high > config.train.batch_size:
-        yield f"train.workers: {high} workers need batches of at least {high} dialogues, train.batch_size is smaller"
+        yield (
+            f"train.workers: {high} workers need batches of at least {high} dialogues, "
+            f"train.batch_size is {config.train.batch_size}"
+        )
     if "train.max_failures" not in skipped and config.train.max_failures < -1:
         yield f"train.max_failures: must be -1 (no limit) or more, is {config.train.max_failures}"

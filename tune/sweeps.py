@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
@@ -153,10 +153,7 @@ def resume(
     folder = StudyFolder.open(storage, name)
     changed: dict[str, Any] = {key: value for key, value in (("trials", trials), ("time", time)) if value is not None}
     settings = replace(folder.definition.sweep, **changed)
-    # What was sound when the study began is not checked again: that takes torch, which the driver can do without.
-    keys = tuple(f"sweep.{key}:" for key in changed)
-    problems = sweep_problems(settings, folder.definition.base) if changed else []
-    if mistakes := [problem for problem in problems if problem.startswith(keys)]:
+    if mistakes := list(_budget_problems(folder, settings, changed)):
         raise ConfigError(mistakes)
     config = folder.definition.base
     clock = StartClock()
@@ -208,6 +205,23 @@ def begin_or_resume(
         kind=kind,
         described=planned.described,
     )
+
+
+def _budget_problems(folder: StudyFolder, settings: SweepSettings, changed: Mapping[str, Any]) -> Iterator[str]:
+    """Every mistake in another budget for a study that has begun.
+
+    What was sound when it began is not checked again: that takes torch, which the driver can do without.
+    """
+    if is_comparison(folder.definition):
+        rule = "is for searches; a comparison trains every variant to its end, leave it out"
+        yield from (f"sweep.{key}: {rule}" for key in changed)
+        return
+    keys = tuple(f"sweep.{key}:" for key in changed)
+    if changed:
+        yield from (line for line in sweep_problems(settings, folder.definition.base) if line.startswith(keys))
+    trials, created = changed.get("trials", 0), len(folder.ledger.trials)
+    if 0 < trials < created:
+        yield f"sweep.trials: must be at least {created}, as many as there are, or 0 for no limit, is {trials}"
 
 
 def _require_readable(folder: StudyFolder) -> None:

@@ -191,7 +191,8 @@ def _whole(value: float | None) -> int | None:
 
 
 def _seconds(run: RunEntry, now: datetime) -> float:
-    return ((run.ended or now) - run.started).total_seconds()
+    # What was taken over from another study has ended before its run began.
+    return max(0.0, ((run.ended or now) - run.started).total_seconds())
 
 
 def _minute(started: str) -> str:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         print(_text(cleaning, dry_run=options.dry_run))
         words = ["dclf", "gc", *(word for word in argv if word != "--dry-run")]
-        print_next(options, shlex.join(words) if options.dry_run else "dclf list")
+        print_next(options, shlex.join(words) if options.dry_run and cleaning.checkpoints else "dclf list")
     return 0
 
 

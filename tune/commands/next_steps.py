@@ -104,11 +104,12 @@ def after_study(folder: StudyFolder, best: str = "") -> Iterator[str]:
         best: file of its best configuration; empty where there is none.
     """
     from tune.analysis.comparison.variants import is_comparison  # noqa: PLC0415 - as above
+    from tune.analysis.perturbation.files import load_study_perturbations  # noqa: PLC0415 - as above
     from tune.report.facts import study_command  # noqa: PLC0415
 
     if best:
         yield f"dclf train {shlex.quote(best)}"
-    if is_comparison(folder.definition):
+    if is_comparison(folder.definition) and load_study_perturbations(folder) is None:
         yield study_command("perturb", folder)
     yield study_command("show", folder)
     yield f"dclf runs --study {shlex.quote(folder.definition.name)}"

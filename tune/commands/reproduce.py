@@ -128,6 +128,9 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
     )
     if options.compared and plan.compared is None:
         raise ConfigError(["--compared: none of the systems that Table 3 compares with is a base model here"])
+    if options.dry_run and options.output == "json":
+        print_json(_planned(plan))
+        return 0
     if options.dry_run:
         print("\n".join(_plan_lines(plan)))
         print_next(options, command.replace(" --dry-run", ""))
@@ -199,6 +202,14 @@ def _plan_lines(plan: ReproductionPlan) -> Iterator[str]:
             count = f"{settings.trials} variants with {counted(settings.seeds, 'seed')}"
             yield f"  {paper['paper']:<9} {paper['title']}: {count}, study {study.name}"
     yield f"page: {plan.out}"
+
+
+def _planned(plan: ReproductionPlan) -> dict[str, Any]:
+    studies = {
+        study.item: {"study": study.name, "trainings": len(study.trainings)} for study in plan.every if study.wanted
+    }
+    counts = {"trainings": plan.trainings, "finished": plan.finished}
+    return {"dataset": plan.dataset, "studies": studies, **counts, "notes": list(plan.notes), "out": str(plan.out)}
 
 
 def _result(plan: ReproductionPlan, files: ReproductionFiles) -> dict[str, Any]:

@@ -83,14 +83,20 @@ def study_headline(folder: StudyFolder, run_id: str) -> str:
     """What is searched, how, on what, as which run."""
     definition = folder.definition
     settings, config = definition.sweep, definition.base
-    models = ", ".join(dict.fromkeys(variant["model"] for variant in definition.variants)) or config.model.name
-    end = f"{models} on {config.data.shards}, run {run_id}"
+    models = [variant["model"] for variant in definition.variants] or _searched_models(definition.space)
+    end = f"{', '.join(dict.fromkeys(models or [config.model.name]))} on {config.data.shards}, run {run_id}"
     if settings.test == "all":
         seeds = f" with {counted(settings.seeds, 'seed')} each" if settings.seeds > 1 else ""
         return f"study {definition.name}: {counted(settings.trials, 'variant')}{seeds}, {end}"
     scheduler = "" if settings.scheduler == "none" else f" and {settings.scheduler}"
     search = f"{budget_text(settings)} by {settings.sampler}{scheduler}".strip()
     return f"study {definition.name}: {search}, {end}"
+
+
+def _searched_models(space: Mapping[str, Any]) -> Sequence[str]:
+    """The base models that a study chooses among; empty where it does not."""
+    domain = space.get("model.name")
+    return domain.get("choices", ()) if isinstance(domain, Mapping) else ()
 
 
 def counts_text(state: StudyState) -> str:

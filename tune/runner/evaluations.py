@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PERTURBATION, SPEED = "perturbation", "speed"
+TOLD_EVERY_S = 15.0
+"""Nobody waits longer for a word of a perturbation test, but for one condition that takes longer."""
 
 
 def evaluations_of(folder: StudyFolder) -> Sequence[str]:
@@ -76,10 +79,10 @@ def _settings(folder: StudyFolder) -> PerturbationSettings:
 
 
 class _Quarters:
-    """Tells of a perturbation test at its begin and at every quarter: a study scores hundreds of conditions."""
+    """Tells of a perturbation test at its begin, at every quarter, and where these are far apart between them."""
 
     def __init__(self) -> None:
-        self._total, self._done = 0, 0
+        self._total, self._done, self._told = 0, 0, time.monotonic()
 
     def __call__(self, event: Event) -> None:
         """Log what is scored and where, then how many are scored."""
@@ -89,5 +92,7 @@ class _Quarters:
                 _log.info(f"perturbation test: {line}")
         elif isinstance(event, ConditionScored):
             before, self._done = self._done, self._done + 1
-            if 4 * self._done // self._total > 4 * before // self._total:
+            quarter = 4 * self._done // self._total > 4 * before // self._total
+            if quarter or time.monotonic() - self._told > TOLD_EVERY_S:
+                self._told = time.monotonic()
                 _log.info(f"perturbation test: {self._done} of {self._total} conditions scored")

@@ -56,6 +56,10 @@ def test_a_dry_run_says_what_would_be_trained(shards: str, capsys: pytest.Captur
     assert table3.startswith("  Table 3   DCLF against its base model: 14 variants with 2 seeds, study iemocap-table3-")
     assert table4.startswith("  Table 4   What every part of the framework is worth: 14 variants with 2 seeds, study ")
     assert page.startswith("page: dclf-runs/reproductions/iemocap-")
+    assert main(["reproduce", "iemocap", *words, "--output", "json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["dataset"], plan["trainings"], plan["finished"]) == ("iemocap", 28, 0)
+    assert {item: one["trainings"] for item, one in plan["studies"].items()} == {"table3": 28, "table4": 28}
     assert not Path("dclf-runs").exists()
 
 

@@ -5,7 +5,10 @@ import pytest
 from dclf.config import Config, DataConfig, LossConfig
 from dclf.training.reports import FinalReport
 from tests.tune.commands.studies import study_folder
+from tune.config.sweep_settings import SweepSettings
 from tune.progress.texts import duration, params_text, run_headline, score_lines, study_headline, values_text
+from tune.study.definition import StudyDefinition
+from tune.study.folder import StudyFolder
 from tune.study.scores import Score
 
 
@@ -26,6 +29,13 @@ def test_durations(seconds: float, text: str) -> None:
 def test_the_headline_says_what_is_trained(ablate: str, text: str) -> None:
     config = Config(data=DataConfig(shards="x"), loss=LossConfig(ablate=ablate))  # type: ignore[arg-type]
     assert text in run_headline(config, "bold", "3f2a")
+
+
+def test_the_headline_names_all_models_that_are_searched(tmp_path: Path) -> None:
+    settings = SweepSettings(trials=4, storage=str(tmp_path))
+    space = {"model.name": {"choices": ["mmgcn", "ddin"]}}
+    definition = StudyDefinition(name="both", config=Config().to_dict(), settings=settings.to_dict(), space=space)
+    assert "by tpe and asha, mmgcn, ddin on" in study_headline(StudyFolder.create(tmp_path, definition), "3f2a")
 
 
 def test_the_headline_leaves_out_what_is_not_there(tmp_path: Path) -> None:

@@ -49,6 +49,23 @@ def test_a_budget_is_checked_and_what_was_sound_when_the_study_began_is_not(tmp_
     assert [problem.split(":")[0] for problem in refused.value.problems] == ["sweep.time"]
 
 
+def test_there_are_no_fewer_trials_than_there_are_and_a_comparison_has_no_budget(tmp_path: Path, shards: Path) -> None:
+    folder = begun(tmp_path, shards)
+    for number in (1, 2):
+        folder.ledger.create({"loss.gamma_ca": 0.1 * number}, optuna=number)
+    with pytest.raises(ConfigError) as refused:
+        resume("gammas", storage=str(tmp_path), trials=2)
+    rule = "must be at least 3, as many as there are, or 0 for no limit, is 2"
+    assert list(refused.value.problems) == [f"sweep.trials: {rule}"]
+    begun(tmp_path / "compared", shards, test="all")
+    with pytest.raises(ConfigError) as refused:
+        resume("gammas", storage=str(tmp_path / "compared"), trials=0, time="1h")
+    assert [line.partition(";")[0] for line in refused.value.problems] == [
+        "sweep.trials: is for searches",
+        "sweep.time: is for searches",
+    ]
+
+
 def test_shards_that_changed_are_refused(tmp_path: Path) -> None:
     def write(seed: int) -> Path:
         info, dialogues = generate("iemocap-small", 20, seed=seed)
