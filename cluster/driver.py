@@ -67,7 +67,7 @@ class Driver:
     def _fit(self, trainer: DataParallelTrainer, inbox: Inbox) -> None:
         try:
             outcome: tuple[str, Any] = ("finished", trainer.fit())
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             outcome = ("failed", error)
         inbox.close()
         self._events.put(outcome)

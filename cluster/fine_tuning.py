@@ -108,16 +108,21 @@ def fine_tuned_by_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard)
     task: Any = ray.remote(_said).options(
         num_cpus=plan.cpus, num_gpus=plan.gpus, max_retries=RESTARTS, num_returns="streaming"
     )
+    settings: TextSettings | None = None
     try:
         for reference in task.remote(work, plan.device):
             said = ray.get(reference)
             if isinstance(said, FineTuningEpoch):
                 heard(said)
+            else:
+                settings = said
     except RayTaskError as error:
         raise ExtractionError(str(error.cause)) from None
     except RayError as error:
         raise ExtractionError(f"the process that fine-tunes was lost {RESTARTS + 1} times ({error}); go on") from None
-    return work.settings if not isinstance(said, TextSettings) else said
+    if settings is None:
+        raise RuntimeError("the task that fine-tunes has ended without saying where its result is")
+    return settings
 
 
 def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings]:

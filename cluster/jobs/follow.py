@@ -14,6 +14,7 @@ PREAMBLE = "Running entrypoint for job "
 END_LIMIT_S = 30.0
 """How long the state of a job may lag behind the end of its output."""
 _RETRIES = 10
+"""How often the connection may break before anything new has come."""
 _PAUSE_S = 1.0
 
 
@@ -22,25 +23,28 @@ class Output:
 
     Args:
         write: takes text as it comes.
+
+    Attributes:
+        seen: characters that have come, Ray's own lines included.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._held = ""
         self._begun = False
-        self._seen = 0
+        self.seen = 0
         self._again = 0
 
     def restart(self) -> None:
         """The cluster will send everything from the beginning again."""
-        self._again = self._seen
+        self._again = self.seen
 
     def feed(self, text: str) -> None:
         """Take the next piece."""
         repeated = min(self._again, len(text))
         self._again -= repeated
         fresh = text[repeated:]
-        self._seen += len(fresh)
+        self.seen += len(fresh)
         if self._begun:
             self._write(fresh)
             return
@@ -69,11 +73,12 @@ def follow(jobs: Jobs, name: str, write: Callable[[str], None]) -> Job:
     """
     output, failures = Output(write), 0
     while True:
+        seen = output.seen
         try:
             asyncio.run(_tail(jobs, name, output))
             break
         except (RuntimeError, OSError) as error:
-            failures += 1
+            failures = failures + 1 if output.seen == seen else 1
             if failures > _RETRIES:
                 raise JobError(f"the connection to the job {name} broke ({error}); dclf logs {name} -f") from error
             time.sleep(_PAUSE_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -183,9 +184,13 @@ class Folder:
             return
         place = Path(self.path(name))
         place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_name(f".{place.name}.part")
-        unfinished.write_bytes(content)
-        unfinished.replace(place)
+        # Two processes or threads may write the same file.
+        unfinished = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.part")
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(place)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def delete(self, name: str) -> None:
         """Delete a file; nothing happens where it is not there."""

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan
-from cluster.fine_tuning import FineTuningWork, fine_tuned, fine_tuned_by_task
+from cluster.fine_tuning import FineTuningWork, Heard, fine_tuned, fine_tuned_by_task
 from cluster.resources import ClusterResources
 from dclf.extraction import ExtractionError
 from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions
 from dclf.extraction.text import TextSettings
 from tests.dclf.extraction.tiny_encoders import write_encoder
+
+
+class Silent(FineTuningWork):
+    """Ends without a result."""
+
+    def run(self, device: str, heard: Heard) -> Any:
+        """Nothing."""
 
 
 @pytest.mark.ray
@@ -39,3 +47,5 @@ def test_a_task_fine_tunes_as_this_process_does(local_ray: ClusterResources, tmp
     assert [epoch.loss for epoch in there] == pytest.approx([epoch.loss for epoch in here])
     with pytest.raises(ExtractionError, match="needs labelled utterances with words in the training split"):
         fine_tuned_by_task(replace(work, texts=[], labels=[]), plan, there.append)
+    with pytest.raises(RuntimeError, match="ended without saying where its result is"):
+        fine_tuned_by_task(Silent(**vars(work)), plan, there.append)

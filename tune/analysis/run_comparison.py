@@ -45,8 +45,12 @@ class Side:
         return next(iter(self.runs.values()))
 
     def by_seed(self, score: str) -> dict[int, float]:
-        """Seed -> a score, of the runs that have it."""
-        return {seed or 0: scores[score] for seed, scores in self.scores.items() if score in scores}
+        """Seed -> a score, of the runs that have it and say their seed."""
+        return {seed: scores[score] for seed, scores in self.scores.items() if seed is not None and score in scores}
+
+    def values(self, score: str) -> list[float]:
+        """A score of each run that has it, also of the one that does not say its seed."""
+        return [scores[score] for scores in self.scores.values() if score in scores]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +131,7 @@ def score_table(sides: Sequence[Side]) -> Table:
     pair = len(sides) == 2 and (counts == {1} or sides[0].runs.keys() == sides[1].runs.keys())
     rows = []
     for name in names:
-        cells = [WF1.mean_text(list(values.values())) if (values := side.by_seed(name)) else ABSENT for side in sides]
+        cells = [WF1.mean_text(values) if (values := side.values(name)) else ABSENT for side in sides]
         rows.append((score_label(name), *cells, *([points(_gap(sides, name))] if pair else [])))
     head = ("score", *(side.label for side in sides), *(("B - A",) if pair else ()))
     note = "" if names else "None of the runs has finished an epoch."
@@ -193,7 +197,7 @@ def _family(name: str) -> str:
 
 def _gap(sides: Sequence[Side], name: str) -> float:
     """The second side's mean less the first's; NaN where one has none."""
-    means = [list(side.by_seed(name).values()) for side in sides]
+    means = [side.values(name) for side in sides]
     if not all(means):
         return math.nan
     first, second = (math.fsum(values) / len(values) for values in means)

@@ -12,6 +12,7 @@ from tune.config.sweep_settings import SweepSettings
 from tune.progress.state import StudyState
 from tune.study.events import ConditionScored, ExtractionProgress, StageEnded
 from tune.study.folder import StudyFolder
+from tune.study.progress import Progress
 from tune.study.scores import Score, short_names, value_text
 
 
@@ -106,7 +107,7 @@ def counts_text(state: StudyState) -> str:
     return ", ".join([*parts, f"{counts['failed']} failed", f"{state.waiting} waiting"])
 
 
-def progress_text(state: StudyState) -> str:
+def progress_text(state: StudyState | Progress) -> str:
     """``37 of 50 trials``, or without a number planned ``37 trials``."""
     return f"{state.ended} of {state.planned} trials" if state.planned else f"{state.ended} trials"
 

@@ -15,6 +15,7 @@ from tune.analysis.comparison.variants import is_comparison
 from tune.analysis.statistics import FEWEST, paired
 from tune.analysis.table import Table
 from tune.config.sweep_settings import SweepSettings
+from tune.progress.texts import progress_text
 from tune.report.tables import (
     budget_table,
     comparison_table,
@@ -131,7 +132,7 @@ def standing_text(progress: Progress) -> str:
     worker = f", {progress.worker} works on it" if progress.worker else ""
     why = f" ({progress.stopped})" if progress.standing == "finished" else ""
     begun = "not started" if progress.standing == "new" else progress.standing
-    return f"{begun.capitalize()}{why}{worker}; {progress.text} ended{counts}."
+    return f"{begun.capitalize()}{why}{worker}; {progress_text(progress)} ended{counts}."
 
 
 def next_commands(folder: StudyFolder, progress: Progress, best_file: str = "") -> Iterator[tuple[str, str]]:

@@ -25,6 +25,7 @@ from cluster.signals import Terminated, termination_signals
 from cluster.storage import StorageError
 from dclf.data.storage import Folder, is_remote
 from tune.runner.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.runner.doctor_files import RAY_FOLDER
 from tune.runner.population import population_scheduler
 from tune.runner.session import Session, TrialStep, finished_seeds
 from tune.runner.trainable import Job, StudyTrial, reports_of
@@ -60,7 +61,7 @@ class Engine:
         self.pruned: set[int] = set()
         self.population = session.settings.scheduler == "pbt"
         self._session = session
-        self._folder = session.folder.path / "ray-tune"
+        self._folder = session.folder.path / RAY_FOLDER
         self._job = job
         self._slots = slots
         self._concurrency = concurrency

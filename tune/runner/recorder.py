@@ -68,7 +68,7 @@ class StudyRecorder:
         self.store = store
         self._folder = folder
         self._token = uuid.uuid4().hex
-        self._children = Children(store, folder.definition.name, self._note_run)
+        self._children = Children(store, folder.definition.name, folder.ledger.run)
         self._opened: set[Key] = set()
         self._epochs: defaultdict[Key, list[Write]] = defaultdict(list)
         self._best: dict[Key, EpochReport] = {}
@@ -272,9 +272,3 @@ class StudyRecorder:
             self._children.adopt(key, **write.body)
         else:
             self._children.send(key, write)
-
-    def _note_run(self, key: Key, run_id: str) -> None:
-        """Note the run of a training in the ledger; called by the outbox's thread."""
-        run = self._folder.ledger.trials[key[0]].runs.get(key[1])
-        if run is None or run.run_id != run_id:
-            self._folder.ledger.run(*key, run_id)

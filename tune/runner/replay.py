@@ -37,7 +37,7 @@ class Replay:
 
     def __init__(self, folder: StudyFolder, store: Store) -> None:
         self._folder = folder
-        self._children = Children(store, folder.definition.name, self._note_run)
+        self._children = Children(store, folder.definition.name, folder.ledger.run)
         self._token = uuid.uuid4().hex
 
     def training(self, number: int, seed: int) -> None:
@@ -95,11 +95,6 @@ class Replay:
                 yield writes.metrics(values, training.epochs, writes.stamp(started))
         if (number, seed) in ledger.tested:
             yield from child_writes.test_writes(ledger, (number, seed))
-
-    def _note_run(self, key: Key, run_id: str) -> None:
-        training = self._folder.ledger.trials[key[0]].runs.get(key[1])
-        if training is None or training.run_id != run_id:
-            self._folder.ledger.run(*key, run_id)
 
 
 def send_unsent(folder: StudyFolder, store: Store) -> list[str]:

@@ -29,7 +29,7 @@ from tune.search.stopping import StopRule
 from tune.study.best import best_yaml
 from tune.study.events import Event, Listener, TrialChanged, TrialEpoch, send
 from tune.study.folder import StudyFolder
-from tune.study.ledger import ENDED, SeedRun, State, TrialRecord
+from tune.study.ledger import BEGIN_NOTE, ENDED, SeedRun, State, TrialRecord
 from tune.study.ranking import best_trial
 from tune.study.reuse import REUSED_NOTE, FinishedTraining, FinishedTrainings, take_over, trial_hash
 from tune.study.scores import scores_after
@@ -94,7 +94,7 @@ class Session:
         self._best: int | None = None
         self._begun = time.monotonic()
         self._spent = self.ledger.worked_s
-        self.ledger.note("begin")
+        self.ledger.note(BEGIN_NOTE)
         self._unfinished = [trial for trial in self.ledger.trials.values() if trial.state not in ENDED]
         self._start_points = start_points(self.settings, space, self.base)
         tried = [trial.params for trial in self.ledger.trials.values()]

@@ -103,7 +103,7 @@ class StudyTrial(tune.Trainable):
         self._start = Path(checkpoint_dir)
         self._training = self._new_training(self._seeds[0])
         self._start = None
-        # The other trial's epochs are its own; where it had as many as this one, nothing is lost by that.
+        # The epochs in that state were trained and reported by the other trial: this one reports those that follow.
         self._reported = len(self._training.history)
 
     def cleanup(self) -> None:

@@ -26,7 +26,7 @@ from tune.config.local_files import whole
 from tune.study.claims import Claims
 from tune.study.definition import StudyDefinition
 from tune.study.ledger import Ledger
-from tune.study.mirror import Mirror
+from tune.study.mirror import LEDGER, Mirror
 from tune.study.places import StudyError, answering, place_of, require_new, study_names, study_path
 from tune.study.remote_work import HeldElsewhereError, driving
 
@@ -56,7 +56,7 @@ class StudyFolder:
         self._read()
 
     def _read(self) -> None:
-        self.ledger = Ledger(self.path / "ledger.jsonl")
+        self.ledger = Ledger(self.path / LEDGER)
         budgets = [note["settings"] for note in self.ledger.notes if note["kind"] == _BUDGET]
         self.definition = self._original.with_settings(budgets[-1]) if budgets else self._original
 

@@ -23,11 +23,11 @@ ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
 _TESTED = "test"
 """Kind of the notes with scores on the test split."""
 BEGIN_NOTE, _ALIVE = "begin", "alive"
-_BETWEEN = ("run", "budget", "kept", "sent")
+_BETWEEN = ("run", "budget", "kept", "sent", "parent", "warm_start")
 """Events, and kinds of notes, that are also written while no driver works on the study."""
 ALIVE_S = 30.0
-"""Written with an epoch when the last line is this old: of a killed driver's work what followed its last epoch, or this
-long at most, does not count."""
+"""An epoch leaves an ``alive`` note when the last line is older than this many seconds. Of a killed driver's work, all
+after its last line is not counted: what followed its last epoch, and at most this long before that epoch."""
 _CANCEL = b"\x18"
 """Ends a line that was cut off; JSON text never holds this character."""
 
@@ -147,8 +147,11 @@ class Ledger:
         self._write("started", number=number, ray_id=ray_id)
 
     def run(self, number: int, seed: int, run_id: str) -> None:
-        """A training of the trial is recorded as this MLflow run."""
-        self._write("run", number=number, seed=seed, run_id=run_id)
+        """A training of the trial is recorded as this MLflow run; nothing is written where that is noted already."""
+        with self._lock:
+            noted = self.trials[number].runs.get(seed)
+            if noted is None or noted.run_id != run_id:
+                self._write("run", number=number, seed=seed, run_id=run_id)
 
     def seed_done(self, number: int, seed: int, values: tuple[float, ...], epochs: int) -> None:
         """A training of the trial is finished."""

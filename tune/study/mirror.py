@@ -97,11 +97,15 @@ class Mirror:
     def push_files(self) -> None:
         """Upload reports and results that are new or have changed."""
         synced = self._synced()
+        uploaded: dict[str, list[int]] = {}
         for name, path in self._own_files():
             before, now = synced.get(name), _here(path)
             if before is None or before["here"] != now:
                 self.remote.write_bytes(f"files/{name}", path.read_bytes())
-                synced[name] = {"here": now, "there": None}
+                uploaded[name] = now
+        # By what is there now the next pull tells these files from those that another machine puts in their place.
+        there = self.remote.files("files") if uploaded else {}
+        synced |= {name: {"here": here, "there": list(there[name])} for name, here in uploaded.items() if name in there}
         self._keep_synced(synced)
 
     def training(self, number: int, seed: int) -> Path:
@@ -125,7 +129,7 @@ class Mirror:
         for mark in list(place.rglob(f"*{ELSEWHERE}")):
             target = mark.with_name(mark.name.removesuffix(ELSEWHERE))
             _write(target, folder.read_bytes(target.relative_to(place).as_posix()))
-            mark.unlink()
+            mark.unlink(missing_ok=True)
         return place
 
     def upload(self, number: int, seed: int) -> None:
@@ -150,12 +154,10 @@ class Mirror:
         synced = self._synced()
         for name, facts in self.remote.files("files").items():
             before, path = synced.get(name), self.local / name
-            here = None if before is None else before["here"]
-            if before is None or before["there"] not in (None, list(facts)) or not path.exists():
+            if before is None or before["there"] != list(facts) or not path.exists():
                 _write(path, self.remote.read_bytes(f"files/{name}"))
-                here = _here(path)
-            # What has changed on this machine since it was uploaded last is yet to be.
-            synced[name] = {"here": here, "there": list(facts)}
+                # What changes on this machine from now on is yet to be uploaded.
+                synced[name] = {"here": _here(path), "there": list(facts)}
         self._keep_synced(synced)
 
     def _own_files(self) -> Iterator[tuple[str, Path]]:
@@ -164,9 +166,9 @@ class Mirror:
                 if path.is_file() and not path.name.startswith("."):
                     yield path.relative_to(self.local).as_posix(), path
 
-    def _synced(self) -> dict[str, dict[str, list[int] | None]]:
+    def _synced(self) -> dict[str, dict[str, list[int]]]:
         try:
-            synced: dict[str, dict[str, list[int] | None]] = json.loads((self.local / ".synced").read_text("utf-8"))
+            synced: dict[str, dict[str, list[int]]] = json.loads((self.local / ".synced").read_text("utf-8"))
         except (OSError, ValueError):
             return {}
         return synced
@@ -200,11 +202,14 @@ class Mirror:
         return trainings
 
     def _mark(self, place: Path, files: Mapping[str, FileFacts]) -> None:
-        """Bring a training's folder up to date: epochs are fetched, other files marked, what is gone is deleted."""
+        """Bring a training's folder up to date: epochs are fetched, other files marked, what is gone is deleted.
+
+        Another process may do the same: what it is writing has a name with a dot, and what it has deleted is gone.
+        """
         present = {place / name for name in files}
-        for path in [path for path in place.rglob("*") if path.is_file()]:
+        for path in [path for path in place.rglob("*") if path.is_file() and not path.name.startswith(".")]:
             if path.with_name(path.name.removesuffix(ELSEWHERE)) not in present:
-                path.unlink()
+                path.unlink(missing_ok=True)
         for name, facts in files.items():
             path = place / name
             if _is_current(path, facts):

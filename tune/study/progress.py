@@ -44,11 +44,6 @@ class Progress:
         words = {"running": "running" if self.standing == "running" else "cut short"}
         return {words.get(state, state): count for state, count in self.counts.items() if count}
 
-    @property
-    def text(self) -> str:
-        """``37 of 50 trials``, or without a number planned ``37 trials``."""
-        return f"{self.ended} of {self.planned} trials" if self.planned else f"{self.ended} trials"
-
 
 def progress_of(folder: StudyFolder) -> Progress:
     """Where the study stands now."""
@@ -68,9 +63,10 @@ def progress_of(folder: StudyFolder) -> Progress:
 def _stopped(folder: StudyFolder) -> str:
     """Return why the study's driver would create no further trial; empty where it would."""
     settings, trials = folder.definition.sweep, folder.ledger.trials.values()
-    complete = sorted((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.ended or 0.0)
+    with_values = [trial for trial in trials if trial.state in ENDED and trial.values]
+    values = [trial.values[0] for trial in sorted(with_values, key=lambda trial: trial.ended or 0.0)]
     rule = StopRule(settings, _combinations(folder) if settings.sampler in ("grid", "listed") else None)
-    return rule.reason([trial.values[0] for trial in complete], folder.ledger.worked_s, len(trials)) or ""
+    return rule.reason(values, folder.ledger.worked_s, len(trials)) or ""
 
 
 def _combinations(folder: StudyFolder) -> int | None:

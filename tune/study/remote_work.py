@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-import pyarrow as pa
-
 from cluster.storage import StorageError
 from dclf.data.storage import trouble_with
 from dclf.errors import UserError
@@ -48,14 +46,14 @@ def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> I
     try:
         _begin(mirror, claims)
     except BaseException:
-        with suppress(OSError):
+        with suppress(Exception):  # a claim that cannot be deleted lapses
             claims.release()
         raise
     try:
         with mirror.trials_run(), _Uploads(mirror, claims, lost):
             yield
     finally:
-        with suppress(OSError):
+        with suppress(Exception):  # a claim that cannot be deleted lapses
             claims.release()
 
 
@@ -121,7 +119,7 @@ class _Uploads:
                 if self._claims.held:
                     self._mirror.log.push()
                     self._answers()
-            except (OSError, pa.ArrowException) as error:
+            except Exception as error:  # noqa: BLE001 - stores that fsspec opens raise errors of their own
                 self._does_not_answer(error)
 
     def _renew(self) -> None:

@@ -112,12 +112,16 @@ def patiently(
 
     Raises:
         StorageError: the store has not answered for so long.
+        ValueError: nobody serves the address.
     """
     end, attempt = time.monotonic() + patience, 0
     while True:
         try:
             return work()
-        except (OSError, pa.ArrowException) as error:
+        except Exception as error:
+            # Stores that fsspec opens raise errors of their own. An address that nobody serves stays so.
+            if isinstance(error, ValueError) and not isinstance(error, pa.ArrowException):
+                raise
             remaining = end - time.monotonic()
             if remaining <= 0:
                 raise StorageError(f"{place}: {trouble_with(error)}, for {patience:.0f} s") from error

@@ -58,10 +58,10 @@ class Children:
     Args:
         store: an open store.
         study: its name.
-        opened: hears which MLflow run a trial and seed have.
+        opened: hears the number of a trial, a seed, and the MLflow run that they have.
     """
 
-    def __init__(self, store: Store, study: str, opened: Callable[[Key, str], None]) -> None:
+    def __init__(self, store: Store, study: str, opened: Callable[[int, int, str], None]) -> None:
         self._store = store
         self._study = study
         self._opened = opened
@@ -89,7 +89,7 @@ class Children:
         if run is None:
             run = create_run(self._store, name, tags)
         self._runs[key] = run.run_id
-        self._opened(key, run.run_id)
+        self._opened(*key, run.run_id)
         return run
 
     def adopt(self, key: Key, run_id: str) -> None:

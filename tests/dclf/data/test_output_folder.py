@@ -6,6 +6,7 @@ import errno
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from dclf.data import DataError, Dialogue, OutputFolderError, read_shards, write_shards
+from dclf.data.storage import Folder
 from tests.dclf.data.support import make_dialogue, make_dialogues, make_info
 
 
@@ -151,3 +153,23 @@ def test_invalid_dialogues_leave_nothing_and_are_all_named(tmp_path: Path) -> No
     assert "'d1'" in caught.value.problems[0]
     assert "'d3'" in caught.value.problems[1]
     assert list((tmp_path / "set").iterdir()) == []
+
+
+def test_a_file_that_several_write_at_once_is_always_that_of_one(tmp_path: Path) -> None:
+    folder, contents = Folder.of(tmp_path), [bytes([writer]) * 100_000 for writer in range(4)]
+
+    def write(content: bytes) -> None:
+        for _ in range(50):
+            folder.write_bytes("claim.json", content)
+            assert folder.read_bytes("claim.json") in contents
+
+    with ThreadPoolExecutor(len(contents)) as pool:
+        list(pool.map(write, contents))
+    assert folder.names() == ["claim.json"]
+
+
+def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "claim.json").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        Folder.of(tmp_path).write_bytes("claim.json", b"{}")
+    assert Folder.of(tmp_path).names() == ["claim.json"]

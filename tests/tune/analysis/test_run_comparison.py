@@ -125,6 +125,13 @@ def test_sides_without_a_shared_seed_are_not_paired() -> None:
     assert score_table(sides).rows[1] == ("test WF1", "50.00", "70.00", "+20.00")
 
 
+def test_a_run_that_does_not_say_its_seed_is_shown_and_paired_with_none() -> None:
+    unknown = Side(label="B", runs={None: entry("y")}, scores={None: {"test/wf1": 0.7}})
+    sides = [side("A", {0: 0.5}), unknown]
+    assert score_tests(unknown, sides) == []
+    assert score_table(sides).rows[-1] == ("test WF1", "50.00", "70.00", "+20.00")
+
+
 def test_means_over_different_seeds_have_no_difference() -> None:
     assert score_table([side("A", {1: 0.5, 2: 0.6}), side("B", {2: 0.7})]).head == ("score", "A", "B")
     assert score_table([side("A", {1: 0.5, 2: 0.6}), side("B", {1: 0.4, 2: 0.7})]).head[-1] == "B - A"

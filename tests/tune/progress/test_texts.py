@@ -5,10 +5,22 @@ import pytest
 from dclf.config import Config, DataConfig, LossConfig
 from dclf.training.reports import FinalReport
 from tests.tune.commands.studies import study_folder
+from tests.tune.study.samples import add_trial
 from tune.config.sweep_settings import SweepSettings
-from tune.progress.texts import duration, params_text, run_headline, score_lines, study_headline, values_text
+from tune.progress.state import StudyState
+from tune.progress.texts import (
+    duration,
+    params_text,
+    progress_text,
+    run_headline,
+    score_lines,
+    study_headline,
+    values_text,
+)
 from tune.study.definition import StudyDefinition
+from tune.study.events import TrialChanged
 from tune.study.folder import StudyFolder
+from tune.study.progress import progress_of
 from tune.study.scores import Score
 
 
@@ -41,6 +53,14 @@ def test_the_headline_names_all_models_that_are_searched(tmp_path: Path) -> None
 def test_the_headline_leaves_out_what_is_not_there(tmp_path: Path) -> None:
     folder = study_folder(tmp_path, trials=0, scheduler="none", sampler="gp")
     assert study_headline(folder, "3f2a") == "study gammas: 1h by gp, mmgcn on shards/demo, run 3f2a"
+
+
+def test_how_far_a_study_is_reads_the_same_while_it_runs_and_from_its_folder(tmp_path: Path) -> None:
+    for storage, trials, text in ((tmp_path / "counted", 2, "1 of 2 trials"), (tmp_path / "timed", 0, "1 trials")):
+        folder, state = study_folder(storage, trials=trials), StudyState()
+        state.settings = folder.definition.sweep
+        state.update(TrialChanged(add_trial(folder, {}, [[0.5]])))
+        assert progress_text(state) == progress_text(progress_of(folder)) == text
 
 
 def test_values_and_parameters_as_text() -> None:

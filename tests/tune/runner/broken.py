@@ -149,10 +149,10 @@ class Writer:
     def _queue(self, key: Key, items: list[Any]) -> None:
         self.queue += [partial(self.children.send, key, item) for item in items]
 
-    def _note(self, key: Key, run_id: str) -> None:
+    def _note(self, number: int, seed: int, run_id: str) -> None:
         if self.torn:
             raise Killed
-        self.ledger.run(*key, run_id)
+        self.ledger.run(number, seed, run_id)
 
 
 def check(folder: StudyFolder, store: Store) -> None:

@@ -205,9 +205,9 @@ def test_a_run_whose_making_got_no_answer_is_not_made_twice(tmp_path: Path, stor
     folder = new_study(tmp_path, uri=store.uri)
     tags = {**TAGS, "dclf.study": folder.definition.name, "dclf.kind": "trial"}
     Children(store, "gammas", lambda *_: None).open((0, 3), "gammas-0", tags, "", look=False)
-    heard: dict[tuple[int, int], str] = {}
-    Children(store, "gammas", heard.__setitem__).open((0, 3), "gammas-0", tags, "", look=True)
-    assert [run.info.run_id for run in find_all(folder, store.uri)] == [heard[0, 3]]
+    heard: list[tuple[int, int, str]] = []
+    Children(store, "gammas", lambda *run: heard.append(run)).open((0, 3), "gammas-0", tags, "", look=True)
+    assert [(0, 3, run.info.run_id) for run in find_all(folder, store.uri)] == heard
 
 
 CRASH = """

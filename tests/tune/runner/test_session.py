@@ -198,7 +198,7 @@ def test_stop_rules_end_the_handing_out(tmp_path: Path, settings: dict[str, Any]
 
 def test_the_time_of_earlier_drivers_counts(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=0, time="10s")
-    lines = [{"event": "note", "time": when, "kind": kind} for when, kind in ((100, "begin"), (111, "parent"))]
+    lines = [{"event": "note", "time": when, "kind": kind} for when, kind in ((100, "begin"), (111, "alive"))]
     folder.ledger.path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     driver = Driver(reopened(folder))
     driver.work()

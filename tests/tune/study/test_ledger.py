@@ -128,6 +128,15 @@ def test_a_line_that_a_full_disk_cut_off_is_passed_over_by_the_same_writer(tmp_p
     assert again.trials[0].state == "failed"
 
 
+def test_a_run_is_noted_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.create({})
+    for run_id in ("3f2a", "3f2a", "8e6d", "8e6d"):
+        ledger.run(0, 3, run_id)
+    assert ledger.lines == 3
+    assert Ledger(ledger.path).trials[0].runs[3].run_id == "8e6d"
+
+
 def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ready = threading.Barrier(8)
@@ -181,13 +190,15 @@ def test_a_resumed_trial_did_not_run_while_no_driver_did(tmp_path: Path) -> None
         (900, "run", run),
         note(901, "kept"),
         note(902, "budget"),
+        note(903, "parent"),
+        note(904, "warm_start"),
         note(1000, "begin"),
         (1005, "started", started),
         (1015, "ended", ended),
     )
     assert ledger.trials[0].worked_s == 8 + 10
     assert ledger.worked_s == 10 + 15
-    assert [one["kind"] for one in ledger.notes] == ["begin", "kept", "budget", "begin"]
+    assert [one["kind"] for one in ledger.notes] == ["begin", "kept", "budget", "parent", "warm_start", "begin"]
 
 
 def test_a_trial_that_ended_after_a_kill_ran_until_the_kill(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
 """Studies in a store: what is fetched and uploaded when, and what is told where the store refuses."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from cluster.storage import StorageError, checked_storage
 from dclf.config import Config, DataConfig, TrainConfig
@@ -13,6 +18,7 @@ from dclf.training.checkpoint import STATE_FILE
 from tests.ports import free_ports
 from tests.stores import SECRET, Store, use
 from tests.tune.runner.sessions import Driver, definition
+from tests.tune.tracking.server import wait_until
 from tune.analysis.summary import list_studies
 from tune.config.sweep_settings import SweepSettings
 from tune.runner.tidy import tidy
@@ -148,6 +154,100 @@ def test_reports_and_results_are_there_on_every_machine(place: str, on: Move) ->
     with at_hand(f"{place}/gammas/files/perturbations/test/0-s3") as copy:
         assert [path.name for path in copy.iterdir()] == ["summary.json"]
     assert not copy.exists()
+
+
+def test_a_report_that_another_machine_has_written_again_replaces_the_own_one(place: str, on: Move) -> None:
+    folder = made(place)
+    report = folder.path / "report" / "report.html"
+    report.parent.mkdir()
+    report.write_text("of the first machine")
+    folder.share_files()
+    on("there")
+    other = StudyFolder.open(place, "gammas")
+    (other.path / "report" / "report.html").write_text("of the second")
+    other.share_files()
+    on("here")
+    folder.refresh()
+    assert report.read_text() == "of the second"
+
+
+def test_processes_that_share_a_working_copy_leave_each_other_s_files_alone(place: str) -> None:
+    training = made(place).path / "trials" / "0" / "s3"
+    training.mkdir(parents=True)
+    (training / f".{HISTORY_FILE}.7-8").write_text("half")
+    for number in range(500):
+        (training / f"superfluous-{number}").touch()
+    folders = [StudyFolder.open(place, "gammas") for _ in range(4)]
+    for other in folders:
+        other.trainings(0)  # asks the store, so that all begin to delete at the same time
+    with ThreadPoolExecutor(len(folders)) as pool:
+        list(pool.map(lambda other: other.checkpoint(0, 3), folders))
+    assert [path.name for path in training.iterdir()] == [f".{HISTORY_FILE}.7-8"]
+
+
+class OwnError(Exception):
+    """As the clients of stores raise them that fsspec opens: of no common kind."""
+
+
+class MovingStore(LocalFileSystem):  # type: ignore[misc]
+    """A store that fsspec opens, and that may be away."""
+
+    protocol = "moving"
+    away = threading.Event()
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> Any:
+        if self.away.is_set():
+            raise OwnError("503, try again later")
+        if "w" in mode:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open(path, mode, block_size, **options)
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        if self.away.is_set():
+            raise OwnError("503, try again later")
+        super().rm(path, recursive, maxdepth)
+
+
+@pytest.fixture
+def moving(on: Move, tmp_path: Path) -> Iterator[str]:
+    """A folder of studies in such a store."""
+    on("here")
+    fsspec.register_implementation("moving", MovingStore, clobber=True)
+    yield f"moving://{tmp_path}/studies"
+    MovingStore.away.clear()
+
+
+def test_a_store_whose_errors_are_its_own_is_waited_for(
+    moving: str, on: Move, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = made(moving)
+    with folder.locked():
+        MovingStore.away.set()
+        folder.ledger.note("kept here meanwhile")
+        wait_until(lambda: "503, try again later; trials wait" in caplog.text, 30)
+        MovingStore.away.clear()
+        wait_until(lambda: "answers again" in caplog.text, 30)
+    on("there")
+    assert [note["kind"] for note in StudyFolder.open(moving, "gammas").ledger.notes] == ["kept here meanwhile"]
+
+
+def test_a_store_whose_errors_are_its_own_is_given_up_in_the_end(moving: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tune.study.remote_work.CLOSING_S", 0.1)
+    folder = made(moving)
+    with (  # noqa: PT012 - the last two lines are what a driver does
+        pytest.raises(
+            StorageError, match=r"503, try again later, for 0 s; \d+ bytes of the study's records are on this"
+        ),
+        folder.locked(),
+    ):
+        MovingStore.away.set()
+        folder.ledger.note("kept here")
+
+
+def test_an_address_that_nobody_serves_is_not_waited_for() -> None:
+    with pytest.raises(ValueError, match="cannot open this kind of URI"):
+        patiently("nowhere://x", lambda: Folder.of("nowhere://x").write_bytes("x", b""))
 
 
 def test_the_end_that_another_machine_has_overtaken_is_set_aside(

@@ -22,7 +22,6 @@ def test_a_study_is_new_then_interrupted_then_finished(tmp_path: Path) -> None:
     assert standing(folder) == "interrupted"
     add_trial(folder, {}, [], "failed")
     assert standing(folder) == "finished"
-    assert progress_of(folder).text == "2 of 2 trials"
 
 
 @pytest.mark.parametrize("state", ["running", "waiting"])
@@ -39,6 +38,15 @@ def test_a_goal_finishes_a_study(tmp_path: Path) -> None:
     add_trial(folder, {}, [[0.61]])
     assert standing(folder) == "finished"
     assert "0.61" in progress_of(folder).stopped
+
+
+def test_pruned_trials_are_among_those_that_were_no_better(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path, trials=9, stop_after=2)
+    for value, state in ((0.5, "complete"), (0.4, "pruned"), (0.4, "pruned")):
+        assert standing(folder) != "finished"
+        add_trial(folder, {}, [[value]], state)
+    assert standing(folder) == "finished"
+    assert progress_of(folder).stopped == "no better trial among the last 2"
 
 
 def test_who_works_on_it_is_told_to_other_processes(folder: StudyFolder) -> None:
