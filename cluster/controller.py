@@ -1,4 +1,9 @@
-"""What runs in Ray Train's controller: it tells the driver how the run goes and stops what a restart cannot cure."""
+"""What runs in Ray Train's controller: it tells the driver how the run goes and stops what a restart cannot cure.
+
+``GroupSender`` derives from a private class of Ray's, ``ray.train.v2._internal.execution.callback.ControllerCallback``:
+the public ``UserCallback`` hears of reports and failures alone, not of the controller's start or of how many workers it
+starts next. A new release of Ray may change it.
+"""
 
 from __future__ import annotations
 

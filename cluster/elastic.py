@@ -3,6 +3,10 @@
 Ray Train's own policy counts the slots of all nodes. After a node is lost it would give every slot that is left to
 workers, which then wait for ever for a read task; and where other runs hold slots it would ask for workers that cannot
 start, and lose an epoch each time.
+
+``ScalingConfig`` takes bounds but no policy of one's own, so this derives from private parts of Ray:
+``ElasticScalingPolicy`` of ``ray.train.v2._internal``, and the trainer's ``_initialize_and_run_controller``, which is
+handed the policy. A new release of Ray may change them.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from cluster.address import cluster_address
 from cluster.extraction_actor import RowsActor, utterance_table
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_extraction_resources, plan_extraction
 from cluster.signals import termination_raises
+from dclf.errors import first_line
 from dclf.extraction.arrow_rows import row_at
 from dclf.extraction.contract import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance
 
@@ -155,9 +156,9 @@ class Actors:
                     raise ExtractionError(f"an actor cannot start: {_last_line(error)}") from None
                 if restart == RESTARTS:
                     raise ExtractionError(_lost(error)) from None
-                _log.warning("a process that extracts was lost (%s); %d rows are left", _line(error), len(missing))
+                _log.warning("a process that extracts was lost (%s); %d rows are left", first_line(error), len(missing))
             except RayError as error:
-                raise ExtractionError(f"the actors cannot work ({_line(error)})") from None
+                raise ExtractionError(f"the actors cannot work ({first_line(error)})") from None
             else:
                 return
 
@@ -203,8 +204,8 @@ class Actors:
 
 def _lost(error: BaseException) -> str:
     return (
-        f"processes that extract were lost {RESTARTS + 1} times ({_line(error)}); they may have run out of memory: ask "
-        "for fewer actors or smaller batches, and go on"
+        f"processes that extract were lost {RESTARTS + 1} times ({first_line(error)}); they may have run out of "
+        "memory: ask for fewer actors or smaller batches, and go on"
     )
 
 
@@ -240,9 +241,3 @@ def _named(places: Sequence[int], names: Sequence[str]) -> str:
 def _last_line(error: BaseException) -> str:
     """What the process itself raised stands last in an error of Ray's."""
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error of Ray's; the others are of its processes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from ray.exceptions import RayActorError, RayError
 from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
+from dclf.errors import first_line
+
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -47,7 +49,7 @@ def explained(error: TrainingFailedError | RayActorError, restarts: int) -> Base
     """What to raise on the driver: a worker's own error as it was, anything else as a TrainingError."""
     if isinstance(error, RayActorError):
         return TrainingError(
-            f"the cluster lost the process that led the training ({_first_line(error)}); see that the cluster is up "
+            f"the cluster lost the process that led the training ({first_line(error)}); see that the cluster is up "
             "(`ray status`), then resume the run to go on from its last epoch"
         )
     while isinstance(error, ControllerError):
@@ -63,20 +65,15 @@ def _of_controller(error: BaseException) -> BaseException:
     if is_lasting(error):
         return error
     return TrainingError(
-        f"the workers could not be started ({_first_line(error)}); see whether the cluster still has the CPU slots of "
+        f"the workers could not be started ({first_line(error)}); see whether the cluster still has the CPU slots of "
         "the plan (`ray status`), then resume the run"
     )
 
 
 def _of_workers(failures: Mapping[int, BaseException], restarts: int) -> TrainingError:
-    lost = "; ".join(f"worker {rank}: {_first_line(error)}" for rank, error in sorted(failures.items()))
+    lost = "; ".join(f"worker {rank}: {first_line(error)}" for rank, error in sorted(failures.items()))
     times = f"after {restarts} restart{'s' if restarts != 1 else ''}" if restarts else "and train.max_failures is 0"
     return TrainingError(
         f"workers were lost {times} ({lost}); resume the run to go on from its last epoch, raise train.max_failures, "
         "or give the workers more memory"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from cluster.model_plan import ActorSettings, ModelPlan, local_model_resources, plan_models
-from dclf.errors import UserError
+from dclf.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,9 +128,9 @@ def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> Ite
                 for row in block.to_pylist():
                     yield from progress.row(row)
     except RayActorError as error:
-        raise ModelError(progress.lost(error.actor_id, _line(error))) from None
+        raise ModelError(progress.lost(error.actor_id, first_line(error))) from None
     except RayError as error:
-        raise ModelError(progress.lost(None, _line(error))) from None
+        raise ModelError(progress.lost(None, first_line(error))) from None
 
 
 class _Progress:
@@ -227,9 +227,3 @@ def _text(error: BaseException) -> str:
     """The whole error of a work in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:_LONGEST]}" if text else type(error).__name__
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error of Ray's; the others are of its processes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__

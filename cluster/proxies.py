@@ -7,24 +7,21 @@ through fsspec and MLflow) and libcurl. Ray switches proxies off for its own gRP
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 _VARIABLES = ("NO_PROXY", "no_proxy")
 """Programs differ in which of the two they read, and in which one wins."""
 
 
-def without_proxy(*hosts: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+def without_proxy(*hosts: str) -> dict[str, str]:
     """Return NO_PROXY and no_proxy with loopback and the hosts added to what the user has in them.
 
     Args:
         hosts: further names or addresses.
-        environment: of the user; this process's where None.
     """
-    present = os.environ if environment is None else environment
     # A variable that is absent gets the other one's value, which it would hide otherwise.
-    fallback = next((present[name] for name in _VARIABLES if present.get(name)), "")
-    return {name: _added(present.get(name) or fallback, (*LOOPBACK_HOSTS, *hosts)) for name in _VARIABLES}
+    fallback = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), "")
+    return {name: _added(os.environ.get(name) or fallback, (*LOOPBACK_HOSTS, *hosts)) for name in _VARIABLES}
 
 
 def has_proxy() -> bool:

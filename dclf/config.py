@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from dclf.data.dialogue import MODALITIES
 from dclf.data.whole_numbers import is_whole
@@ -21,7 +21,6 @@ from dclf.uris import secret_problem
 Modality = Literal["text", "audio", "visual"]
 Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
 Denominator = Literal["negatives", "all", "khosla"]
-ABLATIONS: tuple[str, ...] = get_args(Ablation)
 JOINT: tuple[tuple[str, ...], ...] = (
     ("model.name", "model.causal", "model.options"),
     ("train.workers", "train.batch_size"),

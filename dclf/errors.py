@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LONGEST = 500
+
 
 class UserError(Exception):
     """An error whose message is all that its reader needs: IPython and notebooks show it without the traceback.
@@ -13,3 +15,9 @@ class UserError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What IPython prints in place of the traceback."""
         return [f"{type(self).__name__}: {self}"]
+
+
+def first_line(error: BaseException) -> str:
+    """The type of an error and the first line of what it says, cut short: below may stand other processes' frames."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:_LONGEST]}" if lines else type(error).__name__

@@ -6,7 +6,7 @@ A path is quoted when it becomes a URI: ``?``, ``#`` and ``%41`` in a folder's n
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 FILE_SCHEMES = ("file:", "local:")
 """Beginnings of URIs that name files of this machine."""
@@ -60,11 +60,6 @@ def sqlite_path(uri: str) -> Path | None:
     if "?" in place:
         raise ValueError(f"{uri}: must be a path without options; write %3F for a ? in a name")
     return Path(unquote(place)).absolute()
-
-
-def sqlite_read_only(path: Path) -> str:
-    """The URI by which ``sqlite3.connect`` opens a file for reading only."""
-    return f"file:{quote(str(path.absolute()))}?mode=ro"
 
 
 def secret_problem(place: str) -> str:

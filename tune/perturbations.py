@@ -20,7 +20,8 @@ from tune.analysis.perturbation.settings import PerturbationSettings, require_po
 from tune.analysis.perturbation.study import StudyTarget
 from tune.analysis.perturbation.target import Target
 from tune.analysis.table import ShownAsTable, Table
-from tune.predictions import STORAGE, load_run
+from tune.config.sweep_settings import SweepSettings
+from tune.predictions import load_run
 from tune.progress.interactive import listening
 from tune.study.events import Listener
 from tune.study.folder import StudyFolder
@@ -91,7 +92,7 @@ def perturb(
     uri: str = "",
     shards: str | None = None,
     out: str | Path = OUT,
-    storage: str | Path = STORAGE,
+    storage: str | Path = SweepSettings.storage,
     listeners: Sequence[Listener] | None = None,
     progress: str = "auto",
 ) -> PerturbationTest:

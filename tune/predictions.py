@@ -28,6 +28,7 @@ from dclf.data.storage import absolute, is_remote
 from dclf.inference import Predictor
 from tune.analysis.perturbation.scorer import read_predictor
 from tune.analysis.prediction_results import PredictedConversation, PredictedUtterance, Predictions
+from tune.config.sweep_settings import SweepSettings
 from tune.study.checkpoints import has_checkpoint
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
@@ -37,7 +38,6 @@ from tune.tracking.manners import mlflow_settings
 from tune.tracking.run_model import load_run_model, logged_model
 from tune.tracking.store import resolve_tracking_uri
 
-STORAGE = "dclf-runs/studies"
 _AT_A_TIME = 32
 """Dialogues of shards whose features are in memory."""
 
@@ -86,7 +86,7 @@ def predict(
     speakers: Sequence[str] = (),
     encoders: Mapping[str, str] | None = None,
     uri: str = "",
-    storage: str | Path = STORAGE,
+    storage: str | Path = SweepSettings.storage,
 ) -> Predictions:
     """Predict the emotion of every utterance of conversations; labels are neither needed nor read.
 
@@ -116,7 +116,7 @@ def predict(
 
 @mlflow_settings()
 def load_predictor(
-    run: str, *, encoders: Mapping[str, str] | None = None, uri: str = "", storage: str | Path = STORAGE
+    run: str, *, encoders: Mapping[str, str] | None = None, uri: str = "", storage: str | Path = SweepSettings.storage
 ) -> Predictor:
     """The best epoch's model of a run, for ``Predictor.predict`` and ``Predictor.session``.
 
@@ -130,7 +130,7 @@ def load_predictor(
 
 
 def load_run(
-    run: str, *, encoders: Mapping[str, str] | None = None, uri: str = "", storage: str | Path = STORAGE
+    run: str, *, encoders: Mapping[str, str] | None = None, uri: str = "", storage: str | Path = SweepSettings.storage
 ) -> RunModel:
     """The model of a run; neither Ray nor a cluster is needed. As ``load_predictor``."""
     model = _load_run(run, uri, storage)

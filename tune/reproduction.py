@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune.analysis.comparison.claims import other_data
@@ -21,16 +22,23 @@ from tune.progress.interactive import listening
 from tune.runner.evaluations import concluded
 from tune.runner.named_study import NamedStudy
 from tune.runner.reproduction_plan import ReproductionPlan, items, plan_reproduction
-from tune.runner.reproduction_record import record_page
 from tune.study.events import Listener, ReproductionStudy, send
 from tune.study.folder import StudyFolder
-from tune.tracking.manners import mlflow_settings
+from tune.tracking import writes
+from tune.tracking.children import KIND_TAG, STUDY_TAG, find_runs
+from tune.tracking.manners import manners, mlflow_settings
+from tune.tracking.reopening import create_run
+from tune.tracking.store import connect, resolve_tracking_uri
+from tune.tracking.trouble import explained
+from tune.tracking.writes import Sender
 
 if TYPE_CHECKING:
     from tune.report.reproduction import ReproductionFiles
 
 __all__ = ["NamedStudy", "ReproductionPlan", "datasets", "items", "plan_reproduction", "reproduce"]
 
+KIND = "reproduction"
+"""Of the run that has the page, beside the runs of its studies."""
 _log = logging.getLogger(__name__)
 RECORDED = "recorded.txt"
 """In the page's folder: hash of the page that its run in MLflow has."""
@@ -132,7 +140,7 @@ def _record(plan: ReproductionPlan, files: ReproductionFiles) -> None:
     if recorded.exists() and recorded.read_text(encoding="utf-8").strip() == digest:
         return
     track = plan.studies[0].planned.config.track
-    record_page(
+    _send_page(
         track.uri,
         track.experiment,
         f"reproduce-{plan.out.name}",
@@ -145,3 +153,41 @@ def _record(plan: ReproductionPlan, files: ReproductionFiles) -> None:
         },
     )
     save_text(recorded, f"{digest}\n")
+
+
+def _send_page(
+    uri: str,
+    experiment: str,
+    name: str,
+    *,
+    note: str,
+    params: Mapping[str, object],
+    files: Mapping[str, Iterable[Path]],
+) -> str:
+    """Write the page to its run, which is made where there is none of that name; the run's id.
+
+    Args:
+        uri: as ``track.uri``.
+        experiment: as ``track.experiment``.
+        name: of the run.
+        note: the text on the run's page.
+        params: what was run.
+        files: folder among the artifacts -> files, over earlier ones.
+
+    Raises:
+        TrackingError: the store does not answer or does not take them.
+    """
+    store = connect(resolve_tracking_uri(uri), experiment)
+    with explained(store.uri), manners():
+        runs = find_runs(store, name, {KIND_TAG: KIND})
+        run_id = runs[0].info.run_id if runs else create_run(store, name, {STUDY_TAG: name, KIND_TAG: KIND}).run_id
+        recorded = runs[0].data.params if runs else {}
+        send = Sender(store.client, run_id, store.experiment_id)
+        for write in (
+            *writes.text_values("params", {key: value for key, value in params.items() if key not in recorded}),
+            *writes.text_values("tags", {"mlflow.note.content": note}),
+            *(writes.artifact(file, folder) for folder, group in files.items() for file in group),
+            writes.status("FINISHED"),
+        ):
+            send(write)
+    return run_id

@@ -25,8 +25,9 @@ from tune.analysis.run_comparison import (
 )
 from tune.analysis.table import ShownAsTable, Table
 from tune.analysis.utterance_changes import Changes, Key, LabelledUtterance, changes
+from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
-from tune.predictions import STORAGE, RunModel, load_run, predict_source
+from tune.predictions import RunModel, load_run, predict_source
 from tune.tracking.children import STUDY_TAG, TRIAL_TAG, tagged
 from tune.tracking.find import find_run, trial_of
 from tune.tracking.manners import mlflow_settings
@@ -95,7 +96,7 @@ def compare(
     split: str = "val",
     utterances: bool = True,
     uri: str = "",
-    storage: str | Path = STORAGE,
+    storage: str | Path = SweepSettings.storage,
     shards: str | None = None,
 ) -> RunComparison:
     """Compare runs: their configurations, scores, and what their models say of every utterance.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dclf.config import Config
 from tune.analysis.comparison.study import study_tables
 from tune.analysis.table import ShownAsTable, Table
+from tune.config.sweep_settings import SweepSettings
 from tune.report.tables import top_table
 from tune.study.best import best_config
 from tune.study.folder import StudyFolder
@@ -94,7 +95,7 @@ class Study(ShownAsTable):
         return top_table(self.folder, title, SHOWN)
 
 
-def open_study(name: str, *, storage: str | Path = "dclf-runs/studies") -> Study:
+def open_study(name: str, *, storage: str | Path = SweepSettings.storage) -> Study:
     """The study of this name, as far as it is; it may be running.
 
     Args:

@@ -125,7 +125,7 @@ def sweep(  # noqa: PLR0913 - the last two are for other kinds of studies
 def resume(
     name: str,
     *,
-    storage: str = "dclf-runs/studies",
+    storage: str = SweepSettings.storage,
     trials: int | None = None,
     time: str | None = None,
     listeners: Sequence[Listener] | None = None,

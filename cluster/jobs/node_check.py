@@ -18,6 +18,7 @@ from cluster.storage import checked_storage
 from dclf.data import read_shards
 from dclf.data.manifest import MANIFEST
 from dclf.data.storage import Folder
+from dclf.errors import first_line
 
 LIMIT_S = 120.0
 """How long the nodes may take, starting a process and unpacking the job's folder included."""
@@ -112,7 +113,7 @@ def _faults(
         try:
             faults = ray.get(reference)
         except ray.exceptions.RayError as error:
-            faults = [f"could not run a task ({_first_line(error)}); where it lacks packages, submit with --install"]
+            faults = [f"could not run a task ({first_line(error)}); where it lacks packages, submit with --install"]
         if faults:
             yield tasks[reference], faults
 
@@ -167,7 +168,3 @@ def _shown(node: Mapping[str, Any]) -> str:
     """The name it was given; where that is its address, with the beginning of its id."""
     name, address = str(node.get("NodeName") or ""), str(node["NodeManagerAddress"])
     return name if name and name != address else f"{address} ({node['NodeID'][:8]})"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

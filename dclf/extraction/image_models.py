@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError, Vector
 from dclf.extraction.encoders import open_part, quiet_transformers
 from dclf.extraction.frames import Picture
@@ -112,8 +113,3 @@ def _processor(folder: Path) -> Any:
                 f"transformers cannot open the image processor of the encoder in {folder}, which "
                 f"preprocessor_config.json describes: {first_line(error)}"
             ) from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says; its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

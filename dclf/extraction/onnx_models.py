@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError, Vector
 from dclf.extraction.frames import Picture
-from dclf.extraction.image_models import Pixels, first_line
+from dclf.extraction.image_models import Pixels
 from dclf.extraction.packages import require
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

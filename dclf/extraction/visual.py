@@ -18,11 +18,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance, Vector
 from dclf.extraction.encoders import check_identity, identity, locate
 from dclf.extraction.faces import FaceDetector
 from dclf.extraction.frames import Picture, read_frames
-from dclf.extraction.image_models import UNUSABLE, PictureEncoder, Pixels, TransformersEncoder, first_line
+from dclf.extraction.image_models import UNUSABLE, PictureEncoder, Pixels, TransformersEncoder
 from dclf.extraction.media import BrokenRecording
 from dclf.extraction.onnx_models import IMAGENET_MEAN, IMAGENET_STD, ONNX_SUFFIX, OnnxEncoder, onnx_identity
 from dclf.extraction.packages import distributions, missing_packages, require

@@ -96,13 +96,11 @@ def across_similarity(unit: Tensor) -> Tensor:
     return similarity * (1 - torch.eye(modalities, dtype=unit.dtype, device=unit.device))
 
 
-def within_similarity(unit: Tensor, layout: Layout, *, causal: bool) -> Tensor:
-    """Unit nodes [N, M, E] -> similarity [sum of M n^2] within modality and dialogue. No gradient."""
-    return _within_similarity(unit, layout, causal)[0]
+def within_similarity(unit: Tensor, layout: Layout, *, causal: bool) -> tuple[Tensor, Tensor]:
+    """Unit nodes [N, M, E] -> similarity [sum of M n^2] within modality and dialogue, and its slope over the cosine.
 
-
-def _within_similarity(unit: Tensor, layout: Layout, causal: bool) -> tuple[Tensor, Tensor]:
-    """Similarity and its slope over the cosine, both zero where there is no edge."""
+    Both are zero where there is no edge. No gradient.
+    """
     cosine = unit.new_empty(unit.shape[1] * sum(n * n for n in layout.lengths))
     for block, rows in zip(_blocks(cosine, layout, unit.shape[1]), _rows(unit, layout), strict=True):
         torch.bmm(rows, rows.transpose(1, 2), out=block)
@@ -121,7 +119,7 @@ class _Adjacency(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, unit: Tensor, across_degree: Tensor, layout: Layout, causal: bool) -> tuple[Tensor, Tensor]:
-        similarity, slope = _within_similarity(unit, layout, causal)
+        similarity, slope = within_similarity(unit, layout, causal=causal)
         modalities = unit.shape[1]
         blocks = list(_blocks(similarity, layout, modalities))
         scale = (across_degree + torch.cat([block.sum(-1).T for block in blocks])).rsqrt()

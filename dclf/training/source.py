@@ -6,7 +6,7 @@ Ray Data stream, in a trial what the trial kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from dclf.data.dialogue import Dialogue
@@ -39,7 +39,3 @@ class Silent:
 
     def epoch(self, report: EpochReport, state: dict[str, Any]) -> None:
         """Do nothing."""
-
-
-EpochHook = Callable[[EpochReport], None]
-"""Called on the driver for every finished epoch."""

@@ -26,14 +26,20 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"NO_PROXY": "*"}, "*", "*"),
     ],
 )
-def test_loopback_is_added_to_what_the_user_has(present: dict[str, str], upper: str, lower: str) -> None:
-    assert without_proxy(environment=present) == {"NO_PROXY": upper, "no_proxy": lower}
+def test_loopback_is_added_to_what_the_user_has(
+    present: dict[str, str], upper: str, lower: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in present.items():
+        monkeypatch.setenv(name, value)
+    assert without_proxy() == {"NO_PROXY": upper, "no_proxy": lower}
 
 
-def test_further_hosts_are_named_once() -> None:
-    once = without_proxy("10.0.0.5", "localhost", environment={})
+def test_further_hosts_are_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    once = without_proxy("10.0.0.5", "localhost")
     assert once["no_proxy"] == f"{LOOPBACK},10.0.0.5"
-    assert without_proxy("10.0.0.5", environment=once) == once
+    for name, value in once.items():
+        monkeypatch.setenv(name, value)
+    assert without_proxy("10.0.0.5") == once
 
 
 def test_nothing_changes_without_a_proxy() -> None:

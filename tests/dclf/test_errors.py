@@ -9,7 +9,7 @@ from IPython.utils.capture import capture_output
 from cluster.plan import PlanError
 from cluster.storage import StorageError
 from dclf.data.errors import DataError, ShardError
-from dclf.errors import UserError
+from dclf.errors import UserError, first_line
 from dclf.training.checkpoint import CheckpointError
 from tune.config.settings import ConfigError
 from tune.study.places import StudyError
@@ -54,3 +54,16 @@ def test_other_errors_keep_their_traceback(shell: InteractiveShell) -> None:
     with capture_output() as shown:
         shell.run_cell("1 / 0")
     assert "Traceback" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("a\nb"), "ValueError: a"),
+        (OSError("\n \n  lost \n"), "OSError: lost"),
+        (RuntimeError(), "RuntimeError"),
+        (RuntimeError("x" * 1000), f"RuntimeError: {'x' * 500}"),
+    ],
+)
+def test_an_error_in_one_line(error: Exception, line: str) -> None:
+    assert first_line(error) == line

@@ -1,7 +1,5 @@
 """URIs of files: what is quoted is read again as the same path, by us and by those who read our URIs."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from dclf.data.storage import Folder, absolute
-from dclf.uris import file_path, file_uri, sqlite_path, sqlite_read_only, sqlite_uri
+from dclf.uris import file_path, file_uri, sqlite_path, sqlite_uri
 
 NASTY = "a?b%41#c&d'e fü"
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=12)
@@ -72,11 +70,3 @@ def test_a_file_uri_that_is_more_than_a_path_is_refused(uri: str) -> None:
 def test_a_folder_within_is_shown_whole(tmp_path: Path) -> None:
     folder = Folder.of(tmp_path / NASTY).below("trials")
     assert (folder.shown, folder.root) == (f"{tmp_path / NASTY}/trials",) * 2
-
-
-def test_sqlite_reads_the_file_that_was_meant(tmp_path: Path) -> None:
-    path = tmp_path / f"{NASTY}.db"
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE here (x)")
-    with closing(sqlite3.connect(sqlite_read_only(path), uri=True)) as connection:
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("here",)]

@@ -15,8 +15,7 @@ from tests.tune.runner.processes import Processes
 from tests.tune.tracking.server import wait_until
 from tune.commands.main import main
 from tune.config.yaml_files import ConfigError
-from tune.reproduction import ReproductionPlan, items, plan_reproduction, reproduce
-from tune.runner.reproduction_record import KIND
+from tune.reproduction import KIND, ReproductionPlan, items, plan_reproduction, reproduce
 from tune.search.space import Space
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder

@@ -23,9 +23,10 @@ from tune.analysis.optimism import optimism_table
 from tune.analysis.scoring import last_checkpoint, score_checkpoint
 from tune.commands.main import main
 from tune.comparisons import ablation
-from tune.config.overrides import apply, plain
+from tune.config.overrides import apply
 from tune.config.settings import ConfigError, load_config
 from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import plain
 from tune.runner.population import nearest
 from tune.search.space import Space
 from tune.studies import Study

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dclf.prose import counted
 from tune.analysis.table import ShownAsTable, Table
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Predictions(ShownAsTable):
     def title(self) -> str:
         """The run, and how much it was told."""
         utterances = sum(len(one.utterances) for one in self.conversations)
-        counts = f"{_counted(utterances, 'utterance')} of {_counted(len(self.conversations), 'conversation')}"
+        counts = f"{counted(utterances, 'utterance')} of {counted(len(self.conversations), 'conversation')}"
         return f"run {self.name} ({self.run_id}): {counts}"
 
     def summary(self) -> Table:
@@ -146,7 +147,3 @@ def cut(text: str, longest: int) -> str:
     """Text on one line, without what would steer a terminal, cut short."""
     plain = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

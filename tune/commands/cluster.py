@@ -109,12 +109,23 @@ def status_main(argv: Sequence[str]) -> int:
 
 def env_main(argv: Sequence[str]) -> int:
     """Print what a shell needs to let its programs in, without a secret, and return the exit code."""
-    from cluster.local.shell import shell_lines  # noqa: PLC0415
     from cluster.local.state import running_cluster  # noqa: PLC0415
 
     parser = _parser("env", 'Print shell commands that let programs in: eval "$(dclf cluster env)".')
     print(*shell_lines(running_cluster(parser.parse_args(argv).folder)), sep="\n")
     return 0
+
+
+def shell_lines(cluster: LocalCluster) -> list[str]:
+    """Commands for a POSIX shell that set ``environment()`` and RAY_ADDRESS; secrets are read from their files."""
+    from cluster.local.state import PASSWORD, TOKEN  # noqa: PLC0415
+
+    files = {"RAY_AUTH_TOKEN": TOKEN, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+    values = {**cluster.environment(), "RAY_ADDRESS": cluster.ray_address}
+    words = {key: shlex.quote(value) for key, value in values.items()}
+    for key in files.keys() & values.keys():
+        words[key] = f'"$(cat {shlex.quote(str(cluster.folder / files[key]))})"'
+    return [f"export {key}={word}" for key, word in sorted(words.items())]
 
 
 def down_main(argv: Sequence[str]) -> int:

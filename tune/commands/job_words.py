@@ -13,10 +13,10 @@ from pathlib import Path
 from cluster.jobs.node_check import Needs
 from dclf.config import Config
 from dclf.data.storage import absolute
-from tune.commands.sweep_options import CommandLine
+from tune.commands.sweep_options import STUDIES, CommandLine
 from tune.tracking.address import resolve_tracking_uri
 
-SHARDS, STUDIES, CHECKPOINTS = "data.shards", "sweep.storage", "train.storage"
+SHARDS, CHECKPOINTS = "data.shards", "train.storage"
 
 
 @dataclass(frozen=True)

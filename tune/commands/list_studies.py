@@ -19,13 +19,12 @@ examples:
   dclf list --output json
 """
 HEAD = ("name", "kind", "state", "complete", "pruned", "failed", "planned", "best", "created", "worked on by")
-STORAGE = SweepSettings().storage
 
 
 def main(argv: Sequence[str]) -> int:
     """List as the command line says, and return the exit code."""
     parser = command_parser("dclf list", "The studies of a storage, the latest first, and how far they are.", EXAMPLES)
-    parser.add_argument("--storage", default=STORAGE, help="folder of studies")
+    parser.add_argument("--storage", default=SweepSettings.storage, help="folder of studies")
     add_output_option(parser)
     options = parser.parse_args(argv)
     # Imported here, so that help does not wait.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from tune.commands.options import LOGS, add_output_option, command_parser
-from tune.commands.perturb_target import STORAGE, find_kind
-from tune.commands.sweep_options import options_and_overrides
+from tune.commands.perturb_target import find_kind
+from tune.commands.sweep_options import STUDIES, options_and_overrides
 from tune.comparisons import SEEDS
 from tune.config.local_files import output_problem
 from tune.config.sweep_settings import SweepSettings
@@ -74,6 +74,9 @@ def read(argv: Sequence[str]) -> PerturbRequest:
         SystemExit: help was asked for, or an option is wrong.
     """
     options, overrides, mistakes = options_and_overrides(argv, build_parser(), FLAGS, VALUED)
+    # Imported here: help ends above, and waits for no torch.
+    from tune.commands.perturb_options import read_settings  # noqa: PLC0415
+
     settings, problems = read_settings(options)
     if mistakes := [*mistakes, *problems]:
         raise ConfigError(mistakes)
@@ -108,7 +111,7 @@ class PerturbRequest:
 
 
 def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
-    storage = overrides.get(STORAGE, SweepSettings().storage)
+    storage = overrides.get(STUDIES, SweepSettings().storage)
     kind = options.kind or find_kind(options.what, storage, options.uri)
     if mistakes := [*_misplaced(options, kind), *_not_a_config(overrides, kind)]:
         raise ConfigError(mistakes)
@@ -117,7 +120,7 @@ def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[
     # Imported here: neither help nor mistakes wait for what the tests need.
     from tune.commands.perturb_test import TESTS  # noqa: PLC0415
 
-    return TESTS[kind](options, settings, {**overrides, STORAGE: storage})
+    return TESTS[kind](options, settings, {**overrides, STUDIES: storage})
 
 
 def build_parser() -> ArgumentParser:
@@ -167,26 +170,6 @@ def _add_places(command: ArgumentParser) -> None:
     config.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
 
 
-def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
-    """Return the settings that the options ask for, and every impossible value."""
-    # Imported here, so that help does not wait for torch.
-    from tune.analysis.perturbation.settings import PerturbationSettings  # noqa: PLC0415
-    from tune.commands.perturb_options import read_corruptions, read_kinds  # noqa: PLC0415
-
-    corruptions, problems = read_corruptions(options.corrupt, options.seed)
-    settings = PerturbationSettings(
-        kinds=read_kinds(options.kinds),
-        draws=options.draws,
-        split=options.split,
-        seed=options.seed,
-        corruptions=tuple(corruptions),
-    )
-    problems += [f"--{problem.replace('corruptions:', 'corrupt:')}" for problem in settings.problems()]
-    if "://" in options.out:
-        problems.append(f"--out: must be a folder on this machine, is {options.out}")
-    return settings, problems
-
-
 def _misplaced(options: Namespace, kind: str) -> Iterator[str]:
     """Yield a problem for every option that is for another kind of target."""
     for name, kinds in ONLY_FOR.items():
@@ -198,5 +181,5 @@ def _misplaced(options: Namespace, kind: str) -> Iterator[str]:
 def _not_a_config(overrides: Mapping[str, str], kind: str) -> Iterator[str]:
     if kind != "config":
         for key in overrides:
-            if key != STORAGE:
+            if key != STUDIES:
                 yield f"--{key}: unknown option; keys of a configuration are for a CONFIG that is trained first"

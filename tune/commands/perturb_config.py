@@ -1,44 +1,14 @@
-"""``dclf perturb CONFIG``: trains base models without and with DCLF, whose trainings are tested then."""
+"""``dclf perturb CONFIG``: the study of base models without and with DCLF that is trained before it is tested."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
 from tune.commands.options import listed
-from tune.commands.sweep_options import CommandLine, require_local_room
-from tune.commands.sweep_results import sweep_command_line
+from tune.commands.sweep_options import CommandLine
 from tune.comparisons import SEEDS, ablation
-from tune.progress.forms import choose_renderer
-from tune.report.facts import study_command
-
-if TYPE_CHECKING:
-    from tune.studies import Study
-
-
-def train(options: Namespace, overrides: Mapping[str, str]) -> Study:
-    """Train the study.
-
-    Raises:
-        ConfigError: with every mistake at once.
-        TrialPlanError: this machine has no room for it.
-    """
-    line = read(options, overrides)
-    line.require_sound()
-    require_local_room(line)
-    renderer = choose_renderer(options.log, quiet=options.quiet, title="dclf sweep")
-    try:
-        with renderer:
-            return sweep_command_line(line, renderer, kind="ablation")
-    except BaseException:
-        if renderer.study is not None:
-            folder = renderer.study.folder
-            then = study_command("perturb", folder)
-            print(f"dclf: cut short; go on with: {study_command('resume', folder)} && {then}", file=sys.stderr)
-        raise
 
 
 def read(options: Namespace, overrides: Mapping[str, str]) -> CommandLine:

@@ -9,10 +9,11 @@ from jsonargparse import Namespace
 from cluster.jobs.node_check import Needs
 from dclf.data.storage import absolute
 from tune.analysis.perturbation.files import OUT
-from tune.commands.job_words import STUDIES, JobCommand, placed, run_places, study_job
+from tune.commands.job_words import JobCommand, placed, run_places, study_job
 from tune.commands.perturb_config import read
 from tune.commands.perturb_target import Kind, named_on_disk
 from tune.commands.request import config_files
+from tune.commands.sweep_options import STUDIES
 from tune.config.sweep_settings import SweepSettings
 from tune.study.folder import StudyFolder
 

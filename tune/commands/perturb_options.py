@@ -1,20 +1,39 @@
-"""Reads the lists on the command line of ``dclf perturb``: kinds of substitution, and damaged modalities."""
+"""Reads the words on the command line of ``dclf perturb`` into the settings of the tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import cast, get_args
 
+from jsonargparse import Namespace
+
 from dclf.data.dialogue import MODALITIES
 from dclf.perturb import SHARES, Corruption, Kind
 from dclf.perturb.corruption import Damage
+from tune.analysis.perturbation.settings import PerturbationSettings
 
 NONE = "none"
 DAMAGES: tuple[str, ...] = get_args(Damage)
 FORM = "MODALITY:missing or MODALITY:noise, with :PERCENT for one share alone, as in text:noise,audio:missing:50"
 
 
-def read_kinds(text: str) -> tuple[Kind, ...]:
+def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
+    """Return the settings that the options ask for, and every impossible value."""
+    corruptions, problems = read_corruptions(options.corrupt, options.seed)
+    settings = PerturbationSettings(
+        kinds=_kinds(options.kinds),
+        draws=options.draws,
+        split=options.split,
+        seed=options.seed,
+        corruptions=tuple(corruptions),
+    )
+    problems += [f"--{problem.replace('corruptions:', 'corrupt:')}" for problem in settings.problems()]
+    if "://" in options.out:
+        problems.append(f"--out: must be a folder on this machine, is {options.out}")
+    return settings, problems
+
+
+def _kinds(text: str) -> tuple[Kind, ...]:
     """``eccs,eics``; ``none`` is no kind. What the words mean is checked with the other settings."""
     return () if text.strip() == NONE else tuple(cast("Kind", word) for word in _words(text))
 

@@ -12,8 +12,6 @@ from tune.tracking.address import resolve_tracking_uri, sqlite_path
 from tune.tracking.children import STUDY_TAG
 
 Kind = Literal["run", "study", "config"]
-STORAGE = "sweep.storage"
-"""The key of the folder of studies."""
 _MOST = 50
 
 

@@ -14,10 +14,10 @@ from tune.analysis.perturbation.files import OUT, PAGE
 from tune.commands.failures import code_of
 from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import print_json
-from tune.commands.perturb_config import train
-from tune.commands.perturb_target import STORAGE
+from tune.commands.perturb_config import read
 from tune.commands.show_study import table_lines
-from tune.commands.sweep_results import study_result
+from tune.commands.sweep_options import STUDIES, require_local_room
+from tune.commands.sweep_results import study_result, sweep_command_line
 from tune.config.yaml_files import ConfigError
 from tune.progress.forms import choose_renderer
 from tune.report.facts import study_command
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tune.analysis.perturbation.settings import PerturbationSettings
     from tune.analysis.perturbation.target import Target
     from tune.commands.perturb_target import Kind
+    from tune.studies import Study
 
 _SHOWN = 5
 _ACTOR_OPTIONS = {"gpus:": "--gpus-per-model:", "at_a_time:": "--at-a-time:"}
@@ -45,13 +46,13 @@ def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Map
         from tune.perturbations import target_of_run  # noqa: PLC0415
 
         uri, out = resolve_tracking_uri(options.uri), options.out or OUT
-        return target_of_run(uri, options.what, shards=options.shards, out=out, storage=overrides[STORAGE])
+        return target_of_run(uri, options.what, shards=options.shards, out=out, storage=overrides[STUDIES])
 
     try:
         _test(options, settings, target)
     except UnknownRunError as error:
         # The name may be a mistyped one of a study.
-        storage = overrides[STORAGE]
+        storage = overrides[STUDIES]
         names = ", ".join(study_names(storage)[:_SHOWN])
         raise UnknownRunError(f"{error}\nnor is it a study in {storage}" + (f": {names}" if names else "")) from None
     return 0
@@ -59,17 +60,39 @@ def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Map
 
 def _test_study(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
     """Test the trainings of a study that is there, and return the exit code."""
-    folder = StudyFolder.open(overrides[STORAGE], options.what)
+    folder = StudyFolder.open(overrides[STUDIES], options.what)
     _test(options, settings, lambda: _study_target(folder, options), folder)
     return 0
 
 
 def _test_config(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
     """Train base models without and with DCLF, test every training, and return the exit code."""
-    study = train(options, overrides)
+    study = _train(options, overrides)
     folder = study.folder
     _test(options, settings, lambda: _study_target(folder, options), folder, study_result(study))
     return code_of([folder])
+
+
+def _train(options: Namespace, overrides: Mapping[str, str]) -> Study:
+    """Train base models without and with DCLF.
+
+    Raises:
+        ConfigError: with every mistake at once.
+        TrialPlanError: this machine has no room for it.
+    """
+    line = read(options, overrides)
+    line.require_sound()
+    require_local_room(line)
+    renderer = choose_renderer(options.log, quiet=options.quiet, title="dclf sweep")
+    try:
+        with renderer:
+            return sweep_command_line(line, renderer, kind="ablation")
+    except BaseException:
+        if renderer.study is not None:
+            folder = renderer.study.folder
+            then = study_command("perturb", folder)
+            print(f"dclf: cut short; go on with: {study_command('resume', folder)} && {then}", file=sys.stderr)
+        raise
 
 
 TESTS: Mapping[Kind, Callable[[Namespace, PerturbationSettings, Mapping[str, str]], int]] = {

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, command_parser, listed, print_json
+from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:
     from tune.analysis.prediction_results import PredictedUtterance, Predictions
@@ -81,7 +82,7 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument(
-        "--storage", metavar="FOLDER", default="dclf-runs/studies", help="folder of studies, for a run of one"
+        "--storage", metavar="FOLDER", default=SweepSettings.storage, help="folder of studies, for a run of one"
     )
     add_output_option(parser)
     return parser

@@ -32,7 +32,7 @@ from tune.commands.options import (
     listed,
     print_json,
 )
-from tune.commands.sweep_options import add_settings_help, options_and_overrides
+from tune.commands.sweep_options import STUDIES, add_settings_help, options_and_overrides
 from tune.config.local_files import output_problem
 from tune.config.yaml_files import ConfigError
 from tune.progress.forms import choose_renderer
@@ -110,9 +110,9 @@ class ReproduceRequest:
         places = words.study_places(planned.config, planned.settings.storage)
         out = {"out": absolute(options.out)} if options.out else {}
         databases = words.tracking_place(planned.config) | words.optuna_place(planned.settings.optuna)
-        short = {words.SHARDS: SHARDS, words.STUDIES: "--storage"}
+        short = {words.SHARDS: SHARDS, STUDIES: "--storage"}
         command = ("reproduce", *words.placed(self.arguments, places | databases | out, short))
-        needs = Needs((places[words.SHARDS],), {words.STUDIES: places[words.STUDIES]})
+        needs = Needs((places[words.SHARDS],), {STUDIES: places[STUDIES]})
         tracking = words.absolute_database(planned.config.track.uri)
         return words.JobCommand(command, "", needs, tracking, again=command)
 

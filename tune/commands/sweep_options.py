@@ -16,6 +16,8 @@ from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 from tune.study.places import StudyError, require_new
 
+STUDIES = "sweep.storage"
+"""The key of the folder of studies."""
 ALIASES = {
     "--trials": "sweep.trials",
     "--time": "sweep.time",
@@ -25,7 +27,7 @@ ALIASES = {
     "--workers-per-trial": "sweep.workers_per_trial",
     "--gpus-per-trial": "sweep.gpus_per_trial",
     "--seeds-per-trial": "sweep.seeds",
-    "--storage": "sweep.storage",
+    "--storage": STUDIES,
 }
 """Short option -> the key that it sets."""
 HELP = {

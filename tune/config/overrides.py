@@ -8,7 +8,7 @@ from typing import Any
 
 from dclf.config import Config
 from tune.config.typed_values import CheckedValues
-from tune.config.yaml_files import ConfigError, Entry
+from tune.config.yaml_files import ConfigError, Entry, plain
 
 OPTIONS, TERMS = "model.options", "loss.terms"
 OPEN = (f"{OPTIONS}.", f"{TERMS}.")
@@ -76,10 +76,3 @@ def _options(config: Config) -> dict[str, Any]:
     model = find_base_model(config.model.name)
     defaults = {} if model is None else asdict(model.Config())
     return {**defaults, **config.model.options}
-
-
-def plain(value: Any) -> Any:
-    """Tuples as lists, the form in which YAML and JSON give a value back."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

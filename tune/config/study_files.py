@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from dclf.config import Ablation
 from dclf.labels import shown
-from tune.config.typed_values import CheckedValues, class_parser
+from tune.config.typed_values import CheckedValues, class_parser, config_types
 from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file, suggestion
 
 Layout = Literal["variants", "main", "window", "gammas", "perturbation", "leaderboard"]
@@ -110,7 +109,7 @@ def read_study_file(study: str | Path) -> StudyFile:
 
 def _read(path: Path) -> StudyFile:
     reading = read_config_file(path, ("variants",))
-    checked = CheckedValues(types=_types(), parser=class_parser(StudyFile))
+    checked = CheckedValues(types=config_types(StudyFile), parser=class_parser(StudyFile))
     for entry in reading.entries:
         checked.add(entry)
     values = checked.nested()
@@ -119,15 +118,6 @@ def _read(path: Path) -> StudyFile:
     if problems:
         raise ConfigError(problems)
     return study
-
-
-@cache
-def _types() -> Mapping[str, Any]:
-    types: dict[str, Any] = {}
-    for name, kind in get_type_hints(StudyFile).items():
-        inner = get_type_hints(kind) if is_dataclass(kind) else {}
-        types |= {f"{name}.{key}": hint for key, hint in inner.items()} or {name: kind}
-    return types
 
 
 def _impossible(study: StudyFile) -> Iterator[str]:

@@ -16,10 +16,10 @@ from tune.config.yaml_files import Entry, suggestion
 
 
 @cache
-def config_types() -> Mapping[str, Any]:
-    """Every dotted key of ``Config`` and its type, in the order of the fields."""
+def config_types(settings: type[Any] = Config) -> Mapping[str, Any]:
+    """Every dotted key of ``Config``, or of other settings, and its type, in the order of the fields."""
     types: dict[str, Any] = {}
-    for section, kind in get_type_hints(Config).items():
+    for section, kind in get_type_hints(settings).items():
         inner = get_type_hints(kind) if is_dataclass(kind) else {}
         types |= {f"{section}.{name}": hint for name, hint in inner.items()} or {section: kind}
     return types

@@ -95,6 +95,13 @@ def suggestion(word: str, choices: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def plain(value: Any) -> Any:
+    """Tuples as lists, the form in which YAML and JSON give a value back."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def read_config_file(config: str | Path, sections: Iterable[str]) -> Reading:
     """Every value of a configuration and of those it extends.
 

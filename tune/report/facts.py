@@ -34,7 +34,6 @@ from tune.study.scores import Score, scores_of, value_text
 from tune.study.trial_table import seed_values
 
 TOP = 10
-STORAGE = SweepSettings().storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +160,7 @@ def study_command(verb: str, folder: StudyFolder) -> str:
 
 def storage_option(folder: StudyFolder) -> str:
     """The option that finds the study; empty where its storage is the default."""
-    usual = folder.storage == str(Path(STORAGE).absolute())
+    usual = folder.storage == str(Path(SweepSettings.storage).absolute())
     return "" if usual else f" --storage {shlex.quote(folder.storage)}"
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from dclf.canvas import COLUMN, PAGE, STROKES, blank, in_style, legend_below, literal, shades, tidy
-from tune.analysis.perturbation.tables import KINDS, PerturbedVariant
+from tune.analysis.perturbation.tables import KINDS, PerturbedVariant, one_seed
 from tune.report.drawing import Drawing, Points
 from tune.study.scores import deviation
 
@@ -34,7 +34,7 @@ def _contexts(rows: Sequence[PerturbedVariant]) -> Drawing | None:
         return None
     figure = blank(COLUMN, 2.2)
     axes = figure.subplots()
-    single = _one_seed(rows)
+    single = one_seed(rows)
     points = []
     for place, row in enumerate(rows):
         tested = [(float(at), kind) for at, kind in enumerate(kinds) if row.values(kind, by_draw=False)]
@@ -131,13 +131,9 @@ def _tidy(axes: Axes) -> None:
     tidy(axes)
 
 
-def _one_seed(rows: Sequence[PerturbedVariant]) -> bool:
-    return all(len(row.trainings) == 1 for row in rows)
-
-
 def _spread(rows: Sequence[PerturbedVariant], single: str) -> str:
     """What the points are; ``single`` says it of a single seed."""
-    if _one_seed(rows):
+    if one_seed(rows):
         return f"one training seed, {single}"
     counts = sorted({len(row.trainings) for row in rows})
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

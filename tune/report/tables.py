@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from tune.analysis.table import Table
-from tune.study.durations import spoken
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.progress import Progress, failures, numbers_text, pruned
@@ -181,3 +180,14 @@ def ended_early_table(folder: StudyFolder) -> Table | None:
     head = ("state", "count", "reason", "which")
     title = f"Trials that {' or '.join(_ENDS[state] for state, by_reason in ended.items() if by_reason)}"
     return Table(title=title, head=head, rows=tuple(rows), numeric=len(head)) if rows else None
+
+
+def spoken(seconds: float) -> str:
+    """``0.4 s``, ``48 s``, ``2:03 min`` or ``1:02:03 h``; a dash where it is not known."""
+    if math.isnan(seconds):
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.temporary import TemporaryFolder
+from dclf.training.checkpoint import is_format_2
 from tune.analysis.comparison.variants import is_comparison
 from tune.study.checkpoints import has_checkpoint
 from tune.study.folder import StudyFolder
@@ -35,8 +36,6 @@ def note_models(folder: StudyFolder) -> list[Key]:
     Args:
         folder: the study; all of its trials have ended, and the test split is scored.
     """
-    from dclf.training.checkpoint import is_format_2  # noqa: PLC0415 - imports torch
-
     best, every, noted = best_trial(folder), is_comparison(folder.definition), noted_models(folder)
     wanted = [key for key in folder.ledger.tested if every or (best is not None and key[0] == best.number)]
     keys = [key for key in wanted if key not in noted and has_checkpoint(folder.checkpoint(*key))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from tune.config.overrides import plain
+from tune.config.yaml_files import plain
 from tune.search.domains import same
 
 

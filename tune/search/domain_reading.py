@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tune.config.overrides import plain
-from tune.config.yaml_files import suggestion
+from tune.config.yaml_files import plain, suggestion
 from tune.search.domains import Choices, Domain, Numbers, same
 
 NUMBER_FIELDS = ("low", "high", "step", "log", "int")

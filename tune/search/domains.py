@@ -22,7 +22,7 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
-from tune.config.overrides import plain
+from tune.config.yaml_files import plain
 
 
 @dataclass(frozen=True, kw_only=True)

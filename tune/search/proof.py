@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from dclf.config import Config
-from tune.config.overrides import OPTIONS, plain, refusals, value_of
+from tune.config.overrides import OPTIONS, refusals, value_of
+from tune.config.yaml_files import plain
 from tune.search.combinations import combinations
 from tune.search.domains import Choices, Numbers, same
 from tune.search.space import Space

@@ -14,8 +14,8 @@ from optuna.distributions import BaseDistribution, CategoricalChoiceType
 from optuna.trial import BaseTrial
 
 from dclf.config import Config
-from tune.config.overrides import plain, value_of
-from tune.config.yaml_files import ConfigError
+from tune.config.overrides import value_of
+from tune.config.yaml_files import ConfigError, plain
 from tune.search.conditions import Condition, in_order, read_conditions
 from tune.search.domain_reading import read_domain
 from tune.search.domains import Domain

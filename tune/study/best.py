@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from dclf.config import Config
+from tune.config.yaml_files import plain
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.places import StudyError
-from tune.study.ranking import best_trial, listed, pick_rule
+from tune.study.ranking import best_trial, pick_rule
 from tune.study.scores import Score, scores_of
 
 
@@ -37,7 +38,7 @@ def best_yaml(folder: StudyFolder) -> str:
     head = f"# Best configuration of study {name}: trial {trial.number}, {values}.\n"
     if rule := pick_rule(scores):
         head += f"# Picked: {rule}.\n"
-    return head + yaml.safe_dump(listed(best_config(folder).to_dict()), sort_keys=False, width=110)
+    return head + yaml.safe_dump(plain(best_config(folder).to_dict()), sort_keys=False, width=110)
 
 
 def trial_config(sections: Mapping[str, Any], params: Mapping[str, Any]) -> Config:
@@ -46,7 +47,7 @@ def trial_config(sections: Mapping[str, Any], params: Mapping[str, Any]) -> Conf
     As ``tune.config.overrides.apply``, for values that a trial has had already: nothing is checked, so that a report
     need not wait for torch and the base models.
     """
-    changed: dict[str, Any] = deepcopy(listed(sections))
+    changed: dict[str, Any] = deepcopy(plain(sections))
     for key, value in params.items():
         # What stands behind the second dot is one name: that of a package's loss term may have dots.
         *path, name = key.split(".", 2)

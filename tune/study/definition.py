@@ -14,6 +14,7 @@ from dclf.config import Config
 from dclf.paper_data import differences_from_paper
 from tune.config.moved_folders import relocated, same_folder, with_places
 from tune.config.sweep_settings import SweepSettings
+from tune.config.yaml_files import plain
 from tune.study.ledger import TrialRecord
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -82,7 +83,7 @@ class StudyDefinition:
 
     def to_yaml(self) -> str:
         """Text of ``study.yaml``."""
-        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)
+        return yaml.safe_dump(plain(asdict(self)), sort_keys=False)
 
     @classmethod
     def from_yaml(cls, text: str) -> StudyDefinition:
@@ -95,20 +96,13 @@ class StudyDefinition:
         return cls(**yaml.load(text, _LOADER))  # noqa: S506 - a safe one
 
 
-def _plain(value: Any) -> Any:
-    """Tuples as lists, for YAML."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def child_name(definition: StudyDefinition, trial: TrialRecord, seed: int) -> str:
     """Name of the run of a trial and seed, such as ``trial 12, seed 0 of gammas``.
 
     It begins with what tells the run from the study's others, as tables cut long names short: of a study file that is
     the variant, ``mmgcn w/o MCCL, seed 0 of parts``.
     """
-    params = _plain(trial.params)
-    planned = (f"{one['model']} {one['name']}" for one in definition.variants if _plain(one["params"]) == params)
+    params = plain(trial.params)
+    planned = (f"{one['model']} {one['name']}" for one in definition.variants if plain(one["params"]) == params)
     which = next(planned, f"trial {trial.number}")
     return f"{which}{f', seed {seed}' if definition.sweep.seeds > 1 else ''} of {definition.name}"

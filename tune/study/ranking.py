@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dclf.config import Config
+from tune.config.yaml_files import plain
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.scores import Score, scores_of
@@ -110,17 +111,17 @@ def winner_scores(folder: StudyFolder) -> dict[str, float]:
 
     A comparison, which chooses none, has none.
     """
-    best = best_trial(folder)
-    return {} if best is None or folder.definition.sweep.test == "all" else _mean_scores(folder, best)
+    return _mean_scores(folder, best_trial(folder))
 
 
 def base_scores(folder: StudyFolder) -> dict[str, float]:
     """Every score of a search's base configuration on the sealed test split, likewise; empty where it has none."""
-    base = base_trial(folder)
-    return {} if base is None or folder.definition.sweep.test == "all" else _mean_scores(folder, base)
+    return _mean_scores(folder, base_trial(folder))
 
 
-def _mean_scores(folder: StudyFolder, trial: TrialRecord) -> dict[str, float]:
+def _mean_scores(folder: StudyFolder, trial: TrialRecord | None) -> dict[str, float]:
+    if trial is None or folder.definition.sweep.test == "all":
+        return {}
     tested = [scores for (number, _), scores in folder.ledger.tested.items() if number == trial.number]
     return {name: math.fsum(scores[name] for scores in tested) / len(tested) for name in (tested[0] if tested else ())}
 
@@ -175,7 +176,7 @@ def configured(sections: Mapping[str, Any], key: str, model: str = "") -> Any:
     """
     value = value_at(sections, key, _ABSENT)
     if value is not _ABSENT:
-        return listed(value)
+        return plain(value)
     if not key.startswith("model.options."):
         return None
     # Imported here: only the base model itself, which brings torch, knows its defaults.
@@ -185,17 +186,10 @@ def configured(sections: Mapping[str, Any], key: str, model: str = "") -> Any:
     return value_of(replace(config, model=replace(config.model, name=model or config.model.name)), key)
 
 
-def listed(value: Any) -> Any:
-    """Tuples as lists, as JSON and YAML give them back."""
-    if isinstance(value, Mapping):
-        return {key: listed(item) for key, item in value.items()}
-    return [listed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def _is_base(params: Mapping[str, Any], sections: Mapping[str, Any]) -> bool:
     """Whether nothing is changed."""
     model = str(params.get("model.name", ""))
-    return all(configured(sections, key, model) == listed(value) for key, value in params.items())
+    return all(configured(sections, key, model) == plain(value) for key, value in params.items())
 
 
 def _complete(folder: StudyFolder, count: int) -> Iterable[TrialRecord]:

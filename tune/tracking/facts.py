@@ -12,7 +12,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from cluster.machine import machine_gpus
+from cluster.machine import machine_cpus, machine_gpus
 from tune.tracking.redact import without_secrets
 
 _PACKAGES = ("dclf", "torch", "ray", "mlflow", "numpy", "pyarrow")
@@ -51,16 +51,11 @@ def _versions() -> dict[str, str]:
 def _hardware() -> dict[str, str]:
     facts = {
         "hardware.cpu": _cpu_model(),
-        "hardware.cores": str(_cores()),
+        "hardware.cores": str(machine_cpus()),
         "hardware.memory_gib": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f}",
         "hardware.gpus": _gpus(),
     }
     return {name: value for name, value in facts.items() if value}
-
-
-def _cores() -> int:
-    """Those this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

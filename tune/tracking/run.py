@@ -34,12 +34,9 @@ from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG
 from tune.tracking.reopening import OpenRun, create_run, reopen_run
 from tune.tracking.spool import Address, Spool, read_spool
 from tune.tracking.store import RUNS_FOLDER, Store, sqlite_path
-from tune.tracking.tracker import NoTracker, Tracker
 from tune.tracking.trouble import cause_of
 from tune.tracking.watch import Guardian
 from tune.tracking.writes import Sender, Write
-
-__all__ = ["NoTracker", "RunTracker", "Tracker"]
 
 FLUSH_S = 60.0
 _KILLED_FLUSH_S = 10.0

@@ -50,15 +50,6 @@ class Spool:
         self.path = self.folder / FILE_NAME
         self._address = replace(address, folder=str(self.folder))
 
-    def keep(self, source: Path, name: str) -> Path:
-        """Copy a file or folder that a write needs, so that the original may go; the copy's path."""
-        target = self.new_file(name)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
-        return target
-
     def new_file(self, name: str) -> Path:
         """Where to put a file of this name that a write needs; nothing is there yet."""
         files = self.folder / "files"

@@ -56,7 +56,7 @@ def test_mmgcn_similarity_and_adjacency(mmgcn: tuple[Golden, ModalityEncoders, M
     nodes = model._nodes(encode(golden.features), golden.rows("speakers"), golden.layout)
     graph = DialogueGraph.of(nodes, golden.layout, causal=False)
     unit = unit_rows(nodes)
-    flat = within_similarity(unit, golden.layout, causal=False)
+    flat, _ = within_similarity(unit, golden.layout, causal=False)
     similar_across = across_similarity(unit)
     start = 0
     for dialogue, n in enumerate(golden.layout.lengths):

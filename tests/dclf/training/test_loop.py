@@ -3,13 +3,13 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from dclf.config import ABLATIONS, SEEDS, Config
+from dclf.config import SEEDS, Ablation, Config
 from dclf.data import emotion_shifts, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.errors import DataError
@@ -147,7 +147,7 @@ def test_the_test_split_stays_sealed_until_the_end(config: Config, shards: Shard
     assert source.asked.count("test") == 1
 
 
-@pytest.mark.parametrize("ablate", ABLATIONS)
+@pytest.mark.parametrize("ablate", get_args(Ablation))
 def test_every_ablation_trains_with_its_terms_only(config: Config, shards: ShardSet, ablate: str) -> None:
     config = with_(config, "loss", ablate=ablate)
     losses = run(with_(config, "train", epochs=1), shards).history[0].losses

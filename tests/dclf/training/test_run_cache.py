@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dclf.config import ABLATIONS, Config
+from dclf.config import Ablation, Config
 from dclf.data.dialogue import Dialogue
 from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
@@ -82,7 +82,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @settings(max_examples=8, deadline=None)
-@given(names=st.lists(st.sampled_from([*CHANGES, *ABLATIONS]), min_size=1, max_size=3), data=st.data())
+@given(names=st.lists(st.sampled_from([*CHANGES, *get_args(Ablation)]), min_size=1, max_size=3), data=st.data())
 def test_a_run_gives_what_it_gives_alone(shards: ShardSet, names: list[str], data: st.DataObject) -> None:
     config = Config(
         data=replace(Config().data, shards=str(shards.path)),

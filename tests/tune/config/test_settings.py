@@ -2,13 +2,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dclf.config import ABLATIONS, Config
+from dclf.config import Ablation, Config
 from tune.config.settings import config_types, describe, load_config, preset_names, read_config
 from tune.config.yaml_files import ConfigError, read_config_file
 from tune.search.read import load_sweep
@@ -107,7 +107,7 @@ def test_values_from_the_command_line_and_from_python(key: str, text: Any, value
         ("track.name", 5, "text"),
         ("train.workers", [1, 2, 3], "a whole number or a list of 2, each a whole number"),
         ("track.tags", "x", "a mapping of keys to values"),
-        ("loss.ablate", "all", f"one of {', '.join(ABLATIONS)}"),
+        ("loss.ablate", "all", f"one of {', '.join(get_args(Ablation))}"),
     ],
 )
 def test_wrong_types_are_refused(key: str, value: Any, must: str) -> None:
@@ -212,7 +212,7 @@ def test_presets_are_sound_and_carry_their_published_results(name: str) -> None:
     results = config.published[config.model.name]
     assert results["table3"]["dclf"]["wf1"] == results["table4"]["none"] == results["table6"]["dclf"]["raw"]
     assert results["table3"]["base"]["wf1"] == results["table6"]["base"]["raw"] == results["table7"]["base"]["whole"]
-    assert set(results["table4"]) == set(ABLATIONS) - {"base"}
+    assert set(results["table4"]) == set(get_args(Ablation)) - {"base"}
     assert config.published["source"]
 
 

@@ -1,11 +1,11 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dclf.config import ABLATIONS
+from dclf.config import Ablation
 from tune.config.overrides import apply
 from tune.config.study_files import StudyFile, VariantsSpec
 from tune.runner.variants import PlannedStudy, plan_study
@@ -130,7 +130,7 @@ def test_an_impossible_value_of_a_variant_is_told_before_anything_starts() -> No
 
 @settings(max_examples=12)
 @given(
-    parts=st.lists(st.sampled_from(ABLATIONS), max_size=4),
+    parts=st.lists(st.sampled_from(get_args(Ablation)), max_size=4),
     windows=st.lists(st.integers(1, 20), max_size=3),
     gammas=st.lists(st.sampled_from([0.1, 0.4, 0.8]), max_size=2),
 )

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dclf.training.reports import EpochReport
-from tune.study.durations import spoken
 from tune.study.scores import Score, deviation, scores_after, short_names, value_text
 
 
@@ -60,13 +59,6 @@ def test_short_names_are_short() -> None:
 )
 def test_values(value: object, text: str) -> None:
     assert value_text(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.44, "0.4 s"), (48.2, "48 s"), (123, "2:03 min"), (3723, "1:02:03 h"), (math.nan, "–")]
-)
-def test_times(seconds: float, text: str) -> None:
-    assert spoken(seconds) == text
 
 
 def test_objectives_are_read_of_the_best_epoch_so_far() -> None:

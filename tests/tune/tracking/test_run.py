@@ -13,7 +13,7 @@ from cluster.signals import Terminated
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, cut_short, epoch, fall, final
-from tune.tracking.run import NoTracker, RunTracker, Tracker
+from tune.tracking.run import RunTracker
 from tune.tracking.store import Store, TrackingError, connect
 
 # But for the run that is made once for several tests, and looked at whole.
@@ -277,17 +277,6 @@ def test_resuming_a_run_that_is_not_there(store: Store, tmp_path: Path) -> None:
         RunTracker(store, tmp_path) as tracker,
     ):
         tracker.start(CONFIG, CARD, resume_run_id="0" * 32)
-
-
-def test_the_default_tracker_takes_everything() -> None:
-    tracker: Tracker = NoTracker()
-    tracker.start(CONFIG, CARD)
-    tracker.epoch(epoch(1))
-    tracker.checkpoint("/x")
-    tracker.finish(final())
-    tracker.fail(ValueError())
-    tracker.kill("x")
-    assert tracker.run_id == ""
 
 
 def test_a_tag_that_mlflow_refuses_takes_none_of_ours_with_it(store: Store, tmp_path: Path, said: list[str]) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 from tune.analysis.comparison.paper import ABLATE
 from tune.analysis.comparison.variants import LEADERBOARD, Variant, layout_of, variants_of
 from tune.analysis.statistics import PairedTest, holm, paired
+from tune.config.yaml_files import plain
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
-from tune.study.ranking import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,4 +188,4 @@ def _others(variant: Variant | None) -> dict[str, Any] | None:
     """What a variant changes beside the part of the framework."""
     if variant is None:
         return None
-    return {key: listed(value) for key, value in variant.params.items() if key != ABLATE}
+    return {key: plain(value) for key, value in variant.params.items() if key != ABLATE}

@@ -12,9 +12,10 @@ from tune.analysis.comparison.tables import has_published, mean_text, published_
 from tune.analysis.comparison.variants import Variant, variants_of
 from tune.analysis.statistics import SAME
 from tune.analysis.table import Table
+from tune.config.yaml_files import plain
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
-from tune.study.ranking import configured, listed
+from tune.study.ranking import configured
 from tune.study.scores import value_text
 
 
@@ -105,7 +106,7 @@ def _varied(variants: Sequence[Variant]) -> set[str]:
     values: dict[tuple[str, str], set[str]] = {}
     for variant in variants:
         for key, value in variant.params.items():
-            values.setdefault((variant.model, key), set()).add(repr(listed(value)))
+            values.setdefault((variant.model, key), set()).add(repr(plain(value)))
     return {key for (_, key), distinct in values.items() if key != MODEL and len(distinct) > 1}
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune.analysis.comparison.paper import ABLATE, METHODS, MODEL, row_scores, shares, variant_scores
+from tune.config.yaml_files import plain
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
-from tune.study.ranking import configured, listed
+from tune.study.ranking import configured
 from tune.study.scores import short_names, value_text
 from tune.study.trial_table import param_keys, seed_values
 
@@ -119,13 +120,13 @@ def _planned(folder: StudyFolder) -> Iterator[Variant]:
     definition = folder.definition
     base, tested = definition.base, list(_tested(folder))
     for planned in definition.variants:
-        model, params = str(planned["model"]), listed(planned["params"])
+        model, params = str(planned["model"]), plain(planned["params"])
         part = str(params.get(ABLATE, base.loss.ablate))
         row = {}
         if layout_of(definition) in ROWS_OF_TABLE_3 and part in METHODS:
             row = row_scores(base.published.get(model, {}), METHODS[part])
         for trial, scores in tested:
-            if listed(trial.params) == params:
+            if plain(trial.params) == params:
                 yield Variant(
                     trial=trial.number,
                     model=model,
@@ -166,5 +167,5 @@ def _name(trial: TrialRecord, names: Mapping[str, str]) -> str:
 def _is_reference(params: Mapping[str, Any], sections: Mapping[str, Any], model: str) -> bool:
     """Whether nothing but the base model is changed; the whole framework, whatever the configuration says."""
     others = {key: value for key, value in params.items() if key not in (MODEL, ABLATE)}
-    same = all(configured(sections, key, model) == listed(value) for key, value in others.items())
+    same = all(configured(sections, key, model) == plain(value) for key, value in others.items())
     return same and params.get(ABLATE, "none") == "none"

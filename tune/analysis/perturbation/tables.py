@@ -103,7 +103,7 @@ def substitution_table(scores: Perturbations, rows: Sequence[PerturbedVariant], 
     head = ("model", "variant", "seeds", "raw", *(KINDS[kind] for kind in kinds))
     head += ("EICS drop vs base", *(("95 % interval", "p") if testing else ())) if against else ()
     head += (f"paper raw{data}", f"paper ECCS{data}", f"paper EICS{data}") if published else ()
-    by_draw = _by_draw(rows)
+    by_draw = one_seed(rows)
     cells = [
         (
             *(row.variant.model, row.variant.name, str(len(row.trainings))),
@@ -140,7 +140,7 @@ def corruption_table(scores: Perturbations, rows: Sequence[PerturbedVariant]) ->
         return None
     kinds = list(dict.fromkeys((modality, kind) for modality, kind, _ in damaged))
     shares = sorted({share for *_, share in damaged if share is not None})
-    by_draw = _by_draw(rows)
+    by_draw = one_seed(rows)
     return Table(
         title=f"{_title(scores)} and damaged modalities (masks of seed {scores.trainings[0].seed})",
         head=("model", "variant", "utterances hit", "raw", *(f"{modality}, {kind}" for modality, kind in kinds)),
@@ -184,13 +184,13 @@ def table_texts(tables: Sequence[Table], title: str) -> dict[str, str]:
     }
 
 
-def _against(row: PerturbedVariant) -> Difference:
-    return row.against or Difference(variant=row.variant)
-
-
-def _by_draw(rows: Sequence[PerturbedVariant]) -> bool:
+def one_seed(rows: Sequence[PerturbedVariant]) -> bool:
     """Whether there are no seeds to take a deviation over."""
     return all(len(row.trainings) == 1 for row in rows)
+
+
+def _against(row: PerturbedVariant) -> Difference:
+    return row.against or Difference(variant=row.variant)
 
 
 def _mean(row: PerturbedVariant, name: str, *, by_draw: bool) -> str:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local.shell import shell_lines
 from cluster.local.state import PASSWORD, TOKEN, LocalCluster, write_private
 from tests.cluster.local.support import ended_cluster
+from tune.commands.cluster import shell_lines
 from tune.commands.main import main
 
 
