@@ -55,7 +55,7 @@ def test_the_plan_says_what_would_run(plan: list[str], shards: str, capsys: Show
     assert re.fullmatch(r"probe     [\d.e-]+ s an epoch of the base configuration(, from .*)?", lines[10])
     assert re.fullmatch(r"time      [\d:]+ to [\d:]+, as the scheduler ends many trials early or none", lines[11])
     assert re.match(r"disk      [\d.]+ [kMG]B of checkpoints in dclf-runs/studies", lines[12])
-    assert re.match(r"          up to 55,200 metric values in MLflow, 9.94 MB", lines[13])
+    assert re.match(r"          up to 64,800 metric values in MLflow, 11.7 MB", lines[13])
     assert re.match(r"memory    [\d.]+ GB for the trials that run at a time", lines[14])
 
 
