@@ -132,7 +132,7 @@ def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextS
     def run() -> None:
         try:
             said.put(work.run(device, said.put))
-        except Exception as error:  # noqa: BLE001 - raised by the thread that reads
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that reads
             said.put(error)
 
     Thread(target=run, daemon=True).start()
