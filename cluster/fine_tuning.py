@@ -138,6 +138,6 @@ def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextS
     Thread(target=run, daemon=True).start()
     while isinstance(message := said.get(), FineTuningEpoch):
         yield message
-    if isinstance(message, Exception):
+    if isinstance(message, BaseException):
         raise message
     yield message

@@ -24,6 +24,14 @@ class Silent(FineTuningWork):
         """Nothing."""
 
 
+class Leaving(FineTuningWork):
+    """Ends its thread by leaving Python."""
+
+    def run(self, device: str, heard: Heard) -> Any:
+        """Leave."""
+        raise SystemExit(3)
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_task_fine_tunes_as_this_process_does(local_ray: ClusterResources, tmp_path: Path) -> None:
@@ -49,3 +57,5 @@ def test_a_task_fine_tunes_as_this_process_does(local_ray: ClusterResources, tmp
         fine_tuned_by_task(replace(work, texts=[], labels=[]), plan, there.append)
     with pytest.raises(RuntimeError, match="ended without saying where its result is"):
         fine_tuned_by_task(Silent(**vars(work)), plan, there.append)
+    with pytest.raises(ExtractionError, match="the process that fine-tunes"):
+        fine_tuned_by_task(Leaving(**vars(work)), plan, there.append)
