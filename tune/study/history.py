@@ -9,16 +9,14 @@ from typing import Any
 
 from dclf.training import checkpoint
 from dclf.training.reports import EpochReport
+from tune.config.local_files import save_text
 
 HISTORY_FILE = "history.json"
 
 
 def write_history(folder: Path, history: Sequence[EpochReport]) -> None:
     """Keep the reports of all epochs beside the checkpoint, which may go before them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{HISTORY_FILE}.part"
-    unfinished.write_text(json.dumps([report.to_dict() for report in history]), encoding="utf-8")
-    unfinished.replace(folder / HISTORY_FILE)
+    save_text(folder / HISTORY_FILE, json.dumps([report.to_dict() for report in history]))
 
 
 def read_history(folder: Path) -> list[EpochReport]:
