@@ -163,8 +163,8 @@ def _send_page(
     note: str,
     params: Mapping[str, object],
     files: Mapping[str, Iterable[Path]],
-) -> str:
-    """Write the page to its run, which is made where there is none of that name; the run's id.
+) -> None:
+    """Write the page to its run, which is made where there is none of that name.
 
     Args:
         uri: as ``track.uri``.
@@ -190,4 +190,3 @@ def _send_page(
             writes.status("FINISHED"),
         ):
             send(write)
-    return run_id

@@ -6,12 +6,14 @@ import optuna
 
 from tune.analysis.comparison.variants import is_comparison
 from tune.analysis.perturbation.study_tables import perturbed_variants
-from tune.report.comparison.figures import CURVES, comparison_figures
+from tune.report.comparison.figures import comparison_figures, curve_figure
 from tune.report.drawing import Drawings
 from tune.report.figures import draw_study
 from tune.report.perturbation_figures import perturbation_figures
 from tune.study.folder import StudyFolder
 from tune.study.ranking import base_trial, best_trial
+
+CURVES = "curves"
 
 
 def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
@@ -28,11 +30,11 @@ def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
     numbers = optuna_numbers(folder)
     if not is_comparison(folder.definition):
         return draw_study(study, objectives, numbers, roles=marked_trials(folder))
-    own = comparison_figures(folder)
+    named = curve_figure(folder)
     # Of more variants than one tells apart: lines that are named under the pointer alone.
-    many = draw_study(study, objectives, numbers, () if CURVES in own else (CURVES,))
-    drawn = {**own, **many.drawn, **perturbation_figures(perturbed_variants(folder))}
-    return Drawings(drawn=drawn, missing=many.missing)
+    curves = draw_study(study, objectives, numbers, (CURVES,)) if named is None else Drawings(drawn={CURVES: named})
+    drawn = {**comparison_figures(folder), **curves.drawn, **perturbation_figures(perturbed_variants(folder))}
+    return Drawings(drawn=drawn, missing=curves.missing)
 
 
 def marked_trials(folder: StudyFolder) -> dict[int, str]:

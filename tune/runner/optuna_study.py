@@ -28,7 +28,7 @@ from tune.search.space import Space
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history
 from tune.study.ledger import ENDED, State, TrialRecord
-from tune.study.scores import scores_after
+from tune.study.scores import objective_curve
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -154,8 +154,8 @@ class _Curves:
         if len(self._objectives) > 1:
             return {}
         history = read_history(self._folder.checkpoint(trial.number, self._seed))
-        values = {report.epoch: scores_after(history, report.epoch)[self._objectives[0]] for report in history}
-        return {epoch: value for epoch, value in values.items() if not math.isnan(value)}
+        values = enumerate(objective_curve(history, self._objectives[0]), start=1)
+        return {epoch: value for epoch, value in values if not math.isnan(value)}
 
 
 class LiveStudy:

@@ -108,6 +108,11 @@ def scores_after(history: Sequence[EpochReport], epoch: int) -> dict[str, float]
     return {**unknown, **history[report.best_epoch - 1].validation, **report.robust}
 
 
+def objective_curve(history: Sequence[EpochReport], objective: str) -> list[float]:
+    """An objective at the best epoch so far, after each epoch from the first on; NaN where that is not known."""
+    return [scores_after(history, report.epoch)[objective] for report in history]
+
+
 def deviation(values: Sequence[float]) -> float:
     """Sample standard deviation (n - 1); NaN for fewer than two values."""
     count = len(values)

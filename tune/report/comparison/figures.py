@@ -1,4 +1,4 @@
-"""A comparison's figures: F1 per label (the paper's Figure 3), both gammas (Figure 4), the window (Table 5), curves."""
+"""A comparison's figures: F1 per label (Figure 3), both gammas (Figure 4), the window (Table 5), learning curves."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from tune.analysis.comparison.variants import Variant, variants_of
 from tune.report.drawing import Drawing, Points
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history
-from tune.study.scores import deviation, scores_after, scores_of, value_text
+from tune.study.scores import deviation, objective_curve, scores_of, value_text
 
-LABELS, GAMMAS, WINDOWS, CURVES = "labels", "gammas", "window", "curves"
+LABELS, GAMMAS, WINDOWS = "labels", "gammas", "window"
 PUBLISHED = "published"
 BARS_WIDE = 0.8
 """Share of a label's place that its bars fill."""
@@ -62,13 +62,8 @@ READ_ONLY = "the highest mean, marked to be read; nothing was chosen by its test
 
 
 def comparison_figures(folder: StudyFolder) -> dict[str, Drawing]:
-    """Name -> figure: those that the study has the variants for."""
-    drawings = {
-        LABELS: label_figure(folder),
-        GAMMAS: gamma_figure(folder),
-        WINDOWS: window_figure(folder),
-        CURVES: curve_figure(folder),
-    }
+    """Name -> figure in the paper's form: those that the study has the variants for."""
+    drawings = {LABELS: label_figure(folder), GAMMAS: gamma_figure(folder), WINDOWS: window_figure(folder)}
     return {name: drawing for name, drawing in drawings.items() if drawing is not None}
 
 
@@ -200,7 +195,7 @@ def _mean_curve(folder: StudyFolder, variant: Variant) -> dict[int, float]:
     """Epoch -> the first objective of the best epoch so far, mean over the seeds; epochs that were scored only."""
     objective = next(iter(folder.definition.sweep.objectives))
     histories = [read_history(folder.checkpoint(variant.trial, seed)) for seed in variant.test]
-    curves = [[scores_after(epochs, one.epoch)[objective] for one in epochs] for epochs in histories if epochs]
+    curves = [objective_curve(epochs, objective) for epochs in histories if epochs]
     longest = max(map(len, curves), default=0)
     whole = [[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves]
     means = [math.fsum(values) / len(values) for values in zip(*whole, strict=True)]
