@@ -52,7 +52,7 @@ def leaderboard(
     """
     folder = plan.existing_folder()
     if folder is not None:
-        require_same(plan, folder)
+        _require_same(plan, folder)
     if folder is not None and concluded(folder):
         return _drawn_again(folder, plan)
     # Imported here: the page of a finished study needs no Ray.
@@ -62,7 +62,7 @@ def leaderboard(
         return begin_or_resume(plan, LEADERBOARD, listeners=audience, verbose=verbose, address=address)
 
 
-def require_same(plan: NamedStudy, folder: StudyFolder) -> None:
+def _require_same(plan: NamedStudy, folder: StudyFolder) -> None:
     """Refuse to go on with a study that trains something else.
 
     Raises:

@@ -110,7 +110,7 @@ def _written(plan: ReproductionPlan) -> ReproductionFiles:
     from tune.report.reproduction import write_reproduction  # noqa: PLC0415
 
     folders, missing = _page(plan)
-    others = None if plan.compared is None else plan.compared.existing_folder()
+    others = plan.compared.existing_folder()
     other = other_data(folders[0].definition) if folders else ""
     compared = {"table-3-compared": compared_table(plan.dataset, others, other)}
     return write_reproduction(folders, missing, plan.out, plan.title, plan.notes, compared)

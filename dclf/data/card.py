@@ -161,7 +161,7 @@ class FeatureCard:
         yield "## Provenance"
         yield ""
         for name, value in self.provenance.items():
-            yield f"- {name}: {value}"
+            yield f"- {name}: {_plain(value)}"
 
     def _files(self) -> Iterator[str]:
         yield "## Files"
@@ -201,6 +201,19 @@ def _markdown(table: Iterator[tuple[str, ...]]) -> Iterator[str]:
     yield f"|---|{'|'.join('---:' for _ in head[1:])}|"
     for cells in rows:
         yield f"| {' | '.join(cells)} |"
+
+
+def _plain(value: object) -> str:
+    """A value of the provenance as a person writes it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_in_brackets(part)}" for key, part in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_brackets, value)) or "none"
+    return str(value)
+
+
+def _in_brackets(value: object) -> str:
+    return f"({_plain(value)})" if isinstance(value, Mapping | list | tuple) else str(value)
 
 
 def _split_card(index: DialogueIndex, class_names: tuple[str, ...], missing: Mapping[str, int]) -> SplitCard:

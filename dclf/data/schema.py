@@ -120,7 +120,7 @@ def chosen_modalities(info: DatasetInfo, wanted: Sequence[str] | None) -> tuple[
     if lacking:
         raise MissingModalityError(
             f"the shards of {info.dataset} carry {', '.join(info.modalities) or 'no modality'}, not "
-            f"{', '.join(lacking)}: choose data.modalities among those present, or import the data again with them"
+            f"{', '.join(lacking)}: train on those present (data.modalities), or import the data again with the others"
         )
     return tuple(m for m in MODALITIES if m in wanted)
 

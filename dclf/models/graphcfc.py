@@ -17,6 +17,7 @@ The decoder is a linear layer. Four classifiers more read single^m and share; ea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,8 +67,8 @@ class GraphCFCConfig:
     def __post_init__(self) -> None:
         require_size(hidden=self.hidden, text_width=self.text_width, heads=self.heads, layers=self.layers)
         require_window(self.past, self.future)
-        require(self.single_weight >= 0, "single_weight", "0 or more", self.single_weight)
-        require(self.share_weight >= 0, "share_weight", "0 or more", self.share_weight)
+        require(0 <= self.single_weight < math.inf, "single_weight", "0 or more", self.single_weight)
+        require(0 <= self.share_weight < math.inf, "share_weight", "0 or more", self.share_weight)
         require_rate(dropout=self.dropout)
 
 

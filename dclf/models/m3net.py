@@ -218,7 +218,7 @@ class Pairs(nn.Module):
         """x [M, F] and the layers' inputs of earlier utterances [M, count, F] -> p_K [M, F] and the inputs with it."""
         after = []
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            past = nodes[:, None, :][:, :0] if earlier is None else earlier[number]
+            past = nodes.new_empty(len(nodes), 0, nodes.shape[1]) if earlier is None else earlier[number]
             receiver, sender = (nodes @ weight).unbind(-1)
             gates = (past @ weight[:, 1] + (receiver + bias)[:, None]).tanh()
             messages = (gates[:, None] @ past)[:, 0] + _across(nodes, receiver + bias, sender)

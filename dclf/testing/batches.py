@@ -20,6 +20,8 @@ SPEAKERS = 3
 SUBSETS: tuple[tuple[str, ...], ...] = (
     ("text",),
     ("audio",),
+    ("visual",),
+    ("text", "audio"),
     ("text", "visual"),
     ("audio", "visual"),
     ("text", "audio", "visual"),

@@ -7,6 +7,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from tune.commands.options import command_parser
@@ -29,6 +30,8 @@ Start it again after dclf resume, which writes Optuna's journal anew. A study at
 Ctrl-C ends it. On a machine reached by ssh, forward the port: ssh -L 5000:127.0.0.1:5000 HOST
 """
 READING = ("GET", "HEAD")
+OWN_NAMES = (HOST, "localhost")
+"""What a browser on this machine, or at the other end of a forwarded port, calls the server."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,7 +68,7 @@ def serve(folder: StudyFolder, port: int, *, browser: bool) -> int:
 
     storage, follows = storage_to_look_at(folder)
     number = storage.get_study_id_from_name(folder.definition.name)
-    with make_server(HOST, claim_port(port), reading_only(wsgi(storage)), _Server, _Quiet) as server:
+    with make_server(HOST, claim_port(port), guarded(wsgi(storage)), _Server, _Quiet) as server:
         address = f"http://{HOST}:{server.server_port}/dashboard/studies/{number}"
         note = "" if follows else ", as of now"
         show_page(f"optuna-dashboard: {address}{note} (Ctrl-C ends it)", address, browser=browser)
@@ -74,13 +77,20 @@ def serve(folder: StudyFolder, port: int, *, browser: bool) -> int:
     return 0
 
 
-def reading_only(pages: WSGIApplication) -> WSGIApplication:
-    """The pages without what they could change: a deleted trial, or a note in the journal of a sweep that runs."""
+def guarded(pages: WSGIApplication) -> WSGIApplication:
+    """Only read, and only under this machine's own name.
+
+    Without the first a page could delete a trial, or write into the journal of a sweep that runs. Without the second
+    a web site whose name its owner points at this machine could read the study from its visitor's browser.
+    """
 
     def answer(request: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        if request["REQUEST_METHOD"] in READING:
+        name = urlsplit(f"//{request.get('HTTP_HOST', '')}").hostname
+        if request["REQUEST_METHOD"] in READING and name in OWN_NAMES:
             return pages(request, start)
         start("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        if name not in OWN_NAMES:
+            return [f"dclf dashboard answers to {' and '.join(OWN_NAMES)} only".encode()]
         return [b"dclf dashboard shows the study and changes nothing of it"]
 
     return answer

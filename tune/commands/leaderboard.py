@@ -115,13 +115,11 @@ class LeaderboardRequest:
         Raises:
             TrialPlanError: this machine has no room for it.
         """
-        from tune.leaderboards import leaderboard, require_same  # noqa: PLC0415 - help does not wait for it
+        from tune.leaderboards import leaderboard  # noqa: PLC0415 - help does not wait for it
 
         options = self.command_line.options
-        if (folder := self.plan.existing_folder()) is None:
+        if self.plan.existing_folder() is None:
             require_local_room(self.command_line)
-        else:
-            require_same(self.plan, folder)
 
         def work(renderer: Renderer) -> Study:
             return leaderboard(self.plan, listeners=[renderer], verbose=options.verbose, address=options.address)

@@ -126,8 +126,6 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
     plan = plan_reproduction(
         options.dataset, overrides, only=only, seeds=options.seeds, out=options.out, compared=options.compared
     )
-    if options.compared and plan.compared is None:
-        raise ConfigError(["--compared: none of the systems that Table 3 compares with is a base model here"])
     if options.dry_run and options.output == "json":
         print_json(_planned(plan))
         return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dclf.config import Config
 from dclf.paper_data import unlike_paper
 from dclf.training.reports import FinalReport, SplitReport
+from tune.analysis.table import aligned
 from tune.commands.options import print_json
 from tune.progress.texts import optimism_text, paper_result, percent
 
@@ -82,11 +83,11 @@ def print_split(report: SplitReport, class_names: list[str], *, as_json: bool) -
             }
         )
         return
-    width = max(map(len, class_names), default=0)
-    print(f"{report.split}: {report.utterances} utterances, rows are true classes")
-    for name, row in zip(class_names, report.confusion, strict=True):
-        counts = "".join(f"{count:7d}" for count in row)
-        print(f"{name:>{width}}{counts}   F1 {percent(report.scores[f'f1/{name}'])}")
+    print(f"{report.split}: {report.utterances} utterances; rows are true classes, columns what was predicted")
+    rows = [("", *class_names, "F1")]
+    for name, counts in zip(class_names, report.confusion, strict=True):
+        rows.append((name, *map(str, counts), percent(report.scores[f"f1/{name}"])))
+    print(*aligned(rows, right=range(1, len(rows[0]))), sep="\n")
     for side, words in (("no_shift", "without emotion shift"), ("shift", "with emotion shift")):
         if (key := f"{side}/wf1") in report.scores:
             print(f"{report.split} WF1 {words} {percent(report.scores[key])}")

@@ -12,7 +12,6 @@ from dclf.data import feature_card
 from dclf.data.dialogue import MODALITIES
 from dclf.data.presets import GENERATED
 from dclf.models import BASE_MODELS
-from tune.analysis.comparison.paper import METHODS, row_scores
 from tune.analysis.comparison.variants import LEADERBOARD, NAMES
 from tune.config.compared_systems import compared_systems
 from tune.config.settings import read_config
@@ -84,8 +83,8 @@ def plan_leaderboard(
 
 def plan_compared(
     dataset: str, overrides: Mapping[str, Any], *, seeds: int | None = None, wanted: bool = True
-) -> NamedStudy | None:
-    """The leaderboard of the systems that the paper's Table 3 compares with; None where no base model here is one.
+) -> NamedStudy:
+    """The leaderboard of the systems that the paper's Table 3 compares with, as far as they are base models here.
 
     Args:
         dataset: ``iemocap`` or ``meld``.
@@ -97,8 +96,6 @@ def plan_compared(
         Exception: as ``plan_leaderboard``.
     """
     models = [system.model for system in compared_systems() if system.model and preset_of(system.model, dataset)]
-    if not models:
-        return None
     keys, seeds = dict(overrides), _SEEDS if seeds is None else seeds
     plan = plan_leaderboard(keys.pop(_DATA), models=models, seeds=seeds, draws=0, preset_family=dataset, overrides=keys)
     title = {"paper": f"{TABLE}, the compared systems", "title": "What others are without and with DCLF"}
@@ -172,9 +169,8 @@ def _file(
 
 def _published(presets: Mapping[str, str], family: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Base model -> name of a variant -> the paper's scores in percent, of the systems that it compares DCLF with."""
-    own = read_config(family, values=False)[0].published
     for system in compared_systems():
-        if system.model in presets and not row_scores(own.get(system.model, {}), METHODS["base"]):
+        if system.model in presets:
             yield system.model, {NAMES["base"]: dict(system.published(family))}
 
 

@@ -33,7 +33,7 @@ class ReproductionPlan(ShownAsTable):
         dataset: ``iemocap`` or ``meld``.
         title: of the page.
         studies: in the order of the paper.
-        compared: of the systems that Table 3 compares with, as far as they are base models here; None where none is.
+        compared: of the systems that Table 3 compares with, as far as they are base models here.
         notes: what is not as in the paper, one sentence each.
         out: folder of the page.
         trainings: how many different ones the wanted studies need.
@@ -43,7 +43,7 @@ class ReproductionPlan(ShownAsTable):
     dataset: str
     title: str
     studies: tuple[NamedStudy, ...]
-    compared: NamedStudy | None
+    compared: NamedStudy
     notes: tuple[str, ...]
     out: Path
     trainings: int
@@ -60,7 +60,7 @@ class ReproductionPlan(ShownAsTable):
     @property
     def every(self) -> tuple[NamedStudy, ...]:
         """All studies that the page may have."""
-        return self.studies if self.compared is None else (*self.studies, self.compared)
+        return (*self.studies, self.compared)
 
 
 def items(dataset: str) -> tuple[str, ...]:
@@ -102,8 +102,7 @@ def plan_reproduction(
     shards = feature_card(next(iter(planned.values())).config.data.shards).to_dict()["sha256"]
     studies = [NamedStudy.of(dataset, item, plan, shards, wanted=item in chosen) for item, plan in planned.items()]
     others = plan_compared(dataset, present, seeds=seeds, wanted=compared)
-    every = [*studies, *([] if others is None else [others])]
-    needed = frozenset[str]().union(*(study.trainings for study in every if study.wanted))
+    needed = frozenset[str]().union(*(study.trainings for study in [*studies, others] if study.wanted))
     finished = FinishedTrainings(studies[0].storage, shards, models=False)
     place = f"{dataset}-{digest([study.name for study in studies])}"
     return ReproductionPlan(

@@ -14,13 +14,15 @@ def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
     """The rows and the columns of a CSV file.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: it is not there, or cannot be read.
         DataError: rows of too few or too many fields, all of them.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             rows, columns = list(reader), list(reader.fieldnames or [])
+    except FileNotFoundError as error:
+        raise SourceError(f"{file}: there must be a CSV file here, and there is none; check the path") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{file}: cannot be read as a UTF-8 CSV ({error}); check the path") from error
     problems = [problem for line, row in enumerate(rows, start=2) for problem in _field_problems(line, row)]

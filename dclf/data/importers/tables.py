@@ -102,13 +102,17 @@ class Table:
         return f"row {row + self.start}"
 
     def _numbers(self, column: str, names: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
-        """Number of each row's name, and what is none of them."""
+        """Number of each row's name, and every value that is none of them with its first row."""
         numbers = {name: number for number, name in enumerate(names)}
         values = [value.strip() for value in self.columns[column]]
+        unknown: dict[str, list[int]] = {}
+        for row, value in enumerate(values):
+            if value and value not in numbers:
+                unknown.setdefault(value, []).append(row)
         wrong = [
-            f"{self._where(row)}, dialogue {self._cell('dialogue', row)}: {value!r} is none of {', '.join(names)}"
-            for row, value in enumerate(values)
-            if value and value not in numbers
+            f"{self._where(rows[0])}, dialogue {self._cell('dialogue', rows[0])}: {value!r} is none of "
+            f"{', '.join(names)}{f', in {len(rows):,} rows' if len(rows) > 1 else ''}"
+            for value, rows in unknown.items()
         ]
         return np.array([numbers.get(value, UNLABELLED) for value in values], dtype=np.int32), wrong
 

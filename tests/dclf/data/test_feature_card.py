@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,17 @@ def test_the_card_as_json_and_as_text(card: FeatureCard) -> None:
         assert card.sha256 in form
     assert "|---" in markdown
     assert "|---" not in text
+
+
+def test_the_provenance_reads_as_a_person_writes_it(tmp_path: Path) -> None:
+    told = {
+        "planted": {"keep": 0.68, "carries": {"text": 0.6, "audio": 0.45}},
+        "sources": ["a.csv", "b.csv"],
+        "left out": [],
+    }
+    write_shards(make_dialogues(), tmp_path / "set", replace(make_info(), provenance=told))
+    text = feature_card(tmp_path / "set").to_text()
+    assert "- planted: keep 0.68, carries (text 0.6, audio 0.45)\n- sources: a.csv, b.csv\n- left out: none\n" in text
 
 
 @pytest.fixture

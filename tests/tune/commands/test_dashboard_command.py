@@ -76,6 +76,11 @@ def test_it_follows_a_driver_and_changes_nothing(driver: Driver, tmp_path: Path)
         with pytest.raises(HTTPError, match="403"):
             urlopen(Request(f"{address}/api/studies/0", method="DELETE"), timeout=LIMIT_S)
         assert (tmp_path / "gammas" / JOURNAL).read_bytes() == before
+        # A site whose name was pointed at this machine.
+        with pytest.raises(HTTPError, match="403"):
+            urlopen(Request(f"{address}/api/studies/0", headers={"Host": "example.org"}), timeout=LIMIT_S)
+        with urlopen(Request(f"{address}/api/studies", headers={"Host": "localhost:8080"}), timeout=LIMIT_S) as answer:
+            assert json.load(answer)["study_summaries"]
     with pytest.raises(OSError, match="refused"):
         urlopen(address, timeout=2)
 

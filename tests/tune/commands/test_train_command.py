@@ -246,8 +246,9 @@ def test_the_command_knows_its_own_options() -> None:
 def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Shown) -> None:
     assert main(["evaluate", "bold", "--split", "val"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "val: 8 utterances, rows are true classes"
-    assert lines[1].split() == ["happy", "3", "1", "F1", "50.00"]
+    assert lines[0] == "val: 8 utterances; rows are true classes, columns what was predicted"
+    assert lines[1].split() == ["happy", "sad", "F1"]
+    assert lines[2].split() == ["happy", "3", "1", "50.00"]
     assert lines[-1] == "val WF1 62.50"
     assert runs.evaluated == [
         {"run": "bold", "split": "val", "uri": "", "shards": None, "storage": "dclf-runs/studies"}

@@ -21,6 +21,9 @@ from tune.study.scores import deviation
 SHIFTS = {"w/o shift": "no_shift/wf1", "w/ shift": "shift/wf1"}
 """Head of a column -> score: WF1 of the utterances without and with emotion shift."""
 
+_REMARKS = {"best_on_test": "best on test", "curriculum": "a curriculum", "unverified": "unverified"}
+"""Key of what the authors published -> what the page says of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -47,9 +50,7 @@ class Entry:
     @property
     def remark(self) -> str:
         """How the authors' numbers came about, as far as the preset says; empty where it says nothing."""
-        chosen = "best on test" if self.authors.get("best_on_test") else ""
-        unverified = "unverified" if self.authors.get("unverified") else ""
-        return ", ".join(word for word in (chosen, unverified) if word)
+        return ", ".join(words for key, words in _REMARKS.items() if self.authors.get(key))
 
 
 def entries_of(folder: StudyFolder) -> list[Entry]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dclf.models import BASE_MODELS
 from tune.analysis.comparison.tables import mean_text
 from tune.analysis.comparison.variants import Variant, variants_of
 from tune.analysis.table import Table
 from tune.config.compared_systems import ComparedSystem, compared_systems
 from tune.study.folder import StudyFolder
 
-SCORES, MEASURED = ("wa", "wf1"), ("WA", "WF1", "WF1 with DCLF")
+SCORES, MEASURED = ("wa", "wf1"), ("WA", "WF1", "WA with DCLF", "WF1 with DCLF")
 _NOTE = (
     "Measured: each system's base model here from its own preset, without DCLF and with it; real-time unless the "
-    "preset says otherwise, where the published systems hear whole conversations."
+    "preset says otherwise, where the published systems hear whole conversations. MultiDAG's published scores are with "
+    "its curriculum, which is left off here."
 )
 
 
@@ -41,7 +41,7 @@ def _row(system: ComparedSystem, dataset: str, measured: Mapping[tuple[str, str]
     published = system.published(dataset)
     base, whole = (measured.get((system.model, part)) for part in ("base", "none"))
     papers = (f"{published[score]:.2f}" if score in published else "–" for score in SCORES)
-    own = [*((base, score) for score in SCORES), (whole, "wf1")] if measured else []
+    own = [(variant, score) for variant in (base, whole) for score in SCORES] if measured else []
     numbers = ("–" if variant is None else mean_text(variant, score) for variant, score in own)
     return (system.name, system.source, _how(system, base), *papers, *numbers)
 
@@ -52,6 +52,4 @@ def _how(system: ComparedSystem, base: Variant | None) -> str:
         return f"measured as {system.model}, {len(base.test)} seed{'s' if len(base.test) > 1 else ''}"
     if system.why:
         return f"not measured: {system.why}"
-    if system.model not in BASE_MODELS.shipped:
-        return f"not measured: no base model {system.model} here"
     return f"not run (--compared trains {system.model})"
