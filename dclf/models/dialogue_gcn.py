@@ -63,6 +63,25 @@ class DialogueGCNConfig:
         require_rate(dropout=self.dropout)
 
 
+@dataclass(frozen=True, eq=False)
+class DialogueGCNMemory:
+    """What a conversation leaves for its next utterance.
+
+    Attributes:
+        lstm: see ``DialogueLSTM.hear``.
+        keys: W_e u of the last ``past`` utterances, [P, D].
+        sent: W_r u of them, by who may hear it, [P, S, G].
+        relational: v of them, [P, G].
+        nodes: e of all utterances, [n, D + G].
+    """
+
+    lstm: tuple[Tensor, Tensor]
+    keys: Tensor
+    sent: Tensor
+    relational: Tensor
+    nodes: Tensor
+
+
 class DialogueGCN(BaseModel):
     """DialogueGCN on any subset of the modalities, which its LSTM reads side by side; the authors' reads text alone.
 
@@ -71,6 +90,7 @@ class DialogueGCN(BaseModel):
     """
 
     Config = DialogueGCNConfig
+    streams = True
 
     def __init__(self, modalities: Sequence[str], speaker_count: int, causal: bool, config: DialogueGCNConfig) -> None:
         super().__init__(modalities, speaker_count, causal, config)
@@ -99,6 +119,23 @@ class DialogueGCN(BaseModel):
             graph = self._graph(utterances, speakers, layout)
             attended = self._attend(torch.cat((utterances, graph), 1), layout)
         return BaseOutput(hidden=self.linear(attended), state=graph, context=pool_history(graph, layout))
+
+    def hear(
+        self, encoded: Mapping[str, Tensor], speaker: Tensor, memory: DialogueGCNMemory | None
+    ) -> tuple[Tensor, DialogueGCNMemory]:
+        """See ``BaseModel.hear``."""
+        row = torch.cat([encoded[modality] for modality in self.modalities], 1)
+        utterance, lstm = self.lstm.hear(row, None if memory is None else memory.lstm)
+        with torch.autocast(row.device.type, enabled=False):
+            earlier = None if memory is None else (memory.keys, memory.sent)
+            own, keys, sent = self.relational.hear(utterance, speaker, earlier)
+            relational = own if memory is None else torch.cat((memory.relational, own))
+            graph = self.own(own) + self.heard(relational.sum(0, keepdim=True))
+            node = torch.cat((utterance, graph), 1)
+            nodes = node if memory is None else torch.cat((memory.nodes, node))
+            attended = (self.nodal(node) @ nodes.T).tanh().softmax(-1) @ nodes
+        last = slice(-self.past, None)
+        return self.linear(attended), DialogueGCNMemory(lstm, keys[last], sent[last], relational[last], nodes)
 
     def _graph(self, utterances: Tensor, speakers: Tensor, layout: Layout) -> Tensor:
         """u [N, D] -> g [N, G]."""
@@ -143,6 +180,28 @@ class RelationalLayer(nn.Module):
         mine = speakers[:, None, None].expand(-1, 1, sums.shape[2])
         relational: Tensor = self.root(utterances) + sums.gather(1, mine).squeeze(1)
         return relational
+
+    def hear(
+        self, utterance: Tensor, speaker: Tensor, earlier: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The next utterance of a dialogue.
+
+        Args:
+            utterance: u [1, D].
+            speaker: int64 [1].
+            earlier: W_e u [P, D] and W_r u [P, S, G] of the utterances that it hears; None where there are none.
+
+        Returns:
+            v [1, G], and what was ``earlier`` with the utterance's own.
+        """
+        before, now = self._sent(utterance, speaker).unbind(1)
+        keys, heard, sent = self.edge(utterance), now, before
+        if earlier is not None:
+            keys, heard, sent = (
+                torch.cat(rows) for rows in ((earlier[0], keys), (earlier[1], now), (earlier[1], before))
+            )
+        weights = (utterance @ keys.T).softmax(-1)
+        return self.root(utterance) + weights @ heard[:, speaker[0]], keys, sent
 
     def weights(self, utterances: Tensor, window: Tensor, layout: Layout) -> Tensor:
         """a [B, L, L], zero where nothing is heard; rows of padding mean nothing."""

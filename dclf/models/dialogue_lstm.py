@@ -53,6 +53,20 @@ class DialogueLSTM(nn.LSTM):
         output, _ = super().forward(packed)
         return layout.pack(pad_packed_sequence(output, batch_first=True)[0])
 
+    def hear(self, row: Tensor, states: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The next utterance of one dialogue, forwards only and without gradient.
+
+        Args:
+            row: [1, inputs].
+            states: what the utterance before gave; None at the first.
+
+        Returns:
+            The row [1, H] that ``forward`` has for it, and both layers' hidden states and cells, [2, H] each.
+        """
+        with torch.no_grad(), torch.autocast(row.device.type, enabled=False):
+            heard, after = super().forward(row.to(self.dtype), states)
+        return heard, after
+
     def _walk(self, rows: Tensor, layout: Layout) -> Tensor:
         walks = [Steps.of(layout, backwards=backwards) for backwards in (False, True)[: 1 + self.bidirectional]]
         for layer in range(self.num_layers):
