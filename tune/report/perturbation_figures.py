@@ -13,6 +13,7 @@ from matplotlib.ticker import StrMethodFormatter
 from dclf.canvas import COLUMN, PAGE, STROKES, blank, in_style, legend_below, literal, shades, tidy
 from tune.analysis.perturbation.tables import KINDS, PerturbedVariant, one_seed
 from tune.report.drawing import Drawing, Points
+from tune.report.panels import panel_figure, panels_by_model
 from tune.study.scores import deviation
 
 CONTEXTS, DAMAGE = "contexts", "damage"
@@ -32,22 +33,23 @@ def _contexts(rows: Sequence[PerturbedVariant]) -> Drawing | None:
     kinds = ["raw", *(kind for kind in KINDS if any(row.values(kind, by_draw=False) for row in rows))]
     if len(kinds) == 1:
         return None
-    figure = blank(COLUMN, 2.2)
-    axes = figure.subplots()
+    panels = panels_by_model(rows, lambda row: row.variant.model)
+    figure, grid = panel_figure(list(panels), "", f"{_split(rows)} WF1 (%)")
     single = one_seed(rows)
     points = []
-    for place, row in enumerate(rows):
-        tested = [(float(at), kind) for at, kind in enumerate(kinds) if row.values(kind, by_draw=False)]
-        scores = {at: row.values(kind, by_draw=False) for at, kind in tested}
-        points += _line(axes, scores, row, place, [KINDS.get(kind, kind) for _, kind in tested])
-        if single:
-            draws = [(at, value) for at, kind in enumerate(kinds) for value in row.values(kind, by_draw=True)]
-            x, y = zip(*draws, strict=True)
-            axes.scatter(x, [100 * value for value in y], s=10, color=shades(place)[1], zorder=1)
-    axes.set_xticks(range(len(kinds)), [KINDS.get(kind, kind) for kind in kinds])
-    axes.set_xlim(-0.3, len(kinds) - 0.7)
-    axes.set_ylabel(f"{_split(rows)} WF1 (%)")
-    _tidy(axes)
+    for axes, (title, shown) in zip(grid, panels.items(), strict=True):
+        for place, row in enumerate(shown):
+            tested = [(float(at), kind) for at, kind in enumerate(kinds) if row.values(kind, by_draw=False)]
+            scores = {at: row.values(kind, by_draw=False) for at, kind in tested}
+            names = [KINDS.get(kind, kind) for _, kind in tested]
+            points += _line(axes, scores, row, place, names, label=row.variant.name if title else "")
+            if single:
+                draws = [(at, value) for at, kind in enumerate(kinds) for value in row.values(kind, by_draw=True)]
+                x, y = zip(*draws, strict=True)
+                axes.scatter(x, [100 * value for value in y], s=10, color=shades(place)[1], zorder=1)
+        axes.set_xticks(range(len(kinds)), [KINDS.get(kind, kind) for kind in kinds])
+        axes.set_xlim(-0.3, len(kinds) - 0.7)
+        _tidy(axes)
     legend_below(figure)
     caption = f"WF1 on raw and on substituted contexts; {_spread(rows, 'means over the draws')}."
     if single:
@@ -93,7 +95,12 @@ def _damaged(row: PerturbedVariant) -> Iterator[tuple[tuple[str, str], tuple[flo
 
 
 def _line(
-    axes: Axes, scores: Mapping[float, Sequence[float]], row: PerturbedVariant, place: int, names: Sequence[str]
+    axes: Axes,
+    scores: Mapping[float, Sequence[float]],
+    row: PerturbedVariant,
+    place: int,
+    names: Sequence[str],
+    label: str = "",
 ) -> list[Points]:
     """One variant's means with their deviations over seeds; told apart by sign and stroke as well as by colour.
 
@@ -103,6 +110,7 @@ def _line(
         row: the variant.
         place: its place among the variants.
         names: what stands at each place of ``scores``, for the pointer.
+        label: in the legend; base model and variant where empty.
     """
     if not scores:
         return []
@@ -119,7 +127,7 @@ def _line(
         markersize=4,
         linewidth=1.2,
         capsize=2,
-        label=literal(variant),
+        label=literal(label or variant),
     )
     texts = [f"{variant}, {name}: {mean:.2f} %" for name, mean in zip(names, means, strict=True)]
     return [Points(axes=axes, x=list(scores), y=means, texts=texts)]

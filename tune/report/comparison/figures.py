@@ -40,6 +40,7 @@ from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
 from tune.analysis.comparison.tables import class_names, has_published
 from tune.analysis.comparison.variants import Variant, variants_of
 from tune.report.drawing import Drawing, Points
+from tune.report.panels import MOST_LINES, panel_figure, panels_by_model
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history
 from tune.study.scores import deviation, objective_curve, scores_of, value_text
@@ -50,8 +51,6 @@ BARS_WIDE = 0.8
 """Share of a label's place that its bars fill."""
 MOST_BARS = 60
 """In one row over both columns of a journal."""
-MOST_CURVES = 8
-"""More are not told apart."""
 CELL = 0.48
 """Inches that the two numbers of a heat map's cell need."""
 BEST_FRAME: dict[str, Any] = {"edgecolor": COLOURS[1][0], "linewidth": 2, "linestyle": "-"}
@@ -160,32 +159,35 @@ def window_figure(folder: StudyFolder) -> Drawing | None:
 
 
 def curve_figure(folder: StudyFolder) -> Drawing | None:
-    """A line per variant, by epoch; None where no epochs are known, or more variants than are told apart."""
+    """A line per variant, by epoch; of many variants a panel per base model.
+
+    None where no epochs are known, or a panel would have more lines than are told apart.
+    """
     variants = variants_of(folder)
-    if len(variants) > MOST_CURVES:
-        return None
-    curves = [(one, curve) for one in variants if len(curve := _mean_curve(folder, one)) > 1]
-    if not curves:
+    curves = {one.trial: curve for one in variants if len(curve := _mean_curve(folder, one)) > 1}
+    panels = panels_by_model([one for one in variants if one.trial in curves], lambda one: one.model)
+    if not curves or max(map(len, panels.values())) > MOST_LINES:
         return None
     score, *_ = scores_of(folder.definition)
     points = []
     with in_style():
-        figure = blank(COLUMN, 2.2)
-        axes = figure.subplots()
-        for place, (one, curve) in enumerate(curves):
-            name, epochs = f"{one.model}, {one.name}", list(curve)
-            values = [value * score.scale for value in curve.values()]
-            # After the last colour the first one comes again, with another stroke.
-            stroke = STROKES[(place + place // len(COLOURS)) % len(STROKES)]
-            axes.plot(epochs, values, stroke, color=shades(place)[0], lw=1.2, label=literal(name))
-            texts = [f"{name}: {score.number(value)} after epoch {epoch}" for epoch, value in curve.items()]
-            points.append(Points(axes=axes, x=epochs, y=values, texts=texts))
-        axes.set(xlabel="epoch", ylabel=literal(wrapped(score.unit_label, 26)))
-        axes.xaxis.set_major_locator(few(6, integer=True))
-        axes.yaxis.set_major_locator(few())
-        tidy(axes)
+        figure, grid = panel_figure(list(panels), "epoch", literal(wrapped(score.unit_label, 26)))
+        for axes, (title, shown) in zip(grid, panels.items(), strict=True):
+            for place, one in enumerate(shown):
+                curve = curves[one.trial]
+                epochs, values = list(curve), [value * score.scale for value in curve.values()]
+                name = f"{one.model}, {one.name}"
+                # After the last colour the first one comes again, with another stroke.
+                stroke = STROKES[(place + place // len(COLOURS)) % len(STROKES)]
+                label = literal(one.name if title else name)
+                axes.plot(epochs, values, stroke, color=shades(place)[0], lw=1.2, label=label)
+                texts = [f"{name}: {score.number(value)} after epoch {epoch}" for epoch, value in curve.items()]
+                points.append(Points(axes=axes, x=epochs, y=values, texts=texts))
+            axes.xaxis.set_major_locator(few(3 if title else 6, integer=True))
+            axes.yaxis.set_major_locator(few())
+            tidy(axes)
         legend_below(figure)
-    several = any(len(one.test) > 1 for one, _ in curves)
+    several = any(len(one.test) > 1 for one in variants)
     means = "; means over the seeds; a seed that ended early keeps its last value" if several else ""
     caption = f"The {score.label} of the best epoch so far{means}."
     return Drawing(title="Learning curves", caption=caption, figure=figure, points=tuple(points))

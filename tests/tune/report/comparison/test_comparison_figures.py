@@ -15,6 +15,7 @@ from tests.tune.analysis.comparison.studies import (
     add_tested,
     comparison,
     gamma_study,
+    leaderboard,
     planned_main,
     preset,
     window_study,
@@ -23,11 +24,13 @@ from tests.tune.analysis.comparison.studies import (
 from tests.tune.progress.reports import epoch_report
 from tests.tune.study.samples import fill, new_folder, optuna_study
 from tune.analysis.comparison.variants import variants_of
+from tune.analysis.perturbation.study_tables import perturbed_variants
 from tune.comparisons import ablation, grid
 from tune.report.comparison.figures import comparison_figures, curve_figure, gamma_figure, label_figure, window_figure
 from tune.report.drawings import study_drawings
 from tune.report.figures import Drawing
 from tune.report.files import write_report
+from tune.report.perturbation_figures import perturbation_figures
 from tune.runner.optuna_study import load_study
 from tune.study.folder import StudyFolder
 from tune.study.history import write_history
@@ -126,6 +129,20 @@ def test_learning_curves_are_named_and_means_of_the_best_epochs_so_far(tmp_path:
     assert [list(line.get_ydata()) for line in axes.lines] == [[37.5, 50.0, 62.5]] * 2
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 2
     assert "mmgcn, DCLF: 37.50 after epoch 1" in drawing.points[0].texts
+
+
+def test_many_base_models_have_a_panel_each(tmp_path: Path, shards: Path) -> None:
+    models = ("mmgcn", "ddin", "mm_dfn", "sdt", "aghmn")
+    folder = leaderboard(tmp_path, preset("iemocap", shards), models)
+    for one in variants_of(folder):
+        history = [epoch_report(epoch, 0.5, (epoch, 0.5)) for epoch in (1, 2)]
+        write_history(folder.checkpoint(one.trial, 0), history)
+    for drawing in (curve_figure(folder), perturbation_figures(perturbed_variants(folder))["contexts"]):
+        panels = axes_of(drawing)
+        assert [axes.get_title() for axes in panels] == list(models)
+        assert [axes.get_legend_handles_labels()[1] for axes in panels] == [["base model", "DCLF"]] * len(models)
+        assert drawing is not None
+        assert {points.texts[0].partition(",")[0] for points in drawing.points} == set(models)
 
 
 def test_curves_pass_over_epochs_that_were_not_scored(tmp_path: Path) -> None:
