@@ -56,7 +56,7 @@ class ModelConfig:
         name: of the base model: one that ships, one of an installed package, or a class path `module:Class`.
         causal: real-time recognition: no prediction depends on a later utterance. False gives the bidirectional
             original, where there is one.
-        options: the base model's own hyperparameters (see its Config class); the paper's values where absent.
+        options: the base model's own hyperparameters (see its Config class), whose defaults hold where absent.
     """
 
     name: str = "mmgcn"

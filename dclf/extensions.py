@@ -1,4 +1,4 @@
-"""What other packages may add to: base models, importers, samplers and loss terms.
+"""What other packages may add to: base models, importers, extractors, samplers and loss terms.
 
 An extension has a name. It is one that ships, the name of an entry point of an installed package, or a class path
 ``package.module:Name``, which needs no installation: Python has to find the module in every process that trains. The

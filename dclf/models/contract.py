@@ -33,8 +33,8 @@ class BaseOutput:
     Attributes:
         hidden: [N, d], what the decoder reads (eq. 2-3).
         state: [N, s], the part of ``hidden`` that context shaped: the h of the context contrast (eq. 6-10).
-        context: [N, c], the dialogue summary c_i of eq. 6. Row i depends on utterances before i only and is zero for
-            the first utterance of a dialogue.
+        context: [N, c], the dialogue summary c_i of eq. 6. Row i sums up utterances before i only, utterance i
+            being at most the query, and is zero for the first utterance of a dialogue.
         auxiliary: name -> [N, width], what the model's ``Auxiliary`` reads beside ``hidden``.
     """
 
