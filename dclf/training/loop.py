@@ -223,8 +223,7 @@ class TrainingRun:
         if progress.best_epoch != progress.epoch:
             own = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
             self.model.load_state_dict(progress.best_model)
-        with autocast(self.config.train.precision, self.workers.device):
-            scores = self.robust_scores.of(self.model)
+        scores = self.robust_scores.of(self.model)
         if own is not None:
             self.model.load_state_dict(own)
         return scores
@@ -282,8 +281,8 @@ class TrainingRun:
 
     def _evaluate(self, split: str, *, shifts: bool) -> SplitReport:
         collated = batches(iter(self.splits[split]), self.batch_size, self.model.modalities)
-        with autocast(self.config.train.precision, self.workers.device):
-            return evaluate_split(self.model, collated, self.workers, split, self.info.class_names, shifts=shifts)
+        # In full precision also where bf16 trains: whoever scores or asks the finished model later has the same.
+        return evaluate_split(self.model, collated, self.workers, split, self.info.class_names, shifts=shifts)
 
     def state(self) -> dict[str, Any]:
         """Everything a later process needs to go on as if nothing had happened; complete on rank 0."""

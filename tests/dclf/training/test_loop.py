@@ -7,13 +7,16 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from torch import nn
 from torch._dynamo.utils import counters
+from torch.nn.modules.module import register_module_forward_hook
 
 from dclf.config import SEEDS, Ablation, Config
 from dclf.data import emotion_shifts, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
+from dclf.models.framework import DCLF
 from dclf.objective import NonFiniteLossError
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
@@ -174,6 +177,22 @@ def test_bf16_stays_near_full_precision(config: Config, shards: ShardSet) -> Non
     mixed = run(with_(config, "train", precision="bf16"), shards).history[0].losses["ce"]
     assert mixed == pytest.approx(full, rel=0.05)
     assert mixed != full
+
+
+def test_bf16_trains_and_full_precision_scores(config: Config, shards: ShardSet) -> None:
+    config = with_(with_(config, "loss", ablate="base"), "train", epochs=1, precision="bf16")
+    calls = set()
+
+    def note(module: nn.Module, *_: Any) -> None:
+        if isinstance(module, DCLF):
+            calls.add((module.training, torch.is_autocast_enabled("cpu")))
+
+    hook = register_module_forward_hook(note)
+    try:
+        run(config, shards)
+    finally:
+        hook.remove()
+    assert calls == {(True, True), (False, False)}
 
 
 @pytest.mark.slow
