@@ -162,13 +162,17 @@ class TrainingRun:
 
     def _fill_bank(self, bank: MemoryBank) -> None:
         self.model.eval()
-        for batch in lockstep(self._batches(iter(self.splits["train"])), self.workers):
+        self._write_states(bank, iter(self.splits["train"]))
+        bank.turn()
+
+    def _write_states(self, bank: MemoryBank, dialogues: Iterator[Any]) -> None:
+        """Write the states that the model gives these dialogues as it is."""
+        for batch in lockstep(self._batches(dialogues), self.workers):
             states = None
             if batch is not None:
                 with torch.no_grad(), autocast(self.config.train.precision, self.workers.device):
                     states = self.model(batch.features, batch.speakers, batch.layout, batch.present).state
             self._refresh(bank, batch, states)
-        bank.turn()
 
     def _refresh(self, bank: MemoryBank, batch: Batch | None, states: Tensor | None) -> None:
         if batch is None or states is None:
@@ -242,6 +246,10 @@ class TrainingRun:
                 totals[name] += step_totals[name]
                 counts[name] += step_counts[name]
         if self.bank is not None:
+            if chosen is not None and len(chosen) < len(self.index.dialogue_ids):
+                # Also of the dialogues that wait, so that all pairs of an epoch are of one age.
+                waiting = (dialogue for dialogue in self.splits["train"] if dialogue.dialogue_id not in chosen)
+                self._write_states(self.bank, waiting)
             self.bank.turn()
         return self.objective.summary(totals, counts)
 

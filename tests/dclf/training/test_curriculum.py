@@ -164,6 +164,17 @@ def test_a_training_follows_it_and_goes_on_where_it_stopped(config: Config, shar
     assert later.trained == wanted[1:]
 
 
+def test_the_bank_is_of_one_age_while_dialogues_wait(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "train", curriculum=3, epochs=2)
+    epochs = Epochs()
+    run(config, shards, reporter=epochs)
+    index, waiting = shards.index("train"), {*Curriculum(shards.index("train"), 3).buckets[2]}
+    first, second = (state["bank"]["states"] for state in epochs.states)
+    for name, start, length in zip(index.dialogue_ids, index.offsets, index.lengths, strict=True):
+        if name in waiting:
+            assert not torch.equal(first[start : start + length], second[start : start + length])
+
+
 def test_a_single_bucket_changes_nothing(config: Config, shards: ShardSet) -> None:
     config = with_(config, "train", epochs=1)
     assert timeless(run(with_(config, "train", curriculum=1), shards)) == timeless(run(config, shards))
