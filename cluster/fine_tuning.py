@@ -13,7 +13,8 @@ from threading import Thread
 from typing import Any
 
 from cluster.address import cluster_address
-from cluster.extraction_plan import ExtractionActors, ExtractionPlan, plan_extraction
+from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_threads, plan_extraction
+from cluster.machine import torch_threads
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError
@@ -87,7 +88,7 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
 
     Args:
         work: what is done.
-        actors: where; one of them does it.
+        actors: where; one of them does it, or this process with the threads of all.
         heard: is told of every epoch that is trained now.
 
     Raises:
@@ -96,7 +97,8 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
         ConnectionError: there is no cluster at the address.
     """
     if work.folder.exists() or not cluster_address(actors.address):  # the folder appears with the result
-        return work.run("cuda" if actors.gpus else "cpu", heard)
+        with torch_threads(local_threads(actors)):
+            return work.run("cuda" if actors.gpus else "cpu", heard)
     from cluster.session import ray_session  # noqa: PLC0415 - here needs no Ray
 
     with ray_session(actors.address, verbose=actors.verbose) as resources, termination_raises():

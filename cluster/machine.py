@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -23,3 +25,16 @@ def machine_gpus() -> int:
     import torch  # noqa: PLC0415 - more than a second, which only those pay who may have a GPU
 
     return torch.cuda.device_count()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute on so many threads of this process inside the ``with``, and on as many as before after it."""
+    import torch  # noqa: PLC0415 - see above
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan
 from cluster.fine_tuning import FineTuningWork, Heard, fine_tuned, fine_tuned_by_task
@@ -24,6 +25,14 @@ class Silent(FineTuningWork):
 
     def run(self, device: str, heard: Heard) -> Any:
         """Nothing."""
+
+
+class Threads(FineTuningWork):
+    """Tells on how many threads torch computes."""
+
+    def run(self, device: str, heard: Heard) -> Any:
+        """The number."""
+        return torch.get_num_threads()
 
 
 class Leaving(FineTuningWork):
@@ -48,6 +57,23 @@ class Dying(FineTuningWork):
             heard(epoch)
 
         return super().run(device, hear)
+
+
+def test_this_process_has_the_threads_of_all_actors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("cluster.extraction_plan.machine_cpus", lambda: 7)
+    work = Threads(
+        settings=TextSettings(model="any"),
+        texts=[],
+        labels=[],
+        class_count=2,
+        folder=tmp_path / "tuned",
+        options=FineTuningOptions(epochs=1),
+    )
+    before = torch.get_num_threads()
+    threads = [fine_tuned(work, ExtractionActors(actors=n, cpus_per_actor=3), print) for n in (0, 1)]
+    assert threads == [6, 3]
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.ray
