@@ -177,7 +177,7 @@ def _resolved(address: str) -> str:
     host, _, port = address.rpartition(":")
     try:
         number = socket.gethostbyname(host)
-    except OSError:
+    except (OSError, UnicodeError):
         return address
     if number.startswith("127."):
         number = get_node_ip_address()  # type: ignore[no-untyped-call]

@@ -108,7 +108,7 @@ def test_a_connection_is_used_only_for_the_cluster_that_is_named(
     for same in (connected, f"localhost:{connected.rpartition(':')[2]}", "auto"):
         with ray_session(same) as resources:
             assert resources.cpus == local_ray.cpus
-    for other in ("head:6379", "127.0.0.1:1"):
+    for other in ("head:6379", "127.0.0.1:1", "head..of:6379"):
         with (
             pytest.raises(ConnectionError, match=rf"connected to, {connected}, is '{other}'; call ray\.shutdown\(\)"),
             ray_session(other),
