@@ -16,7 +16,7 @@ from ray.train import UserCallback
 from ray.train.v2._internal.execution.callback import ControllerCallback
 
 from cluster.events import Sender
-from cluster.failures import lasting_error
+from cluster.failures import lasting_error, own_errors, repeated_error
 
 
 class Announcer(UserCallback):
@@ -31,9 +31,11 @@ class Announcer(UserCallback):
         self._sender = sender
         self._max_failures = max_failures
         self._failures = 0
+        self._before: frozenset[str] = frozenset()
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:  # noqa: ARG002
         """Pass on the epoch of rank 0."""
+        self._before = frozenset()
         self._sender.send("epoch", metrics[0])
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
@@ -41,6 +43,10 @@ class Announcer(UserCallback):
         lasting = lasting_error(worker_exceptions.values())
         if lasting is not None:
             raise lasting
+        own = own_errors(worker_exceptions.values())
+        if repeated := own & self._before:
+            raise repeated_error(repeated)
+        self._before = own
         self._failures += 1
         if self._max_failures < 0 or self._failures <= self._max_failures:
             self._sender.send("restart", self._failures)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ from cluster.failures import explained
 from dclf.training.reports import EpochReport
 
 ABORT_SECONDS = 10.0
+START_SECONDS = 30.0
+"""How long the controller's process may take to start and say who it is, where it is to be ended."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,8 @@ class Driver:
         """
         with Inbox(lambda kind, body: self._events.put((kind, body))) as inbox:
             thread = threading.Thread(target=self._fit, args=(make(inbox.sender), inbox), name="dclf-fit", daemon=True)
-            thread.start()
             try:
+                thread.start()
                 return self._listen()
             except BaseException:
                 self._abort(thread)
@@ -100,8 +105,8 @@ class Driver:
             self._hooks.workers(workers)
 
     def _abort(self, thread: threading.Thread) -> None:
-        """End the workers if the run still goes on."""
-        if self._controller is None or not thread.is_alive():
+        """End the workers if the run still goes on; one that is only being started is waited for."""
+        if not self._has_controller(thread):
             return
         try:
             with suppress(RayError):
@@ -111,3 +116,18 @@ class Driver:
             with suppress(RayError):
                 ray.kill(self._controller)
         thread.join(ABORT_SECONDS)
+
+    def _has_controller(self, thread: threading.Thread) -> bool:
+        """Whether the run goes on and its controller is known, as soon as that can be said."""
+        limit = time.monotonic() + START_SECONDS
+        while self._controller is None and thread.is_alive():
+            try:
+                kind, body = self._events.get(timeout=max(0.0, limit - time.monotonic()))
+            except queue.Empty:
+                _log.warning("the training could not be ended and may go on; ray.shutdown() ends it")
+                return False
+            if kind == "controller":
+                self._controller = handle_from(body)
+            elif kind in ("finished", "failed"):
+                return False
+        return thread.is_alive()

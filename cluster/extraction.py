@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Protocol, cast
 from cluster.address import cluster_address
 from cluster.extraction_actor import RowsActor, utterance_table
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_extraction_resources, plan_extraction
+from cluster.machine import torch_threads
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.arrow_rows import row_at
-from dclf.extraction.contract import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance
+from dclf.extraction.contract import BATCH_SIZES, ExtractionError, ExtractorSettings, Row, Unreadable, Utterance
+from dclf.prose import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import ray.data
 
-BATCH_SIZES = {"text": 64, "recording": 8}
-"""Utterances that an extractor gets at a time, by what it reads."""
 TASK_BATCHES = 2
 """That an actor is given together, at most, and whose rows come back together."""
 TASKS_EACH = 4
@@ -91,8 +91,8 @@ def extraction_workers(
     local = local_extraction_resources(actors)
     elsewhere = cluster_address(actors.address) or (actors.actors != 1 and reaches_cluster())
     if not elsewhere and (plan := plan_extraction(actors, local)).actors == 1:
-        started(["one batch at a time, in this process"])
-        yield OneProcess(plan.device, batch_size)
+        started([f"one batch at a time, in this process, on {counted(plan.cpus, 'thread')}"])
+        yield OneProcess(plan.device, batch_size, plan.cpus)
         return
     with (
         ray_session(actors.address, verbose=actors.verbose, num_cpus=local.cpus) as resources,
@@ -109,11 +109,13 @@ class OneProcess:
     Args:
         device: as torch names it.
         batch_size: see ``extraction_workers``.
+        threads: that torch computes on meanwhile.
     """
 
-    def __init__(self, device: str, batch_size: int = 0) -> None:
+    def __init__(self, device: str, batch_size: int = 0, threads: int = 1) -> None:
         self._device = device
         self._batch_size = batch_size
+        self._threads = threads
 
     def extract(
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], names: Sequence[str]
@@ -122,8 +124,9 @@ class OneProcess:
         size = self._batch_size or BATCH_SIZES[settings.reads]
         order = longest_first(utterances)
         actor = RowsActor(settings, self._device, size)
-        for block in actor(utterance_table(utterances, order)):
-            yield _arrived(block, names)
+        with torch_threads(self._threads):
+            for block in actor(utterance_table(utterances, order)):
+                yield _arrived(block, names)
 
 
 class Actors:
@@ -154,6 +157,8 @@ class Actors:
             except RayActorError as error:
                 if error.actor_init_failed:
                     raise ExtractionError(f"an actor cannot start: {_last_line(error)}") from None
+                if not missing:  # it was lost after its last row had come
+                    return
                 if restart == RESTARTS:
                     raise ExtractionError(_lost(error)) from None
                 _log.warning("a process that extracts was lost (%s); %d rows are left", first_line(error), len(missing))

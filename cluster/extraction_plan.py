@@ -7,7 +7,7 @@ beside models and trials; where not even one actor fits, the plan says so instea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.machine import machine_cpus, machine_gpus
 from cluster.model_plan import share_problems
@@ -118,6 +118,11 @@ def local_extraction_resources(actors: ExtractionActors) -> ClusterResources:
     count = actors.actors or max(1, machine_cpus() // actors.cpus_per_actor)
     gpus = machine_gpus() if actors.gpus else 0
     return ClusterResources(nodes=(Node(cpus=count * actors.cpus_per_actor + READ_CPUS, gpus=gpus),))
+
+
+def local_threads(actors: ExtractionActors) -> int:
+    """Threads of all actors together that this machine would have, for work that one process does in their place."""
+    return local_extraction_resources(replace(actors, gpus=0.0)).cpus - READ_CPUS
 
 
 def _notes(cpus: int, resources: ClusterResources) -> Iterator[str]:

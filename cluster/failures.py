@@ -36,6 +36,31 @@ def lasting_error(errors: Iterable[BaseException]) -> BaseException | None:
     return next((error for error in errors if is_lasting(error)), None)
 
 
+def own_errors(errors: Iterable[BaseException]) -> frozenset[str]:
+    """What workers of one failure raised themselves, to be compared with the next failure.
+
+    Nothing where a process was lost: what the others raise then follows from that. Of a message its first sentence
+    counts, as those after it may hold figures: "CUDA out of memory. Tried to allocate 20 MiB. Process 4711 has ...".
+    """
+    failures = list(errors)
+    if any(map(_is_lost, failures)):
+        return frozenset()
+    return frozenset(
+        first_line(error).partition(". ")[0]
+        for error in failures
+        if isinstance(error, RuntimeError) and not type(error).__module__.startswith("torch.distributed")
+    )
+
+
+def repeated_error(errors: Iterable[str]) -> TrainingError:
+    """What to raise where workers raise the same as before, and no epoch was finished in between."""
+    return TrainingError(
+        f"a worker raised the same error before and after a restart, and finished no epoch in between "
+        f"({'; '.join(sorted(errors))}): another restart would meet it again; mend what it names (of a GPU's memory: "
+        "train.batch_size), then resume the run"
+    )
+
+
 def portable(error: Exception) -> Exception:
     """The error, if it survives the way between processes, else one that does and says the same."""
     try:
@@ -71,9 +96,17 @@ def _of_controller(error: BaseException) -> BaseException:
 
 
 def _of_workers(failures: Mapping[int, BaseException], restarts: int) -> TrainingError:
-    lost = "; ".join(f"worker {rank}: {first_line(error)}" for rank, error in sorted(failures.items()))
+    lost = any(map(_is_lost, failures.values()))
+    what = "were lost" if lost else "failed"
     times = f"after {restarts} restart{'s' if restarts != 1 else ''}" if restarts else "and train.max_failures is 0"
+    told = "; ".join(f"worker {rank}: {first_line(error)}" for rank, error in sorted(failures.items()))
+    remedy = "give the workers more memory" if lost else "mend what the errors name"
     return TrainingError(
-        f"workers were lost {times} ({lost}); resume the run to go on from its last epoch, raise train.max_failures, "
-        "or give the workers more memory"
+        f"workers {what} {times} ({told}); resume the run to go on from its last epoch, raise train.max_failures, or "
+        f"{remedy}"
     )
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether it is Ray that tells of a worker, which is not there any more to tell of itself."""
+    return isinstance(error, RayError) or type(error).__module__.startswith("ray.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,14 +13,17 @@ from threading import Thread
 from typing import Any
 
 from cluster.address import cluster_address
-from cluster.extraction_plan import ExtractionActors, ExtractionPlan, plan_extraction
+from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_threads, plan_extraction
+from cluster.machine import torch_threads
 from cluster.signals import termination_raises
+from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError
 from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, Spoken, fine_tune, training_utterances
 from dclf.extraction.text import TextSettings
 
 RESTARTS = 3
 """Of a task that is lost: it goes on with the last epoch that is on disk."""
+_log = logging.getLogger(__name__)
 Heard = Callable[[FineTuningEpoch], None]
 
 
@@ -84,7 +88,7 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
 
     Args:
         work: what is done.
-        actors: where; one of them does it.
+        actors: where; one of them does it, or this process with the threads of all.
         heard: is told of every epoch that is trained now.
 
     Raises:
@@ -93,7 +97,8 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
         ConnectionError: there is no cluster at the address.
     """
     if work.folder.exists() or not cluster_address(actors.address):  # the folder appears with the result
-        return work.run("cuda" if actors.gpus else "cpu", heard)
+        with torch_threads(local_threads(actors)):
+            return work.run("cuda" if actors.gpus else "cpu", heard)
     from cluster.session import ray_session  # noqa: PLC0415 - here needs no Ray
 
     with ray_session(actors.address, verbose=actors.verbose) as resources, termination_raises():
@@ -101,25 +106,41 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
 
 
 def fine_tuned_by_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> TextSettings:
-    """Fine-tune in a task of the cluster that this process is connected to."""
+    """Fine-tune in a task of the cluster that this process is connected to; raises as ``fine_tuned``.
+
+    A lost task is begun anew here and not by Ray, which numbers what a task yields: one that goes on in the middle
+    yields less than before, and Ray drops as many items as came from the first one.
+    """
+    from ray.exceptions import RayError, RayTaskError  # noqa: PLC0415 - see above
+
+    lost = 0
+    while True:
+        try:
+            return _by_one_task(work, plan, heard)
+        except RayTaskError as error:
+            raise ExtractionError(str(error.cause)) from None
+        except RayError as error:
+            lost += 1
+            if lost > RESTARTS:
+                raise ExtractionError(f"the process that fine-tunes was lost {lost} times ({error}); go on") from None
+            _log.warning(
+                "a process that fine-tunes was lost (%s); another goes on from its last epoch", first_line(error)
+            )
+
+
+def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> TextSettings:
     import ray  # noqa: PLC0415 - see above
-    from ray.exceptions import RayError, RayTaskError  # noqa: PLC0415
 
     task: Any = ray.remote(_said).options(
-        num_cpus=plan.cpus, num_gpus=plan.gpus, max_retries=RESTARTS, num_returns="streaming"
+        num_cpus=plan.cpus, num_gpus=plan.gpus, max_retries=0, num_returns="streaming"
     )
     settings: TextSettings | None = None
-    try:
-        for reference in task.remote(work, plan.device):
-            said = ray.get(reference)
-            if isinstance(said, FineTuningEpoch):
-                heard(said)
-            else:
-                settings = said
-    except RayTaskError as error:
-        raise ExtractionError(str(error.cause)) from None
-    except RayError as error:
-        raise ExtractionError(f"the process that fine-tunes was lost {RESTARTS + 1} times ({error}); go on") from None
+    for reference in task.remote(work, plan.device):
+        said = ray.get(reference)
+        if isinstance(said, FineTuningEpoch):
+            heard(said)
+        else:
+            settings = said
     if settings is None:
         raise RuntimeError("the task that fine-tunes has ended without saying where its result is")
     return settings

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import ray
 from ray.exceptions import RayError
+from ray.util import get_node_ip_address
 
 from cluster.address import cluster_address
 from cluster.environment import environment
@@ -78,7 +79,8 @@ def ray_session(
 ) -> Iterator[ClusterResources]:
     """Be connected to Ray: to the cluster at ``address`` or RAY_ADDRESS, else to a local Ray that ends with the block.
 
-    Where this process is connected already, that connection is used and left alone. What the user set in the
+    Where this process is connected already, that connection is used and left alone, and must be to the cluster at
+    ``address`` where that is given. What the user set in the
     environment stays, with this machine's loopback added to its NO_PROXY where a proxy is set. A local Ray asks its
     clients for a token, as Ray does by default.
 
@@ -92,7 +94,7 @@ def ray_session(
         What the cluster has.
 
     Raises:
-        ConnectionError: there is no cluster at the address.
+        ConnectionError: there is no cluster at the address, or this process is connected to another one.
         SocketFolderError: no folder has room for the sockets of a local Ray.
     """
     target = cluster_address(address)
@@ -112,6 +114,8 @@ def ray_session(
             else:
                 slots = num_cpus or machine_cpus() + READ_SLOTS
                 _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose)
+        elif address:
+            _require_connected_to(address)
         yield cluster_resources()
 
 
@@ -132,12 +136,8 @@ def _start(num_cpus: int, shared_bytes: int, *, verbose: bool) -> None:
 
 
 def _join(address: str, *, verbose: bool) -> None:
-    if address.startswith(("http://", "https://")):
-        raise ConnectionError(
-            f"{address}: must be the address of a Ray cluster, HOST:PORT with port 6379 unless the head was told "
-            "otherwise, is that of a dashboard, which takes jobs; run the command there: `dclf submit --address URL -- "
-            "COMMAND`"
-        )
+    if problem := _address_problem(address):
+        raise ConnectionError(problem)
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=verbose, logging_level=logging.INFO if verbose else logging.ERROR)
@@ -148,9 +148,45 @@ def _join(address: str, *, verbose: bool) -> None:
         ) from error
 
 
+def _address_problem(address: str) -> str:
+    """Why there can be no cluster to join at such an address; empty where there can."""
+    must = (
+        f"{address}: must be the address of a Ray cluster, HOST:PORT with port 6379 unless the head was told otherwise"
+    )
+    remedy = "run the command there: `dclf submit --address URL -- COMMAND` with the URL of its dashboard"
+    if address.startswith(("http://", "https://")):
+        return f"{must}, is that of a dashboard, which takes jobs; {remedy}"
+    if address.startswith("ray://"):
+        return f"{must}, is that of a Ray client's server, over which news of epochs and trials cannot come; {remedy}"
+    return ""
+
+
+def _require_connected_to(address: str) -> None:
+    """Raise ConnectionError where this process is connected to another cluster than the one that is named."""
+    connected = str(ray.get_runtime_context().gcs_address)
+    if address not in ("auto", connected) and _resolved(address) != _resolved(connected):
+        raise ConnectionError(
+            _address_problem(address)
+            or f"address: must be that of the Ray that this process is connected to, {connected}, is {address!r}; call "
+            "ray.shutdown() first to join the other one, or leave the address out"
+        )
+
+
+def _resolved(address: str) -> str:
+    """An address with numbers for names, and this machine's own as Ray has it."""
+    host, _, port = address.rpartition(":")
+    try:
+        number = socket.gethostbyname(host)
+    except (OSError, UnicodeError):
+        return address
+    if number.startswith("127."):
+        number = get_node_ip_address()  # type: ignore[no-untyped-call]
+    return f"{number}:{port}"
+
+
 def _knock(address: str) -> None:
     """Fail at once where nobody listens; Ray itself tries for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 

@@ -6,7 +6,7 @@ import errno
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -141,23 +141,32 @@ def prove_writable(folder: Folder) -> None:
     Raises:
         OSError: one of these fails; pyarrow's and fsspec's own errors come as they are.
     """
+    name = f".probe-{uuid4().hex}"
     if not folder.is_local:
-        name = f".probe-{uuid4().hex}"
-        folder.write_bytes(name, bytes(PROBE_BYTES))
-        if (size := folder.filesystem.get_file_info(folder.path(name)).size) != PROBE_BYTES:
-            raise OSError(f"a file of {PROBE_BYTES} bytes came back as {size}")
+        try:
+            folder.write_bytes(name, bytes(PROBE_BYTES))
+            _measure(folder, name)
+        except BaseException:
+            with suppress(OSError, ValueError, pa.ArrowException):  # the first error is the one to be told
+                folder.delete(name)
+            raise
         folder.delete(name)
         return
-    files, path = folder.filesystem, folder.path(f".probe-{uuid4().hex}")
+    files, path = folder.filesystem, folder.path(name)
     files.create_dir(folder.root, recursive=True)
     try:
         with files.open_output_stream(path) as stream:
             stream.write(bytes(PROBE_BYTES))
-        if (size := files.get_file_info(path).size) != PROBE_BYTES:
-            raise OSError(f"a file of {PROBE_BYTES} bytes came back as {size}")
+        _measure(folder, name)
     finally:
-        if folder.exists(Path(path).name):
+        if folder.exists(name):
             files.delete_file(path)
+
+
+def _measure(folder: Folder, probe: str) -> None:
+    """Raise OSError where a file has not the size that was written."""
+    if (size := folder.filesystem.get_file_info(folder.path(probe)).size) != PROBE_BYTES:
+        raise OSError(f"a file of {PROBE_BYTES} bytes came back as {size}")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ray.data import ExecutionResources
 from ray.exceptions import RayTaskError
 
 from cluster.datasource import ReadError, ShardDatasource
-from cluster.shares import PORTION_BYTES, portions_of, share_of
+from cluster.shares import PORTION_BYTES, Portion, portions_of, share_of
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.data.rows import dialogues_from_table
@@ -53,6 +53,7 @@ class RaySource:
         self._rank = rank
         self._size = size
         self._verified: set[str] = set()
+        self._portions: dict[str, Sequence[Portion]] = {}
 
     def dialogues(self, split: str) -> Iterator[Dialogue]:
         """This worker's share in the shards' order; checksums are verified until a pass has seen all of them good.
@@ -60,9 +61,7 @@ class RaySource:
         Raises:
             ShardError: a shard is missing or damaged; names the file.
         """
-        index = self._shards.index(split)
-        share = share_of(index.lengths.tolist(), self._rank, self._size)
-        portions = portions_of(self._shards.manifest, index, share, self._modalities)
+        portions = self._portions_of(split)
         if not portions:
             return
         columns = columns_for(self._modalities)
@@ -72,6 +71,14 @@ class RaySource:
             for dialogue in dialogues_from_table(block, self._shards.info, self._modalities):
                 yield _own(dialogue)
         self._verified.add(split)
+
+    def _portions_of(self, split: str) -> Sequence[Portion]:
+        """What this worker reads of a split; the index is read once, not with every pass."""
+        if split not in self._portions:
+            index = self._shards.index(split)
+            share = share_of(index.lengths.tolist(), self._rank, self._size)
+            self._portions[split] = portions_of(self._shards.manifest, index, share, self._modalities)
+        return self._portions[split]
 
 
 def read_blocks(shards: ShardSet, modalities: tuple[str, ...], split: str) -> list[Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, cast
 
-from cluster.jobs.endpoint import Endpoint, JobError, as_address
+from cluster.jobs.endpoint import ConnectionBrokenError, Endpoint, JobError, as_address
 from cluster.jobs.install import Installation
 
 ENTRY = ("exec", "python", "-m", "tune.commands.job_entry")
@@ -141,13 +141,16 @@ class Jobs:
         """A job.
 
         Raises:
+            ConnectionBrokenError: the cluster cannot be reached at this moment.
             JobError: there is none of this name.
         """
+        require_name(name)
         try:
-            details = self.client.get_job_info(require_name(name))
-        except RuntimeError as error:
+            with _explained(self._endpoint):
+                details = self.client.get_job_info(name)
+        except JobError as error:
             if _ABSENT not in str(error):
-                raise JobError(f"the cluster at {self._endpoint.url} did not do it: {error}") from error
+                raise
             details = None
         if details is None or not details.submission_id:  # Ray also knows programs that nobody submitted
             raise JobError(f"no job named {name!r} is on the cluster at {self._endpoint.url}; `dclf jobs` lists them")
@@ -166,11 +169,22 @@ class Jobs:
         return self.wait(name, STOP_WAIT_S + 30)
 
     def wait(self, name: str, limit_s: float) -> Job:
-        """The job when it has ended, or as it is after so long."""
+        """The job when it has ended, or as it is after so long; for as long the connection may be broken.
+
+        Raises:
+            ConnectionBrokenError: it still is then.
+            JobError: there is no such job.
+        """
         limit = time.monotonic() + limit_s
-        while (job := self.get(name)).state not in ENDED and time.monotonic() < limit:
+        while True:
+            try:
+                job = self.get(name)
+                if job.state in ENDED or time.monotonic() >= limit:
+                    return job
+            except ConnectionBrokenError:
+                if time.monotonic() >= limit:
+                    raise
             time.sleep(_CHECK_S)
-        return job
 
 
 @contextmanager
@@ -194,9 +208,16 @@ def open_jobs(endpoint: Endpoint) -> Iterator[Jobs]:
 
 @contextmanager
 def _explained(endpoint: Endpoint) -> Iterator[None]:
-    """Ray's job client raises RuntimeError for whatever the cluster answers."""
+    """Ray's client raises RuntimeError for what the cluster answers, and the errors of requests as they are."""
+    from requests import RequestException  # noqa: PLC0415 - Ray's job client has loaded it
+
     try:
         yield
+    except RequestException as error:
+        raise ConnectionBrokenError(
+            f"the connection to the cluster at {endpoint.url} broke ({type(error).__name__}); jobs that run go on; "
+            "check the network and that the cluster is up, then try again (`dclf jobs` lists them)"
+        ) from error
     except (RuntimeError, OSError) as error:
         raise JobError(f"the cluster at {endpoint.url} did not do it: {error}") from error
 

@@ -26,6 +26,10 @@ class JobError(UserError, OSError):
     """A job cannot be submitted, found or followed; the message says what to do."""
 
 
+class ConnectionBrokenError(JobError):
+    """A cluster that answered before cannot be reached at this moment."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A Jobs API.

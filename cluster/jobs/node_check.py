@@ -75,17 +75,25 @@ class _Marks:
         self._storages = storages
 
     def __enter__(self) -> _Marks:
-        for key, storage in self._storages.items():
-            _write(checked_storage(storage, "", resuming=True, key=key), self.name)
+        try:
+            for key, storage in self._storages.items():
+                _write(checked_storage(storage, "", resuming=True, key=key), self.name)
+        except BaseException:
+            self._delete()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._delete()
+
+    def _delete(self) -> None:
+        """Delete all of them, as far as the storages let it."""
         for storage in self._storages.values():
-            folder = Folder.of(storage)
-            for name in folder.names():
-                if name.startswith(self.name):
-                    with suppress(OSError):
-                        folder.filesystem.delete_file(folder.path(name))
+            with suppress(OSError, ValueError, pa.ArrowException):
+                folder = Folder.of(storage)
+                for name in folder.names():
+                    if name.startswith(self.name):
+                        folder.delete(name)
 
     def missing(self, node_id: str) -> list[str]:
         """What is wrong where a node wrote, but elsewhere."""

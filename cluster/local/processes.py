@@ -7,6 +7,7 @@ too. Nothing is ever ended by its name.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ MARK = "DCLF_CLUSTER"
 """The variable whose value tells the processes of one cluster from all others."""
 GRACE_S = 20.0
 """How long processes may take to end by themselves; a Ray node takes 4 s."""
+KILL_LIMIT_S = 30.0
+"""How long killed processes may take to be gone; one that waits for a broken disk or network never is."""
+KILL_WAIT_S = 5.0
+"""How long to wait before those that are left are killed again."""
 START_TOLERANCE_S = 0.05
 """Start times come from a clock of 100 ticks a second."""
 
@@ -96,13 +101,16 @@ def marked(mark: str) -> list[psutil.Process]:
     return members
 
 
-def end_all(leaders: Sequence[Identity], mark: str, grace_s: float = GRACE_S) -> None:
+def end_all(leaders: Sequence[Identity], mark: str, grace_s: float = GRACE_S) -> list[int]:
     """End a cluster: ask its leaders, which end what they started, then kill whatever is left.
 
     Args:
         leaders: of its nodes and servers, in the order in which to ask them.
         mark: the cluster's mark.
         grace_s: how long they may take.
+
+    Returns:
+        The ids of processes that still run, though they were killed; none as a rule.
     """
     before = marked(mark)
     running = [psutil.Process(leader.pid) for leader in leaders if leader.alive]
@@ -110,10 +118,14 @@ def end_all(leaders: Sequence[Identity], mark: str, grace_s: float = GRACE_S) ->
         _signal(process, kill=False)
     psutil.wait_procs(running, timeout=grace_s)
     # Those whose parents are gone by now are known from before; and a process may start another while it is ended.
+    limit = time.monotonic() + KILL_LIMIT_S
     while left := [*(process for process in before if not _is_over(process)), *marked(mark)]:
+        if time.monotonic() > limit:
+            return sorted({process.pid for process in left})
         for process in left:
             _signal(process, kill=True)
-        psutil.wait_procs(left, timeout=5)
+        psutil.wait_procs(left, timeout=KILL_WAIT_S)
+    return []
 
 
 def tail(log: Path, lines: int = 12) -> str:
@@ -148,5 +160,5 @@ def _parent(process: psutil.Process) -> int | None:
 def _signal(process: psutil.Process, *, kill: bool) -> None:
     try:
         process.kill() if kill else process.terminate()
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return

@@ -71,7 +71,6 @@ def _start(options: Options, folder: Path) -> LocalCluster:
     require_database(options.mlflow_backend)
     require_artifacts(options.artifacts)
     ensure_user(folder)
-    write_private(folder / TOKEN, f"{secrets.token_hex(32)}\n")
     cluster = LocalCluster(
         folder=folder,
         mark=secrets.token_hex(16),
@@ -84,8 +83,9 @@ def _start(options: Options, folder: Path) -> LocalCluster:
         dashboard_port=ports["dashboard_port"],
         mlflow_port=ports["mlflow_port"],
     )
-    save_cluster(cluster)  # before the first process, so that `down` finds all of them whatever happens
     try:
+        write_private(folder / TOKEN, f"{secrets.token_hex(32)}\n")
+        save_cluster(cluster)  # before the first process, so that `down` finds all of them whatever happens
         return _Start(cluster, options).run()
     except BaseException:
         _log.info("taking down what was started")

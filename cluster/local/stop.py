@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.local.folder import exclusive
 from cluster.local.processes import end_all
-from cluster.local.state import FOLDER, STATE, TOKEN, LocalCluster, load_cluster
+from cluster.local.state import FOLDER, STATE, TOKEN, ClusterError, LocalCluster, load_cluster
 
 RAY_LOGS = Path("logs") / "ray"
 """Where the logs of the last cluster's nodes and jobs stay, in its folder."""
@@ -20,7 +20,7 @@ def down(folder: str | Path = FOLDER) -> LocalCluster | None:
         The cluster that was there, also one that had died already; None where there was none.
 
     Raises:
-        ClusterError: another command is at work in the folder, or its state cannot be read.
+        ClusterError: another command is at work in the folder, its state cannot be read, or a process cannot be ended.
     """
     place = Path(folder).absolute()
     if load_cluster(place) is None:
@@ -36,8 +36,16 @@ def clear(cluster: LocalCluster) -> None:
     """End what still runs and remove state, token and sockets; the state last, so that this can be done again.
 
     The folder has to be held (``exclusive``).
+
+    Raises:
+        ClusterError: a process cannot be ended; what is known of the cluster stays.
     """
-    end_all([member.process for member in reversed(cluster.members)], cluster.mark)
+    if running := end_all([member.process for member in reversed(cluster.members)], cluster.mark):
+        raise ClusterError(
+            f"{cluster.folder}: processes {', '.join(map(str, running))} of the local cluster cannot be ended, though "
+            "they were killed; they may wait for a disk or a network that is gone, or belong to another user: see to "
+            "that, then `dclf cluster down` again"
+        )
     _keep_logs(cluster)
     shutil.rmtree(cluster.sockets, ignore_errors=True)
     (cluster.folder / TOKEN).unlink(missing_ok=True)

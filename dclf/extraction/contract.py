@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from dclf.errors import UserError
 
 Vector = NDArray[np.float32]
+BATCH_SIZES = {"text": 64, "recording": 8}
+"""Utterances that an extractor gets at a time, by what it reads."""
 
 
 class ExtractionError(UserError, ValueError):

@@ -11,10 +11,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dclf.extraction.contract import ExtractionError, Extractor, ExtractorSettings, Row, Unreadable, Utterance
+from dclf.extraction.contract import (
+    BATCH_SIZES,
+    ExtractionError,
+    Extractor,
+    ExtractorSettings,
+    Row,
+    Unreadable,
+    Utterance,
+)
 from dclf.extraction.registry import settings_of
 
 EXTRACTION = "extraction"
@@ -142,9 +151,15 @@ class RunExtractors:
 
     def _rows(self, modality: str, utterances: Sequence[Utterance]) -> list[Row]:
         """A row of each, or why there is none; nothing is opened where no utterance needs it."""
-        absences = [_absence(one, self._settings_of(modality).reads) for one in utterances]
+        if not utterances:
+            return []
+        reads = self._settings_of(modality).reads
+        absences = [_absence(one, reads) for one in utterances]
         there = [one for one, absence in zip(utterances, absences, strict=True) if absence is None]
-        rows = iter(self._extractor(modality).rows(there) if there else ())
+        # Batch by batch: a whole conversation's recordings, decoded at once, may be more than the memory.
+        size = BATCH_SIZES[reads]
+        batches = (there[begin : begin + size] for begin in range(0, len(there), size))
+        rows = chain.from_iterable(self._extractor(modality).rows(batch) for batch in batches)
         return [next(rows) if absence is None else absence for absence in absences]
 
     def _settings_of(self, modality: str) -> ExtractorSettings:

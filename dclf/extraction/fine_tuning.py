@@ -10,12 +10,15 @@ the CPU: order and dropout of an epoch are functions of the seed and the epoch's
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import logging
 import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +35,8 @@ from dclf.extraction.text import FINE_TUNING, FineTuned, TextSettings, write_fin
 if TYPE_CHECKING:
     from dclf.extraction.fine_tuning_loop import FineTuning
     from dclf.extraction.text_encoder import TextEncoder
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +128,8 @@ def fine_tune(
 ) -> TextSettings:
     """Fine-tune an encoder, or go on with what was begun, or take what is finished.
 
+    Where another process fine-tunes into the same folder, its end is waited for.
+
     Args:
         settings: of the encoder to start from, resolved.
         texts: utterances of the training split.
@@ -159,7 +166,9 @@ def fine_tune(
         **asdict(options),
     )
     if not _finished(folder, told):
-        _train(settings, told, pairs, folder, device, heard or (lambda _: None))
+        with _alone(folder):
+            if not _finished(folder, told):  # another process may have been at it
+                _train(settings, told, pairs, folder, device, heard or (lambda _: None))
     pooling = "last4" if settings.pooling == "last4" else "own"
     tuned = replace(settings, model=str(folder), revision="", pooling=pooling, identity="", fine_tuned=None)
     return tuned.resolve()
@@ -195,6 +204,28 @@ def _finished(folder: Path, told: FineTuned) -> bool:
         f"{folder} must be empty, or hold the result of this very fine-tuning: it holds something else; choose another "
         "folder, or remove it"
     )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Be the one process that fine-tunes into a folder, as soon as no other one does.
+
+    The lock is a file beside the folder, which stays where the block fails: another process may wait for it.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.info("another process fine-tunes into %s; waiting for its end", folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            _log.warning(
+                "%s: nothing keeps a second process from fine-tuning here, as there are no locks (%s)", path, error
+            )
+        yield
+        path.unlink(missing_ok=True)
 
 
 def _train(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
+from ray.exceptions import ActorDiedError
 
 from cluster.extraction import Actors, Arrived, OneProcess, Workers, extraction_workers, longest_first
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan
@@ -92,7 +96,42 @@ def test_one_actor_needs_no_ray() -> None:
     told: list[str] = []
     with extraction_workers(ExtractionActors(actors=1), told.extend) as workers:
         assert len(extracted(workers, WORDS)) == 100
-    assert told == ["one batch at a time, in this process"]
+    assert told == ["one batch at a time, in this process, on 1 thread"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadSettings(LetterSettings):
+    """Tells on how many threads torch computes."""
+
+    name: ClassVar[str] = f"{__name__}:ThreadSettings"
+    width: int = 1
+
+    def load(self, device: str) -> Any:
+        return self
+
+    def rows(self, utterances: Sequence[Utterance]) -> list[Row]:
+        return [np.full(1, torch.get_num_threads(), np.float32) for _ in utterances]
+
+
+def test_one_process_computes_on_the_threads_of_its_actor() -> None:
+    before = torch.get_num_threads()
+    actors = ExtractionActors(actors=1, cpus_per_actor=before + 2)
+    with extraction_workers(actors, lambda _: None, 1) as workers:
+        rows = extracted(workers, ["a", "b"], ThreadSettings().resolve())
+        assert rows == {0: np.float32(before + 2), 1: np.float32(before + 2)}
+        assert torch.get_num_threads() == before
+        with closing(workers.extract(ThreadSettings().resolve(), utterances(["a", "b"]), ["a", "b"])) as begun:
+            next(begun)
+        assert torch.get_num_threads() == before
+
+
+def test_an_actor_that_is_lost_after_its_last_row_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost_at_the_end(*_: Any) -> Iterator[Arrived]:
+        yield Arrived([0, 1], [np.zeros(3, np.float32)] * 2)
+        raise ActorDiedError
+
+    monkeypatch.setattr(TWO_ACTORS, "_stream", lost_at_the_end)
+    assert sorted(extracted(TWO_ACTORS, ["a", "b"])) == [0, 1]
 
 
 def test_a_layout_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

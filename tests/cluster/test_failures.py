@@ -6,7 +6,7 @@ import torch
 from ray.exceptions import ActorDiedError
 from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
-from cluster.failures import TrainingError, explained, is_lasting, portable
+from cluster.failures import TrainingError, explained, is_lasting, own_errors, portable, repeated_error
 from cluster.storage import StorageError
 from dclf.data import DataError, ShardError
 from dclf.objective import NonFiniteLossError
@@ -50,6 +50,34 @@ def test_what_a_restart_may_cure_is_told_with_rank_and_remedy(error: Exception) 
     assert "after 2 restarts" in str(told)
     assert "resume the run" in str(told)
     assert "wall" not in str(told)
+
+
+def test_what_a_worker_says_of_itself_is_not_told_as_its_loss() -> None:
+    shape = RuntimeError("mat1 and mat2 shapes cannot be multiplied (8x3 and 4x2)")
+    told = str(explained(WorkerGroupError("", {0: shape}), 0))
+    assert "workers failed and train.max_failures is 0 (worker 0: RuntimeError: mat1 and mat2" in told
+    assert told.endswith("or mend what the errors name")
+    lost = str(explained(WorkerGroupError("", {0: shape, 1: ActorDiedError()}), 1))
+    assert "workers were lost after 1 restart (worker 0: RuntimeError: mat1" in lost
+    assert lost.endswith("or give the workers more memory")
+
+
+def test_errors_are_compared_by_what_does_not_change() -> None:
+    first = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB. Process 12 has 3.20 GiB in use.")
+    again = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB. Process 99 has 4.20 GiB in use.")
+    assert own_errors([first]) == own_errors([again]) == {"OutOfMemoryError: CUDA out of memory"}
+    assert own_errors([RuntimeError("closed by [::1]:4001")]) != own_errors([RuntimeError("closed by [::1]:4002")])
+    # What a lost process or a broken network leaves behind may say the same each time and pass all the same.
+    for passing in ([first, ActorDiedError()], [torch.distributed.DistBackendError("aborted")], [ConnectionError("x")]):
+        assert own_errors(passing) == set()
+
+
+def test_a_repeated_error_is_named() -> None:
+    repeated = repeated_error(own_errors([RuntimeError("index 7 is out of bounds")]))
+    assert is_lasting(repeated)
+    told = explained(ControllerError(ControllerError(portable(repeated))), 1)
+    assert "before and after a restart" in str(told)
+    assert "RuntimeError: index 7 is out of bounds" in str(told)
 
 
 def test_an_error_that_cannot_travel_is_told_in_words() -> None:

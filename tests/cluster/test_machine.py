@@ -12,6 +12,14 @@ from cluster import machine
 CODE = "import sys; from cluster.machine import machine_gpus; print(machine_gpus(), 'torch' in sys.modules)"
 
 
+def test_cpus_are_as_few_as_the_narrowest_limit_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # joblib's own limit, which it takes the minimum of with affinity and quota: a quota needs a container.
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert machine.machine_cpus() == 1
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "4096")
+    assert 1 <= machine.machine_cpus() <= len(os.sched_getaffinity(0))
+
+
 def test_gpus_are_those_that_torch_sees() -> None:
     assert machine.machine_gpus() == torch.cuda.device_count()
 

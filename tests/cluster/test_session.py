@@ -92,8 +92,31 @@ def test_no_cluster_at_the_address_is_told_with_the_remedy() -> None:
 
 
 def test_a_dashboard_is_told_from_a_cluster() -> None:
-    with pytest.raises(ConnectionError, match=r"HOST:PORT .* `dclf submit --address URL -- COMMAND`"):
+    with pytest.raises(ConnectionError, match=r"HOST:PORT .* a dashboard.* `dclf submit --address URL -- COMMAND`"):
         _join("http://127.0.0.1:8265", verbose=False)
+
+
+def test_a_ray_client_s_server_is_refused_before_anything_is_sent_there() -> None:
+    with pytest.raises(ConnectionError, match=r"HOST:PORT .* Ray client.* `dclf submit --address URL -- COMMAND`"):
+        _join("ray://127.0.0.1:10001", verbose=False)
+
+
+def test_a_connection_is_used_only_for_the_cluster_that_is_named(
+    local_ray: ClusterResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = ray.get_runtime_context().gcs_address
+    for same in (connected, f"localhost:{connected.rpartition(':')[2]}", "auto"):
+        with ray_session(same) as resources:
+            assert resources.cpus == local_ray.cpus
+    for other in ("head:6379", "127.0.0.1:1", "head..of:6379"):
+        with (
+            pytest.raises(ConnectionError, match=rf"connected to, {connected}, is '{other}'; call ray\.shutdown\(\)"),
+            ray_session(other),
+        ):
+            pass
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")  # nobody's word against a connection that a program made itself
+    with ray_session() as resources:
+        assert resources.cpus == local_ray.cpus
 
 
 def test_who_asks_a_local_ray_for_its_api_server_is_told_at_once(local_ray: ClusterResources) -> None:

@@ -2,11 +2,15 @@ import errno
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pyarrow.fs as pafs
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 
-from cluster.storage import SNAPSHOT, StorageError, checked_storage, load_checkpoint, lost_storage_named
+from cluster.storage import SNAPSHOT, StorageError, checked_storage, load_checkpoint, lost_storage_named, prove_writable
+from dclf.data.storage import Folder
 from dclf.training.checkpoint import CheckpointError, save
 
 
@@ -46,6 +50,25 @@ def test_a_store_in_one_process_is_refused() -> None:
 def test_an_unknown_kind_of_uri_is_refused() -> None:
     with pytest.raises(StorageError, match="nosuchstore://bucket"):
         checked_storage("nosuchstore://bucket/store", "run")
+
+
+class Shortening(MemoryFileSystem):
+    """A store that keeps one byte of what it is sent."""
+
+    protocol = "shortening"
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        facts: dict[str, Any] = super().info(path, **options)
+        return {**facts, "size": 1} if facts["type"] == "file" else facts
+
+
+def test_a_store_that_shortens_files_is_told_and_left_empty() -> None:
+    store = pafs.PyFileSystem(pafs.FSSpecHandler(Shortening()))
+    folder = Folder(store, "probed", "shortening://probed")
+    store.create_dir("probed")
+    with pytest.raises(OSError, match=r"a file of \d+ bytes came back as 1$"):
+        prove_writable(folder)
+    assert folder.names() == []
 
 
 def test_a_taken_name_is_refused_unless_resuming(tmp_path: Path) -> None:

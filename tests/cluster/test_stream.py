@@ -76,9 +76,14 @@ def test_masks_and_missing_labels_are_streamed(local_ray: ClusterResources, shar
 
 
 @either_way
-def test_a_second_pass_gives_the_same(local_ray: ClusterResources, shards: ShardSet, kept_bytes: int) -> None:
-    source = RaySource(shards, ("audio",), rank=1, size=2, kept_bytes=kept_bytes)
-    first, second = list(source.dialogues("val")), list(source.dialogues("val"))
+def test_a_second_pass_gives_the_same_and_reads_no_index_again(
+    local_ray: ClusterResources, shards: ShardSet, tmp_path: Path, kept_bytes: int
+) -> None:
+    copy = read_shards(shutil.copytree(shards.path, tmp_path / "copy"))
+    source = RaySource(copy, ("audio",), rank=1, size=2, kept_bytes=kept_bytes)
+    first = list(source.dialogues("val"))
+    (tmp_path / "copy" / copy.manifest.index.file).unlink()
+    second = list(source.dialogues("val"))
     assert first
     assert all(same(left, right) for left, right in zip(first, second, strict=True))
     assert set(first[0].features) == {"audio"}

@@ -1,11 +1,15 @@
 import shlex
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.jobs.client import ENTRY, Job, entrypoint, new_name, require_name
-from cluster.jobs.endpoint import JobError
+from cluster.jobs.client import ENTRY, Job, Jobs, entrypoint, new_name, require_name
+from cluster.jobs.endpoint import ConnectionBrokenError, Endpoint, JobError
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
@@ -30,3 +34,44 @@ def test_made_names_are_sound_and_differ() -> None:
 def test_the_exit_code_is_the_commands(state: str, code: int | None, expected: int) -> None:
     job = Job(name="a", state=state, code=code, message="", facts={}, started=None, ended=None)
     assert job.exit_code == expected
+
+
+class Answering:
+    """Ray's client of a cluster that gives one answer after the other, errors among them."""
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers: Iterator[Any] = iter(answers)
+
+    def get_job_info(self, _name: str) -> Any:
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        facts = {"submission_id": "gammas", "status": answer, "driver_exit_code": 0, "message": "", "metadata": {}}
+        return SimpleNamespace(**facts, start_time=None, end_time=None)
+
+
+BROKEN = requests.exceptions.ConnectionError("HTTPConnectionPool(host='127.0.0.1', port=8265): Max retries exceeded")
+ABSENT = RuntimeError("Request failed with status code 404: no such job")
+
+
+def jobs(*answers: Any) -> Jobs:
+    return Jobs(Answering(*answers), Endpoint("http://127.0.0.1:8265", ""))
+
+
+def test_waiting_outlasts_a_connection_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.jobs.client._CHECK_S", 0)
+    assert jobs("RUNNING", BROKEN, BROKEN, "SUCCEEDED").wait("gammas", 60).state == "SUCCEEDED"
+    with pytest.raises(JobError, match="no job named 'gammas'"):
+        jobs(BROKEN, ABSENT).wait("gammas", 60)
+
+
+def test_a_connection_that_stays_broken_is_told_in_words() -> None:
+    told = (
+        r"^the connection to the cluster at http://127\.0\.0\.1:8265 broke \(ConnectionError\); .*; check the network"
+    )
+    with pytest.raises(ConnectionBrokenError, match=told):
+        jobs(BROKEN).get("gammas")
+    with pytest.raises(ConnectionBrokenError, match=told):
+        jobs(BROKEN).wait("gammas", 0)
+    with pytest.raises(JobError, match="did not do it: disk of the dashboard"):
+        jobs(RuntimeError("disk of the dashboard is full")).get("gammas")

@@ -1,17 +1,21 @@
 """The folder of a cluster that is not there any more, or is being changed by somebody else."""
 
+import errno
 import logging
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from cluster.local.folder import exclusive
 from cluster.local.options import Options
+from cluster.local.processes import MARK, end_all, marked, start
 from cluster.local.start import up
-from cluster.local.state import ClusterError, load_cluster
+from cluster.local.state import ClusterError, LocalCluster, load_cluster
 from cluster.local.stop import down
 from tests.cluster.local.support import assert_nothing_is_left, ended_cluster, small
+from tests.tune.tracking.server import wait_until
 from tune.commands.main import main
 
 Shown = pytest.CaptureFixture[str]
@@ -60,6 +64,42 @@ def test_one_command_at_a_time(folder: Path) -> None:
         for command in (lambda: up(small(), folder), lambda: down(folder)):
             with pytest.raises(ClusterError, match="another `dclf cluster up` or `down` is at work there"):
                 command()
+
+
+def test_a_start_that_cannot_keep_its_state_leaves_neither_token_nor_sockets(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clusters: list[LocalCluster] = []
+
+    def full(cluster: LocalCluster) -> None:
+        clusters.append(cluster)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cluster.local.start.save_cluster", full)
+    with pytest.raises(OSError, match="No space left"):
+        up(small(), folder)
+    assert_nothing_is_left(clusters[0])
+
+
+def test_a_process_that_cannot_be_ended_is_named_and_can_be_taken_down_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = ended_cluster(folder)
+    pid = start([sys.executable, "-c", "import signal; signal.pause()"], {MARK: cluster.mark}, folder / "log")
+    try:
+        wait_until(lambda: [process.pid for process in marked(cluster.mark)] == [pid], 10)
+        with monkeypatch.context() as deaf:
+            # What waits for a broken disk hears no signal, not even this one.
+            deaf.setattr("cluster.local.processes._signal", lambda process, *, kill: None)  # noqa: ARG005
+            deaf.setattr("cluster.local.processes.KILL_LIMIT_S", 0)
+            deaf.setattr("cluster.local.processes.KILL_WAIT_S", 0.1)
+            with pytest.raises(ClusterError, match=rf"processes {pid} of the local cluster cannot be ended"):
+                down(folder)
+        assert load_cluster(folder) == cluster
+        assert down(folder) == cluster
+        assert_nothing_is_left(cluster)
+    finally:
+        end_all([], cluster.mark)
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 
 from dclf.extensions import ExtensionError
-from dclf.extraction import ExtractionError, Utterance
+from dclf.extraction import ExtractionError, Row, Utterance
 from dclf.extraction.conversations import RunExtractors, environment_name
-from tests.dclf.extraction.hashing import HashedWords, encoder, facts, hashed
+from tests.dclf.extraction.hashing import HashedWords, Hashes, encoder, facts, hashed
 
 WIDTHS = {"text": 3, "audio": 2}
 Logged = pytest.LogCaptureFixture
@@ -39,6 +40,25 @@ def test_words_become_the_rows_of_the_runs_extractor(provenance: dict[str, Any])
     assert np.array_equal(columns["text"][2], hashed(b"saltybye", 3))
     assert columns["audio"] == [None] * 3
     assert extractors.reads() == {"text": "text", "audio": "recording"}
+
+
+def test_an_encoder_gets_no_more_at_a_time_than_in_an_extraction(
+    provenance: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    rows = Hashes.rows
+
+    def counting(extractor: Hashes, utterances: Sequence[Utterance]) -> list[Row]:
+        given.append(len(utterances))
+        return rows(extractor, utterances)
+
+    monkeypatch.setattr(Hashes, "rows", counting)
+    (tmp_path / "talk.wav").write_bytes(b"noise")
+    raw = [Utterance(recording=str(tmp_path / "talk.wav"), start=float(second)) for second in range(19)]
+    columns = RunExtractors(WIDTHS, provenance).vectors([{}] * 19, raw, ["here"] * 19)
+    assert given == [8, 8, 3]
+    for second, row in enumerate(columns["audio"]):
+        assert np.array_equal(row, hashed(f"saltynoise{float(second)}-None".encode(), 2))
 
 
 def test_own_vectors_win_and_null_stays_missing(provenance: dict[str, Any], folder: Path) -> None:

@@ -1,6 +1,9 @@
 """Fine-tuning learns, from the training split alone, and goes on after a kill as if there had been none."""
 
+import logging
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,47 @@ def tuned(base: TextSettings, folder: Path, epochs: list[FineTuningEpoch] | None
 def result(base: TextSettings, tmp_path_factory: pytest.TempPathFactory) -> tuple[TextSettings, list[FineTuningEpoch]]:
     epochs: list[FineTuningEpoch] = []
     return tuned(base, tmp_path_factory.mktemp("results") / "tuned", epochs), epochs
+
+
+class Waiting(logging.Handler):
+    """Says when a message has come that somebody waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "waiting for its end" in record.getMessage():
+            self.said.set()
+
+
+def test_two_at_a_time_fine_tune_once(
+    base: TextSettings, result: tuple[TextSettings, list[FineTuningEpoch]], tmp_path: Path
+) -> None:
+    settings, epochs = result
+    waiting, first, second = Waiting(), list[FineTuningEpoch](), list[FineTuningEpoch]()
+    logger = logging.getLogger("dclf.extraction.fine_tuning")
+    logger.addHandler(waiting)
+    logger.setLevel(logging.INFO)
+    with ThreadPoolExecutor() as pool:
+        others: list[Future[TextSettings]] = []
+
+        def hear(epoch: FineTuningEpoch) -> None:
+            first.append(epoch)
+            if epoch.number == 1:
+                others.append(pool.submit(tuned, base, tmp_path / "tuned", second))
+                assert waiting.said.wait(30)
+
+        try:
+            mine = fine_tune(base, TEXTS, LABELS, 2, tmp_path / "tuned", OPTIONS, heard=hear)
+            assert others[0].result(30) == mine
+        finally:
+            logger.removeHandler(waiting)
+            logger.setLevel(logging.NOTSET)
+    assert [epoch.loss for epoch in first] == [epoch.loss for epoch in epochs]
+    assert second == []
+    assert [path.name for path in tmp_path.iterdir()] == ["tuned"]
+    assert mine.fine_tuned == settings.fine_tuned
 
 
 def rows(settings: TextSettings, texts: Sequence[str]) -> Vector:
