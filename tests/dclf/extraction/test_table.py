@@ -124,5 +124,5 @@ def test_a_csvs_options_are_not_for_a_folder(tmp_path: Path) -> None:
     write_tables(tmp_path)
     with pytest.raises(SourceError, match=r"whose tables must be MELD's, and --columns, --dataset is for a CSV file"):
         read_table(tmp_path, columns="text=Utterance", dataset="mine")
-    with pytest.raises(SourceError, match=r"nowhere\.csv: cannot be read"):
+    with pytest.raises(SourceError, match=r"nowhere\.csv: there must be a CSV file here"):
         read_table(tmp_path / "nowhere.csv")
