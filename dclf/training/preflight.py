@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,25 @@ def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool =
         problems += robustness_problems(shards.index("val"), shards.info.class_names)
     if problems:
         raise DataError(problems, "the shards do not fit the run")
+
+
+def check_same_shards(shards: ShardSet, state: Mapping[str, Any]) -> None:
+    """Refuse shards that a run cannot go on with: its statistics, memory bank and history are of those it began with.
+
+    Args:
+        shards: of the run, as they are now.
+        state: its checkpoint; one of a version that kept no hash of the shards passes.
+
+    Raises:
+        DataError: they are others.
+    """
+    kept, now = state.get("shards_sha256", ""), shards.manifest.sha256
+    if kept and kept != now:
+        problem = (
+            f"data.shards: {shards.path} must hold the shards that the run began with, of hash {kept[:12]}, holds "
+            f"others, of {now[:12]}; bring the first ones back or train anew"
+        )
+        raise DataError([problem], "the shards do not fit the run")
 
 
 def check_classes(shards: ShardSet, model: ModelConfig) -> None:
