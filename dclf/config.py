@@ -38,7 +38,8 @@ class DataConfig:
     Attributes:
         shards: folder or URI (s3://, gs://, file://) of an Arrow shard set.
         modalities: the modalities to use, any non-empty subset of text, audio and visual.
-        cache_mb: MiB of decoded dialogues each worker keeps in memory; what does not fit is streamed every epoch.
+        cache_mb: MiB of decoded dialogues of each split that each worker keeps in memory; a split that does not fit is
+            streamed every epoch.
         shuffle_mb: MiB of decoded dialogues among which a streamed epoch is shuffled.
     """
 
