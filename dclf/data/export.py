@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -64,6 +63,7 @@ def export_shards(
     source, target = read_shards(shards), Path(out)
     try:
         _refuse_shards(Folder.of(shards), target)
+        _clear(target)
         for place in (target, _val_list(target)) if form == "mmgcn" else (target,):
             _refuse_taken(place, form, overwrite=overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,26 +99,33 @@ def _refuse_taken(place: Path, form: str, *, overwrite: bool) -> None:
 
 def _written(source: ShardSet, target: Path, form: str) -> Export:
     """Write beside the target, then put all in its place: what was there goes when the new one is there."""
-    scratch = Path(mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    before = scratch / "before"
+    scratch, aside = _places(target)
+    aside.parent.mkdir(parents=True)
     try:
         unfinished = scratch / target.name
         export = FORMS[form](source, unfinished, target)
         if target.is_dir():  # which a folder cannot replace in one step
-            before.mkdir()
-            target.rename(before / target.name)
-        try:
-            unfinished.replace(target)
-        except BaseException:
-            if before.exists():
-                (before / target.name).rename(target)
-            raise
+            target.rename(aside)
+        unfinished.replace(target)
         if (val := _val_list(unfinished)).exists():
             val.replace(_val_list(target))
         return export
     finally:
-        if target.exists() or not before.exists():
-            shutil.rmtree(scratch, ignore_errors=True)
+        _clear(target)
+
+
+def _places(target: Path) -> tuple[Path, Path]:
+    """The folder to write in, and in it where the target goes until the new one has its place."""
+    scratch = target.with_name(f".{target.name}.unfinished")
+    return scratch, scratch / "before" / target.name
+
+
+def _clear(target: Path) -> None:
+    """Remove the folder to write in, also a killed export's; what went aside and has no successor comes back."""
+    scratch, aside = _places(target)
+    if os.path.lexists(aside) and not os.path.lexists(target):
+        aside.rename(target)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _huggingface(source: ShardSet, unfinished: Path, target: Path) -> Export:

@@ -192,6 +192,17 @@ def test_an_export_that_cannot_take_its_place_loses_nothing(shards: Path, tmp_pa
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["hub", "shards"]
 
 
+def test_what_a_killed_export_moved_aside_comes_back(shards: Path, tmp_path: Path) -> None:
+    export_shards(shards, tmp_path / "hub", "huggingface")
+    before = contents(tmp_path)
+    aside = tmp_path / ".hub.unfinished" / "before"
+    aside.mkdir(parents=True)
+    (tmp_path / "hub").rename(aside / "hub")
+    with pytest.raises(OutputFolderError, match="hub: is there already"):
+        export_shards(shards, tmp_path / "hub", "huggingface")
+    assert contents(tmp_path) == before
+
+
 def test_a_file_where_a_folder_goes_is_not_replaced(shards: Path, tmp_path: Path) -> None:
     (tmp_path / "hub").write_text("precious")
     with pytest.raises(OutputFolderError, match="hub: must be a folder to be overwritten, is a file"):
