@@ -6,14 +6,14 @@ value at once, so that a run is refused before any work starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from numbers import Real
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from dclf.data.dialogue import MODALITIES
 from dclf.data.whole_numbers import is_whole
 from dclf.extensions import ExtensionError
+from dclf.field_kinds import field_kinds, kind_problem, kind_problems, with_defaults
 from dclf.labels import label_problems
 from dclf.models import BASE_MODELS
 from dclf.uris import secret_problem
@@ -38,7 +38,8 @@ class DataConfig:
     Attributes:
         shards: folder or URI (s3://, gs://, file://) of an Arrow shard set.
         modalities: the modalities to use, any non-empty subset of text, audio and visual.
-        cache_mb: MiB of decoded dialogues each worker keeps in memory; what does not fit is streamed every epoch.
+        cache_mb: MiB of decoded dialogues of each split that each worker keeps in memory; a split that does not fit is
+            streamed every epoch.
         shuffle_mb: MiB of decoded dialogues among which a streamed epoch is shuffled.
     """
 
@@ -231,15 +232,23 @@ class Config:
 
         Checks values only: whether the shards have the modalities is checked where the shards are opened.
         """
-        own = (
-            _data_problems(self.data),
-            _model_problems(self.model),
-            _term_problems(self.loss),
-            _range_problems(self),
-            _place_problems(self),
-            label_problems(self.track.experiment, self.track.name, self.track.tags),
+        wrong = list(kind_problems(self, "").values())
+        config: Config = with_defaults(self, kind_problems(self, ""))
+        for section in ("data", "model", "loss", "train", "track"):
+            settings = getattr(config, section)
+            kinds = kind_problems(settings, f"{section}.")
+            wrong += kinds.values()
+            config = replace(config, **{section: with_defaults(settings, kinds)})
+        judged = {_key(problem) for problem in wrong}
+        others = (
+            _data_problems(config.data),
+            _model_problems(config.model),
+            _term_problems(config.loss),
+            _range_problems(config, judged),
+            _place_problems(config),
+            label_problems(config.track.experiment, config.track.name, config.track.tags),
         )
-        return [problem for problems in own for problem in problems]
+        return wrong + [problem for problems in others for problem in problems if _key(problem) not in judged]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries, as they stand in a YAML file."""
@@ -273,6 +282,10 @@ class Config:
 
 def _tuples(section: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {k: tuple(v) if k == key and isinstance(v, list) else v for k, v in section.items()}
+
+
+def _key(problem: str) -> str:
+    return problem.partition(":")[0]
 
 
 def _place_problems(config: Config) -> Iterator[str]:
@@ -312,7 +325,11 @@ def _model_problems(model: ModelConfig) -> Iterator[str]:
     unknown = sorted(set(model.options) - known)
     for key in unknown:
         yield f"model.options.{key}: {model.name} has no such option; it has {', '.join(sorted(known))}"
-    if not unknown:
+    kinds = field_kinds(kind.Config)
+    given = {key: value for key, value in model.options.items() if key in known}
+    wrong = {key: problem for key, value in given.items() if (problem := kind_problem(kinds[key], value))}
+    yield from (f"model.options.{key}: {problem}" for key, problem in wrong.items())
+    if not unknown and not wrong:
         try:
             kind.Config(**model.options)
         except (TypeError, ValueError) as error:
@@ -357,30 +374,7 @@ SEEDS = 2**63
 """How many seeds there are: torch takes more, but no integer beyond is one in MLflow's and NumPy's hands."""
 
 
-def number_problems(settings: Any, section: str) -> Iterator[str]:
-    """Yield a line for every numeric field without a number, or without a whole one; a truth value is neither.
-
-    YAML and the command line see to this themselves; a notebook builds the dataclasses by hand.
-
-    Args:
-        settings: a dataclass.
-        section: stands before the field's name, with a dot.
-    """
-    for one in fields(settings):
-        value = getattr(settings, one.name)
-        if one.type == "int" and not is_whole(value):
-            yield f"{section}{one.name}: must be a whole number, is {value!r}"
-        if one.type == "float" and (isinstance(value, bool) or not isinstance(value, Real)):
-            yield f"{section}{one.name}: must be a number, is {value!r}"
-
-
-def _range_problems(config: Config) -> Iterator[str]:
-    wrong = [
-        problem for name in ("data", "loss", "train") for problem in number_problems(getattr(config, name), f"{name}.")
-    ]
-    yield from wrong
-    skipped = {problem.split(":")[0] for problem in wrong}
-
+def _range_problems(config: Config, skipped: Collection[str]) -> Iterator[str]:
     def value(key: str) -> Any:
         section, name = key.split(".")
         return getattr(getattr(config, section), name)
@@ -395,9 +389,10 @@ def _range_problems(config: Config) -> Iterator[str]:
         for key in keys:
             if key not in skipped and not holds(value(key)):
                 yield f"{key}: must be {must}, is {value(key)}"
-    low, high = config.train.worker_range
+    workers = config.train.workers
+    low, *_, high = workers if isinstance(workers, tuple) and len(workers) == 2 else (workers, workers)
     if not (is_whole(low) and is_whole(high) and 1 <= low <= high):
-        yield f"train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is {config.train.workers}"
+        yield f"train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is {workers!r}"
     elif "train.batch_size" not in skipped and high > config.train.batch_size:
         yield (
             f"train.workers: {high} workers need batches of at least {high} dialogues, "

@@ -7,7 +7,6 @@ configuration holds the name as it was written, and every process looks it up fo
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from dclf.errors import UserError
+from dclf.prose import suggestion
 
 
 class ExtensionError(UserError, ValueError):
@@ -91,10 +91,10 @@ class ExtensionPoint:
             return self._imported(repr(name), self.shipped[name])
         point = next((point for point in installed(self.group) if point.name == name), None)
         if point is None:
-            close = difflib.get_close_matches(name, self.names(), n=1, cutoff=0.7)
-            meant = f"; did you mean {close[0]}?" if close else ""
             known = f"one of {', '.join(self.names())}, or " if self.names() else ""
-            raise ExtensionError(self.noun, f"must be {known}a class path MODULE:NAME, is {name!r}{meant}")
+            raise ExtensionError(
+                self.noun, f"must be {known}a class path MODULE:NAME, is {name!r}{suggestion(name, self.names())}"
+            )
         return self._imported(f"{name!r} of {_package(point)}, {point.value},", point.value)
 
     def _imported(self, label: str, path: str) -> Any:

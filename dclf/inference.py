@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from dclf.data.batch import collate
 from dclf.data.checks import validate_dialogue
 from dclf.data.dialogue import MODALITIES, UNLABELLED, DatasetInfo, Dialogue
 from dclf.data.errors import DataError
+from dclf.data.whole_numbers import is_whole
+from dclf.errors import UserError
 from dclf.extraction.contract import Utterance
 from dclf.extraction.conversations import RunExtractors
 from dclf.models.framework import DCLF
@@ -82,7 +84,10 @@ class Predictor:
 
         Raises:
             DataError: a dialogue lacks a modality, has other widths, or unknown speakers.
+            ValueError: ``batch_size`` is no whole number of 1 or more.
         """
+        if not is_whole(batch_size) or batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number of 1 or more, is {batch_size!r}")
         dialogues = self._checked(dialogues)
         results: list[NDArray[np.float32]] = []
         for start in range(0, len(dialogues), batch_size):
@@ -215,8 +220,10 @@ class Session:
         if self._predictor.model.base.streams:
             probabilities, self._memory = self._predictor.hear(utterance, self._memory)
             return probabilities
-        self._heard.append(utterance)
-        last: NDArray[np.float32] = self._predictor.predict([_joined(self._heard)])[0][-1]
+        heard = self._heard.copy()
+        heard.append(utterance)
+        last: NDArray[np.float32] = self._predictor.predict([_joined(heard)])[0][-1]
+        self._heard = heard  # now that it has its answer: who tries again is not heard twice
         return last
 
     def _vectors(self, own: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -245,10 +252,13 @@ def _joined(parts: Sequence[Dialogue]) -> Dialogue:
 
 
 def predictor_of(state: dict[str, Any]) -> Predictor:
-    """The predictor inside a loaded checkpoint (``dclf.training.checkpoint.load``)."""
-    return Predictor(
-        Config.from_dict(state["config"]), DatasetInfo.from_dict(state["info"]), state["progress"]["best_model"]
-    )
+    """The predictor inside a loaded checkpoint (``dclf.training.checkpoint.load``).
+
+    Raises:
+        CheckpointError: it holds no model that this version of dclf knows.
+        ExtensionError: what makes its base model cannot be imported.
+    """
+    return _predictor(state, lambda: state["progress"]["best_model"], "a checkpoint")
 
 
 def save_model(folder: Path, state: dict[str, Any]) -> None:
@@ -262,7 +272,8 @@ def load_model(folder: Path | str) -> Predictor:
     """Read what ``save_model`` wrote.
 
     Raises:
-        CheckpointError: the file is absent or broken.
+        CheckpointError: the file is absent, broken, or holds no model that this version of dclf knows.
+        ExtensionError: what makes its base model cannot be imported.
     """
     path = Path(folder) / MODEL_FILE
     try:
@@ -271,4 +282,17 @@ def load_model(folder: Path | str) -> Predictor:
         raise CheckpointError(f"{path}: must hold a trained model, is absent") from None
     except Exception as error:
         raise CheckpointError(f"{path}: cannot be read as a trained model ({error})") from error
-    return Predictor(Config.from_dict(content["config"]), DatasetInfo.from_dict(content["info"]), content["model"])
+    return _predictor(content, lambda: content["model"], str(path))
+
+
+def _predictor(content: Any, weights: Callable[[], dict[str, torch.Tensor]], where: str) -> Predictor:
+    """The predictor of what was stored; CheckpointError where another program, or another version, stored it."""
+    try:
+        return Predictor(Config.from_dict(content["config"]), DatasetInfo.from_dict(content["info"]), weights())
+    except UserError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise CheckpointError(
+            f"{where}: must hold a model as this version of dclf stores it, does not "
+            f"({type(error).__name__}: {error}); use the version of dclf that wrote it, or check the path"
+        ) from error

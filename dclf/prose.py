@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def join_words(words: Sequence[str], last: str = "and") -> str:
@@ -18,3 +19,9 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
 def counted(count: int, noun: str) -> str:
     """Return ``1 problem``, ``2 problems``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """``; did you mean X?`` for the choice most like a mistyped word, or nothing."""
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]}?" if close else ""

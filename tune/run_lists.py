@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from dclf.prose import suggestion
 from tune.analysis.run_columns import DEFAULT, Column, name_problems, select_columns, sort_runs
 from tune.analysis.table import ShownAsTable, Table
-from tune.config.yaml_files import ConfigError, suggestion
+from tune.config.yaml_files import ConfigError
 from tune.tracking.address import resolve_tracking_uri, sqlite_path
 from tune.tracking.children import STUDY_TAG, tagged
 from tune.tracking.manners import mlflow_settings

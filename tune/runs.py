@@ -27,7 +27,7 @@ from dclf.data.storage import absolute, is_remote
 from dclf.inference import Predictor, load_model, predictor_of, save_model
 from dclf.prose import counted
 from dclf.training.evaluation import score_predictor
-from dclf.training.preflight import check_classes, check_shards
+from dclf.training.preflight import check_classes, check_same_shards, check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport, class_names
 from tune.analysis.prediction_tables import prediction_writes
 from tune.analysis.table import ShownAsTable, Table
@@ -131,7 +131,8 @@ def train(
 
     Raises:
         ConfigError: a value is impossible.
-        DataError: the shards lack a split or modality.
+        DataError: the shards lack a split or modality, or are others than those that a resumed run began with.
+        CheckpointError: the checkpoint of a resumed run cannot be read.
         TrackingError: the MLflow store does not answer, or has no such run.
         PlanError: the run does not fit the cluster.
         StorageError: checkpoints cannot be kept.
@@ -152,6 +153,8 @@ def train(
         check_classes(shards, config.model)
         card = feature_card(config.data.shards).to_dict()
     checked_storage(config.train.storage, record.run_id if record else "", resuming=True)
+    if record is not None and (last := latest_checkpoint(config.train.storage, record.run_id)) is not None:
+        check_same_shards(shards, load_checkpoint(last))
     session = ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus()))
     with (
         listening(listeners, progress) as audience,

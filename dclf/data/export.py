@@ -19,6 +19,7 @@ from dclf.data.dialogue import MODALITIES, SPLITS, UNLABELLED, DatasetInfo, Dial
 from dclf.data.errors import OutputFolderError
 from dclf.data.presets import IEMOCAP_CLASSES
 from dclf.data.reader import ShardSet, read_shards
+from dclf.data.storage import Folder
 from dclf.prose import counted, join_words
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -50,37 +51,81 @@ def export_shards(
         shards: folder or URI.
         out: the file, or for huggingface the folder, on this machine.
         form: one of ``FORMS``.
-        overwrite: replace what is there.
+        overwrite: replace an export that is there, once the new one is written; nothing else is ever replaced.
 
     Raises:
         ValueError: an unknown form.
-        OutputFolderError: ``out`` is there already, or cannot be written.
+        OutputFolderError: ``out`` is there already, is no export, lies in the shards, or cannot be written.
         ShardError: the shards are damaged.
     """
     if form not in FORMS:
         raise ValueError(f"--format must be one of {', '.join(FORMS)}, is {form!r}")
     source, target = read_shards(shards), Path(out)
-    if target.exists() and not overwrite:
-        raise OutputFolderError(f"{target}: is there already; choose another place, or overwrite it (--overwrite)")
-    unfinished = target.with_name(f"{target.name}.unfinished")
     try:
+        _refuse_shards(Folder.of(shards), target)
+        _clear(target)
+        for place in (target, _val_list(target)) if form == "mmgcn" else (target,):
+            _refuse_taken(place, form, overwrite=overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove(unfinished)
-        export = FORMS[form](source, unfinished, target)
-        _remove(target)
-        unfinished.rename(target)
+        return _written(source, target, form)
+    except OutputFolderError:
+        raise
     except OSError as error:
         raise OutputFolderError(f"{target}: cannot be written ({error}); free space or choose another place") from error
+
+
+def _refuse_shards(shards: Folder, target: Path) -> None:
+    """Raise OutputFolderError where the target is the shards' folder or in it."""
+    own, place = Path(shards.root).resolve(), target.resolve()
+    if shards.is_local and own in (place, *place.parents):
+        raise OutputFolderError(f"{target}: must lie outside the shards at {shards.shown}; choose another place")
+
+
+def _refuse_taken(place: Path, form: str, *, overwrite: bool) -> None:
+    """Raise OutputFolderError where something is that may not, or must not, be replaced."""
+    if not os.path.lexists(place):
+        return
+    if not overwrite:
+        raise OutputFolderError(f"{place}: is there already; choose another place, or overwrite it (--overwrite)")
+    remedy = "choose another place, or delete it yourself"
+    if form != "huggingface":
+        if place.is_dir():
+            raise OutputFolderError(f"{place}: must be a file to be overwritten, is a folder; {remedy}")
+    elif not place.is_dir():
+        raise OutputFolderError(f"{place}: must be a folder to be overwritten, is a file; {remedy}")
+    elif others := sorted({entry.name for entry in place.iterdir()} - set(map(_hub_file, SPLITS))):
+        raise OutputFolderError(f"{place}: must hold an export alone to be overwritten, holds {others[0]!r}; {remedy}")
+
+
+def _written(source: ShardSet, target: Path, form: str) -> Export:
+    """Write beside the target, then put all in its place: what was there goes when the new one is there."""
+    scratch, aside = _places(target)
+    aside.parent.mkdir(parents=True)
+    try:
+        unfinished = scratch / target.name
+        export = FORMS[form](source, unfinished, target)
+        if target.is_dir():  # which a folder cannot replace in one step
+            target.rename(aside)
+        unfinished.replace(target)
+        if (val := _val_list(unfinished)).exists():
+            val.replace(_val_list(target))
+        return export
     finally:
-        _remove(unfinished)
-    return export
+        _clear(target)
 
 
-def _remove(place: Path) -> None:
-    if place.is_dir():
-        shutil.rmtree(place)
-    else:
-        place.unlink(missing_ok=True)
+def _places(target: Path) -> tuple[Path, Path]:
+    """The folder to write in, and in it where the target goes until the new one has its place."""
+    scratch = target.with_name(f".{target.name}.unfinished")
+    return scratch, scratch / "before" / target.name
+
+
+def _clear(target: Path) -> None:
+    """Remove the folder to write in, also a killed export's; what went aside and has no successor comes back."""
+    scratch, aside = _places(target)
+    if os.path.lexists(aside) and not os.path.lexists(target):
+        aside.rename(target)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _huggingface(source: ShardSet, unfinished: Path, target: Path) -> Export:
@@ -88,14 +133,16 @@ def _huggingface(source: ShardSet, unfinished: Path, target: Path) -> Export:
     info = source.info
     unfinished.mkdir()
     schema = _hub_schema(info)
-    names = []
     for split in SPLITS:
-        names.append(f"{HUB_SPLITS[split]}-00000-of-00001.parquet")
-        with pq.ParquetWriter(unfinished / names[-1], schema) as writer:
+        with pq.ParquetWriter(unfinished / _hub_file(split), schema) as writer:
             for dialogues in _in_groups(source.select(split=split)):
                 writer.write_table(_hub_table(dialogues, info, schema))
     again = f"dclf data import huggingface {target} SHARDS --dataset {info.dataset}"
-    return Export(tuple(target / name for name in names), (f"read it again with: {again}",))
+    return Export(tuple(target / _hub_file(split) for split in SPLITS), (f"read it again with: {again}",))
+
+
+def _hub_file(split: str) -> str:
+    return f"{HUB_SPLITS[split]}-00000-of-00001.parquet"
 
 
 def _hub_schema(info: DatasetInfo) -> pa.Schema:
@@ -204,9 +251,14 @@ def _mmgcn(source: ShardSet, unfinished: Path, target: Path) -> Export:
     )
     with unfinished.open("wb") as stream:
         pickle.dump(content, stream, protocol=2)
-    val = target.with_name(f"{target.name}.val.txt")
-    val.write_text("".join(f"{d.dialogue_id}\n" for d in dialogues["val"]), encoding="utf-8")
-    return Export((target, val), tuple(_mmgcn_notes(info, every, target, val)))
+    val = "".join(f"{d.dialogue_id}\n" for d in dialogues["val"])
+    _val_list(unfinished).write_text(val, encoding="utf-8")
+    return Export((target, _val_list(target)), tuple(_mmgcn_notes(info, every, target, _val_list(target))))
+
+
+def _val_list(target: Path) -> Path:
+    """Where the ids of the validation dialogues lie, which MMGCN's pickle has no place for."""
+    return target.with_name(f"{target.name}.val.txt")
 
 
 def _mmgcn_notes(info: DatasetInfo, every: Sequence[Dialogue], target: Path, val: Path) -> Iterator[str]:

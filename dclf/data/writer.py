@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from dclf.data.checks import info_problems, repeated_id, validate_dialogue, zero_rows
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
@@ -16,6 +17,8 @@ from dclf.data.shard_files import IndexWriter, SplitWriter, naming_the_folder
 from dclf.data.storage import Folder
 
 DEFAULT_SHARD_BYTES = 64 << 20
+_UNFINISHED = ".unfinished-shards"
+"""Folder in that of a shard set to be replaced, in which the new one is written."""
 _OURS = re.compile(
     rf"^((train|val|test)-\d{{5}}\.arrow|{re.escape(INDEX)}|{re.escape(MANIFEST)}(\.tmp)?"
     rf"|{re.escape(PROBE)}|{re.escape(BAYES)})$"
@@ -34,14 +37,16 @@ def write_shards(
     """Write dialogues as Arrow shards; only one dialogue is held at a time.
 
     Every dialogue is validated first. After the first invalid one nothing more is written, but the rest is still
-    looked at, so that the error lists every problem. A write that fails leaves no manifest and no shards.
+    looked at, so that the error lists every problem. A write that fails leaves no manifest and no shards, or those that
+    were to be overwritten.
 
     Args:
         dialogues: in any order; the splits may be interleaved.
         path: a local folder, made where absent, or a URI such as s3://bucket/shards.
         info: the dataset facts; its provenance must be JSON-able.
         max_shard_bytes: a shard is closed once it is this large.
-        overwrite: remove a shard set that is already there first; files that are not ours are never touched.
+        overwrite: replace a shard set that is already there once the new one is written, for which both need room;
+            files that are not ours are never touched.
         warn: hears of feature rows that are all zero, dialogue by dialogue.
 
     Raises:
@@ -51,16 +56,22 @@ def write_shards(
     folder = Folder.of(path)
     if problems := info_problems(info):
         raise DataError(problems, f"{folder.shown}: nothing was written, the dataset facts are not valid")
-    _prepare(folder, path, overwrite)
-    writer = _ShardSetWriter(folder, info, max_shard_bytes, warn)
+    place = _prepare(folder, path, overwrite)
+    writer = _ShardSetWriter(place, info, max_shard_bytes, warn)
     try:
         for dialogue in dialogues:
             writer.add(dialogue)
-        return writer.finish()
+        manifest = writer.finish()
     except BaseException:
         writer.abandon()
-        _remove_ours(folder)
+        with suppress(OSError):
+            _remove_ours(place)
+            _remove_unfinished(folder)
         raise
+    if place != folder:
+        with naming_the_folder(folder):
+            _replace_shards(folder, place)
+    return manifest
 
 
 def refuse_filled(path: str | os.PathLike[str]) -> None:
@@ -78,19 +89,34 @@ def refuse_filled(path: str | os.PathLike[str]) -> None:
             )
 
 
-def _prepare(folder: Folder, path: str | os.PathLike[str], overwrite: bool) -> None:
+def _prepare(folder: Folder, path: str | os.PathLike[str], overwrite: bool) -> Folder:
+    """Where to write: the folder, or one in it where a shard set is to be replaced."""
     if not overwrite:
         refuse_filled(path)
     with naming_the_folder(folder):
-        for name in filter(_OURS.match, folder.names()):
-            folder.filesystem.delete_file(folder.path(name))
-        folder.filesystem.create_dir(folder.root, recursive=True)
+        _remove_unfinished(folder)
+        place = replace(folder, root=folder.path(_UNFINISHED)) if folder.exists(MANIFEST) else folder
+        _remove_ours(place)
+        place.filesystem.create_dir(place.root, recursive=True)
+    return place
+
+
+def _replace_shards(folder: Folder, place: Folder) -> None:
+    """Remove the old set and move the new one to its place; without a manifest, half of either is no shard set."""
+    _remove_ours(folder)
+    for name in sorted(place.names(), key=lambda name: name == MANIFEST):
+        folder.filesystem.move(place.path(name), folder.path(name))
+    _remove_unfinished(folder)
 
 
 def _remove_ours(folder: Folder) -> None:
-    with suppress(OSError):
-        for name in filter(_OURS.match, folder.names()):
-            folder.filesystem.delete_file(folder.path(name))
+    for name in sorted(filter(_OURS.match, folder.names()), key=lambda name: name != MANIFEST):
+        folder.filesystem.delete_file(folder.path(name))
+
+
+def _remove_unfinished(folder: Folder) -> None:
+    if _UNFINISHED in folder.names():
+        folder.filesystem.delete_dir(folder.path(_UNFINISHED))
 
 
 class _ShardSetWriter:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import Any
+
 
 def require(holds: bool, field: str, must: str, value: object) -> None:
     """Raise ValueError that names the field, what must hold and what came instead."""
@@ -16,10 +19,11 @@ def require_size(**sizes: int) -> None:
         require(whole and value >= 1, field, "a whole number of 1 or more", value)
 
 
-def require_rate(**rates: float) -> None:
+def require_rate(**rates: Any) -> None:
     """Every dropout rate lies in [0, 1)."""
     for field, value in rates.items():
-        require(0 <= value < 1, field, "in [0, 1)", value)
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        require(number and 0 <= value < 1, field, "a number in [0, 1)", value)
 
 
 def require_window(past: int, future: int) -> None:

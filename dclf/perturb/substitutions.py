@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 FORMAT_VERSION = 1
 _METADATA_KEY = b"dclf-substitutions"
 _FACTS = ("kind", "seed", "draw", "pool")
+_COLUMNS = {"dialogue_id": pa.string(), "length": pa.int64(), "positions": pa.large_list(pa.int32())}
 
 OWN = -1
 """In place of a row of the pool: the utterance stays, having no emotion to replace it by."""
@@ -93,7 +94,12 @@ class Substitutions:
             ValueError: the table does not hold substitutions, holds damaged ones or those of another format version.
         """
         facts = _facts(table)
-        for column, wanted in (("length", pa.int64()), ("positions", pa.large_list(pa.int32()))):
+        for column, wanted in _COLUMNS.items():
+            if table.column_names.count(column) != 1:
+                raise ValueError(
+                    f"substitutions must have the columns {', '.join(_COLUMNS)}, have {', '.join(table.column_names)}; "
+                    "draw them again"
+                )
             if (actual := table.schema.field(column).type) != wanted:
                 raise ValueError(f"{column} must hold {wanted}, holds {actual}; draw the substitutions again")
         table = table.combine_chunks()
@@ -149,9 +155,11 @@ def _facts(table: pa.Table) -> dict[str, Any]:
     if _METADATA_KEY not in metadata:
         raise ValueError("the Arrow table carries no substitutions; write them with dclf.perturb.write_substitutions")
     facts: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
-    if facts["format_version"] != FORMAT_VERSION:
+    version = facts.get("format_version")
+    if version != FORMAT_VERSION:
         raise ValueError(
-            f"the substitutions have format version {facts['format_version']}, this DCLF reads {FORMAT_VERSION}: "
-            "draw them again"
+            f"the substitutions have format version {version}, this DCLF reads {FORMAT_VERSION}: draw them again"
         )
+    if lacking := [name for name in _FACTS if name not in facts]:
+        raise ValueError(f"substitutions must tell their {', '.join(lacking)}, do not; draw them again")
     return facts

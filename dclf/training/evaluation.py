@@ -82,12 +82,12 @@ def evaluate_split(
 
 
 def score_predictor(predictor: Predictor, shards: ShardSet, split: str) -> SplitReport:
-    """Score a trained model on a split of a shard set, in this process.
+    """Score a trained model on a split of a shard set, in this process; the other splits may be empty.
 
     Raises:
         DataError: the shards lack the split or a modality, hold broken dialogues, or do not fit the model.
     """
-    check_shards(shards, predictor.modalities)
+    check_shards(shards, predictor.modalities, only=split)
     predictor.check(shards.info)
     source = CheckedSource(LocalSource(shards, predictor.modalities), shards.info, predictor.modalities)
     collated = batches(source.dialogues(split), predictor.config.train.batch_size, predictor.modalities)

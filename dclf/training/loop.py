@@ -30,7 +30,7 @@ from dclf.training.curriculum import Curriculum
 from dclf.training.device import autocast, resolve_device, rng_state, set_rng_state
 from dclf.training.evaluation import evaluate_split
 from dclf.training.machine import MachineUse
-from dclf.training.preflight import check_shards
+from dclf.training.preflight import check_same_shards, check_shards
 from dclf.training.progress import Progress
 from dclf.training.reports import EpochReport, FinalReport, SplitReport
 from dclf.training.robustness import RobustScores
@@ -64,11 +64,14 @@ def train(
         The same report on every worker.
 
     Raises:
-        DataError: the shards lack a split or modality the run needs, or hold a dialogue that is not valid.
+        DataError: the shards lack a split or modality the run needs, hold a dialogue that is not valid, or are others
+            than the checkpoint's.
         NonFiniteLossError: a loss term became NaN or infinite.
         ValueError: a GPU is asked for where none is.
     """
     check_shards(shards, config.data.modalities, perturb=config.train.perturb_every > 0)
+    if state is not None:
+        check_same_shards(shards, state)
     run = TrainingRun(config, source, shards)
     run.prepare() if state is None else run.restore(state)
     listener = reporter or Silent()
@@ -95,7 +98,11 @@ class TrainingRun:
         self.info = shards.info
         self.workers = Workers(resolve_device(config.train.device))
         # Where it is tracked is no part of the training, and its URI may hold a password.
-        self._described = {"config": {**config.to_dict(), "track": {}}, "info": shards.info.to_dict()}
+        self._described = {
+            "config": {**config.to_dict(), "track": {}},
+            "info": shards.info.to_dict(),
+            "shards_sha256": shards.manifest.sha256,
+        }
         self._cache = cache
         self.splits = (cache or RunCache(source, shards.info)).splits(config)
         self.batch_size = worker_batch_size(config, self.workers.rank, self.workers.size)

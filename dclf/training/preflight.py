@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from dclf.data.shifts import emotion_shifts
 from dclf.training.source import Source
 
 
-def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool = False) -> None:
+def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool = False, only: str = "") -> None:
     """Refuse shards that a run cannot use; features are not read.
 
     Args:
@@ -25,6 +26,7 @@ def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool =
         modalities: the features that the run reads.
         perturb: whether the validation split is scored with substituted contexts and on emotion shifts too
             (``train.perturb_every``).
+        only: the one split that is read, where a trained model is scored on it; a training reads them all.
 
     Raises:
         DataError: lists every lacking modality, split that is empty or has no label, wrong label or speaker and
@@ -37,20 +39,38 @@ def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool =
         if modality not in shards.info.modalities
     ]
     seen: dict[str, str] = {}
-    for split in SPLITS:
+    for split in (only,) if only else SPLITS:
         index = shards.index(split)
         if not len(index):
-            problems.append(
-                f"data.shards: split {split!r} of {shards.path} must have dialogues, is empty; "
-                "import the data with a hold-out or generate more dialogues"
-            )
+            remedy = "score another split" if only else "import the data with a hold-out or generate more dialogues"
+            problems.append(f"data.shards: split {split!r} of {shards.path} must have dialogues, is empty; {remedy}")
         elif not np.any(index.labels >= 0):
-            problems.append(unlabelled_split(split))
+            unlabelled = f"no utterance of the {split} split of {shards.path} has a label to score; score another split"
+            problems.append(unlabelled if only else unlabelled_split(split))
         problems += index_problems(index, split, shards.info, seen)
     if perturb and not problems:
         problems += robustness_problems(shards.index("val"), shards.info.class_names)
     if problems:
-        raise DataError(problems, "the shards do not fit the run")
+        raise DataError(problems, f"the shards do not fit the {'model' if only else 'run'}")
+
+
+def check_same_shards(shards: ShardSet, state: Mapping[str, Any]) -> None:
+    """Refuse shards that a run cannot go on with: its statistics, memory bank and history are of those it began with.
+
+    Args:
+        shards: of the run, as they are now.
+        state: its checkpoint; one of a version that kept no hash of the shards passes.
+
+    Raises:
+        DataError: they are others.
+    """
+    kept, now = state.get("shards_sha256", ""), shards.manifest.sha256
+    if kept and kept != now:
+        problem = (
+            f"data.shards: {shards.path} must hold the shards that the run began with, of hash {kept[:12]}, holds "
+            f"others, of {now[:12]}; bring the first ones back or train anew"
+        )
+        raise DataError([problem], "the shards do not fit the run")
 
 
 def check_classes(shards: ShardSet, model: ModelConfig) -> None:

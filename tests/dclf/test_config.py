@@ -1,11 +1,13 @@
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dclf.config import JOINT, Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from dclf.config import JOINT, Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
+from dclf.models.options import require_rate
 
 SOUND = DataConfig(shards="somewhere")
 
@@ -49,6 +51,65 @@ def test_numbers_of_another_kind_are_refused() -> None:
         "train.seed: must be a whole number, is True",
         "train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is (1, 2.5)",
     ]
+
+
+def test_words_and_truth_values_are_checked_from_the_declared_types() -> None:
+    config = Config(
+        data=SOUND,
+        model=ModelConfig(causal="false"),  # type: ignore[arg-type]
+        loss=LossConfig(ablate="no_cac", class_weights="None"),  # type: ignore[arg-type]
+        train=TrainConfig(precision="fp16", device="cuda", compile=1),  # type: ignore[arg-type]
+    )
+    assert config.problems() == [
+        "model.causal: must be true or false, is 'false'",
+        "loss.ablate: must be one of none, base, no_cacl, no_ce, no_mccl, no_ica, is 'no_cac'; did you mean no_cacl?",
+        "loss.class_weights: must be one of none, balanced, is 'None'; did you mean none?",
+        "train.precision: must be one of fp32, bf16, is 'fp16'; did you mean bf16?",
+        "train.compile: must be true or false, is 1",
+        "train.device: must be one of auto, cpu, gpu, is 'cuda'",
+    ]
+
+
+WRONG: Any = object()
+
+
+@pytest.mark.parametrize("section", fields(Config), ids=lambda section: section.name)
+def test_no_value_of_any_field_is_worth_a_traceback(section: Any) -> None:
+    part = getattr(Config(data=SOUND), section.name)
+    for name in (one.name for one in fields(part)) if is_dataclass(part) else ():
+        for value in (WRONG, None, [WRONG], {1: WRONG}, (1, 2, 4)):
+            config = replace(Config(data=SOUND), **{section.name: replace(part, **{name: value})})  # type: ignore[type-var]
+            problems = config.problems()
+            assert [p.split(":")[0] for p in problems] == [f"{section.name}.{name}"], (value, problems)
+    assert [p.split(":")[0] for p in replace(Config(data=SOUND), **{section.name: WRONG}).problems()]
+
+
+def test_a_value_of_the_wrong_kind_hides_no_other_problem() -> None:
+    config = Config(
+        data=DataConfig(shards=Path("x")),  # type: ignore[arg-type]
+        loss=LossConfig(terms=None, window=0),  # type: ignore[arg-type]
+        train=TrainConfig(workers=(1, 2, 4)),  # type: ignore[arg-type]
+        track=TrackConfig(tags={"fold": 3}, name=" "),  # type: ignore[dict-item]
+    )
+    assert config.problems() == [
+        f"data.shards: must be text, is {Path('x')!r}",
+        "loss.terms: must be a mapping of keys to values, is None",
+        "track.tags: must be a mapping of keys to text, is {'fold': 3}",
+        "loss.window: must be at least 1, is 0",
+        "train.workers: must be 1 or more, or a pair (min, max) with 1 <= min <= max, is (1, 2, 4)",
+        "track.name: must be a name, or empty for one that is made up, is ' '",
+    ]
+
+
+def test_options_of_another_kind_are_named() -> None:
+    options = {"dropout": "0.5", "layers": 2.0, "alpha": None}
+    assert Config(data=SOUND, model=ModelConfig(options=options)).problems() == [
+        "model.options.dropout: must be a number, is '0.5'",
+        "model.options.layers: must be a whole number, is 2.0",
+        "model.options.alpha: must be a number, is None",
+    ]
+    with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\), is '0.5'"):
+        require_rate(dropout="0.5")
 
 
 def test_a_base_models_options_are_checked_against_its_own_config() -> None:

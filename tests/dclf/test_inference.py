@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.errors import DataError
 from dclf.data.generator import generate
 from dclf.data.presets import IEMOCAP_CLASSES
-from dclf.inference import Predictor, load_model, save_model
+from dclf.inference import Predictor, load_model, predictor_of, save_model
 from dclf.models import BASE_MODELS
 from dclf.models.framework import DCLF
 from dclf.testing.batches import INFO, SPEAKERS, SUBSETS, WIDTHS
@@ -111,6 +112,49 @@ def test_absent_and_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(damaged[: len(damaged) // 2])
     with pytest.raises(CheckpointError, match="cannot be read"):
         checkpoint.load(tmp_path)
+
+
+def test_models_of_other_programs_and_versions_are_told(
+    predictor: Predictor, data: tuple[DatasetInfo, list[Dialogue]], tmp_path: Path
+) -> None:
+    config, info, weights = CONFIG.to_dict(), data[0].to_dict(), predictor.model.state_dict()
+    newer = {**config, "loss": {**config["loss"], "delta": 1.0}}
+    options = {**config, "model": {**config["model"], "options": {"hidden": 8, "depth": 3}}}
+    contents: list[Any] = [weights, [1, 2], torch.zeros(3), {"config": newer, "info": info, "model": weights}]
+    contents += [{"config": options, "info": info, "model": weights}, {"config": config, "info": {}, "model": weights}]
+    contents += [{"config": config, "info": info, "model": [1.0]}]
+    for content in contents:
+        torch.save(content, tmp_path / "model.pt")
+        with pytest.raises(CheckpointError, match=r"model\.pt: must hold a model as this version of dclf stores it"):
+            load_model(tmp_path)
+    for state in ({"epoch": 1}, {"config": newer, "info": info, "progress": {"best_model": weights}}):
+        with pytest.raises(CheckpointError, match=r"^a checkpoint: must hold a model as this version"):
+            predictor_of(state)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, True])
+def test_an_impossible_batch_is_refused(
+    predictor: Predictor, data: tuple[DatasetInfo, list[Dialogue]], size: Any
+) -> None:
+    with pytest.raises(ValueError, match=f"batch_size must be a whole number of 1 or more, is {size}"):
+        predictor.predict(data[1], batch_size=size)
+
+
+def test_an_utterance_that_is_tried_again_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = small("mmgcn")
+    assert not predictor.model.base.streams
+    good = {"text": np.ones(WIDTHS["text"])}
+    session, other = predictor.session(), predictor.session()
+
+    def fail(*_: Any) -> Any:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predictor, "predict", fail)
+        with pytest.raises(MemoryError):
+            session.hear("Ann", good)
+    for speaker in ("Ann", "Bob"):
+        assert np.array_equal(session.hear(speaker, good), other.hear(speaker, good))
 
 
 def test_labels_of_other_classes_are_not_read(predictor: Predictor, data: tuple[DatasetInfo, list[Dialogue]]) -> None:

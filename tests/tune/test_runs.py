@@ -178,6 +178,30 @@ def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(gone_on: 
     assert [point.step for point in steps] == [1, 2, 3]
 
 
+def test_a_run_goes_on_with_its_own_shards_alone(config: Config, local_ray: None, tmp_path: Path) -> None:
+    info, dialogues = generate("iemocap-small", 20, seed=3)
+    write_shards(dialogues, tmp_path / "shards", info)
+    changing = replace(
+        config, data=DataConfig(shards=str(tmp_path / "shards")), track=replace(config.track, name="changing")
+    )
+    run_ids: list[str] = []
+
+    def interrupt(event: Event) -> None:
+        match event:
+            case RunStarted():
+                run_ids.append(event.run_id)
+            case EpochEnded(report) if report.epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(changing, listeners=[interrupt])
+    write_shards(generate("iemocap-small", 20, seed=4)[1], tmp_path / "shards", info, overwrite=True)
+    events: list[Event] = []
+    with pytest.raises(DataError, match="must hold the shards that the run began with"):
+        train(changing, resume=run_ids[0], listeners=[events.append])
+    assert events == [], "nothing has started"
+
+
 def test_every_stage_of_the_start_is_told_once(gone_on: GoneOn) -> None:
     assert sorted(gone_on.stages[:-1]) == ["MLflow", "Ray", "shards"]
     assert gone_on.stages[-1] == "first batch"

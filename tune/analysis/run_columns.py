@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tune.config.yaml_files import ConfigError, suggestion
+from dclf.prose import suggestion
+from tune.config.yaml_files import ConfigError
 from tune.progress.texts import duration, percent
 from tune.study.scores import value_text
 from tune.tracking.children import KIND_TAG

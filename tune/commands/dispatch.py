@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from dclf import __version__
+from dclf.prose import suggestion
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,6 @@ def dispatch(
 
 def _problem(argv: Sequence[str], commands: Mapping[str, Command]) -> str:
     """Return what is wrong with the command: it is missing, or unknown and perhaps another one is meant."""
-    from tune.config.yaml_files import suggestion  # noqa: PLC0415 - help and version do not wait for YAML
-
     choices = f" (choose from {', '.join(commands)})"
     if not argv:
         return f"a command is missing{choices}"

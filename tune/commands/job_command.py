@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+from dclf.prose import suggestion
 from tune.commands.job_words import JobCommand
 from tune.commands.request import Request
 from tune.commands.spelling import spelled
-from tune.config.yaml_files import ConfigError, suggestion
+from tune.config.yaml_files import ConfigError
 from tune.tracking.redact import without_secrets
 
 JOBS = {

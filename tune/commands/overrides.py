@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Sequence
 
+from dclf.prose import suggestion
 from tune.config.typed_values import advice, config_types
-from tune.config.yaml_files import suggestion
 
 ELSEWHERE = {
     "--print-config": "dclf train and dclf sweep print the configuration that they would use",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from dclf.prose import suggestion
 from tune.commands.next_steps import ID_SHOWN, print_next, run_line, uri_option
 from tune.commands.options import command_parser, listed, print_json
-from tune.config.yaml_files import ConfigError, suggestion
+from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
     from tune.analysis.run_columns import Column

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from dclf.config import Ablation
 from dclf.labels import shown
+from dclf.prose import suggestion
 from tune.config.typed_values import CheckedValues, class_parser, config_types
-from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file, suggestion
+from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file
 
 Layout = Literal["variants", "main", "window", "gammas", "perturbation", "leaderboard"]
 Evaluation = Literal["perturbation", "speed"]

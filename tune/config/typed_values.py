@@ -12,7 +12,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from dclf.config import Config
 from dclf.labels import shown
-from tune.config.yaml_files import Entry, suggestion
+from dclf.prose import suggestion
+from tune.config.yaml_files import Entry
 
 
 @cache

@@ -6,7 +6,6 @@ and overridden key by key; everything else is a section of ``dclf.config.Config`
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -17,6 +16,7 @@ import yaml
 
 from dclf.errors import UserError
 from dclf.labels import shown
+from dclf.prose import suggestion
 
 EXTENDS = "extends"
 _LONGEST_PLACE = 300
@@ -87,12 +87,6 @@ def is_folder(place: str | Path) -> bool:
 def preset_names() -> tuple[str, ...]:
     """Names of the presets that ship with the package, sorted."""
     return tuple(sorted(Path(entry.name).stem for entry in files("dclf").joinpath("presets").iterdir()))
-
-
-def suggestion(word: str, choices: Iterable[str]) -> str:
-    """``; did you mean X?`` for the choice most like a mistyped word, or nothing."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.7)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def plain(value: Any) -> Any:

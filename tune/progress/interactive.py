@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from tune.config.yaml_files import ConfigError, suggestion
+from dclf.prose import suggestion
+from tune.config.yaml_files import ConfigError
 from tune.progress.forms import choose_renderer
 from tune.progress.lines import Lines
 from tune.progress.renderer import Renderer

@@ -9,12 +9,12 @@ from typing import Any
 
 from dclf.data import feature_card
 from dclf.data.storage import is_remote
-from dclf.prose import counted
+from dclf.prose import counted, suggestion
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import read_config
 from tune.config.study_files import datasets, read_study_file, shipped_studies
 from tune.config.sweep_settings import SweepSettings
-from tune.config.yaml_files import ConfigError, suggestion
+from tune.config.yaml_files import ConfigError
 from tune.runner.leaderboard_plan import plan_compared
 from tune.runner.named_study import NamedStudy, digest
 from tune.runner.variants import PlannedStudy, plan_study

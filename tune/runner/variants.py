@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dclf.config import Config
+from dclf.prose import suggestion
 from tune.analysis.comparison.variants import NAMES
 from tune.config.overrides import OPTIONS, apply, value_of
 from tune.config.settings import read_config
 from tune.config.study_files import StudyFile, VariantsSpec
 from tune.config.sweep_settings import SweepSettings
-from tune.config.yaml_files import ConfigError, is_file, plain, suggestion
+from tune.config.yaml_files import ConfigError, is_file, plain
 from tune.search.domains import same
 from tune.search.read import read_sweep
 from tune.study.scores import short_names, value_text

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dclf.config import SEEDS, Config, number_problems
+from dclf.config import SEEDS, Config
+from dclf.field_kinds import kind_problems, with_defaults
 from dclf.training.reports import ROBUST_SCORES
 from dclf.uris import secret_problem, sqlite_path
 from tune.config.durations import parse_duration
@@ -40,11 +41,12 @@ def sweep_problems(settings: SweepSettings, config: Config) -> list[str]:
         settings: what was asked for.
         config: the base configuration.
     """
+    wrong = kind_problems(settings, "sweep.")
+    settings = with_defaults(settings, wrong)
     space = sweep_space(settings, config)
     # A list is tried as it stands, and says what its own configurations are.
     space_lines = space_problems(space, config, every=settings.sampler != "listed")
-    numbers = list(number_problems(settings, "sweep."))
-    problems = [*(numbers or _range_problems(settings)), *_test_problems(settings), *_text_problems(settings)]
+    problems = [*wrong.values(), *_range_problems(settings), *_test_problems(settings), *_text_problems(settings)]
     problems += [
         *_objective_problems(settings),
         *_robust_problems(settings, config),
@@ -128,9 +130,7 @@ def _seed_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
 
 
 def _test_problems(settings: SweepSettings) -> Iterator[str]:
-    if settings.test not in ("best", "all"):
-        yield f"sweep.test: must be best or all, is {settings.test!r}"
-    elif settings.test == "all" and settings.scheduler != "none":
+    if settings.test == "all" and settings.scheduler != "none":
         yield (
             f"sweep.test: all compares finished trainings, scheduler {settings.scheduler} ends some early; write "
             "scheduler: none"

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tune.config.yaml_files import plain, suggestion
+from dclf.prose import suggestion
+from tune.config.yaml_files import plain
 from tune.search.domains import Choices, Domain, Numbers, same
 
 NUMBER_FIELDS = ("low", "high", "step", "log", "int")

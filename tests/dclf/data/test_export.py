@@ -155,6 +155,71 @@ def test_a_failed_export_leaves_what_was_there(shards: Path, tmp_path: Path) -> 
         export_shards(shards, tmp_path / "x", "csv")
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, at any depth."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("form", ["npz", "mmgcn", "huggingface"])
+def test_overwriting_replaces_exports_alone(shards: Path, tmp_path: Path, form: str) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "thesis.tex").write_text("precious")
+    before = contents(tmp_path)
+    with pytest.raises(OutputFolderError, match=r"results: must .* to be overwritten, .* delete it yourself"):
+        export_shards(shards, tmp_path / "results", form, overwrite=True)
+    for place in (shards, shards / "toy", shards / "below" / "toy"):
+        with pytest.raises(OutputFolderError, match="must lie outside the shards"):
+            export_shards(shards, place, form, overwrite=True)
+    assert contents(tmp_path) == before
+    export_shards(shards, tmp_path / "toy", form)
+    first = contents(tmp_path)
+    export_shards(shards, tmp_path / "toy", form, overwrite=True)
+    assert contents(tmp_path) == first
+    assert len(first) > len(before)
+
+
+def test_an_export_that_cannot_take_its_place_loses_nothing(shards: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    export_shards(shards, tmp_path / "hub", "huggingface")
+    before = contents(tmp_path)
+
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied", str(target))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OutputFolderError, match="hub: cannot be written"):
+        export_shards(shards, tmp_path / "hub", "huggingface", overwrite=True)
+    assert contents(tmp_path) == before
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["hub", "shards"]
+
+
+def test_what_a_killed_export_moved_aside_comes_back(shards: Path, tmp_path: Path) -> None:
+    export_shards(shards, tmp_path / "hub", "huggingface")
+    before = contents(tmp_path)
+    aside = tmp_path / ".hub.unfinished" / "before"
+    aside.mkdir(parents=True)
+    (tmp_path / "hub").rename(aside / "hub")
+    with pytest.raises(OutputFolderError, match="hub: is there already"):
+        export_shards(shards, tmp_path / "hub", "huggingface")
+    assert contents(tmp_path) == before
+
+
+def test_a_file_where_a_folder_goes_is_not_replaced(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "hub").write_text("precious")
+    with pytest.raises(OutputFolderError, match="hub: must be a folder to be overwritten, is a file"):
+        export_shards(shards, tmp_path / "hub", "huggingface", overwrite=True)
+    assert (tmp_path / "hub").read_text() == "precious"
+
+
+def test_a_list_beside_mmgcns_pickle_is_not_replaced_unasked(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.pkl.val.txt").write_text("precious")
+    with pytest.raises(OutputFolderError, match=r"toy\.pkl\.val\.txt: is there already"):
+        export_shards(shards, tmp_path / "toy.pkl", "mmgcn")
+    next(shards.glob("test-*.arrow")).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="test-00000"):
+        export_shards(shards, tmp_path / "toy.pkl", "mmgcn", overwrite=True)
+    assert (tmp_path / "toy.pkl.val.txt").read_text() == "precious"
+
+
 def test_a_dialogue_as_a_person_reads_it(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info, dialogues = gaps()
     lines = readable(dialogues[2], info).splitlines()

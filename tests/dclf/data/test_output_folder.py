@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
@@ -58,8 +59,15 @@ class ReadOnlyDevice(LocalFileSystem):  # type: ignore[misc]
         return super()._open(path, mode, block_size, **options)
 
 
+class ReadWriteDevice(LocalFileSystem):  # type: ignore[misc]
+    """A local store that fsspec serves."""
+
+    protocol = "readwritedevice"
+
+
 @pytest.fixture(scope="module", autouse=True)
 def devices() -> None:
+    fsspec.register_implementation("readwritedevice", ReadWriteDevice, clobber=True)
     fsspec.register_implementation("fulldevice", FullDevice, clobber=True)
     fsspec.register_implementation("readonlydevice", ReadOnlyDevice, clobber=True)
 
@@ -124,6 +132,38 @@ def test_overwriting_replaces_shards_and_nothing_else(tmp_path: Path) -> None:
         "train-00000.arrow",
     ]
     assert [d.dialogue_id for d in read_shards(tmp_path)] == ["d77"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the source broke"), KeyboardInterrupt()])
+@pytest.mark.parametrize("scheme", ["", "file://", "readwritedevice://"])
+def test_overwriting_that_fails_leaves_the_set_that_was_there(
+    tmp_path: Path, error: BaseException, scheme: str
+) -> None:
+    write_shards(make_dialogues(), tmp_path, make_info(), max_shard_bytes=1)
+    (tmp_path / "probe.json").write_text("{}")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def failing() -> Iterator[Dialogue]:
+        yield make_dialogue(77)
+        assert read_shards(tmp_path).splits["train"] > 1, "a kill in here loses nothing"
+        raise error
+
+    with pytest.raises(type(error)):
+        write_shards(failing(), f"{scheme}{tmp_path}", make_info(), overwrite=True)
+    with pytest.raises(DataError):
+        write_shards([make_dialogue(labels=np.full(3, 99))], f"{scheme}{tmp_path}", make_info(), overwrite=True)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    write_shards([make_dialogue(77)], f"{scheme}{tmp_path}", make_info(), overwrite=True)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["index.arrow", "manifest.json", "train-00000.arrow"]
+    assert [dialogue.dialogue_id for dialogue in read_shards(tmp_path)] == ["d77"]
+
+
+def test_what_a_killed_overwriting_left_is_cleared_away(tmp_path: Path) -> None:
+    write_shards(make_dialogues(), tmp_path, make_info())
+    (tmp_path / ".unfinished-shards").mkdir()
+    (tmp_path / ".unfinished-shards" / "train-00007.arrow").write_bytes(b"half")
+    write_shards([make_dialogue(77)], tmp_path, make_info(), overwrite=True)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["index.arrow", "manifest.json", "train-00000.arrow"]
 
 
 def test_a_source_that_fails_midway_leaves_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Shards on S3, through a real server of its protocol."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from cluster.storage import latest_checkpoint, load_checkpoint
 from dclf.data import ShardError, read_shards, write_shards
+from dclf.data.dialogue import Dialogue
 from dclf.data.generator import generate
 from dclf.data.storage import Folder
 from dclf.training import checkpoint
@@ -31,6 +33,29 @@ def test_dialogues_come_back_as_they_were_written(bucket: str) -> None:
     for dialogue in written:
         for modality, features in dialogue.features.items():
             assert np.array_equal(read[dialogue.dialogue_id].features[modality], features)
+
+
+def test_a_set_is_replaced_once_the_new_one_is_written(bucket: str) -> None:
+    info, dialogues = generate("iemocap-small", 12, seed=3)
+    place = f"{bucket}/shards/replaced"
+    first = write_shards(dialogues, place, info)
+    anew = list(generate("iemocap-small", 12, seed=4)[1])
+
+    def failing() -> Iterator[Dialogue]:
+        yield from anew[:5]
+        raise RuntimeError("the source broke")
+
+    with pytest.raises(RuntimeError, match="the source broke"):
+        write_shards(failing(), place, info, overwrite=True)
+    before = read_shards(place)
+    assert (before.manifest, sum(1 for _ in before)) == (first, 12)
+    second = write_shards(anew, place, info, overwrite=True)
+    after = read_shards(place)
+    assert (after.manifest, sum(1 for _ in after)) == (second, 12)
+    assert first.sha256 != second.sha256
+    assert Folder.of(place).names() == sorted(
+        ["index.arrow", "manifest.json", *(entry.file for entry in second.shards)]
+    )
 
 
 def test_what_keeps_shards_from_being_read_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

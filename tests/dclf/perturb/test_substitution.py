@@ -1,5 +1,6 @@
 """What is substituted: emotions, dialogues, seeds, against the definition utterance by utterance."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,6 +206,22 @@ def test_files_round_trip_and_damage_is_named(tmp_path: Path) -> None:
     cut = drawn.to_table().set_column(1, "length", pa.array([2], pa.int64()))
     with pytest.raises(ValueError, match="draw them again"):
         Substitutions.from_table(cut)
+
+
+@pytest.mark.parametrize("lacking", ["dialogue_id", "length", "positions", "format_version", "kind", "pool"])
+def test_files_that_lack_something_are_told(tmp_path: Path, lacking: str) -> None:
+    drawn = substitute_context(conversations("t", [[0, 1, 2]]), conversations("p", POOL), "eics", seed=7)
+    table = drawn.to_table()
+    if lacking in table.column_names:
+        table = table.drop_columns(lacking)
+    else:
+        ((key, facts),) = table.schema.metadata.items()
+        rest = {name: fact for name, fact in json.loads(facts).items() if name != lacking}
+        table = table.replace_schema_metadata({key: json.dumps(rest)})
+    with pa.OSFile(str(tmp_path / "part.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(ValueError, match=r"part\.arrow: cannot be read as substitutions .*draw them again"):
+        read_substitutions(tmp_path / "part.arrow")
 
 
 def test_the_index_of_shards_draws_like_the_dialogues(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """What is gathered of a split lies utterance beside utterance, however the dialogues are batched."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from dclf.config import Config
-from dclf.data import emotion_shifts
+from dclf.data import emotion_shifts, read_shards, write_shards
+from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
+from dclf.inference import Predictor
 from dclf.training.batches import batches
-from dclf.training.evaluation import predictions
+from dclf.training.evaluation import predictions, score_predictor
 from dclf.training.local import LocalSource
 from dclf.training.loop import TrainingRun
 from dclf.training.workers import Workers
@@ -37,3 +42,18 @@ def test_nothing_gives_nothing(config: Config, shards: ShardSet) -> None:
     training = TrainingRun(config, LocalSource(shards, config.data.modalities), shards)
     outcome = predictions(training.model, iter(()), Workers(torch.device("cpu")))
     assert (len(outcome.targets), len(outcome.classes), len(outcome.shifts)) == (0, 0, 0)
+
+
+def test_the_split_that_is_scored_is_all_that_is_asked_for(config: Config, shards: ShardSet, tmp_path: Path) -> None:
+    training = TrainingRun(config, LocalSource(shards, config.data.modalities), shards)
+    training.prepare()
+    predictor = Predictor(config, shards.info, training.model.state_dict())
+    write_shards(shards.select(split="test"), tmp_path / "testonly", shards.info)
+    alone = read_shards(tmp_path / "testonly")
+    assert score_predictor(predictor, alone, "test") == score_predictor(predictor, shards, "test")
+    with pytest.raises(DataError, match=r"split 'val' of .*testonly must have dialogues, is empty; score another"):
+        score_predictor(predictor, alone, "val")
+    bare = [replace(dialogue, labels=np.full(len(dialogue), -1)) for dialogue in alone]
+    write_shards(bare, tmp_path / "bare", shards.info)
+    with pytest.raises(DataError, match=r"no utterance of the test split of .*bare has a label to score"):
+        score_predictor(predictor, read_shards(tmp_path / "bare"), "test")

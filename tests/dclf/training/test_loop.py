@@ -12,7 +12,7 @@ from torch._dynamo.utils import counters
 from torch.nn.modules.module import register_module_forward_hook
 
 from dclf.config import SEEDS, Ablation, Config
-from dclf.data import emotion_shifts, read_shards, write_shards
+from dclf.data import emotion_shifts, generate, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
 from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
@@ -118,6 +118,18 @@ def test_another_trainings_checkpoint_goes_on_with_this_ones_values(config: Conf
     run(other, shards, reporter=goes_on, state=state)
     before, after = state["model"], goes_on.states[-1]["model"]
     assert all(torch.equal(before[name], after[name]) for name in before), "nothing moves at a learning rate of 0"
+
+
+def test_other_shards_than_the_checkpoints_are_refused(config: Config, shards: ShardSet, tmp_path: Path) -> None:
+    recorder = Recorder()
+    run(with_(config, "train", epochs=1), shards, reporter=recorder)
+    info, dialogues = generate("iemocap-small", 24, seed=4)
+    write_shards(dialogues, tmp_path / "anew", info)
+    anew = read_shards(tmp_path / "anew")
+    with pytest.raises(DataError, match=r"anew must hold the shards that the run began with, .* bring the first ones"):
+        run(config, anew, state=recorder.states[0])
+    before = {key: value for key, value in recorder.states[0].items() if key != "shards_sha256"}
+    assert len(run(config, shards, state=before).history) == config.train.epochs, "of a version that kept no hash"
 
 
 def test_no_password_travels_with_a_checkpoint(config: Config, shards: ShardSet) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from dclf.config import Config, DataConfig
 from tune.config.settings import load_config, read_config
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
-from tune.search.checks import objective_problems, sweep_space
+from tune.search.checks import objective_problems, sweep_problems, sweep_space
 from tune.search.read import load_sweep, read_sweep
 
 SHARDS = {"data.shards": "shards"}
@@ -238,4 +239,15 @@ def test_what_is_scored_at_the_end_alone_must_be_scored_and_cannot_prune() -> No
     assert several.startswith("meld: sweep.scheduler: asha compares trials by one objective, there are 2; write")
     assert read_sweep("meld-robust", {**SHARDS, "sweep.space.train.perturb_every": "{choices: [1, 2]}"})[2] == [
         "sweep.space.train.perturb_every: cannot be searched: it changes no training"
+    ]
+
+
+def test_words_and_mappings_given_by_hand_are_checked_too() -> None:
+    base = Config(data=DataConfig(shards="x"))
+    wrong: dict[str, Any] = {"scheduler": "ashaa", "test": "al", "space": None, "trials": "50"}
+    assert sweep_problems(SweepSettings(**wrong), base) == [
+        "sweep.trials: must be a whole number, is '50'",
+        "sweep.scheduler: must be one of none, asha, median, hyperband, pbt, is 'ashaa'; did you mean asha?",
+        "sweep.space: must be a mapping of keys to values, is None",
+        "sweep.test: must be one of best, all, is 'al'; did you mean all?",
     ]

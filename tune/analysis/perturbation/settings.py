@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dclf.config import number_problems
+from dclf.field_kinds import kind_problems, with_defaults
 from dclf.perturb import KINDS, Corruption, Kind
 from tune.config.yaml_files import ConfigError
 
@@ -33,7 +33,9 @@ class PerturbationSettings:
 
     def problems(self) -> list[str]:
         """Return every impossible value, each one line."""
-        return list(self._problems())
+        wrong = kind_problems(self, "")
+        sound: PerturbationSettings = with_defaults(self, wrong)
+        return [*wrong.values(), *sound._problems()]
 
     def _problems(self) -> Iterator[str]:
         kinds = ", ".join(KINDS)
@@ -48,10 +50,8 @@ class PerturbationSettings:
             yield f"kinds: must be some of {kinds} where no modality is corrupted, are none"
         if self.split not in SPLITS:
             yield f"split: must be one of {', '.join(SPLITS)}, is {self.split!r}"
-        numbers = list(number_problems(self, ""))
-        yield from numbers
         for name, value, least in (("draws", self.draws, 1), ("seed", self.seed, 0)):
-            if not numbers and value < least:
+            if value < least:
                 yield f"{name}: must be {least} or more, is {value}"
 
 
