@@ -97,7 +97,7 @@ def test_wrong_cells_are_named_with_file_and_row(
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     write_tables(tmp_path)
     (tmp_path / "dev.csv").unlink()
-    with pytest.raises(SourceError, match=r"dev\.csv: cannot be read"):
+    with pytest.raises(SourceError, match=r"dev\.csv: there must be a CSV file here"):
         import_meld_csv(tmp_path, audio="timing")
 
 

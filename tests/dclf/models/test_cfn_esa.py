@@ -225,7 +225,7 @@ def test_a_modality_alone_is_its_own_part() -> None:
         ({"shift_weight": -0.5}, "shift_weight must be 0 or more, is -0.5"),
         ({"shift_share": 1.0}, r"shift_share must be in \(0, 1\), is 1.0"),
         ({"recompute": 2}, "recompute must be true or false, is 2"),
-        ({"recurrent_dropout": 1.0}, r"recurrent_dropout must be in \[0, 1\), is 1.0"),
+        ({"recurrent_dropout": 1.0}, r"recurrent_dropout must be a number in \[0, 1\), is 1.0"),
     ],
 )
 def test_impossible_options_are_named(options: dict[str, float], message: str) -> None:
