@@ -67,7 +67,7 @@ CASES = (
     Case(
         "dialogue_rnn",
         causal=False,
-        bar=49 / 8,
+        bar=49 / 3,
         original=49,
         modalities=("text",),
         options={"history_width": 500, "party_width": 500, "emotion_width": 300, "decoder_width": 300},
