@@ -232,8 +232,9 @@ class Config:
 
         Checks values only: whether the shards have the modalities is checked where the shards are opened.
         """
-        wrong = list(kind_problems(self, "").values())
-        config: Config = with_defaults(self, kind_problems(self, ""))
+        kinds = kind_problems(self, "")
+        wrong = list(kinds.values())
+        config: Config = with_defaults(self, kinds)
         for section in ("data", "model", "loss", "train", "track"):
             settings = getattr(config, section)
             kinds = kind_problems(settings, f"{section}.")

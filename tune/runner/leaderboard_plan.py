@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from dclf.data import feature_card
 from dclf.data.dialogue import MODALITIES
 from dclf.data.presets import GENERATED
 from dclf.models import BASE_MODELS
+from dclf.prose import suggestion
 from tune.analysis.comparison.variants import LEADERBOARD, NAMES
 from tune.config.compared_systems import compared_systems
 from tune.config.settings import read_config
@@ -196,9 +196,8 @@ def _name_problems(models: Sequence[str]) -> Iterator[str]:
     known = (ALL, *BASE_MODELS.names())
     for model in models:
         if ":" not in model and model not in known:
-            close = difflib.get_close_matches(model, known, n=1, cutoff=0.7)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            yield f"--models: must be among {', '.join(known)}, or class paths MODULE:NAME, has {model!r}{meant}"
+            must = f"must be among {', '.join(known)}, or class paths MODULE:NAME"
+            yield f"--models: {must}, has {model!r}{suggestion(model, known)}"
 
 
 def _family_problems(family: str) -> Iterator[str]:
