@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dclf.training.reports import EpochReport
 from tune.analysis.comparison.study import comparison_facts
 from tune.analysis.comparison.variants import is_comparison
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.places import study_names
-from tune.study.progress import Progress, failures, progress_of
+from tune.study.progress import Progress, failures, open_trainings, progress_of
 from tune.study.ranking import base_trial, best_trial, pareto, pick_rule, top_trials
 from tune.study.scores import scores_of
 from tune.study.trial_table import trial_seconds
@@ -56,7 +57,10 @@ def study_summary(folder: StudyFolder) -> dict[str, Any]:
 
 
 def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
-    """As ``study_summary``, with definition, best, base and top trials, failures; a comparison's variants, verdicts."""
+    """As ``study_summary``, with definition, best, base and top trials, failures; a comparison's variants, verdicts.
+
+    ``open`` has the trainings that have begun and not ended, and how far each is.
+    """
     best, base = _chosen(folder), base_trial(folder)
     several = len(scores_of(folder.definition)) > 1
     return {
@@ -71,8 +75,22 @@ def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
         "top": [] if best is None else [trial_facts(trial) for trial in top_trials(folder, top)],
         "pareto": [trial.number for trial in pareto(folder)] if several else [],
         "best_is": pick_rule(scores_of(folder.definition)) if best is not None else "",
+        "open": [_open_facts(*training) for training in open_trainings(folder).items()],
         "failures": failures(folder),
         **comparison_facts(folder),
+    }
+
+
+def _open_facts(training: tuple[int, int], history: Sequence[EpochReport]) -> dict[str, Any]:
+    number, seed = training
+    last = history[-1] if history else None
+    return {
+        "trial": number,
+        "seed": seed,
+        "epoch": 0 if last is None else last.epoch,
+        "epochs": None if last is None else last.epochs,
+        "wf1": None if last is None else last.validation["wf1"],
+        "best_wf1": None if last is None else last.best_wf1,
     }
 
 

@@ -54,6 +54,7 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
         comparison_table,
         ended_early_table,
         front_table,
+        running_table,
         searched_table,
         top_table,
     )
@@ -63,7 +64,7 @@ def study_lines(folder: StudyFolder) -> Iterator[str]:
     yield f"{folder.definition.kind} {name}: {standing_text(progress)}"
     yield from result_lines(folder)
     several = len(folder.definition.sweep.objectives) > 1
-    facts = [searched_table(folder), budget_table(folder, progress)]
+    facts = [searched_table(folder), budget_table(folder, progress), running_table(folder, progress)]
     if is_comparison(folder.definition):
         tables = [*study_tables(folder).values(), *facts, ended_early_table(folder)]
     else:

@@ -20,6 +20,7 @@ from tune.progress.texts import (
     progress_text,
     restart_text,
     run_headline,
+    running_text,
     score_lines,
     study_headline,
     validation_text,
@@ -30,12 +31,15 @@ from tune.study.ledger import ENDED, TrialRecord
 
 EXTRACTION_SECONDS = 5.0
 """Between two lines on the progress of an extraction."""
+STUDY_SECONDS = 60.0
+"""Without a line on a study, after which one says how far its running trials are."""
 
 
 class Lines(Renderer):
     """A line for every epoch of a run, for every trial of a study that ends, and for every condition that is scored.
 
-    Of an extraction a line every few seconds, and one at the end of each part.
+    Of a study whose trials take long a line every minute, too: where its running trials are. Of an extraction a line
+    every few seconds, and one at the end of each part.
 
     Args:
         stream: where they go; stderr where None.
@@ -49,6 +53,7 @@ class Lines(Renderer):
         self._state = StudyState(now)
         self._scored, self._conditions = 0, 0
         self._extraction_line = -EXTRACTION_SECONDS
+        self._last_line = now()
 
     def show(self, event: events.Event) -> None:
         """Print what has happened."""
@@ -87,6 +92,8 @@ class Lines(Renderer):
                     self.say(f"so far: {counts_text(self._state)}")
             case events.TrialChanged(trial) if trial.state in ENDED:
                 self.say("  ".join(self._trial(trial)))
+            case events.TrialEpoch() if self._now() - self._last_line >= STUDY_SECONDS:
+                self.say(running_text(self._state))
             case events.StudyFinished():
                 self.say(f"{counts_text(self._state)}; took {duration(self._state.spent)}")
 
@@ -104,6 +111,7 @@ class Lines(Renderer):
         """Print lines, all at once: other threads print too."""
         self._stream.write("".join(f"{line}\n" for line in lines))
         self._stream.flush()
+        self._last_line = self._now()
 
     def _epoch(self, report: EpochReport) -> str:
         """Losses, validation and times of the epoch."""

@@ -9,11 +9,14 @@ from dclf.config import Config
 from dclf.prose import counted
 from dclf.training.reports import ROBUST_SCORES, EpochReport, FinalReport, Optimism
 from tune.config.sweep_settings import SweepSettings
-from tune.progress.state import StudyState
+from tune.progress.state import RunningTrial, StudyState
 from tune.study.events import ConditionScored, ExtractionProgress, StageEnded
 from tune.study.folder import StudyFolder
 from tune.study.progress import Progress
 from tune.study.scores import Score, short_names, value_text
+
+RUNNING = 4
+"""Running trials that a line names."""
 
 
 def run_headline(config: Config, run_name: str, run_id: str) -> str:
@@ -105,6 +108,22 @@ def counts_text(state: StudyState) -> str:
     counts = state.counts
     parts = [f"{counts['complete']} complete", f"{len(state.running)} running", f"{counts['pruned']} pruned"]
     return ", ".join([*parts, f"{counts['failed']} failed", f"{state.waiting} waiting"])
+
+
+def running_text(state: StudyState) -> str:
+    """``0 of 2 trials  left 25:10  running: trial 0 seed 2 epoch 31/60 val WF1 86.10, trial 1 starts``."""
+    left = "" if state.seconds_left is None else f"  left {duration(state.seconds_left)}"
+    running = [_running_trial(trial, state.settings.seeds) for _, trial in sorted(state.running.items())]
+    more = f" and {len(running) - RUNNING} more" if len(running) > RUNNING else ""
+    return f"{progress_text(state)}{left}  running: {', '.join(running[:RUNNING])}{more}"
+
+
+def _running_trial(running: RunningTrial, seeds: int) -> str:
+    report, name = running.report, f"trial {running.trial.number}"
+    if report is None:
+        return f"{name} starts"
+    seed = f" seed {running.seed}" if seeds > 1 else ""
+    return f"{name}{seed} epoch {report.epoch}/{report.epochs} val WF1 {percent(report.validation['wf1'])}"
 
 
 def progress_text(state: StudyState | Progress) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dclf.training.reports import EpochReport
 from tune.analysis.table import Table
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
-from tune.study.progress import Progress, failures, numbers_text, pruned
+from tune.study.progress import Progress, failures, numbers_text, open_trainings, pruned
 from tune.study.ranking import base_trial, best_trial, pareto, pick_rule, sealed_values, top_trials, value_at
 from tune.study.scores import Score, scores_of, short_names, value_text
 from tune.study.trial_table import param_keys, seed_values, trial_seconds
@@ -132,11 +133,30 @@ def budget_table(folder: StudyFolder, progress: Progress) -> Table:
         *([("knew the trials of", ", ".join(sweep.warm_start))] if sweep.warm_start else []),
     ]
     counts = [(f"trials {word}", str(count)) for word, count in progress.in_words.items()]
+    running = open_trainings(folder)
     spent = math.fsum(seconds for seconds in map(trial_seconds, trials) if not math.isnan(seconds))
-    epochs = sum(run.epochs for trial in trials for run in trial.runs.values())
-    times = [("time of all trials together", spoken(spent)), ("time of the sweep", spoken(folder.ledger.worked_s))]
+    epochs = sum(run.epochs for trial in trials for run in trial.runs.values()) + sum(map(len, running.values()))
+    times = [("time of trials that ended", spoken(spent)), ("time of the sweep", spoken(folder.ledger.worked_s))]
     rows = (*plan, *counts, ("epochs", f"{epochs:,}"), *times)
     return Table(title="Budget, and what happened", head=("what", "value"), rows=rows)
+
+
+def running_table(folder: StudyFolder, progress: Progress) -> Table:
+    """Trainings that have begun and not ended, and how far each is; without rows where there are none."""
+    rows = tuple(
+        (str(number), str(seed), *_last_epoch(epochs)) for (number, seed), epochs in open_trainings(folder).items()
+    )
+    title = f"Trainings {progress.word_for_running}"
+    head = ("trial", "seed", "epoch", "validation WF1 (%)", "best (%)", "time of the last epoch")
+    return Table(title=title, head=head, rows=rows, numeric=0)
+
+
+def _last_epoch(epochs: Sequence[EpochReport]) -> tuple[str, ...]:
+    if not epochs:
+        return ("–",) * 4
+    last = epochs[-1]
+    scores = (f"{100 * score:.2f}" for score in (last.validation["wf1"], last.best_wf1))
+    return (f"{last.epoch} of {last.epochs}", *scores, spoken(last.seconds))
 
 
 def comparison_table(folder: StudyFolder) -> Table:

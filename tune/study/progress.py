@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from dclf.training.reports import EpochReport
 from tune.search.stopping import StopRule
 from tune.study.folder import StudyFolder, this_process
+from tune.study.history import read_history
 from tune.study.ledger import ENDED, State, TrialRecord
 
 Standing = Literal["new", "running", "interrupted", "finished"]
@@ -41,8 +43,13 @@ class Progress:
     @property
     def in_words(self) -> dict[str, int]:
         """Word -> trials, those that there are; where nobody works on the study what ran was cut short."""
-        words = {"running": "running" if self.standing == "running" else "cut short"}
+        words = {"running": self.word_for_running}
         return {words.get(state, state): count for state, count in self.counts.items() if count}
+
+    @property
+    def word_for_running(self) -> str:
+        """What trials are that the ledger calls running: ``running``, or ``cut short`` where nobody works on them."""
+        return "running" if self.standing == "running" else "cut short"
 
 
 def progress_of(folder: StudyFolder) -> Progress:
@@ -93,6 +100,13 @@ def worker_of(folder: StudyFolder) -> str:
             holder = file.read().strip() or "another process"
             return "" if holder == this_process() else holder
         return ""
+
+
+def open_trainings(folder: StudyFolder) -> dict[tuple[int, int], list[EpochReport]]:
+    """(trial, seed) -> the epochs so far of each training that runs, or was cut short, in a running trial."""
+    trials = (trial for trial in folder.ledger.trials.values() if trial.state == "running")
+    trainings = ((trial.number, seed) for trial in trials for seed, run in trial.runs.items() if not run.values)
+    return {training: read_history(folder.checkpoint(*training)) for training in trainings}
 
 
 def failures(folder: StudyFolder) -> dict[str, list[int]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from dclf.config import Config, DataConfig
 from dclf.training.reports import EpochReport, FinalReport
 from tests.tune.commands.studies import end, run_three, start, study_folder
-from tests.tune.progress.reports import Watch
+from tests.tune.progress.reports import Watch, epoch_report
 from tune.progress.lines import Lines
 from tune.study.events import (
     ConditionScored,
@@ -18,6 +18,8 @@ from tune.study.events import (
     RunStarted,
     StudyFinished,
     StudyStarted,
+    TrialChanged,
+    TrialEpoch,
     WorkersRestarted,
 )
 from tune.study.folder import StudyFolder
@@ -78,6 +80,22 @@ def test_a_study(tmp_path: Path, watch: Watch) -> None:
         "the server is back",
         "1 complete, 1 running, 0 pruned, 1 failed, 1 waiting; took 1:00",
     ]
+
+
+def test_a_study_of_long_trials_says_every_minute_where_they_are(tmp_path: Path, watch: Watch) -> None:
+    stream, folder = io.StringIO(), study_folder(tmp_path, seeds=2, time="")
+    lines = Lines(stream, watch)
+    lines(StudyStarted(folder, [], "3f2a"))
+    for _ in range(6):
+        lines(TrialChanged(start(folder)))
+    for epoch in (1, 2, 3):
+        watch.time += 30
+        lines(TrialEpoch(1, 1, epoch_report(epoch, 0.5, (1, 0.5), seconds=30)))
+    (line,) = stream.getvalue().splitlines()[1:]
+    assert line.startswith(
+        "0 of 4 trials  left 3:00  running: trial 0 starts, trial 1 seed 1 epoch 2/4 val WF1 50.00, "
+    )
+    assert line.endswith("trial 3 starts and 2 more")
 
 
 def test_a_resumed_study_begins_with_what_is_done(tmp_path: Path, watch: Watch) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.tune.progress.reports import epoch_report
 from tests.tune.study.samples import add_trial, fill, new_folder
 from tune.analysis.table import aligned
 from tune.commands.main import main
+from tune.study.history import write_history
 
 
 @pytest.fixture
@@ -74,6 +76,21 @@ def test_show_tells_what_matters(storage: Path, capsys: pytest.CaptureFixture[st
     ):
         assert words in shown
     assert len(shown.split("Best trials")[1].split("\n\n")[0].splitlines()) == 12
+
+
+def test_show_tells_how_far_trainings_are_that_have_not_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = new_folder(tmp_path, "long", trials=2)
+    number = add_trial(folder, {"loss.window": 3}, [[0.6]], state="running", epochs=9).number
+    folder.ledger.run(number, 1, "second")
+    write_history(folder.checkpoint(number, 1), [epoch_report(1, 0.5, (1, 0.5)), epoch_report(2, 0.4, (1, 0.5))])
+    shown = run(["show", "long"], tmp_path, capsys)
+    row = shown.split("Trainings cut short")[1].splitlines()[2]
+    assert row.split() == ["0", "1", "2", "of", "4", "40.00", "50.00", "2.0", "s"]
+    assert shown.split("epochs  ")[1].split()[0] == "11"
+    details = json.loads(run(["show", "long", "--output", "json"], tmp_path, capsys))
+    assert details["open"] == [{"trial": 0, "seed": 1, "epoch": 2, "epochs": 4, "wf1": 0.4, "best_wf1": 0.5}]
 
 
 def test_show_as_json(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
