@@ -23,7 +23,7 @@ Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
 Denominator = Literal["negatives", "all", "khosla"]
 JOINT: tuple[tuple[str, ...], ...] = (
     ("model.name", "model.causal", "model.options"),
-    ("train.workers", "train.batch_size"),
+    ("train.workers", "train.batch_size", "loss.pairs", "loss.ablate"),
 )
 """Keys that ``Config.problems`` judges together; it judges every other key by itself.
 
@@ -375,6 +375,15 @@ SEEDS = 2**63
 """How many seeds there are: torch takes more, but no integer beyond is one in MLflow's and NumPy's hands."""
 
 
+_PAIRED = {"train.batch_size", "loss.pairs", "loss.ablate"}
+"""Keys that say whether a step has dialogues to draw negatives from."""
+
+
+def _pairs_within(loss: LossConfig) -> bool:
+    """Whether both sides of the context contrast come from one step of one worker."""
+    return loss.uses_context_contrast and loss.pairs == "batch"
+
+
 def _range_problems(config: Config, skipped: Collection[str]) -> Iterator[str]:
     def value(key: str) -> Any:
         section, name = key.split(".")
@@ -398,6 +407,11 @@ def _range_problems(config: Config, skipped: Collection[str]) -> Iterator[str]:
         yield (
             f"train.workers: {high} workers need batches of at least {high} dialogues, "
             f"train.batch_size is {config.train.batch_size}"
+        )
+    elif _PAIRED.isdisjoint(skipped) and _pairs_within(config.loss) and 2 * high > config.train.batch_size:
+        yield (
+            "loss.pairs: batch takes negatives from the other dialogues of a worker's step, so train.batch_size must "
+            f"be at least 2 for each worker, is {config.train.batch_size} for {high}; raise it, or use pairs bank"
         )
     if "train.max_failures" not in skipped and config.train.max_failures < -1:
         yield f"train.max_failures: must be -1 (no limit) or more, is {config.train.max_failures}"

@@ -72,7 +72,9 @@ class PairSampler:
         window = self._window(batch)
         if self.bank is not None and self.emotions is not None:
             rows = batch.positions.cpu().numpy()
-            positives, negatives = self._both_sides(self.emotions, rows, window, epoch)
+            # The index prepares itself for each window that it is asked for, which takes long on a large split.
+            sides = self._both_sides(self.emotions, rows, self.window, epoch)
+            positives, negatives = ((places[:, :window], mask[:, :window]) for places, mask in sides)
             return self._pairs(rows, positives, negatives, batch)
         # The batch's rows in the order of the training split, which no packing changes.
         order = np.argsort(batch.positions.cpu().numpy(), kind="stable")

@@ -5,7 +5,7 @@ D_m  width of modality m        N  utterances of a batch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from dclf.data.dialogue import Dialogue
 
-CONSTANT = 1e-6
-"""A column whose deviation is below this share of its mean holds float32 rounding only, and counts as constant."""
+CONSTANT = 2 * float(np.finfo(np.float32).eps)
+"""A column whose deviation is at most this share of its mean holds float32 rounding only, and counts as constant."""
 
 Columns = Mapping[str, NDArray[np.float64]]
 Present = Mapping[str, Tensor]
@@ -40,21 +40,19 @@ class FeatureStatistics:
     """Running sums over utterances; those of several workers add up.
 
     Attributes:
+        modalities: that are watched.
         sums: per modality ``<modality>/count`` (float64 [1]), ``<modality>/sum`` and ``<modality>/squares`` (float64
-            [D_m]), both about the shift; rows that are missing are in none of them. Adding the arrays of all workers,
-            for example by an all-reduce, gives the statistics of all their dialogues, provided that they share the
-            shift.
+            [D_m]); rows that are missing are in none of them. Adding the arrays of all workers, for example by an
+            all-reduce, gives the statistics of all their dialogues.
     """
 
-    def __init__(self, widths: Mapping[str, int], shift: Columns | None = None) -> None:
+    def __init__(self, widths: Mapping[str, int]) -> None:
         """Start empty.
 
         Args:
             widths: modality -> D_m of the modalities to watch.
-            shift: modality -> float64 [D_m], any value near the data; keeps precision where a column's mean is huge
-                beside its deviation. 0 where None.
         """
-        self._shift = {m: np.zeros(width) if shift is None else np.asarray(shift[m]) for m, width in widths.items()}
+        self.modalities = tuple(widths)
         self.sums: dict[str, NDArray[np.float64]] = {}
         for modality, width in widths.items():
             self.sums[f"{modality}/count"] = np.zeros(1)
@@ -71,26 +69,26 @@ class FeatureStatistics:
 
     def accumulate(self, dialogue: Dialogue) -> None:
         """Add the utterances of a dialogue."""
-        for modality, shift in self._shift.items():
+        for modality in self.modalities:
             features = dialogue.features[modality]
             if modality in dialogue.present:
                 features = features[dialogue.present[modality]]
-            rows = features.astype(np.float64) - shift
+            rows = features.astype(np.float64)
             self.sums[f"{modality}/count"] += len(rows)
             self.sums[f"{modality}/sum"] += rows.sum(axis=0)
             self.sums[f"{modality}/squares"] += np.square(rows).sum(axis=0)
 
     def merge(self, other: FeatureStatistics) -> None:
-        """Add what another one has seen; ValueError where the modalities, widths or shifts differ."""
-        same = self._shift.keys() == other._shift.keys()
-        if not same or not all(np.array_equal(self._shift[m], other._shift[m]) for m in self._shift):
-            raise ValueError("feature statistics add up only over the same modalities, widths and shift")
+        """Add what another one has seen; ValueError where the modalities or widths differ."""
+        shapes, others = ({name: sums.shape for name, sums in one.sums.items()} for one in (self, other))
+        if shapes != others:
+            raise ValueError("feature statistics add up only over the same modalities and widths")
         for name, values in other.sums.items():
             self.sums[name] += values
 
     def finalise(self) -> FeatureMoments:
         """Mean and deviation of all that was seen; ValueError where nothing was of a modality."""
-        counts = {modality: float(self.sums[f"{modality}/count"][0]) for modality in self._shift}
+        counts = {modality: float(self.sums[f"{modality}/count"][0]) for modality in self.modalities}
         if not any(counts.values()):
             raise ValueError("no training utterance was seen: the training split is empty, or no worker got any of it")
         if lacking := [modality for modality, count in counts.items() if count == 0]:
@@ -99,11 +97,10 @@ class FeatureStatistics:
                 "data.modalities, or import the data again with them"
             )
         mean, std = {}, {}
-        for modality, shift in self._shift.items():
+        for modality in self.modalities:
             count = counts[modality]
-            centred = self.sums[f"{modality}/sum"] / count
-            variance = self.sums[f"{modality}/squares"] / count - np.square(centred)
-            mean[modality] = shift + centred
+            mean[modality] = self.sums[f"{modality}/sum"] / count
+            variance = self.sums[f"{modality}/squares"] / count - np.square(mean[modality])
             std[modality] = _deviation(variance, mean[modality])
         return FeatureMoments(mean=mean, std=std)
 
@@ -127,11 +124,10 @@ class Standardiser(nn.Module):
             self.register_buffer(f"{modality}_std", torch.ones(width))
 
     @classmethod
-    def of(cls, moments: FeatureMoments, modalities: Sequence[str] | None = None) -> Standardiser:
-        """One that applies these moments, to all their modalities or to those named."""
-        chosen = tuple(moments.mean) if modalities is None else tuple(modalities)
-        standardiser = cls({modality: len(moments.mean[modality]) for modality in chosen})
-        for modality in chosen:
+    def of(cls, moments: FeatureMoments) -> Standardiser:
+        """One that applies these moments."""
+        standardiser = cls({modality: len(mean) for modality, mean in moments.mean.items()})
+        for modality in moments.mean:
             standardiser.get_buffer(f"{modality}_mean").copy_(torch.from_numpy(moments.mean[modality]))
             standardiser.get_buffer(f"{modality}_std").copy_(torch.from_numpy(moments.std[modality]))
         return standardiser

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from dclf.layout import Layout
+from dclf.losses.cosine import full_precision, without_autocast
 
 
 def pool_history(state: Tensor, layout: Layout) -> Tensor:
-    """Pool the earlier states of each dialogue with the own state as query (scaled dot product).
+    """Pool the earlier states of each dialogue with the own state as query (scaled dot product), in full precision.
 
     Args:
         state: [N, s].
@@ -23,7 +24,8 @@ def pool_history(state: Tensor, layout: Layout) -> Tensor:
     Returns:
         [N, s], zero for the first utterance of a dialogue.
     """
-    return torch.cat([_pool(part) for part in state.split(layout.lengths)])
+    with without_autocast(state):
+        return torch.cat([_pool(part) for part in full_precision(state).split(layout.lengths)])
 
 
 def _pool(state: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def resolve_device(wanted: str) -> torch.device:
-    """The device for ``train.device``: auto takes a GPU where one is.
+    """The device for ``train.device``: auto takes a GPU where one is, and cuDNN then computes in float32.
 
     Raises:
         ValueError: a GPU is asked for where none is.
@@ -20,6 +20,9 @@ def resolve_device(wanted: str) -> torch.device:
             "use train.device auto or cpu"
         )
     use_gpu = wanted != "cpu" and torch.cuda.is_available()
+    if use_gpu:
+        # By default recurrent layers take TF32 there, and a model would score otherwise than on a CPU.
+        torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda" if use_gpu else "cpu")
 
 

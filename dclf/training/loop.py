@@ -119,7 +119,8 @@ class TrainingRun:
         self.bank, self.pairs = self._context_pairs()
         auxiliary = {} if self.model.auxiliary is None else self.model.auxiliary.weights
         self.objective = Objective(config.loss, self.model.modalities, self._class_weights(), auxiliary)
-        self.progress = Progress(epochs=config.train.epochs, patience=config.train.patience)
+        whole_from = 0 if self.curriculum is None else len(self.curriculum.buckets)
+        self.progress = Progress(epochs=config.train.epochs, patience=config.train.patience, whole_from=whole_from)
         self.robust_scores: RobustScores | None = None
         if config.train.perturb_every:
             self.robust_scores = RobustScores(self.info, shards.index("val"), self.splits["val"], self.workers)

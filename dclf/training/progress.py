@@ -17,6 +17,7 @@ class Progress:
     Attributes:
         epochs: how many are asked for.
         patience: epochs without improvement before stopping; 0 never stops early.
+        whole_from: the first epoch that trains on all dialogues (see ``curriculum``); patience counts from there.
         epoch: finished epochs.
         best_epoch: the epoch with the best validation WF1; 0 before the first.
         best_wf1: that WF1.
@@ -26,6 +27,7 @@ class Progress:
 
     epochs: int
     patience: int = 0
+    whole_from: int = 0
     epoch: int = 0
     best_epoch: int = 0
     best_wf1: float = -1.0
@@ -35,7 +37,7 @@ class Progress:
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or patience has run out."""
-        waited = self.epoch - self.best_epoch
+        waited = self.epoch - max(self.best_epoch, self.whole_from)
         return self.epoch >= self.epochs or (self.patience > 0 and waited >= self.patience)
 
     def record(self, epoch: int, wf1: float) -> bool:

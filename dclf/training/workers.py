@@ -47,11 +47,17 @@ class Workers:
         return values
 
     def sum_gradients(self, parameters: Iterable[Parameter]) -> None:
-        """Replace every gradient by its sum over the workers; a worker without one contributes zeros."""
+        """Replace every gradient by its sum over the workers; a parameter that has none anywhere keeps none.
+
+        A worker without a gradient contributes zeros. Zeros everywhere would move a parameter: Adam has momentum.
+        """
         if self.size == 1:
             return
         trained = [p for p in parameters if p.requires_grad]
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in trained])
+        there = torch.tensor([float(p.grad is not None) for p in trained], device=self.device)
+        parts = [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in trained]
+        flat = torch.cat((*parts, there))
         distributed.all_reduce(flat)
-        for parameter, gradient in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
-            parameter.grad = gradient.view_as(parameter)
+        *sums, counts = flat.split([*(p.numel() for p in trained), len(trained)])
+        for parameter, gradient, count in zip(trained, sums, counts.tolist(), strict=True):
+            parameter.grad = gradient.view_as(parameter) if count else None

@@ -126,6 +126,19 @@ def test_more_workers_than_dialogues_in_a_batch_are_refused() -> None:
     assert Config(data=SOUND, train=TrainConfig(workers=4, batch_size=3)).problems()
 
 
+@pytest.mark.parametrize(
+    ("workers", "batch_size", "sound"), [(1, 1, False), (1, 2, True), ((1, 4), 7, False), (4, 8, True)]
+)
+def test_pairs_of_the_batch_need_two_dialogues_for_each_worker(
+    workers: int | tuple[int, int], batch_size: int, sound: bool
+) -> None:
+    train = TrainConfig(workers=workers, batch_size=batch_size)
+    problems = Config(data=SOUND, train=train, loss=LossConfig(pairs="batch")).problems()
+    assert [problem.partition(":")[0] for problem in problems] == ([] if sound else ["loss.pairs"])
+    without = LossConfig(pairs="batch", ablate="no_cacl")
+    assert Config(data=SOUND, train=train, loss=without).problems() == []
+
+
 CHANGES: dict[str, list[Any]] = {
     "data.modalities": [("text",), (), ("text", "text")],
     "data.cache_mb": [0, -1],
@@ -133,11 +146,12 @@ CHANGES: dict[str, list[Any]] = {
     "model.causal": [True, False],
     "model.options": [{}, {"layers": 2}, {"window": 3}, {"dropout": 1}],
     "loss.ablate": ["none", "base"],
+    "loss.pairs": ["bank", "batch", "both"],
     "loss.window": [3, 0],
     "loss.temperature": [0.1, 0.0],
     "loss.ica_width": [8, 0],
     "train.workers": [1, 4, (2, 1)],
-    "train.batch_size": [8, 2, 0],
+    "train.batch_size": [8, 2, 1, 0],
     "train.epochs": [3, 0],
     "train.lr": [1e-3, float("inf")],
     "train.max_failures": [2, -2],

@@ -58,6 +58,11 @@ class RunningTrial:
     seed: int = 0
     report: EpochReport | None = None
 
+    @property
+    def seconds_promised(self) -> float:
+        """What is left of the training that reported last, should it run to its last epoch."""
+        return 0.0 if self.report is None else self.report.seconds * (self.report.epochs - self.report.epoch)
+
 
 class StudyState:
     """Grows by what happens; memory does not grow with trials but for one word each.
@@ -164,7 +169,7 @@ class StudyState:
         each = self._seconds_each()
         if each is None:
             return None
-        rest = [max(each - (self._now() - trial.since), 0.0) for trial in self.running.values()]
+        rest = [max(each - (self._now() - trial.since), trial.seconds_promised) for trial in self.running.values()]
         last = max(rest, default=0.0)
         # Trials that run when the time is up are finished.
         by_time = max(self._until - self._now(), last)

@@ -164,11 +164,17 @@ def test_a_training_follows_it_and_goes_on_where_it_stopped(config: Config, shar
     assert later.trained == wanted[1:]
 
 
+def test_patience_counts_from_the_epoch_that_trains_on_all(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "train", curriculum=4, epochs=12, lr=1e-9, patience=1)
+    assert 5 <= len(run(config, shards).history) < 12
+
+
 def test_the_bank_is_of_one_age_while_dialogues_wait(config: Config, shards: ShardSet) -> None:
     config = with_(config, "train", curriculum=3, epochs=2)
     epochs = Epochs()
     run(config, shards, reporter=epochs)
     index, waiting = shards.index("train"), {*Curriculum(shards.index("train"), 3).buckets[2]}
+    assert waiting
     first, second = (state["bank"]["states"] for state in epochs.states)
     for name, start, length in zip(index.dialogue_ids, index.offsets, index.lengths, strict=True):
         if name in waiting:

@@ -18,6 +18,7 @@ from dclf.data.errors import DataError
 from dclf.data.reader import ShardSet
 from dclf.models.framework import DCLF
 from dclf.objective import NonFiniteLossError
+from dclf.training.device import resolve_device
 from dclf.training.local import LocalSource
 from dclf.training.loop import train
 from dclf.training.reports import EpochReport, FinalReport
@@ -290,6 +291,13 @@ def test_an_empty_split_is_refused_before_work(config: Config, shards: ShardSet,
 def test_a_gpu_where_none_is_is_refused(config: Config, shards: ShardSet) -> None:
     with pytest.raises(ValueError, match=r"train\.device"):
         run(with_(config, "train", device="gpu"), shards)
+
+
+def test_cudnn_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=True):
+        assert resolve_device("auto").type == "cuda"
+        assert not torch.backends.cudnn.allow_tf32
 
 
 def test_utterances_with_emotion_shift_are_scored_apart(config: Config, shards: ShardSet) -> None:

@@ -18,6 +18,7 @@ from dclf.data.reader import ShardSet
 from dclf.training.local import LocalSource
 from dclf.training.loop import TrainingRun, train
 from dclf.training.reports import FinalReport
+from dclf.training.workers import Workers
 from tests.dclf.sparse import made_sparse
 
 MODALITIES = ("text", "audio", "visual")
@@ -41,6 +42,15 @@ def robust_scores(config: Config, source: LocalSource) -> dict[str, float]:
     return run.robust_scores.of(run.model)
 
 
+def summed_gradients(rank: int) -> list[list[float] | None]:
+    """Of a parameter for which both workers have a gradient, of one for which the second has, and of one without."""
+    parameters = [torch.nn.Parameter(torch.zeros(2)) for _ in range(3)]
+    for parameter in parameters[: 1 + rank]:
+        parameter.grad = torch.full((2,), 1.0 + rank)
+    Workers(torch.device("cpu")).sum_gradients(parameters)
+    return [None if one.grad is None else one.grad.tolist() for one in parameters]
+
+
 def _work(rank: int, store: str, out: str, configs: list[dict[str, object]]) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
@@ -53,6 +63,7 @@ def _work(rank: int, store: str, out: str, configs: list[dict[str, object]]) -> 
             Path(f"{out}-robust-{rank}.json").write_text(
                 json.dumps(robust_scores(run, Share(shards, MODALITIES, rank)))
             )
+    Path(f"{out}-gradients-{rank}.json").write_text(json.dumps(summed_gradients(rank)))
     distributed.destroy_process_group()
 
 
@@ -156,3 +167,11 @@ def test_scores_under_substituted_contexts_are_exactly_those_of_one_worker(long:
     alone = robust_scores(long, LocalSource(read_shards(long.data.shards), MODALITIES))
     for rank in (0, 1):
         assert json.loads((folder / f"final-robust-{rank}.json").read_text()) == alone
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("pairs")
+def test_a_parameter_without_a_gradient_on_any_worker_keeps_none(folder: Path) -> None:
+    for rank in (0, 1):
+        gradients = json.loads((folder / f"final-gradients-{rank}.json").read_text())
+        assert gradients == [[3.0, 3.0], [2.0, 2.0], None]
