@@ -1,27 +1,24 @@
 """A finished run as a browser shows it."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.requirements import chromium
 from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
 from tests.tune.tracking.server import Server
 from tune.tracking.pages import page_of
 from tune.tracking.run import RunTracker
 from tune.tracking.store import connect
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
 
 class Browser:
     """Headless Chromium with a profile of its own."""
 
     def __init__(self, folder: Path) -> None:
-        assert BROWSER is not None, "the browser tests need Chromium: apt-get install chromium"
-        self._command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
+        self._command = [chromium(), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
 
     def show(self, address: str) -> str:
         """The page's elements after thirty seconds of its own time, in which it has loaded what it needs."""
