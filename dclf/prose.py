@@ -29,4 +29,9 @@ def suggestion(word: str, choices: Iterable[str]) -> str:
 
 def printable(text: str) -> str:
     """Text on one line, with a question mark for what would steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return without_controls(" ".join(text.split()))
+
+
+def without_controls(line: str) -> str:
+    """A line with a question mark for every character that would steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in line)
