@@ -143,7 +143,8 @@ def _record(plan: ReproductionPlan, files: ReproductionFiles) -> None:
     _send_page(
         track.uri,
         track.experiment,
-        f"reproduce-{plan.out.name}",
+        # Not after the page's folder: folders of several reproductions may be called the same, or have quotes.
+        f"reproduce-{plan.name}",
         note="\n".join(f"- {sentence}" for sentence in files.sentences),
         params={"dataset": plan.dataset, **{study.item: study.name for study in plan.every}},
         files={
