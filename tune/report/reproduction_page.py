@@ -198,7 +198,7 @@ def _ran(folders: Sequence[StudyFolder]) -> Table:
             str(folder.definition.plan.get("paper") or "–"),
             folder.definition.name,
             _seeds(folder),
-            str(folder.definition.base.train.epochs),
+            _epochs(folder),
             f"{len(variants_of(folder))} of {folder.definition.sweep.trials}",
             folder.definition.shards_sha256[:12] or "–",
         )
@@ -206,6 +206,13 @@ def _ran(folders: Sequence[StudyFolder]) -> Table:
     ]
     head = ("paper", "study", "seeds", "epochs at most", "variants scored", "data hash")
     return Table(title="What was run", head=head, rows=tuple(rows), numeric=len(head))
+
+
+def _epochs(folder: StudyFolder) -> str:
+    """``60``, or ``60 to 150`` where presets of several base models differ."""
+    own = folder.definition.base.train.epochs
+    epochs = {int(variant["params"].get("train.epochs", own)) for variant in folder.definition.variants} or {own}
+    return str(own) if epochs == {own} else " to ".join(map(str, sorted({min(epochs), max(epochs)})))
 
 
 def _seeds(folder: StudyFolder) -> str:
