@@ -21,10 +21,8 @@ def noise(share: float, modalities: tuple[str, ...] = ("text",), **more: Any) ->
 
 def test_damages_that_no_table_tells_apart_are_refused() -> None:
     twice = PerturbationSettings(corruptions=(noise(0.3, seed=1), noise(0.3, seed=2), noise(0.5)))
-    assert twice.problems() == [
-        "corruptions: must be named once each, noise in text at 30 % comes twice; leave one out, or test another seed "
-        "or strength by itself"
-    ]
+    (problem,) = twice.problems()
+    assert problem.startswith("corruptions: must be named once each, noise in text at 30 % comes twice; leave one out")
     strengths = PerturbationSettings(corruptions=(noise(0.3, strength=0.5), noise(0.5, strength=3.0)))
     assert strengths.problems() == [
         "corruptions: noise in text must be of one strength, is of 0.5 and 3; test each by itself"
