@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tune.analysis.comparison.claims import as_in_paper, caveats
+from tune.analysis.comparison.claims import as_in_paper, caveats, most_different
 from tune.analysis.comparison.number_text import few_seeds_warning
 from tune.analysis.comparison.study import study_tables, study_verdicts
 from tune.analysis.comparison.variants import layout_of, variants_of
@@ -138,7 +138,7 @@ def reproduction_facts(
         verdicts=verdict_table(
             [section.verdicts for section in sections],
             missing,
-            "" if all(as_in_paper(folder.definition) for folder in folders) else " (other data)",
+            most_different(folder.definition for folder in folders),
         ),
         sections=sections,
         further=dict(further),

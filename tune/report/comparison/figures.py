@@ -33,7 +33,7 @@ from dclf.canvas import (
     tidy,
     wrapped,
 )
-from tune.analysis.comparison.claims import as_in_paper
+from tune.analysis.comparison.claims import OTHER_MODALITIES, other_data
 from tune.analysis.comparison.differences import base_models, whole_frameworks
 from tune.analysis.comparison.grids import Grid, grids_over
 from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
@@ -357,6 +357,9 @@ def _diamonds(folder: StudyFolder, published: bool) -> str:
 
 
 def _other_data(folder: StudyFolder) -> str:
-    """A reminder where the measured data are not the paper's."""
+    """A reminder where the measured data are not the paper's, or read otherwise."""
     paper = folder.definition.base.published.get("dataset", "")
-    return f" (of {paper}, not of these data)" if paper and not as_in_paper(folder.definition) else ""
+    other = other_data(folder.definition)
+    if not paper or not other:
+        return ""
+    return " (of other modalities)" if other == OTHER_MODALITIES else f" (of {paper}, not of these data)"

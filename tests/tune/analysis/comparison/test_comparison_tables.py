@@ -18,6 +18,7 @@ from tests.tune.analysis.comparison.studies import (
     with_paper,
 )
 from tests.tune.study.samples import BASE
+from tune.analysis.comparison.claims import most_different
 from tune.analysis.comparison.grids import gamma_table, window_table
 from tune.analysis.comparison.paper import METHODS
 from tune.analysis.comparison.study import study_tables
@@ -32,6 +33,7 @@ from tune.analysis.comparison.tables import (
 from tune.analysis.comparison.variants import variants_of
 from tune.analysis.table import Table, latex_table
 from tune.comparisons import ablation, grid
+from tune.report.comparison.figures import window_figure
 from tune.study.folder import StudyFolder
 
 
@@ -66,6 +68,23 @@ def test_on_other_data_there_is_no_distance_to_the_paper(tmp_path: Path, shards:
     assert variants.head[-2:] == ("paper WF1 (other data)", "paper's diff. (other data)")
     assert shifts.head[-1] == "paper w/ shift (other data)"
     assert {row[1] for row in class_tables(folder)["f1"].rows if not row[0]} == {"paper (other data)"}
+
+
+def test_the_papers_data_read_otherwise_are_not_called_other_data(tmp_path: Path, own_data: Path) -> None:
+    paper = with_paper(own_data)
+    text = replace(paper, data=replace(paper.data, modalities=("text",)))
+    table = variants_table(ablation_study(tmp_path, text))
+    assert table is not None
+    assert table.head[-2:] == ("paper WF1 (other modalities)", "paper's diff. (other modalities)")
+    windows = window_study(tmp_path / "windows", text)
+    assert (drawing := window_figure(windows)) is not None
+    assert drawing.caption.endswith("Dotted: published (of other modalities).")
+    generated = ablation_study(
+        tmp_path / "generated", replace(with_paper("nowhere"), data=replace(text.data, shards="x"))
+    )
+    assert most_different([windows.definition]) == " (other modalities)"
+    assert most_different([windows.definition, generated.definition]) == " (other data)"
+    assert most_different([ablation_study(tmp_path / "own", paper).definition]) == ""
 
 
 def test_table_3_has_both_scores_and_the_test_against_the_base_model(ablations: StudyFolder) -> None:
