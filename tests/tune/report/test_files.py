@@ -254,6 +254,10 @@ def test_a_gain_is_only_stated_where_there_is_one(
             {"choices": [["text"], ["text", "audio"]], "when": {"model.name": "ddin"}},
             "text, text + audio; only where model.name is ddin",
         ),
+        (
+            {"choices": [1, 2], "when": {"model.name": ["dag_erc", "mm_dfn"], "data.modalities": [["text", "audio"]]}},
+            "1, 2; only where model.name is dag_erc or mm_dfn and data.modalities is text + audio",
+        ),
     ],
 )
 def test_domains_in_words(domain: dict[str, object], text: str) -> None:
