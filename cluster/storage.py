@@ -14,7 +14,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from cluster.temporary import TemporaryFolder
-from dclf.data.storage import Folder, is_remote, trouble_with
+from dclf.data.storage import Folder, is_remote, place_below, trouble_with
 from dclf.errors import UserError
 from dclf.training import checkpoint as checkpoints
 from dclf.uris import without_secret
@@ -102,13 +102,13 @@ def latest_checkpoint(storage: str, run_name: str) -> str | None:
     Raises:
         StorageError: the storage cannot be read.
     """
-    place = f"{storage.rstrip('/')}/{run_name}"
+    place = place_below(storage, run_name)
     with _explained(storage):
         folder = Folder.of(place)
         if not folder.exists(SNAPSHOT):
             return None
         latest = json.loads(folder.read_bytes(SNAPSHOT))["latest_checkpoint_result"]
-    return None if latest is None else f"{place}/{latest['checkpoint_dir_name']}"
+    return None if latest is None else place_below(place, latest["checkpoint_dir_name"])
 
 
 def load_checkpoint(uri: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from cluster.signals import Terminated, termination_raises
 from cluster.storage import checked_storage
 from cluster.worker import work
 from dclf.config import Config
-from dclf.data.storage import Folder, absolute
+from dclf.data.storage import Folder, absolute, place_below
 from dclf.training.reports import EpochReport, FinalReport
 
 __all__ = ["Terminated", "TrainingOutcome", "train_on_ray"]
@@ -160,4 +160,4 @@ class _Run:
         """Path or URI of a checkpoint of this run; where it made none, the one it went on from."""
         if checkpoint is None:
             return str(self.resume_from)
-        return f"{self.config.train.storage.rstrip('/')}/{self.name}/{Path(checkpoint.path).name}"
+        return place_below(self.config.train.storage, f"{self.name}/{Path(checkpoint.path).name}")

@@ -23,7 +23,7 @@ from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint,
 from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
-from dclf.data.storage import absolute, is_remote
+from dclf.data.storage import absolute, is_remote, parent_and_name, place_below
 from dclf.inference import Predictor, load_model, predictor_of, save_model
 from dclf.prose import counted
 from dclf.training.evaluation import score_predictor
@@ -303,14 +303,14 @@ def _resumable(uri: str, ref: str) -> RunRecord:
 
 def _with_storage(config: Config, record: RunRecord) -> Config:
     """With the storage where the run's checkpoints are: its configuration may name it from another folder."""
-    storage = record.checkpoint.rpartition("/")[0]
+    storage = parent_and_name(record.checkpoint)[0]
     return (
         replace(config, train=replace(config.train, storage=storage)) if storage and not is_remote(storage) else config
     )
 
 
 def _run_folder(config: Config, run_id: str) -> str:
-    return f"{config.train.storage.rstrip('/')}/{run_id}"
+    return place_below(config.train.storage, run_id)
 
 
 def _spool_folder(config: Config) -> Path:

@@ -51,6 +51,23 @@ def is_remote(place: str) -> bool:
     return "://" in place and not place.startswith(FILE_SCHEMES)
 
 
+def place_below(place: str, name: str) -> str:
+    """A folder or file in a place; the query of a URI, which holds options of the store, stays at its end."""
+    path, mark, query = _before_query(place)
+    return f"{path.rstrip('/')}/{name}{mark}{query}"
+
+
+def parent_and_name(place: str) -> tuple[str, str]:
+    """The inverse of ``place_below``."""
+    path, mark, query = _before_query(place)
+    parent, _, name = path.rpartition("/")
+    return f"{parent}{mark}{query}", name
+
+
+def _before_query(place: str) -> tuple[str, str, str]:
+    return place.partition("?") if is_remote(place) else (place, "", "")
+
+
 def trouble_with(error: BaseException) -> str:
     """What an error of a store means and what to do, in one line; the error's own text where it says enough."""
     text = " ".join(str(error).split()).partition(" (Request ID")[0]
@@ -131,12 +148,7 @@ class Folder:
 
     def below(self, name: str) -> Folder:
         """A folder in this one."""
-        return Folder(self.filesystem, self.path(name), f"{self._without_options.rstrip('/')}/{name}")
-
-    @property
-    def _without_options(self) -> str:
-        """Return the place without its URI's query, which holds options of the store."""
-        return self.shown.partition("?")[0] if is_remote(self.shown) else self.shown
+        return Folder(self.filesystem, self.path(name), place_below(self.shown, name))
 
     def files(self, name: str = "") -> dict[str, FileFacts]:
         """All files of the folder, or of a folder in it, at any depth, by their path below it."""

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from dclf.data.storage import is_remote
+from dclf.data.storage import is_remote, place_below
 from tune.config.local_files import whole
 from tune.study.claims import Claims
 from tune.study.definition import StudyDefinition
@@ -63,7 +63,7 @@ class StudyFolder:
     @property
     def address(self) -> str:
         """The folder, or the URI of a study at one, as other machines know it."""
-        return str(self.path) if self._mirror is None else f"{self.storage.rstrip('/')}/{self.path.name}"
+        return str(self.path) if self._mirror is None else place_below(self.storage, self.path.name)
 
     def address_of(self, place: Path, *, kept: bool = False) -> str:
         """A folder within this one as other machines know it.
@@ -74,7 +74,7 @@ class StudyFolder:
         """
         if self._mirror is None:
             return str(place)
-        return f"{self.address}/{'files/' if kept else ''}{place.relative_to(self.path).as_posix()}"
+        return place_below(self.address, f"{'files/' if kept else ''}{place.relative_to(self.path).as_posix()}")
 
     @classmethod
     def create(cls, storage: Path | str, definition: StudyDefinition) -> StudyFolder:

@@ -150,8 +150,9 @@ def checkpoint_of(record: RunRecord) -> str:
     """Path or URI of a run's last checkpoint; TrackingError where it left none."""
     # Imported here: it brings Ray, which looking runs up can do without.
     from cluster.storage import latest_checkpoint  # noqa: PLC0415
+    from dclf.data.storage import parent_and_name  # noqa: PLC0415 - and this pyarrow
 
-    storage, _, run_id = record.checkpoint.rpartition("/")
+    storage, run_id = parent_and_name(record.checkpoint)
     checkpoint = latest_checkpoint(storage, run_id) if record.checkpoint else None
     if checkpoint is None:
         raise TrackingError(
