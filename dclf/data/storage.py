@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from dclf.uris import FILE_SCHEMES, file_path, secret_problem
+from dclf.whole_files import whole
 
 CHUNK = 1 << 20
 """Bytes read at a time when a file is hashed."""
@@ -196,13 +196,8 @@ class Folder:
             return
         place = Path(self.path(name))
         place.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes or threads may write the same file.
-        unfinished = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.part")
-        try:
+        with whole(place) as unfinished:
             unfinished.write_bytes(content)
-            unfinished.replace(place)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
     def delete(self, name: str) -> None:
         """Delete a file; nothing happens where it is not there."""

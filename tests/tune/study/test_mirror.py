@@ -27,6 +27,7 @@ from tune.study.checkpoints import bytes_of, has_checkpoint
 from tune.study.disk import disk_trouble
 from tune.study.folder import StudyFolder
 from tune.study.history import HISTORY_FILE
+from tune.study.locks import HeldElsewhereError, only_driver
 from tune.study.mirror import ELSEWHERE
 from tune.study.places import StudyError, study_names
 from tune.study.progress import worker_of
@@ -289,6 +290,17 @@ def test_what_was_not_uploaded_is_uploaded_by_the_next_driver(place: str, on: Mo
         pass
     on("there")
     assert [note["kind"] for note in StudyFolder.open(place, "gammas").ledger.notes] == ["killed at once"]
+
+
+def test_a_run_has_one_driver_on_any_machine(place: str) -> None:
+    with (
+        only_driver(f"{place}/run"),
+        pytest.raises(HeldElsewhereError, match=r"^is being worked on by process"),
+        only_driver(f"{place}/run"),
+    ):
+        pytest.fail("two drivers train one run")
+    with only_driver(f"{place}/run") as require_ours:
+        require_ours()
 
 
 def test_names_are_those_of_the_store(place: str, on: Move) -> None:
