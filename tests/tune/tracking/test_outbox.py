@@ -95,21 +95,21 @@ def test_a_request_that_hangs_does_not_hold_the_end(tmp_path: Path) -> None:
     assert steps(read_spool(left)[1]) == [0]
 
 
-@pytest.mark.usefixtures("said")
 def test_a_slow_server_is_waited_for_as_long_as_it_takes_anything(tmp_path: Path) -> None:
     end = threading.Event()
 
     def slow(write: Write) -> None:
-        end.wait(0.1)
+        end.wait(0.2)
 
     outbox = Outbox(slow, Spool(tmp_path, ADDRESS))
     for step in range(10):
         outbox.put(writes.metrics({"x": 1.0}, step))
     assert not outbox.flush(0.3)
-    assert outbox.flush(0.3, patient=True)
+    assert outbox.flush(1.0, patient=True)
     assert outbox.close(10) is None
 
 
+@pytest.mark.usefixtures("said")
 def test_pauses_grow(receiver: Receiver, tmp_path: Path) -> None:
     outbox = Outbox(receiver, Spool(tmp_path, ADDRESS))
     receiver.failure = ConnectionError()
