@@ -154,9 +154,11 @@ class Engine:
 
     def next(self) -> dict[str, Any] | None:
         """The next trial as Ray Tune's configuration of it; None when none shall follow."""
-        with self._errors_end_the_study():
+        try:
             return self._next()
-        return None
+        except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
+            self._end_by(error)
+            return None
 
     def _next(self) -> dict[str, Any] | None:
         trial = self._session.next()
@@ -183,9 +185,11 @@ class Engine:
             seed_finished=result["seed_finished"],
         )
         self.last[number] = step
-        with self._errors_end_the_study():
+        try:
             return self._session.heard(step)
-        return False
+        except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
+            self._end_by(error)
+            return False
 
     def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
         """A trial has ended without losing its worker."""
@@ -252,7 +256,10 @@ class Engine:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - the study's driver raises it again
-            self._cut_short(self._disk_trouble(error) or error)
+            self._end_by(error)
+
+    def _end_by(self, error: Exception) -> None:
+        self._cut_short(self._disk_trouble(error) or error)
 
     def _cut_short(self, error: Exception) -> None:
         """End the study between epochs; trials that run stay unfinished."""
