@@ -20,11 +20,13 @@ from ray.train.v2.api.result import Result
 from cluster.controller import handle_from
 from cluster.events import Inbox, Sender
 from cluster.failures import explained
+from cluster.waiting import Waiting
 from dclf.training.reports import EpochReport
 
 ABORT_SECONDS = 10.0
 START_SECONDS = 30.0
 """How long the controller's process may take to start and say who it is, where it is to be ended."""
+LOOK_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -42,12 +44,18 @@ class Driver:
 
     Ray Train's own ``fit`` does neither: it blocks, takes SIGINT for itself and leaves SIGTERM to Ray.
 
+    Args:
+        hooks: what the caller wants to hear.
+        needs: what the fewest workers need of the cluster, in words.
+
     Attributes:
         restarts: how often lost workers were replaced so far.
     """
 
-    def __init__(self, hooks: Hooks) -> None:
+    def __init__(self, hooks: Hooks, needs: str) -> None:
         self.restarts = 0
+        self._waiting = Waiting(needs)
+        self._waits = False
         self._hooks = hooks
         self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._controller: Any = None
@@ -79,7 +87,11 @@ class Driver:
 
     def _listen(self) -> Result:
         while True:
-            kind, body = self._events.get()
+            try:
+                kind, body = self._events.get(timeout=LOOK_SECONDS if self._waits else None)
+            except queue.Empty:
+                self._waiting.look()
+                continue
             if kind == "finished":
                 result: Result = body
                 return result
@@ -92,10 +104,15 @@ class Driver:
             self._controller = handle_from(body)
         elif kind == "restart":
             self.restarts = body
+            # An elastic training for which too few workers are left says nothing until there are enough.
+            self._waits = True
+            self._waiting.goes_on()
             self._hooks.restart(body)
         elif kind == "workers":
+            self._waits = False
             self._resized(body)
         else:
+            self._waits = False
             self._hooks.epoch(EpochReport(**body))
 
     def _resized(self, workers: int) -> None:

@@ -19,6 +19,7 @@ from cluster.address import cluster_address
 from cluster.extraction_actor import RowsActor, utterance_table
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_extraction_resources, plan_extraction
 from cluster.machine import torch_threads
+from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.arrow_rows import row_at
@@ -100,7 +101,7 @@ def extraction_workers(
     ):
         plan = plan_extraction(actors, resources)
         started(plan.describe())
-        yield Actors(plan, batch_size)
+        yield Actors(plan, batch_size, lambda: plan_extraction(actors, cluster_resources()))
 
 
 class OneProcess:
@@ -135,10 +136,14 @@ class Actors:
     Args:
         plan: that fits the cluster.
         batch_size: see ``extraction_workers``.
+        plan_anew: returns a plan that fits what is left of the cluster after a loss; the same as before where None.
     """
 
-    def __init__(self, plan: ExtractionPlan, batch_size: int = 0) -> None:
+    def __init__(
+        self, plan: ExtractionPlan, batch_size: int = 0, plan_anew: Callable[[], ExtractionPlan] | None = None
+    ) -> None:
         self._plan = plan
+        self._plan_anew = plan_anew or (lambda: plan)
         self._batch_size = batch_size
 
     def extract(
@@ -162,6 +167,8 @@ class Actors:
                 if restart == RESTARTS:
                     raise ExtractionError(_lost(error)) from None
                 _log.warning("a process that extracts was lost (%s); %d rows are left", first_line(error), len(missing))
+                # With its node: as many actors as before might wait for ever.
+                self._plan = self._plan_anew()
             except RayError as error:
                 raise ExtractionError(f"the actors cannot work ({first_line(error)})") from None
             else:

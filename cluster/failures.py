@@ -18,12 +18,22 @@ class TrainingError(RuntimeError):
     """Training ended for a reason outside the configuration: lost workers, a lost cluster, a broken network."""
 
 
+class NoRoomError(TrainingError):
+    """The cluster has no room for the workers of a training that it had room for when it was planned."""
+
+
+class LeaderLostError(TrainingError):
+    """The process that led the workers of a training was lost."""
+
+
 def is_lasting(error: BaseException) -> bool:
     """Whether the same error would come again after a restart.
 
     What our own code raises would, as would any error in arguments or arithmetic. A lost process or connection would
     not, and the workers it leaves behind raise RuntimeError (torch) or OSError.
     """
+    if isinstance(error, LeaderLostError):
+        return False
     if type(error).__module__.split(".")[0] in ("dclf", "cluster"):
         return True
     if isinstance(error, OSError):
@@ -73,7 +83,7 @@ def portable(error: Exception) -> Exception:
 def explained(error: TrainingFailedError | RayActorError, restarts: int) -> BaseException:
     """What to raise on the driver: a worker's own error as it was, anything else as a TrainingError."""
     if isinstance(error, RayActorError):
-        return TrainingError(
+        return LeaderLostError(
             f"the cluster lost the process that led the training ({first_line(error)}); see that the cluster is up "
             "(`ray status`), then resume the run to go on from its last epoch"
         )
@@ -89,7 +99,7 @@ def explained(error: TrainingFailedError | RayActorError, restarts: int) -> Base
 def _of_controller(error: BaseException) -> BaseException:
     if is_lasting(error):
         return error
-    return TrainingError(
+    return NoRoomError(
         f"the workers could not be started ({first_line(error)}); see whether the cluster still has the CPU slots of "
         "the plan (`ray status`), then resume the run"
     )

@@ -15,6 +15,7 @@ from typing import Any
 from cluster.address import cluster_address
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_threads, plan_extraction
 from cluster.machine import torch_threads
+from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError
@@ -102,10 +103,14 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
     from cluster.session import ray_session  # noqa: PLC0415 - here needs no Ray
 
     with ray_session(actors.address, verbose=actors.verbose) as resources, termination_raises():
-        return fine_tuned_by_task(work, plan_extraction(replace(actors, actors=1), resources), heard)
+        one = replace(actors, actors=1)
+        plan = plan_extraction(one, resources)
+        return fine_tuned_by_task(work, plan, heard, lambda: plan_extraction(one, cluster_resources()))
 
 
-def fine_tuned_by_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> TextSettings:
+def fine_tuned_by_task(
+    work: FineTuningWork, plan: ExtractionPlan, heard: Heard, plan_anew: Callable[[], ExtractionPlan] | None = None
+) -> TextSettings:
     """Fine-tune in a task of the cluster that this process is connected to; raises as ``fine_tuned``.
 
     A lost task is begun anew here and not by Ray, which numbers what a task yields: one that goes on in the middle
@@ -126,6 +131,8 @@ def fine_tuned_by_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard)
             _log.warning(
                 "a process that fine-tunes was lost (%s); another goes on from its last epoch", first_line(error)
             )
+            # With its node: the task might wait for ever.
+            plan = plan if plan_anew is None else plan_anew()
 
 
 def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> TextSettings:

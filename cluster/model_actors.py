@@ -72,7 +72,7 @@ def work_on_models(
         ModelError: the work on a model failed, or an actor was lost; the others have been ended.
     """
     count = len(jobs)
-    if count == 1 or settings.at_a_time == 1:
+    if (count == 1 or settings.at_a_time == 1) and not _gpus_elsewhere(settings):
         if settings.gpus:
             # On CPUs there is always room for this process.
             plan_models(1, settings, local_model_resources(1, settings))
@@ -88,6 +88,15 @@ def work_on_models(
         plan = plan_models(count, settings, resources)
         started(plan.describe())
         yield from work_on_actors(work_for(plan.device), jobs, plan)
+
+
+def _gpus_elsewhere(settings: ActorSettings) -> bool:
+    """Whether the GPUs are those of a cluster, whose driver may have none."""
+    if not settings.gpus:
+        return False
+    from cluster.session import reaches_cluster  # noqa: PLC0415 - on CPUs one at a time needs no Ray
+
+    return reaches_cluster(settings.address)
 
 
 def work_here(work: Work, jobs: Sequence[ModelJob]) -> Iterator[tuple[ModelJob, Message]]:

@@ -153,4 +153,5 @@ def _notes(train: TrainConfig, resources: ClusterResources, most: int) -> Iterat
     if train.placement == "spread" and most > 1 and len(resources.nodes) == 1:
         yield "train.placement spread has one machine only"
     if resources.busy_cpus > resources.cpus - low * train.cpus_per_worker - READ_CPUS:
-        yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: the run waits until enough are free"
+        busy = f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy"
+        yield f"{busy}: the run waits four minutes for enough of them"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import floor
 from typing import Any
 
+from dclf.prose import counted
+
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
@@ -41,6 +43,13 @@ class ClusterResources:
     def busy_cpus(self) -> float:
         """CPU slots in use."""
         return 0.0 if self.free_cpus is None else self.cpus - self.free_cpus
+
+    def describe(self) -> str:
+        """What there is, in words."""
+        machines = counted(len(self.nodes), "machine")
+        gpus = f" and {counted(self.gpus, 'GPU')}" if self.gpus else ""
+        free = "" if self.free_cpus is None else f", {self.free_cpus:g} of the CPU slots free"
+        return f"{counted(self.cpus, 'CPU slot')}{gpus} on {machines}{free}"
 
 
 def cluster_resources() -> ClusterResources:

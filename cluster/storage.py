@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from cluster.temporary import TemporaryFolder
-from dclf.data.storage import Folder, is_remote, trouble_with
+from dclf.data.storage import Folder, is_remote, place_below, trouble_with
 from dclf.errors import UserError
 from dclf.training import checkpoint as checkpoints
 from dclf.uris import without_secret
@@ -29,7 +30,7 @@ TRAIN_STORAGE = "train.storage"
 """The key that names a run's storage; a study's is another."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's list of a run's checkpoints, in the run's folder."""
-
+_log = logging.getLogger(__name__)
 
 _FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -102,13 +103,50 @@ def latest_checkpoint(storage: str, run_name: str) -> str | None:
     Raises:
         StorageError: the storage cannot be read.
     """
-    place = f"{storage.rstrip('/')}/{run_name}"
+    place = place_below(storage, run_name)
     with _explained(storage):
         folder = Folder.of(place)
         if not folder.exists(SNAPSHOT):
             return None
-        latest = json.loads(folder.read_bytes(SNAPSHOT))["latest_checkpoint_result"]
-    return None if latest is None else f"{place}/{latest['checkpoint_dir_name']}"
+        try:
+            latest = json.loads(folder.read_bytes(SNAPSHOT))["latest_checkpoint_result"]
+            return None if latest is None else place_below(place, latest["checkpoint_dir_name"])
+        except (ValueError, KeyError, TypeError):
+            return _newest_whole(place, folder)
+
+
+def checkpoint_to_resume(storage: str, run_name: str) -> str | None:
+    """As ``latest_checkpoint``, for the one process that goes on with the run.
+
+    A list of checkpoints that a kill cut short is set aside: Ray Train would stop at it.
+    """
+    latest = latest_checkpoint(storage, run_name)
+    place = place_below(storage, run_name)
+    with _explained(storage):
+        folder = Folder.of(place)
+        if folder.exists(SNAPSHOT) and not _is_json(folder.read_bytes(SNAPSHOT)):
+            folder.filesystem.move(folder.path(SNAPSHOT), folder.path(f"{SNAPSHOT}.broken"))
+            goes_on = "goes on from its newest checkpoint that can be read" if latest else "begins anew"
+            _log.warning(f"{without_secret(place)}: a kill has cut {SNAPSHOT} short; the run {goes_on}")
+    return latest
+
+
+def _newest_whole(place: str, folder: Folder) -> str | None:
+    """The newest checkpoint of a run that can be read; Ray Train names them by their time."""
+    for name in sorted(folder.names(), reverse=True):
+        if name.startswith("checkpoint_") and not name.startswith(SNAPSHOT):
+            with suppress(checkpoints.CheckpointError):
+                load_checkpoint(place_below(place, name))
+                return place_below(place, name)
+    return None
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
 
 
 def load_checkpoint(uri: str) -> dict[str, Any]:

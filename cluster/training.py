@@ -21,7 +21,8 @@ from cluster.signals import Terminated, termination_raises
 from cluster.storage import checked_storage
 from cluster.worker import work
 from dclf.config import Config
-from dclf.data.storage import Folder, absolute
+from dclf.data.storage import Folder, absolute, place_below
+from dclf.prose import counted
 from dclf.training.reports import EpochReport, FinalReport
 
 __all__ = ["Terminated", "TrainingOutcome", "train_on_ray"]
@@ -85,7 +86,7 @@ def train_on_ray(
         resume_from=resume_from,
         score=list(score),
     )
-    driver = Driver(Hooks(on_epoch or _ignore, on_restart or _ignore, on_workers or _ignore))
+    driver = Driver(Hooks(on_epoch or _ignore, on_restart or _ignore, on_workers or _ignore), run.needs)
     with termination_raises():
         result = driver.run(run.trainer)
     assert result.return_value is not None, "every worker returns its final report"
@@ -116,6 +117,12 @@ class _Run:
     name: str
     resume_from: str | None
     score: list[str]
+
+    @property
+    def needs(self) -> str:
+        """What the fewest workers need, in words."""
+        each = counted(self.plan.cpus_per_worker, "CPU slot") + (" and a GPU" if self.plan.gpus_per_worker else "")
+        return f"{counted(self.plan.workers[0], 'worker')} with {each} each beside a CPU slot for reading must fit"
 
     def trainer(self, sender: Sender) -> DataParallelTrainer:
         slots = {"CPU": float(self.plan.cpus_per_worker), "GPU": float(self.plan.gpus_per_worker)}
@@ -160,4 +167,4 @@ class _Run:
         """Path or URI of a checkpoint of this run; where it made none, the one it went on from."""
         if checkpoint is None:
             return str(self.resume_from)
-        return f"{self.config.train.storage.rstrip('/')}/{self.name}/{Path(checkpoint.path).name}"
+        return place_below(self.config.train.storage, f"{self.name}/{Path(checkpoint.path).name}")

@@ -17,6 +17,10 @@ class UserError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+class UsageError(UserError):
+    """What was asked for cannot be had, whatever the surroundings; commands then end with the code of wrong usage."""
+
+
 def first_line(error: BaseException) -> str:
     """The type of an error and the first line of what it says, cut short: below may stand other processes' frames."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,24 @@ from cluster.address import cluster_address
 from cluster.machine import machine_cpus
 from cluster.plan import TrainingPlan, crowding, local_cpus, plan_training
 from cluster.session import ray_session
-from cluster.storage import checked_storage, latest_checkpoint, load_checkpoint, lost_storage_named
+from cluster.storage import (
+    StorageError,
+    checked_storage,
+    checkpoint_to_resume,
+    latest_checkpoint,
+    load_checkpoint,
+    lost_storage_named,
+)
 from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data import feature_card, read_shards
-from dclf.data.storage import absolute, is_remote
+from dclf.data.storage import absolute, is_remote, parent_and_name, place_below
 from dclf.inference import Predictor, load_model, predictor_of, save_model
 from dclf.prose import counted
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_classes, check_same_shards, check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport, class_names
+from dclf.uris import without_secret
 from tune.analysis.prediction_tables import prediction_writes
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import ConfigError
@@ -37,11 +45,15 @@ from tune.progress.interactive import listening
 from tune.progress.stages import MLFLOW, RAY, SHARDS, StartClock
 from tune.study.dataset import training_warnings
 from tune.study.events import EpochEnded, Event, Listener, RunFinished, RunStarted, WorkersRestarted, send
+from tune.study.locks import HeldElsewhereError, only_driver
 from tune.study.scores import WF1
+from tune.tracking.address import resume_command
 from tune.tracking.find import RunRecord, checkpoint_of, find_run, find_trial
 from tune.tracking.manners import mlflow_settings
+from tune.tracking.records import EPOCH_METRIC
 from tune.tracking.run import RunTracker
 from tune.tracking.store import RUNS_FOLDER, Store, TrackingError, connect, resolve_tracking_uri
+from tune.tracking.trouble import NotResumableError
 
 if TYPE_CHECKING:
     from cluster.training import TrainingOutcome
@@ -133,9 +145,9 @@ def train(
         ConfigError: a value is impossible.
         DataError: the shards lack a split or modality, or are others than those that a resumed run began with.
         CheckpointError: the checkpoint of a resumed run cannot be read.
-        TrackingError: the MLflow store does not answer, or has no such run.
+        TrackingError: the MLflow store does not answer or has no such run, or another process works on it.
         PlanError: the run does not fit the cluster.
-        StorageError: checkpoints cannot be kept.
+        StorageError: checkpoints cannot be kept, or those of a resumed run are gone.
         NonFiniteLossError: a loss term became NaN or infinite.
         TrainingError: workers were lost too often.
     """
@@ -153,7 +165,7 @@ def train(
         check_classes(shards, config.model)
         card = feature_card(config.data.shards).to_dict()
     checked_storage(config.train.storage, record.run_id if record else "", resuming=True)
-    if record is not None and (last := latest_checkpoint(config.train.storage, record.run_id)) is not None:
+    if record is not None and (last := _last_checkpoint(config, record)) is not None:
         check_same_shards(shards, load_checkpoint(last))
     session = ray_session(address, verbose=verbose, num_cpus=local_cpus(config, machine_cpus()))
     with (
@@ -216,14 +228,18 @@ class _Tracked:
         self.clock = clock
 
     def run(self, store: Store, card: dict[str, Any], plan_lines: list[str]) -> TrainedRun:
-        with RunTracker(store, _spool_folder(self.config)) as tracker:
+        with ExitStack() as held, RunTracker(store, _spool_folder(self.config)) as tracker:
+            if self.record is not None:
+                self._require_ours = held.enter_context(_only_driver(self.config, self.record))
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
+            if self.record is None:
+                self._require_ours = held.enter_context(only_driver(_run_folder(self.config, tracker.run_id)))
             tracker.checkpoint(_run_folder(self.config, tracker.run_id))
             self._send(RunStarted(self.config, plan_lines, tracker.run_name, tracker.run_id))
             self.clock.tell(self.listeners)
             for warning in training_warnings(self.config, card):
                 _log.warning(warning)
-            outcome = self._train(tracker)
+            outcome = self._train(tracker, store.uri)
             # Nobody who waits for the scores waits for figures to be drawn and a model to be packed.
             self._send(RunFinished(outcome.final))
             self._record(tracker, outcome)
@@ -235,17 +251,18 @@ class _Tracked:
                 tracking_uri=store.name,
             )
 
-    def _train(self, tracker: RunTracker) -> TrainingOutcome:
+    def _train(self, tracker: RunTracker, uri: str) -> TrainingOutcome:
         from cluster.training import train_on_ray  # noqa: PLC0415 - evaluating need not wait for Ray Train
 
         def epoch(report: EpochReport) -> None:
+            self._require_ours()
             tracker.epoch(report)
             self._send(EpochEnded(report))
 
         resume_from = None
         if self.record is not None:
-            resume_from = latest_checkpoint(self.config.train.storage, self.record.run_id)
-        go_on = f"go on with: dclf train --resume {tracker.run_id}"
+            resume_from = checkpoint_to_resume(self.config.train.storage, self.record.run_id)
+        go_on = f"go on with: {resume_command(tracker.run_id, uri)}"
         with lost_storage_named(self.config.train.storage, go_on):
             return train_on_ray(
                 self.config,
@@ -291,26 +308,53 @@ def _plan_lines(plan: TrainingPlan, address: str | None) -> list[str]:
 
 def _resumable(uri: str, ref: str) -> RunRecord:
     if (trial := find_trial(uri, ref)) is not None:
-        raise TrackingError(
+        raise NotResumableError(
             f"run {trial.name} ({trial.run_id}) is of study {trial.study!r}, which goes on as a whole: dclf resume "
             f"{trial.study}"
         )
     record = find_run(uri, ref)
     if record.status == "FINISHED":
-        raise TrackingError(f"run {record.name} ({record.run_id}) is finished; there is nothing to resume")
+        raise NotResumableError(f"run {record.name} ({record.run_id}) is finished; there is nothing to resume")
     return record
+
+
+def _last_checkpoint(config: Config, record: RunRecord) -> str | None:
+    """The checkpoint that a run goes on from; None where it has not finished an epoch.
+
+    Raises:
+        StorageError: it has, and its checkpoints are not there.
+    """
+    last = latest_checkpoint(config.train.storage, record.run_id)
+    epochs = int(record.metrics.get(EPOCH_METRIC, 0))
+    if last is None and epochs:
+        place = without_secret(absolute(_run_folder(config, record.run_id)))
+        raise StorageError(
+            f"run {record.name} ({record.run_id}) has trained {counted(epochs, 'epoch')}, and must have a checkpoint "
+            f"at {place}, has none; bring that folder back, or start a new run"
+        )
+    return last
+
+
+@contextmanager
+def _only_driver(config: Config, record: RunRecord) -> Iterator[Callable[[], None]]:
+    with ExitStack() as held:
+        try:
+            require_ours = held.enter_context(only_driver(_run_folder(config, record.run_id)))
+        except HeldElsewhereError as error:
+            raise TrackingError(f"run {record.name} ({record.run_id}) {error}") from None
+        yield require_ours
 
 
 def _with_storage(config: Config, record: RunRecord) -> Config:
     """With the storage where the run's checkpoints are: its configuration may name it from another folder."""
-    storage = record.checkpoint.rpartition("/")[0]
+    storage = parent_and_name(record.checkpoint)[0]
     return (
         replace(config, train=replace(config.train, storage=storage)) if storage and not is_remote(storage) else config
     )
 
 
 def _run_folder(config: Config, run_id: str) -> str:
-    return f"{config.train.storage.rstrip('/')}/{run_id}"
+    return place_below(config.train.storage, run_id)
 
 
 def _spool_folder(config: Config) -> Path:

@@ -57,7 +57,7 @@ from tune.study.dataset import training_warnings
 from tune.study.definition import StudyDefinition
 from tune.study.events import Listener, StudyFinished, StudyStarted, send
 from tune.study.folder import StudyFolder
-from tune.study.places import StudyError, require_new, study_exists
+from tune.study.places import StudyError, StudyUnavailableError, require_new, study_exists
 from tune.study.ranking import best_trial, untested
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import clean, without_secrets
@@ -118,7 +118,7 @@ def sweep(  # noqa: PLR0913 - the last two are for other kinds of studies
     checked_storage(absolute(settings.storage), "", resuming=True, key="sweep.storage")
     with listening(listeners, progress) as audience:
         work = _Work(definition.base, settings, card, audience, clock)
-        return work.on_ray(lambda: _created(settings, definition), verbose=verbose, address=address)
+        return work.on_ray(lambda: _created(settings, definition, named=bool(name)), verbose=verbose, address=address)
 
 
 @mlflow_settings()
@@ -160,7 +160,7 @@ def resume(
     with clock.stage(SHARDS):
         card = _card(config, settings, Space.of(folder.definition.space, config))
     if card["sha256"] != folder.definition.shards_sha256:
-        raise StudyError(
+        raise StudyUnavailableError(
             f"study {name!r} began on other shards than {config.data.shards} holds now; bring the first ones back or "
             "start a new study"
         )
@@ -381,7 +381,10 @@ def _write_report(folder: StudyFolder) -> ReportFiles:
     return write_report(folder, load_study(folder))
 
 
-def _created(settings: SweepSettings, definition: StudyDefinition) -> StudyFolder:
+def _created(settings: SweepSettings, definition: StudyDefinition, *, named: bool) -> StudyFolder:
+    """The study's folder; a name that we have made up may have been taken while Ray started."""
+    if not named and study_exists(settings.storage, definition.name):
+        definition = replace(definition, name=_free_name(settings.storage, definition.name))
     require_place(definition)
     return StudyFolder.create(settings.storage, definition)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, cast
 
-from cluster.jobs.endpoint import ConnectionBrokenError, Endpoint, JobError, as_address
+from cluster.jobs.endpoint import ConnectionBrokenError, Endpoint, JobError, JobUsageError, as_address
 from cluster.jobs.install import Installation
 
 ENTRY = ("exec", "python", "-m", "tune.commands.job_entry")
@@ -69,7 +69,7 @@ def require_name(name: str) -> str:
         JobError: it has other characters.
     """
     if not _NAME.fullmatch(name):
-        raise JobError(
+        raise JobUsageError(
             "the name of a job must have up to 100 letters, digits, dots, dashes and underscores, and begin with a "
             f"letter or digit, is {name!r}"
         )
@@ -100,7 +100,9 @@ class Jobs:
             JobError: one has.
         """
         if any(job.name == name for job in self.all()):
-            raise JobError(f"--name: a job named {name} is on the cluster already; choose another, or leave it out")
+            raise JobUsageError(
+                f"--name: a job named {name} is on the cluster already; choose another, or leave it out"
+            )
 
     def submit(
         self,
@@ -145,6 +147,7 @@ class Jobs:
             JobError: there is none of this name.
         """
         require_name(name)
+        self._require_answer()
         try:
             with _explained(self._endpoint):
                 details = self.client.get_job_info(name)
@@ -153,13 +156,23 @@ class Jobs:
                 raise
             details = None
         if details is None or not details.submission_id:  # Ray also knows programs that nobody submitted
-            raise JobError(f"no job named {name!r} is on the cluster at {self._endpoint.url}; `dclf jobs` lists them")
+            raise JobUsageError(
+                f"no job named {name!r} is on the cluster at {self._endpoint.url}; `dclf jobs` lists them"
+            )
         return _job(details)
 
     def logs(self, name: str) -> str:
         """All that a job has written so far, with Ray's own lines before it."""
+        self._require_answer()
         with _explained(self._endpoint):
             return str(self.client.get_job_logs(name))
+
+    def _require_answer(self) -> None:
+        """Ask within a time limit, which Ray's own client does not have."""
+        try:
+            self._endpoint.get("/api/version")
+        except ConnectionBrokenError as error:
+            raise _broken(self._endpoint, error.__cause__ or error) from error
 
     def stop(self, name: str) -> Job:
         """Ask a job to stop, and wait until it has; it has a minute to close its runs. One that has ended stays so."""
@@ -214,12 +227,16 @@ def _explained(endpoint: Endpoint) -> Iterator[None]:
     try:
         yield
     except RequestException as error:
-        raise ConnectionBrokenError(
-            f"the connection to the cluster at {endpoint.url} broke ({type(error).__name__}); jobs that run go on; "
-            "check the network and that the cluster is up, then try again (`dclf jobs` lists them)"
-        ) from error
+        raise _broken(endpoint, error) from error
     except (RuntimeError, OSError) as error:
         raise JobError(f"the cluster at {endpoint.url} did not do it: {error}") from error
+
+
+def _broken(endpoint: Endpoint, cause: BaseException) -> ConnectionBrokenError:
+    return ConnectionBrokenError(
+        f"the connection to the cluster at {endpoint.url} broke ({type(cause).__name__}); jobs that run go on; check "
+        "the network and that the cluster is up, then try again (`dclf jobs` lists them)"
+    )
 
 
 def _job(item: Any) -> Job:

@@ -17,13 +17,17 @@ from cluster.local.endpoints import fetch_json
 from cluster.local.state import FOLDER, load_cluster
 from cluster.proxies import without_proxy
 from cluster.ray_token import TOKEN, TOKEN_PATH, home_token
-from dclf.errors import UserError
+from dclf.errors import UsageError, UserError
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 
 class JobError(UserError, OSError):
     """A job cannot be submitted, found or followed; the message says what to do."""
+
+
+class JobUsageError(UsageError, JobError):
+    """A job cannot be as it was asked for."""
 
 
 class ConnectionBrokenError(JobError):
@@ -50,7 +54,8 @@ class Endpoint:
         """Return what the dashboard answers, within a time limit.
 
         Raises:
-            JobError: nobody answers, the token is wrong, or no Ray dashboard answers.
+            ConnectionBrokenError: nobody answers.
+            JobError: the token is wrong, or no Ray dashboard answers.
         """
         try:
             return fetch_json(f"{self.url}{path}", bearer=self.token)
@@ -58,7 +63,7 @@ class Endpoint:
             with error:
                 raise self._refused(error.code) from error
         except OSError as error:
-            raise JobError(
+            raise ConnectionBrokenError(
                 f"--address: nobody answers at {self.url} ({error}); check that the cluster is up and that this is its "
                 "dashboard's address, as http://HOST:8265"
             ) from error
@@ -105,9 +110,9 @@ def _from_environment() -> str:
 def _checked(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise JobError(f"--address: must be the URL of a Ray dashboard, as http://HOST:8265, is {url!r}")
+        raise JobUsageError(f"--address: must be the URL of a Ray dashboard, as http://HOST:8265, is {url!r}")
     if parts.username or parts.password:
-        raise JobError("--address: must not hold a user or password; Ray's token goes into RAY_AUTH_TOKEN")
+        raise JobUsageError("--address: must not hold a user or password; Ray's token goes into RAY_AUTH_TOKEN")
     return url
 
 

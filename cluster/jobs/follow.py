@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from cluster.jobs.client import ENDED, Job, Jobs
 from cluster.jobs.endpoint import JobError
@@ -16,6 +16,8 @@ END_LIMIT_S = 30.0
 _RETRIES = 10
 """How often the connection may break before anything new has come."""
 _PAUSE_S = 1.0
+SILENCE_S = 30.0
+"""How long nothing may come before the cluster is asked whether it is there: a machine without power says nothing."""
 
 
 class Output:
@@ -99,8 +101,25 @@ def own_output(text: str) -> str:
 async def _tail(jobs: Jobs, name: str, output: Output) -> None:
     from aiohttp import ClientError  # noqa: PLC0415 - Ray's job client has loaded it
 
+    await asyncio.to_thread(jobs.get, name)
+    pieces = aiter(jobs.client.tail_job_logs(name))
     try:
-        async for piece in jobs.client.tail_job_logs(name):
+        while True:
+            coming = asyncio.create_task(_next(pieces))
+            while not (await asyncio.wait({coming}, timeout=SILENCE_S))[0]:
+                await asyncio.to_thread(_require_running, jobs, name)
+            if (piece := coming.result()) is None:
+                return
             output.feed(piece)
     except ClientError as error:
         raise ConnectionError(str(error)) from error
+
+
+async def _next(pieces: AsyncIterator[str]) -> str | None:
+    return await anext(pieces, None)
+
+
+def _require_running(jobs: Jobs, name: str) -> None:
+    """Raise OSError where the cluster does not answer, or the job has ended and nothing has said so."""
+    if jobs.get(name).state in ENDED:
+        raise ConnectionError("the job has ended, and the end of its output does not come")

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cluster.jobs.endpoint import JobError
+from cluster.jobs.endpoint import JobError, JobUsageError
 
 PACKAGES = ("dclf", "cluster", "tune")
 """What the project consists of; it goes along as source, as no index has it."""
@@ -64,12 +64,12 @@ def installation(constraints: Path) -> Installation:
     try:
         text = constraints.read_text(encoding="utf-8")
     except OSError as error:
-        raise JobError(
+        raise JobUsageError(
             f"--install: must name the constraints file of the project, cannot read {constraints} ({error.strerror}); "
             "the file constraints.txt lies beside pyproject.toml"
         ) from error
     if unpinned := sorted({_normal(line) for line in wanted} - _pinned(text).keys()):
-        raise JobError(
+        raise JobUsageError(
             f"--install: {constraints} must pin every package that dclf needs, as NAME==VERSION, has no "
             f"{', '.join(unpinned)}; an open torch brings gigabytes of CUDA libraries"
         )

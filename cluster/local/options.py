@@ -16,6 +16,7 @@ import pyarrow as pa
 from cluster.local.state import LOOPBACK, ClusterError
 from cluster.storage import prove_writable
 from dclf.data.storage import Folder, is_remote, trouble_with
+from dclf.errors import UsageError
 from dclf.uris import secret_problem, sqlite_path, without_secret
 
 PORTS = {"ray_port": 6379, "dashboard_port": 8265, "mlflow_port": 5000}
@@ -27,6 +28,10 @@ DRIVERS = {"postgresql": "psycopg", "postgres": "psycopg"}
 """Database -> the package that MLflow's server reaches it with; others are left to MLflow to check."""
 CLIENTS = {"s3": ("boto3", "boto3"), "gs": ("google.cloud.storage", "google-cloud-storage")}
 """Store -> the module, and the package with it, that MLflow's server reaches it with; others are left to MLflow."""
+
+
+class OptionsError(UsageError, ClusterError, ValueError):
+    """A local cluster cannot be as it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +158,10 @@ def without_password(url: str, environment: Mapping[str, str] = os.environ) -> s
     """The URL as it came from a command line; ``MLFLOW_BACKEND_STORE_URI`` where that is empty.
 
     Raises:
-        ClusterError: it holds a password, which every user of this machine could read in the list of processes.
+        OptionsError: it holds a password, which every user of this machine could read in the list of processes.
     """
     if urlsplit(url).password:
-        raise ClusterError(
+        raise OptionsError(
             "--mlflow-backend: must not hold a password, as a command line can be read by every user of this machine; "
             "put the whole URL into MLFLOW_BACKEND_STORE_URI, or the password into PGPASSWORD or ~/.pgpass"
         )

@@ -16,7 +16,15 @@ from urllib.parse import unquote, urlsplit
 from cluster.local.endpoints import refuses_strangers
 from cluster.local.folder import exclusive
 from cluster.local.nodes import HEAD, has_agent, head_command, known_nodes, node_environment, worker_command
-from cluster.local.options import Options, claim_ports, free_port, is_free, require_artifacts, require_database
+from cluster.local.options import (
+    Options,
+    OptionsError,
+    claim_ports,
+    free_port,
+    is_free,
+    require_artifacts,
+    require_database,
+)
 from cluster.local.processes import ended, marked, start, tail
 from cluster.local.state import FOLDER, TOKEN, ClusterError, LocalCluster, load_cluster, save_cluster, write_private
 from cluster.local.stop import clear
@@ -40,12 +48,12 @@ def up(options: Options, folder: str | Path = FOLDER) -> LocalCluster:
         The cluster, which goes on when this process ends. One that runs in the folder already is returned as it is.
 
     Raises:
-        ValueError: an option is impossible.
+        OptionsError: an option is impossible.
         ClusterError: a port is in use, another cluster's remains are in the way, or a node or the server does not
             start. Nothing is left behind then, nor after an interrupt.
     """
     if problems := options.problems():
-        raise ValueError("; ".join(problems))
+        raise OptionsError("; ".join(problems))
     with exclusive(Path(folder).absolute()) as place:
         cluster = load_cluster(place)
         if cluster is not None and cluster.running:

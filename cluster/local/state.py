@@ -14,6 +14,7 @@ from typing import Any
 from cluster.local.processes import Identity
 from cluster.proxies import without_proxy
 from dclf.errors import UserError
+from dclf.whole_files import whole
 
 FOLDER = Path("dclf-runs") / "cluster"
 """Where a local cluster keeps its state, logs, runs and artifacts unless told otherwise."""
@@ -192,11 +193,8 @@ def save_cluster(cluster: LocalCluster) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, in one step."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with (
+        whole(path) as draft,
+        os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file,
+    ):
+        file.write(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from dclf.uris import FILE_SCHEMES, file_path, secret_problem
+from dclf.whole_files import whole
 
 CHUNK = 1 << 20
 """Bytes read at a time when a file is hashed."""
@@ -49,6 +49,23 @@ def absolute(place: str) -> str:
 def is_remote(place: str) -> bool:
     """Whether a place is a URI of a store rather than a folder on this machine."""
     return "://" in place and not place.startswith(FILE_SCHEMES)
+
+
+def place_below(place: str, name: str) -> str:
+    """A folder or file in a place; the query of a URI, which holds options of the store, stays at its end."""
+    path, mark, query = _before_query(place)
+    return f"{path.rstrip('/')}/{name}{mark}{query}"
+
+
+def parent_and_name(place: str) -> tuple[str, str]:
+    """The inverse of ``place_below``."""
+    path, mark, query = _before_query(place)
+    parent, _, name = path.rpartition("/")
+    return f"{parent}{mark}{query}", name
+
+
+def _before_query(place: str) -> tuple[str, str, str]:
+    return place.partition("?") if is_remote(place) else (place, "", "")
 
 
 def trouble_with(error: BaseException) -> str:
@@ -131,12 +148,7 @@ class Folder:
 
     def below(self, name: str) -> Folder:
         """A folder in this one."""
-        return Folder(self.filesystem, self.path(name), f"{self._without_options.rstrip('/')}/{name}")
-
-    @property
-    def _without_options(self) -> str:
-        """Return the place without its URI's query, which holds options of the store."""
-        return self.shown.partition("?")[0] if is_remote(self.shown) else self.shown
+        return Folder(self.filesystem, self.path(name), place_below(self.shown, name))
 
     def files(self, name: str = "") -> dict[str, FileFacts]:
         """All files of the folder, or of a folder in it, at any depth, by their path below it."""
@@ -184,13 +196,8 @@ class Folder:
             return
         place = Path(self.path(name))
         place.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes or threads may write the same file.
-        unfinished = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.part")
-        try:
+        with whole(place) as unfinished:
             unfinished.write_bytes(content)
-            unfinished.replace(place)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
     def delete(self, name: str) -> None:
         """Delete a file; nothing happens where it is not there."""

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dclf.whole_files import whole
+
 FORMAT_VERSION = 1
 _METADATA_KEY = b"dclf-substitutions"
 _FACTS = ("kind", "seed", "draw", "pool")
@@ -119,15 +121,13 @@ class Substitutions:
 
 def write_substitutions(substitutions: Substitutions, path: str | os.PathLike[str]) -> None:
     """Write one Arrow IPC file; it appears whole or not at all."""
-    target = Path(path)
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     table = substitutions.to_table()
-    try:
-        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        whole(Path(path)) as unfinished,
+        pa.OSFile(str(unfinished), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
+        writer.write_table(table)
 
 
 def read_substitutions(path: str | os.PathLike[str]) -> Substitutions:

@@ -7,17 +7,22 @@ it, here and anywhere else, without running code from it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dclf.errors import UserError
+from dclf.whole_files import whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 STATE_FILE = "state.pt"
 FORMAT = 3
+LEFTOVER_S = 3600.0
+"""How long an unfinished file was last written ago that nobody is writing any more."""
 _FORMAT_2 = b"DCLF state\n"
 """What a file of format 2 begins with, which torch cannot read."""
 
@@ -35,13 +40,15 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     import torch  # noqa: PLC0415 - who only asks for a checkpoint's place need not wait for it
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / STATE_FILE
-    unfinished = path.with_name(f"{STATE_FILE}.part")
-    with unfinished.open("wb") as file:
+    with whole(folder / STATE_FILE) as unfinished, unfinished.open("wb") as file:
         torch.save({"format": FORMAT, **state}, file)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(path)
+    for leftover in folder.glob(f".{STATE_FILE}.*.part"):
+        # Of a kill; a younger one may be another process's, which writes it now.
+        with suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_S:
+                leftover.unlink()
 
 
 def load(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from cluster.driver import Driver, Hooks
 from cluster.events import Sender
 from cluster.resources import ClusterResources
 
+NEEDS = "2 workers must fit"
+
 
 class Leaving:
     """A trainer that ends its thread in the way that only ``BaseException`` catches."""
@@ -52,11 +54,48 @@ class Starting:
             self.ended.set()
 
 
+class Shrunk:
+    """An elastic trainer whose cluster has lost a node."""
+
+    def __init__(self, sender: Sender, told: threading.Event) -> None:
+        self._sender = sender
+        self._told = told
+
+    def fit(self) -> Any:
+        self._sender.send("restart", 1)
+        assert self._told.wait(20)
+        self._sender.send("workers", 1)
+        return "the result"
+
+
+@pytest.mark.timeout(30)
+def test_a_training_that_too_few_workers_are_left_for_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+
+    class Told:
+        """Stands for the watch over waiting work."""
+
+        def __init__(self, needs: str) -> None:
+            assert needs == NEEDS
+
+        def goes_on(self) -> None:
+            assert not told.is_set()
+
+        def look(self) -> None:
+            told.set()
+
+    monkeypatch.setattr("cluster.driver.Waiting", Told)
+    monkeypatch.setattr("cluster.driver.LOOK_SECONDS", 0.01)
+    driver = Driver(Hooks(*[lambda _: None] * 3), NEEDS)
+    result: Any = driver.run(lambda sender: Shrunk(sender, told))  # type: ignore[arg-type,return-value]
+    assert result == "the result"
+
+
 @pytest.mark.timeout(30)
 def test_whatever_ends_the_fit_is_raised_where_somebody_waits() -> None:
     hooks = Hooks(*[lambda _: None] * 3)
     with pytest.raises(SystemExit, match="had enough"):
-        Driver(hooks).run(lambda _: Leaving())  # type: ignore[arg-type,return-value]
+        Driver(hooks, NEEDS).run(lambda _: Leaving())  # type: ignore[arg-type,return-value]
 
 
 @pytest.mark.ray
@@ -73,5 +112,5 @@ def test_an_interrupt_while_the_controller_starts_ends_it_all_the_same(local_ray
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Driver(Hooks(lambda _: None, lambda _: None, interrupt)).run(make)
+        Driver(Hooks(lambda _: None, lambda _: None, interrupt), NEEDS).run(make)
     assert trainers[0].ended.is_set()

@@ -92,6 +92,24 @@ def test_a_failing_batch_is_named_in_this_process() -> None:
         extracted(HERE, WORDS, replace(LETTERS, model="broken"))
 
 
+class LosesOnce(Actors):
+    """Actors whose node is lost at once."""
+
+    plans: ClassVar[list[int]] = []
+
+    def _stream(self, *_: Any) -> Iterator[Arrived]:
+        self.plans.append(self._plan.actors)
+        if len(self.plans) == 1:
+            raise ActorDiedError
+        yield Arrived([0, 1], [])
+
+
+def test_what_is_left_is_planned_for_what_is_left_of_the_cluster() -> None:
+    actors = LosesOnce(ExtractionPlan(actors=4), 8, lambda: ExtractionPlan(actors=2))
+    assert len(list(actors.extract(LETTERS, utterances(["a", "b"]), ["a", "b"]))) == 1
+    assert actors.plans == [4, 2], "four would wait for ever"
+
+
 def test_one_actor_needs_no_ray() -> None:
     told: list[str] = []
     with extraction_workers(ExtractionActors(actors=1), told.extend) as workers:

@@ -6,7 +6,7 @@ import torch
 from ray.exceptions import ActorDiedError
 from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
-from cluster.failures import TrainingError, explained, is_lasting, own_errors, portable, repeated_error
+from cluster.failures import NoRoomError, TrainingError, explained, is_lasting, own_errors, portable, repeated_error
 from cluster.storage import StorageError
 from dclf.data import DataError, ShardError
 from dclf.objective import NonFiniteLossError
@@ -92,7 +92,7 @@ def test_an_error_that_cannot_travel_is_told_in_words() -> None:
 
 def test_workers_that_cannot_start_point_to_the_cluster() -> None:
     told = explained(ControllerError(RuntimeError("no placement group")), 0)
-    assert isinstance(told, TrainingError)
+    assert isinstance(told, NoRoomError)
     assert "could not be started" in str(told)
 
 
@@ -100,5 +100,6 @@ def test_a_cluster_that_is_gone_is_told_with_the_remedy() -> None:
     # The controller's own end: the head's processes were killed, or the driver's node.
     told = explained(ActorDiedError(), 0)
     assert isinstance(told, TrainingError)
+    assert not is_lasting(told)
     assert "the cluster lost the process that led the training" in str(told)
     assert "resume the run" in str(told)

@@ -49,6 +49,16 @@ def said(messages: Iterator[tuple[ModelJob, Mapping[str, Any]]]) -> dict[str, li
 ALL = {job.name: [0, 1, 2] for job in JOBS}
 
 
+def test_one_model_on_a_gpu_goes_to_the_cluster_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def joined(*_: object, **__: object) -> None:
+        raise ConnectionError("the cluster is joined")
+
+    monkeypatch.setattr("cluster.session.reaches_cluster", lambda _address: True)
+    monkeypatch.setattr("cluster.session.ray_session", joined)
+    with pytest.raises(ConnectionError, match="is joined"):
+        next(work_on_models(lambda _: Count(), JOBS[:1], ActorSettings(gpus=1.0), lambda _: None))
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_actors_say_what_this_process_says(local_ray: ClusterResources) -> None:

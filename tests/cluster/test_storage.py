@@ -9,9 +9,18 @@ import pytest
 import torch
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cluster.storage import SNAPSHOT, StorageError, checked_storage, load_checkpoint, lost_storage_named, prove_writable
+from cluster.storage import (
+    SNAPSHOT,
+    StorageError,
+    checked_storage,
+    checkpoint_to_resume,
+    latest_checkpoint,
+    load_checkpoint,
+    lost_storage_named,
+    prove_writable,
+)
 from dclf.data.storage import Folder
-from dclf.training.checkpoint import CheckpointError, save
+from dclf.training.checkpoint import STATE_FILE, CheckpointError, save
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "local://"])
@@ -50,6 +59,31 @@ def test_a_store_in_one_process_is_refused() -> None:
 def test_an_unknown_kind_of_uri_is_refused() -> None:
     with pytest.raises(StorageError, match="nosuchstore://bucket"):
         checked_storage("nosuchstore://bucket/store", "run")
+
+
+def snapshot(run: Path, text: str) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    (run / SNAPSHOT).write_text(text)
+
+
+def test_a_list_of_checkpoints_that_a_kill_cut_short_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    for number in (1, 2):
+        save(run / f"checkpoint_{number}", {"epoch": number})
+    (run / "checkpoint_3").mkdir()
+    (run / "checkpoint_3" / STATE_FILE).write_bytes(b"half")
+    snapshot(run, '{"latest_checkpoint_result": {"checkpoint_dir_name": "checkpoint_1"}}')
+    assert checkpoint_to_resume(str(tmp_path), "run") == str(run / "checkpoint_1")
+    snapshot(run, '{"latest_check')
+    assert latest_checkpoint(str(tmp_path), "run") == str(run / "checkpoint_2")
+    assert (run / SNAPSHOT).exists(), "the run may be at work, and only be asked for its state"
+    assert checkpoint_to_resume(str(tmp_path), "run") == str(run / "checkpoint_2")
+    assert not (run / SNAPSHOT).exists(), "Ray Train would not get past it"
+    assert [message.partition("; ")[2] for message in caplog.messages] == [
+        "the run goes on from its newest checkpoint that can be read"
+    ]
 
 
 class Shortening(MemoryFileSystem):

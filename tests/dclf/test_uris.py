@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from dclf.data.storage import Folder, absolute
+from dclf.data.storage import Folder, absolute, parent_and_name, place_below
 from dclf.uris import file_path, file_uri, sqlite_path, sqlite_uri
 
 NASTY = "a?b%41#c&d'e fü"
@@ -16,6 +16,22 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0
 PATHS = st.lists(NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=3).map(
     lambda names: Path("/", *names)
 )
+
+
+PLACES = {
+    "/data/studies": "/data/studies/a/b",
+    "/data/why?/studies/": "/data/why?/studies/a/b",
+    "s3://lab/studies": "s3://lab/studies/a/b",
+    "s3://lab/studies/?endpoint_override=host:9000/s3": "s3://lab/studies/a/b?endpoint_override=host:9000/s3",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_name_goes_before_the_options_of_a_uri(place: str) -> None:
+    below = place_below(place, "a/b")
+    assert below == PLACES[place]
+    parent, name = parent_and_name(below)
+    assert (place_below(parent, name), name) == (below, "b")
 
 
 @given(PATHS)

@@ -16,19 +16,22 @@ import yaml
 
 from cluster.machine import machine_gpus
 from cluster.plan import PlanError
+from cluster.storage import StorageError
 from dclf.config import Config, DataConfig, LossConfig, ModelConfig, TrackConfig, TrainConfig
 from dclf.data import generate, read_shards, write_shards
 from dclf.data.errors import DataError
 from dclf.objective import NonFiniteLossError
 from dclf.training import loop
 from dclf.training.local import LocalSource
+from tests.tune.progress.reports import epoch_report
 from tests.tune.tracking.server import wait_until
 from tune.config.settings import ConfigError
 from tune.progress.log_messages import messages_to
 from tune.runs import TrainedRun, evaluate, train
 from tune.study.dataset import TEST_IS_WATCHED
 from tune.study.events import EpochEnded, Event, RunFinished, RunStarted, StageEnded, WorkersRestarted
-from tune.tracking.store import TrackingError
+from tune.tracking.run import RunTracker
+from tune.tracking.store import TrackingError, connect
 
 pytestmark = [
     pytest.mark.ray,
@@ -99,6 +102,8 @@ def gone_on(config: Config, local_ray: None) -> GoneOn:
                 assert seconds >= 0
                 stages.append(name)
             case EpochEnded(report) if report.epoch == 2:
+                with pytest.raises(TrackingError, match=f"is being worked on by process {os.getpid()} on .*; wait"):
+                    train(paper, resume=run_ids[0], listeners=[pytest.fail])
                 raise KeyboardInterrupt
 
     with messages_to(messages.append):
@@ -200,6 +205,22 @@ def test_a_run_goes_on_with_its_own_shards_alone(config: Config, local_ray: None
     with pytest.raises(DataError, match="must hold the shards that the run began with"):
         train(changing, resume=run_ids[0], listeners=[events.append])
     assert events == [], "nothing has started"
+
+
+def test_a_run_whose_checkpoints_are_gone_does_not_begin_again(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    elsewhere = replace(config, train=replace(config.train, storage="elsewhere"))
+    with RunTracker(connect(config.track.uri, "tests")) as tracker:
+        tracker.start(elsewhere, None)
+        tracker.epoch(epoch_report(2, 0.5, (2, 0.5)))
+        tracker.checkpoint(f"elsewhere/{tracker.run_id}")
+        tracker.kill("Ctrl-C")
+    place = tmp_path / "elsewhere" / tracker.run_id
+    with pytest.raises(StorageError, match=rf"has trained 2 epochs, and must have a checkpoint at {place}, has none;"):
+        train(config, resume=tracker.run_id)
+    assert recorded(config, tracker.run_id).info.status == "KILLED", "nothing has started"
 
 
 def test_every_stage_of_the_start_is_told_once(gone_on: GoneOn) -> None:

@@ -169,7 +169,7 @@ def _write_new(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise FileExistsError(f"--out: {path} is there already; give another name, or delete it first") from error
+        raise ConfigError([f"--out: {path} is there already; give another name, or delete it first"]) from error
     except OSError as error:
         raise OSError(f"--out: must be a file that can be written, is {path} ({error.strerror})") from error
     if text.startswith("#!"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Check, then run the command; its exit code, or 2 where a node cannot do its part.
+    """Check, then run the command; its exit code, or 1 where a node cannot do its part.
 
     Args:
         argv: ``--dclf``, the submitting client's version, ``--``, and the command with its arguments.
@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     message_to_stderr("the job has started; trying every node")
     # Imported here: whoever follows the job is told at once that it runs.
     from cluster.signals import termination_raises  # noqa: PLC0415
-    from tune.commands.main import EXPECTED, FAILED, INTERRUPTED, USAGE  # noqa: PLC0415
+    from tune.commands.main import EXPECTED, FAILED, INTERRUPTED, exit_code  # noqa: PLC0415
     from tune.config.yaml_files import ConfigError  # noqa: PLC0415
     from tune.tracking.manners import mlflow_settings  # noqa: PLC0415
 
@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
     except EXPECTED as error:
         for problem in error.problems if isinstance(error, ConfigError) else str(error).splitlines():
             message_to_stderr(f"error: {problem}")
-        return USAGE
+        return exit_code(error)
 
 
 def _run(version: str, words: Sequence[str]) -> int:
@@ -83,11 +83,12 @@ def needs_of_run(command: JobCommand) -> Needs:
     """What a run needs that the command goes on with or scores.
 
     Raises:
-        ValueError: its places are relative, and the folder that they are meant from is not known here.
+        ConfigError: its places are relative, and the folder that they are meant from is not known here.
     """
     from cluster.jobs.node_check import Needs  # noqa: PLC0415 - as above
     from dclf.config import Config  # noqa: PLC0415
     from dclf.data.storage import absolute  # noqa: PLC0415
+    from tune.config.yaml_files import ConfigError  # noqa: PLC0415
     from tune.tracking.find import find_run  # noqa: PLC0415
     from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
 
@@ -97,10 +98,11 @@ def needs_of_run(command: JobCommand) -> Needs:
     if command.needs.shards:
         del places["data.shards"]
     if relative := [f"{key} {place}" for key, place in places.items() if absolute(place) != place]:
-        raise ValueError(
+        problem = (
             f"run {record.name} ({record.run_id}): its places must be absolute for a job, are {', '.join(relative)}, "
             "meant from the folder that it was trained in; run the command there instead of submitting it"
         )
+        raise ConfigError([problem])
     if not command.needs.everywhere:
         return command.needs if command.needs.shards else replace(command.needs, shards=(config.data.shards,))
     return Needs((config.data.shards,), {"train.storage": config.train.storage})
@@ -108,16 +110,18 @@ def needs_of_run(command: JobCommand) -> Needs:
 
 def _require_lasting_runs(command: JobCommand) -> None:
     """Refuse an SQLite file in the job's own folder, with which its runs would be deleted."""
-    from tune.tracking.store import resolve_tracking_uri, sqlite_path  # noqa: PLC0415 - as above
+    from tune.config.yaml_files import ConfigError  # noqa: PLC0415 - as above
+    from tune.tracking.store import resolve_tracking_uri, sqlite_path  # noqa: PLC0415
 
     path = sqlite_path(resolve_tracking_uri(command.tracking))
     if path is not None and path.is_relative_to(Path.cwd()):
-        raise ValueError(
+        problem = (
             "track.uri: must name the MLflow server where the cluster's nodes have no MLFLOW_TRACKING_URI, is empty; "
             "give --track.uri http://HOST:PORT (--uri to evaluate and perturb), or start the nodes with "
             "MLFLOW_TRACKING_URI and, where the server asks for them, MLFLOW_TRACKING_USERNAME and "
             "MLFLOW_TRACKING_PASSWORD"
         )
+        raise ConfigError([problem])
 
 
 if __name__ == "__main__":

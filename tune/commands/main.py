@@ -15,6 +15,7 @@ from typing import NoReturn
 from cluster.proxies import bypass_proxy_on_loopback
 from cluster.signals import Terminated, termination_raises
 from dclf import __version__
+from dclf.errors import UsageError
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.spelling import spelled
 from tune.commands.streams import open_streams, output_error
@@ -142,13 +143,19 @@ def _code(request: SystemExit) -> int:
 
 def _explain(error: Exception) -> int:
     # Imported here, where the command that failed has paid for it already.
-    from cluster.plan import PlanError  # noqa: PLC0415
-    from dclf.extensions import ExtensionError  # noqa: PLC0415
     from tune.config.yaml_files import ConfigError  # noqa: PLC0415
-    from tune.study.places import StudyError  # noqa: PLC0415
-    from tune.tracking.trouble import UnknownRunError  # noqa: PLC0415
 
     problems = error.problems if isinstance(error, ConfigError) else [str(error) or type(error).__name__]
     print(*(f"dclf: error: {problem}" for problem in problems), sep="\n", file=sys.stderr)
-    wrong_usage = (ConfigError, ExtensionError, PlanError, StudyError, UnknownRunError)
-    return USAGE if isinstance(error, wrong_usage) else FAILED
+    return exit_code(error)
+
+
+def exit_code(error: Exception) -> int:
+    """``USAGE`` for what was asked for and cannot be, ``FAILED`` for work and surroundings that fail."""
+    from cluster.plan import PlanError  # noqa: PLC0415 - as above
+    from dclf.extensions import ExtensionError  # noqa: PLC0415
+    from tune.config.yaml_files import ConfigError  # noqa: PLC0415
+    from tune.study.places import StudyError, StudyUnavailableError  # noqa: PLC0415
+
+    wrong_usage = (UsageError, ConfigError, ExtensionError, PlanError, StudyError)
+    return USAGE if isinstance(error, wrong_usage) and not isinstance(error, StudyUnavailableError) else FAILED

@@ -118,7 +118,11 @@ def _train(config: Config, options: Namespace) -> int:
             run = train(config, resume=options.resume, listeners=[renderer], verbose=options.verbose)
     except (KeyboardInterrupt, SystemExit):
         if renderer.run is not None:
-            print(f"dclf: cut short; go on with: dclf train --resume {renderer.run.run_id}", file=sys.stderr)
+            from tune.tracking.address import resume_command  # noqa: PLC0415 - it has been imported by now
+
+            # A resumed run's own configuration may name another store than the one it was found in.
+            again = resume_command(renderer.run.run_id, config.track.uri)
+            print(f"dclf: cut short; go on with: {again}", file=sys.stderr)
         raise
     # A resumed run brings its own configuration.
     trained = config if renderer.run is None else renderer.run.config

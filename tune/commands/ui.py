@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from tune.commands.options import command_parser
+from tune.config.yaml_files import ConfigError
 
 HOST = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 5000, 5099
@@ -202,13 +203,13 @@ def claim_port(port: int) -> int:
     """The port to serve on: the one asked for, or the first free one of a hundred.
 
     Raises:
-        ValueError: it is out of range.
+        ConfigError: it is out of range.
         OSError: it is in use.
     """
     from cluster.local.options import is_free  # noqa: PLC0415 - as above
 
     if not 0 <= port <= 65535:
-        raise ValueError(f"--port: must be between 1 and 65535, or 0 for any, is {port}")
+        raise ConfigError([f"--port: must be between 1 and 65535, or 0 for any, is {port}"])
     for candidate in [port] if port else range(FIRST_PORT, LAST_PORT + 1):
         if is_free(HOST, candidate):
             return candidate

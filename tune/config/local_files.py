@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TextIO
+
+from dclf.whole_files import whole
+
+_log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -45,15 +52,34 @@ def require_cache(folder: Path, purpose: str) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A file to write that takes its place when it is whole: somebody may read the old one meanwhile."""
-    # Two threads may write the same file.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+def alone(path: Path, work: str) -> Iterator[None]:
+    """Hold a lock file, as soon as no other process does; a killed one holds none.
+
+    Args:
+        path: the file, which is made.
+        work: what one process at a time does, for the message of one that waits.
+    """
+    with path.open("w", encoding="utf-8") as file:
+        try:
+            _lock_soon(file)
+        except BlockingIOError:
+            _log.info(f"waiting for another process to {work} ({path} is its lock)")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            _log.warning(f"{path}: nothing keeps a second process from working here, as there are no locks ({error})")
+        yield
+
+
+def _lock_soon(file: TextIO) -> None:
+    """Take a lock within a second: a shorter wait is not worth a message."""
+    for pause in (0.05, 0.1, 0.2, 0.3, 0.3):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+        else:
+            return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def save_text(path: Path, text: str) -> Path:

@@ -40,6 +40,9 @@ class TrialDriver(Protocol):
     def started(self, number: int, ray_id: str) -> None:
         """A trial runs."""
 
+    def stepped(self, *, live: bool) -> None:
+        """Whether any trial is on a worker, asked ten times a second."""
+
     def recovers(self, number: int) -> None:
         """A trial goes on with another worker."""
 
@@ -102,6 +105,10 @@ class Listener(_Live, Callback):
 
     def __init__(self, engine: TrialDriver) -> None:
         self._engine = engine
+
+    def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:  # noqa: ARG002
+        """Ray Tune has looked after all trials; it waits for lost nodes without a word."""
+        self._engine.stepped(live=any(trial.status == "RUNNING" for trial in reversed(trials)))
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A worker has taken up the trial."""

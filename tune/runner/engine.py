@@ -21,8 +21,10 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.schedulers import TrialScheduler
 
+from cluster.failures import NoRoomError
 from cluster.signals import Terminated, termination_signals
 from cluster.storage import StorageError
+from cluster.waiting import Waiting
 from dclf.data.storage import Folder, is_remote
 from tune.runner.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
 from tune.runner.doctor_files import RAY_FOLDER
@@ -67,10 +69,14 @@ class Engine:
         self._concurrency = concurrency
         self._own_ray = own_ray
         self._put_back: Counter[int] = Counter()
+        self._waiting = Waiting(f"a trial needs {_slots_text(slots)}")
 
     @property
     def interrupted(self) -> BaseException | None:
-        """What ends the work before its time: Ctrl-C, SIGTERM, SIGHUP, a full disk, or another driver; None so far."""
+        """What ends the work before its time; None so far.
+
+        Ctrl-C, SIGTERM, SIGHUP, a full disk, a listener's error, or another driver.
+        """
         return self._ended_by or self._session.folder.lost
 
     def run(self) -> None:
@@ -82,6 +88,7 @@ class Engine:
         """
         try:
             with self._signals():
+                self._waiting.goes_on()
                 self._tuner().fit()
                 while self._session.has_unfinished and self.interrupted is None:
                     # Lost when there was nothing else to hand out.
@@ -147,6 +154,13 @@ class Engine:
 
     def next(self) -> dict[str, Any] | None:
         """The next trial as Ray Tune's configuration of it; None when none shall follow."""
+        try:
+            return self._next()
+        except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
+            self._end_by(error)
+            return None
+
+    def _next(self) -> dict[str, Any] | None:
         trial = self._session.next()
         if trial is None:
             return None
@@ -155,7 +169,8 @@ class Engine:
 
     def changed(self, number: int, params: dict[str, Any]) -> None:
         """Population based training goes on with other values."""
-        self._session.changed_params(number, params)
+        with self._errors_end_the_study():
+            self._session.changed_params(number, params)
 
     def heard(self, number: int, result: dict[str, Any]) -> bool:
         """Pass a step's result on; whether to end the trial early."""
@@ -170,13 +185,23 @@ class Engine:
             seed_finished=result["seed_finished"],
         )
         self.last[number] = step
-        return self._session.heard(step)
+        try:
+            return self._session.heard(step)
+        except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
+            self._end_by(error)
+            return False
 
     def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
         """A trial has ended without losing its worker."""
+        with self._errors_end_the_study():
+            self._ended(number, result, pruned=pruned)
+
+    def _ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
         last_step = self.last.pop(number, None)
         if result.get("disk_full"):
             self._cut_short(full_disk(self._session.folder.address, result["error"]))
+        elif result.get("no_room"):
+            self._cut_short(no_room(number, result["error"]))
         elif "error" in result:
             self._session.failed(number, result["error"])
         elif pruned and last_step is not None:
@@ -195,14 +220,23 @@ class Engine:
             return
         self._put_back[number] += 1
         if failures > MAX_FAILURES or self._put_back[number] > MAX_FAILURES:
-            self._session.failed(number, _why_lost(error))
+            with self._errors_end_the_study():
+                self._session.failed(number, _why_lost(error))
             return
         _log.warning(f"trial {number}: its worker was lost before it began, another one takes it")
         self._session.again(number)
 
     def started(self, number: int, ray_id: str) -> None:
         """A trial runs on a worker."""
-        self._session.started(number, ray_id)
+        with self._errors_end_the_study():
+            self._session.started(number, ray_id)
+
+    def stepped(self, *, live: bool) -> None:
+        """Ray Tune has looked after all trials; whether one of them is on a worker."""
+        if live:
+            self._waiting.goes_on()
+        else:
+            self._waiting.look()
 
     def recovers(self, number: int) -> None:
         """A trial's worker was lost; another one goes on."""
@@ -215,6 +249,17 @@ class Engine:
         """What the study's folder has to do with an error, which may say nothing of it."""
         folder = self._session.folder.address
         return full_disk(folder, error) if says_full(error) else disk_trouble(folder)
+
+    @contextmanager
+    def _errors_end_the_study(self) -> Iterator[None]:
+        """Ray Tune would take an error of a listener or of the ledger for one of the trial, and recover that."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the study's driver raises it again
+            self._end_by(error)
+
+    def _end_by(self, error: Exception) -> None:
+        self._cut_short(self._disk_trouble(error) or error)
 
     def _cut_short(self, error: Exception) -> None:
         """End the study between epochs; trials that run stay unfinished."""
@@ -248,6 +293,22 @@ class Engine:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _slots_text(slots: list[dict[str, float]]) -> str:
+    """Bundles of slots in words; each has to be on one machine."""
+    return " and ".join(
+        " and ".join(f"{count:g} {name}" for name, count in bundle.items() if count) + " on one machine"
+        for bundle in slots
+    )
+
+
+def no_room(number: int, reason: str) -> NoRoomError:
+    """The error that ends a study whose trials find no room for their workers any more."""
+    return NoRoomError(
+        f"the cluster has no room for trial {number} now ({reason}); see that its nodes are up (`ray status`), then "
+        "resume: trials go on from their last epoch"
+    )
 
 
 def _why_lost(error: BaseException | None) -> str:

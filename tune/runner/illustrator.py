@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tune.study.events import Event, TrialChanged
@@ -53,14 +54,15 @@ class Illustrator:
         if self._child is not None:
             self._collect(now)
         elif now >= self._next:
-            self._started = now
-            self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-W", "ignore", "-m", "tune.runner.illustrator", str(self._study), str(self._out)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
+            self._started, self._next = now, now + LONGEST_S
+            with suppress(OSError):  # the system has no room for a process now: the study goes on without figures
+                self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    [sys.executable, "-W", "ignore", "-m", "tune.runner.illustrator", str(self._study), str(self._out)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )
 
     def close(self) -> None:
         """End a drawing under way."""

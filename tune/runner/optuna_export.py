@@ -12,7 +12,7 @@ from tune.runner.optuna_study import study_in
 from tune.search.optuna_log import quiet_optuna
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
-from tune.study.places import StudyError
+from tune.study.places import StudyError, StudyUnavailableError
 from tune.tracking.redact import without_secrets
 
 _CREATED = "dclf:created"
@@ -85,4 +85,6 @@ def _explained(definition: StudyDefinition) -> Iterator[None]:
         raise
     except Exception as error:
         place, reason = without_secrets(definition.sweep.optuna), str(error).partition("\n")[0]
-        raise StudyError(f"sweep.optuna: {place} cannot be used ({reason}); check address and access") from error
+        raise StudyUnavailableError(
+            f"sweep.optuna: {place} cannot be used ({reason}); check address and access"
+        ) from error

@@ -20,7 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dclf.data.storage import is_remote
-from tune.config.local_files import whole
+from dclf.whole_files import whole
 from tune.runner.warm_start import earlier_trials
 from tune.search.optuna_log import quiet_optuna
 from tune.search.samplers import exhausted

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cluster.storage import latest_checkpoint, load_checkpoint
+from cluster.storage import checkpoint_to_resume, load_checkpoint
 from cluster.training import TrainingOutcome, train_on_ray
 from dclf.config import Config
 from dclf.training.reports import EpochReport
@@ -25,7 +25,7 @@ class RayTraining:
 
     def __init__(self, config: Config, files: TrainingFiles) -> None:
         # The workers' checkpoint knows every epoch; our own file may lack one that a kill came right behind.
-        self._resume_from = latest_checkpoint(files.storage, files.name)
+        self._resume_from = checkpoint_to_resume(files.storage, files.name)
         self._history = [] if self._resume_from is None else history_in(load_checkpoint(self._resume_from))
         self._events: queue.SimpleQueue[EpochReport | TrainingOutcome | BaseException] = queue.SimpleQueue()
         self._finished = False

@@ -86,11 +86,16 @@ class StudyRecorder:
         definition = self._folder.definition
         noted = parent_id(self._folder)
         tags = {DRIVER_TAG: self._token, STATUS_TAG: "running", STUDY_TAG: definition.name, KIND_TAG: definition.kind}
-        run = self._parent(noted, tags)
-        self.run_id = run.run_id
-        if noted is None:
-            self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
+        # Before there is a run: a kill in between would leave it RUNNING.
         self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
+        try:
+            run = self._parent(noted, tags)
+            self.run_id = run.run_id
+            if noted is None:
+                self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
+        except BaseException:
+            self._guardian.close()
+            raise
         self._outbox = Outbox(self._send, None)
         self._surroundings = surroundings()
         self._describe(card, run)
@@ -232,7 +237,7 @@ class StudyRecorder:
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
         self._mark(closed=True)
         flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S
-        if not self._outbox.flush(flush_s):
+        if not self._outbox.flush(flush_s, patient=status == "FINISHED"):
             name = self._folder.definition.name
             _log.warning(f"MLflow did not answer for {flush_s:g} s; send it the rest with: dclf doctor {name} --fix")
         self._outbox.close(0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 
 from cluster.temporary import TemporaryFolder
+from dclf.prose import counted
 from dclf.training.reports import EpochReport
 from tune.runner import child_writes
 from tune.runner.parent_writes import ended_trials, progress_writes
@@ -25,6 +27,8 @@ from tune.tracking.reopening import OpenRun, stored_run
 from tune.tracking.store import Store, TrackingError
 from tune.tracking.trouble import cause_of, explained, may_pass
 from tune.tracking.writes import Sender, Write
+
+_log = logging.getLogger(__name__)
 
 
 class Replay:
@@ -107,7 +111,7 @@ def send_unsent(folder: StudyFolder, store: Store) -> list[str]:
         store: an open store.
 
     Returns:
-        what was done, in one line, and what MLflow refused, one line each.
+        what was done, in one line, after that it begins was logged, and what MLflow refused, one line each.
 
     Raises:
         TrackingError: the store does not answer, or does not have the study.
@@ -116,13 +120,14 @@ def send_unsent(folder: StudyFolder, store: Store) -> list[str]:
     trainings = [(trial.number, seed) for trial in unsent_trials(folder) for seed in begun_seeds(folder, trial)]
     if parent_id(folder) is None or not trainings:
         return []
+    many = counted(len(trainings), "training")
+    _log.info(f"MLflow: sending {many} again, as the last driver may have left them unsent")
     replay = Replay(folder, store)
     with explained(store.uri):
         refusals = [refusal for key in trainings if (refusal := _refusal(replay, key))]
         _send_progress(folder, store)
     mark_sent(folder, folder.ledger.lines, closed=True)
-    many = f"{len(trainings)} training{'s' if len(trainings) > 1 else ''}"
-    return [f"MLflow: {many} sent again, as the last driver may have left them unsent", *refusals]
+    return [f"MLflow: {many} sent again", *refusals]
 
 
 def begun_seeds(folder: StudyFolder, trial: TrialRecord) -> list[int]:

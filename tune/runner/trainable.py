@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from cluster.failures import is_lasting
+from cluster.failures import NoRoomError, is_lasting
+from cluster.plan import PlanError
 from cluster.storage import StorageError
 from dclf.config import Config
 from dclf.data import read_shards
+from dclf.errors import first_line
 from dclf.training.checkpoint import STATE_FILE
 from dclf.training.reports import EpochReport
 from dclf.training.source import Source
@@ -59,7 +61,7 @@ class StudyTrial(tune.Trainable):
 
     A step's result has ``number``, ``seed``, ``reports`` (JSON), ``curve`` (the first objective at the best epoch, as
     of each report), ``values``, NaN where they are not known yet, ``seed_finished`` and ``finished``; or ``number``,
-    ``error``, ``disk_full`` and ``finished`` where going on would fail again.
+    ``error``, ``finished`` and, where that is no fault of the trial, ``disk_full`` or ``no_room``.
     """
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
@@ -84,13 +86,9 @@ class StudyTrial(tune.Trainable):
         try:
             return self._step()
         except Exception as error:
-            # torch does not say that it was the disk.
-            lost = isinstance(error, StorageError)
-            full = lost or says_full(error) or disk_trouble(self._job.folder) is not None
-            text = str(error) if lost else "no space left on device" if full else reason_of(error)
-            if text is None:
+            failure = failure_of(error, self._job.folder)
+            if failure is None:
                 raise
-            failure = {"error": text, "disk_full": full}
             return {"number": self._number, **failure, METRIC: math.nan, "finished": True, "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -183,6 +181,25 @@ class StudyTrial(tune.Trainable):
         if self._cache is None:
             self._cache = RunCache(self._job.source, self._shards.info)
         return OwnTraining(config, self._job.source, self._shards, files, cache=self._cache, start=self._start)
+
+
+def failure_of(error: Exception, folder: str) -> dict[str, Any] | None:
+    """What a step's result says of an error after which the trial cannot go on; None where another attempt may.
+
+    Args:
+        error: what the step met.
+        folder: of the study.
+    """
+    if isinstance(error, StorageError):
+        return {"error": str(error), "disk_full": True}
+    # torch does not say that it was the disk.
+    if says_full(error) or disk_trouble(folder) is not None:
+        return {"error": "no space left on device", "disk_full": True}
+    # There was room when the study was planned: a node is away.
+    if isinstance(error, PlanError | NoRoomError):
+        return {"error": first_line(error), "no_room": True}
+    reason = reason_of(error)
+    return None if reason is None else {"error": reason}
 
 
 def reason_of(error: Exception) -> str | None:

@@ -8,27 +8,33 @@ working copy of that folder, see ``tune.study.mirror``.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import yaml
 
-from dclf.data.storage import is_remote
-from tune.config.local_files import whole
+from dclf.data.storage import is_remote, place_below
+from dclf.whole_files import whole
 from tune.study.claims import Claims
 from tune.study.definition import StudyDefinition
 from tune.study.ledger import Ledger
+from tune.study.locks import HeldElsewhereError, locked, this_process
 from tune.study.mirror import LEDGER, Mirror
-from tune.study.places import StudyError, answering, place_of, require_new, study_names, study_path
-from tune.study.remote_work import HeldElsewhereError, driving
+from tune.study.places import (
+    StudyError,
+    StudyUnavailableError,
+    answering,
+    place_of,
+    require_new,
+    study_names,
+    study_path,
+)
+from tune.study.remote_work import driving
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +69,7 @@ class StudyFolder:
     @property
     def address(self) -> str:
         """The folder, or the URI of a study at one, as other machines know it."""
-        return str(self.path) if self._mirror is None else f"{self.storage.rstrip('/')}/{self.path.name}"
+        return str(self.path) if self._mirror is None else place_below(self.storage, self.path.name)
 
     def address_of(self, place: Path, *, kept: bool = False) -> str:
         """A folder within this one as other machines know it.
@@ -74,7 +80,7 @@ class StudyFolder:
         """
         if self._mirror is None:
             return str(place)
-        return f"{self.address}/{'files/' if kept else ''}{place.relative_to(self.path).as_posix()}"
+        return place_below(self.address, f"{'files/' if kept else ''}{place.relative_to(self.path).as_posix()}")
 
     @classmethod
     def create(cls, storage: Path | str, definition: StudyDefinition) -> StudyFolder:
@@ -184,21 +190,13 @@ class StudyFolder:
             StudyError: another process works on it.
             StorageError: the store does not answer.
         """
-        with (self.path / "lock").open("a+", encoding="utf-8") as file:
-            if not _try_lock(file):
-                file.seek(0)
-                raise StudyError(
-                    f"study {self.definition.name!r} is being worked on by {file.read().strip() or 'another process'}; "
-                    "wait for it or stop it"
-                )
-            file.seek(0)
-            file.truncate()
-            file.write(this_process())
-            file.flush()
-            with self._driven():
-                # Another driver may have worked on the study since it was opened.
-                self._read()
-                yield
+        with ExitStack() as held:
+            with self._held_elsewhere_named():
+                held.enter_context(locked(self.path / "lock"))
+            held.enter_context(self._driven())
+            # Another driver may have worked on the study since it was opened.
+            self._read()
+            yield
 
     @contextmanager
     def _driven(self) -> Iterator[None]:
@@ -212,12 +210,16 @@ class StudyFolder:
 
         self.lost = None
         with ExitStack() as stack:
-            with answering(self.storage):
-                try:
-                    stack.enter_context(driving(self._mirror, this_process(), lose))
-                except HeldElsewhereError as error:
-                    raise StudyError(f"study {self.definition.name!r} {error}") from None
+            with answering(self.storage), self._held_elsewhere_named():
+                stack.enter_context(driving(self._mirror, this_process(), lose))
             yield
+
+    @contextmanager
+    def _held_elsewhere_named(self) -> Iterator[None]:
+        try:
+            yield
+        except HeldElsewhereError as error:
+            raise StudyUnavailableError(f"study {self.definition.name!r} {error}") from None
 
 
 def read_definition(path: Path) -> StudyDefinition:
@@ -232,20 +234,3 @@ def read_definition(path: Path) -> StudyDefinition:
         return StudyDefinition.from_yaml(text).moved_to(path)
     except (yaml.YAMLError, TypeError) as error:
         raise StudyError(f"{path / 'study.yaml'}: must be a study's definition, cannot be read ({error})") from None
-
-
-def this_process() -> str:
-    """This process in words, as a study's lock names it."""
-    return f"process {os.getpid()} on {socket.gethostname()}"
-
-
-def _try_lock(file: TextIO) -> bool:
-    """Try to take the lock, several times: who only asks whether it is held holds it for a moment."""
-    for pause in (0.05, 0.1, 0.2, 0.0):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(pause)
-        else:
-            return True
-    return False

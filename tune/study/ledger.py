@@ -119,6 +119,8 @@ class Ledger:
         self.worked_s = 0.0
         self.lines = 0
         self._last = 0.0
+        self._last_worked: float | None = None
+        self._began: float | None = None
         self._running: dict[int, float] = {}
         self._lock = threading.RLock()
         self._torn = _ends_torn(path)
@@ -210,7 +212,11 @@ class Ledger:
             self.note(_ALIVE)
 
     def _write(self, event: str, **content: Any) -> None:
-        line = {"event": event, "time": round(time.time(), 3), **content}
+        if content.get("kind") == BEGIN_NOTE:
+            self._began = time.monotonic()
+        # A machine's sleep is no work: the clock of its day counts it, this one does not.
+        worked = {} if self._began is None else {"worked": round(time.monotonic() - self._began, 3)}
+        line = {"event": event, "time": round(time.time(), 3), **worked, **content}
         text = json.dumps(line, default=_plain) + "\n"
         with self._lock:
             self._append((_CANCEL + b"\n" if self._torn else b"") + text.encode())
@@ -236,7 +242,7 @@ class Ledger:
     def _apply(self, line: Mapping[str, Any]) -> None:
         if line["event"] == "note":
             if line["kind"] != _ALIVE:
-                self.notes.append({key: value for key, value in line.items() if key != "event"})
+                self.notes.append({key: value for key, value in line.items() if key not in ("event", "worked")})
             return
         self.study_attrs.update(line.get("study_attrs", {}))
         number = line["number"]
@@ -255,8 +261,14 @@ class Ledger:
             for number in list(self._running):
                 self._rest(number, self._last)
         elif self._last:
-            self.worked_s += max(0.0, line["time"] - self._last)
-        self._last = line["time"]
+            self.worked_s += max(0.0, self._passed(line))
+        self._last, self._last_worked = line["time"], line.get("worked")
+
+    def _passed(self, line: Mapping[str, Any]) -> float:
+        """Seconds since the driver's line before; by the day's clock in ledgers of earlier versions."""
+        if self._last_worked is None or "worked" not in line:
+            return float(line["time"] - self._last)
+        return float(line["worked"] - self._last_worked)
 
     def _rest(self, number: int, when: float) -> None:
         """Count the time of a trial that no longer runs."""

@@ -8,7 +8,6 @@ somebody needs them.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -18,7 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dclf.data.storage import FileFacts, Folder
-from tune.config.local_files import cache_folder, require_cache, whole
+from dclf.whole_files import whole
+from tune.config.local_files import alone, cache_folder, require_cache
 from tune.study.history import HISTORY_FILE
 from tune.study.object_log import ObjectLog
 
@@ -76,7 +76,7 @@ class Mirror:
         """
         definition = self.remote.read_bytes("study.yaml")
         self.local.mkdir(parents=True, exist_ok=True)
-        with _alone(self.local):
+        with alone(self.local / ".pulling", "bring the working copy of the study up to date"):
             _write(self.local / "study.yaml", definition)
             if aside := self.log.pull():
                 _log.warning(
@@ -251,11 +251,3 @@ def _write(path: Path, content: bytes, *, size: int | None = None) -> None:
         file.write(content)
         if size is not None:
             file.truncate(size)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time bring a working copy up to date."""
-    with (folder / ".pulling").open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

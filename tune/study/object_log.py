@@ -27,7 +27,7 @@ from pathlib import Path
 from time import time_ns
 
 from dclf.data.storage import Folder
-from tune.config.local_files import whole
+from dclf.whole_files import whole
 
 APPENDS = 256
 """How many objects follow a whole one before the next."""

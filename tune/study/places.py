@@ -17,6 +17,10 @@ class StudyError(UserError, ValueError):
     """A study that cannot be created, found or worked on; the message says why and what to do."""
 
 
+class StudyUnavailableError(StudyError):
+    """A study that cannot be worked on now: its driver, its data or a database is in the way."""
+
+
 def study_path(storage: Path | str, name: str) -> Path:
     """Where a study of this name lies.
 

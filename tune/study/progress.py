@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from typing import Literal, get_args
 
 from dclf.training.reports import EpochReport
 from tune.search.stopping import StopRule
-from tune.study.folder import StudyFolder, this_process
+from tune.study.folder import StudyFolder
 from tune.study.history import read_history
 from tune.study.ledger import ENDED, State, TrialRecord
+from tune.study.locks import holder_of, this_process
 
 Standing = Literal["new", "running", "interrupted", "finished"]
 
@@ -89,17 +89,8 @@ def worker_of(folder: StudyFolder) -> str:
     """The other process that holds the study's lock, in words; empty where none does."""
     if elsewhere := folder.holder_elsewhere():
         return "" if elsewhere == this_process() else elsewhere
-    try:
-        file = (folder.path / "lock").open(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = file.read().strip() or "another process"
-            return "" if holder == this_process() else holder
-        return ""
+    holder = holder_of(folder.path / "lock")
+    return "" if holder == this_process() else holder
 
 
 def open_trainings(folder: StudyFolder) -> dict[tuple[int, int], list[EpochReport]]:

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 
 from cluster.storage import StorageError
 from dclf.data.storage import trouble_with
-from dclf.errors import UserError
-from tune.study.claims import LAPSES_S, RENEWED_S, Claims
+from tune.study.claims import RENEWED_S, Claims
+from tune.study.locks import HeldElsewhereError, take, taken_over
 from tune.study.mirror import Mirror
 from tune.study.training_files import patiently
 
@@ -21,10 +21,6 @@ LINGER_S = 0.5
 """How long what was written waits for more before it is uploaded."""
 CLOSING_S = 60.0
 """How long the end of a driver's work waits for a store that does not answer."""
-
-
-class HeldElsewhereError(UserError, ValueError):
-    """Another driver works on the study; the message says which."""
 
 
 @contextmanager
@@ -42,7 +38,7 @@ def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> I
         OSError: the store does not answer.
     """
     claims = Claims(mirror.remote.below("claims"), holder)
-    _take(claims)
+    take(claims)
     try:
         _begin(mirror, claims)
     except BaseException:
@@ -55,16 +51,6 @@ def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> I
     finally:
         with suppress(Exception):  # a claim that cannot be deleted lapses
             claims.release()
-
-
-def _take(claims: Claims) -> None:
-    for claim in claims.take():
-        if not claims.held:
-            raise HeldElsewhereError(
-                f"is being worked on by {claim.holder}, which said so {claim.age:.0f} s ago; wait for it or stop it. "
-                f"If its machine is lost, try again in {max(1.0, LAPSES_S - claim.age):.0f} s: its claim lapses"
-            )
-        _log.info(f"taken over from {claim.holder}, which was last heard of {claim.age:.0f} s ago")
 
 
 def _begin(mirror: Mirror, claims: Claims) -> None:
@@ -124,13 +110,7 @@ class _Uploads:
 
     def _renew(self) -> None:
         if not self._claims.renew():
-            name = self._mirror.local.name
-            self._lost(
-                HeldElsewhereError(
-                    f"study {name!r} was taken over by another driver while this one could not be heard for "
-                    f"{LAPSES_S:.0f} s; nothing more is written"
-                )
-            )
+            self._lost(HeldElsewhereError(f"study {self._mirror.local.name!r} {taken_over()}"))
 
     def _answers(self) -> None:
         if self._away:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from cluster.storage import StorageError
 from cluster.temporary import TemporaryFolder
-from dclf.data.storage import Folder, absolute, is_remote, trouble_with
+from dclf.data.storage import Folder, absolute, is_remote, parent_and_name, place_below, trouble_with
 from dclf.training.checkpoint import STATE_FILE
 from tune.study.history import HISTORY_FILE
 
@@ -27,7 +27,7 @@ _PAUSES_S = (1.0, 2.0, 5.0)
 
 def training_address(study: str, number: int, seed: int) -> str:
     """Folder or URI of one training of a study at a folder or URI."""
-    return f"{study}/trials/{number}/s{seed}"
+    return place_below(study, f"trials/{number}/s{seed}")
 
 
 class TrainingFiles:
@@ -51,12 +51,12 @@ class TrainingFiles:
     @property
     def storage(self) -> str:
         """Where Ray Train keeps the run: the parent of ``address``."""
-        return self.address.rpartition("/")[0]
+        return parent_and_name(self.address)[0]
 
     @property
     def name(self) -> str:
         """Ray Train's name of the run: the folder in ``storage``."""
-        return self.address.rpartition("/")[2]
+        return parent_and_name(self.address)[1]
 
     def fetch(self) -> None:
         """Begin with what is kept.
@@ -138,7 +138,7 @@ def at_hand(address: str) -> Iterator[Path]:
         yield Path(absolute(address))
         return
     with TemporaryFolder("copy") as copy:
-        folder, place = Folder.of(address), copy / address.rpartition("/")[2]
+        folder, place = Folder.of(address), copy / parent_and_name(address)[1]
         for name in folder.files():
             target = place / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -28,6 +29,18 @@ def resolve_tracking_uri(configured: str = "") -> str:
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI", "") or sqlite_uri(Path(RUNS_FOLDER) / "mlflow.db")
     path = sqlite_path(uri)
     return uri if path is None else sqlite_uri(path)
+
+
+def resume_command(run_id: str, uri: str) -> str:
+    """The command that goes on with a run; it names the run's store, without secrets, where that is not the usual one.
+
+    Args:
+        run_id: MLflow's id.
+        uri: what the configuration says.
+    """
+    own = resolve_tracking_uri(uri)
+    place = "" if own == resolve_tracking_uri() else f" --track.uri {shlex.quote(without_secrets(own))}"
+    return f"dclf train --resume {run_id}{place}"
 
 
 def sqlite_path(uri: str) -> Path | None:

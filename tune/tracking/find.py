@@ -20,7 +20,7 @@ from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
 from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG
 from tune.tracking.store import open_client, sqlite_path
-from tune.tracking.trouble import TrackingError, UnknownRunError, cause_of, explained
+from tune.tracking.trouble import TrackingError, UnknownExperimentError, UnknownRunError, cause_of, explained
 
 _SHOWN = 5
 _SEARCHED = 1000
@@ -138,7 +138,8 @@ def list_runs(uri: str, experiment: str | None = None, limit: int = 100) -> list
     """The latest runs, newest first, without their configurations.
 
     Raises:
-        TrackingError: the store does not answer, or has no such experiment.
+        UnknownExperimentError: the store has no such experiment.
+        TrackingError: it does not answer.
     """
     client = open_client(uri)
     with explained(uri), manners():
@@ -150,8 +151,9 @@ def checkpoint_of(record: RunRecord) -> str:
     """Path or URI of a run's last checkpoint; TrackingError where it left none."""
     # Imported here: it brings Ray, which looking runs up can do without.
     from cluster.storage import latest_checkpoint  # noqa: PLC0415
+    from dclf.data.storage import parent_and_name  # noqa: PLC0415 - and this pyarrow
 
-    storage, _, run_id = record.checkpoint.rpartition("/")
+    storage, run_id = parent_and_name(record.checkpoint)
     checkpoint = latest_checkpoint(storage, run_id) if record.checkpoint else None
     if checkpoint is None:
         raise TrackingError(
@@ -167,7 +169,7 @@ def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
     entry = client.get_experiment_by_name(experiment)
     if entry is None:
         names = ", ".join(other.name for other in client.search_experiments(max_results=_SHOWN))
-        raise TrackingError(f"{without_secrets(uri)} has no experiment {experiment!r}; it has {names}")
+        raise UnknownExperimentError(f"{without_secrets(uri)} has no experiment {experiment!r}; it has {names}")
     return [entry.experiment_id]
 
 

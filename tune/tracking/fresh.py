@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.temporary import TemporaryFolder
 from dclf.uris import sqlite_uri
+from dclf.whole_files import whole
 from tune.config.local_files import cache_folder
 
 
@@ -26,10 +27,8 @@ def lay_out(mlflow: Any, path: Path) -> None:
     """
     if path.exists() and path.stat().st_size:
         return
-    with suppress(OSError, sqlite3.Error, mlflow.exceptions.MlflowException):
-        part = path.with_name(f"{path.name}.part")
-        shutil.copyfile(_template(mlflow), part)
-        part.replace(path)
+    with suppress(OSError, sqlite3.Error, mlflow.exceptions.MlflowException), whole(path) as unfinished:
+        shutil.copyfile(_template(mlflow), unfinished)
 
 
 def _template(mlflow: Any) -> Path:

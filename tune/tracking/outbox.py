@@ -49,18 +49,31 @@ class Outbox:
                 self._keep(lambda spool: spool.append(write))
             self._changed.notify_all()
 
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until everything is sent; False when the time was not enough."""
+    def flush(self, timeout_s: float, *, patient: bool = False) -> bool:
+        """Wait until everything is sent; False when the time was not enough.
+
+        Args:
+            timeout_s: the time.
+            patient: it begins anew with every write that is sent, for a server that is slow and not lost.
+        """
         with self._changed:
             self._hurried = True
             self._changed.notify_all()
-            sent = self._changed.wait_for(lambda: not self._queue, timeout_s)
+            if patient:
+                while self._queue and self._shrinks(timeout_s):
+                    pass
+            else:
+                self._changed.wait_for(lambda: not self._queue, timeout_s)
             self._hurried = False
-            return sent
+            return not self._queue
 
-    def close(self, timeout_s: float) -> Path | None:
+    def _shrinks(self, timeout_s: float) -> bool:
+        before = len(self._queue)
+        return self._changed.wait_for(lambda: len(self._queue) < before, timeout_s)
+
+    def close(self, timeout_s: float, *, patient: bool = False) -> Path | None:
         """Flush and end the thread; the spool's file when something is left in it, else None."""
-        sent = self.flush(timeout_s)
+        sent = self.flush(timeout_s, patient=patient)
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -9,14 +9,14 @@ are those of 3.17; a test fails when another one holds such a place.
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
 from dclf.uris import file_uri
+from tune.config import local_files
 from tune.config.moved_folders import local_path, same_folder
 from tune.tracking.manners import manners
 from tune.tracking.trouble import TrackingError
@@ -94,12 +94,10 @@ def _prefixes(home: Path, folder: Path) -> Iterator[tuple[str, str]]:
         yield str(old), str(new)
 
 
-@contextmanager
-def alone(database: Path) -> Iterator[None]:
+def alone(database: Path) -> AbstractContextManager[None]:
     """Let one process at a time make the tables of an SQLite file or mend them."""
-    with database.with_name(f"{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    lock = database.with_name(f"{database.name}.lock")
+    return local_files.alone(lock, "make the tables of MLflow's store or mend them")
 
 
 def folder_name(experiment: str) -> str:

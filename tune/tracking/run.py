@@ -96,9 +96,14 @@ class RunTracker:
         """
         token = uuid.uuid4().hex
         self._resumed = resume_run_id is not None
-        run = self._begin(config, card, resume_run_id, token)
-        self.run_id, self.run_name = run.run_id, run.name
+        # Before there is a run: a kill in between would leave it RUNNING.
         self._guardian = Guardian(self._store.uri, self._store.experiment_id, token)
+        try:
+            run = self._begin(config, card, resume_run_id, token)
+        except BaseException:
+            self._guardian.close()
+            raise
+        self.run_id, self.run_name = run.run_id, run.name
         address = Address(self._store.name, self.run_id, self._store.experiment_id)
         self._spool = Spool(self._folder, address)
         self._outbox = Outbox(Sender(self._store.client, self.run_id, address.experiment_id), self._spool)
@@ -113,10 +118,11 @@ class RunTracker:
 
     def checkpoint(self, uri: str) -> None:
         """Record where the run can be resumed from."""
-        tags = {CHECKPOINT_TAG: without_secrets(uri) if is_remote(uri) else uri}
+        # Other commands run in other folders.
+        tags = {CHECKPOINT_TAG: without_secrets(uri) if is_remote(uri) else absolute(uri)}
         if (database := sqlite_path(self._store.uri)) is not None:
-            # The folder may be moved with its runs, and other commands run in other folders.
-            tags = {CHECKPOINT_TAG: absolute(tags[CHECKPOINT_TAG]), HOME_TAG: str(database.parent)}
+            # The folder may be moved with its runs.
+            tags[HOME_TAG] = str(database.parent)
         self._put(*writes.text_values("tags", tags))
 
     def finish(self, final: FinalReport, model_folder: Path | None = None, further: Sequence[Write] = ()) -> None:
@@ -130,9 +136,8 @@ class RunTracker:
         Raises:
             CheckpointError: the model folder cannot be read.
         """
-        if self._resumed:
-            # A kill may have come between the checkpoint of an epoch and its record.
-            self._put(*records.history_writes(final.history))
+        # A kill may have come between the checkpoint of an epoch and its record, or its message may not have arrived.
+        self._put(*records.history_writes(final.history))
         scores, step = records.test_metrics(final), records.best_epoch(final)
         timestamp = records.epoch_stamp(final, step)
         self._put(writes.metrics(scores, step, timestamp))
@@ -197,7 +202,7 @@ class RunTracker:
     def _close(self, status: str, reason: str, flush_s: float) -> None:
         self._open = False
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
-        unsent = self._outbox.close(flush_s)
+        unsent = self._outbox.close(flush_s, patient=status != "KILLED")
         if unsent is not None:
             send = f"dclf track send {shlex.quote(str(unsent))}"
             _log.warning(f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: {send}")

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from dclf.whole_files import whole
 from tune.config.moved_folders import relocated
 from tune.tracking.store import open_client
 from tune.tracking.trouble import TrackingError, cause_of, may_pass
@@ -63,9 +64,8 @@ class Spool:
         """Make the file hold exactly these writes."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps(asdict(self._address)), *(write.to_json() for write in writes)]
-        part = self.path.with_suffix(".part")
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        part.replace(self.path)
+        with whole(self.path) as unfinished:
+            unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def append(self, write: Write) -> None:
         """Add one write to the file."""

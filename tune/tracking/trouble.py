@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dclf.errors import UserError
+from dclf.errors import UsageError, UserError
 from tune.tracking.manners import manners
 from tune.tracking.redact import without_secrets
 
@@ -29,8 +29,16 @@ class TrackingError(UserError, OSError):
     """The tracking store cannot be used; the message names it, the cause and the remedy."""
 
 
-class UnknownRunError(TrackingError):
+class UnknownRunError(UsageError, TrackingError):
     """No run, or several, match what was asked for; the message lists those that come near."""
+
+
+class UnknownExperimentError(UsageError, TrackingError):
+    """The store has no experiment of that name; the message lists some."""
+
+
+class NotResumableError(UsageError, TrackingError):
+    """A run that has ended, or that a study has to go on with."""
 
 
 def cause_of(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cluster.jobs.client import ENTRY, Job, Jobs, entrypoint, new_name, require_name
 from cluster.jobs.endpoint import ConnectionBrokenError, Endpoint, JobError
+from tests.ports import free_ports
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
@@ -54,8 +55,23 @@ BROKEN = requests.exceptions.ConnectionError("HTTPConnectionPool(host='127.0.0.1
 ABSENT = RuntimeError("Request failed with status code 404: no such job")
 
 
+class Reached(Endpoint):
+    """A dashboard that answers."""
+
+    def get(self, path: str) -> Any:
+        return {"ray_version": path}
+
+
 def jobs(*answers: Any) -> Jobs:
-    return Jobs(Answering(*answers), Endpoint("http://127.0.0.1:8265", ""))
+    return Jobs(Answering(*answers), Reached("http://127.0.0.1:8265", ""))
+
+
+def test_a_head_without_power_is_asked_within_a_time_limit() -> None:
+    [port] = free_ports(1)
+    silent = Jobs(Answering(), Endpoint(f"http://127.0.0.1:{port}", ""))
+    for ask in (silent.get, silent.logs, silent.stop):
+        with pytest.raises(ConnectionBrokenError, match=rf"^the connection to the cluster at http://127.0.0.1:{port} "):
+            ask("gammas")
 
 
 def test_waiting_outlasts_a_connection_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.jobs.endpoint import JobError
+from cluster.jobs.endpoint import ConnectionBrokenError, JobError
 from cluster.jobs.follow import PREAMBLE, Output, follow, own_output
 
 RAY = f"2026-01-01 INFO job_manager.py:1 -- Runtime env is setting up.\n{PREAMBLE}gammas: exec python -m x\n"
@@ -49,6 +50,9 @@ class Breaking:
         self._lines = lines
         self._shown = shown
 
+    def get(self, _name: str) -> Any:
+        return SimpleNamespace(state="RUNNING")
+
     async def tail_job_logs(self, _name: str) -> AsyncIterator[str]:
         for line in self._lines[: self._shown]:
             yield line
@@ -58,6 +62,36 @@ class Breaking:
 
     def wait(self, _name: str, _limit_s: float) -> Any:
         return SimpleNamespace(state="SUCCEEDED")
+
+
+class Silent(Breaking):
+    """Jobs of a head that has lost its power after the first line, and is back at the third look."""
+
+    looks = 0
+
+    def get(self, _name: str) -> Any:
+        self.looks += 1
+        if self.looks == 2:
+            raise ConnectionBrokenError("nobody answers")
+        return SimpleNamespace(state="RUNNING")
+
+    async def tail_job_logs(self, _name: str) -> AsyncIterator[str]:
+        yield self._lines[0]
+        if self.looks < 2:
+            await asyncio.Event().wait()
+        for line in self._lines[1:]:
+            yield line
+
+
+@pytest.mark.timeout(30)
+def test_a_head_that_says_nothing_more_is_asked_whether_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.jobs.follow._PAUSE_S", 0)
+    monkeypatch.setattr("cluster.jobs.follow.SILENCE_S", 0.05)
+    shown: list[str] = []
+    jobs = Silent([RAY, "one\n", "two\n"], 1)
+    follow(jobs, "gammas", shown.append)  # type: ignore[arg-type]
+    assert "".join(shown) == "one\ntwo\n"
+    assert jobs.looks == 3
 
 
 def test_a_connection_that_breaks_is_given_up_only_where_nothing_new_comes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_the_exit_code_and_the_reason_come_back_and_the_name_is_taken(dclf: Dclf
     assert "is ready" not in out
     before = jobs_of(dclf)
     code, _, err = dclf("submit", "--name", taken, "--", *SWEEP)
-    assert code == 1
+    assert code == 2
     assert f"a job named {taken} is on the cluster already; choose another" in err
     assert jobs_of(dclf).keys() == before.keys()
 
@@ -171,7 +171,7 @@ def test_other_versions_are_refused(dclf: Dclf, monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_job_is_said_to_be(dclf: Dclf) -> None:
     for command in ("logs", "stop"):
         code, _, err = dclf(command, "nothing")
-        assert code == 1
+        assert code == 2
         assert "no job named 'nothing'" in err
         assert "`dclf jobs` lists them" in err
 
@@ -227,7 +227,7 @@ def blind_node(cluster: LocalCluster, project: Path, tmp_path: Path) -> Iterator
 
 def test_a_node_with_other_folders_is_named_and_nothing_starts(dclf: Dclf, project: Path, blind_node: str) -> None:
     code, out, _ = dclf("submit", "--", *SWEEP, "--name", "unshared")
-    assert code == 2
+    assert code == 1
     assert f"node {blind_node}: sweep.storage: {project / 'studies'} is not the folder that the head node sees" in out
     assert f"node {blind_node}: data.shards: cannot read {project / 'shards'}" in out
     assert "node head" not in out

@@ -30,7 +30,7 @@ def test_a_file_is_written_once_and_a_script_can_be_run(tmp_path: Path, capsys: 
     assert "its first lines say what to change" in capsys.readouterr().err
     assert os.access(script, os.X_OK)
     script.write_text("mine")
-    assert main(["cluster", "manifest", "slurm", "--out", str(script)]) == 1
+    assert main(["cluster", "manifest", "slurm", "--out", str(script)]) == 2
     assert f"--out: {script} is there already; give another name" in capsys.readouterr().err
     assert script.read_text() == "mine"
     assert main(["cluster", "manifest", "aws", "--out", str(tmp_path / "aws.yaml")]) == 0

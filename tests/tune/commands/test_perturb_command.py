@@ -318,4 +318,4 @@ def test_ctrl_c_leaves_the_run_as_it_was(runs: RunStore) -> None:
     assert run.info.status == "FINISHED"
     assert "perturb/eccs/draws" not in run.data.metrics or run.data.metrics["perturb/eccs/draws"] < 1000
     assert not list(folder.rglob("results.arrow"))
-    assert not list(folder.rglob("*.tmp"))
+    assert not list(folder.rglob("*.part"))

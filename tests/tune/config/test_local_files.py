@@ -1,8 +1,12 @@
+import errno
+import fcntl
+import threading
 from pathlib import Path
 
 import pytest
 
-from tune.config.local_files import cache_folder
+from tests.tune.tracking.server import wait_until
+from tune.config.local_files import alone, cache_folder
 from tune.study.mirror import working_copies
 
 
@@ -27,3 +31,31 @@ def test_a_study_at_a_uri_needs_a_folder_for_its_working_copy(tmp_path: Path, mo
         working_copies("s3://bucket/studies")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert working_copies("s3://bucket/studies").parent == tmp_path / "dclf" / "studies"
+
+
+def test_whoever_waits_for_another_process_says_so(tmp_path: Path, said: list[str]) -> None:
+    entered = threading.Event()
+
+    def second() -> None:
+        with alone(tmp_path / "lock", "make the tables"):
+            entered.set()
+
+    with alone(tmp_path / "lock", "make the tables"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        wait_until(lambda: len(said) == 1, 20)
+        assert not entered.is_set()
+    thread.join(20)
+    assert entered.is_set()
+    assert said == [f"waiting for another process to make the tables ({tmp_path / 'lock'} is its lock)"]
+
+
+def test_without_locks_the_work_is_done_with_a_warning(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with alone(tmp_path / "lock", "make the tables"):
+        assert len(said) == 1

@@ -1,6 +1,6 @@
 """Drivers of a study without Ray: trials whose epochs cost nothing and whose scores follow from their parameters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.space import Space
 from tune.study.definition import StudyDefinition
-from tune.study.events import Event
+from tune.study.events import Event, Listener
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 
@@ -68,6 +68,7 @@ class Driver:
         trained: (trial, seed) -> epochs trained by all drivers that share it; stands for the checkpoints.
         ran: trials that were handed out, in this order.
         events: that the session has sent.
+        listeners: that hear of them too.
     """
 
     folder: StudyFolder
@@ -76,6 +77,7 @@ class Driver:
     trained: dict[tuple[int, int], int] = field(default_factory=dict)
     ran: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    listeners: Sequence[Listener] = ()
 
     def __post_init__(self) -> None:
         settings, config = self.folder.definition.sweep, self.folder.definition.base
@@ -84,7 +86,7 @@ class Driver:
         sampler = make_sampler(settings, space, search_seed(settings, count))
         self.epochs = config.train.epochs
         self.study = LiveStudy(self.folder, space, sampler, make_pruner(settings, self.epochs))
-        self.session = Session(self.folder, self.study, space, self.recorder, [self.events.append])
+        self.session = Session(self.folder, self.study, space, self.recorder, [self.events.append, *self.listeners])
 
     def work(self) -> None:
         """All trials, one after the other."""

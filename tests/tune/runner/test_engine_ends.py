@@ -2,21 +2,30 @@
 
 import errno
 import signal
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray import cloudpickle
 from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
 
+from cluster.failures import LeaderLostError, NoRoomError
+from cluster.plan import PlanError
 from cluster.signals import Terminated
 from cluster.storage import StorageError
 from dclf.objective import NonFiniteLossError
 from tests.tune.runner.disks import SmallDisk
 from tests.tune.runner.sessions import Driver, new_study
-from tune.runner.adapters import last_error
+from tune.runner.adapters import Interrupt, Listener, last_error
 from tune.runner.engine import MAX_FAILURES, Engine
-from tune.runner.trainable import Job, reason_of
+from tune.runner.illustrator import Illustrator
+from tune.runner.trainable import Job, failure_of, reason_of
 from tune.study.disk import disk_trouble, says_full
+from tune.study.events import Event, TrialChanged
+from tune.study.events import Listener as EventListener
+from tune.study.ledger import TrialRecord
 
 
 @pytest.fixture
@@ -24,9 +33,9 @@ def engine(tmp_path: Path) -> Engine:
     return new_engine(tmp_path)
 
 
-def new_engine(folder: Path, *, own_ray: bool = False) -> Engine:
+def new_engine(folder: Path, *, own_ray: bool = False, listeners: Sequence[EventListener] = ()) -> Engine:
     """Of a study of two trials, of which the first runs."""
-    session = Driver(new_study(folder, trials=2)).session
+    session = Driver(new_study(folder, trials=2), listeners=listeners).session
     job = Job(
         config={},
         folder=str(session.folder.path),
@@ -102,6 +111,57 @@ def test_the_latest_error_is_read_from_what_ray_tune_wrote(tmp_path: Path) -> No
     with text.open("a") as file:
         file.write("Failure # 2 (occurred at 2026-11-23_10-00-09)\nthe node running low on memory\n")
     assert str(last_error(str(text), str(pickled))) == "the node running low on memory"
+
+
+def test_trials_without_room_for_their_workers_end_the_study_and_stay_unfinished(engine: Engine) -> None:
+    failure = failure_of(PlanError("train.workers 2 needs 5 CPU slots\nmore"), engine._job.folder)
+    assert failure is not None
+    engine.ended(0, failure, pruned=False)
+    assert state(engine) == ("running", "")
+    assert isinstance(engine.interrupted, NoRoomError)
+    assert "no room for trial 0 now (PlanError: train.workers 2 needs 5 CPU slots); see" in str(engine.interrupted)
+    assert failure_of(NoRoomError("the workers could not be started"), engine._job.folder) == {
+        "error": "NoRoomError: the workers could not be started",
+        "no_room": True,
+    }
+    assert failure_of(LeaderLostError("lost"), engine._job.folder) is None, "another attempt may do"
+
+
+def test_a_study_of_which_no_trial_runs_says_what_it_waits_for(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(engine._waiting, "goes_on", lambda: looks.append("goes on"))
+    monkeypatch.setattr(engine._waiting, "look", lambda: looks.append("waits"))
+    listener = Listener(engine)
+    for statuses in (("TERMINATED", "RUNNING"), ("TERMINATED", "PENDING"), ()):
+        listener.on_step_end(1, [SimpleNamespace(status=status) for status in statuses])
+    assert looks == ["goes on", "waits", "waits"]
+    assert engine._waiting._needs == "a trial needs 1 CPU on one machine"
+
+
+def test_a_listener_s_error_ends_the_study_and_is_what_its_driver_raises(tmp_path: Path) -> None:
+    class FullError(Exception):
+        """A listener's own."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, TrialChanged) and event.trial.ended:
+            raise FullError
+
+    engine = new_engine(tmp_path, listeners=[listen])
+    engine.ended(0, {"error": "NonFiniteLossError: ce"}, pruned=False)
+    assert isinstance(engine.interrupted, FullError), "Ray Tune would hide it and go on"
+    assert state(engine) == ("failed", "NonFiniteLossError: ce")
+    assert Interrupt(engine).stop_all()
+
+
+def test_a_drawing_that_cannot_be_started_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("tune.runner.illustrator.FIRST_S", 0.0)
+    monkeypatch.setattr(subprocess, "Popen", none_left)
+    illustrator = Illustrator(tmp_path, tmp_path / "live", pytest.fail)
+    illustrator(TrialChanged(TrialRecord(number=0, params={}, state="complete")))
+    illustrator.close()
 
 
 def test_an_error_of_a_trial_fails_it(engine: Engine) -> None:

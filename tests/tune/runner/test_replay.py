@@ -128,11 +128,10 @@ def test_looking_changes_nothing(tmp_path: Path, store: Store) -> None:
     assert _everything(tmp_path, store) == before
 
 
-def test_resuming_mends_all_but_the_parent_that_it_takes_up(tmp_path: Path, store: Store) -> None:
+def test_resuming_mends_all_but_the_parent_that_it_takes_up(tmp_path: Path, store: Store, said: list[str]) -> None:
     folder = Writer(tmp_path, store).write(sent=12)
-    assert send_unsent(folder, store) == [
-        "MLflow: 4 trainings sent again, as the last driver may have left them unsent"
-    ]
+    assert send_unsent(folder, store) == ["MLflow: 4 trainings sent again"]
+    assert said == ["MLflow: sending 4 trainings again, as the last driver may have left them unsent"]
     left = Doctor(tmp_path).look("gammas").findings
     assert [(finding.subject, finding.remedy) for finding in left] == [("the study", "it is marked KILLED")]
 

@@ -8,11 +8,12 @@ import pytest
 
 from dclf.data import generate, read_shards, write_shards
 from dclf.training.checkpoint import STATE_FILE
-from tests.tune.runner.sessions import Driver, definition
+from tests.tune.runner.sessions import Driver, definition, new_study
+from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
-from tune.sweeps import resume
+from tune.sweeps import _created, resume
 
 
 def begun(storage: Path, shards: Path, **settings: Any) -> StudyFolder:
@@ -76,3 +77,11 @@ def test_shards_that_changed_are_refused(tmp_path: Path) -> None:
     write(seed=5)
     with pytest.raises(StudyError, match="'gammas' began on other shards"):
         resume("gammas", storage=str(tmp_path), trials=2)
+
+
+def test_a_name_that_was_made_up_and_is_taken_meanwhile_is_made_up_anew(tmp_path: Path) -> None:
+    other = new_study(tmp_path)
+    settings = SweepSettings(storage=str(tmp_path))
+    assert _created(settings, other.definition, named=False).path.name == "gammas-2"
+    with pytest.raises(StudyError, match="exists already"):
+        _created(settings, other.definition, named=True)

@@ -210,6 +210,19 @@ def test_a_trial_that_ended_after_a_kill_ran_until_the_kill(tmp_path: Path) -> N
     assert ledger.trials[0].worked_s == 7
 
 
+def test_a_machine_s_sleep_is_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    day, awake = [1000.0], [50.0]
+    monkeypatch.setattr("tune.study.ledger.time.time", lambda: day[0])
+    monkeypatch.setattr("tune.study.ledger.time.monotonic", lambda: awake[0])
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.note("begin")
+    day[0], awake[0] = day[0] + 8 * 3600, awake[0] + 10
+    ledger.alive()
+    day[0], awake[0] = day[0] + 5, awake[0] + 5
+    ledger.create({"loss.window": 3})
+    assert ledger.worked_s == Ledger(ledger.path).worked_s == 15
+
+
 def test_a_sign_of_life_is_left_only_where_there_was_none_for_a_while(tmp_path: Path) -> None:
     ledger = ledger_of(tmp_path / "ledger.jsonl", note(time.time() - ALIVE_S - 1, "begin"))
     ledger.alive()

@@ -11,12 +11,12 @@ import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from cluster.storage import StorageError, checked_storage
+from cluster.storage import SNAPSHOT, StorageError, checked_storage, latest_checkpoint
 from dclf.config import Config, DataConfig, TrainConfig
 from dclf.data.storage import Folder
 from dclf.training.checkpoint import STATE_FILE
 from tests.ports import free_ports
-from tests.stores import SECRET, Store, use
+from tests.stores import REGION, SECRET, Store, use
 from tests.tune.runner.sessions import Driver, definition
 from tests.tune.tracking.server import wait_until
 from tune.analysis.summary import list_studies
@@ -27,6 +27,7 @@ from tune.study.checkpoints import bytes_of, has_checkpoint
 from tune.study.disk import disk_trouble
 from tune.study.folder import StudyFolder
 from tune.study.history import HISTORY_FILE
+from tune.study.locks import HeldElsewhereError, only_driver
 from tune.study.mirror import ELSEWHERE
 from tune.study.places import StudyError, study_names
 from tune.study.progress import worker_of
@@ -50,6 +51,21 @@ def on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Move:
 
 def made(place: str, name: str = "gammas") -> StudyFolder:
     return StudyFolder.create(place, definition(name))
+
+
+def test_options_in_a_uri_stay_out_of_the_names_of_what_lies_there(place: str) -> None:
+    folder = made(f"{place}?region={REGION}")
+    assert folder.address == f"{place}/gammas?region={REGION}"
+    assert folder.address_of(folder.path / "report", kept=True) == f"{place}/gammas/files/report?region={REGION}"
+    train(folder, 0)
+    files = TrainingFiles(folder.address, 1, 3)
+    snapshot = b'{"latest_checkpoint_result": {"checkpoint_dir_name": "checkpoint_1"}}'
+    Folder.of(files.storage).write_bytes(f"{files.name}/{SNAPSHOT}", snapshot)
+    files.done()
+    here = f"{place}/gammas/trials"
+    assert latest_checkpoint(files.storage, files.name) == f"{here}/1/s3/checkpoint_1?region={REGION}"
+    assert sorted(Folder.of(here).files()) == [f"0/s3/{HISTORY_FILE}", f"0/s3/{STATE_FILE}", f"1/s3/{SNAPSHOT}"]
+    assert StudyFolder.open(f"{place}?region={REGION}", "gammas").fetched(0, 3).joinpath(STATE_FILE).exists()
 
 
 def train(folder: StudyFolder, number: int, seed: int = 3) -> None:
@@ -274,6 +290,17 @@ def test_what_was_not_uploaded_is_uploaded_by_the_next_driver(place: str, on: Mo
         pass
     on("there")
     assert [note["kind"] for note in StudyFolder.open(place, "gammas").ledger.notes] == ["killed at once"]
+
+
+def test_a_run_has_one_driver_on_any_machine(place: str) -> None:
+    with (
+        only_driver(f"{place}/run"),
+        pytest.raises(HeldElsewhereError, match=r"^is being worked on by process"),
+        only_driver(f"{place}/run"),
+    ):
+        pytest.fail("two drivers train one run")
+    with only_driver(f"{place}/run") as require_ours:
+        require_ours()
 
 
 def test_names_are_those_of_the_store(place: str, on: Move) -> None:

@@ -95,6 +95,20 @@ def test_a_request_that_hangs_does_not_hold_the_end(tmp_path: Path) -> None:
     assert steps(read_spool(left)[1]) == [0]
 
 
+def test_a_slow_server_is_waited_for_as_long_as_it_takes_anything(tmp_path: Path) -> None:
+    end = threading.Event()
+
+    def slow(write: Write) -> None:
+        end.wait(0.2)
+
+    outbox = Outbox(slow, Spool(tmp_path, ADDRESS))
+    for step in range(10):
+        outbox.put(writes.metrics({"x": 1.0}, step))
+    assert not outbox.flush(0.3)
+    assert outbox.flush(1.0, patient=True)
+    assert outbox.close(10) is None
+
+
 @pytest.mark.usefixtures("said")
 def test_pauses_grow(receiver: Receiver, tmp_path: Path) -> None:
     outbox = Outbox(receiver, Spool(tmp_path, ADDRESS))
@@ -142,6 +156,7 @@ def test_a_server_lost_in_mid_run_costs_nothing(
     with RunTracker(store, tmp_path) as tracker:
         tracker.start(CONFIG, CARD)
         tracker.epoch(epoch(1))
+        tracker.checkpoint("dclf-runs/it")
         assert tracker._outbox.flush(60)
         server.kill()
         for number in range(2, 8):
@@ -155,6 +170,7 @@ def test_a_server_lost_in_mid_run_costs_nothing(
     assert "MLflow answers again" in said[1]
     run = store.client.get_run(tracker.run_id)
     assert run.info.status == "FINISHED"
+    assert run.data.tags["dclf.checkpoint"] == str(Path("dclf-runs/it").absolute()), "others run in other folders"
     for name in ("loss/ce", "val/wf1", "val/f1/anger"):
         history = store.client.get_metric_history(tracker.run_id, name)
         assert sorted(point.step for point in history) == list(range(1, 11))

@@ -259,6 +259,42 @@ def test_an_epoch_that_a_kill_kept_from_mlflow_is_sent_by_the_resumed_run(store:
         assert sorted(point.step for point in store.client.get_metric_history(run_id, name)) == [1, 2, 3]
 
 
+def test_an_epoch_whose_message_did_not_arrive_is_sent_at_the_end(store: Store, tmp_path: Path) -> None:
+    with RunTracker(store, tmp_path) as tracker:
+        tracker.start(CONFIG, CARD)
+        tracker.epoch(epoch(1))
+        tracker.epoch(epoch(3))
+        tracker.finish(final())
+    for name in ("epoch", "loss/ce", "best/val_wf1"):
+        points = store.client.get_metric_history(tracker.run_id, name)
+        assert sorted(point.step for point in points) == [1, 2, 3], "and the others are kept once"
+
+
+def test_a_run_is_looked_after_before_it_is_there(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    class Watch:
+        """Stands for the guardian."""
+
+        def __init__(self, *_: object) -> None:
+            order.append("guardian")
+
+        def close(self) -> None:
+            order.append("closed")
+
+    def refuse(*_: object) -> None:
+        order.append("run")
+        raise TrackingError("MLflow does not take it")
+
+    monkeypatch.setattr("tune.tracking.run.Guardian", Watch)
+    monkeypatch.setattr("tune.tracking.run.create_run", refuse)
+    with pytest.raises(TrackingError, match="does not take it"), RunTracker(store, tmp_path) as tracker:
+        tracker.start(CONFIG, CARD)
+    assert order == ["guardian", "run", "closed"], "a kill in between would leave it RUNNING"
+
+
 def test_a_repeated_epoch_with_other_values_stands_beside_the_old(store: Store, tmp_path: Path) -> None:
     with RunTracker(store, tmp_path) as tracker:
         tracker.start(CONFIG, CARD)
@@ -266,9 +302,9 @@ def test_a_repeated_epoch_with_other_values_stands_beside_the_old(store: Store, 
         tracker.epoch(epoch(1))
         tracker.epoch(type(epoch(1))(**{**epoch(1).to_dict(), "losses": {"total": 7.0, "ce": 1.0}}))
         tracker.finish(final())
-    totals = store.client.get_metric_history(tracker.run_id, "loss/total")
+    totals = [one for one in store.client.get_metric_history(tracker.run_id, "loss/total") if one.step == 1]
     assert sorted(point.value for point in totals) == [2.0, 7.0]
-    assert len(store.client.get_metric_history(tracker.run_id, "loss/ce")) == 1
+    assert len([one for one in store.client.get_metric_history(tracker.run_id, "loss/ce") if one.step == 1]) == 1
 
 
 def test_resuming_a_run_that_is_not_there(store: Store, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import mlflow
 import pytest
 
 from tests.tune.tracking.server import Server
-from tune.tracking.address import artifact_root
+from tune.tracking.address import artifact_root, resume_command
 from tune.tracking.probe import within
 from tune.tracking.store import Store, TrackingError, connect, resolve_tracking_uri
 
@@ -23,6 +23,21 @@ def test_the_configuration_goes_before_the_environment(monkeypatch: pytest.Monke
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
     assert resolve_tracking_uri() == "http://host:5000"
     assert resolve_tracking_uri("sqlite:///here.db") == f"sqlite:///{tmp_path}/here.db"
+
+
+def test_the_command_that_goes_on_with_a_run_names_an_unusual_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resume_command("3f2a", "") == "dclf train --resume 3f2a"
+    assert (
+        resume_command("3f2a", "sqlite:///a b.db")
+        == f"dclf train --resume 3f2a --track.uri 'sqlite:///{tmp_path}/a b.db'"
+    )
+    elsewhere = resume_command("3f2a", "http://me:geheim@host:5000")
+    assert elsewhere == "dclf train --resume 3f2a --track.uri http://host:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    assert resume_command("3f2a", "http://host:5000") == "dclf train --resume 3f2a"
 
 
 def test_artifacts_lie_beside_the_file(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from dclf.perturb import Outcome
+from dclf.whole_files import whole
 from tune.analysis.perturbation.scores import ConditionScore, ModelScores
-from tune.config.local_files import whole
 
 _FACTS = ("run_id", "run_name", "model", "dataset", "shards_sha256", "split", "seed")
 

@@ -18,7 +18,7 @@ from tune.study.checkpoints import has_checkpoint
 from tune.study.definition import child_name
 from tune.study.folder import StudyFolder
 from tune.study.parent import noted_store, parent_id
-from tune.study.places import StudyError
+from tune.study.places import StudyError, StudyUnavailableError
 from tune.tracking.address import resolve_tracking_uri
 from tune.tracking.redact import without_secrets
 from tune.tracking.trouble import TrackingError
@@ -46,7 +46,7 @@ class StudyTarget(Target):
             )
         super().__init__("study", definition.name, definition.base.data.shards, out)
         if definition.shards_sha256 and self.shards.manifest.sha256 != definition.shards_sha256:
-            raise StudyError(
+            raise StudyUnavailableError(
                 f"study {definition.name!r} began on other shards than {definition.base.data.shards} holds now; bring "
                 "the first ones back"
             )

@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +30,9 @@ from tune.config.yaml_files import ConfigError
 from tune.study.events import ConditionScored, Listener, PerturbationStarted, send
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import without_secrets
+from tune.tracking.trouble import TrackingError
+
+_log = logging.getLogger(__name__)
 
 
 @mlflow_settings()
@@ -115,14 +119,22 @@ class _Test:
         jobs = [self.job(model, place) for model, place in zip(todo, places, strict=True)]
         models = {model.name: model for model in todo}
         started = partial(self.started, listeners, todo, substitutes)
+        unsent: list[TrainedModel] = []
         with closing(work_on_models(lambda device: replace(scorer, device=device), jobs, actors, started)) as messages:
             for job, message in messages:
                 if "written" in message:
                     self.target.fetch()
-                    self.record(recorder, models[job.name])
+                    try:
+                        self.record(recorder, models[job.name])
+                    except TrackingError as error:
+                        # They are kept, and another attempt at the end costs less than the models still to be scored.
+                        _log.warning(f"{error}; the scores of {job.name} are sent at the end")
+                        unsent.append(models[job.name])
                 else:
                     prefix = f"{job.name}: " if len(self.models) > 1 else ""
                     send(ConditionScored(f"{prefix}{message['condition']}", message["wf1"]), listeners)
+        for model in unsent:
+            self.record(recorder, model)
 
     def begin(self) -> None:
         """Make this test the target's latest; an earlier one with other settings is no longer read."""

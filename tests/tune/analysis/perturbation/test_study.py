@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,6 +22,7 @@ from tests.tune.perturbed_runs import RunStore
 from tests.tune.runner.processes import Processes, joining
 from tests.tune.tracking.server import wait_until
 from tune.analysis.perturbation.files import training_folder
+from tune.analysis.perturbation.record import Recorder
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 from tune.perturbations import (
@@ -122,6 +124,23 @@ def test_a_second_call_computes_nothing(runs: RunStore, trained: StudyFolder, do
     assert kept(trained) == before
     assert (watcher.total, watcher.scores) == (0, {})
     assert {run.info.run_id: run.data.metrics for run in children(runs, trained)} == metrics
+
+
+def test_a_store_that_is_silent_for_a_while_ends_no_scoring(
+    runs: RunStore, fresh: StudyFolder, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    silences, send = [TrackingError("MLflow does not answer")], Recorder.send
+
+    def send_later(recorder: Recorder, *content: Any) -> None:
+        if silences:
+            raise silences.pop()
+        send(recorder, *content)
+
+    monkeypatch.setattr(Recorder, "send", send_later)
+    assert perturbed(runs, fresh).missing == ()
+    assert "MLflow does not answer; the scores of trial 0, seed" in "\n".join(said)
+    marks = [name for name in kept(fresh) if name.endswith("/recorded.json")]
+    assert len(marks) == len(KEYS), "all are in MLflow at the end"
 
 
 def children(runs: RunStore, folder: StudyFolder) -> list:  # type: ignore[type-arg]
