@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import pickle
 from collections.abc import Iterable, Mapping
 
 from ray.exceptions import RayActorError, RayError
 from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
-from dclf.errors import first_line
-
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+from dclf.errors import DISK_REFUSES, first_line
 
 
 class TrainingError(RuntimeError):
@@ -27,7 +24,7 @@ def is_lasting(error: BaseException) -> bool:
     if type(error).__module__.split(".")[0] in ("dclf", "cluster"):
         return True
     if isinstance(error, OSError):
-        return error.errno in _HOPELESS
+        return error.errno in DISK_REFUSES
     return not isinstance(error, (RayError, RuntimeError)) and not type(error).__module__.startswith("ray.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from cluster.temporary import TemporaryFolder
 from dclf.data.storage import Folder, is_remote, trouble_with
-from dclf.errors import UserError
+from dclf.errors import DISK_REFUSES, UserError
 from dclf.training import checkpoint as checkpoints
 from dclf.uris import without_secret
 
@@ -29,9 +28,6 @@ TRAIN_STORAGE = "train.storage"
 """The key that names a run's storage; a study's is another."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's list of a run's checkpoints, in the run's folder."""
-
-
-_FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class StorageError(UserError, OSError):
@@ -84,7 +80,7 @@ def lost_storage_named(storage: str, remedy: str) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        if error.errno not in _FULL_OR_CLOSED:
+        if error.errno not in DISK_REFUSES:
             raise
         raise StorageError(
             f"train.storage: a checkpoint could not be kept at {storage} ({error}); free space or make it writable, "
