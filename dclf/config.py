@@ -10,15 +10,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from dclf.data.dialogue import MODALITIES
 from dclf.data.whole_numbers import is_whole
 from dclf.extensions import ExtensionError
 from dclf.field_kinds import field_kinds, kind_problem, kind_problems, with_defaults
 from dclf.labels import label_problems
+from dclf.modalities import MODALITIES, SPLITS, Modality
 from dclf.models import BASE_MODELS
 from dclf.uris import secret_problem
 
-Modality = Literal["text", "audio", "visual"]
 Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
 Denominator = Literal["negatives", "all", "khosla"]
 JOINT: tuple[tuple[str, ...], ...] = (
@@ -183,7 +182,7 @@ class TrainConfig:
     @property
     def epoch_splits(self) -> tuple[str, ...]:
         """The splits that an epoch reads; a sealed test split is not among them."""
-        return ("train", "val", "test") if self.looks_at_test else ("train", "val")
+        return SPLITS if self.looks_at_test else ("train", "val")
 
 
 @dataclass(frozen=True, kw_only=True)

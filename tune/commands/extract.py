@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
+from dclf.modalities import MODALITIES
 from tune.commands.next_steps import after_shards, print_next
 from tune.commands.options import (
     add_log_options,
@@ -42,7 +43,6 @@ examples:
 A CSV file has the columns of dclf data import csv, and for recordings media (a path below --media), start and end.
 What is extracted is kept by content: the same command goes on after any kill, and computes nothing twice.
 """
-MODALITIES = ("text", "audio", "visual")
 CACHE = "dclf-runs/features"
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from dclf.modalities import MODALITIES
+
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
@@ -87,7 +89,6 @@ def training_line(shards: str, dataset: str, modalities: Collection[str]) -> str
         dataset: its name.
         modalities: that it has.
     """
-    from dclf.data.dialogue import MODALITIES  # noqa: PLC0415 - as above
     from tune.config.yaml_files import preset_names  # noqa: PLC0415
 
     preset = next((name for name in preset_names() if name in dataset.lower()), "")
