@@ -33,15 +33,15 @@ from dclf.extraction.table import UtteranceTable, read_table
 from dclf.extraction.text import TextSettings
 from dclf.extraction.work import ModalityWork
 from dclf.prose import counted, join_words
+from tune.config.defaults import FEATURE_CACHE
 from tune.config.extraction_checks import Checks, resolved
 from tune.config.yaml_files import ConfigError
 from tune.progress.extraction_counter import ExtractionCounter
 from tune.progress.interactive import listening
 from tune.study.events import ExtractionStarted, Listener, send
 
-__all__ = ["CACHE", "ExtractionActors", "extract"]
+__all__ = ["ExtractionActors", "extract"]
 
-CACHE = "dclf-runs/features"
 REASONS_SHOWN = 10
 """Of each modality, utterances that a line is logged for."""
 
@@ -66,7 +66,7 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
     dataset: str | None = None,
     actors: ExtractionActors | None = None,
     batch_size: int = 0,
-    cache: Place = CACHE,
+    cache: Place = FEATURE_CACHE,
     overwrite: bool = False,
     listeners: Sequence[Listener] | None = None,
     progress: str = "auto",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dclf.prose import suggestion
 from tune.analysis.run_columns import DEFAULT, Column, name_problems, select_columns, sort_runs
 from tune.analysis.table import ShownAsTable, Table
+from tune.config.defaults import RUNS_LISTED
 from tune.config.yaml_files import ConfigError
 from tune.tracking.address import resolve_tracking_uri, sqlite_path
 from tune.tracking.children import STUDY_TAG, tagged
@@ -24,9 +25,6 @@ from tune.tracking.run_entries import AT_A_TIME, STATUSES, RunEntry, trainings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LIMIT = 20
-"""How many runs are listed unless more are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -67,7 +65,7 @@ def list_runs(
     where: str = "",
     columns: Sequence[str] = (),
     sort: str = "",
-    limit: int = LIMIT,
+    limit: int = RUNS_LISTED,
     uri: str = "",
 ) -> RunList:
     """List trainings, also those of studies, newest first.

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from dclf.modalities import MODALITIES
+from tune.config.defaults import ID_SHOWN
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from dclf.data import Manifest
     from tune.study.folder import StudyFolder
 
-ID_LENGTH, ID_SHOWN = 32, 8
-"""Digits of a run's id, and how many of them every command takes for it."""
+ID_LENGTH = 32
+"""Digits of a run's id."""
 
 
 def print_next(options: Namespace | Mapping[str, Any], *commands: str) -> None:

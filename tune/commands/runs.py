@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.prose import suggestion
-from tune.commands.next_steps import ID_SHOWN, print_next, run_line, uri_option
+from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import command_parser, listed, print_json
+from tune.config.defaults import ID_SHOWN, RUNS_LISTED
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ columns:
   duration, and any params.KEY, metrics.KEY and tags.KEY that a run has. Scores are in percent, in csv and json in
   [0, 1]; val_wf1 is of the best epoch.
 """
-LIMIT = 20
 _SEARCHED = 500
 """The latest runs, whose names are looked at for what a mistyped one may mean."""
 
@@ -76,7 +76,7 @@ def build_parser() -> ArgumentParser:
         "--sort", metavar="COLUMN", default="", help="numbers from the largest on, text by the alphabet; newest first"
     )
     parser.add_argument("--reverse", action="store_true", help="the other way round")
-    parser.add_argument("--limit", type=int, default=LIMIT, help="how many are shown; 0 for all")
+    parser.add_argument("--limit", type=int, default=RUNS_LISTED, help="how many are shown; 0 for all")
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument(
         "--output", choices=("text", "json", "csv"), default="text", help="how the result is printed on stdout"

@@ -14,6 +14,7 @@ from dclf.models import BASE_MODELS
 from dclf.prose import suggestion
 from tune.analysis.comparison.variants import LEADERBOARD, NAMES
 from tune.config.compared_systems import compared_systems
+from tune.config.defaults import SEEDS
 from tune.config.settings import read_config
 from tune.config.study_files import StudyFile, VariantsSpec, datasets
 from tune.config.yaml_files import ConfigError, preset_names
@@ -26,7 +27,7 @@ COMPARED, TABLE = "compared", "Table 3"
 CONTRASTED = "eics"
 """The only substitution that a leaderboard has a column for."""
 _DATA, _MODALITIES = "data.shards", "data.modalities"
-_SEEDS, _DRAWS = 5, 5
+_DRAWS = 5
 _PATIENCE = 15
 """As in the paper's studies, whose trainings so serve a leaderboard too; a preset may say otherwise."""
 
@@ -35,7 +36,7 @@ def plan_leaderboard(
     shards: str | Path,
     *,
     models: Sequence[str] = (),
-    seeds: int = _SEEDS,
+    seeds: int = SEEDS,
     draws: int = _DRAWS,
     preset_family: str = "",
     overrides: Mapping[str, Any] | None = None,
@@ -96,7 +97,7 @@ def plan_compared(
         Exception: as ``plan_leaderboard``.
     """
     models = [system.model for system in compared_systems() if system.model and preset_of(system.model, dataset)]
-    keys, seeds = dict(overrides), _SEEDS if seeds is None else seeds
+    keys, seeds = dict(overrides), SEEDS if seeds is None else seeds
     plan = plan_leaderboard(keys.pop(_DATA), models=models, seeds=seeds, draws=0, preset_family=dataset, overrides=keys)
     title = {"paper": f"{TABLE}, the compared systems", "title": "What others are without and with DCLF"}
     planned = replace(plan.planned, plan={**plan.planned.plan, **title})
