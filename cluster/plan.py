@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # the command line knows PlanError without importing Ray
 
 READ_CPUS = 1
 """Whole CPU slots that must stay free of workers: one read task takes one."""
+SMALLEST_SHARE = 0.01
+"""Of a GPU: a card holds no hundred trainings or models."""
 CHECKPOINTS_KEPT = 2
 """Of each training on Ray Train, the latest."""
 
@@ -152,5 +154,4 @@ def _notes(train: TrainConfig, resources: ClusterResources, most: int) -> Iterat
         yield f"at most {most} of the {high} workers asked for fit the cluster now and leave a CPU slot for reading"
     if train.placement == "spread" and most > 1 and len(resources.nodes) == 1:
         yield "train.placement spread has one machine only"
-    if resources.busy_cpus > resources.cpus - low * train.cpus_per_worker - READ_CPUS:
-        yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: the run waits until enough are free"
+    yield from resources.busy_notes(low * train.cpus_per_worker + READ_CPUS, "the run waits until enough are free")

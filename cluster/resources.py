@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor
 from typing import Any
@@ -41,6 +42,16 @@ class ClusterResources:
     def busy_cpus(self) -> float:
         """CPU slots in use."""
         return 0.0 if self.free_cpus is None else self.cpus - self.free_cpus
+
+    def busy_notes(self, needed: int, outcome: str) -> Iterator[str]:
+        """Yield a sentence where fewer CPU slots are free than needed.
+
+        Args:
+            needed: whole CPU slots.
+            outcome: what follows from it, such as ``trials wait until enough are free``.
+        """
+        if self.busy_cpus > self.cpus - needed:
+            yield f"{self.busy_cpus:g} of {self.cpus} CPU slots are busy: {outcome}"
 
 
 def cluster_resources() -> ClusterResources:

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.machine import machine_cpus, machine_gpus
-from cluster.plan import READ_CPUS, PlanError
+from cluster.plan import READ_CPUS, SMALLEST_SHARE, PlanError
 from cluster.resources import ClusterResources, Node
 from cluster.trial_layout import Change, Layout, TrialSettings, smaller
 from cluster.trial_room import room_for
 from dclf.config import Config
-
-SMALLEST_SHARE = 0.01
-"""Of a GPU: a card holds no hundred trainings."""
 
 
 class TrialPlanError(PlanError):
@@ -221,8 +218,7 @@ def _train_notes(config: Config) -> Iterator[str]:
 def _notes(layout: Layout, concurrency: int, resources: ClusterResources) -> Iterator[str]:
     if concurrency < layout.concurrency:
         yield f"{concurrency} at a time instead of {layout.concurrency}, as there are no more trials"
-    if resources.cpus - resources.busy_cpus < concurrency * layout.trial_cpus + READ_CPUS:
-        yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: trials wait until enough are free"
+    yield from resources.busy_notes(concurrency * layout.trial_cpus + READ_CPUS, "trials wait until enough are free")
     if resources.gpus and not layout.gpus and layout.device != "cpu":
         yield f"{_count(resources.gpus, 'GPU')} left idle: give each trial a share with sweep.gpus_per_trial"
 
