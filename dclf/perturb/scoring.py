@@ -164,7 +164,7 @@ def perturbation_test(
     targets: Conversations,
     pool: Conversations,
     *,
-    kinds: Sequence[Kind] = ("eccs", "eics"),
+    kinds: Sequence[Kind] = KINDS,
     seed: int = 0,
     draws: int = 1,
     device: str = "cpu",

@@ -13,6 +13,7 @@ from dclf.data.presets import GENERATED
 from dclf.models import BASE_MODELS
 from dclf.prose import suggestion
 from tune.analysis.comparison.variants import LEADERBOARD, NAMES
+from tune.analysis.perturbation.study_tables import CONTRASTED
 from tune.config.compared_systems import compared_systems
 from tune.config.defaults import SEEDS
 from tune.config.settings import read_config
@@ -24,8 +25,6 @@ from tune.search.checks import sweep_problems
 
 ALL = "all"
 COMPARED, TABLE = "compared", "Table 3"
-CONTRASTED = "eics"
-"""The only substitution that a leaderboard has a column for."""
 _DATA, _MODALITIES = "data.shards", "data.modalities"
 _DRAWS = 5
 _PATIENCE = 15
@@ -75,6 +74,7 @@ def plan_leaderboard(
     problems = [*planned.problems, *(() if planned.problems else _impossible(planned))]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
+    # The only substitution that a leaderboard has a column for.
     test = {"perturbation": {"kinds": [CONTRASTED], "draws": draws}} if draws else {}
     planned = replace(planned, plan={**planned.plan, **test, "authors": _authors(presets, family)})
     named = NamedStudy.of(family, LEADERBOARD, planned, str(card["sha256"]))

@@ -32,10 +32,8 @@ from dclf.data.importers.pickle_parts import (
 )
 from dclf.data.importers.recognition import Roles, parts_at, roles_of
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import describe, read_ids
+from dclf.data.importers.sources import PathLike, describe, read_ids
 from dclf.prose import join_words
-
-PathLike = str | os.PathLike[str]
 
 _SEPARATE = {768: "text", 512: "audio", 1000: "visual"}
 """MultiEMO's files of rows: width -> modality."""

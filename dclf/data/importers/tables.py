@@ -18,10 +18,8 @@ from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import Corpus, listed_classes
 from dclf.data.importers.pickle_parts import speaker_names, transcripts
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
-from dclf.data.importers.sources import describe, refuse_empty_splits
+from dclf.data.importers.sources import PathLike, describe, refuse_empty_splits
 from dclf.prose import join_words
-
-PathLike = str | os.PathLike[str]
 
 COLUMNS = ("dialogue", "speaker", "text", "emotion", "split", "utterance", "sentiment")
 """What columns may be for; only dialogue, speaker, emotion and split are needed."""

@@ -10,8 +10,6 @@ from dclf.modalities import SCORED_SPLITS
 from dclf.perturb import KINDS, Corruption, Kind
 from tune.config.yaml_files import ConfigError
 
-SUBSTITUTIONS: tuple[Kind, ...] = ("eccs", "eics")
-
 
 @dataclass(frozen=True, kw_only=True)
 class PerturbationSettings:
@@ -25,7 +23,7 @@ class PerturbationSettings:
         corruptions: missing and noisy modalities beside the substitutions, as ``dclf.perturb.corruptions`` gives them.
     """
 
-    kinds: tuple[Kind, ...] = SUBSTITUTIONS
+    kinds: tuple[Kind, ...] = KINDS
     draws: int = 5
     split: str = "test"
     seed: int = 0
