@@ -9,6 +9,7 @@ from ray.exceptions import RayActorError, RayError
 from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
 from dclf.errors import DISK_REFUSES, first_line
+from dclf.prose import counted
 
 
 class TrainingError(RuntimeError):
@@ -95,7 +96,7 @@ def _of_controller(error: BaseException) -> BaseException:
 def _of_workers(failures: Mapping[int, BaseException], restarts: int) -> TrainingError:
     lost = any(map(_is_lost, failures.values()))
     what = "were lost" if lost else "failed"
-    times = f"after {restarts} restart{'s' if restarts != 1 else ''}" if restarts else "and train.max_failures is 0"
+    times = f"after {counted(restarts, 'restart')}" if restarts else "and train.max_failures is 0"
     told = "; ".join(f"worker {rank}: {first_line(error)}" for rank, error in sorted(failures.items()))
     remedy = "give the workers more memory" if lost else "mend what the errors name"
     return TrainingError(

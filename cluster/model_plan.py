@@ -13,6 +13,7 @@ from cluster.plan import READ_CPUS, SMALLEST_SHARE, PlanError
 from cluster.resources import ClusterResources, Node
 from cluster.trial_layout import Layout
 from cluster.trial_room import room_for
+from dclf.prose import counted
 
 
 def share_problems(gpus: float) -> list[str]:
@@ -66,7 +67,7 @@ class ModelPlan:
     def describe(self) -> list[str]:
         """Lines for the terminal."""
         slots = "1 CPU slot" + (f" and {self.gpus:g} GPU" if self.gpus else "")
-        return [f"{self.actors} model{'s' if self.actors > 1 else ''} at a time, each with {slots}", *self.notes]
+        return [f"{counted(self.actors, 'model')} at a time, each with {slots}", *self.notes]
 
 
 def plan_models(models: int, settings: ActorSettings, resources: ClusterResources) -> ModelPlan:

@@ -18,6 +18,7 @@ from cluster.resources import ClusterResources, Node
 from cluster.trial_layout import Change, Layout, TrialSettings, smaller
 from cluster.trial_room import room_for
 from dclf.config import Config
+from dclf.prose import counted
 
 
 class TrialPlanError(PlanError):
@@ -69,13 +70,13 @@ class TrialPlan:
 
     def describe(self) -> list[str]:
         """Lines for the terminal."""
-        slots = _count(self.cpus_per_worker, "CPU slot")
+        slots = counted(self.cpus_per_worker, "CPU slot")
         slots += f" and {self.gpus_per_worker:g} GPU" if self.gpus_per_worker else ""
         if self.workers_per_trial:
-            workers = f"{_count(self.workers_per_trial, 'worker')} of {slots}"
-            slots = f"{_count(self.driver_cpus, 'CPU slot')} for itself and {workers}"
-        line = f"{_count(self.concurrency, 'trial')} at a time, each with {slots}"
-        reading = f"{_count(self.read_cpus, 'CPU slot')} for reading"
+            workers = f"{counted(self.workers_per_trial, 'worker')} of {slots}"
+            slots = f"{counted(self.driver_cpus, 'CPU slot')} for itself and {workers}"
+        line = f"{counted(self.concurrency, 'trial')} at a time, each with {slots}"
+        reading = f"{counted(self.read_cpus, 'CPU slot')} for reading"
         return [f"{line}; {reading}, up to {self.cache_mb} MiB of dialogues kept on each machine", *self.notes]
 
 
@@ -195,7 +196,7 @@ def _too_large(layout: Layout, wanted: int, resources: ClusterResources) -> str:
         return f"sweep.gpus_per_trial {layout.gpus:g} needs a GPU, there is none"
     trials = f"sweep.concurrency {wanted}" if wanted > 1 else "one trial"
     workers = f"sweep.workers_per_trial {layout.workers} and " if layout.workers else ""
-    needs = _count(wanted * layout.trial_cpus + READ_CPUS, "CPU slot")
+    needs = counted(wanted * layout.trial_cpus + READ_CPUS, "CPU slot")
     gpus = f" and {wanted * layout.gpus:g} GPUs" if layout.gpus else ""
     drivers = ", one for each trial beside its workers" if layout.workers else ""
     return (
@@ -206,7 +207,7 @@ def _too_large(layout: Layout, wanted: int, resources: ClusterResources) -> str:
 
 def _has(layout: Layout, resources: ClusterResources) -> str:
     largest = max((int(node.cpus) for node in resources.nodes), default=0)
-    on = f"on {_count(len(resources.nodes), 'machine')}, at most {largest} on one"
+    on = f"on {counted(len(resources.nodes), 'machine')}, at most {largest} on one"
     return f"{resources.cpus} {on}{f' and {resources.gpus} GPUs' if layout.gpus else ''}"
 
 
@@ -220,11 +221,7 @@ def _notes(layout: Layout, concurrency: int, resources: ClusterResources) -> Ite
         yield f"{concurrency} at a time instead of {layout.concurrency}, as there are no more trials"
     yield from resources.busy_notes(concurrency * layout.trial_cpus + READ_CPUS, "trials wait until enough are free")
     if resources.gpus and not layout.gpus and layout.device != "cpu":
-        yield f"{_count(resources.gpus, 'GPU')} left idle: give each trial a share with sweep.gpus_per_trial"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
+        yield f"{counted(resources.gpus, 'GPU')} left idle: give each trial a share with sweep.gpus_per_trial"
 
 
 def _text(value: float | str) -> str:

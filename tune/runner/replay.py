@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 
 from cluster.temporary import TemporaryFolder
+from dclf.prose import counted
 from dclf.training.reports import EpochReport
 from tune.runner import child_writes
 from tune.runner.parent_writes import ended_trials, progress_writes
@@ -121,7 +122,7 @@ def send_unsent(folder: StudyFolder, store: Store) -> list[str]:
         refusals = [refusal for key in trainings if (refusal := _refusal(replay, key))]
         _send_progress(folder, store)
     mark_sent(folder, folder.ledger.lines, closed=True)
-    many = f"{len(trainings)} training{'s' if len(trainings) > 1 else ''}"
+    many = counted(len(trainings), "training")
     return [f"MLflow: {many} sent again, as the last driver may have left them unsent", *refusals]
 
 

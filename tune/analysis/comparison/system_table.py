@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dclf.prose import counted
 from tune.analysis.comparison.tables import mean_text
 from tune.analysis.comparison.variants import Variant, variants_of
 from tune.analysis.table import Table
@@ -49,7 +50,7 @@ def _row(system: ComparedSystem, dataset: str, measured: Mapping[tuple[str, str]
 def _how(system: ComparedSystem, base: Variant | None) -> str:
     """What stands behind the measured numbers, or why there are none."""
     if base is not None:
-        return f"measured as {system.model}, {len(base.test)} seed{'s' if len(base.test) > 1 else ''}"
+        return f"measured as {system.model}, {counted(len(base.test), 'seed')}"
     if system.why:
         return f"not measured: {system.why}"
     return f"not run (--compared trains {system.model})"
