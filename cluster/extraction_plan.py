@@ -12,7 +12,7 @@ from cluster.machine import machine_cpus, machine_gpus
 from cluster.model_plan import share_problems
 from cluster.plan import READ_CPUS, PlanError
 from cluster.resources import ClusterResources, Node
-from cluster.trial_layout import Layout
+from cluster.trial_layout import TrialLayout
 from cluster.trial_room import room_for
 from dclf.prose import counted
 
@@ -82,7 +82,7 @@ def plan_extraction(actors: ExtractionActors, resources: ClusterResources) -> Ex
     """
     if actors.gpus and not resources.gpus:
         raise PlanError("each actor is to have a share of a GPU, the cluster has none; leave the share out")
-    room = room_for(Layout(gpus=actors.gpus, cpus=actors.cpus_per_actor), resources)
+    room = room_for(TrialLayout(gpus=actors.gpus, cpus=actors.cpus_per_actor), resources)
     if room < max(1, actors.actors):
         share = f" and {actors.gpus:g} GPU" if actors.gpus else ""
         raise PlanError(

@@ -18,7 +18,13 @@ from cluster.machine import torch_threads
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError
-from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, Spoken, fine_tune, training_utterances
+from dclf.extraction.fine_tuning import (
+    FineTuningEpoch,
+    FineTuningOptions,
+    Transcribable,
+    fine_tune,
+    training_utterances,
+)
 from dclf.extraction.text import TextSettings
 
 RESTARTS = 3
@@ -51,7 +57,7 @@ class FineTuningWork:
     def of(
         cls,
         settings: TextSettings,
-        dialogues: Sequence[Spoken],
+        dialogues: Sequence[Transcribable],
         class_count: int,
         options: FineTuningOptions,
         folder: Path,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cluster.machine import machine_cpus, machine_gpus
 from cluster.plan import READ_CPUS, SMALLEST_SHARE, PlanError
 from cluster.resources import ClusterResources, Node
-from cluster.trial_layout import Layout
+from cluster.trial_layout import TrialLayout
 from cluster.trial_room import room_for
 from dclf.prose import counted
 
@@ -81,7 +81,7 @@ def plan_models(models: int, settings: ActorSettings, resources: ClusterResource
     Raises:
         PlanError: the actors would wait for ever.
     """
-    room = room_for(Layout(gpus=settings.gpus), resources)
+    room = room_for(TrialLayout(gpus=settings.gpus), resources)
     wanted = min(models, settings.at_a_time)
     if settings.gpus and not resources.gpus:
         raise PlanError("each model is to have a share of a GPU, the cluster has none; leave the share out")

@@ -370,7 +370,7 @@ _NOT_NEGATIVE = (
     "train.clip_norm",
 )
 _ABOVE_ZERO = ("loss.temperature", "train.lr")
-SEEDS = 2**63
+SEED_LIMIT = 2**63
 """How many seeds there are: torch takes more, but no integer beyond is one in MLflow's and NumPy's hands."""
 
 
@@ -392,7 +392,7 @@ def _range_problems(config: Config, skipped: Collection[str]) -> Iterator[str]:
         (_AT_LEAST_ONE, "at least 1", lambda v: v >= 1),
         (_NOT_NEGATIVE, "0 or more", lambda v: 0 <= v < float("inf")),
         (_ABOVE_ZERO, "above 0 and finite", lambda v: 0 < v < float("inf")),
-        (("train.seed",), "0 or more and below 2^63", lambda v: 0 <= v < SEEDS),
+        (("train.seed",), "0 or more and below 2^63", lambda v: 0 <= v < SEED_LIMIT),
     )
     for keys, must, holds in bounds:
         for key in keys:

@@ -16,7 +16,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from cluster.extraction import Workers, extraction_workers
+from cluster.extraction import RowSource, extraction_workers
 from cluster.extraction_plan import ExtractionActors
 from cluster.fine_tuning import FineTuningWork, fine_tuned
 from cluster.signals import Terminated
@@ -210,7 +210,7 @@ def _compute(
                 _stream(part, workers, listeners)
 
 
-def _stream(part: ModalityWork, workers: Workers, listeners: Sequence[Listener]) -> None:
+def _stream(part: ModalityWork, workers: RowSource, listeners: Sequence[Listener]) -> None:
     keys, places = list(part.pending), list(part.pending.values())
     utterances = [part.table.utterances[place] for place in places]
     names = [part.table.names[place] for place in places]

@@ -25,7 +25,7 @@ from tune.search.checks import sweep_problems
 
 ALL = "all"
 COMPARED, TABLE = "compared", "Table 3"
-_DATA, _MODALITIES = "data.shards", "data.modalities"
+_DATA, _MODALITIES_KEY = "data.shards", "data.modalities"
 _DRAWS = 5
 _PATIENCE = 15
 """As in the paper's studies, whose trainings so serve a leaderboard too; a preset may say otherwise."""
@@ -67,7 +67,7 @@ def plan_leaderboard(
         raise ConfigError(problems)
     card = feature_card(str(shards)).to_dict()
     family = preset_family or family_of(str(card["dataset"]))
-    present = overrides.pop(_MODALITIES, [modality for modality in MODALITIES if modality in card["widths"]])
+    present = overrides.pop(_MODALITIES_KEY, [modality for modality in MODALITIES if modality in card["widths"]])
     presets = _presets(family, models)
     file = _file(family, presets, present, seeds, evaluations=("perturbation", "speed") if draws else ("speed",))
     planned = plan_study(file, overrides)
@@ -152,7 +152,7 @@ def _file(
 ) -> StudyFile:
     parts = ("base", "none")
     listed = tuple(
-        {"name": NAMES[part], "set": {"loss.ablate": part, _MODALITIES: modalities}, "reference": part == "base"}
+        {"name": NAMES[part], "set": {"loss.ablate": part, _MODALITIES_KEY: modalities}, "reference": part == "base"}
         for part in parts
     )
     return StudyFile(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrialJob:
     """What all trials of a study share.
 
     Attributes:
@@ -62,7 +62,7 @@ class StudyTrial(tune.Trainable):
     ``error``, ``disk_full`` and ``finished`` where going on would fail again.
     """
 
-    def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
+    def setup(self, config: dict[str, Any], job: TrialJob | None = None) -> None:
         """Take up the first trial of this actor."""
         self._training: Training | None = None
         self._files: TrainingFiles | None = None

@@ -16,7 +16,7 @@ from dclf.data.importers.conversations import Imported, assemble
 from dclf.data.importers.datasets import CORPORA, Corpus, corpora_of, corpus_named, listed_classes
 from dclf.data.importers.layouts import (
     Element,
-    Layout,
+    TupleLayout,
     described,
     look_at,
     rows_or_none,
@@ -169,7 +169,7 @@ def _parts_of(
     content: Sequence[Any],
     looks: Sequence[Element],
     roles: Roles,
-    layout: Layout | None,
+    layout: TupleLayout | None,
     dataset: str | None,
     classes: tuple[str, ...] | None,
 ) -> tuple[Parts, Corpus]:

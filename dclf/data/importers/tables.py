@@ -27,7 +27,7 @@ NEEDED = ("dialogue", "speaker", "emotion", "split")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class SourceTable:
     """Columns by what they are for, all equally long.
 
     Attributes:
@@ -233,7 +233,7 @@ def read_own_table(
     classes: str | None = None,
     dataset: str | None = None,
     beside: Sequence[str] = (),
-) -> tuple[Transcript, Table]:
+) -> tuple[Transcript, SourceTable]:
     """The conversations of one CSV file with an utterance a row.
 
     Args:
@@ -256,7 +256,7 @@ def read_own_table(
         raise SourceError(f"{source}: has no rows; it must have a head and an utterance a row")
     roles = parse_columns(columns, present, (*COLUMNS, *beside), source)
     refuse_lacking(roles, NEEDED, present, source)
-    utterances = Table(source=source, columns={role: [row[name] for row in rows] for role, name in roles.items()})
+    utterances = SourceTable(source=source, columns={role: [row[name] for row in rows] for role, name in roles.items()})
     given = listed_classes(classes)
     corpus = Corpus(
         name=dataset or Path(source).stem,

@@ -15,7 +15,7 @@ from tests.tune.runner.disks import SmallDisk
 from tests.tune.runner.sessions import Driver, new_study
 from tune.runner.adapters import last_error
 from tune.runner.engine import MAX_FAILURES, Engine
-from tune.runner.trainable import Job, reason_of
+from tune.runner.trainable import TrialJob, reason_of
 from tune.study.disk import disk_trouble, says_full
 
 
@@ -27,7 +27,7 @@ def engine(tmp_path: Path) -> Engine:
 def new_engine(folder: Path, *, own_ray: bool = False) -> Engine:
     """Of a study of two trials, of which the first runs."""
     session = Driver(new_study(folder, trials=2)).session
-    job = Job(
+    job = TrialJob(
         config={},
         folder=str(session.folder.path),
         objectives=("wf1",),
