@@ -12,8 +12,6 @@ from dclf.data import generate, write_shards
 from tests.tune.commands.studies import study_folder
 from tune.commands import plan_results
 from tune.commands.main import main
-from tune.commands.plan import FLAGS, VALUED, build_parser
-from tune.commands.sweep_options import ALIASES
 
 Shown = pytest.CaptureFixture[str]
 
@@ -177,8 +175,3 @@ def test_too_little_disk_or_memory_is_warned_of(
     shown = capsys.readouterr().out
     assert "warning: only 1000 bytes are free there" in shown
     assert "warning: this machine has 9.8 KiB" in shown
-
-
-def test_every_option_of_the_parser_is_told_from_overrides() -> None:
-    own = {text for action in build_parser()._actions for text in action.option_strings}
-    assert own == {*FLAGS, *VALUED, *ALIASES}
