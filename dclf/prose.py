@@ -36,3 +36,13 @@ def suggestion(word: str, choices: Iterable[str]) -> str:
     """``; did you mean X?`` for the choice most like a mistyped word, or nothing."""
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def printable(text: str) -> str:
+    """Text on one line, with a question mark for what would steer a terminal."""
+    return without_controls(" ".join(text.split()))
+
+
+def without_controls(line: str) -> str:
+    """A line with a question mark for every character that would steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in line)

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune.analysis.comparison.claims import other_data
+from tune.analysis.comparison.claims import most_different
 from tune.analysis.comparison.system_table import compared_table
 from tune.config.local_files import save_text
 from tune.config.study_files import datasets
@@ -111,7 +111,8 @@ def _written(plan: ReproductionPlan) -> ReproductionFiles:
 
     folders, missing = _page(plan)
     others = plan.compared.existing_folder()
-    other = other_data(folders[0].definition) if folders else ""
+    studies = [others] if others is not None else folders
+    other = most_different(folder.definition for folder in studies)
     compared = {"table-3-compared": compared_table(plan.dataset, others, other)}
     return write_reproduction(folders, missing, plan.out, plan.title, plan.notes, compared)
 
@@ -143,7 +144,8 @@ def _record(plan: ReproductionPlan, files: ReproductionFiles) -> None:
     _send_page(
         track.uri,
         track.experiment,
-        f"reproduce-{plan.out.name}",
+        # Not after the page's folder: folders of several reproductions may be called the same, or have quotes.
+        f"reproduce-{plan.name}",
         note="\n".join(f"- {sentence}" for sentence in files.sentences),
         params={"dataset": plan.dataset, **{study.item: study.name for study in plan.every}},
         files={

@@ -195,7 +195,7 @@ def _shards(uri: str, run: RunEntry, model: RunModel) -> str:
 def _emotions(model: RunModel, shards: str, split: str) -> dict[Key, str]:
     """What a model says of every utterance of a split."""
     said = predict_source(model, shards, split=split).conversations
-    return {(one.id, place): row.emotion for one in said for place, row in enumerate(one.utterances, 1)}
+    return {(one.id, place): row.emotion for one in said for place, row in enumerate(one.utterances)}
 
 
 def _labelled(shards: str, split: str) -> dict[Key, LabelledUtterance]:
@@ -207,7 +207,7 @@ def _labelled(shards: str, split: str) -> dict[Key, LabelledUtterance]:
         )
         for dialogue in read
         for place, (speaker, words, label) in enumerate(
-            zip(dialogue.speakers, dialogue.utterances or [""] * len(dialogue), dialogue.labels, strict=True), 1
+            zip(dialogue.speakers, dialogue.utterances or [""] * len(dialogue), dialogue.labels, strict=True)
         )
         if label >= 0
     }

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,8 +90,7 @@ class Study(ShownAsTable):
         title = f"study {self.name}, {progress.standing}: {counts or 'no trials'}"
         compared = next(iter(study_tables(self.folder).values()), None)
         if compared is not None:
-            title = f"{title}; {compared.title}"
-            return Table(title=title, head=compared.head, rows=compared.rows, numeric=compared.numeric)
+            return replace(compared, title=f"{title}; {compared.title}")
         return top_table(self.folder, title, SHOWN)
 
 

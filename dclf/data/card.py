@@ -18,6 +18,7 @@ from dclf.data.presets import GENERATOR
 from dclf.data.probe import ProbeReport, read_probe
 from dclf.data.reader import read_shards
 from dclf.data.shifts import emotion_shifts
+from dclf.prose import without_controls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +106,8 @@ class FeatureCard:
         return "\n\n".join(text for block in blocks if (text := "\n".join(block))) + "\n"
 
     def to_text(self) -> str:
-        """The card for a terminal: the same text, without Markdown's escapes and rules."""
-        lines = (line for line in self.to_markdown().splitlines() if not line.startswith("|---"))
+        """The card for a terminal: the same text, without Markdown's escapes and rules, and what would steer it."""
+        lines = (without_controls(line) for line in self.to_markdown().splitlines() if not line.startswith("|---"))
         return "\n".join(lines).replace("`", "") + "\n"
 
     def _head(self) -> Iterator[str]:

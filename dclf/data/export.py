@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ def _huggingface(source: ShardSet, unfinished: Path, target: Path) -> Export:
         with pq.ParquetWriter(unfinished / _hub_file(split), schema) as writer:
             for dialogues in _in_groups(source.select(split=split)):
                 writer.write_table(_hub_table(dialogues, info, schema))
-    again = f"dclf data import huggingface {target} SHARDS --dataset {info.dataset}"
+    again = f"dclf data import huggingface {quote(str(target))} SHARDS --dataset {quote(info.dataset)}"
     return Export(tuple(target / _hub_file(split) for split in SPLITS), (f"read it again with: {again}",))
 
 
@@ -273,8 +274,9 @@ def _mmgcn_notes(info: DatasetInfo, every: Sequence[Dialogue], target: Path, val
     if info.sentiment_names:
         yield "the sentiments are left out"
     places = ",".join(f"{m}={place}" for place, m in enumerate(MODALITIES, start=3) if m in info.widths)
-    names = f"--dataset {info.dataset} --classes {','.join(info.class_names)}"
-    yield f"read it again with: dclf data import features {target} SHARDS {names} --elements {places} --val-ids {val}"
+    names = f"--dataset {quote(info.dataset)} --classes {quote(','.join(info.class_names))}"
+    again = f"dclf data import features {quote(str(target))} SHARDS {names} --elements {places}"
+    yield f"read it again with: {again} --val-ids {quote(str(val))}"
 
 
 FORMS: dict[str, Callable[[ShardSet, Path, Path], Export]] = {

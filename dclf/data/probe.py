@@ -44,27 +44,34 @@ class ModalityProbe:
         modality: its name.
         wf1: split -> weighted F1; of train on the dialogues left out, the others' is the mean over the folds' models.
         excess: val and test -> accuracy above train's, both with the emotions in train's proportions; of the two
-            comparisons the one less likely by chance.
-        p: val and test -> probability of so large an excess where there is none, times two for two comparisons.
+            comparisons the one less likely by chance. None where the split cannot be compared with train, as they
+            share no emotion, or those they share are of one dialogue.
+        p: val and test -> probability of so large an excess where there is none, times two for two comparisons; None
+            where there is no excess to speak of.
     """
 
     modality: str
     wf1: Mapping[str, float]
-    excess: Mapping[str, float]
-    p: Mapping[str, float]
+    excess: Mapping[str, float | None]
+    p: Mapping[str, float | None]
 
     @property
     def suspicious(self) -> tuple[str, ...]:
         """The splits whose labels these features have probably seen."""
-        return tuple(split for split, p in self.p.items() if p < SUSPICIOUS_P)
+        return tuple(split for split, p in self.p.items() if p is not None and p < SUSPICIOUS_P)
+
+    def above_train(self, split: str) -> str:
+        """How much more accurate the probe is on this split, in words."""
+        excess, p = self.excess[split], self.p[split]
+        return "cannot be compared" if excess is None or p is None else f"{100 * excess:+.1f} (p {_p(p)})"
 
     @property
     def warnings(self) -> list[str]:
         """A sentence for every suspicious split."""
         return [
-            f"{self.modality}: a linear probe is {100 * self.excess[split]:.1f} points more accurate on {split} than "
-            f"on held-out training dialogues (p {_p(self.p[split])}); these features have probably seen labels of "
-            f"{split}: scores on it do not count"
+            f"{self.modality}: a linear probe is {100 * (self.excess[split] or 0):.1f} points more accurate on {split} "
+            f"than on held-out training dialogues (p {_p(self.p[split] or 0)}); these features have probably seen "
+            f"labels of {split}: scores on it do not count"
             for split in self.suspicious
         ]
 
@@ -103,8 +110,7 @@ class ProbeReport:
         yield ("linear probe, WF1", *SPLITS, "val above train", "test above train")
         for probe in self.modalities:
             scores = (f"{100 * probe.wf1[split]:.1f}" for split in SPLITS)
-            excess = (f"{100 * probe.excess[split]:+.1f} (p {_p(probe.p[split])})" for split in ("val", "test"))
-            yield (probe.modality, *scores, *excess)
+            yield (probe.modality, *scores, probe.above_train("val"), probe.above_train("test"))
 
 
 def probe_shards(
@@ -172,23 +178,28 @@ def _probe(shards: ShardSet, modality: str, seed: int) -> ModalityProbe:
     from sklearn.metrics import f1_score  # noqa: PLC0415 - a second of importing
 
     splits = {split: _Rows.of(shards.select(split), modality) for split in SPLITS if len(shards.select(split))}
-    if problems := list(_problems(splits)):
+    if problems := list(_problems(splits, seed)):
         raise DataError(problems, f"{shards.path}: cannot be probed")
     train, others = splits["train"], {split: splits[split] for split in ("val", "test")}
     predicted, on_others = _cross_predict(train, others, seed)
     wf1 = {"train": float(f1_score(train.labels, predicted, average="weighted"))}
     own = _Accuracy.of(train, predicted == train.labels)
-    excess, p = {}, {}
+    excess: dict[str, float | None] = {}
+    p: dict[str, float | None] = {}
     for split, rows in others.items():
         wf1[split] = float(np.mean([f1_score(rows.labels, each, average="weighted") for each in on_others[split]]))
         right = np.mean([each == rows.labels for each in on_others[split]], axis=0)
-        comparisons = [_compare(_Accuracy.of(rows, right), own, seed), *_compare_within(rows, train, seed)]
+        both = [_compare(_Accuracy.of(rows, right), own, seed), *_compare_within(rows, train, seed)]
+        comparisons = [comparison for comparison in both if comparison is not None]
+        if not comparisons:
+            excess[split] = p[split] = None
+            continue
         excess[split], least = min(comparisons, key=lambda comparison: comparison[1])
         p[split] = min(1.0, len(comparisons) * least)
     return ModalityProbe(modality=modality, wf1=wf1, excess=excess, p=p)
 
 
-def _compare_within(rows: _Rows, train: _Rows, seed: int) -> Iterator[tuple[float, float]]:
+def _compare_within(rows: _Rows, train: _Rows, seed: int) -> Iterator[tuple[float, float] | None]:
     """Compare probes trained within a split with probes trained within as many training dialogues.
 
     Labels may have entered in a way that training rows do not show; nothing is compared where a split is too small.
@@ -197,7 +208,7 @@ def _compare_within(rows: _Rows, train: _Rows, seed: int) -> Iterator[tuple[floa
     count = min(len(names), len(np.unique(rows.dialogues)))
     drawn = np.random.default_rng(seed).choice(names, size=count, replace=False)
     sides = [rows, train.of_dialogues(drawn)]
-    if all(len(np.unique(side.labels[rest])) > 1 for side in sides for rest, _ in _folds(side, seed)):
+    if all(_has_two_emotions(side, seed) for side in sides):
         accuracies = [_Accuracy.of(side, _cross_predict(side, {}, seed)[0] == side.labels) for side in sides]
         yield _compare(accuracies[0], accuracies[1], seed)
 
@@ -216,7 +227,12 @@ def _cross_predict(
     return predicted, on_others
 
 
-def _problems(splits: Mapping[str, _Rows]) -> Iterator[str]:
+def _has_two_emotions(rows: _Rows, seed: int) -> bool:
+    """Whether every fold leaves two emotions to train on."""
+    return all(len(np.unique(rows.labels[rest])) > 1 for rest, _ in _folds(rows, seed))
+
+
+def _problems(splits: Mapping[str, _Rows], seed: int) -> Iterator[str]:
     for split in SPLITS:
         rows = splits.get(split)
         dialogues = 0 if rows is None else len(np.unique(rows.dialogues))
@@ -224,8 +240,15 @@ def _problems(splits: Mapping[str, _Rows]) -> Iterator[str]:
         if dialogues < least:
             yield f"the {split} split must have {least} dialogues with labelled utterances for a probe, has {dialogues}"
     train = splits.get("train")
-    if train is not None and len(np.unique(train.labels)) < 2:
+    if train is None:
+        return
+    if len(np.unique(train.labels)) < 2:
         yield "the train split must have two emotions for a probe, has fewer"
+    elif len(np.unique(train.dialogues)) >= FOLDS and not _has_two_emotions(train, seed):
+        yield (
+            "the train split must have two emotions in the dialogues beside each fold for a probe; all but one are in "
+            "a few dialogues that one fold leaves out: import more dialogues, or try another --seed"
+        )
 
 
 def _folds(rows: _Rows, seed: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
@@ -275,7 +298,7 @@ class _Accuracy:
         return cls(sums[filled], count[filled])
 
     def with_mix(self, mix: NDArray[np.float64], draws: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """The accuracy with the emotions in these proportions.
+        """The accuracy with the emotions in these proportions; NaN of a draw that has none of them.
 
         Args:
             mix: [classes], 0 for those that are not to count.
@@ -286,20 +309,30 @@ class _Accuracy:
         classes = min(len(mix), right.shape[1])
         own = mix[:classes] * (count[:, :classes] > 0)
         recall = np.divide(right, count, out=np.zeros_like(right), where=count > 0)[:, :classes]
-        result: NDArray[np.float64] = (own * recall).sum(axis=1) / own.sum(axis=1)
+        weight = own.sum(axis=1)
+        result = np.full(len(weight), np.nan)
+        np.divide((own * recall).sum(axis=1), weight, out=result, where=weight > 0)
         return result
 
+    def dialogues_with(self, mix: NDArray[np.float64]) -> int:
+        """How many dialogues have an emotion that counts in these proportions."""
+        classes = min(len(mix), self.count.shape[1])
+        return int((self.count[:, :classes][:, mix[:classes] > 0].sum(axis=1) > 0).sum())
 
-def _compare(other: _Accuracy, train: _Accuracy, seed: int) -> tuple[float, float]:
+
+def _compare(other: _Accuracy, train: _Accuracy, seed: int) -> tuple[float, float] | None:
     """The excess of a split over train, and its one-sided p: normal, with the spread of resampled dialogues.
 
     The emotions of both count in train's proportions: splits differ in these, and a probe is better at frequent ones.
+    None where too few dialogues have an emotion of both: one alone has no spread.
     """
     classes = min(train.count.shape[1], other.count.shape[1])
     mix = train.count.sum(axis=0)[:classes] * (other.count.sum(axis=0)[:classes] > 0)
+    if min(one.dialogues_with(mix) for one in (other, train)) < 2:
+        return None
     rng = np.random.default_rng(seed)
     excess = float(other.with_mix(mix)[0] - train.with_mix(mix)[0])
-    spread = [np.std(one.with_mix(mix, _resamples(rng, len(one.count)))) for one in (other, train)]
+    spread = [np.nanstd(one.with_mix(mix, _resamples(rng, len(one.count)))) for one in (other, train)]
     deviation = math.hypot(*spread)
     if deviation == 0:
         return excess, 1.0 if excess <= 0 else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dclf.data.dialogue import UNLABELLED, DatasetInfo, Dialogue
-from dclf.prose import counted, join_words
+from dclf.prose import counted, join_words, printable
 
 NO_LABEL, NO_WORDS = "(no label)", "(no transcript)"
 
@@ -19,7 +19,8 @@ def readable(dialogue: Dialogue, info: DatasetInfo) -> str:
         dialogue: to show.
         info: the dataset facts, for the names of emotions and sentiments.
     """
-    head = f"{dialogue.dialogue_id}: {dialogue.split}, {counted(len(dialogue), 'utterance')}, {_features(dialogue)}"
+    name, size = printable(dialogue.dialogue_id), counted(len(dialogue), "utterance")
+    head = f"{name}: {dialogue.split}, {size}, {_features(dialogue)}"
     rows = list(_rows(dialogue, info))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [
@@ -36,14 +37,14 @@ def _rows(dialogue: Dialogue, info: DatasetInfo) -> Iterator[list[str]]:
     for turn in range(len(dialogue)):
         missing = [m for m, there in dialogue.present.items() if not there[turn]]
         missing += [m for m, rows in dialogue.features.items() if m not in missing and not np.any(rows[turn])]
-        words = " ".join(dialogue.utterances[turn].split()) if dialogue.utterances else NO_WORDS
+        words = printable(dialogue.utterances[turn]) if dialogue.utterances else NO_WORDS
         without = [f"[no {join_words(missing, 'or')}]"] if missing else []
         yield [str(turn), f"speaker {dialogue.speakers[turn]}", _emotion(dialogue, info, turn), words, *without]
 
 
 def _emotion(dialogue: Dialogue, info: DatasetInfo, turn: int) -> str:
     label = int(dialogue.labels[turn])
-    emotion = NO_LABEL if label == UNLABELLED else info.class_names[label]
+    emotion = NO_LABEL if label == UNLABELLED else printable(info.class_names[label])
     if dialogue.sentiments is None or dialogue.sentiments[turn] < 0:
         return emotion
-    return f"{emotion} ({info.sentiment_names[dialogue.sentiments[turn]]})"
+    return f"{emotion} ({printable(info.sentiment_names[dialogue.sentiments[turn]])})"

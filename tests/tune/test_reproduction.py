@@ -19,7 +19,7 @@ from tune.reproduction import KIND, ReproductionPlan, items, plan_reproduction, 
 from tune.search.space import Space
 from tune.study.definition import StudyDefinition
 from tune.study.folder import StudyFolder
-from tune.tracking.children import KIND_TAG
+from tune.tracking.children import KIND_TAG, STUDY_TAG
 from tune.tracking.store import open_client
 
 SMALL = {"train.epochs": 1, "train.batch_size": 8, "train.device": "cpu"}
@@ -84,6 +84,12 @@ def test_the_same_call_names_the_same_studies_and_another_one_others(place: Plac
     assert everything.out == one_table.out
     for other in (place.plan(seeds=2), place.plan(**{"train.epochs": 3}), place.plan(**{"train.seed": 1})):
         assert not names(other) & names(everything)
+
+
+def test_its_run_in_mlflow_is_named_after_what_is_trained_not_after_a_folder(place: Place) -> None:
+    plans = [plan_reproduction("iemocap", place.keys(), seeds=1, out=out) for out in ("", ".", "today's")]
+    assert {plan.name for plan in plans} == {plans[0].out.name}
+    assert place.plan(seeds=2).name != plans[0].name
 
 
 def test_compared_systems_are_run_where_they_are_asked_for(place: Place) -> None:
@@ -233,11 +239,17 @@ def test_a_study_most_of_whose_trials_failed_is_no_success(place: Place, capsys:
     (folder.path / "report").mkdir()
     (folder.path / "report" / "report.html").touch()
     words = [f"--{key}={value}" for key, value in place.keys(**changed).items()]
+    words += ["--out", str(place.folder / "today's")]
     assert main(["reproduce", "iemocap", "--only", "figure4", "--seeds", "1", "--quiet", *words]) == 1
     shown = capsys.readouterr()
     failed = len(planned.settings.start_points) - 1
     assert f"study {study.name}: {failed} of {failed + 1} trials failed, all of them as this one: OSError" in shown.err
     assert "missing     Figure 4" not in shown.out
+    client = open_client(f"sqlite:///{place.folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("dclf").experiment_id
+    name = place.plan("figure4", **changed).name
+    (run,) = client.search_runs([experiment], f"tags.`{STUDY_TAG}` = 'reproduce-{name}'")
+    assert "reproduction.html" in {file.path for file in client.list_artifacts(run.info.run_id)}
 
 
 def _lines(folder: StudyFolder) -> list[dict[str, Any]]:

@@ -76,6 +76,12 @@ def test_models_are_asked_as_evaluate_asks_them(runs: RunStore) -> None:
     assert {name: scores[name] for name in own} == pytest.approx(own)
     assert 0 < len(told.utterances) <= told.total
     assert all(len(set(one.emotions)) > 1 for one in told.utterances)
+    dialogues = list(read_shards(runs.shards, split="val"))
+    rows = load_model(runs.folder / "graph").predict(dialogues)
+    said = {one.dialogue_id: row.argmax(axis=1) for one, row in zip(dialogues, rows, strict=True)}
+    names = shards.info.class_names
+    places = [names[said[one.dialogue][one.place]] for one in told.utterances]
+    assert places == [one.emotions[0] for one in told.utterances], "from 0"
     names = [f"{side.label}: {side.first.name} ({side.first.run_id[:8]})" for side in comparison.sides]
     assert repr(comparison).splitlines()[-2:] == names
 

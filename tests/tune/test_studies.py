@@ -49,10 +49,13 @@ def test_its_best_trials_stand_for_a_search(tmp_path: Path) -> None:
 
 def test_its_variants_stand_for_a_comparison(tmp_path: Path) -> None:
     ablation_study(tmp_path, with_paper())
-    title, head, *rows = repr(open_study("parts", storage=tmp_path)).splitlines()
+    title, head, *rows, note = repr(open_study("parts", storage=tmp_path)).splitlines()
     assert title.startswith("study parts, interrupted: 4 complete; ")
     assert head.split()[:2] == ["model", "variant"]
     assert len(rows) == 4
+    assert note.startswith(
+        "Reference: DCLF. Differences in WF1 in points, over shared seeds. p: two-sided paired t-tests"
+    )
 
 
 def test_a_study_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dclf.prose import counted
+from dclf.prose import counted, printable
 from tune.analysis.table import ShownAsTable, Table
 
 if TYPE_CHECKING:
@@ -145,5 +145,5 @@ class Predictions(ShownAsTable):
 
 def cut(text: str, longest: int) -> str:
     """Text on one line, without what would steer a terminal, cut short."""
-    plain = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    plain = printable(text)
     return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"

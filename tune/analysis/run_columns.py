@@ -81,9 +81,9 @@ def val_wf1(run: RunEntry) -> float | None:
 
 
 def score(run: RunEntry, name: str) -> float | None:
-    """A metric's last value; None where there is none, or no number."""
+    """A metric's last value; None where there is none, or no finite number."""
     value = run.metrics.get(name, math.nan)
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None
 
 
 def name_problems(names: Mapping[str, Sequence[str]]) -> list[str]:
@@ -156,9 +156,14 @@ def age_text(seconds: float) -> str:
 def typed(text: str) -> Any:
     """A parameter as the configuration had it: MLflow keeps text."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
     except ValueError:
         return text
+
+
+def _refuse(constant: str) -> None:
+    """NaN and Infinity are no JSON, which Python reads all the same."""
+    raise ValueError(constant)
 
 
 def _unknown(name: str, known: Mapping[str, Column], keys: Mapping[str, set[str]] | None = None) -> str:
@@ -173,9 +178,7 @@ def _unknown(name: str, known: Mapping[str, Column], keys: Mapping[str, set[str]
 
 def _carried(name: str, prefix: str, key: str) -> Column:
     if prefix == "metrics":
-        return Column(
-            name=name, value=lambda run: run.metrics.get(key), text=lambda value: f"{value:.4g}", numeric=True
-        )
+        return Column(name=name, value=lambda run: score(run, key), text=lambda value: f"{value:.4g}", numeric=True)
     if prefix == "tags":
         return Column(name=name, value=lambda run: run.tags.get(key))
     return Column(name=name, value=lambda run: typed(run.params[key]) if key in run.params else None, text=value_text)

@@ -125,7 +125,8 @@ def difference_table(sides: Sequence[Side]) -> Table:
 def score_table(sides: Sequence[Side]) -> Table:
     """A row per score, in percent, the mean over the seeds; of two single runs, or of the same seeds, the difference.
 
-    Means over different seeds have none: seeds alone move them by points.
+    Means over different seeds have none, as seeds alone move them by points: of several runs a side, those that have
+    the score count.
     """
     names, counts = score_names(sides), {len(side.runs) for side in sides}
     pair = len(sides) == 2 and (counts == {1} or sides[0].runs.keys() == sides[1].runs.keys())
@@ -196,7 +197,10 @@ def _family(name: str) -> str:
 
 
 def _gap(sides: Sequence[Side], name: str) -> float:
-    """The second side's mean less the first's; NaN where one has none."""
+    """The second side's mean less the first's; NaN where one has none, or several runs have it for other seeds."""
+    seeds = [{seed for seed, scores in side.scores.items() if name in scores} for side in sides]
+    if max(len(side.runs) for side in sides) > 1 and seeds[0] != seeds[1]:
+        return math.nan
     means = [side.values(name) for side in sides]
     if not all(means):
         return math.nan

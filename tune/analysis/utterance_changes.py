@@ -10,7 +10,7 @@ from tune.analysis.prediction_results import SPEAKER, WORDS, cut
 from tune.analysis.table import Table
 
 Key = tuple[str, int]
-"""Id of a dialogue, and the utterance's place in it from 1 on."""
+"""Id of a dialogue, and the utterance's place in it from 0 on, as in every file of predictions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class UtteranceChange:
 
     Attributes:
         dialogue: id of its dialogue.
-        place: in the dialogue, from 1 on.
+        place: in the dialogue, from 0 on.
         utterance: what was said, and its emotion.
         emotions: of each model.
     """

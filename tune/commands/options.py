@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from dclf.prose import without_controls
 from tune.config.defaults import PROGRESS_FORMS
 from tune.config.yaml_files import preset_names
 
@@ -115,7 +116,7 @@ def print_written(out: str, manifest: Manifest) -> None:
 def print_card_warnings(card: FeatureCard) -> None:
     """What is probably a mistake in shards, on stderr."""
     for warning in card.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {without_controls(warning)}", file=sys.stderr)
 
 
 def listed(text: str) -> list[str]:

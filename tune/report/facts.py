@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune.analysis.comparison.board_tables import PARTS, whole_board
+from tune.analysis.comparison.board_tables import beside_board, whole_board
 from tune.analysis.comparison.number_text import few_seeds_warning, seeds_text
 from tune.analysis.comparison.study import comparison_lines, comparison_note, study_tables
 from tune.analysis.comparison.variants import is_comparison
@@ -77,8 +77,8 @@ class ReportFacts:
 
     @property
     def page_tables(self) -> list[Table]:
-        """The tables beside ``board``: those whose columns it does not have."""
-        return [table for name, table in self.tables.items() if self.board is None or name not in PARTS]
+        """The tables beside ``board``."""
+        return [*self.tables.values()] if self.board is None else beside_board(self.tables)
 
 
 def report_facts(folder: StudyFolder, best_file: str) -> ReportFacts:

@@ -19,6 +19,7 @@ from tune.report.facts import ReportFacts, report_facts
 from tune.report.figure_files import remove_other_figures, save_figures
 from tune.report.html import html_page
 from tune.report.markdown import markdown_report
+from tune.report.table_files import remove_other_tables
 from tune.study.best import best_yaml
 from tune.study.folder import StudyFolder
 from tune.study.ranking import best_trial
@@ -72,6 +73,8 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
     if not yaml:
         # An earlier report may have had one.
         (out / "best.yaml").unlink(missing_ok=True)
+    tables = dict(_write_tables(folder, facts, out))
+    remove_other_tables(out, tables)
     return ReportFiles(
         folder=out,
         html=save_text(
@@ -79,7 +82,7 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
         ),
         markdown=save_text(out / "report.md", markdown_report(facts, drawings, links)),
         config=save_text(out / "best.yaml", yaml) if yaml else None,
-        tables=dict(_write_tables(folder, facts, out)),
+        tables=tables,
         figures=figures.vector,
         pictures=figures.pixels,
         missing=dict(drawings.missing),

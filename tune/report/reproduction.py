@@ -15,6 +15,7 @@ from tune.report.figure_files import remove_other_figures, save_figures
 from tune.report.html import html_page
 from tune.report.markdown import rendered
 from tune.report.reproduction_page import Reproduction, reproduction_facts
+from tune.report.table_files import remove_other_paper_tables
 from tune.study.folder import StudyFolder
 
 
@@ -76,12 +77,14 @@ def write_reproduction(
     parts = [part for section in facts.sections for part in section.parts]
     saved = save_figures({name: one for part in parts for name, one in part.drawings.items()}, out / "figures")
     remove_other_figures(out / "figures", saved.vector)
+    tables = {file.name: file for file in _tables(folders, facts, out)}
+    remove_other_paper_tables(out, tables)
     links = {name: f"figures/{path.name}" for name, path in saved.vector.items()}
     return ReproductionFiles(
         folder=out,
         html=save_text(out / "reproduction.html", html_page("reproduction.html.j2", saved.svgs, facts=facts)),
         markdown=save_text(out / "reproduction.md", rendered("reproduction.md.j2", facts=facts, files=links)),
-        tables={file.name: file for file in _tables(folders, facts, out)},
+        tables=tables,
         figures=saved.vector,
         pictures=saved.pixels,
         sentences=(*facts.data, *facts.warnings, *facts.findings),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tune.analysis.comparison.claims import as_in_paper, caveats
+from tune.analysis.comparison.claims import as_in_paper, caveats, most_different
 from tune.analysis.comparison.number_text import few_seeds_warning
 from tune.analysis.comparison.study import study_tables, study_verdicts
 from tune.analysis.comparison.variants import layout_of, variants_of
@@ -138,7 +138,7 @@ def reproduction_facts(
         verdicts=verdict_table(
             [section.verdicts for section in sections],
             missing,
-            "" if all(as_in_paper(folder.definition) for folder in folders) else " (other data)",
+            most_different(folder.definition for folder in folders),
         ),
         sections=sections,
         further=dict(further),
@@ -198,7 +198,7 @@ def _ran(folders: Sequence[StudyFolder]) -> Table:
             str(folder.definition.plan.get("paper") or "–"),
             folder.definition.name,
             _seeds(folder),
-            str(folder.definition.base.train.epochs),
+            _epochs(folder),
             f"{len(variants_of(folder))} of {folder.definition.sweep.trials}",
             folder.definition.shards_sha256[:12] or "–",
         )
@@ -206,6 +206,13 @@ def _ran(folders: Sequence[StudyFolder]) -> Table:
     ]
     head = ("paper", "study", "seeds", "epochs at most", "variants scored", "data hash")
     return Table(title="What was run", head=head, rows=tuple(rows), numeric=len(head))
+
+
+def _epochs(folder: StudyFolder) -> str:
+    """``60``, or ``60 to 150`` where presets of several base models differ."""
+    own = folder.definition.base.train.epochs
+    epochs = {int(variant["params"].get("train.epochs", own)) for variant in folder.definition.variants} or {own}
+    return str(own) if epochs == {own} else " to ".join(map(str, sorted({min(epochs), max(epochs)})))
 
 
 def _seeds(folder: StudyFolder) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dclf.prose import join_words
 from dclf.training.reports import EpochReport
 from tune.analysis.table import Table
 from tune.study.folder import StudyFolder
@@ -43,7 +44,9 @@ def trials_table(folder: StudyFolder, trials: Sequence[TrialRecord], title: str)
         for trial in trials
     ]
     labels = (score.unit_label for score in scores)
-    return Table(title=title, head=("trial", *labels, *names.values(), "epochs", "time"), rows=tuple(rows), numeric=0)
+    # A search over train.epochs has a column of that name.
+    head = ("trial", *labels, *names.values(), "epochs run", "time")
+    return Table(title=title, head=head, rows=tuple(rows), numeric=0)
 
 
 def top_table(folder: StudyFolder, title: str, count: int) -> Table:
@@ -118,8 +121,13 @@ def domain_text(domain: Mapping[str, Any]) -> str:
         parts = [f"{value_text(domain['low'])} to {value_text(domain['high'])}"]
         parts += [f"in steps of {value_text(domain['step'])}"] if domain.get("step") else []
         parts += ["logarithmic"] if domain.get("log") else []
-    conditions = " and ".join(f"{key} is {value_text(value)}" for key, value in domain.get("when", {}).items())
+    conditions = " and ".join(f"{key} is {_any_of(allowed)}" for key, allowed in domain.get("when", {}).items())
     return ", ".join(parts) + (f"; only where {conditions}" if conditions else "")
+
+
+def _any_of(allowed: Any) -> str:
+    """``dag_erc or mm_dfn``; a condition has one value or a list of them."""
+    return join_words([value_text(one) for one in (allowed if isinstance(allowed, list | tuple) else [allowed])], "or")
 
 
 def budget_table(folder: StudyFolder, progress: Progress) -> Table:

@@ -31,6 +31,7 @@ class ReproductionPlan(ShownAsTable):
 
     Attributes:
         dataset: ``iemocap`` or ``meld``.
+        name: DATASET-HASH, of the names of the studies.
         title: of the page.
         studies: in the order of the paper.
         compared: of the systems that Table 3 compares with, as far as they are base models here.
@@ -41,6 +42,7 @@ class ReproductionPlan(ShownAsTable):
     """
 
     dataset: str
+    name: str
     title: str
     studies: tuple[NamedStudy, ...]
     compared: NamedStudy
@@ -104,14 +106,15 @@ def plan_reproduction(
     others = plan_compared(dataset, present, seeds=seeds, wanted=compared)
     needed = frozenset[str]().union(*(study.trainings for study in [*studies, others] if study.wanted))
     finished = FinishedTrainings(studies[0].storage, shards, models=False)
-    place = f"{dataset}-{digest([study.name for study in studies])}"
+    name = f"{dataset}-{digest([study.name for study in studies])}"
     return ReproductionPlan(
         dataset=dataset,
+        name=name,
         title=f"The paper's tables on {dataset.upper()}, measured",
         studies=tuple(studies),
         compared=others,
         notes=tuple(notes),
-        out=Path(out) if out else _beside(studies[0].storage) / "reproductions" / place,
+        out=Path(out) if out else _beside(studies[0].storage) / "reproductions" / name,
         trainings=len(needed),
         finished=sum(finished.find(one) is not None for one in needed),
     )

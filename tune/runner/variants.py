@@ -108,6 +108,7 @@ def _planned(
             "params": point,
             "reference": variant.reference,
             "published": dict(study.published.get(model, {}).get(variant.name, {})),
+            **({"changes": changes} if (changes := _changes(variant, point, model, models[model], config)) else {}),
         }
         for (model, variant), point in zip((named[place] for place in once), points, strict=True)
     ]
@@ -159,6 +160,15 @@ def _written(spec: VariantsSpec, config: Config) -> Iterator[_Variant]:
         yield _Variant(name, cell, reference=all(same(value_of(config, key), value) for key, value in cell.items()))
     for one in spec.listed:
         yield _Variant(one["name"], dict(one.get("set", {})), reference=one.get("reference", False))
+
+
+def _changes(
+    variant: _Variant, point: Mapping[str, Any], model: str, preset: Mapping[str, Any], config: Config
+) -> list[str]:
+    """Keys beside the part of the framework that a variant has otherwise than its base model's preset."""
+    own = apply(config, {MODEL: model, **preset})
+    others = [key for key in variant.set if key in point and key not in (ABLATE, MODEL)]
+    return [key for key in others if not same(value_of(own, key), point[key])]
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

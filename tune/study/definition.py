@@ -35,8 +35,9 @@ class StudyDefinition:
         created: ISO 8601 time.
         versions: package -> version at creation.
         variants: of a study file, in the order to report: mappings with ``name``, ``model`` (the base model),
-            ``params`` (as the trial's), ``reference`` (whether the model's others are compared with it) and
-            ``published`` (the paper's scores in percent); empty for anything else.
+            ``params`` (as the trial's), ``reference`` (whether the model's others are compared with it),
+            ``published`` (the paper's scores in percent) and, where there are any, ``changes`` (keys beside the part of
+            the framework that differ from the base model's preset); empty for anything else.
         folder: path of the study when it was created; empty for one at a URI.
         plan: of a study file: ``title``, ``paper`` (such as Table 4), ``layout``, ``evaluations``, ``source``; of a
             leaderboard also ``perturbation`` (settings of the test) and ``authors`` (model -> what they published).

@@ -28,9 +28,11 @@ from dclf.data.whole_numbers import whole_numbers
 from dclf.extraction.contract import Utterance
 from dclf.extraction.conversations import environment_name
 from dclf.inference import Predictor, load_model
+from dclf.prose import counted
 
 ARTIFACT = "trained"
 MEDIA_DIR = "DCLF_MEDIA_DIR"
+ROWS_NAMED = 20
 RAW = {"words": "text", "media": "media", "start": "start", "end": "end"}
 """Column -> what it is of an utterance; the column ``text`` has vectors."""
 
@@ -67,10 +69,11 @@ class DialogueModel(PythonModel):
 
         Raises:
             ValueError: a speaker is no whole number.
-            DataError: features of another width, non-finite values, a dialogue without any, unknown speakers, or a
-                recording that the server may not read.
+            DataError: rows without a dialogue_id, features of another width, non-finite values, a dialogue without
+                any, unknown speakers, or a recording that the server may not read.
             ExtractionError, ExtensionError: words or recordings cannot be made into features here.
         """
+        _refuse_null_ids(model_input["dialogue_id"])
         places = list(model_input.groupby("dialogue_id", sort=False).indices.items())
         dialogues = self._dialogues([(str(name), model_input.iloc[rows]) for name, rows in places])
         probabilities = np.empty((len(model_input), len(self._predictor.info.class_names)), np.float32)
@@ -109,6 +112,14 @@ class DialogueModel(PythonModel):
         return pd.DataFrame(
             {"dialogue_id": model_input["dialogue_id"], "emotion": best, **columns}, index=model_input.index
         )
+
+
+def _refuse_null_ids(ids: pd.Series[Any]) -> None:
+    """Raise DataError with the rows that are of no dialogue: they would be grouped with none, and so have no answer."""
+    rows = np.flatnonzero(ids.isna())
+    if len(rows):
+        named = ", ".join(map(str, rows[:ROWS_NAMED])) + ("" if len(rows) <= ROWS_NAMED else ", ...")
+        raise DataError([f"dialogue_id must be a text in every row, is null in {counted(len(rows), 'row')}: {named}"])
 
 
 def _cells(rows: pd.DataFrame, columns: Mapping[str, str]) -> list[dict[str, Any]]:

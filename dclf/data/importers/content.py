@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from numpy.typing import NDArray
 
 from dclf.data.errors import SourceError, UnsafePickleError
 from dclf.data.importers.safe_pickle import DAMAGED, read_pickle, tensor_values
+from dclf.prose import counted, join_words
 
+_NAMED = 5
 _ZIP, _NPY = b"PK\x03\x04", b"\x93NUMPY"
 _ARCHIVE = 0x1950A86A20F9469CFC6C
 """The number that ``torch.save`` wrote first into its archives before they were zip files."""
@@ -48,12 +52,28 @@ def read_npy(path: str | Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise SourceError(f"{path}: cannot be read as an .npy array ({error}); check the path") from error
+        # NumPy keeps objects as a pickle, which it does not read here, and has no error of its own for it.
+        objects = "object" in str(error).lower()
+        remedy = (
+            "it holds objects; save numbers, such as by numpy.save(FILE, array.astype('float32')), or objects such as "
+            "a dict by pickle.dump"
+            if objects
+            else f"{error}; save it again"
+        )
+        raise SourceError(f"{path}: cannot be read as an .npy array of numbers: {remedy}") from error
     return array
 
 
 def _read_archive(file: Path) -> Any:
-    """What ``torch.save`` wrote."""
+    """What ``torch.save`` wrote; its archives are zip files, as NumPy's are."""
+    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        if names and all(name.endswith(".npy") for name in names):
+            arrays = join_words([name.removesuffix(".npy") for name in names[:_NAMED]])
+            raise SourceError(
+                f"{file}: is an .npz, an archive of {counted(len(names), 'array')} ({arrays}); save the one that is "
+                "meant by numpy.save(FILE.npy, array), or all as a dict by pickle.dump"
+            )
     import torch  # noqa: PLC0415 - a second's import, for these files only
 
     try:

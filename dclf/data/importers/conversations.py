@@ -39,6 +39,7 @@ class Conversation:
         utterance_numbers: n ids within the dialogue, or none where they are 0, 1, 2, ...
         places: int [n], its rows of the source's table; None where there is no table of all splits.
         split_places: int [n], its rows among those of its split; None where there is no table.
+        several_files: whether the table was put together from several files, in an order that nobody chose.
     """
 
     name: Hashable
@@ -53,6 +54,7 @@ class Conversation:
     utterance_numbers: tuple[str, ...] = ()
     places: NDArray[np.intp] | None = None
     split_places: NDArray[np.intp] | None = None
+    several_files: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -159,8 +161,20 @@ class LayerRows:
         if len({len(matrix) for matrix in matrices}) > 1:
             counts = ", ".join(str(len(matrix)) for matrix in matrices)
             raise SourceError(f"dialogue {conversation.name!r}: the text layers must have as many rows, have {counts}")
+        widths = [matrix.shape[1] for matrix in matrices]
+        if self.how == "mean" and len({*widths}) > 1:
+            told = ", ".join(map(str, widths))
+            raise SourceError(
+                f"dialogue {conversation.name!r}: the text layers must be equally wide for their mean, are {told} wide"
+            )
         rows = np.concatenate(matrices, axis=1) if self.how == "concat" else np.mean(matrices, axis=0)
-        return rows.astype(np.float32), pairs[0][1]
+        rows = rows.astype(np.float32)
+        masks = [there for _, there in pairs if there is not None]
+        if not masks:
+            return rows, None
+        everywhere: NDArray[np.bool_] = np.logical_and.reduce(masks)  # an utterance that one layer lacks has none
+        rows[~everywhere] = 0
+        return rows, everywhere
 
 
 def assemble(

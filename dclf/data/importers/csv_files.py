@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
     """The rows and the columns of a CSV file.
 
     Raises:
-        SourceError: it is not there, or cannot be read.
+        SourceError: it is not there, cannot be read, or separates its columns by something else than commas.
         DataError: rows of too few or too many fields, all of them.
     """
     try:
@@ -25,10 +25,21 @@ def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
         raise SourceError(f"{file}: there must be a CSV file here, and there is none; check the path") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{file}: cannot be read as a UTF-8 CSV ({error}); check the path") from error
+    _refuse_other_separators(file, columns)
     problems = [problem for line, row in enumerate(rows, start=2) for problem in _field_problems(line, row)]
     if problems:
         raise DataError(problems, str(file))
     return rows, columns
+
+
+def _refuse_other_separators(file: Path, columns: Sequence[str]) -> None:
+    """SourceError where the head is a single field, with what other programs put between columns in it."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and mark in columns[0]:
+            raise SourceError(
+                f"{file}: must have commas between its columns, and its head has {name}: {columns[0]!r}; save it with "
+                f"commas, such as by pandas.read_csv(FILE, sep={mark!r}).to_csv(FILE, index=False)"
+            )
 
 
 def _field_problems(line: int, row: Mapping[Any, Any]) -> Iterator[str]:

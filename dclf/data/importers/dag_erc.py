@@ -14,7 +14,7 @@ from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, DialogueRows, Imported, Rows, assemble
 from dclf.data.importers.datasets import CORPORA, Corpus
 from dclf.data.importers.layouts import OWN_WIDTHS
-from dclf.data.importers.pickle_parts import speaker_names
+from dclf.data.importers.pickle_parts import NAME_SPEAKERS, is_nobody, speaker_names
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
 from dclf.data.importers.safe_pickle import read_pickle
 from dclf.data.importers.sources import PathLike, describe
@@ -111,7 +111,7 @@ def _vocabulary(file: Path) -> tuple[str, ...]:
 
 def _read(file: Path) -> list[list[dict[str, Any]]]:
     try:
-        content: list[list[dict[str, Any]]] = json.loads(file.read_text(encoding="utf-8"))
+        content: list[list[dict[str, Any]]] = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise SourceError(f"{file}: cannot be read as JSON ({error}); download it again") from error
     sound = isinstance(content, list) and all(
@@ -131,6 +131,8 @@ def _problems(file: str, content: Sequence[Sequence[Mapping[str, Any]]], labels:
             where = f"{file}, dialogue {number}, utterance {turn}"
             if lacking := [key for key in ("text", "speaker", "cls") if key not in utterance]:
                 yield f"{where}: has no {join_words(lacking)}"
+            elif is_nobody(utterance["speaker"]):
+                yield f"{where}: speaker must be a name, is {utterance['speaker']!r}; {NAME_SPEAKERS}"
             elif not _is_cls(utterance["cls"]):
                 yield f"{where}: cls must be a vector, or three of them (text, audio, visual)"
             label = utterance.get("label")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dclf.data.errors import SourceError
@@ -61,8 +61,7 @@ def corpus_named(name: str, classes: Sequence[str] | None) -> Corpus:
         SourceError: a corpus that is not known, without classes.
     """
     if classes:
-        known = CORPORA.get(name)
-        return Corpus(name=name, class_names=tuple(classes), sentiment_names=known.sentiment_names if known else ())
+        return replace(CORPORA.get(name) or Corpus(name=name, class_names=()), class_names=tuple(classes))
     if name not in CORPORA:
         raise SourceError(
             f"--dataset {name}: is none of {join_words([*CORPORA], 'or')}, so the names of its classes are not known; "
@@ -100,3 +99,10 @@ def listed_classes(classes: str | None) -> tuple[str, ...] | None:
     if len(names) < 2 or not all(names) or len({*names}) < len(names):
         raise SourceError(f"--classes must be two or more different names with commas between, is {classes!r}")
     return names
+
+
+def alike_but_case(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of different names that differ in case alone, the one that comes first before the other."""
+    first: dict[str, str] = {}
+    pairs = [(first.setdefault(name.casefold(), name), name) for name in names]
+    return [(earlier, name) for earlier, name in pairs if earlier != name]

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dclf.data.errors import SourceError
+from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.content import read_content
 from dclf.data.importers.conversations import Imported, assemble
-from dclf.data.importers.datasets import CORPORA, Corpus, corpora_of, corpus_named, listed_classes
+from dclf.data.importers.datasets import CORPORA, Corpus, alike_but_case, corpora_of, corpus_named, listed_classes
 from dclf.data.importers.layouts import (
     Element,
     TupleLayout,
@@ -32,7 +32,7 @@ from dclf.data.importers.pickle_parts import (
 )
 from dclf.data.importers.recognition import Roles, parts_at, roles_of
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import PathLike, describe, read_ids
+from dclf.data.importers.sources import PathLike, describe, items_of, length_of
 from dclf.prose import join_words
 
 _SEPARATE = {768: "text", 512: "audio", 1000: "visual"}
@@ -93,12 +93,16 @@ def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
         provenance["class order"] = "as --classes gives it" if names else "first appearance in the file"
     if len(paths) > 1:
         provenance["files"] = [describe(path) for path in paths]
-    ids = None if val_ids is None else read_ids(val_ids)
-    splits, validation = split_dialogues(parts, corpus, val_ids=ids, val_dialogues=val_dialogues, seed=seed)
+    splits, validation = split_dialogues(parts, corpus, val_ids=val_ids, val_dialogues=val_dialogues, seed=seed)
     kind = looks[roles["speakers"][0]].kind
     read_speakers, count = reader_of_speakers(kind, parts.speakers)
     read_labels = labels_by_name(corpus.class_names) if _has_names(looks, roles) else labels_of
     conversations = conversations_of(parts, splits, read_speakers, read_labels)
+    if text is not None and text_layers != "1":
+        raise SourceError(
+            f"--text-layers {text_layers}: is of the pickle's own text, which --text {os.fspath(text)} replaces; leave "
+            "one of them out, or take layers of that file with --text FILE#K, FILE#mean or FILE#concat"
+        )
     rows = rows_of(parts, text_layers)
     if len(parts.features.get("text", ())) > 1 and text is None:
         provenance["text layers"] = text_layers
@@ -157,7 +161,8 @@ def _no_conversations(path: str, content: Any) -> str:
     elif isinstance(content, (tuple, list)) and len(content) == 3 and all(isinstance(e, dict) for e in content):
         what = "is a list of three dicts, as MELD's authors': features of train, dev and test alone"
     else:
-        what = f"is a {type(content).__name__}" + (f" of {len(content)}" if hasattr(content, "__len__") else "")
+        size = length_of(content)
+        what = f"is a {type(content).__name__}" + ("" if size is None else f" of {size}")
     return (
         f"{must}, and {what}. Features alone go with --text, --audio or --visual to an importer of the conversations: "
         "`dclf data import meld-csv`, `csv`, `dag-erc`, or `features` with such a tuple"
@@ -185,7 +190,7 @@ def _parts_of(
     if dataset is not None or classes is not None:
         return parts, corpus_named(dataset or "own", classes)
     kind = looks[roles["speakers"][0]].kind
-    words = {str(word) for value in parts.speakers.values() for word in value or ()} if kind == "words" else set()
+    words = {str(word) for value in parts.speakers.values() for word in items_of(value)} if kind == "words" else set()
     labels = _whole_labels(parts)
     candidates = corpora_of(parts.names, kind, words, labels - {-1})
     if layout is not None:
@@ -202,8 +207,17 @@ def _has_names(looks: Sequence[Element], roles: Roles) -> bool:
 
 def _label_names(parts: Parts) -> tuple[str, ...]:
     """The names in the order in which they appear; SourceError where there are too many for emotions."""
-    texts = [str(name).strip() for one in parts.names for name in parts.labels.get(one) or ()]
+    texts = [str(name).strip() for one in parts.names for name in items_of(parts.labels.get(one))]
     names = tuple(name for name in dict.fromkeys(texts) if name)
+    if alike := alike_but_case(names):
+        raise DataError(
+            [
+                f"the emotions {first!r} and {name!r} differ in case alone; write them alike, or name both with "
+                "--classes"
+                for first, name in alike
+            ],
+            parts.source,
+        )
     if len(names) * 2 > len(texts):
         raise SourceError(
             f"{parts.source}: labels must be emotions, but {len(texts)} utterances have {len(names)} different texts "

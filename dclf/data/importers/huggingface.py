@@ -55,7 +55,7 @@ def import_huggingface(
 
     Raises:
         SourceError: no such files, a column is missing, or the classes have no names.
-        DataError: emotions or splits that are none, dialogues in two splits: all of them.
+        DataError: emotions or splits that are none, dialogues in two splits, utterances twice: all of them.
     """
     root, source = Path(folder), os.fspath(folder)
     files = _files(root)
@@ -87,6 +87,7 @@ def import_huggingface(
         source=source,
         columns=texts,
         start=0,
+        several_files=len(files) > 1,
         numbered=pa.types.is_integer(data[roles["speaker"]].type) and not data[roles["speaker"]].null_count,
         numbers=numbers,
     )
@@ -187,7 +188,8 @@ def _of_clips(source: str, column: str, names: Sequence[str]) -> dict[str, list[
 
 def _unique_over_splits(texts: dict[str, list[str]]) -> dict[str, str]:
     """Put the split before dialogue numbers that several splits have; new id -> number, empty where none needs it."""
-    names, splits = texts["dialogue"], [name.strip().lower() for name in texts["split"]]
+    names = texts["dialogue"] = [name.strip() for name in texts["dialogue"]]
+    splits = [name.strip().lower() for name in texts["split"]]
     pairs = dict.fromkeys(zip(splits, names, strict=True))
     if len(pairs) == len({*names}) or not all(name.isdecimal() for name in names):
         return {}

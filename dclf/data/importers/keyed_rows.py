@@ -33,6 +33,10 @@ def _by_text(c: Conversation, _: str | None) -> Sequence[Any]:
     return [str(c.name)]
 
 
+def _by_name_as_number(c: Conversation, _: str | None) -> Sequence[Any]:
+    return [int(c.name)] if isinstance(c.name, str) and c.name.isdecimal() and str(int(c.name)) == c.name else []
+
+
 def _by_number(c: Conversation, split: str | None) -> Sequence[Any]:
     return [c.number] if split and c.number is not None else []
 
@@ -57,7 +61,7 @@ def _by_clip(c: Conversation, split: str | None) -> Sequence[Any]:
     return [f"dia{c.number}_utt{turn}" for turn in c.turns] if split and c.number is not None else []
 
 
-DIALOGUES: tuple[Scheme, ...] = (_by_name, _by_text, _by_number, _by_whole_number)
+DIALOGUES: tuple[Scheme, ...] = (_by_name, _by_text, _by_name_as_number, _by_number, _by_whole_number)
 UTTERANCES: tuple[Scheme, ...] = (_by_utterance_id, _by_turn, _by_number_and_turn, _by_clip)
 SCHEMES = (*DIALOGUES, *UTTERANCES)
 
@@ -83,6 +87,12 @@ def _in_order(path: str, matrix: NDArray[Any], mine: Sequence[Conversation], spl
             f"{path}: is an array of {len(matrix)} rows, and the conversations are in no one table whose order it "
             "could have; save the rows as a dict from dialogue id to [n, D], or, for tables of splits, a file for "
             f"each with {{split}} in its name"
+        )
+    if split is None and any(c.several_files for c in mine):
+        raise SourceError(
+            f"{path}: is an array of {len(matrix)} rows for a table of several files, whose order it cannot follow; "
+            "give a file of rows for each split with {split} in its name, or save the rows as a dict from dialogue id "
+            "to [n, D]"
         )
     count = sum(len(c) for c in mine)
     if len(matrix) != count:
@@ -190,7 +200,7 @@ class UtteranceRows:
     @property
     def width(self) -> int:
         """Of the vectors."""
-        return int(np.asarray(next(iter(self.by_key.values()))).size)
+        return self._array(next(iter(self.by_key))).size
 
     def of(self, conversation: Conversation) -> tuple[Matrix, NDArray[np.bool_] | None]:
         """See ``Rows``."""
@@ -203,12 +213,15 @@ class UtteranceRows:
         return matrix, None if there.all() else there
 
     def _vector(self, key: Any) -> NDArray[np.float32]:
-        try:
-            vector = np.asarray(self.by_key[key], dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise SourceError(f"{self.path}: utterance {key!r} must have a vector of numbers ({error})") from error
+        vector = self._array(key)
         if vector.size != self.width or max(vector.shape, default=1) != self.width:
             raise SourceError(
                 f"{self.path}: utterance {key!r} must have one vector of {self.width} numbers, has {list(vector.shape)}"
             )
         return vector.reshape(self.width)
+
+    def _array(self, key: Any) -> NDArray[np.float32]:
+        try:
+            return np.asarray(self.by_key[key], dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise SourceError(f"{self.path}: utterance {key!r} must have a vector of numbers ({error})") from error

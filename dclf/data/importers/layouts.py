@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dclf.data.dialogue import MODALITIES
 from dclf.data.errors import SourceError
+from dclf.data.importers.sources import length_of, without_objects
 from dclf.data.whole_numbers import is_whole
 from dclf.prose import join_words
 
@@ -132,18 +133,18 @@ def look_at(content: Sequence[Any]) -> list[Element]:
 
 
 def _element(place: int, value: Any) -> Element:
-    if value is None or (hasattr(value, "__len__") and len(value) == 0):
+    if value is None or length_of(value) == 0:
         return Element(place, "nothing")
     if isinstance(value, dict):
         return _of_dict(place, value)
-    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
+    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)) and length_of(value):
         ids = all(isinstance(name, str) or is_whole(name) for name in value)
         return Element(place, "names" if ids else "other")
     return Element(place, "other")
 
 
 def _of_dict(place: int, by_name: Mapping[Any, Any]) -> Element:
-    values = [value for value in by_name.values() if hasattr(value, "__len__") and len(value)]
+    values = [value for value in by_name.values() if length_of(value)]
     if not values:
         return Element(place, "other" if any(value is not None for value in by_name.values()) else "nothing")
     if _most(_is_words(value) for value in values):
@@ -195,7 +196,7 @@ def _numbers(value: Any) -> NDArray[np.float64] | None:
 def rows_or_none(value: Any) -> NDArray[np.float32] | None:
     """A dialogue's rows as a matrix; None where they are none."""
     try:
-        array = np.asarray(value)
+        array = np.asarray(without_objects(value))
         matrix = array.astype(np.float32)
     except (TypeError, ValueError):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from dclf.data.importers.conversations import (
 )
 from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import CORPORA, MELD_SENTIMENTS
-from dclf.data.importers.pickle_parts import speaker_names
+from dclf.data.importers.pickle_parts import NAME_SPEAKERS, is_nobody, speaker_names
 from dclf.data.importers.replacement import with_replacements
 from dclf.data.importers.sources import PathLike, describe
 from dclf.data.importers.timing import TIMING_COLUMNS, seconds, timing_features
@@ -69,7 +69,7 @@ def import_meld_csv(
 
     Raises:
         SourceError: a table or a file of rows is missing or laid out otherwise, or has another number of rows.
-        DataError: unknown emotions or broken clock times, all of them.
+        DataError: unknown emotions, utterances without a speaker or twice, broken clock times: all of them.
     """
     given = {m: p for m, p in (("text", text), ("audio", audio), ("visual", visual)) if p is not None}
     if not given:
@@ -95,7 +95,7 @@ def read_meld(folder: PathLike) -> tuple[Transcript, dict[str, MeldTable]]:
 
     Raises:
         SourceError: a table is missing or laid out otherwise.
-        DataError: unknown emotions, all of them.
+        DataError: unknown emotions, utterances without a speaker or twice: all of them.
     """
     tables = {split: _read_table(_file(Path(folder), name)) for split, name in FILES.items()}
     conversations = [c for split, table in tables.items() for c in _conversations(split, table)]
@@ -120,11 +120,20 @@ def _read_table(file: Path) -> MeldTable:
     if lacking or not rows:
         what = f"has no column {', '.join(lacking)}" if lacking else "has no rows"
         raise SourceError(f"{file}: {what}; MELD's tables have {', '.join(_COLUMNS)}")
+    for row in rows:
+        row |= {column: row[column].strip() for column in ("Dialogue_ID", "Utterance_ID")}
     _refuse_bad_rows(file, rows)
     dialogues: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         dialogues.setdefault(row["Dialogue_ID"], []).append(place)
-    return MeldTable(file, rows, dialogues)
+    return MeldTable(file, rows, {name: _in_spoken_order(rows, places) for name, places in dialogues.items()})
+
+
+def _in_spoken_order(rows: Sequence[Mapping[str, str]], places: list[int]) -> list[int]:
+    """The places of a dialogue's rows by their numbers; as the table has them where these are none."""
+    if all(rows[place]["Utterance_ID"].isdecimal() for place in places):
+        return sorted(places, key=lambda place: int(rows[place]["Utterance_ID"]))
+    return places
 
 
 def _refuse_bad_rows(file: Path, rows: list[dict[str, str]]) -> None:
@@ -135,6 +144,15 @@ def _refuse_bad_rows(file: Path, rows: list[dict[str, str]]) -> None:
         for column, names in known.items()
         if column in row and row[column].lower() not in names
     ]
+    first: dict[tuple[str, str], int] = {}
+    for line, row in enumerate(rows, start=2):
+        where, turn = f"row {line}, dialogue {row['Dialogue_ID']}", (row["Dialogue_ID"], row["Utterance_ID"])
+        if is_nobody(row["Speaker"]):
+            problems.append(f"{where}: Speaker must be a name, is empty; {NAME_SPEAKERS}")
+        if not all(turn):
+            problems.append(f"{where}: Dialogue_ID and Utterance_ID must be numbers, one is empty")
+        elif first.setdefault(turn, line) != line:
+            problems.append(f"{where}: Utterance_ID {turn[1]} is there already, in row {first[turn]}; keep one of them")
     if problems:
         raise DataError(problems, str(file))
 

@@ -27,7 +27,7 @@ from dclf.data.importers.pickle_parts import (
     split_dialogues,
 )
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import PathLike, describe
+from dclf.data.importers.sources import PathLike, describe, length_of
 from dclf.data.presets import MELD_SPEAKERS
 from dclf.data.whole_numbers import whole_number
 
@@ -113,7 +113,8 @@ def _read(path: PathLike, count: int) -> Parts:
     content = read_content(source)
     elsewhere = "`dclf data import features` knows other layouts"
     if not isinstance(content, (tuple, list)) or len(content) != count:
-        what = f"{type(content).__name__}" + (f" of {len(content)}" if hasattr(content, "__len__") else "")
+        size = length_of(content)
+        what = type(content).__name__ + ("" if size is None else f" of {size}")
         raise SourceError(f"{source}: must be a tuple of {count} elements, is {what}; {elsewhere}")
     parts: dict[str, Any] = dict(zip(_DICTS, content[1:7], strict=True))
     for place, (part, value) in enumerate(parts.items(), start=2):

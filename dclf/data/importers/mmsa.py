@@ -6,7 +6,8 @@ T  steps of a series, padded with zeros
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, Rows, SplitRows, TableRows
-from dclf.data.importers.sources import refuse_empty_splits
+from dclf.data.importers.sources import length_of, refuse_empty_splits
 
 SPLIT_KEYS = {"train": "train", "val": "valid", "test": "test"}
 """Our split -> MMSA's name for it."""
@@ -42,12 +43,14 @@ def read_mmsa(
         to_labels: scores -> classes.
 
     Raises:
-        DataError: ids that are none, or a video in two splits: all of them.
+        DataError: ids that are none, a video in two splits, a segment twice, or lists of unequal lengths: all of them.
         SourceError: no features, or series that are none.
     """
     conversations: list[Conversation] = []
     problems: list[str] = []
     split_of: dict[str, str] = {}
+    if unequal := [problem for name in SPLIT_KEYS.values() for problem in _unequal(name, content[name])]:
+        raise DataError(unequal, source)
     for split, name in SPLIT_KEYS.items():
         ids = [str(one) for one in content[name]["id"]]
         problems += [f"{name}: the id {one!r} must be VIDEO{SEPARATOR}SEGMENT" for one in ids if not _segment(one)]
@@ -60,11 +63,29 @@ def read_mmsa(
             elif all(_segment(ids[row]) for row in rows):
                 numbers = {row: int(ids[row].partition(SEPARATOR)[2]) for row in rows}
                 ordered = sorted(rows, key=numbers.__getitem__)
+                problems += [
+                    f"{name}: the segment {ids[row]!r} is there twice; keep one of them"
+                    for before, row in pairwise(ordered)
+                    if numbers[before] == numbers[row]
+                ]
                 conversations.append(_conversation(video, split, ordered, content[name], to_labels))
     if problems:
         raise DataError(problems, source)
     refuse_empty_splits({split: [c for c in conversations if c.split == split] for split in SPLIT_KEYS}, source)
     return conversations, _rows(source, content)
+
+
+def _unequal(name: str, content: Mapping[str, Any]) -> Iterator[str]:
+    """What has not one entry for each id."""
+    count = length_of(content["id"])
+    if count is None:
+        yield f"{name}: id must be a list with one for every segment, is a {type(content['id']).__name__}"
+        return
+    for key in ("regression_labels", "raw_text"):
+        if key in content and length_of(content[key]) != count:
+            size = length_of(content[key])
+            what = f"a {type(content[key]).__name__}" if size is None else str(size)
+            yield f"{name}: {key} must have one for each of the {count} ids, is {what}; save the file again"
 
 
 def _segment(name: str) -> bool:
@@ -78,14 +99,18 @@ def _conversation(
     content: Mapping[str, Any],
     to_labels: Callable[[Any, str], NDArray[np.int32]],
 ) -> Conversation:
-    scores = np.asarray(content["regression_labels"], dtype=np.float64)[rows]
+    where = f"dialogue {video!r}"
+    try:
+        scores = np.asarray(content["regression_labels"], dtype=np.float64)[rows]
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"{where}: regression_labels must be numbers ({error})") from error
     words = [str(content["raw_text"][row]) for row in rows] if "raw_text" in content else []
     return Conversation(
         name=video,
         dialogue_id=video,
         split=split,
         speakers=np.zeros(len(rows), dtype=np.int32),
-        labels=to_labels(scores, f"dialogue {video!r}"),
+        labels=to_labels(scores, where),
         utterances=tuple(words),
         utterance_ids=tuple(str(content["id"][row]) for row in rows),
         split_places=np.array(rows, dtype=np.intp),

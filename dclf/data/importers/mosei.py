@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,8 @@ from dclf.data.importers.mmsa import is_mmsa, read_mmsa
 from dclf.data.importers.pickle_parts import conversations_of, reader_of_speakers, rows_of, split_dialogues
 from dclf.data.importers.recognition import parts_at, places_of, refuse_owned
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import PathLike, describe, read_ids
+from dclf.data.importers.sources import PathLike, describe
+from dclf.prose import join_words
 
 Bins = Literal["7", "2", "2-nonnegative"]
 _MOSEI = LAYOUTS[0]
@@ -64,6 +66,7 @@ def import_mosei(  # noqa: PLR0917 - the options of a command
         return _binned(value, where, to_class)
 
     if is_mmsa(content):
+        _refuse_unused(source, {"--val-ids": val_ids, "--val-dialogues": val_dialogues, "--seed": seed or None})
         conversations, own = read_mmsa(source, content, read_labels)
         rows, origins = with_replacements(own, given, conversations)
         provenance["layout"] = "splits of series, as MMSA reads them: means over the steps of each segment"
@@ -79,14 +82,22 @@ def import_mosei(  # noqa: PLR0917 - the options of a command
     roles = places_of(_MOSEI, looks)
     refuse_owned(source, roles, looks)
     parts = parts_at(source, content, roles)
-    ids = None if val_ids is None else read_ids(val_ids)
-    splits, validation = split_dialogues(parts, corpus, val_ids=ids, val_dialogues=val_dialogues, seed=seed)
+    splits, validation = split_dialogues(parts, corpus, val_ids=val_ids, val_dialogues=val_dialogues, seed=seed)
     read_speakers, count = reader_of_speakers(looks[1].kind, parts.speakers)
     conversations = conversations_of(parts, splits, read_speakers, read_labels)
     rows, origins = with_replacements(rows_of(parts, "1"), given, conversations)
     provenance["layout"] = "a tuple of 9 as GraphSmile and CORECT read it, scores as labels"
     provenance["elements"] = described(roles, looks)
     return assemble(corpus, conversations, rows, {**provenance, "validation": validation, **origins}, count)
+
+
+def _refuse_unused(source: str, options: Mapping[str, object]) -> None:
+    """SourceError names the options of a hold-out that are given for a file with splits of its own."""
+    if given := [option for option, value in options.items() if value is not None]:
+        raise SourceError(
+            f"{source}: has a validation split of its own (MMSA's valid), so nothing is held out; leave out "
+            f"{join_words(given)}"
+        )
 
 
 _SEVEN = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +15,17 @@ from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, DialogueRows, LayerRows, Rows
 from dclf.data.importers.datasets import MELD_DEV, MELD_DEV_UTTERANCES, MELD_TEST, Corpus
 from dclf.data.importers.layouts import is_one_hot, rows_or_none
-from dclf.data.importers.sources import hold_out, natural_order, refuse_empty_splits, rows_of_numbers
-from dclf.data.whole_numbers import is_whole, whole_numbers
+from dclf.data.importers.sources import (
+    hold_out,
+    items_of,
+    length_of,
+    natural_order,
+    read_ids,
+    refuse_empty_splits,
+    rows_of_numbers,
+    without_objects,
+)
+from dclf.data.whole_numbers import is_whole, places, whole_numbers
 from dclf.prose import join_words
 
 LAYERS = ("1", "2", "3", "4", "mean", "concat")
@@ -80,26 +90,33 @@ def listed(names: Any, where: str) -> list[Any]:
     """The dialogue ids of a split; those of a set in natural order."""
     if isinstance(names, (set, frozenset)):
         return natural_order(list(names))
-    if isinstance(names, np.ndarray):
-        return list(names.tolist())
-    if not isinstance(names, (list, tuple)):
+    ids = names.tolist() if isinstance(names, np.ndarray) else names
+    if not isinstance(ids, (list, tuple)):
         raise SourceError(f"{where}: train and test ids must be lists, one is a {type(names).__name__}")
-    return list(names)
+    if wrong := [one for one in ids if not isinstance(one, Hashable)]:
+        raise SourceError(f"{where}: train and test ids must be lists of dialogue ids, one holds {wrong[0]!r}")
+    return list(ids)
 
 
 Splits = dict[str, list[Any]]
 
 
 def split_dialogues(
-    parts: Parts, corpus: Corpus, *, val_ids: Sequence[str] | None = None, val_dialogues: int | None, seed: int
+    parts: Parts,
+    corpus: Corpus,
+    *,
+    val_ids: str | os.PathLike[str] | None = None,
+    val_dialogues: int | None,
+    seed: int,
 ) -> tuple[Splits, dict[str, object]]:
     """The dialogues of each split, and how those for validation were chosen.
 
-    Taken in this order: ``val_ids``, the file's own list, MELD's dev split by its published numbering, the first tenth
-    where the corpus' programs do so, and dialogues held out by seed.
+    Taken in this order: those whose ids are in the file ``val_ids``, one a line, the pickle's own list, MELD's dev
+    split by its published numbering, the first tenth where the corpus' programs do so, and dialogues held out by seed.
 
     Raises:
         DataError: a dialogue is in two splits or lacks an element, or a split is empty.
+        SourceError: ``val_ids`` cannot be read, or names no training dialogues or all.
     """
     may_be_empty = {"val": parts.val or parts.train}
     refuse_empty_splits({"train": parts.train, "test": parts.test, **may_be_empty}, parts.source)
@@ -115,10 +132,16 @@ def split_dialogues(
 
 
 def _validation(
-    parts: Parts, train: list[Any], corpus: Corpus, val_ids: Sequence[str] | None, count: int | None, seed: int
+    parts: Parts,
+    train: list[Any],
+    corpus: Corpus,
+    val_ids: str | os.PathLike[str] | None,
+    count: int | None,
+    seed: int,
 ) -> tuple[list[Any], dict[str, object]]:
     if val_ids is not None:
-        return _named(train, val_ids), {"method": "the list of --val-ids", "dialogues": list(val_ids)}
+        ids = read_ids(val_ids)
+        return _named(train, ids, os.fspath(val_ids)), {"method": "the list of --val-ids", "dialogues": ids}
     if corpus.name == "meld" and has_published_dev(parts):
         return list(MELD_DEV), {"method": "published dev split"}
     if count is None and corpus.val_first:
@@ -132,12 +155,12 @@ def _validation(
     return val, {"method": "held out of the training dialogues", "seed": seed, "dialogues": names}
 
 
-def _named(train: Sequence[Any], val_ids: Sequence[str]) -> list[Any]:
+def _named(train: Sequence[Any], val_ids: Sequence[str], file: str) -> list[Any]:
     by_text = {str(name): name for name in train}
     unknown = [name for name in val_ids if name not in by_text]
     if unknown or not 0 < len({*val_ids}) < len(train):
         problem = f"{unknown[0]!r} is none of them" if unknown else f"it names {len({*val_ids})} of {len(train)}"
-        raise SourceError(f"--val-ids must name some of the training dialogues and leave others; {problem}")
+        raise SourceError(f"--val-ids {file}: must name some of the training dialogues and leave others; {problem}")
     return [by_text[name] for name in dict.fromkeys(val_ids)]
 
 
@@ -146,7 +169,7 @@ def has_published_dev(parts: Parts) -> bool:
     train, test = set(parts.train), set(parts.test)
     if not train.issuperset(MELD_DEV) or test != set(MELD_TEST):
         return False
-    return sum(len(parts.labels.get(name, ())) for name in MELD_DEV) == MELD_DEV_UTTERANCES
+    return sum(length_of(parts.labels.get(name)) or 0 for name in MELD_DEV) == MELD_DEV_UTTERANCES
 
 
 Speakers = Callable[[Any, str], NDArray[np.int32]]
@@ -170,6 +193,14 @@ def one_hot(value: Any, where: str) -> NDArray[np.int32]:
     return speakers
 
 
+NAME_SPEAKERS = "say who speaks, or write a name such as unknown where that is not known"
+
+
+def is_nobody(name: Any) -> bool:
+    """Whether an entry for a speaker names none: empty, None or NaN, whose text would pass for a name."""
+    return name is None or name != name or not str(name).strip()  # noqa: PLR0124 - NaN is not itself
+
+
 def speaker_names(names: Iterable[Any]) -> NDArray[np.int32]:
     """Names of one dialogue, numbered by first appearance."""
     numbers: dict[str, int] = {}
@@ -179,22 +210,31 @@ def speaker_names(names: Iterable[Any]) -> NDArray[np.int32]:
 def reader_of_speakers(kind: str, by_name: Mapping[Any, Any]) -> tuple[Speakers, int | None]:
     """How to read speakers of this kind, and how many there are where the file says so."""
     if kind == "genders":
-        return genders, 2 if any("F" in list(value or ()) for value in by_name.values()) else None
+        return genders, 2 if any("F" in items_of(value) for value in by_name.values()) else None
     if kind == "one-hot":
         rows = [matrix for value in by_name.values() if (matrix := rows_or_none(value)) is not None]
         return one_hot, max(matrix.shape[1] for matrix in rows)
     if kind == "numbers":
         return lambda value, where: labels_of(value, where, "speaker"), None
-    words = {str(word) for value in by_name.values() for word in value or ()}
+    words = {str(word) for value in by_name.values() for word in items_of(value)}
     if all(word.isdecimal() and int(word) < len(words) for word in words):
         return lambda value, _: np.array([int(word) for word in value], dtype=np.int32), None
-    return lambda value, _: speaker_names(value), None
+    return _named_speakers, None
+
+
+def _named_speakers(value: Any, where: str) -> NDArray[np.int32]:
+    """Names, numbered by first appearance; SourceError says where there is none."""
+    lacking = [turn for turn, name in enumerate(value) if is_nobody(name)]
+    if lacking:
+        at = places(np.array(lacking, dtype=np.intp))
+        raise SourceError(f"{where}: speakers must be names, is {value[lacking[0]]!r} at {at}; {NAME_SPEAKERS}")
+    return speaker_names(value)
 
 
 def labels_of(value: Any, where: str, what: str = "label") -> NDArray[np.int32]:
     """Whole numbers; SourceError says which are none."""
-    array = np.asarray(value)
     try:
+        array = np.asarray(value)
         return whole_numbers(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else value, what)
     except ValueError as error:
         remedy = "; an emotion is the number of a class: scores such as sentiments are none" if what == "label" else ""
@@ -263,12 +303,14 @@ def _refuse_singles(parts: Parts, name: Any) -> None:
     values = {"speakers": parts.speakers, "labels": parts.labels, "sentences": parts.sentences}
     for part, by_name in (values | {"sentiments": parts.sentiments}).items():
         value = None if by_name is None else by_name[name]
-        if by_name is not None and (isinstance(value, str) or not isinstance(value, Sequence | np.ndarray)):
+        if by_name is not None and (
+            isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or length_of(value) is None
+        ):
             kind = type(value).__name__
             raise SourceError(f"dialogue {name!r}: its {part} must be a list with one for every utterance, is a {kind}")
     for modality, layers in parts.features.items():
-        for value in (layer[name] for layer in layers if name in layer):
-            widths = {np.size(row) for row in value} if isinstance(value, (list, tuple)) else set()
+        for value in (without_objects(layer[name]) for layer in layers if name in layer):
+            widths = {length_of(row) or 0 for row in value} if isinstance(value, (list, tuple)) else set()
             if len(widths) > 1:
                 told = join_words([str(width) for width in sorted(widths)])
                 raise SourceError(f"dialogue {name!r}: its {modality} rows must be equally wide, are {told} wide")
@@ -283,7 +325,7 @@ def transcripts(sentences: Iterable[Any]) -> tuple[str, ...]:
 def _ids_of(parts: Parts, name: Any) -> list[Any]:
     """The utterance ids of a dialogue, all names or all numbers; empty where the file has none that fit."""
     ids = (parts.ids or {}).get(name)
-    if not isinstance(ids, (list, tuple, range, np.ndarray)) or len(ids) != len(parts.labels[name]):
+    if not isinstance(ids, (list, tuple, range, np.ndarray)) or length_of(ids) != length_of(parts.labels[name]):
         return []
     uniform = all(isinstance(one, str) for one in ids) or all(is_whole(one) for one in ids)
     return list(ids) if uniform else []
@@ -297,10 +339,13 @@ def rows_of(parts: Parts, text_layers: str) -> dict[str, Rows]:
         text_layers: which of several text layers to take, from 1, or ``mean`` or ``concat``.
 
     Raises:
-        SourceError: there is no such layer.
+        SourceError: there is no such layer, or no layers to choose from.
     """
     if text_layers not in LAYERS:
         raise SourceError(f"--text-layers must be one of {', '.join(LAYERS)}, is {text_layers!r}")
+    if text_layers != "1" and len(parts.features.get("text", ())) < 2:
+        what = "one text" if parts.features.get("text") else "no text of its own"
+        raise SourceError(f"--text-layers {text_layers}: the file has {what}, and no layers of it; leave this out")
     rows: dict[str, Rows] = {}
     for modality, layers in parts.features.items():
         each = [DialogueRows(modality, layer) for layer in layers]

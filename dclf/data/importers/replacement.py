@@ -191,7 +191,7 @@ def _checked(
     owner, what = OWN_WIDTHS.get(width, (modality, ""))
     if owner != modality:
         facts["note"] = f"{width} columns are as a rule {what}; it was given as {modality}"
-    lacking = [c for c in conversations if isinstance(_source(rows, c), UtteranceRows)]
+    lacking = [c for c in conversations if _may_lack_rows(_source(rows, c))]
     missing = [(c, present) for c in lacking if (present := rows.of(c)[1]) is not None]
     if missing:
         count = sum(int((~present).sum()) for _, present in missing)
@@ -204,6 +204,10 @@ def _checked(
 
 def _source(rows: Rows, conversation: Conversation) -> Rows:
     return rows.splits[conversation.split] if isinstance(rows, SplitRows) else rows
+
+
+def _may_lack_rows(rows: Rows) -> bool:
+    return any(isinstance(one, UtteranceRows) for one in (rows.layers if isinstance(rows, LayerRows) else (rows,)))
 
 
 @dataclass(frozen=True)
@@ -302,5 +306,5 @@ def _first_rows(element: Any, first: Conversation) -> NDArray[np.float32] | None
         keys = [key for key in scheme(first, None) if key in element]
         if keys:
             value = element[keys[0]]
-            return rows_or_none(value if scheme in DIALOGUES else np.asarray(value)[None])
+            return rows_or_none(value if scheme in DIALOGUES else [value])
     return None

@@ -58,10 +58,27 @@ def refuse_empty_splits(splits: Mapping[str, Sequence[Any]], source: str) -> Non
         )
 
 
+def length_of(value: Any) -> int | None:
+    """How many items a value has; None where it has none to count, such as a number or an array of one alone."""
+    if isinstance(value, np.ndarray):
+        return len(value) if value.ndim else None
+    return len(value) if hasattr(value, "__len__") else None
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a list or an array; none of a value that has none to count."""
+    return list(value) if length_of(value) else []
+
+
+def without_objects(value: Any) -> Any:
+    """An array of objects, such as of vectors, as the list that it stands for; whatever else as it is."""
+    return list(value) if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == object else value
+
+
 def rows_of_numbers(value: Any, what: str) -> NDArray[np.float32]:
     """A matrix float32 [n, D]; SourceError says what is not one."""
     try:
-        matrix = np.asarray(value, dtype=np.float32)
+        matrix = np.asarray(without_objects(value), dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise SourceError(f"{what}: must be rows of numbers, all equally wide ({error})") from error
     if matrix.ndim != 2:
@@ -72,7 +89,7 @@ def rows_of_numbers(value: Any, what: str) -> NDArray[np.float32]:
 def read_ids(path: PathLike) -> list[str]:
     """The dialogue ids of a text file, one a line."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{os.fspath(path)}: cannot be read ({error}); give a text file with an id a line") from error
     return [line.strip() for line in lines if line.strip()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,8 @@ from dclf.data.dialogue import SPLITS, UNLABELLED
 from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, Imported, Transcript, assemble
 from dclf.data.importers.csv_files import read_csv
-from dclf.data.importers.datasets import Corpus, listed_classes
-from dclf.data.importers.pickle_parts import speaker_names, transcripts
+from dclf.data.importers.datasets import Corpus, alike_but_case, listed_classes
+from dclf.data.importers.pickle_parts import NAME_SPEAKERS, is_nobody, speaker_names, transcripts
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
 from dclf.data.importers.sources import PathLike, describe, refuse_empty_splits
 from dclf.prose import join_words
@@ -34,6 +34,7 @@ class SourceTable:
         source: for messages.
         columns: of ``COLUMNS`` -> values as text; an empty emotion is none.
         start: number of the first row, for messages.
+        several_files: whether it was put together from several files.
         numbered: whether speakers are numbers to keep, and not names to number by first appearance.
         numbers: dialogue id -> its number within its split, where each split is numbered anew.
     """
@@ -41,6 +42,7 @@ class SourceTable:
     source: str
     columns: Mapping[str, Sequence[str]]
     start: int = 2
+    several_files: bool = False
     numbered: bool = False
     numbers: Mapping[str, str] = field(default_factory=dict)
     _split: dict[str, str] = field(default_factory=lambda: {
@@ -56,22 +58,37 @@ class SourceTable:
         return len({*turns}) == len(turns)
 
     def seen(self, column: str) -> tuple[str, ...]:
-        """The values of a column in the order in which they appear, without the empty one."""
-        return tuple(value for value in dict.fromkeys(v.strip() for v in self.columns.get(column, ())) if value)
+        """The values of a column in the order in which they appear, without the empty one.
+
+        Raises:
+            DataError: two of them differ in case alone, and would be two classes.
+        """
+        values = [value.strip() for value in self.columns.get(column, ())]
+        names = tuple(value for value in dict.fromkeys(values) if value)
+        remedy = ", or name both with --classes if they are two" if column == "emotion" else ""
+        if problems := [
+            f"{self._where(values.index(name))}: the {column} {name!r} differs in case alone from {first!r} in "
+            f"{self._where(values.index(first))}; write them alike{remedy}"
+            for first, name in alike_but_case(names)
+        ]:
+            raise DataError(problems, self.source)
+        return names
 
     def conversations(self, classes: Sequence[str], sentiments: Sequence[str] = ()) -> list[Conversation]:
         """The conversations in the order of the splits and then of the rows.
 
         Raises:
-            DataError: emotions and splits that are none, dialogues in two splits: all of them.
+            DataError: emotions and splits that are none, dialogues in two splits, rows without a dialogue or a speaker,
+                utterances that are there twice: all of them.
         """
+        dialogues = [name.strip() for name in self.columns["dialogue"]]
         splits = [self._split.get(value.strip().lower(), "") for value in self.columns["split"]]
         labels, problems = self._numbers("emotion", classes)
         feelings, more = self._numbers("sentiment", sentiments) if sentiments else (None, [])
         problems += more
         rows_of: dict[str, list[int]] = {}
         split_of: dict[str, str] = {}
-        for row, name in enumerate(self.columns["dialogue"]):
+        for row, name in enumerate(dialogues):
             rows_of.setdefault(name, []).append(row)
             if not splits[row]:
                 problems.append(
@@ -82,6 +99,7 @@ class SourceTable:
                 problems.append(
                     f"{self._where(row)}: dialogue {name!r} is in two splits, {both}; dialogue ids must be unique"
                 )
+        problems += [*self._empty_cells(dialogues), *self._repeated(dialogues)]
         if problems:
             raise DataError(problems, self.source)
         by_split = {split: [name for name in rows_of if split_of[name] == split] for split in SPLITS}
@@ -92,6 +110,26 @@ class SourceTable:
             for split, names in by_split.items()
             for name in names
         ]
+
+    def _empty_cells(self, dialogues: Sequence[str]) -> Iterator[str]:
+        for row, (name, speaker) in enumerate(zip(dialogues, self.columns["speaker"], strict=True)):
+            if not name:
+                yield f"{self._where(row)}: dialogue must be an id, is empty; say which dialogue the row is of"
+            if is_nobody(speaker):
+                yield f"{self._where(row)}, dialogue {name}: speaker must be a name, is empty; {NAME_SPEAKERS}"
+
+    def _repeated(self, dialogues: Sequence[str]) -> Iterator[str]:
+        """Utterances of one dialogue that have the same number or id."""
+        first: dict[tuple[str, str | int], int] = {}
+        for row, turn in enumerate(value.strip() for value in self.columns.get("utterance", ())):
+            number = turn.isdecimal()
+            earlier = first.setdefault((dialogues[row], int(turn) if number else turn), row)
+            if turn and earlier != row:
+                words = "" if number else ", or say --columns text=COLUMN if the column has the words"
+                yield (
+                    f"{self._where(row)}, dialogue {dialogues[row]}: the utterance {turn!r} is there already, in "
+                    f"{self._where(earlier)}; keep one of them{words}"
+                )
 
     def _cell(self, column: str, row: int) -> str:
         return self.columns[column][row]
@@ -108,7 +146,7 @@ class SourceTable:
             if value and value not in numbers:
                 unknown.setdefault(value, []).append(row)
         wrong = [
-            f"{self._where(rows[0])}, dialogue {self._cell('dialogue', rows[0])}: {value!r} is none of "
+            f"{self._where(rows[0])}, dialogue {self._cell('dialogue', rows[0]).strip()}: {value!r} is none of "
             f"{', '.join(names)}{f', in {len(rows):,} rows' if len(rows) > 1 else ''}"
             for value, rows in unknown.items()
         ]
@@ -147,6 +185,7 @@ class SourceTable:
             utterance_numbers=turns,
             places=np.array(rows, dtype=np.intp),
             split_places=place_in_split[rows],
+            several_files=self.several_files,
         )
 
 
@@ -163,10 +202,12 @@ def _counted_by(splits: Sequence[str]) -> NDArray[np.intp]:
 def parse_columns(text: str | None, present: Sequence[str], known: Sequence[str], source: str) -> dict[str, str]:
     """What a column is for -> its name, from ``dialogue=Dialogue_ID,text=Utterance``; else the column of the same name.
 
+    A column that is named for something is not taken for what it is called too.
+
     Raises:
         SourceError: with every part that is not understood, and every column that is not there.
     """
-    columns = {role: role for role in known if role in present}
+    given: dict[str, str] = {}
     wrong = []
     for part in (text or "").split(",") if text else ():
         role, mark, column = (piece.strip() for piece in part.partition("="))
@@ -175,10 +216,10 @@ def parse_columns(text: str | None, present: Sequence[str], known: Sequence[str]
         elif column not in present:
             wrong.append(f"there is no column {column!r} for {role}")
         else:
-            columns[role] = column
+            given[role] = column
     if wrong:
         raise SourceError(f"{source}: --columns {text}: {'; '.join(wrong)}. The columns are {', '.join(present)}")
-    return columns
+    return {role: role for role in known if role in present and role not in given.values()} | given
 
 
 def refuse_lacking(columns: Mapping[str, str], needed: Sequence[str], present: Sequence[str], source: str) -> None:
@@ -218,7 +259,7 @@ def import_csv(
 
     Raises:
         SourceError: a column is missing, or a file of features does not fit.
-        DataError: emotions or splits that are none, dialogues in two splits: all of them.
+        DataError: emotions or splits that are none, dialogues in two splits, utterances twice: all of them.
     """
     transcript, _ = read_own_table(table, columns, classes, dataset)
     given = {"text": text, "audio": audio, "visual": visual}

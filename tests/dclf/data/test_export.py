@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def assert_alike(first: Path, second: Path, *, whole: bool) -> None:
 def again(notes: str, out: Path) -> list[str]:
     """The command that reads an export again, as it is told."""
     (words,) = re.findall(r"read it again with: dclf (.*)", notes)
-    return [str(out) if word == "SHARDS" else word for word in words.split()]
+    return [str(out) if word == "SHARDS" else word for word in shlex.split(words)]
 
 
 @pytest.mark.parametrize("preset", ["iemocap-small", "meld-small"])
@@ -81,6 +82,16 @@ def test_there_and_back_by_the_command_that_is_told(
     assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("form", ["mmgcn", "huggingface"])
+def test_names_with_blanks_come_back_by_the_command_that_is_told(tmp_path: Path, form: str) -> None:
+    info = make_info(dataset="our calls; first", class_names=("quite calm", "anger", "joy"))
+    write_shards(make_dialogues(), tmp_path / "shards", info)
+    notes = export_shards(tmp_path / "shards", tmp_path / "the export's", form).notes
+    assert main(again("\n".join(notes), tmp_path / "back")) == 0
+    back = read_shards(tmp_path / "back").info
+    assert (back.dataset, back.class_names) == (info.dataset, info.class_names)
 
 
 def test_gaps_and_sentiments_survive_the_data_sets_library(shards: Path, tmp_path: Path) -> None:
@@ -226,6 +237,11 @@ def test_a_dialogue_as_a_person_reads_it(shards: Path, capsys: pytest.CaptureFix
     assert lines[0] == "d2: train, 3 utterances, text 5, audio 4, visual 3"
     assert re.fullmatch(r"  1  speaker \d  \(no label\) \(good\) +words 2 1  \[no audio\]", lines[2])
     assert readable(make_dialogue(0, utterances=()), info).count("(no transcript)") == 4
+    steering = make_dialogue(0, dialogue_id="d\x1b[2J", length=1, utterances=("one\x1b[31m\x9b1A\r\ntwo",))
+    names = make_info(class_names=("\x07a", "\x07b", "\x07c"))
+    assert readable(steering, names).splitlines()[0].startswith("d?[2J: train")
+    assert readable(steering, names).splitlines()[1].endswith("one?[31m?1A two")
+    assert readable(steering, names).replace("\n", "").isprintable()
     assert main(["data", "head", str(shards), "-n", "3"]) == 0
     shown = capsys.readouterr().out
     assert [line.partition(":")[0] for line in shown.splitlines() if line[:1].strip()] == ["d0", "d1", "d2"]

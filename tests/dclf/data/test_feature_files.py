@@ -233,6 +233,60 @@ def test_an_utterance_without_a_vector_is_marked_and_told(tmp_path: Path) -> Non
         feature_rows(write(tmp_path, few), "audio", CONVERSATIONS)
 
 
+def test_layers_that_lack_an_utterance_lack_it_together(tmp_path: Path) -> None:
+    first, second = vectors(Ses01F_impro01_1=None), vectors(Ses01F_impro02_0=None)
+    for choice in ("mean", "concat"):
+        path = write(tmp_path, [first, second])
+        features, facts = feature_rows(f"{path}#{choice}", "text", CONVERSATIONS)
+        (one, has_one), (two, has_two) = (features.of(conversation) for conversation in CONVERSATIONS)
+        assert has_one is not None
+        assert has_two is not None
+        assert (has_one.tolist(), has_two.tolist()) == ([True, False, True], [False, True])
+        assert not one[1].any()
+        assert not two[0].any()
+        assert set(one[2].tolist()) == {2.0}
+        assert str(facts["missing"]).startswith("2 utterances without features")
+
+
+def test_a_vector_that_is_none_is_named_wherever_it_stands(tmp_path: Path) -> None:
+    ragged = [1.0, [2.0, 3.0]]
+    for content in (vectors(Ses01F_impro01_0=ragged), [vectors(Ses01F_impro01_0=ragged), vectors()]):
+        with pytest.raises(SourceError, match=r"text\.pkl"):
+            matrices(feature_rows(write(tmp_path, content), "audio", CONVERSATIONS)[0])
+
+
+def test_rows_may_be_an_array_of_vectors(tmp_path: Path) -> None:
+    expected = rows(6)
+    content = {}
+    for name, matrix in expected.items():
+        content[name] = np.empty(len(matrix), dtype=object)
+        content[name][:] = list(matrix)
+    for whole in (content, [content, LABELS]):
+        features, _ = feature_rows(write(tmp_path, whole), "text", CONVERSATIONS)
+        for name, matrix in matrices(features).items():
+            np.testing.assert_array_equal(matrix, expected[name])
+
+
+def test_numpys_archives_are_told_from_torchs(tmp_path: Path) -> None:
+    np.savez(tmp_path / "text.npz", rows=np.ones((5, 2)), names=np.arange(5))
+    with pytest.raises(
+        SourceError, match=r"text\.npz: is an \.npz, an archive of 2 arrays \(rows and names\); save the"
+    ):
+        feature_rows(tmp_path / "text.npz", "text", CONVERSATIONS)
+    (tmp_path / "text.pt").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(SourceError, match=r"text\.pt: is no whole torch archive"):
+        feature_rows(tmp_path / "text.pt", "text", CONVERSATIONS)
+
+
+@pytest.mark.parametrize(("kept", "words"), [(b"", "holds objects; save numbers"), (b"\x93NUMPY\x01", "save it again")])
+def test_an_npy_that_is_no_array_of_numbers_says_why(tmp_path: Path, kept: bytes, words: str) -> None:
+    np.save(tmp_path / "text.npy", np.array({"a": np.ones(3)}, dtype=object), allow_pickle=True)
+    if kept:
+        (tmp_path / "text.npy").write_bytes(kept)
+    with pytest.raises(SourceError, match=rf"text\.npy: cannot be read as an \.npy array of numbers: .*{words}"):
+        feature_rows(tmp_path / "text.npy", "text", CONVERSATIONS)
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [(np.ones(4), "must have one vector of 5 numbers, has \\[4\\]"), ("loud", "must have a vector of numbers")],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dclf.data import DataError, Dialogue, SourceError, import_dataset, read_shards
+from dclf.data import DataError, Dialogue, SourceError, import_dataset, import_mmgcn_iemocap, read_shards
 from dclf.data.importers.features import import_features
 from dclf.data.importers.mosei import import_mosei
 from tests.dclf.data.feature_files import (
@@ -154,6 +154,45 @@ def test_mmsas_segments_become_conversations(tmp_path: Path) -> None:
         assert dialogue.labels.tolist() == [0, 0, -1]
 
 
+def test_mmsas_own_split_leaves_nothing_to_hold_out(tmp_path: Path) -> None:
+    source = save(tmp_path / "mosi.pkl", mmsa())
+    options: tuple[dict[str, Any], ...] = ({"val_ids": tmp_path / "val.txt"}, {"val_dialogues": 1}, {"seed": 3})
+    for option in options:
+        name = next(iter(option)).replace("_", "-")
+        with pytest.raises(SourceError, match=rf"mosi\.pkl: has a validation split of its own .*leave out --{name}"):
+            import_mosei(source, **option)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("regression_labels", np.zeros(2), "test: regression_labels must have one for each of the 6 ids, is 2; save"),
+        ("regression_labels", np.zeros(7), "test: regression_labels must have one for each of the 6 ids, is 7; save"),
+        ("raw_text", ["hey"] * 5, "test: raw_text must have one for each of the 6 ids, is 5; save"),
+        ("raw_text", np.array("hey"), "test: raw_text must have one for each of the 6 ids, is a ndarray"),
+        ("id", np.array(7), "test: id must be a list with one for every segment, is a ndarray"),
+        (
+            "id",
+            ["v20$_$1", "v20$_$01", *(f"v21$_${n}" for n in range(4))],
+            r"test: the segment 'v20\$_\$01' is there twice",
+        ),
+    ],
+)
+def test_mmsas_lists_go_together(tmp_path: Path, key: str, value: Any, words: str) -> None:
+    content = mmsa()
+    content["test"][key] = value
+    with pytest.raises(DataError, match=words) as caught:
+        import_mosei(save(tmp_path / "mosi.pkl", content))
+    assert "mosi.pkl" in str(caught.value)
+
+
+def test_mmsas_scores_must_be_numbers(tmp_path: Path) -> None:
+    content = mmsa()
+    content["test"]["regression_labels"] = ["good"] * 6
+    with pytest.raises(SourceError, match="dialogue 'v20': regression_labels must be numbers"):
+        import_mosei(save(tmp_path / "mosi.pkl", content))
+
+
 def test_wrong_mmsa_files_are_named(tmp_path: Path) -> None:
     content = mmsa()
     content["valid"]["id"] = content["test"]["id"][:3]
@@ -183,9 +222,115 @@ def test_the_validation_dialogues_may_be_named(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("Ses01F_impro02\nSes03F_impro01\n\n")
     _, dialogues = import_features(source, val_ids=tmp_path / "val.txt")
     assert {d.dialogue_id for d in dialogues if d.split == "val"} == {"Ses01F_impro02", "Ses03F_impro01"}
+    (tmp_path / "val.txt").write_text("Ses01F_impro02\n", encoding="utf-8-sig")
+    assert [d.dialogue_id for d in import_features(source, val_ids=tmp_path / "val.txt")[1] if d.split == "val"] == [
+        "Ses01F_impro02"
+    ]
     (tmp_path / "val.txt").write_text("Ses05F_impro06\n")
-    with pytest.raises(SourceError, match="some of the training dialogues and leave others; 'Ses05F_impro06' is none"):
+    words = r"--val-ids .*val\.txt: must name some of the training dialogues and leave others; 'Ses05F_impro06' is none"
+    with pytest.raises(SourceError, match=words):
         import_features(source, val_ids=tmp_path / "val.txt")
+
+
+def test_layers_that_are_not_there_are_not_chosen(tmp_path: Path) -> None:
+    plain, layers = LAYOUTS["MMGCN, IEMOCAP"], LAYOUTS["COSMIC, IEMOCAP"]
+    source = save(tmp_path / "features.pkl", plain.content(plain.talks))
+    with pytest.raises(SourceError, match="--text-layers mean: the file has one text, and no layers of it; leave this"):
+        import_features(source, text_layers="mean")
+    with pytest.raises(SourceError, match="--text-layers 2: the file has no text of its own, and no layers of it"):
+        import_features(write_multiemo(tmp_path, iemocap())[0], audio=tmp_path / "AudioFeatures.pkl", text_layers="2")
+    own = save(tmp_path / "own.pkl", layers.talks.rows("text", 6))
+    source = save(tmp_path / "roberta.pkl", layers.content(layers.talks))
+    with pytest.raises(SourceError, match=r"--text-layers mean: is of the pickle's own text, which --text .*own\.pkl"):
+        import_features(source, text=own, text_layers="mean")
+
+
+def test_layers_of_other_widths_have_no_mean(tmp_path: Path) -> None:
+    talks = iemocap()
+    content, _ = shuffled(talks, ORDER, {"text": 7, "audio": 5, "visual": 6})
+    source = save(tmp_path / "own.pkl", content)
+    assert import_features(source, elements="text=3-4", text_layers="concat")[0].widths["text"] == 12
+    with pytest.raises(SourceError, match=r"dialogue 'Ses.*': the text layers must be equally wide .* 7, 5 wide"):
+        import_features(source, elements="text=3-4", text_layers="mean")
+
+
+def test_other_names_of_iemocaps_classes_change_no_split(tmp_path: Path) -> None:
+    talks = Talks({"train": [f"Ses01F_impro{n}" for n in range(60)], "val": [], "test": ["Ses05F_impro1"]})
+    source = save(tmp_path / "features.pkl", tuple_of(talks, 100, 1582, 342, talks.genders()))
+    splits = [
+        [dialogue.split for dialogue in import_features(source, dataset="iemocap", classes=classes)[1]]
+        for classes in (None, "a,b,c,d,e,f")
+    ]
+    assert splits[0] == splits[1]
+    assert splits[1].count("val") == 20
+
+
+def as_arrays(by_name: dict[Any, Any], dtype: Any = None) -> dict[Any, Any]:
+    return {name: np.array(value, dtype=dtype) for name, value in by_name.items()}
+
+
+@pytest.mark.parametrize("dtype", [None, object])
+def test_speakers_and_labels_may_be_arrays_of_names(tmp_path: Path, dtype: Any) -> None:
+    talks = iemocap()
+    content, _ = shuffled(talks, ORDER, {"text": 7, "audio": 5, "visual": 6})
+    content[1] = as_arrays(content[1], dtype)
+    elements = "speakers=1,labels=2,text=3,train=7,test=8"
+    assert (
+        import_features(save(tmp_path / "own.pkl", content), elements=elements, dataset="iemocap")[0].speaker_count == 2
+    )
+    content[1] = as_arrays(talks.words("Ann", "Bo"), dtype)
+    content[2] = as_arrays({name: [("calm", "cross")[n % 2] for n in row] for name, row in content[2].items()}, dtype)
+    source = save(tmp_path / "own.pkl", content)
+    assert import_features(source, elements=elements)[0].class_names == ("calm", "cross")
+    content[2] = talks.labels()
+    source = save(tmp_path / "own.pkl", content)
+    with pytest.raises(SourceError, match="say whose it is with --dataset"):
+        import_features(source, elements=elements)
+    assert import_features(source, elements=elements, dataset="iemocap")[0].speaker_count == 2
+
+
+@pytest.mark.parametrize("place", range(9))
+@pytest.mark.parametrize("value", [np.array(3), np.float64(2.0), {"Ses01F_impro01": np.array(3)}])
+def test_a_single_number_in_place_of_an_element_is_refused(tmp_path: Path, place: int, value: Any) -> None:
+    talks = iemocap()
+    content = [*tuple_of(talks, 100, 1582, 342, talks.genders())]
+    content[place] = {**content[place], **value} if isinstance(value, dict) and place < 7 else value
+    source = save(tmp_path / "features.pkl", tuple(content))
+    for importer in (import_features, import_mmgcn_iemocap):
+        try:
+            list(importer(source)[1])
+        except (SourceError, DataError) as error:
+            assert "features.pkl" in str(error) or "'Ses01F_impro01'" in str(error)  # noqa: PT017
+        else:
+            assert place == 0  # the ids of utterances may be anything
+
+
+def test_a_ragged_dialogue_is_named(tmp_path: Path) -> None:
+    talks = iemocap()
+    content = tuple_of(talks, 100, 1582, 342, talks.genders())
+    content[2]["Ses01F_impro01"] = [[1], [2, 3]]
+    with pytest.raises(DataError, match=r"features\.pkl: 1 problem\n  - dialogue 'Ses01F_impro01': "):
+        import_features(save(tmp_path / "features.pkl", content))
+
+
+@pytest.mark.parametrize("nobody", [None, "", " ", float("nan")])
+def test_an_utterance_of_nobody_is_named(tmp_path: Path, nobody: Any) -> None:
+    talks = Talks({"train": ["a", "b", "c"], "val": ["d"], "test": ["e"]}, classes=2)
+    speakers = talks.words("Ann", "Bo")
+    speakers["b"][1] = nobody
+    source = save(tmp_path / "own.pkl", tuple_of(talks, 100, 1582, 342, speakers))
+    with pytest.raises(DataError, match=r"dialogue 'b': speakers must be names, is .* at utterance 1; say who speaks"):
+        import_features(source, dataset="own", classes="calm,angry")
+
+
+def test_names_of_emotions_that_differ_in_case_are_named(tmp_path: Path) -> None:
+    talks = iemocap()
+    content, _ = shuffled(talks, ORDER, {"text": 7, "audio": 5, "visual": 6})
+    content[2] = {name: [("calm", "Calm", "cross")[label % 3] for label in row] for name, row in content[2].items()}
+    source, elements = save(tmp_path / "own.pkl", content), "speakers=1,labels=2,text=3,train=7,test=8"
+    with pytest.raises(DataError, match="the emotions 'calm' and 'Calm' differ in case alone; write them alike"):
+        import_features(source, elements=elements)
+    assert import_features(source, elements=elements, classes="calm,Calm,cross")[0].class_names[1] == "Calm"
 
 
 REFUSED: dict[str, tuple[Any, str]] = {

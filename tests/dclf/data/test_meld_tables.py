@@ -67,6 +67,20 @@ def test_rows_of_a_dialogue_may_be_apart_in_the_table(tmp_path: Path) -> None:
     assert dialogues["train-7"].features["text"][:, 0].tolist() == [1, 3]
 
 
+def test_utterances_follow_their_numbers(tmp_path: Path) -> None:
+    numbers = {0: "10", 1: " 9", 2: "0"}
+    pattern = write_tables(tmp_path, {("train", place, "Utterance_ID"): turn for place, turn in numbers.items()})
+    first = next(d for d in import_meld_csv(tmp_path, text=pattern)[1] if d.dialogue_id == "train-0")
+    assert first.features["text"][:, 0].tolist() == [2, 1, 0]
+    assert first.utterances == ("naïve “2”", "naïve “1”", "naïve “0”")
+    assert first.labels.tolist() == [0, 6, 4]
+
+
+def test_blanks_around_a_dialogues_number_make_no_second_dialogue(tmp_path: Path) -> None:
+    pattern = write_tables(tmp_path, {("train", 1, "Dialogue_ID"): " 0 "})
+    assert [len(d) for d in import_meld_csv(tmp_path, text=pattern)[1]] == [3, 1, 1, 1, 3]
+
+
 def test_timing_is_standardised_on_the_training_split(tmp_path: Path) -> None:
     write_tables(tmp_path)
     info, stream = import_meld_csv(tmp_path, audio="timing")
@@ -82,6 +96,9 @@ def test_timing_is_standardised_on_the_training_split(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({("dev", 0, "Emotion"): "ennui"}, "row 2, dialogue 0: 'ennui' is none of neutral, surprise"),
+        ({("test", 2, "Utterance_ID"): "1"}, "row 4, dialogue 1: Utterance_ID 1 is there already, in row 3; keep one"),
+        ({("train", 3, "Speaker"): " "}, "row 5, dialogue 7: Speaker must be a name, is empty; say who speaks"),
+        ({("train", 3, "Dialogue_ID"): ""}, "row 5, dialogue : Dialogue_ID and Utterance_ID must be numbers, one is"),
         ({("test", 2, "EndTime"): "soon"}, "row 4, dialogue 1: EndTime must be a time like"),
     ],
 )
@@ -143,7 +160,9 @@ def test_rows_of_another_shape_are_refused(tmp_path: Path, rows: np.ndarray[Any,
 def test_rows_that_are_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
     pattern = write_tables(tmp_path)
     np.save(tmp_path / "train_rows.npy", np.array([[object]] * 4), allow_pickle=True)
-    with pytest.raises(SourceError, match=r"train_rows\.npy: cannot be read as an \.npy array"):
+    with pytest.raises(
+        SourceError, match=r"train_rows\.npy: cannot be read as an \.npy array .*: it holds objects; save"
+    ):
         import_meld_csv(tmp_path, text=pattern)
 
 

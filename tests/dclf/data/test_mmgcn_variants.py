@@ -118,8 +118,10 @@ def changed(place: int, value: Any) -> Content:
     [
         ({"a": 1}, "must be a tuple of 9 elements, is dict of 1"),
         (iemocap_content()[:8], "must be a tuple of 9 elements, is list of 8"),
+        (np.array(7), "must be a tuple of 9 elements, is ndarray; "),
         (7, "must be a tuple of 9 elements, is int"),
         (changed(4, [1]), "element 5 must be a dict by dialogue id, is a list"),
+        (changed(8, [["Ses07"]]), "train and test ids must be lists of dialogue ids, one holds"),
         (changed(7, 3), "train and test ids must be lists, one is a int"),
     ],
 )

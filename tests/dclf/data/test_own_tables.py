@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -30,6 +32,7 @@ from tests.dclf.data.feature_files import (
 )
 from tests.dclf.data.test_features import assert_own_rows
 from tests.dclf.data.test_meld_tables import ROWS, write_tables
+from tests.own_packages import files_of
 
 
 def rewrite(file: Path, **changes: str) -> None:
@@ -92,9 +95,76 @@ def test_utterances_follow_their_numbers(tmp_path: Path) -> None:
         assert_own_rows(dialogue, iemocap())
 
 
+def test_an_array_does_not_follow_several_files_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """In which test comes before train."""
+    root = write_huggingface(tmp_path)
+    counts = {"train": 12, "validation": 6, "test": 9}
+    for split, count in counts.items():
+        np.save(tmp_path / f"{split}.npy", np.full((count, 2), count, np.float32))
+    np.save(tmp_path / "rows.npy", np.concatenate([np.load(tmp_path / f"{split}.npy") for split in counts]))
+    with pytest.raises(
+        SourceError, match=r"rows\.npy: is an array of 27 rows for a table of several .*\{split\} in its"
+    ):
+        import_huggingface(root, text=tmp_path / "rows.npy")
+    _, dialogues = import_huggingface(root, text=tmp_path / "{split}.npy")
+    whole = {"train": 12, "val": 6, "test": 9}
+    assert all((dialogue.features["text"] == whole[dialogue.split]).all() for dialogue in dialogues)
+
+
+def test_an_array_follows_the_one_file_that_there_is(tmp_path: Path) -> None:
+    root = write_huggingface(tmp_path)
+    tables = {file: pq.read_table(file) for file in sorted(root.glob("*.parquet"))}
+    splits = [name.name.partition("-")[0] for name, table in tables.items() for _ in range(len(table))]
+    for file in tables:
+        file.unlink()
+    whole = pa.concat_tables(tables.values())
+    pq.write_table(whole.append_column("split", pa.array(splits)), root / "all.parquet")
+    np.save(tmp_path / "rows.npy", np.array(whole["text_features"].to_pylist(), np.float32))
+    _, dialogues = import_huggingface(root, text=tmp_path / "rows.npy")
+    for dialogue in dialogues:
+        number = float(dialogue.dialogue_id.partition("-")[2])
+        assert dialogue.features["text"].tolist() == [[number, turn, 1] for turn in range(3)]
+
+
+def test_a_clip_that_was_cut_anew_is_not_a_second_utterance(tmp_path: Path) -> None:
+    root = write_huggingface(tmp_path)
+    file = root / "test-00000-of-00001.parquet"
+    table = pq.read_table(file)
+    names = [*table["path"].to_pylist()[:-1], "clips/final_videos_testdia0_utt0.mp4"]
+    pq.write_table(table.set_column(0, "path", pa.array(names)), file)
+    with pytest.raises(DataError, match="row 8, dialogue test-0: the utterance '0' is there already, in row 0; keep"):
+        import_huggingface(root)
+
+
+def test_dialogues_of_the_hub_may_have_blanks_around_their_numbers(tmp_path: Path) -> None:
+    root = write_huggingface(tmp_path)
+    for file in root.glob("*.parquet"):
+        table = pq.read_table(file)
+        numbers = [f"{row // 3}{' ' * (row % 3)}" for row in range(len(table))]
+        pq.write_table(table.append_column("dialogue", pa.array(numbers)), file)
+    assert {len(dialogue) for dialogue in import_huggingface(root)[1]} == {3}
+
+
+def test_a_row_of_the_hub_without_a_speaker_is_named(tmp_path: Path) -> None:
+    root = write_huggingface(tmp_path)
+    file = root / "train-00000-of-00001.parquet"
+    table = pq.read_table(file)
+    names = [None, *table["speaker"].to_pylist()[1:]]
+    pq.write_table(table.set_column(2, "speaker", pa.array(names)), file)
+    with pytest.raises(DataError, match=r"row 9, dialogue train-0: speaker must be a name, is empty; say who speaks"):
+        import_huggingface(root)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        (
+            {"Turn": "01", "Talk": " Ses01F_impro01"},
+            "row 4, dialogue Ses01F_impro01: the utterance '01' is there already, in row 3",
+        ),
+        ({"Who": " "}, "row 4, dialogue Ses01F_impro02: speaker must be a name, is empty; say who speaks"),
+        ({"Talk": " "}, "row 4: dialogue must be an id, is empty"),
+        ({"Mood": "NEUTRAL"}, "row 4: the emotion 'NEUTRAL' differs in case alone from 'neutral' in row 2; write them"),
         ({"Part": "trial"}, "row 4: split must be train, val or test, is 'trial'"),
         ({"Part": "test"}, "dialogue 'Ses01F_impro02' is in two splits, test and train; dialogue ids must be unique"),
     ],
@@ -103,6 +173,52 @@ def test_wrong_cells_are_named(tmp_path: Path, changes: dict[str, str], words: s
     source = write_csv(tmp_path, iemocap())
     rewrite(source, **changes)
     with pytest.raises(DataError, match=words):
+        import_csv(source, columns=CSV_COLUMNS, text=tmp_path / "rows.npy")
+
+
+def test_blanks_around_a_dialogues_id_make_no_second_dialogue(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, iemocap())
+    rewrite(source, Talk=" Ses01F_impro02 ")
+    _, dialogues = import_csv(source, columns=CSV_COLUMNS, text=tmp_path / "rows.npy")
+    for dialogue in dialogues:
+        assert_own_rows(dialogue, iemocap())
+
+
+def test_names_that_differ_in_case_may_be_two_classes_on_request(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, iemocap())
+    rewrite(source, Mood="NEUTRAL")
+    names = (*MELD_NAMES[:6], "NEUTRAL")
+    info, _ = import_csv(source, columns=CSV_COLUMNS, classes=",".join(names), text=tmp_path / "rows.npy")
+    assert info.class_names == names
+
+
+def test_a_column_called_utterance_may_have_the_words(tmp_path: Path) -> None:
+    talks = iemocap()
+    source = write_csv(tmp_path, talks)
+    text = source.read_text(encoding="utf-8").replace("Turn,Who,Words", "Turn,Who,utterance")
+    source.write_text(re.sub(r"\w+ says \d", "Yes.", text), encoding="utf-8")
+    columns = "dialogue=Talk,speaker=Who,emotion=Mood,split=Part"
+    with pytest.raises(DataError, match=r"the utterance 'Yes\.' is there already, .* or say --columns text=COLUMN if"):
+        import_csv(source, columns=columns, text=tmp_path / "rows.npy")
+    info, dialogues = import_csv(source, columns=f"{columns},text=utterance", text=tmp_path / "rows.npy")
+    assert "utterance" not in info.provenance["columns"]  # type: ignore[operator]
+    assert all(set(dialogue.utterances) == {"Yes."} for dialogue in dialogues)
+
+
+def test_keys_that_are_numbers_are_those_of_a_table(tmp_path: Path) -> None:
+    talks = Talks({"train": [0, 3], "val": [1], "test": [12]})
+    source = write_csv(tmp_path, talks)
+    rows = save(tmp_path / "rows.pkl", talks.rows("text", 6))
+    _, dialogues = import_csv(source, columns=CSV_COLUMNS, text=rows)
+    for dialogue in dialogues:
+        assert_own_rows(dialogue, talks)
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_named(tmp_path: Path, mark: str, name: str) -> None:
+    source = write_csv(tmp_path, iemocap())
+    source.write_text(source.read_text(encoding="utf-8").replace(",", mark), encoding="utf-8")
+    with pytest.raises(SourceError, match=rf"talks\.csv: must have commas between .*, and its head has {name}: .*sep="):
         import_csv(source, columns=CSV_COLUMNS, text=tmp_path / "rows.npy")
 
 
@@ -120,6 +236,18 @@ def test_wrong_cells_are_named(tmp_path: Path, changes: dict[str, str], words: s
 def test_columns_that_are_not_there_are_named(tmp_path: Path, columns: str | None, words: str) -> None:
     with pytest.raises(SourceError, match=words):
         import_csv(write_csv(tmp_path, iemocap()), columns=columns, text=tmp_path / "rows.npy")
+
+
+def test_the_importer_on_its_page_reads_what_spreadsheets_write(tmp_path: Path) -> None:
+    """With a mark of the encoding at the beginning, and lines that break within a cell."""
+    module: dict[str, Any] = {"__name__": "utterance_rows"}
+    exec(files_of("own-importer")["utterance_rows.py"], module)
+    text = 'dialogue,split,speaker,emotion,text_0\r\nd,train,"Ann\nLee",calm,1\r\nd,train,Bo\u2028Li,calm,2\r\n'
+    (tmp_path / "rows.csv").write_text(text, encoding="utf-8-sig", newline="")
+    info, dialogues = module["import_rows"](tmp_path / "rows.csv")
+    (dialogue,) = dialogues
+    assert (info.class_names, info.speaker_count) == (("calm",), 2)
+    assert dialogue.features["text"].tolist() == [[1], [2]]
 
 
 @pytest.mark.parametrize("text", ["", "Talk,Turn\n", "\xff"])
@@ -203,6 +331,7 @@ def test_dag_erc_variants_are_asked_for(tmp_path: Path) -> None:
     [
         ({"label": "bored"}, DataError, "train_data_roberta.json.feature, dialogue 0, utterance 0: 'bored' is none of"),
         ({"cls": [[0.0] * 1024, [0.0] * 342]}, DataError, "utterance 0: cls must be a vector, or three of them"),
+        ({"speaker": None}, DataError, "utterance 0: speaker must be a name, is None; say who speaks"),
         ({"cls": None}, DataError, "utterance 0: cls must be a vector, or three of them"),
         ({"cls": [[0.0], [0.0], [0.0]]}, DataError, "dialogue train-0: cls must have as many vectors as the first"),
         ({"cls": [0.0] * 1582}, SourceError, "the text is openSMILE's IS10 set"),

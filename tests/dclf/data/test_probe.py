@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_other_proportions_of_emotions_are_no_excess() -> None:
         _Accuracy.of(_Rows(np.zeros((50, 1), np.float32), each, np.arange(50) // 5), (each == 0).astype(float))
         for each in labels
     ]
-    excess, p = _compare(sides[0], sides[1], seed=0)
+    excess, p = excess_and_p(sides[0], sides[1])
     assert excess == pytest.approx(0.0)
     assert p == pytest.approx(0.5, abs=0.5)
 
@@ -163,6 +164,62 @@ def test_what_cannot_be_probed_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         probe_shards(tmp_path / "set")
     assert [problem.split()[1] for problem in refused.value.problems] == ["train", "val", "test"]
+
+
+def relabelled(seed: int, split: str, rare: int | None = None, **options: int) -> list[Dialogue]:
+    """Dialogues of which one split has an emotion of its own alone, but for as many as ``rare``."""
+    own = [one for one in dialogues(seed, **options) if one.split == split]
+    numbers = {one.dialogue_id: place for place, one in enumerate(own)}
+
+    def changed(one: Dialogue) -> Dialogue:
+        if one.split != split:
+            return replace(one, labels=np.minimum(one.labels, 1).astype(np.int32))
+        labels = np.full(LENGTH, 2, np.int32)
+        if rare is not None and numbers[one.dialogue_id] < rare:
+            labels[0] = 0
+        return replace(one, labels=labels)
+
+    return [changed(one) for one in dialogues(seed, **options)]
+
+
+@pytest.mark.parametrize("rare", [None, 1])
+def test_splits_that_share_no_emotion_cannot_be_compared(rare: int | None, tmp_path: Path) -> None:
+    write_shards(relabelled(0, "test", rare), tmp_path / "set", INFO)
+    report = probe_shards(tmp_path / "set")
+    (probe,) = report.modalities
+    assert (probe.excess["test"], probe.p["test"]) == (None, None)
+    assert probe.p["val"] is not None
+    assert list(report.table())[1][-1] == "cannot be compared"
+    assert report.warnings == []
+    write_probe(tmp_path / "set", report)
+    assert read_probe(tmp_path / "set", report.sha256) == report
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_resamples_without_a_shared_emotion_do_not_hide_a_leak() -> None:
+    """Two of six dialogues alone have the emotion that both splits have, so that many draws have none of it."""
+    places = np.repeat(np.arange(6), 8)
+    other = np.where(places < 2, 0, 1)
+    rows = _Rows(np.zeros((48, 1), np.float32), other, places), _Rows(np.zeros((48, 1), np.float32), 0 * places, places)
+    right, wrong = (np.where(np.arange(48) % 8 < count, 1.0, 0.0) for count in (8, 0))
+    right[places == 1] = (np.arange(8) > 0).astype(float)
+    compared = _compare(_Accuracy.of(rows[0], right), _Accuracy.of(rows[1], wrong), seed=0)
+    assert compared is not None
+    excess, p = compared
+    assert excess == pytest.approx(15 / 16)
+    assert p < 1e-6
+
+
+def test_a_fold_that_takes_an_emotion_away_is_told(tmp_path: Path) -> None:
+    changed = [
+        replace(one, labels=np.full(LENGTH, int(one.dialogue_id == "train-0"), np.int32))
+        if one.split == "train"
+        else one
+        for one in dialogues(0)
+    ]
+    write_shards(changed, tmp_path / "set", INFO)
+    with pytest.raises(DataError, match=r"two emotions in the dialogues beside each fold .*: import more dialogues"):
+        probe_shards(tmp_path / "set")
 
 
 def test_the_card_shows_a_probe_of_these_very_shards(tmp_path: Path) -> None:
@@ -186,6 +243,12 @@ def test_the_p_of_a_hopeless_excess_is_small_and_of_none_a_half() -> None:
     labels, places = rng.integers(0, 2, 400), np.arange(400) // 10
     rows = _Rows(np.zeros((400, 1), np.float32), labels, places)
     low, high = (_Accuracy.of(rows, (rng.random(400) < share).astype(float)) for share in (0.5, 0.9))
-    assert _compare(high, low, seed=0)[1] < 1e-6
-    assert _compare(low, low, seed=0) == (0.0, pytest.approx(0.5))
-    assert not math.isnan(_compare(low, high, seed=0)[1])
+    assert excess_and_p(high, low)[1] < 1e-6
+    assert excess_and_p(low, low) == (0.0, pytest.approx(0.5))
+    assert not math.isnan(excess_and_p(low, high)[1])
+
+
+def excess_and_p(other: _Accuracy, train: _Accuracy) -> tuple[float, float]:
+    compared = _compare(other, train, seed=0)
+    assert compared is not None
+    return compared

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -135,6 +136,14 @@ def test_a_run_that_does_not_say_its_seed_is_shown_and_paired_with_none() -> Non
 def test_means_over_different_seeds_have_no_difference() -> None:
     assert score_table([side("A", {1: 0.5, 2: 0.6}), side("B", {2: 0.7})]).head == ("score", "A", "B")
     assert score_table([side("A", {1: 0.5, 2: 0.6}), side("B", {1: 0.4, 2: 0.7})]).head[-1] == "B - A"
+
+
+def test_a_score_of_other_seeds_on_each_side_has_no_difference() -> None:
+    """The test scores of one run are still to come."""
+    sides = [side("A", {1: 0.5, 2: 0.6}), side("B", {1: 0.4, 2: 0.9})]
+    missing = {2: {name: value for name, value in sides[1].scores[2].items() if name != "test/wf1"}}
+    sides[1] = replace(sides[1], scores={**sides[1].scores, **missing})
+    assert [row[-1] for row in score_table(sides).rows] == ["+6.67", "–"]
 
 
 def test_scores_that_a_side_lacks_are_dashes_and_validation_comes_first() -> None:

@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,18 @@ def test_inspect_prints_the_card(shards: Path, capsys: Shown) -> None:
     assert main(["data", "inspect", str(shards), "--output", "json"]) == 0
     card = json.loads(capsys.readouterr().out)
     assert sum(split["dialogues"] for split in card["splits"].values()) == 12
+
+
+def test_foreign_names_do_not_steer_the_terminal(tmp_path: Path, capsys: Shown) -> None:
+    info, dialogues = generate("meld-small", 12)
+    names = (*info.class_names[:-1], "\x1b[2Jlast", "\x9b1Anever")
+    facts = {"dataset": "toy\x1b]0;", "class_names": names, "provenance": {"importer": "own\x07"}}
+    write_shards(dialogues, tmp_path / "shards", replace(info, **facts))  # type: ignore[arg-type]
+    assert main(["data", "inspect", str(tmp_path / "shards")]) == 0
+    shown = capsys.readouterr()
+    assert "no utterance is ?1Anever" in shown.err
+    assert "?[2Jlast" in shown.out
+    assert (shown.out + shown.err).replace("\n", "").isprintable()
 
 
 def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Shown) -> None:

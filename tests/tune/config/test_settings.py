@@ -260,6 +260,10 @@ def test_the_older_models_presets_hold_their_authors_values() -> None:
     assert weighted == {"iemocap-dialogue-rnn"}
 
 
+def test_the_authors_of_dialogue_rnn_read_the_text_alone() -> None:
+    assert load_config("iemocap", SOUND).published["dialogue_rnn"]["authors"]["modalities"] == ["text"]
+
+
 @pytest.mark.parametrize("name", OTHER_PRESETS)
 def test_the_other_presets_are_sound_and_carry_their_authors_results(name: str) -> None:
     config = load_config(name, SOUND)
@@ -272,6 +276,9 @@ def test_the_other_presets_are_sound_and_carry_their_authors_results(name: str) 
     scores = authors.keys() & {"wa", "wf1"}
     assert scores
     assert all(50 < authors[score] < 80 for score in scores)
+    assert authors.keys() <= {"wa", "wf1", "source", "best_on_test", "curriculum", "unverified", "modalities"}
+    # DialogueGCN's paper has the text alone.
+    assert authors.get("modalities") == (["text"] if model == "dialogue-gcn" else None)
 
 
 @pytest.mark.parametrize("name", ROBUST_PRESETS)

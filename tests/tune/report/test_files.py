@@ -64,6 +64,15 @@ def test_everything_is_written(written: tuple[StudyFolder, ReportFiles]) -> None
     assert paths == {files.html, files.markdown, files.config, *outputs}
 
 
+def test_tables_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
+    folder = fill(new_folder(tmp_path), 4)
+    out = tmp_path / "report"
+    out.mkdir()
+    (out / "damage.tex").touch()
+    files = write_report(folder, optuna_study(folder), out)
+    assert {path.name for path in out.iterdir() if path.suffix in (".csv", ".tex")} == set(files.tables)
+
+
 def test_the_page_needs_nothing_else(written: tuple[StudyFolder, ReportFiles]) -> None:
     page = Page(written[1].html.read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 6
@@ -244,6 +253,10 @@ def test_a_gain_is_only_stated_where_there_is_one(
         (
             {"choices": [["text"], ["text", "audio"]], "when": {"model.name": "ddin"}},
             "text, text + audio; only where model.name is ddin",
+        ),
+        (
+            {"choices": [1, 2], "when": {"model.name": ["dag_erc", "mm_dfn"], "data.modalities": [["text", "audio"]]}},
+            "1, 2; only where model.name is dag_erc or mm_dfn and data.modalities is text + audio",
         ),
     ],
 )

@@ -90,7 +90,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> dict[str, P
 def damaged_page(place: Path, shards: Path) -> Path:
     """The page of a test with substitutions and two damages of one training."""
     study = ablation_study(place / "damaged", with_paper(shards, BASE))
-    request = {"settings": {"seed": 0, "draws": 3}}
+    request = {"settings": {"seed": 0, "draws": 3, "corruptions": [{"seed": 0}]}}
     save_text(split_folder(study, "test") / REQUEST, json.dumps(request))
     substituted = [ConditionScore(kind=kind, values=(0.65, 0.66, 0.64), raw=0.7) for kind in ("eccs", "eics")]
     damaged = [

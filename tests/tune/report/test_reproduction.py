@@ -206,6 +206,29 @@ def test_it_is_written_over_an_earlier_one_with_nothing_left_behind(tmp_path: Pa
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     less = write_reproduction(many[:1], {}, out, "All")
     assert {path.stem for path in (out / "figures").iterdir()} == set(less.figures) == {"table-3-labels"}
+    tables = {path.name for path in out.iterdir() if path.suffix in (".csv", ".tex")}
+    assert tables == set(less.tables) < set(first.tables)
+
+
+def test_files_that_are_not_the_page_s_stay(tmp_path: Path, shards: Path) -> None:
+    out = tmp_path / "page"
+    own = ["mine.tex", "table-of-mine.tex", "parts-variants.csv"]
+    out.mkdir()
+    for name in own:
+        (out / name).touch()
+    (out / "table-1-variants.tex").touch()
+    write_reproduction(studies(tmp_path, shards)[1:2], {}, out, "One")
+    assert {name for name in own if (out / name).exists()} == set(own)
+    assert not (out / "table-1-variants.tex").exists()
+
+
+def test_the_epochs_of_presets_that_differ_are_a_range(tmp_path: Path, shards: Path) -> None:
+    one, other, *rest = planned_main(tmp_path, preset("iemocap", shards)).definition.variants
+    others = [{**other, "params": {**other["params"], "train.epochs": epochs}} for epochs in (150, 20, 100)]
+    folder = planned_main(tmp_path / "again", preset("iemocap", shards))
+    folder.definition = replace(folder.definition, variants=[one, *others, *rest])
+    files = write_reproduction([folder], {}, tmp_path / "page", "One")
+    assert re.search(r"\| Table 3 \| main \| .* \| 20 to 150 \|", files.markdown.read_text(encoding="utf-8"))
 
 
 def test_a_page_without_results_says_so(tmp_path: Path, shards: Path) -> None:

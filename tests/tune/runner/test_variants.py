@@ -80,6 +80,19 @@ def test_a_model_of_one_modality_keeps_it() -> None:
     assert modalities == {"mmgcn": ("text", "audio"), "aghmn": ("text",)}
 
 
+def test_what_a_variant_changes_beside_the_part_is_kept() -> None:
+    text = {"name": "text alone", "set": {"loss.ablate": "none", "data.modalities": ["text"]}}
+    same = {"name": "DCLF", "set": {"loss.ablate": "none", "train.lr": 1e-4}}
+    study = planned(models=TWO_MODELS, listed=({"name": "base", "set": {"loss.ablate": "base"}}, text, same))
+    assert [one.get("changes") for one in study.variants] == [
+        *(None, ["data.modalities"], ["train.lr"]),
+        # DDIN's preset has this learning rate.
+        *(None, ["data.modalities"], None),
+    ]
+    shared = planned(listed=({"name": "text", "set": {"loss.ablate": "none", "data.modalities": ["text"]}},))
+    assert "changes" not in shared.variants[0], "all variants have it, and so has the configuration"
+
+
 def test_options_of_a_base_model_are_asked_of_that_model_alone() -> None:
     models = {"mmgcn": {"model.options.layers": 2}, "ddin": {}}
     study = planned(models=models, leave_one_out=("base",))

@@ -92,6 +92,14 @@ def test_a_speaker_that_is_no_whole_number_is_named(packed: Path) -> None:
         model.predict(None, rows)
 
 
+@pytest.mark.parametrize("null", [None, float("nan"), pd.NA])
+def test_rows_of_no_dialogue_are_refused(packed: Path, null: Any) -> None:
+    rows = table()
+    rows["dialogue_id"] = [null if place in (1, 4) else name for place, name in enumerate(rows["dialogue_id"])]
+    with pytest.raises(DataError, match="dialogue_id must be a text in every row, is null in 2 rows: 1, 4"):
+        load(packed).unwrap_python_model().predict(None, rows)
+
+
 def test_the_example_and_the_signature_agree(packed: Path) -> None:
     model = load(packed)
     example = mlflow.models.Model.load(str(packed)).load_input_example(str(packed))

@@ -22,7 +22,7 @@ from tune.analysis.table import Table
 from tune.study.folder import StudyFolder
 from tune.study.scores import deviation
 
-PARTS = (LEADERBOARD, "f1", "costs", "published")
+_PARTS = (LEADERBOARD, "costs", "published")
 """Tables whose columns are all in ``whole_board``."""
 SCORES = ("wf1", "wa")
 _COSTS = (
@@ -31,8 +31,13 @@ _COSTS = (
     f"{HEARD} utterances or of all that the test split has; a bidirectional model answers none before the end."
 )
 _PUBLISHED = (
-    "authors: what the base model's authors report; best on test: of the epoch that was best on the test split, which "
-    "no measured number here is."
+    "authors: what the base model's authors report, most of them of models that hear whole conversations, where those "
+    "here are real-time unless their preset says otherwise; best on test: of the epoch that was best on the test "
+    "split, which no measured number here is; text alone: the authors' model reads nothing else."
+)
+_FUTURE = (
+    "of it future: the part of a bidirectional model's EICS drop that is lost without the utterances after the target, "
+    "which a substituted context does not have."
 )
 Column = tuple[str, list[str]]
 """Head of a column, and its cells."""
@@ -53,12 +58,23 @@ def board_tables(folder: StudyFolder) -> dict[str, Table]:
     return tables
 
 
+def beside_board(tables: Mapping[str, Table]) -> list[Table]:
+    """Return the tables that have something that ``whole_board`` has no column for.
+
+    Args:
+        tables: of the study, as ``study_tables`` names them.
+    """
+    # The paper's classes are rows of their own.
+    classes = {"f1"} if "f1" in tables and all(model for model, *_ in tables["f1"].rows) else set()
+    return [table for name, table in tables.items() if name not in {*_PARTS, *classes}]
+
+
 def whole_board(folder: StudyFolder) -> Table | None:
     """All columns in one table; None for any other study, and before the first test score."""
     entries = entries_of(folder)
     if not entries:
         return None
-    published = list(_published(entries, other_data(folder.definition)))
+    published = [*_published(entries, other_data(folder.definition)), *_sources(entries)]
     columns = [*_scores(entries), *_tests(entries), *_robustness(entries), *_classes(entries), *_costs(entries)]
     notes = [_note(entries), _COSTS if any(entry.speed for entry in entries) else ""]
     notes += [_PUBLISHED] if any(entry.authors for entry in entries) else []
@@ -71,7 +87,8 @@ def _title(name: str) -> str:
 
 def _note(entries: Sequence[Entry]) -> str:
     differences = [entry.difference for entry in entries]
-    return differences_note(differences, "WF1") if any(one.paired for one in differences) else ""
+    notes = [differences_note(differences, "WF1")] if any(one.paired for one in differences) else []
+    return " ".join([*notes, *([_FUTURE] if any(entry.future for entry in entries) else [])])
 
 
 def _table(entries: Sequence[Entry], title: str, columns: Sequence[Column], note: str) -> Table:
@@ -101,6 +118,8 @@ def _robustness(entries: Sequence[Entry]) -> Iterator[Column]:
         yield f"WF1 {head}", [mean_text(entry.variant, score) for entry in entries]
     if any(entry.drops for entry in entries):
         yield "EICS drop", [_mean(entry.drops, 100, ".2f") for entry in entries]
+    if any(entry.future for entry in entries):
+        yield "of it future", [_mean(entry.future, 100, ".2f") for entry in entries]
 
 
 def _classes(entries: Sequence[Entry]) -> Iterator[Column]:

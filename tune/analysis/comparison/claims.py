@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dclf.paper_data import UNREADABLE, papers_modalities
 from tune.study.dataset import dataset_note
 from tune.study.definition import StudyDefinition
+
+OTHER_DATA, OTHER_MODALITIES = " (other data)", " (other modalities)"
 
 
 def unlike_paper(definition: StudyDefinition) -> tuple[str, ...]:
@@ -23,8 +25,26 @@ def as_in_paper(definition: StudyDefinition) -> bool:
 
 
 def other_data(definition: StudyDefinition) -> str:
-    """`` (other data)`` behind the paper's numbers where they are not of the study's data; else nothing."""
-    return "" if as_in_paper(definition) else " (other data)"
+    """Return what stands behind the paper's numbers: nothing where data and modalities are the study's.
+
+    `` (other modalities)`` on the paper's own data, read otherwise than by the paper's models; else `` (other data)``.
+    """
+    reasons = unlike_paper(definition)
+    if not reasons:
+        return ""
+    return OTHER_MODALITIES if len(reasons) == 1 and _is_read_otherwise(definition) else OTHER_DATA
+
+
+def most_different(definitions: Iterable[StudyDefinition]) -> str:
+    """Return ``other_data`` of several studies: of other data before other modalities."""
+    words = {other_data(definition) for definition in definitions}
+    return next((one for one in (OTHER_DATA, OTHER_MODALITIES) if one in words), "")
+
+
+def _is_read_otherwise(definition: StudyDefinition) -> bool:
+    data, base = dataset_note(definition), definition.base
+    own = not data.generated and data.name == base.published.get("dataset")
+    return own and set(base.data.modalities) != set(papers_modalities(base))
 
 
 def caveats(definition: StudyDefinition) -> Iterator[str]:
@@ -38,7 +58,7 @@ def caveats(definition: StudyDefinition) -> Iterator[str]:
         yield "The data are generated: that signs agree with the paper's says nothing of the paper's data."
     elif data.name != paper:
         yield f"The paper's numbers are of {paper}, these of {data.name} data: agreement confirms nothing of the paper."
-    elif set(base.data.modalities) != set(modalities):
+    elif _is_read_otherwise(definition):
         mine, theirs = ", ".join(base.data.modalities), ", ".join(modalities)
         yield f"The paper's models read {theirs}, these {mine} alone: agreement confirms nothing of the paper."
     elif reasons := unlike_paper(definition):

@@ -9,7 +9,7 @@ from typing import Any
 from tune.analysis.comparison.claims import other_data
 from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, MODEL, WINDOW
 from tune.analysis.comparison.tables import has_published, mean_text, published_text
-from tune.analysis.comparison.variants import Variant, variants_of
+from tune.analysis.comparison.variants import Variant, framework_name, variants_of
 from tune.analysis.statistics import SAME
 from tune.analysis.table import Table
 from tune.config.yaml_files import plain
@@ -38,6 +38,16 @@ class Grid:
     def axis(self, place: int) -> list[Any]:
         """The values of one key, ascending."""
         return sorted({values[place] for values in self.cells})
+
+    @property
+    def part(self) -> str:
+        """``loss.ablate`` of all cells."""
+        return next(iter(self.cells.values())).part
+
+    @property
+    def name(self) -> str:
+        """``mmgcn + DCLF``, ``mmgcn + DCLF w/o CACL`` or ``mmgcn``."""
+        return framework_name(self.model, self.part)
 
     @property
     def best(self) -> list[tuple[Any, ...]]:

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dclf.prose import join_words
 from tune.analysis.comparison.claims import as_in_paper
 from tune.analysis.comparison.differences import Difference, compared_variants, is_joint
 from tune.analysis.comparison.tables import class_names
 from tune.analysis.comparison.variants import Variant
+from tune.analysis.perturbation.scores import ModelScores
 from tune.analysis.perturbation.study_tables import CONTRASTED, perturbed_variants
 from tune.analysis.speed import Speed, speeds_of
 from tune.study.folder import StudyFolder
@@ -21,6 +23,8 @@ from tune.study.scores import deviation
 SHIFTS = {"w/o shift": "no_shift/wf1", "w/ shift": "shift/wf1"}
 """Head of a column -> score: WF1 of the utterances without and with emotion shift."""
 
+CUT = "cut"
+"""The condition of bidirectional models: the own context, up to the target."""
 _REMARKS = {"best_on_test": "best on test", "curriculum": "a curriculum", "unverified": "unverified"}
 """Key of what the authors published -> what the page says of it."""
 
@@ -32,6 +36,8 @@ class Entry:
     Attributes:
         difference: the variant, and its test against the base model.
         drops: seed -> how much of its WF1 the EICS test costs, the mean over the draws.
+        future: seed -> the part of it that is lost without the utterances after the target, which that test does not
+            have either; empty for real-time models.
         speed: what its models cost; None where that was not measured.
         authors: what the base model's authors published, in percent, as its preset has it; empty for DCLF, and where
             the preset says nothing.
@@ -39,6 +45,7 @@ class Entry:
 
     difference: Difference
     drops: Mapping[int, float] = field(default_factory=dict)
+    future: Mapping[int, float] = field(default_factory=dict)
     speed: Speed | None = None
     authors: Mapping[str, Any] = field(default_factory=dict)
 
@@ -50,7 +57,9 @@ class Entry:
     @property
     def remark(self) -> str:
         """How the authors' numbers came about, as far as the preset says; empty where it says nothing."""
-        return ", ".join(words for key, words in _REMARKS.items() if self.authors.get(key))
+        modalities = self.authors.get("modalities")
+        alone = [f"{join_words(modalities)} alone"] if isinstance(modalities, list) and modalities else []
+        return ", ".join([*alone, *(words for key, words in _REMARKS.items() if self.authors.get(key))])
 
 
 def entries_of(folder: StudyFolder) -> list[Entry]:
@@ -58,19 +67,21 @@ def entries_of(folder: StudyFolder) -> list[Entry]:
     if not is_joint(folder.definition):
         return []
     speeds, authors = speeds_of(folder), folder.definition.plan.get("authors", {})
-    drops = {
-        row.variant.trial: {s: one.drop(CONTRASTED) for s, one in row.trainings.items() if CONTRASTED in one.conditions}
-        for row in perturbed_variants(folder)
-    }
+    trainings = {row.variant.trial: row.trainings for row in perturbed_variants(folder)}
     return [
         Entry(
             difference=one,
-            drops=drops.get(one.variant.trial, {}),
+            drops=_drops(trainings.get(one.variant.trial, {}), CONTRASTED),
+            future=_drops(trainings.get(one.variant.trial, {}), CUT),
             speed=speeds.get(one.variant.trial),
             authors=authors.get(one.variant.model, {}) if one.variant.part == "base" else {},
         )
         for one in compared_variants(folder)
     ]
+
+
+def _drops(trainings: Mapping[int, ModelScores], condition: str) -> dict[int, float]:
+    return {seed: one.drop(condition) for seed, one in trainings.items() if condition in one.conditions}
 
 
 def board_facts(folder: StudyFolder) -> list[dict[str, Any]]:
@@ -97,6 +108,7 @@ def _facts(entry: Entry, labels: Sequence[str]) -> dict[str, Any]:
     for name in ("wf1", "wa", *SHIFTS.values(), *(f"f1/{label}" for label in labels)):
         facts |= _mean_and_deviation(name, variant.score(name))
     facts |= _mean_and_deviation("eics_drop", entry.drops)
+    facts |= _mean_and_deviation("eics_drop_future", entry.future)
     facts |= {
         "difference": None if test is None else test.difference,
         "low": None if test is None else test.low,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from dclf.prose import join_words
 from tune.analysis.statistics import FEWEST, PairedTest
 
 UNTESTED = f"fewer than {FEWEST} shared seeds, or the same difference in each"
@@ -85,7 +86,9 @@ def family_note(tests: Mapping[str, int], score: str) -> str:
     if not most:
         return f"Nothing is tested: {UNTESTED}."
     if most == 1:
-        which = "the only one" if len(tests) == 1 else "one for each base model"
+        tested = [model for model, count in tests.items() if count]
+        which = "the only one" if len(tested) == 1 else f"one for each of {join_words(tested)}"
+        which = "one for each base model" if len(tested) == len(tests) > 1 else which
         return f"p: two-sided paired t-test of {score}, {which}, so there is nothing to correct for."
     every = f"the {most} tests" if len(counts) == 1 else "all tests"
     models = " for each base model" if len(tests) > 1 else ""

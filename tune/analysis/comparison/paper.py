@@ -34,12 +34,13 @@ def row_scores(paper: Mapping[str, Any], method: str) -> dict[str, float]:
     return shares(scores)
 
 
-def variant_scores(paper: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, float]:
+def variant_scores(paper: Mapping[str, Any], params: Mapping[str, Any], ablate: str) -> dict[str, float]:
     """The paper's scores where a variant of an ablation or grid is a row of its tables; empty where it is none.
 
     Args:
         paper: the ``published`` section of the variant's base model.
         params: what the variant changes.
+        ablate: ``loss.ablate`` of the configuration; the paper's windows are of the whole framework.
     """
     changed = params.keys() - {MODEL}
     if changed == {ABLATE}:
@@ -47,7 +48,7 @@ def variant_scores(paper: Mapping[str, Any], params: Mapping[str, Any]) -> dict[
         ablated = paper.get("table4", {}).get(part)
         whole = row_scores(paper, METHODS[part]) if part in METHODS else {}
         return {**whole, **({} if ablated is None else shares({"wf1": ablated}))}
-    if changed == {WINDOW}:
+    if changed == {WINDOW} and ablate == "none":
         wf1 = paper.get("table5_window", {}).get(str(params[WINDOW]))
         return {} if wf1 is None else shares({"wf1": wf1})
     return {}

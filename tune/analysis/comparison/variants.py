@@ -31,6 +31,8 @@ NAMES = {
 """``loss.ablate`` -> the row's name in the paper's Table 4."""
 LEADERBOARD = "leaderboard"
 """Layout of a study of many base models, each from a preset of its own."""
+GRIDS = ("window", "gammas")
+"""Layouts whose variants are values of DCLF's own; the paper's numbers there are of the whole framework."""
 ROWS_OF_TABLE_3 = ("main", LEADERBOARD)
 """Layouts whose variants are base models without and with DCLF."""
 
@@ -76,6 +78,17 @@ class Variant:
         return math.fsum(values) / len(values) if values else math.nan
 
 
+def framework_name(model: str, part: str) -> str:
+    """What is trained: ``mmgcn + DCLF``, ``mmgcn + DCLF w/o CACL``, or ``mmgcn`` alone.
+
+    Args:
+        model: base model.
+        part: ``loss.ablate``.
+    """
+    around = {"none": " + DCLF", "base": ""}.get(part, f" + DCLF {NAMES.get(part, part)}")
+    return f"{model}{around}"
+
+
 def is_comparison(definition: StudyDefinition) -> bool:
     """Whether a study reports all of its configurations, and chooses none."""
     return definition.sweep.test == "all"
@@ -110,7 +123,7 @@ def _searched(folder: StudyFolder) -> Iterator[Variant]:
             part=str(trial.params.get(ABLATE, base.loss.ablate)),
             validation=seed_values(trial, 0),
             test=scores,
-            published=variant_scores(base.published.get(model, {}), trial.params),
+            published=variant_scores(base.published.get(model, {}), trial.params, base.loss.ablate),
             reference=_is_reference(trial.params, definition.config, model),
         )
 
@@ -122,8 +135,10 @@ def _planned(folder: StudyFolder) -> Iterator[Variant]:
     for planned in definition.variants:
         model, params = str(planned["model"]), plain(planned["params"])
         part = str(params.get(ABLATE, base.loss.ablate))
-        row = {}
-        if layout_of(definition) in ROWS_OF_TABLE_3 and part in METHODS:
+        row, published = {}, planned.get("published") or {}
+        if layout_of(definition) in GRIDS and part != "none":
+            published = {}
+        if layout_of(definition) in ROWS_OF_TABLE_3 and part in METHODS and not planned.get("changes"):
             row = row_scores(base.published.get(model, {}), METHODS[part])
         for trial, scores in tested:
             if plain(trial.params) == params:
@@ -135,7 +150,7 @@ def _planned(folder: StudyFolder) -> Iterator[Variant]:
                     part=part,
                     validation=seed_values(trial, 0),
                     test=scores,
-                    published={**row, **shares(planned.get("published") or {})},
+                    published={**row, **shares(published)},
                     reference=bool(planned.get("reference")),
                 )
 

@@ -232,9 +232,10 @@ def _of_windows(folder: StudyFolder) -> Iterator[Verdict]:
 def _of_gammas(folder: StudyFolder) -> Iterator[Verdict]:
     """Where on the grid the best WF1 is, and where the paper has it."""
     optimum = OPTIMUM.get(str(folder.definition.base.published.get("dataset")))
-    published = f"gamma_ca {optimum[1]}" if optimum else ""
-    end = f"; the paper's best on {optimum[0]} is at {published}" if optimum else ""
     for grid in grids_over(folder, (GAMMA_CA, GAMMA_MC)):
+        # The paper's weights are of the whole framework.
+        published = f"gamma_ca {optimum[1]}" if optimum and grid.part == "none" else ""
+        end = f"; the paper's best on {optimum[0]} is at {published}" if optimum and published else ""
         about = f"{grid.model}, best weights"
         where = join_words([f"gamma_ca {value_text(ca)}, gamma_mc {value_text(mc)}" for ca, mc in grid.best])
         sentence = f"{about}: {where} with {_best(grid)}{end}."

@@ -114,6 +114,7 @@ def read_perturbations(
         kind=kind,
         name=name,
         draws=request["settings"]["draws"],
+        mask_seeds=tuple(sorted({one["seed"] for one in request["settings"].get("corruptions", ())})),
         trainings=trainings,
         missing=tuple(key for key, training in scores.items() if training is None),
         folder=folder,

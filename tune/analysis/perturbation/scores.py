@@ -180,6 +180,7 @@ class Perturbations:
         draws: of each kind of substitution.
         trainings: at least one, by trial and seed.
         missing: (trial, seed) of complete trainings that this test has not scored.
+        mask_seeds: of the damaged modalities, ascending; empty where none was damaged.
         folder: of the tables.
     """
 
@@ -188,6 +189,7 @@ class Perturbations:
     draws: int
     trainings: tuple[ModelScores, ...]
     missing: tuple[tuple[int, int], ...] = ()
+    mask_seeds: tuple[int, ...] = ()
     folder: Path
 
     @property

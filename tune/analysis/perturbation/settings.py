@@ -42,8 +42,7 @@ class PerturbationSettings:
                 yield f"kinds: must be some of {kinds}, {kind!r} is none; leave it out or correct it"
         if len(set(self.kinds)) < len(self.kinds):
             yield f"kinds: must be named once each, are {', '.join(self.kinds)}"
-        if len(set(self.corruptions)) < len(self.corruptions):
-            yield "corruptions: must be named once each, one comes twice; leave it out"
+        yield from self._corruption_problems()
         if not self.kinds and not self.corruptions:
             yield f"kinds: must be some of {kinds} where no modality is corrupted, are none"
         if self.split not in SCORED_SPLITS:
@@ -51,6 +50,29 @@ class PerturbationSettings:
         for name, value, least in (("draws", self.draws, 1), ("seed", self.seed, 0)):
             if value < least:
                 yield f"{name}: must be {least} or more, is {value}"
+
+    def _corruption_problems(self) -> Iterator[str]:
+        """What would be two conditions of one name, or two strengths in one column of a table."""
+        shares: dict[tuple[str, str], list[float]] = {}
+        strengths: dict[str, set[float]] = {}
+        for one in self.corruptions:
+            modalities = "+".join(sorted(one.modalities))
+            shares.setdefault((one.damage, modalities), []).append(one.share)
+            if one.damage == "noise":
+                strengths.setdefault(modalities, set()).add(one.strength)
+        for (damage, modalities), own in shares.items():
+            if twice := sorted({share for share in own if own.count(share) > 1}):
+                yield (
+                    f"corruptions: must be named once each, {damage} in {modalities} at "
+                    f"{', '.join(f'{100 * share:g} %' for share in twice)} comes twice; leave one out, or test another "
+                    "seed or strength by itself"
+                )
+        for modalities, several in strengths.items():
+            if len(several) > 1:
+                yield (
+                    f"corruptions: noise in {modalities} must be of one strength, is of "
+                    f"{' and '.join(f'{strength:g}' for strength in sorted(several))}; test each by itself"
+                )
 
 
 def require_possible(settings: PerturbationSettings) -> None:

@@ -76,11 +76,11 @@ def perturbations_csv(folder: StudyFolder) -> str:
 def perturbation_sentences(folder: StudyFolder, split: str = "test") -> list[str]:
     """Return what DCLF does to every base model's EICS drop, beside the paper's, and that other data are not its."""
     rows = perturbed_variants(folder, split)
-    bases = {row.variant.model: row for row in rows if row.variant.part == "base"}
+    by_trial = {row.variant.trial: row for row in rows}
     sentences = [
-        _sentence(row, bases[row.variant.model])
+        _sentence(row, by_trial[row.against.reference.trial])
         for row in rows
-        if row.variant.part == "none" and row.against is not None
+        if row.variant.part == "none" and row.against is not None and row.against.reference is not None
     ]
     if any(row.paper for row in rows):
         generated = dataset_note(folder.definition).generated

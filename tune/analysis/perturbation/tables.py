@@ -143,7 +143,7 @@ def corruption_table(scores: Perturbations, rows: Sequence[PerturbedVariant]) ->
     shares = sorted({share for *_, share in damaged if share is not None})
     by_draw = one_seed(rows)
     return Table(
-        title=f"{_title(scores)} and damaged modalities (masks of seed {scores.trainings[0].seed})",
+        title=f"{_title(scores)} and damaged modalities ({_masks(scores)})",
         head=("model", "variant", "utterances hit", "raw", *(f"{modality}, {kind}" for modality, kind in kinds)),
         rows=tuple(
             (
@@ -181,7 +181,7 @@ def table_texts(tables: Sequence[Table], title: str) -> dict[str, str]:
     latex = [latex_table(table, f"tab:perturbation-{title}-{number}") for number, table in enumerate(tables, 1)]
     return {
         "table.md": "\n\n".join(f"{markdown_escape(t.title)}.\n\n{markdown_table(t)}" for t in tables) + "\n",
-        "table.tex": "\n".join(latex).replace("↓", r"$\downarrow$").replace("↑", r"$\uparrow$"),
+        "table.tex": "\n".join(latex),
     }
 
 
@@ -214,6 +214,12 @@ def _title(scores: Perturbations) -> str:
     first = scores.trainings[0]
     data = f"{first.dataset} ({first.utterances} utterances)"
     return f"WF1 (%) of {scores.kind} {scores.name} on the {first.split} split of {data}, raw"
+
+
+def _masks(scores: Perturbations) -> str:
+    """``masks of seed 3``, or every seed where damages have their own."""
+    seeds = scores.mask_seeds
+    return f"masks of seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _draws(scores: Perturbations) -> str:

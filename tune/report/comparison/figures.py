@@ -33,7 +33,7 @@ from dclf.canvas import (
     tidy,
     wrapped,
 )
-from tune.analysis.comparison.claims import as_in_paper
+from tune.analysis.comparison.claims import OTHER_MODALITIES, other_data
 from tune.analysis.comparison.differences import base_models, whole_frameworks
 from tune.analysis.comparison.grids import Grid, grids_over
 from tune.analysis.comparison.paper import GAMMA_CA, GAMMA_MC, OPTIMUM, WINDOW
@@ -265,7 +265,7 @@ def _heat(axes: Axes, grid: Grid, low: float, high: float) -> Points:
             axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, **look))
     axes.set_xticks(range(len(columns)), [value_text(value) for value in columns])
     axes.set_yticks(range(len(rows)), [value_text(value) for value in rows])
-    axes.set(xlabel="gamma_mc", ylabel="gamma_ca", title=literal(f"{grid.model} + DCLF"))
+    axes.set(xlabel="gamma_mc", ylabel="gamma_ca", title=literal(grid.name))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     texts = [
@@ -304,7 +304,7 @@ def _gamma_caption(folder: StudyFolder, grids: Sequence[Grid]) -> str:
     else:
         parts.append(f"The configuration's own weights ({ca}, {mc}) are not on the grid")
     optimum = OPTIMUM.get(str(folder.definition.base.published.get("dataset")))
-    if optimum:
+    if optimum and any(grid.part == "none" for grid in grids):
         parts.append(f"The paper's optimum on {optimum[0]} is at gamma_ca {optimum[1]}{_other_data(folder)}")
     return ". ".join(parts) + "."
 
@@ -312,7 +312,7 @@ def _gamma_caption(folder: StudyFolder, grids: Sequence[Grid]) -> str:
 def _curve(axes: Axes, grid: Grid, windows: Sequence[object], place: int) -> list[Points]:
     """One base model's curve with its signs, and the paper's."""
     dark, _ = shades(place)
-    name = f"{grid.model} + DCLF"
+    name = grid.name
     cells = sorted(((windows.index(values[0]), one) for values, one in grid.cells.items()), key=lambda cell: cell[0])
     at, means = [where for where, _ in cells], [100 * one.mean("wf1") for _, one in cells]
     spreads = [100 * deviation(list(one.wf1.values())) for _, one in cells]
@@ -357,6 +357,9 @@ def _diamonds(folder: StudyFolder, published: bool) -> str:
 
 
 def _other_data(folder: StudyFolder) -> str:
-    """A reminder where the measured data are not the paper's."""
+    """A reminder where the measured data are not the paper's, or read otherwise."""
     paper = folder.definition.base.published.get("dataset", "")
-    return f" (of {paper}, not of these data)" if paper and not as_in_paper(folder.definition) else ""
+    other = other_data(folder.definition)
+    if not paper or not other:
+        return ""
+    return " (of other modalities)" if other == OTHER_MODALITIES else f" (of {paper}, not of these data)"

@@ -1,11 +1,13 @@
 """The tables in the paper's form: rows, rounding, published numbers beside or under the measured ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
 from tests.tune.analysis.comparison.studies import (
+    PAPER,
     ablation_study,
     add_tested,
     comparison,
@@ -15,11 +17,23 @@ from tests.tune.analysis.comparison.studies import (
     window_study,
     with_paper,
 )
+from tests.tune.study.samples import BASE
+from tune.analysis.comparison.claims import most_different
 from tune.analysis.comparison.grids import gamma_table, window_table
+from tune.analysis.comparison.paper import METHODS
 from tune.analysis.comparison.study import study_tables
-from tune.analysis.comparison.tables import class_tables, distance_table, main_table, shifts_table, variants_table
+from tune.analysis.comparison.tables import (
+    class_tables,
+    distance_table,
+    main_table,
+    published_text,
+    shifts_table,
+    variants_table,
+)
+from tune.analysis.comparison.variants import variants_of
 from tune.analysis.table import Table, latex_table
-from tune.comparisons import ablation
+from tune.comparisons import ablation, grid
+from tune.report.comparison.figures import window_figure
 from tune.study.folder import StudyFolder
 
 
@@ -54,6 +68,23 @@ def test_on_other_data_there_is_no_distance_to_the_paper(tmp_path: Path, shards:
     assert variants.head[-2:] == ("paper WF1 (other data)", "paper's diff. (other data)")
     assert shifts.head[-1] == "paper w/ shift (other data)"
     assert {row[1] for row in class_tables(folder)["f1"].rows if not row[0]} == {"paper (other data)"}
+
+
+def test_the_papers_data_read_otherwise_are_not_called_other_data(tmp_path: Path, own_data: Path) -> None:
+    paper = with_paper(own_data)
+    text = replace(paper, data=replace(paper.data, modalities=("text",)))
+    table = variants_table(ablation_study(tmp_path, text))
+    assert table is not None
+    assert table.head[-2:] == ("paper WF1 (other modalities)", "paper's diff. (other modalities)")
+    windows = window_study(tmp_path / "windows", text)
+    assert (drawing := window_figure(windows)) is not None
+    assert drawing.caption.endswith("Dotted: published (of other modalities).")
+    generated = ablation_study(
+        tmp_path / "generated", replace(with_paper("nowhere"), data=replace(text.data, shards="x"))
+    )
+    assert most_different([windows.definition]) == " (other modalities)"
+    assert most_different([windows.definition, generated.definition]) == " (other data)"
+    assert most_different([ablation_study(tmp_path / "own", paper).definition]) == ""
 
 
 def test_table_3_has_both_scores_and_the_test_against_the_base_model(ablations: StudyFolder) -> None:
@@ -108,6 +139,44 @@ def test_table_5_has_a_column_per_window(tmp_path: Path) -> None:
     )
     assert list(study_tables(folder)) == ["window", "variants"]
     assert "95 % interval" not in study_tables(folder)["variants"].head, "nothing to compare with"
+
+
+@pytest.mark.parametrize("part", ["base", "no_mccl"])
+def test_the_papers_windows_are_of_the_whole_framework(tmp_path: Path, part: str) -> None:
+    paper = with_paper()
+    table = window_table(window_study(tmp_path, replace(paper, loss=replace(paper.loss, ablate=part)), (2, 4)))
+    assert table is not None
+    assert [row[1] for row in table.rows] == ["measured"]
+
+
+def test_a_study_files_windows_too(tmp_path: Path) -> None:
+    variants = [
+        {"name": f"window {window}", "model": "mmgcn", "params": {"loss.window": window}, "published": {"wf1": 70.29}}
+        for window in (2, 4)
+    ]
+    windows = grid({"loss.window": {"choices": [2, 4]}}, seeds=1)
+    for part, sources in (("none", ["measured", "paper (other data)"]), ("no_ica", ["measured"])):
+        base = replace(BASE, published=PAPER, loss=replace(BASE.loss, ablate=part))
+        folder = comparison(tmp_path / part, windows, base, variants=variants, plan={"layout": "window"})
+        add_tested(folder, {"loss.window": 2}, [0.6])
+        add_tested(folder, {"loss.window": 4}, [0.7])
+        table = window_table(folder)
+        assert table is not None
+        assert [row[1] for row in table.rows] == sources
+
+
+def test_a_variant_that_changes_more_is_no_row_of_table_3(tmp_path: Path) -> None:
+    points = [{"loss.ablate": part, "data.modalities": m} for m in (["text", "audio"], ["text"]) for part in METHODS]
+    variants = [
+        {"name": f"{place}", "model": "mmgcn", "params": point, "changes": ["data.modalities"] if place > 1 else []}
+        for place, point in enumerate(points)
+    ]
+    folder = comparison(
+        tmp_path, ablation(seeds=1), with_paper(), "main", variants=variants, plan={"layout": "main"}, kind="study"
+    )
+    for point in points:
+        add_tested(folder, point, [0.6])
+    assert [published_text(variant, "wf1") for variant in variants_of(folder)] == ["72.07", "67.40", "–", "–"]
 
 
 def test_figure_4_has_its_numbers_as_a_table(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 import csv
 import io
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.tune.analysis.comparison.studies import ablation_study, leaderboard, preset, with_paper
-from tune.analysis.comparison.board_tables import PARTS, board_tables, whole_board
+from tests.tune.analysis.comparison.studies import ablation_study, leaderboard, model_scores, preset, with_paper
+from tune.analysis.comparison.board_tables import beside_board, board_tables, whole_board
 from tune.analysis.comparison.differences import compared_variants, family_sizes
 from tune.analysis.comparison.leaderboard import board_csv, board_facts, entries_of
 from tune.analysis.comparison.study import comparison_facts, comparison_lines, study_tables
+from tune.analysis.perturbation.files import REQUEST, split_folder, write_scores
+from tune.analysis.perturbation.scores import ConditionScore
 from tune.analysis.perturbation.study_tables import perturbed_variants
 from tune.analysis.statistics import holm, paired
 from tune.analysis.table import Table
@@ -91,9 +95,42 @@ def test_published_numbers_stand_beside_with_how_they_were_chosen(board: StudyFo
 def test_the_whole_board_has_every_column_of_its_parts(board: StudyFolder) -> None:
     whole, parts = whole_board(board), board_tables(board)
     assert whole is not None
-    heads = {head for name in ("leaderboard", "costs", "published") for head in parts[name].head} - {"authors"}
+    heads = {head for name in ("leaderboard", "costs", "published") for head in parts[name].head}
     assert heads | {"F1 happy", "F1 sad"} == {*whole.head}
-    assert {*parts} <= {*PARTS}
+    assert column(whole, "authors")[-2:] == ["Hu et al., 2022", "–"]
+    assert beside_board(parts) == [parts["f1"]], "the paper's rows of the classes"
+    unpublished = replace(parts["f1"], rows=tuple(row for row in parts["f1"].rows if row[0]))
+    assert beside_board({**parts, "f1": unpublished}) == []
+
+
+def test_authors_who_read_less_are_marked(board: StudyFolder) -> None:
+    authors = {"mmgcn": {"wf1": 62.75, "modalities": ["text"], "best_on_test": True, "source": "A"}}
+    board.definition = replace(board.definition, plan={**board.definition.plan, "authors": authors})
+    table = whole_board(board)
+    assert table is not None
+    assert column(table, "authors chose")[:2] == ["text alone, best on test", "–"]
+    assert "most of them of models that hear whole conversations" in table.note
+    assert board_facts(board)[0]["authors_remark"] == "text alone, best on test"
+
+
+def test_what_a_bidirectional_model_loses_without_the_future_is_told_apart(board: StudyFolder) -> None:
+    request = json.loads((split_folder(board, "test") / REQUEST).read_text())
+    for seed, cut in enumerate((0.66, 0.65, 0.64, 0.65, 0.65)):
+        scores = [ConditionScore(kind=kind, values=(wf1,), raw=0.7) for kind, wf1 in (("cut", cut), ("eics", 0.6))]
+        write_scores(model_scores(board, 0, seed, request, tuple(scores)))
+    table = whole_board(board)
+    assert table is not None
+    assert column(table, "EICS drop")[0] == "10.00 ± 0.00"
+    assert column(table, "of it future") == ["5.00 ± 0.71", *["–"] * 5]
+    assert "of it future: the part of a bidirectional model's EICS drop" in table.note
+    assert [fact["eics_drop_future"] for fact in board_facts(board)[:2]] == [pytest.approx(0.05), None]
+
+
+def test_real_time_models_lose_no_future(board: StudyFolder) -> None:
+    table = whole_board(board)
+    assert table is not None
+    assert "of it future" not in table.head
+    assert "future" not in table.note
 
 
 def test_facts_are_plain_numbers(board: StudyFolder) -> None:

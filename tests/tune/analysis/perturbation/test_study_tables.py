@@ -15,6 +15,7 @@ from scipy import stats
 
 from dclf.config import Config, DataConfig
 from dclf.data import generate, write_shards
+from dclf.perturb import Corruption
 from tests.tune.analysis.comparison.studies import model_scores
 from tests.tune.analysis.perturbation.studies import new_study
 from tune.analysis.perturbation.files import load_study_perturbations, write_scores
@@ -50,11 +51,18 @@ DCLF_SEEDS = [(0.70, 0.70, (0.60, 0.62)), (0.71, 0.70, (0.63, 0.61)), (0.72, 0.7
 BASE_DROPS, DCLF_DROPS = [0.19, 0.19, 0.21], [0.09, 0.09, 0.10]
 
 
-def add(folder: StudyFolder, params: dict[str, Any], seeds: Sequence[Any], damage: float | None = None) -> None:
+def add(
+    folder: StudyFolder,
+    params: dict[str, Any],
+    seeds: Sequence[Any],
+    damage: float | None = None,
+    request: Mapping[str, Any] = REQUEST,
+    first_seed: int = 0,
+) -> None:
     """A complete trial, scored on test, and the perturbation tests of its seeds."""
     number = folder.ledger.create(params).number
     folder.ledger.start(number, "ray")
-    for seed, (raw, eccs, eics) in enumerate(seeds):
+    for seed, (raw, eccs, eics) in enumerate(seeds, first_seed):
         folder.ledger.run(number, seed, f"run{number}s{seed}")
         folder.ledger.seed_done(number, seed, (raw,), 2)
         folder.ledger.test(number, seed, {"wf1": raw, "wa": raw})
@@ -65,7 +73,7 @@ def add(folder: StudyFolder, params: dict[str, Any], seeds: Sequence[Any], damag
         if damage is not None:
             lost = ConditionScore(kind="missing", modality="text", share=0.5, values=(raw - damage,), raw=raw)
             conditions.append(lost)
-        keep(folder, number, seed, conditions)
+        keep(folder, number, seed, conditions, request)
     folder.ledger.end(number, "complete", (0.5,))
 
 
@@ -152,6 +160,19 @@ def test_a_sentence_per_model(parts: StudyFolder) -> None:
         "mmgcn: with DCLF the EICS drop shrinks by 53 %, from 19.67 to 9.33 points (-10.33; 95 % "
     )
     assert sentence.endswith(", 3 seeds); the paper's goes from 14.10 to 5.81.")
+
+
+def test_a_grid_s_sentences_are_of_the_pairs_that_are_tested(tmp_path: Path) -> None:
+    rates = {"loss.ablate": {"choices": ["none", "base"]}, "train.lr": {"choices": [3e-4, 1e-3]}}
+    folder = study(tmp_path, grid(rates, seeds=3), replace(BASE, published={}))
+    add(folder, {"loss.ablate": "none", "train.lr": 3e-4}, seeds_of(0.1, 0.1, 0.1))
+    add(folder, {"loss.ablate": "none", "train.lr": 1e-3}, seeds_of(0.2, 0.2, 0.2))
+    add(folder, {"loss.ablate": "base", "train.lr": 3e-4}, seeds_of(0.3, 0.3, 0.3))
+    # The last base model shares no seed with any other.
+    add(folder, {"loss.ablate": "base", "train.lr": 1e-3}, seeds_of(0.4, 0.4, 0.4), first_seed=7)
+    first, second = perturbation_sentences(folder)
+    assert first.startswith("mmgcn: with DCLF, lr 0.0003 the EICS drop shrinks, from 30.00 to 10.00 points (-20.00;")
+    assert second.startswith("mmgcn: with DCLF, lr 0.001 the EICS drop shrinks, from 30.00 to 20.00 points (-10.00;")
 
 
 def test_generated_data_are_told(tmp_path: Path) -> None:
@@ -277,10 +298,13 @@ def test_a_grid_is_no_row_of_the_papers(tmp_path: Path) -> None:
 
 def test_damages_have_a_table_of_their_own(tmp_path: Path) -> None:
     folder = study(tmp_path, ablation(parts=["base"], seeds=3))
-    add(folder, {"loss.ablate": "none"}, DCLF_SEEDS, damage=0.05)
+    lost = Corruption(damage="missing", modalities=("text",), share=0.5, seed=3)
+    settings = asdict(PerturbationSettings(draws=2, corruptions=(lost,)))
+    add(folder, {"loss.ablate": "none"}, DCLF_SEEDS, damage=0.05, request={**REQUEST, "settings": settings})
     table = damage_table(folder)
     assert table is not None
     assert table.head == ("model", "variant", "utterances hit", "raw", "text, missing")
+    assert table.title.endswith("raw and damaged modalities (masks of seed 3)"), "the damage's own, not the test's"
     assert table.rows == (("mmgcn", "DCLF", "50 %", "71.00 ± 1.00", "66.00 ± 1.00 (↓5.00)"),)
     lines = list(csv.DictReader(io.StringIO(perturbations_csv(folder))))
     assert len(lines) == 3 * 4

@@ -112,6 +112,22 @@ def test_table_5_is_a_curve_beside_the_published_one(tmp_path: Path, own_data: P
     assert drawing.caption.endswith("Dotted: published.")
 
 
+@pytest.mark.parametrize(("part", "name"), [("base", "mmgcn"), ("no_mccl", "mmgcn + DCLF w/o MCCL")])
+def test_grids_over_another_framework_are_named_by_it(tmp_path: Path, own_data: Path, part: str, name: str) -> None:
+    base = with_paper(own_data)
+    base = replace(base, loss=replace(base.loss, ablate=part))
+    windows, gammas = window_figure(window_study(tmp_path, base)), gamma_figure(gamma_study(tmp_path, base))
+    assert windows is not None
+    assert gammas is not None
+    (axes,) = axes_of(windows)
+    labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert name in labels
+    assert not [label for label in labels if "published" in label]
+    assert "published" not in windows.caption
+    assert axes_of(gammas)[0].get_title() == name
+    assert "paper" not in gammas.caption
+
+
 def test_learning_curves_are_named_and_means_of_the_best_epochs_so_far(tmp_path: Path) -> None:
     folder = comparison(tmp_path, ablation(parts=["base"], seeds=2))
     for part, wf1 in (("none", 0.7), ("base", 0.6)):

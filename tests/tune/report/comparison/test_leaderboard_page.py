@@ -41,6 +41,8 @@ def test_its_parts_are_files_and_not_on_the_page_twice(written: ReportFiles) -> 
     page = written.html.read_text()
     assert "What the models of board cost" not in page
     assert "EICS drop vs base" in page, "what the board has no column for is there"
+    assert "Hu et al., 2022" in page
+    assert "F1 (%) per class on the test split of study board" in page, "with the paper's rows"
     assert {"leaderboard.csv", "leaderboard.tex", "f1.tex", "costs.tex", "published.tex"} <= {*written.tables}
     assert "\\toprule" in written.tables["published.tex"].read_text()
 
