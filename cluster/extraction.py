@@ -53,7 +53,7 @@ class Arrived:
     rows: Sequence[Row]
 
 
-class Workers(Protocol):
+class RowSource(Protocol):
     """What extracts."""
 
     def extract(
@@ -75,7 +75,7 @@ class Workers(Protocol):
 @contextmanager
 def extraction_workers(
     actors: ExtractionActors, started: Callable[[list[str]], None], batch_size: int = 0
-) -> Iterator[Workers]:
+) -> Iterator[RowSource]:
     """What extracts, for the length of the block: actors of the cluster that is meant, or this process for one alone.
 
     Args:
@@ -121,7 +121,7 @@ class OneProcess:
     def extract(
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], names: Sequence[str]
     ) -> Generator[Arrived, None, None]:
-        """See ``Workers``."""
+        """See ``RowSource``."""
         size = self._batch_size or BATCH_SIZES[settings.reads]
         order = longest_first(utterances)
         actor = RowsActor(settings, self._device, size)
@@ -149,7 +149,7 @@ class Actors:
     def extract(
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], names: Sequence[str]
     ) -> Generator[Arrived, None, None]:
-        """See ``Workers``."""
+        """See ``RowSource``."""
         from ray.exceptions import RayActorError, RayError  # noqa: PLC0415 - the work in this process needs no Ray
 
         missing = dict.fromkeys(longest_first(utterances))

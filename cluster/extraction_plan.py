@@ -6,14 +6,13 @@ beside models and trials; where not even one actor fits, the plan says so instea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from cluster.machine import machine_cpus, machine_gpus
 from cluster.model_plan import share_problems
 from cluster.plan import READ_CPUS, PlanError
 from cluster.resources import ClusterResources, Node
-from cluster.trial_layout import Layout
+from cluster.trial_layout import TrialLayout
 from cluster.trial_room import room_for
 from dclf.prose import counted
 
@@ -83,7 +82,7 @@ def plan_extraction(actors: ExtractionActors, resources: ClusterResources) -> Ex
     """
     if actors.gpus and not resources.gpus:
         raise PlanError("each actor is to have a share of a GPU, the cluster has none; leave the share out")
-    room = room_for(Layout(gpus=actors.gpus, cpus=actors.cpus_per_actor), resources)
+    room = room_for(TrialLayout(gpus=actors.gpus, cpus=actors.cpus_per_actor), resources)
     if room < max(1, actors.actors):
         share = f" and {actors.gpus:g} GPU" if actors.gpus else ""
         raise PlanError(
@@ -92,7 +91,8 @@ def plan_extraction(actors: ExtractionActors, resources: ClusterResources) -> Ex
             f"{resources.gpus} GPUs, room for {room}; ask for fewer actors or slots, or use a larger cluster"
         )
     count, cpus = actors.actors or room, actors.cpus_per_actor
-    return ExtractionPlan(actors=count, cpus=cpus, gpus=actors.gpus, notes=tuple(_notes(count * cpus, resources)))
+    notes = resources.busy_notes(count * cpus + READ_CPUS, "actors wait until some are free")
+    return ExtractionPlan(actors=count, cpus=cpus, gpus=actors.gpus, notes=tuple(notes))
 
 
 def check_layout(actors: ExtractionActors) -> None:
@@ -123,8 +123,3 @@ def local_extraction_resources(actors: ExtractionActors) -> ClusterResources:
 def local_threads(actors: ExtractionActors) -> int:
     """Threads of all actors together that this machine would have, for work that one process does in their place."""
     return local_extraction_resources(replace(actors, gpus=0.0)).cpus - READ_CPUS
-
-
-def _notes(cpus: int, resources: ClusterResources) -> Iterator[str]:
-    if resources.busy_cpus > resources.cpus - cpus - READ_CPUS:
-        yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: actors wait until some are free"

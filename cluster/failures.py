@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import pickle
 from collections.abc import Iterable, Mapping
 
 from ray.exceptions import RayActorError, RayError
 from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
-from dclf.errors import first_line
-
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+from dclf.errors import DISK_REFUSES, first_line
+from dclf.prose import counted
 
 
 class TrainingError(RuntimeError):
@@ -37,7 +35,7 @@ def is_lasting(error: BaseException) -> bool:
     if type(error).__module__.split(".")[0] in ("dclf", "cluster"):
         return True
     if isinstance(error, OSError):
-        return error.errno in _HOPELESS
+        return error.errno in DISK_REFUSES
     return not isinstance(error, (RayError, RuntimeError)) and not type(error).__module__.startswith("ray.")
 
 
@@ -108,7 +106,7 @@ def _of_controller(error: BaseException) -> BaseException:
 def _of_workers(failures: Mapping[int, BaseException], restarts: int) -> TrainingError:
     lost = any(map(_is_lost, failures.values()))
     what = "were lost" if lost else "failed"
-    times = f"after {restarts} restart{'s' if restarts != 1 else ''}" if restarts else "and train.max_failures is 0"
+    times = f"after {counted(restarts, 'restart')}" if restarts else "and train.max_failures is 0"
     told = "; ".join(f"worker {rank}: {first_line(error)}" for rank, error in sorted(failures.items()))
     remedy = "give the workers more memory" if lost else "mend what the errors name"
     return TrainingError(

@@ -19,7 +19,13 @@ from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError
-from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions, Spoken, fine_tune, training_utterances
+from dclf.extraction.fine_tuning import (
+    FineTuningEpoch,
+    FineTuningOptions,
+    Transcribable,
+    fine_tune,
+    training_utterances,
+)
 from dclf.extraction.text import TextSettings
 
 RESTARTS = 3
@@ -52,7 +58,7 @@ class FineTuningWork:
     def of(
         cls,
         settings: TextSettings,
-        dialogues: Sequence[Spoken],
+        dialogues: Sequence[Transcribable],
         class_count: int,
         options: FineTuningOptions,
         folder: Path,

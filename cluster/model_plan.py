@@ -6,17 +6,14 @@ whoever shares the cluster is not kept waiting; where not even one actor fits, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cluster.machine import machine_cpus, machine_gpus
-from cluster.plan import READ_CPUS, PlanError
+from cluster.plan import READ_CPUS, SMALLEST_SHARE, PlanError
 from cluster.resources import ClusterResources, Node
-from cluster.trial_layout import Layout
+from cluster.trial_layout import TrialLayout
 from cluster.trial_room import room_for
-
-SMALLEST_SHARE = 0.01
-"""Of a GPU: a card holds no hundred models."""
+from dclf.prose import counted
 
 
 def share_problems(gpus: float) -> list[str]:
@@ -70,7 +67,7 @@ class ModelPlan:
     def describe(self) -> list[str]:
         """Lines for the terminal."""
         slots = "1 CPU slot" + (f" and {self.gpus:g} GPU" if self.gpus else "")
-        return [f"{self.actors} model{'s' if self.actors > 1 else ''} at a time, each with {slots}", *self.notes]
+        return [f"{counted(self.actors, 'model')} at a time, each with {slots}", *self.notes]
 
 
 def plan_models(models: int, settings: ActorSettings, resources: ClusterResources) -> ModelPlan:
@@ -84,7 +81,7 @@ def plan_models(models: int, settings: ActorSettings, resources: ClusterResource
     Raises:
         PlanError: the actors would wait for ever.
     """
-    room = room_for(Layout(gpus=settings.gpus), resources)
+    room = room_for(TrialLayout(gpus=settings.gpus), resources)
     wanted = min(models, settings.at_a_time)
     if settings.gpus and not resources.gpus:
         raise PlanError("each model is to have a share of a GPU, the cluster has none; leave the share out")
@@ -96,15 +93,11 @@ def plan_models(models: int, settings: ActorSettings, resources: ClusterResource
             f"{resources.gpus} GPUs, room for {room}; ask for fewer at a time, or use a larger cluster"
         )
     actors = wanted or min(models, room)
-    return ModelPlan(actors=actors, gpus=settings.gpus, notes=tuple(_notes(actors, resources)))
+    notes = resources.busy_notes(actors + READ_CPUS, "models wait until some are free")
+    return ModelPlan(actors=actors, gpus=settings.gpus, notes=tuple(notes))
 
 
 def local_model_resources(models: int, settings: ActorSettings) -> ClusterResources:
     """What a Ray started for this work alone on this machine will have; Ray itself is not needed to tell."""
     actors = min(models, settings.at_a_time or machine_cpus())
     return ClusterResources(nodes=(Node(cpus=actors + READ_CPUS, gpus=machine_gpus() if settings.gpus else 0),))
-
-
-def _notes(actors: int, resources: ClusterResources) -> Iterator[str]:
-    if resources.busy_cpus > resources.cpus - actors - READ_CPUS:
-        yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: models wait until some are free"

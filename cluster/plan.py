@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Literal
 
 from dclf.config import Config, TrainConfig
 from dclf.errors import UserError
+from dclf.prose import counted
 
 if TYPE_CHECKING:  # the command line knows PlanError without importing Ray
     from cluster.resources import ClusterResources, Node
 
 READ_CPUS = 1
 """Whole CPU slots that must stay free of workers: one read task takes one."""
+SMALLEST_SHARE = 0.01
+"""Of a GPU: a card holds no hundred trainings or models."""
 CHECKPOINTS_KEPT = 2
 """Of each training on Ray Train, the latest."""
 
@@ -55,11 +58,10 @@ class TrainingPlan:
     def describe(self) -> list[str]:
         """Lines for the terminal."""
         low, high = self.workers
-        count = f"{low} to {high} workers" if self.elastic else f"{high} worker{'s' if high > 1 else ''}"
-        cpus = f"{self.cpus_per_worker} CPU slot{'s' if self.cpus_per_worker > 1 else ''}"
+        count = f"{low} to {high} workers" if self.elastic else counted(high, "worker")
+        cpus = counted(self.cpus_per_worker, "CPU slot")
         each = f"{cpus} and 1 GPU" if self.gpus_per_worker else cpus
-        slots = f"{self.read_cpus} CPU slot{'s' if self.read_cpus > 1 else ''}"
-        return [f"{count} with {each} each, {slots} for reading", *self.notes]
+        return [f"{count} with {each} each, {counted(self.read_cpus, 'CPU slot')} for reading", *self.notes]
 
 
 def plan_training(config: Config, resources: ClusterResources) -> TrainingPlan:
@@ -106,7 +108,7 @@ def crowding(plan: TrainingPlan, cores: int) -> str | None:
         return None
     return (
         f"warning: {threads} threads (train.workers {plan.workers[1]}, train.cpus_per_worker {plan.cpus_per_worker}) "
-        f"compete for this machine's {cores} core{'s' if cores > 1 else ''} and slow each other down; lower "
+        f"compete for this machine's {counted(cores, 'core')} and slow each other down; lower "
         "train.workers or train.cpus_per_worker, or use a cluster"
     )
 
@@ -136,7 +138,7 @@ def _too_small(train: TrainConfig, resources: ClusterResources, device: str) -> 
     low = train.worker_range[0]
     gpus = f" and {low} GPUs" if device == "gpu" else ""
     have = f", {resources.gpus} GPUs" if device == "gpu" else ""
-    machines = f"{len(resources.nodes)} machine{'s' if len(resources.nodes) != 1 else ''}"
+    machines = counted(len(resources.nodes), "machine")
     largest = max((floor(node.cpus) for node in resources.nodes), default=0)
     return (
         f"train.workers {low} with train.cpus_per_worker {train.cpus_per_worker} needs "
@@ -152,6 +154,6 @@ def _notes(train: TrainConfig, resources: ClusterResources, most: int) -> Iterat
         yield f"at most {most} of the {high} workers asked for fit the cluster now and leave a CPU slot for reading"
     if train.placement == "spread" and most > 1 and len(resources.nodes) == 1:
         yield "train.placement spread has one machine only"
-    if resources.busy_cpus > resources.cpus - low * train.cpus_per_worker - READ_CPUS:
-        busy = f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy"
-        yield f"{busy}: the run waits four minutes for enough of them"
+    yield from resources.busy_notes(
+        low * train.cpus_per_worker + READ_CPUS, "the run waits four minutes for enough of them"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor
 from typing import Any
@@ -50,6 +51,16 @@ class ClusterResources:
         gpus = f" and {counted(self.gpus, 'GPU')}" if self.gpus else ""
         free = "" if self.free_cpus is None else f", {self.free_cpus:g} of the CPU slots free"
         return f"{counted(self.cpus, 'CPU slot')}{gpus} on {machines}{free}"
+
+    def busy_notes(self, needed: int, outcome: str) -> Iterator[str]:
+        """Yield a sentence where fewer CPU slots are free than needed.
+
+        Args:
+            needed: whole CPU slots.
+            outcome: what follows from it, such as ``trials wait until enough are free``.
+        """
+        if self.busy_cpus > self.cpus - needed:
+            yield f"{self.busy_cpus:g} of {self.cpus} CPU slots are busy: {outcome}"
 
 
 def cluster_resources() -> ClusterResources:

@@ -16,6 +16,7 @@ from ray.util import get_node_ip_address
 from cluster.address import cluster_address
 from cluster.environment import environment
 from cluster.machine import machine_cpus
+from cluster.plan import READ_CPUS
 from cluster.proxies import bypass_proxy_on_loopback
 from cluster.ray_token import local_token
 from cluster.resources import ClusterResources, cluster_resources
@@ -30,8 +31,6 @@ Measured on 2 CPUs: 0.25 s makes 80 ms epochs wait 160 ms each, 0.1 s 20 ms, 0.0
 """
 OBJECT_STORE_BYTES = 512 << 20
 """Shared memory of a local Ray: a few dozen blocks of the data stream, whatever the machine's memory."""
-READ_SLOTS = 1
-"""CPU slots of a local Ray beyond the machine's CPUs: reading shards is mostly waiting and must always find one."""
 KNOCK_SECONDS = 10.0
 
 _EVERYWHERE = {
@@ -112,7 +111,8 @@ def ray_session(
             if target:
                 _join(target, verbose=verbose)
             else:
-                slots = num_cpus or machine_cpus() + READ_SLOTS
+                # Reading shards is mostly waiting and must always find a slot.
+                slots = num_cpus or machine_cpus() + READ_CPUS
                 _start(slots, OBJECT_STORE_BYTES + kept_bytes, verbose=verbose)
         elif address:
             _require_connected_to(address)

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from cluster.shares import SPLITS, shared_bytes
+from cluster.shares import shared_bytes
 from cluster.stream import RaySource, read_blocks, shard_source
 from dclf.data.dialogue import DatasetInfo, Dialogue
 from dclf.data.reader import ShardSet
@@ -46,7 +46,7 @@ class SharedDialogues:
             yield from dialogues_from_table(ray.get(block), self._info, self._modalities)
 
 
-def shared_source(shards: ShardSet, modalities: tuple[str, ...], budget: int, splits: Sequence[str] = SPLITS) -> Source:
+def shared_source(shards: ShardSet, modalities: tuple[str, ...], budget: int, splits: Sequence[str]) -> Source:
     """The splits for all trials of a study: kept in the object store where they fit, else streamed every epoch.
 
     Args:

@@ -15,8 +15,6 @@ from dclf.data.index import DialogueIndex
 from dclf.data.manifest import Manifest, ShardEntry
 from dclf.data.reader import ShardSet
 
-SPLITS = ("train", "val")
-"""What trainings read between start and end; the test split stays sealed."""
 PORTION_BYTES = 32 << 20
 """Features that one read task hands over, unless a single dialogue is larger."""
 
@@ -93,7 +91,7 @@ def _groups(sized: Sequence[tuple[int, int]], limit: int) -> Iterator[list[tuple
         yield group
 
 
-def shared_bytes(shards: ShardSet, modalities: Sequence[str], splits: Sequence[str] = SPLITS) -> int:
+def shared_bytes(shards: ShardSet, modalities: Sequence[str], splits: Sequence[str]) -> int:
     """Bytes of the features of these splits."""
     indices = {split: shards.index(split) for split in splits}
     return sum(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import shutil
@@ -16,7 +15,7 @@ import pyarrow as pa
 
 from cluster.temporary import TemporaryFolder
 from dclf.data.storage import Folder, is_remote, place_below, trouble_with
-from dclf.errors import UserError
+from dclf.errors import DISK_REFUSES, UserError
 from dclf.training import checkpoint as checkpoints
 from dclf.uris import without_secret
 
@@ -31,8 +30,6 @@ TRAIN_STORAGE = "train.storage"
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Ray Train's list of a run's checkpoints, in the run's folder."""
 _log = logging.getLogger(__name__)
-
-_FULL_OR_CLOSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class StorageError(UserError, OSError):
@@ -85,7 +82,7 @@ def lost_storage_named(storage: str, remedy: str) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        if error.errno not in _FULL_OR_CLOSED:
+        if error.errno not in DISK_REFUSES:
             raise
         raise StorageError(
             f"train.storage: a checkpoint could not be kept at {storage} ({error}); free space or make it writable, "

@@ -14,14 +14,13 @@ from ray.data import ExecutionResources
 from ray.exceptions import RayTaskError
 
 from cluster.datasource import ReadError, ShardDatasource
+from cluster.plan import READ_CPUS
 from cluster.shares import PORTION_BYTES, Portion, portions_of, share_of
 from dclf.data.dialogue import Dialogue
 from dclf.data.reader import ShardSet
 from dclf.data.rows import dialogues_from_table
 from dclf.data.schema import chosen_modalities, columns_for
 
-READ_CPUS = 1
-"""CPU slots of one read task; the resource plan leaves at least this much."""
 STREAM_BYTES = 4 * PORTION_BYTES
 """Shared memory that one worker's stream may fill ahead; Ray's default is half of the object store, however large."""
 

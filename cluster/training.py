@@ -22,6 +22,7 @@ from cluster.storage import checked_storage
 from cluster.worker import work
 from dclf.config import Config
 from dclf.data.storage import Folder, absolute, place_below
+from dclf.modalities import SCORED_SPLITS
 from dclf.prose import counted
 from dclf.training.reports import EpochReport, FinalReport
 
@@ -56,7 +57,7 @@ def train_on_ray(
     on_restart: Callable[[int], None] | None = None,
     on_workers: Callable[[int], None] | None = None,
     resume_from: str | None = None,
-    score: Sequence[str] = ("val", "test"),
+    score: Sequence[str] = SCORED_SPLITS,
 ) -> TrainingOutcome:
     """Train on the cluster this process is connected to (see ``ray_session``).
 

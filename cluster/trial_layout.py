@@ -39,7 +39,7 @@ class TrialSettings(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class TrialLayout:
     """The values of configuration and settings that decide where trials run.
 
     Attributes:
@@ -63,7 +63,7 @@ class Layout:
     cache_mb: int = 1024
 
     @classmethod
-    def of(cls, config: Config, settings: TrialSettings) -> Layout:
+    def of(cls, config: Config, settings: TrialSettings) -> TrialLayout:
         """What the base configuration and a sweep's settings ask for."""
         return cls(
             trials=settings.trials,
@@ -96,11 +96,11 @@ class Layout:
         """Slots of the whole trial."""
         return self.driver_cpus + self.computing_cpus
 
-    def changed(self, change: Mapping[str, int | float | str]) -> Layout:
+    def changed(self, change: Mapping[str, int | float | str]) -> TrialLayout:
         """The layout with other values."""
         return replace(self, **{_FIELDS[key]: value for key, value in change.items()})  # type: ignore[arg-type]
 
-    def change_to(self, other: Layout) -> Change:
+    def change_to(self, other: TrialLayout) -> Change:
         """What turns this layout into the other."""
         changes = {key: getattr(other, name) for key, name in _FIELDS.items()}
         return {key: value for key, value in changes.items() if value != getattr(self, _FIELDS[key])}
@@ -115,7 +115,7 @@ _FIELDS = {
 }
 
 
-def smaller(layout: Layout, cpus: int, gpus: int) -> Iterator[Layout]:
+def smaller(layout: TrialLayout, cpus: int, gpus: int) -> Iterator[TrialLayout]:
     """Layouts that take less of a cluster with so many slots than this one, the nearest first.
 
     Without GPUs before with fewer workers, where there are none; then fewer workers, then fewer slots for each, at last
@@ -131,10 +131,10 @@ def smaller(layout: Layout, cpus: int, gpus: int) -> Iterator[Layout]:
             yield replace(last, cpus=slots)
 
 
-def _with_workers(layout: Layout, workers: int) -> Layout:
+def _with_workers(layout: TrialLayout, workers: int) -> TrialLayout:
     return replace(layout, workers=workers, gpus=layout.gpus_per_worker * max(1, workers))
 
 
-def _on_cpus(layout: Layout) -> Layout:
+def _on_cpus(layout: TrialLayout) -> TrialLayout:
     device = "auto" if layout.device == "gpu" else layout.device
     return replace(layout, gpus=0.0, device=device) if layout.gpus else layout

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster.machine import machine_cpus, machine_gpus
-from cluster.plan import READ_CPUS, PlanError
+from cluster.plan import READ_CPUS, SMALLEST_SHARE, PlanError
 from cluster.resources import ClusterResources, Node
-from cluster.trial_layout import Change, Layout, TrialSettings, smaller
+from cluster.trial_layout import Change, TrialLayout, TrialSettings, smaller
 from cluster.trial_room import room_for
 from dclf.config import Config
-
-SMALLEST_SHARE = 0.01
-"""Of a GPU: a card holds no hundred trainings."""
+from dclf.prose import counted
 
 
 class TrialPlanError(PlanError):
@@ -72,13 +70,13 @@ class TrialPlan:
 
     def describe(self) -> list[str]:
         """Lines for the terminal."""
-        slots = _count(self.cpus_per_worker, "CPU slot")
+        slots = counted(self.cpus_per_worker, "CPU slot")
         slots += f" and {self.gpus_per_worker:g} GPU" if self.gpus_per_worker else ""
         if self.workers_per_trial:
-            workers = f"{_count(self.workers_per_trial, 'worker')} of {slots}"
-            slots = f"{_count(self.driver_cpus, 'CPU slot')} for itself and {workers}"
-        line = f"{_count(self.concurrency, 'trial')} at a time, each with {slots}"
-        reading = f"{_count(self.read_cpus, 'CPU slot')} for reading"
+            workers = f"{counted(self.workers_per_trial, 'worker')} of {slots}"
+            slots = f"{counted(self.driver_cpus, 'CPU slot')} for itself and {workers}"
+        line = f"{counted(self.concurrency, 'trial')} at a time, each with {slots}"
+        reading = f"{counted(self.read_cpus, 'CPU slot')} for reading"
         return [f"{line}; {reading}, up to {self.cache_mb} MiB of dialogues kept on each machine", *self.notes]
 
 
@@ -93,7 +91,7 @@ def plan_trials(config: Config, settings: TrialSettings, resources: ClusterResou
     Raises:
         TrialPlanError: the trials would wait for ever, or contradict the configuration; says what to change.
     """
-    layout = Layout.of(config, settings)
+    layout = TrialLayout.of(config, settings)
     concurrency = concurrency_of(layout, resources)
     return TrialPlan(
         concurrency=concurrency,
@@ -108,7 +106,7 @@ def plan_trials(config: Config, settings: TrialSettings, resources: ClusterResou
     )
 
 
-def concurrency_of(layout: Layout, resources: ClusterResources) -> int:
+def concurrency_of(layout: TrialLayout, resources: ClusterResources) -> int:
     """How many trials run at a time.
 
     Raises:
@@ -131,7 +129,7 @@ def local_cpus_for_trials(config: Config, settings: TrialSettings, cores: int) -
     Trials compute on no more threads than there are cores, save for one that is larger by itself; the drivers of trials
     and reading wait most of the time and get slots of their own.
     """
-    layout = Layout.of(config, settings)
+    layout = TrialLayout.of(config, settings)
     at_a_time = max(1, cores // layout.computing_cpus)
     return max(cores, at_a_time * layout.trial_cpus) + READ_CPUS
 
@@ -143,7 +141,7 @@ def local_trial_resources(config: Config, settings: TrialSettings) -> ClusterRes
     return ClusterResources(nodes=(Node(cpus=cpus, gpus=gpus),))
 
 
-def _contradictions(layout: Layout) -> Iterator[tuple[str, Change]]:
+def _contradictions(layout: TrialLayout) -> Iterator[tuple[str, Change]]:
     """Layouts that no cluster can run, and what mends them."""
     workers, gpus = layout.workers, layout.gpus
     if workers > layout.batch_size:
@@ -175,7 +173,7 @@ def _contradictions(layout: Layout) -> Iterator[tuple[str, Change]]:
         )
 
 
-def _mended(layout: Layout, change: Change, resources: ClusterResources) -> Change:
+def _mended(layout: TrialLayout, change: Change, resources: ClusterResources) -> Change:
     """Return the change that makes the layout possible, and then fit, if any does."""
     mended = layout.changed(change)
     try:
@@ -185,7 +183,7 @@ def _mended(layout: Layout, change: Change, resources: ClusterResources) -> Chan
     return layout.change_to(mended)
 
 
-def _nearest(layout: Layout, resources: ClusterResources) -> Change:
+def _nearest(layout: TrialLayout, resources: ClusterResources) -> Change:
     for candidate in smaller(layout, resources.cpus, resources.gpus):
         if room := room_for(candidate, resources):
             fewer: Change = {"sweep.concurrency": room} if layout.concurrency > room else {}
@@ -193,12 +191,12 @@ def _nearest(layout: Layout, resources: ClusterResources) -> Change:
     return {}
 
 
-def _too_large(layout: Layout, wanted: int, resources: ClusterResources) -> str:
+def _too_large(layout: TrialLayout, wanted: int, resources: ClusterResources) -> str:
     if layout.gpus and not resources.gpus:
         return f"sweep.gpus_per_trial {layout.gpus:g} needs a GPU, there is none"
     trials = f"sweep.concurrency {wanted}" if wanted > 1 else "one trial"
     workers = f"sweep.workers_per_trial {layout.workers} and " if layout.workers else ""
-    needs = _count(wanted * layout.trial_cpus + READ_CPUS, "CPU slot")
+    needs = counted(wanted * layout.trial_cpus + READ_CPUS, "CPU slot")
     gpus = f" and {wanted * layout.gpus:g} GPUs" if layout.gpus else ""
     drivers = ", one for each trial beside its workers" if layout.workers else ""
     return (
@@ -207,9 +205,9 @@ def _too_large(layout: Layout, wanted: int, resources: ClusterResources) -> str:
     )
 
 
-def _has(layout: Layout, resources: ClusterResources) -> str:
+def _has(layout: TrialLayout, resources: ClusterResources) -> str:
     largest = max((int(node.cpus) for node in resources.nodes), default=0)
-    on = f"on {_count(len(resources.nodes), 'machine')}, at most {largest} on one"
+    on = f"on {counted(len(resources.nodes), 'machine')}, at most {largest} on one"
     return f"{resources.cpus} {on}{f' and {resources.gpus} GPUs' if layout.gpus else ''}"
 
 
@@ -218,17 +216,12 @@ def _train_notes(config: Config) -> Iterator[str]:
         yield f"train.workers {config.train.workers} does not count in a sweep, sweep.workers_per_trial does"
 
 
-def _notes(layout: Layout, concurrency: int, resources: ClusterResources) -> Iterator[str]:
+def _notes(layout: TrialLayout, concurrency: int, resources: ClusterResources) -> Iterator[str]:
     if concurrency < layout.concurrency:
         yield f"{concurrency} at a time instead of {layout.concurrency}, as there are no more trials"
-    if resources.cpus - resources.busy_cpus < concurrency * layout.trial_cpus + READ_CPUS:
-        yield f"{resources.busy_cpus:g} of {resources.cpus} CPU slots are busy: trials wait until enough are free"
+    yield from resources.busy_notes(concurrency * layout.trial_cpus + READ_CPUS, "trials wait until enough are free")
     if resources.gpus and not layout.gpus and layout.device != "cpu":
-        yield f"{_count(resources.gpus, 'GPU')} left idle: give each trial a share with sweep.gpus_per_trial"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
+        yield f"{counted(resources.gpus, 'GPU')} left idle: give each trial a share with sweep.gpus_per_trial"
 
 
 def _text(value: float | str) -> str:

@@ -16,13 +16,13 @@ from math import floor
 from typing import TYPE_CHECKING
 
 from cluster.plan import READ_CPUS
-from cluster.trial_layout import Layout
+from cluster.trial_layout import TrialLayout
 
 if TYPE_CHECKING:
     from cluster.resources import ClusterResources, Node
 
 
-def room_for(layout: Layout, resources: ClusterResources) -> int:
+def room_for(layout: TrialLayout, resources: ClusterResources) -> int:
     """The most trials at a time that fit while ``READ_CPUS`` whole CPU slots stay free."""
     by_slots = max(0, (resources.cpus - READ_CPUS) // layout.trial_cpus)
     places = [_places(node, layout) for node in resources.nodes]
@@ -33,7 +33,7 @@ def room_for(layout: Layout, resources: ClusterResources) -> int:
     return _beside_drivers(min(by_slots, sum(places) // layout.workers), layout, breaking)
 
 
-def _places(node: Node, layout: Layout) -> int:
+def _places(node: Node, layout: TrialLayout) -> int:
     """Worker places of a machine; a share of a GPU cannot span cards."""
     by_cpus = floor(node.cpus) // layout.cpus
     share = layout.gpus_per_worker
@@ -51,7 +51,7 @@ def _costs(node: Node, places: int, cpus: int) -> list[float]:
     return [(first + (places - 1) * cpus) / places] * places
 
 
-def _beside_drivers(most: int, layout: Layout, breaking: list[float]) -> int:
+def _beside_drivers(most: int, layout: TrialLayout, breaking: list[float]) -> int:
     """The most trials whose workers find places when their drivers have broken as many as they can.
 
     Args:

@@ -10,15 +10,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from dclf.data.dialogue import MODALITIES
 from dclf.data.whole_numbers import is_whole
 from dclf.extensions import ExtensionError
 from dclf.field_kinds import field_kinds, kind_problem, kind_problems, with_defaults
 from dclf.labels import label_problems
+from dclf.modalities import MODALITIES, SPLITS, Modality
 from dclf.models import BASE_MODELS
 from dclf.uris import secret_problem
 
-Modality = Literal["text", "audio", "visual"]
 Ablation = Literal["none", "base", "no_cacl", "no_ce", "no_mccl", "no_ica"]
 Denominator = Literal["negatives", "all", "khosla"]
 JOINT: tuple[tuple[str, ...], ...] = (
@@ -183,7 +182,7 @@ class TrainConfig:
     @property
     def epoch_splits(self) -> tuple[str, ...]:
         """The splits that an epoch reads; a sealed test split is not among them."""
-        return ("train", "val", "test") if self.looks_at_test else ("train", "val")
+        return SPLITS if self.looks_at_test else ("train", "val")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,7 +370,7 @@ _NOT_NEGATIVE = (
     "train.clip_norm",
 )
 _ABOVE_ZERO = ("loss.temperature", "train.lr")
-SEEDS = 2**63
+SEED_LIMIT = 2**63
 """How many seeds there are: torch takes more, but no integer beyond is one in MLflow's and NumPy's hands."""
 
 
@@ -393,7 +392,7 @@ def _range_problems(config: Config, skipped: Collection[str]) -> Iterator[str]:
         (_AT_LEAST_ONE, "at least 1", lambda v: v >= 1),
         (_NOT_NEGATIVE, "0 or more", lambda v: 0 <= v < float("inf")),
         (_ABOVE_ZERO, "above 0 and finite", lambda v: 0 < v < float("inf")),
-        (("train.seed",), "0 or more and below 2^63", lambda v: 0 <= v < SEEDS),
+        (("train.seed",), "0 or more and below 2^63", lambda v: 0 <= v < SEED_LIMIT),
     )
     for keys, must, holds in bounds:
         for key in keys:

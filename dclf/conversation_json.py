@@ -39,7 +39,7 @@ _UTTERANCE = ("speaker", "text", "features", "media", "start", "end")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spoken:
+class JsonUtterance:
     """An utterance as it was written.
 
     Attributes:
@@ -61,7 +61,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conversation:
+class JsonConversation:
     """A conversation as it was written, and as a model reads it.
 
     Attributes:
@@ -78,7 +78,7 @@ class _Written:
     """A conversation without mistakes."""
 
     name: str
-    spoken: Sequence[Spoken]
+    spoken: Sequence[JsonUtterance]
     speakers: Speakers
     where: str
 
@@ -109,7 +109,7 @@ class ConversationReader:
         """Modality -> width, of what the model reads."""
         return self.extractors.widths
 
-    def document(self, content: Any) -> list[Conversation]:
+    def document(self, content: Any) -> list[JsonConversation]:
         """The conversations of a document, as ``json`` reads it.
 
         Args:
@@ -140,7 +140,7 @@ class ConversationReader:
         self.refuse_mistakes()
         return conversations
 
-    def line(self, line: bytes, number: int, speakers: Speakers) -> Spoken | None:
+    def line(self, line: bytes, number: int, speakers: Speakers) -> JsonUtterance | None:
         """One utterance of a stream; None where it has mistakes, which ``refuse_mistakes`` tells.
 
         Args:
@@ -166,7 +166,7 @@ class ConversationReader:
             problems, self.problems = self.problems, []
             raise DataError(problems, heading(self.source))
 
-    def vectors(self, spoken: Sequence[Spoken]) -> dict[str, list[Any]]:
+    def vectors(self, spoken: Sequence[JsonUtterance]) -> dict[str, list[Any]]:
         """Modality -> vectors of utterances, None where missing; as ``RunExtractors.vectors``, with what it raises."""
         features, raw = [one.features for one in spoken], [one.raw for one in spoken]
         return self.extractors.vectors(features, raw, [one.where for one in spoken])
@@ -193,14 +193,14 @@ class ConversationReader:
             return None
         return _Written(name=name, spoken=spoken, speakers=speakers, where=where)
 
-    def _brings_features(self, spoken: Spoken) -> bool:
+    def _brings_features(self, spoken: JsonUtterance) -> bool:
         own = any(spoken.features.get(modality) is not None for modality in self.widths)
         return own or bool(self.extractors.lacking(spoken.features, spoken.raw))
 
     def _no_features(self) -> str:
         return no_features(self.widths, self.extractors.reads())
 
-    def conversation(self, name: str, spoken: Sequence[Spoken], speakers: Speakers) -> Conversation:
+    def conversation(self, name: str, spoken: Sequence[JsonUtterance], speakers: Speakers) -> JsonConversation:
         """The conversation of utterances without mistakes.
 
         Args:
@@ -214,7 +214,7 @@ class ConversationReader:
         numbers = np.array([speakers.number(one.speaker) for one in spoken], np.int32)
         words = tuple(one.text for one in spoken)
         dialogue = unlabelled_dialogue(name, numbers, self.vectors(spoken), self.widths, words)
-        return Conversation(speakers=tuple(str(one.speaker) for one in spoken), dialogue=dialogue)
+        return JsonConversation(speakers=tuple(str(one.speaker) for one in spoken), dialogue=dialogue)
 
     def _speakers(self, content: Mapping[str, Any], where: str) -> Speakers:
         names = content.get("speakers", list(self.names))
@@ -227,7 +227,7 @@ class ConversationReader:
             self._add(where, "speakers", str(error))
             return Speakers(self.speaker_count)
 
-    def _utterance(self, content: Any, where: str, speakers: Speakers) -> Spoken | None:
+    def _utterance(self, content: Any, where: str, speakers: Speakers) -> JsonUtterance | None:
         before = len(self.problems)
         if not self._is_object(content, where, _UTTERANCE, "an utterance"):
             return None
@@ -239,7 +239,7 @@ class ConversationReader:
         if len(self.problems) > before:
             return None
         raw = raw_utterance(content, self.folder)
-        return Spoken(speaker=content["speaker"], features=features, raw=raw, where=where)
+        return JsonUtterance(speaker=content["speaker"], features=features, raw=raw, where=where)
 
     def _speaker(self, content: Mapping[str, Any], where: str, speakers: Speakers) -> None:
         if "speaker" not in content:

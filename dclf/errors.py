@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Of an OSError: a device has no room, or none may be written any more."""
+DISK_REFUSES = DISK_FULL | {errno.EACCES, errno.EPERM}
+"""Likewise, or it has closed to this user: trying again does not help."""
 _LONGEST = 500
 
 

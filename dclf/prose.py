@@ -21,6 +21,17 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def size_text(count: float) -> str:
+    """Return bytes as ``1 byte``, ``12 bytes``, ``3.4 MiB``."""
+    if count < 1024:
+        return counted(round(count), "byte")
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:.1f} TiB"
+
+
 def suggestion(word: str, choices: Iterable[str]) -> str:
     """``; did you mean X?`` for the choice most like a mistyped word, or nothing."""
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.7)

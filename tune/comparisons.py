@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tune.config.defaults import SEEDS
 from tune.config.sweep_settings import SweepSettings
 
-SEEDS = 5
 PARTS = ("no_cacl", "no_ce", "no_mccl", "no_ica", "base")
 """Values of ``loss.ablate`` in the order of the paper's Table 4, the base model last."""
 

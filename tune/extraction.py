@@ -16,7 +16,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from cluster.extraction import Workers, extraction_workers
+from cluster.extraction import RowSource, extraction_workers
 from cluster.extraction_plan import ExtractionActors
 from cluster.fine_tuning import FineTuningWork, fine_tuned
 from cluster.signals import Terminated
@@ -33,15 +33,15 @@ from dclf.extraction.table import UtteranceTable, read_table
 from dclf.extraction.text import TextSettings
 from dclf.extraction.work import ModalityWork
 from dclf.prose import counted, join_words
+from tune.config.defaults import FEATURE_CACHE
 from tune.config.extraction_checks import Checks, resolved
 from tune.config.yaml_files import ConfigError
 from tune.progress.extraction_counter import ExtractionCounter
 from tune.progress.interactive import listening
 from tune.study.events import ExtractionStarted, Listener, send
 
-__all__ = ["CACHE", "ExtractionActors", "extract"]
+__all__ = ["ExtractionActors", "extract"]
 
-CACHE = "dclf-runs/features"
 REASONS_SHOWN = 10
 """Of each modality, utterances that a line is logged for."""
 
@@ -66,7 +66,7 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
     dataset: str | None = None,
     actors: ExtractionActors | None = None,
     batch_size: int = 0,
-    cache: Place = CACHE,
+    cache: Place = FEATURE_CACHE,
     overwrite: bool = False,
     listeners: Sequence[Listener] | None = None,
     progress: str = "auto",
@@ -210,7 +210,7 @@ def _compute(
                 _stream(part, workers, listeners)
 
 
-def _stream(part: ModalityWork, workers: Workers, listeners: Sequence[Listener]) -> None:
+def _stream(part: ModalityWork, workers: RowSource, listeners: Sequence[Listener]) -> None:
     keys, places = list(part.pending), list(part.pending.values())
     utterances = [part.table.utterances[place] for place in places]
     names = [part.table.names[place] for place in places]

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dclf.conversation import Speakers
-from dclf.conversation_json import Conversation, ConversationReader, Spoken
+from dclf.conversation_json import ConversationReader, JsonConversation, JsonUtterance
 from dclf.conversation_text import begun, parse
 from dclf.data import DataError, Dialogue, read_shards
 from dclf.data.storage import absolute, is_remote
@@ -271,7 +271,7 @@ def _of_shards(predictor: Predictor, place: str, split: str | None) -> Iterator[
             yield _predicted(dialogue, speakers, rows, predictor.info.class_names, dialogue.split)
 
 
-def _predict_all(model: RunModel, conversations: Sequence[Conversation]) -> Predictions:
+def _predict_all(model: RunModel, conversations: Sequence[JsonConversation]) -> Predictions:
     rows = model.predictor.predict([one.dialogue for one in conversations])
     classes = model.predictor.info.class_names
     return model.predictions(
@@ -288,7 +288,7 @@ def _predicted(
     return PredictedConversation(id=dialogue.dialogue_id, split=split, utterances=utterances)
 
 
-def _whole(reader: ConversationReader, lines: Iterable[bytes]) -> Conversation:
+def _whole(reader: ConversationReader, lines: Iterable[bytes]) -> JsonConversation:
     """The conversation of JSON lines, when they have ended; with mistakes, those of all lines are told."""
     speakers = Speakers(reader.speaker_count, reader.names)
     spoken = [one for one in _spoken(reader, lines, speakers) if one is not None]
@@ -296,7 +296,7 @@ def _whole(reader: ConversationReader, lines: Iterable[bytes]) -> Conversation:
     return reader.conversation("1", spoken, speakers)
 
 
-def _spoken(reader: ConversationReader, lines: Iterable[bytes], speakers: Speakers) -> Iterator[Spoken | None]:
+def _spoken(reader: ConversationReader, lines: Iterable[bytes], speakers: Speakers) -> Iterator[JsonUtterance | None]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield reader.line(line, number, speakers)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from dclf.data import read_shards
-from tune.analysis.run_columns import ID_SHOWN
 from tune.analysis.run_comparison import (
     Side,
     difference_table,
@@ -25,6 +24,7 @@ from tune.analysis.run_comparison import (
 )
 from tune.analysis.table import ShownAsTable, Table
 from tune.analysis.utterance_changes import Changes, Key, LabelledUtterance, changes
+from tune.config.defaults import ID_SHOWN
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 from tune.predictions import RunModel, load_run, predict_source
@@ -35,7 +35,6 @@ from tune.tracking.run_entries import RunEntry, best_scores, read_training, trai
 from tune.tracking.store import resolve_tracking_uri
 from tune.tracking.trouble import UnknownRunError
 
-SPLITS = ("val", "test")
 _PREDICTING = (ValueError, OSError, RuntimeError)
 """What loading a model and predicting with it raise: no model, no shards, weights of another version."""
 

@@ -1,4 +1,4 @@
-"""The trainings in MLflow, newest first: what ``dclf runs`` does, for notebooks too.
+"""The trainings in MLflow, newest first: what ``dclf runs`` shows, for notebooks too.
 
 >>> from tune.run_lists import list_runs
 >>> list_runs(study="gammas", sort="val_wf1", limit=5)  # doctest: +SKIP
@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dclf.prose import suggestion
 from tune.analysis.run_columns import DEFAULT, Column, name_problems, select_columns, sort_runs
 from tune.analysis.table import ShownAsTable, Table
+from tune.config.defaults import RUNS_LISTED
 from tune.config.yaml_files import ConfigError
 from tune.tracking.address import resolve_tracking_uri, sqlite_path
 from tune.tracking.children import STUDY_TAG, tagged
@@ -25,9 +26,6 @@ from tune.tracking.run_entries import AT_A_TIME, STATUSES, RunEntry, trainings
 if TYPE_CHECKING:
     import pandas as pd
 
-LIMIT = 20
-"""How many runs are listed unless more are asked for."""
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RunList(ShownAsTable):
@@ -37,11 +35,13 @@ class RunList(ShownAsTable):
         tracking_uri: the store, without secrets.
         runs: in their order, with all parameters, metrics and tags.
         columns: what is shown.
+        more: whether the store has more of them.
     """
 
     tracking_uri: str
     runs: tuple[RunEntry, ...]
     columns: tuple[Column, ...]
+    more: bool = False
 
     def summary(self) -> Table:
         """A row per run; text stands before numbers."""
@@ -58,6 +58,90 @@ class RunList(ShownAsTable):
         return pd.DataFrame({one.name: [one.value(run) for run in self.runs] for one in self.columns})
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunQuery:
+    """Which trainings are listed, and what is shown of them.
+
+    Attributes:
+        study: those of this study alone, and likewise with the others; empty for all.
+        status: running, finished, pruned, failed or killed.
+        model: a base model.
+        where: what MLflow's filter language describes.
+        columns: what is shown; those of ``dclf runs`` where empty.
+        sort: a column; the newest come first where empty.
+        reverse: the other way round.
+        limit: how many; 0 for all.
+        prefix: stands before the names of these in messages.
+    """
+
+    study: str = ""
+    status: str = ""
+    model: str = ""
+    where: str = ""
+    columns: Sequence[str] = ()
+    sort: str = ""
+    reverse: bool = False
+    limit: int = RUNS_LISTED
+    prefix: str = ""
+
+    def require_possible(self) -> None:
+        """Raise ConfigError with every mistake that is one whatever MLflow has."""
+        if problems := [*self._problems(), *name_problems(self._names)]:
+            raise ConfigError(problems)
+
+    def answer(self, store: str) -> RunList:
+        """Read the runs from a store; ConfigError where a column is none of theirs."""
+        runs = self._read(store)
+        shown = select_columns(
+            {**self._names, f"{self.prefix}columns": self.columns or DEFAULT}, datetime.now(UTC), runs
+        )
+        if self.sort:
+            runs = sort_runs(runs, shown.pop(), reverse=self.reverse)
+        elif self.reverse:
+            runs.reverse()
+        return RunList(
+            tracking_uri=without_secrets(store),
+            runs=tuple(runs[: self.limit or None]),
+            columns=tuple(shown),
+            more=0 < self.limit < len(runs),
+        )
+
+    @property
+    def _names(self) -> dict[str, Sequence[str]]:
+        return {f"{self.prefix}columns": self.columns, f"{self.prefix}sort": [self.sort] if self.sort else []}
+
+    def _problems(self) -> Iterator[str]:
+        if self.status and self.status.lower() not in STATUSES:
+            hint = suggestion(self.status.lower(), STATUSES)
+            yield f"{self.prefix}status: must be one of {', '.join(STATUSES)}, is {self.status!r}{hint}"
+        if self.limit < 0:
+            yield f"{self.prefix}limit: must be 0, for all, or more, is {self.limit}"
+        for name, value in (("study", self.study), ("model", self.model)):
+            if not {"'", '"', "`"}.isdisjoint(value):
+                yield f"{self.prefix}{name}: must have no quotes, is {value!r}"
+
+    def _read(self, store: str) -> list[RunEntry]:
+        """Return all where they are sorted, as the best may be old, else one more than is shown."""
+        if is_new(store):
+            return []
+        most = None if self.sort or self.reverse or not self.limit else self.limit + 1
+        at_a_time = AT_A_TIME if most is None else min(AT_A_TIME, 2 * most)
+        runs = trainings(store, self._condition, at_a_time)
+        return list(islice((run for run in runs if self.status.lower() in ("", run.status)), most))
+
+    @property
+    def _condition(self) -> str:
+        """What MLflow itself can choose by; to it a pruned training is a finished one."""
+        state = self.status.upper()
+        parts = [
+            tagged({STUDY_TAG: self.study}) if self.study else "",
+            f"params.`model.name` = '{self.model}'" if self.model else "",
+            f"attributes.status = '{'FINISHED' if state == 'PRUNED' else state}'" if state else "",
+            self.where,
+        ]
+        return " AND ".join(part for part in parts if part)
+
+
 @mlflow_settings()
 def list_runs(
     *,
@@ -67,7 +151,7 @@ def list_runs(
     where: str = "",
     columns: Sequence[str] = (),
     sort: str = "",
-    limit: int = LIMIT,
+    limit: int = RUNS_LISTED,
     uri: str = "",
 ) -> RunList:
     """List trainings, also those of studies, newest first.
@@ -86,69 +170,9 @@ def list_runs(
         ConfigError: something is impossible: with every mistake at once.
         TrackingError: the store does not answer.
     """
-    sorting = [sort] if sort else []
-    problems = list_problems(study, status, model, limit) + name_problems({"columns": columns, "sort": sorting})
-    if problems:
-        raise ConfigError(problems)
-    store = resolve_tracking_uri(uri)
-    runs = read_runs(store, status, conditions(study, status, model, where), None if sort or not limit else limit)
-    shown = select_columns({"columns": columns or DEFAULT, "sort": sorting}, datetime.now(UTC), runs)
-    if sort:
-        runs = sort_runs(runs, shown.pop())
-    return RunList(tracking_uri=without_secrets(store), runs=tuple(runs[: limit or None]), columns=tuple(shown))
-
-
-def list_problems(study: str, status: str, model: str, limit: int, prefix: str = "") -> list[str]:
-    """What is wrong with a question, whatever MLflow has.
-
-    Args:
-        study: as for ``list_runs``, and so are the others.
-        status: likewise.
-        model: likewise.
-        limit: likewise.
-        prefix: stands before the names.
-    """
-    problems = []
-    if status and status.lower() not in STATUSES:
-        hint = suggestion(status.lower(), STATUSES)
-        problems.append(f"{prefix}status: must be one of {', '.join(STATUSES)}, is {status!r}{hint}")
-    if limit < 0:
-        problems.append(f"{prefix}limit: must be 0, for all, or more, is {limit}")
-    given = {"study": study, "model": model}
-    problems += [
-        f"{prefix}{name}: must have no quotes, is {value!r}"
-        for name, value in given.items()
-        if not {"'", '"', "`"}.isdisjoint(value)
-    ]
-    return problems
-
-
-def conditions(study: str, status: str, model: str, where: str) -> str:
-    """What MLflow itself can choose by; to it a pruned training is a finished one."""
-    state = status.upper()
-    parts = [
-        tagged({STUDY_TAG: study}) if study else "",
-        f"params.`model.name` = '{model}'" if model else "",
-        f"attributes.status = '{'FINISHED' if state == 'PRUNED' else state}'" if state else "",
-        where,
-    ]
-    return " AND ".join(part for part in parts if part)
-
-
-def read_runs(uri: str, status: str, condition: str, most: int | None) -> list[RunEntry]:
-    """The trainings that meet a condition, newest first; none where the store is a file that is not there yet.
-
-    Args:
-        uri: of the store.
-        status: that they must have.
-        condition: from ``conditions``.
-        most: how many are read; all where None.
-    """
-    if is_new(uri):
-        return []
-    at_a_time = AT_A_TIME if most is None else min(AT_A_TIME, 2 * most)
-    matching = (run for run in trainings(uri, condition, at_a_time) if status.lower() in ("", run.status))
-    return list(islice(matching, most))
+    query = RunQuery(study=study, status=status, model=model, where=where, columns=columns, sort=sort, limit=limit)
+    query.require_possible()
+    return query.answer(resolve_tracking_uri(uri))
 
 
 def is_new(uri: str) -> bool:

@@ -285,7 +285,7 @@ class _Tracked:
 
 
 def _workers_note(count: int) -> str:
-    return f"training goes on with {count} worker{'s' if count != 1 else ''}, from the last epoch"
+    return f"training goes on with {counted(count, 'worker')}, from the last epoch"
 
 
 @contextmanager

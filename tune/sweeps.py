@@ -100,6 +100,7 @@ def sweep(  # noqa: PLR0913 - the last two are for other kinds of studies
         ConfigError: a value or the space is impossible.
         StudyError: the name is taken.
         DataError: the shards lack a split or modality.
+        StorageError: the study's folder cannot be written.
         PlanError: the trials do not fit the cluster.
         TrackingError: the MLflow store does not answer.
         KeyboardInterrupt: Ctrl-C; the study can be resumed.

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MODALITIES = ("text", "audio", "visual")
-"""Every modality the project knows, in the order in which features are concatenated."""
+from dclf.modalities import MODALITIES, SPLITS
 
-SPLITS = ("train", "val", "test")
+__all__ = ["MODALITIES", "SPLITS", "UNLABELLED", "DatasetInfo", "Dialogue"]
 
 UNLABELLED = -1
 """The label of an utterance that nobody labelled: context for the others, and nothing else."""

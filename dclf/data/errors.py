@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dclf.errors import UserError
+from dclf.prose import counted
 
 LISTED = 20
 """How many problems an error message lists before it only counts them."""
@@ -24,7 +25,7 @@ class DataError(UserError, ValueError):
 
     def _message(self) -> str:
         count = len(self.problems)
-        lines = [f"{self.heading}: {count} problem{'s' if count != 1 else ''}"]
+        lines = [f"{self.heading}: {counted(count, 'problem')}"]
         lines += [f"  - {problem}" for problem in self.problems[:LISTED]]
         if count > LISTED:
             lines.append(f"  - and {count - LISTED} more, {count} in total")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from dclf.data.dialogue import MODALITIES, SPLITS, UNLABELLED, DatasetInfo, Dialogue
 from dclf.data.errors import OutputFolderError
-from dclf.data.presets import IEMOCAP_CLASSES
+from dclf.data.presets import IEMOCAP_CLASSES, MELD_SPEAKERS
 from dclf.data.reader import ShardSet, read_shards
 from dclf.data.storage import Folder
 from dclf.prose import counted, join_words
@@ -27,7 +27,6 @@ HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """Our split -> the datasets library's name for it."""
 ROWS_AT_ONCE = 4096
 """Utterances per row group of a Parquet file: what is held in memory."""
-MELD_SPEAKERS = 9
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class ShardEntry(FileEntry):
     """One shard file of one split.
 
     Attributes:
+        split: one of ``SPLITS``.
         rows: its dialogues.
         utterances: of all of them.
         missing: modality -> utterances without features in it; complete modalities are not named.

@@ -48,7 +48,6 @@ def emotion_posteriors(
     dialogue: Dialogue,
     *,
     limit: int = LIMIT,
-    seed: int = 0,
     hears_words: bool = True,
 ) -> Array:
     """The probability of each emotion given the utterances up to and with its own.
@@ -59,13 +58,12 @@ def emotion_posteriors(
         carries: modality -> share of utterances whose features show the emotion.
         dialogue: features in at least one modality, speakers; its labels are not read.
         limit: hypotheses that are followed.
-        seed: draws which light hypotheses stay.
         hears_words: False for a listener who does not know which remark a reply is to.
 
     Returns:
         [n, C], rows sum to 1.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)  # draws which light hypotheses stay
     views = [_View.of(world, modality, carries[modality], rates, dialogue) for modality in dialogue.features]
     beliefs = _Beliefs.at_the_start(views, int(dialogue.speakers.max()) + 1)
     rows, heard = [], list[int]()

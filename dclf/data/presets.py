@@ -21,6 +21,8 @@ GENERATOR = "generate"
 
 IEMOCAP_CLASSES = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
 MELD_CLASSES = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
+MELD_SPEAKERS = 9
+"""Most in one of MELD's dialogues."""
 
 CARRIES = {"text": 0.60, "audio": 0.45, "visual": 0.30}
 """Share of utterances whose modality shows the emotion."""

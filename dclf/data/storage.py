@@ -1,4 +1,4 @@
-"""Where shards live: a local folder, or any URI that pyarrow or fsspec can open."""
+"""Folders of shards, checkpoints and studies: local ones, or any URI that pyarrow or fsspec can open."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class Folder:
             raise OSError(f"NO_SUCH_BUCKET: {bucket}")
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all."""
+        """Write a file, whole or not at all on a local disk and in an object store."""
         if not self.is_local:
             with self.filesystem.open_output_stream(self.path(name)) as stream:
                 stream.write(content)

@@ -84,7 +84,7 @@ class FineTuningEpoch:
     seconds: float
 
 
-class Spoken(Protocol):
+class Transcribable(Protocol):
     """A dialogue, or a conversation that has no features yet."""
 
     @property
@@ -103,7 +103,7 @@ class Spoken(Protocol):
         ...
 
 
-def training_utterances(dialogues: Iterable[Spoken]) -> tuple[list[str], list[int]]:
+def training_utterances(dialogues: Iterable[Transcribable]) -> tuple[list[str], list[int]]:
     """Words and labels of the training split, as far as utterances have both; of other splits nothing is taken."""
     pairs = [
         (words, int(label))

@@ -7,7 +7,6 @@ seen when it is read: a row of the table is never lost.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,12 +16,11 @@ from pathlib import Path
 from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, Transcript
 from dclf.data.importers.meld_csv import read_meld
-from dclf.data.importers.tables import Table, read_own_table
+from dclf.data.importers.sources import PathLike
+from dclf.data.importers.tables import SourceTable, read_own_table
 from dclf.data.importers.timing import seconds
 from dclf.extraction.contract import Utterance
 from dclf.extraction.meld_media import MeldMedia
-
-PathLike = str | os.PathLike[str]
 
 RECORDING_COLUMNS = ("media", "start", "end")
 """What columns of a CSV may be for beside those of ``dclf.data.importers.tables``."""
@@ -150,7 +148,7 @@ def _path(folder: Path, cell: str) -> str:
 class _Times:
     """The columns start and end of a table, and what is wrong with them."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: SourceTable) -> None:
         self._table = table
         self._problems: dict[int, str] = {}
 

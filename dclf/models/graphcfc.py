@@ -85,10 +85,10 @@ class GraphCFC(PairGraphModel):
     def __init__(self, modalities: Sequence[str], speaker_count: int, causal: bool, config: GraphCFCConfig) -> None:
         super().__init__(modalities, speaker_count, causal, config)
         width, rate = config.hidden, config.dropout
-        self.single = nn.ModuleDict({m: Extractor(width, rate) for m in self.modalities})
+        self.single = nn.ModuleDict({m: ShareExtractor(width, rate) for m in self.modalities})
         self.members = min(2, len(self.modalities))
         if self.members > 1:
-            self.shared = Extractor(width, rate)
+            self.shared = ShareExtractor(width, rate)
             self.share = nn.Linear(len(self.modalities) * width, width)
         self.register_buffer("numbers", relation_numbers(speaker_count), persistent=False)
         relations = speaker_count * (speaker_count + 1) // 2 + (self.members > 1)
@@ -152,7 +152,7 @@ class FeedForward(nn.Sequential):
         super().__init__(*layers)
 
 
-class Extractor(nn.Sequential):
+class ShareExtractor(nn.Sequential):
     """LayerNorm(F(x)); see ``FeedForward``."""
 
     def __init__(self, width: int, rate: float) -> None:

@@ -19,7 +19,7 @@ from dclf.perturb.substitutions import OWN, Substitutions
 from dclf.random_bits import below, name_bits, uniform_bits
 
 Kind = Literal["eccs", "eics"]
-KINDS: tuple[str, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 """Emotion-consistent and emotion-inconsistent context substitution."""
 
 

@@ -26,7 +26,7 @@ from dclf.perturb.corruption import Corruption
 from dclf.perturb.draw import KINDS, Kind, substitute_context
 from dclf.perturb.substitutions import Substitutions
 
-Condition = Mapping[str, str | int | float]
+ConditionFacts = Mapping[str, str | int | float]
 
 
 class Recogniser(Protocol):
@@ -66,7 +66,7 @@ class Outcome:
         class_names: C emotions.
     """
 
-    condition: Condition
+    condition: ConditionFacts
     dialogue_ids: tuple[str, ...]
     lengths: NDArray[np.int64]
     positions: NDArray[np.int64]
@@ -124,7 +124,7 @@ def score_substituted(
         ValueError: targets or pool are not those of the draw, or (``DataError``) do not fit the model.
     """
     batches = perturbed_batches(_fitting(predictor, targets), _fitting(predictor, pool), substitutions, rows)
-    condition: Condition = {"kind": substitutions.kind, "seed": substitutions.seed, "draw": substitutions.draw}
+    condition: ConditionFacts = {"kind": substitutions.kind, "seed": substitutions.seed, "draw": substitutions.draw}
     return _outcome(predictor, targets, batches, condition, device)
 
 
@@ -164,7 +164,7 @@ def perturbation_test(
     targets: Conversations,
     pool: Conversations,
     *,
-    kinds: Sequence[Kind] = ("eccs", "eics"),
+    kinds: Sequence[Kind] = KINDS,
     seed: int = 0,
     draws: int = 1,
     device: str = "cpu",
@@ -196,7 +196,7 @@ def perturbation_test(
 
 
 def _outcome(
-    predictor: Scorable, targets: Conversations, batches: Iterable[ScoredBatch], condition: Condition, device: str
+    predictor: Scorable, targets: Conversations, batches: Iterable[ScoredBatch], condition: ConditionFacts, device: str
 ) -> Outcome:
     predictions = np.full(len(targets.labels), -1, dtype=np.int64)
     for part in batches:

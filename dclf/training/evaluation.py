@@ -23,7 +23,7 @@ from dclf.training.workers import Workers
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
+class SplitPredictions:
     """What a model says of N labelled utterances.
 
     Attributes:
@@ -37,7 +37,7 @@ class Predictions:
     shifts: NDArray[np.bool_]
 
 
-def predictions(model: DCLF, collated: Iterable[Batch], workers: Workers) -> Predictions:
+def predictions(model: DCLF, collated: Iterable[Batch], workers: Workers) -> SplitPredictions:
     """Predict every worker's utterances, of which the labelled are kept; the same result on all workers."""
     parts = [_predicted(model, batch) for batch in _on_device(collated, workers.device)]
     shares = workers.gather(_joined(parts))
@@ -95,20 +95,20 @@ def score_predictor(predictor: Predictor, shards: ShardSet, split: str) -> Split
     return evaluate_split(predictor.model, collated, workers, split, predictor.info.class_names)
 
 
-def _predicted(model: DCLF, batch: Batch) -> Predictions:
+def _predicted(model: DCLF, batch: Batch) -> SplitPredictions:
     labels, speakers = batch.labels.cpu().numpy(), batch.speakers.cpu().numpy()
     ends = np.cumsum(batch.layout.lengths)[:-1]
     dialogues = zip(np.split(labels, ends), np.split(speakers, ends), strict=True)
     shifts = np.concatenate([emotion_shifts(emotions, voices) for emotions, voices in dialogues])
-    outputs = Predictions(labels, model.predict(batch).argmax(dim=-1).cpu().numpy(), shifts)
+    outputs = SplitPredictions(labels, model.predict(batch).argmax(dim=-1).cpu().numpy(), shifts)
     labelled = labels >= 0
     if labelled.all():
         return outputs
-    return Predictions(labels[labelled], outputs.classes[labelled], shifts[labelled])
+    return SplitPredictions(labels[labelled], outputs.classes[labelled], shifts[labelled])
 
 
-def _joined(parts: Sequence[Predictions]) -> Predictions:
-    return Predictions(
+def _joined(parts: Sequence[SplitPredictions]) -> SplitPredictions:
+    return SplitPredictions(
         targets=np.concatenate([np.zeros(0, dtype=np.int64), *(part.targets for part in parts)]),
         classes=np.concatenate([np.zeros(0, dtype=np.int64), *(part.classes for part in parts)]),
         shifts=np.concatenate([np.zeros(0, dtype=np.bool_), *(part.shifts for part in parts)]),

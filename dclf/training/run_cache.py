@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dclf.config import Config
-from dclf.data.dialogue import DatasetInfo
+from dclf.data.dialogue import SPLITS, DatasetInfo
 from dclf.training.batches import MIB, CachedSplit
 from dclf.training.preflight import CheckedSource
 from dclf.training.source import Source
@@ -43,7 +43,7 @@ class RunCache:
         if read_as != self._read_as:
             checked = CheckedSource(self._source, self._info, config.data.modalities)
             budget = config.data.cache_mb * MIB
-            self._splits = {split: CachedSplit(checked, split, budget) for split in ("train", "val", "test")}
+            self._splits = {split: CachedSplit(checked, split, budget) for split in SPLITS}
             self._read_as = read_as
         return self._splits
 

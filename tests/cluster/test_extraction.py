@@ -14,7 +14,7 @@ import pytest
 import torch
 from ray.exceptions import ActorDiedError
 
-from cluster.extraction import Actors, Arrived, OneProcess, Workers, extraction_workers, longest_first
+from cluster.extraction import Actors, Arrived, OneProcess, RowSource, extraction_workers, longest_first
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan
 from cluster.plan import PlanError
 from cluster.resources import ClusterResources
@@ -35,7 +35,7 @@ def rows_of(arrived: Iterator[Arrived]) -> dict[int, Row]:
     return {place: row for some in arrived for place, row in zip(some.places, some.rows, strict=True)}
 
 
-def extracted(workers: Workers, texts: list[str], settings: ExtractorSettings = LETTERS) -> dict[int, Row]:
+def extracted(workers: RowSource, texts: list[str], settings: ExtractorSettings = LETTERS) -> dict[int, Row]:
     return rows_of(workers.extract(settings, utterances(texts), [f"utterance {n}" for n in range(len(texts))]))
 
 

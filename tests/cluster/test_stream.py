@@ -128,7 +128,7 @@ def test_a_damaged_shard_is_named_where_it_is_shared(
 ) -> None:
     copy, victim = damaged
     with pytest.raises(ShardError, match=f"{victim} is damaged"):
-        shared_source(copy, ("text",), 1 << 30)
+        shared_source(copy, ("text",), 1 << 30, ("train", "val"))
 
 
 @either_way

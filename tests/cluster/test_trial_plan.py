@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cluster.plan import PlanError
 from cluster.resources import ClusterResources, Node
-from cluster.trial_layout import DRIVER_CPUS, Layout
+from cluster.trial_layout import DRIVER_CPUS, TrialLayout
 from cluster.trial_plan import TrialPlan, TrialPlanError, concurrency_of, local_cpus_for_trials, plan_trials
 from dclf.config import Config, TrainConfig
 from tests.cluster.trial_layouts import refused_and_nearest
@@ -34,7 +34,7 @@ clusters = st.lists(st.builds(Node, cpus=st.floats(0, 13), gpus=st.sampled_from(
     lambda nodes: ClusterResources(nodes=tuple(nodes))
 )
 layouts = st.builds(
-    Layout,
+    TrialLayout,
     trials=st.sampled_from([0, 3, 50]),
     concurrency=st.integers(0, 8),
     workers=st.integers(0, 5),
@@ -62,7 +62,7 @@ class Machine:
         return True
 
 
-def place(layout: Layout, concurrency: int, resources: ClusterResources, chance: random.Random) -> list[Machine]:
+def place(layout: TrialLayout, concurrency: int, resources: ClusterResources, chance: random.Random) -> list[Machine]:
     """Put every part of every trial on a machine drawn by chance among those with room, in an order drawn by chance."""
     free = [Machine(node.cpus, [1.0] * floor(node.gpus)) for node in resources.nodes]
     parts = [[(layout.cpus, layout.gpus_per_worker)] * max(1, layout.workers) for _ in range(concurrency)]
@@ -83,7 +83,7 @@ def put(cpus: int, gpus: float, free: list[Machine], chance: random.Random) -> N
     assert any(machine.take(cpus, gpus, chance) for machine in order), "a part of a trial waits for ever"
 
 
-def refusal(layout: Layout, resources: ClusterResources) -> TrialPlanError | None:
+def refusal(layout: TrialLayout, resources: ClusterResources) -> TrialPlanError | None:
     try:
         concurrency_of(layout, resources)
     except TrialPlanError as error:
@@ -93,7 +93,7 @@ def refusal(layout: Layout, resources: ClusterResources) -> TrialPlanError | Non
 
 @given(layout=layouts, resources=clusters, seed=st.integers(0, 2**20))
 def test_an_accepted_layout_is_placed_in_any_order_and_leaves_a_slot_for_reading(
-    layout: Layout, resources: ClusterResources, seed: int
+    layout: TrialLayout, resources: ClusterResources, seed: int
 ) -> None:
     if refusal(layout, resources):
         return
@@ -105,18 +105,18 @@ def test_an_accepted_layout_is_placed_in_any_order_and_leaves_a_slot_for_reading
 
 
 @given(layout=layouts, resources=clusters)
-def test_what_a_refusal_names_is_accepted(layout: Layout, resources: ClusterResources) -> None:
+def test_what_a_refusal_names_is_accepted(layout: TrialLayout, resources: ClusterResources) -> None:
     error = refusal(layout, resources)
     if error is not None and error.nearest:
         assert refusal(layout.changed(error.nearest), resources) is None
         values = {key: value if isinstance(value, str) else f"{value:g}" for key, value in error.nearest.items()}
         assert all(f"{key} to {value}" in str(error) for key, value in values.items())
     elif error is not None:
-        assert refusal(Layout(), resources), "one small trial would have fitted"
+        assert refusal(TrialLayout(), resources), "one small trial would have fitted"
 
 
 @given(layout=layouts, resources=clusters)
-def test_one_trial_more_than_named_is_refused_too(layout: Layout, resources: ClusterResources) -> None:
+def test_one_trial_more_than_named_is_refused_too(layout: TrialLayout, resources: ClusterResources) -> None:
     error = refusal(layout, resources)
     if error is not None and set(error.nearest) == {"sweep.concurrency"}:
         more = int(error.nearest["sweep.concurrency"]) + 1
@@ -124,7 +124,7 @@ def test_one_trial_more_than_named_is_refused_too(layout: Layout, resources: Clu
 
 
 @given(layout=layouts, resources=clusters)
-def test_auto_takes_all_that_fits(layout: Layout, resources: ClusterResources) -> None:
+def test_auto_takes_all_that_fits(layout: TrialLayout, resources: ClusterResources) -> None:
     auto = replace(layout, concurrency=0, trials=0)
     if not refusal(auto, resources):
         most = concurrency_of(auto, resources)
@@ -139,7 +139,7 @@ def test_trials_in_their_own_process_are_refused_only_where_no_placement_leaves_
     resources = machines(*cpus, gpus=cards)
     for concurrency in range(1, 8):
         fits = sum(each // slots for each in cpus) >= concurrency and sum(cpus) > concurrency * slots
-        layout = Layout(concurrency=concurrency, cpus=slots)
+        layout = TrialLayout(concurrency=concurrency, cpus=slots)
         assert (refusal(layout, resources) is None) == fits
 
 
@@ -148,12 +148,12 @@ def test_nested_trials_are_refused_only_where_some_placement_of_their_drivers_ha
     cpus: list[int], workers: int, slots: int
 ) -> None:
     for concurrency in range(1, 4):
-        layout = Layout(concurrency=concurrency, workers=workers, cpus=slots)
+        layout = TrialLayout(concurrency=concurrency, workers=workers, cpus=slots)
         accepted = refusal(layout, machines(*cpus)) is None
         assert accepted == all_driver_placements_work(layout, cpus)
 
 
-def all_driver_placements_work(layout: Layout, cpus: list[int]) -> bool:
+def all_driver_placements_work(layout: TrialLayout, cpus: list[int]) -> bool:
     """By trying every way to spread the drivers."""
     total = layout.concurrency * layout.workers
     if sum(cpus) < layout.concurrency * layout.trial_cpus + 1:

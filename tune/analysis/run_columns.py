@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dclf.prose import suggestion
+from tune.config.defaults import ID_SHOWN
 from tune.config.yaml_files import ConfigError
 from tune.progress.texts import duration, percent
 from tune.study.scores import value_text
@@ -20,8 +21,6 @@ DEFAULT = (
     "run", "name", "kind", "study", "status", "model", "data", "val_wf1", "test_wf1", "epochs", "age", "duration",
 )  # fmt: skip
 PREFIXES = ("params", "metrics", "tags")
-ID_SHOWN = 8
-"""Characters of a run's id that a table shows; every command takes as many."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ Measured once, when all models are trained, and noted in the study's ledger; rea
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from cluster.machine import torch_threads
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history
 
@@ -101,7 +101,7 @@ def time_of_utterances(predictor: Predictor, dialogues: Iterable[Dialogue], coun
     if not predictor.config.model.causal:
         return 0, 0.0
     heard, spent = 0, 0.0
-    with _one_thread():
+    with torch_threads(1):
         for dialogue in dialogues:
             if not heard:
                 _hear(predictor, dialogue, _FIRST)
@@ -122,18 +122,6 @@ def _hear(predictor: Predictor, dialogue: Dialogue, most: int) -> int:
         features = {m: None if m in lacking else rows[place] for m, rows in dialogue.features.items()}
         session.hear(int(dialogue.speakers[place]), features)
     return len(places)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch  # noqa: PLC0415 - as above
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _epoch_seconds(folder: StudyFolder, number: int, seed: int) -> float | None:

@@ -18,6 +18,9 @@ from tune.study.ranking import base_trial, best_trial, pareto, pick_rule, top_tr
 from tune.study.scores import scores_of
 from tune.study.trial_table import trial_seconds
 
+TOP = 10
+"""The best trials of a study that its details have."""
+
 
 def list_studies(storage: Path | str) -> list[dict[str, Any]]:
     """One summary per study, the latest first; one that cannot be read has its ``error`` instead.
@@ -56,7 +59,7 @@ def study_summary(folder: StudyFolder) -> dict[str, Any]:
     }
 
 
-def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
+def study_details(folder: StudyFolder) -> dict[str, Any]:
     """As ``study_summary``, with definition, best, base and top trials, failures; a comparison's variants, verdicts.
 
     ``open`` has the trainings that have begun and not ended, and how far each is.
@@ -72,7 +75,7 @@ def study_details(folder: StudyFolder, top: int = 10) -> dict[str, Any]:
         "shards_sha256": folder.definition.shards_sha256,
         "best": None if best is None else trial_facts(best),
         "base": None if base is None else trial_facts(base),
-        "top": [] if best is None else [trial_facts(trial) for trial in top_trials(folder, top)],
+        "top": [] if best is None else [trial_facts(trial) for trial in top_trials(folder, TOP)],
         "pareto": [trial.number for trial in pareto(folder)] if several else [],
         "best_is": pick_rule(scores_of(folder.definition)) if best is not None else "",
         "open": [_open_facts(*training) for training in open_trainings(folder).items()],

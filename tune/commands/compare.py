@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.next_steps import ID_SHOWN, print_next, run_line, uri_option
+from dclf.modalities import SCORED_SPLITS
+from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import add_output_option, command_parser, print_json
+from tune.config.defaults import ID_SHOWN
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 
@@ -65,7 +67,7 @@ def build_parser() -> ArgumentParser:
     parser = command_parser("dclf compare", DESCRIPTION, EXAMPLES)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="two runs or more; the first is what others differ from")
     parser.add_argument("--utterances", metavar="N", type=int, default=SHOWN, help="how many that changed are shown")
-    parser.add_argument("--split", choices=("val", "test"), default="val", help="the split that the models predict")
+    parser.add_argument("--split", choices=SCORED_SPLITS, default="val", help="the split that the models predict")
     parser.add_argument("--shards", help="shards to predict; those of the runs where absent")
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument(

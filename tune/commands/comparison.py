@@ -8,7 +8,7 @@ from dataclasses import replace
 from jsonargparse import ArgumentParser
 
 from tune.commands.sweep_options import ALIASES, CommandLine, add_settings_help, sweep_parser
-from tune.comparisons import SEEDS
+from tune.config.defaults import SEEDS
 from tune.config.sweep_settings import SweepSettings
 
 FLAGS = ("--help", "-h", "--quiet", "--verbose")

@@ -9,6 +9,7 @@ from itertools import islice
 
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
+from dclf.modalities import SPLITS
 from dclf.prose import counted
 from tune.analysis.table import aligned
 from tune.commands.dispatch import Command, dispatch
@@ -102,7 +103,7 @@ def head(argv: Sequence[str]) -> int:
     )
     parser.add_argument("shards", help="folder or URI of the shards")
     parser.add_argument("-n", "--dialogues", type=PositiveInt, default=2, help="how many, from the first on")
-    parser.add_argument("--split", choices=("train", "val", "test"), help="of this split only")
+    parser.add_argument("--split", choices=SPLITS, help="of this split only")
     options = parser.parse_args(argv)
     from dclf import data  # noqa: PLC0415
 

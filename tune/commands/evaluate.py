@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from dclf.modalities import SCORED_SPLITS
 from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import add_output_option, command_parser
 from tune.commands.results import print_split
@@ -76,7 +77,7 @@ def build_parser() -> ArgumentParser:
     """Return a parser with the options of the command."""
     parser = command_parser("dclf evaluate", "Score a finished run's best model on a split.", EXAMPLES)
     parser.add_argument("run", help="id or name of the run")
-    parser.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
+    parser.add_argument("--split", choices=SCORED_SPLITS, default="test", help="the split to score")
     parser.add_argument("--shards", help="shards to score; those of the run where absent")
     parser.add_argument(
         "--storage", metavar="FOLDER", default=SweepSettings.storage, help="folder of studies, for a run of one"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
+from dclf.modalities import MODALITIES
 from tune.commands.next_steps import after_shards, print_next
 from tune.commands.options import (
     add_log_options,
@@ -18,6 +19,7 @@ from tune.commands.options import (
     print_card_warnings,
     print_written,
 )
+from tune.config.defaults import FEATURE_CACHE
 
 if TYPE_CHECKING:
     from dclf.data import Manifest
@@ -42,8 +44,6 @@ examples:
 A CSV file has the columns of dclf data import csv, and for recordings media (a path below --media), start and end.
 What is extracted is kept by content: the same command goes on after any kill, and computes nothing twice.
 """
-MODALITIES = ("text", "audio", "visual")
-CACHE = "dclf-runs/features"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -147,7 +147,7 @@ def _add_table_options(parser: ArgumentParser) -> None:
 
 
 def _add_work_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--cache", metavar="DIR", default=CACHE, help="keeps what has been extracted")
+    parser.add_argument("--cache", metavar="DIR", default=FEATURE_CACHE, help="keeps what has been extracted")
     parser.add_argument("--actors", type=int, default=0, metavar="N", help="at a time; 0 for as many as fit")
     parser.add_argument("--cpus-per-actor", type=int, default=1, metavar="N", help="CPU slots, and threads, of each")
     parser.add_argument(

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dclf.prose import counted
+from dclf.prose import counted, size_text
 from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, command_parser, print_json
 from tune.config.sweep_settings import SweepSettings
@@ -68,12 +68,3 @@ def _text(cleaning: Cleaning, *, dry_run: bool) -> str:
     verb = "would free" if dry_run else "freed"
     kept = "the best trial keeps its" if cleaning.keep == 1 else f"the best {cleaning.keep} trials keep theirs"
     return f"{verb} {size_text(cleaning.freed)}: {counted(cleaning.checkpoints, 'checkpoint')}; {kept}"
-
-
-def size_text(count: float) -> str:
-    """Bytes in words, such as ``3.4 MiB``."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

@@ -13,6 +13,7 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
 from dclf.extensions import summary_of
+from dclf.modalities import MODALITIES
 from dclf.prose import counted
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.next_steps import after_shards, print_next
@@ -128,7 +129,7 @@ def taken(provenance: Mapping[str, object]) -> Iterator[str]:
     validation = provenance.get("validation")
     if isinstance(validation, dict):
         yield f"validation: {validation.get('method')}"
-    for modality in ("text", "audio", "visual"):
+    for modality in MODALITIES:
         origin = provenance.get(modality)
         if isinstance(origin, dict):
             yield from _origin(modality, origin)

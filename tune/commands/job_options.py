@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from tune.config.defaults import CLUSTER_FOLDER
+
 if TYPE_CHECKING:
     from cluster.jobs.endpoint import Endpoint
-
-
-FOLDER = "dclf-runs/cluster"
 
 
 def add_endpoint_options(parser: ArgumentParser) -> None:
     """Add ``--address`` and ``--folder``."""
     parser.add_argument("--address", metavar="URL", default="", help="of a Ray dashboard, as http://HOST:8265")
-    parser.add_argument("--folder", default=FOLDER, help="of the local cluster, where no address is given")
+    parser.add_argument("--folder", default=CLUSTER_FOLDER, help="of the local cluster, where no address is given")
 
 
 def address_option(options: Namespace) -> str:
     """The options that find the same cluster again, behind a blank; empty where none is given."""
-    folder = "" if options.folder == FOLDER else f" --folder {shlex.quote(options.folder)}"
+    folder = "" if options.folder == CLUSTER_FOLDER else f" --folder {shlex.quote(options.folder)}"
     return f" --address {shlex.quote(options.address)}" if options.address else folder
 
 

@@ -24,7 +24,7 @@ from tune.commands.comparison import (
 from tune.commands.options import add_log_options, add_output_option, command_parser, listed
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides, require_local_room
 from tune.commands.sweep_results import run_study
-from tune.comparisons import SEEDS
+from tune.config.defaults import SEEDS
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:

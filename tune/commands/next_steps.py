@@ -8,14 +8,17 @@ from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from dclf.modalities import MODALITIES
+from tune.config.defaults import ID_SHOWN
+
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
     from dclf.data import Manifest
     from tune.study.folder import StudyFolder
 
-ID_LENGTH, ID_SHOWN = 32, 8
-"""Digits of a run's id, and how many of them every command takes for it."""
+ID_LENGTH = 32
+"""Digits of a run's id."""
 
 
 def print_next(options: Namespace | Mapping[str, Any], *commands: str) -> None:
@@ -87,7 +90,6 @@ def training_line(shards: str, dataset: str, modalities: Collection[str]) -> str
         dataset: its name.
         modalities: that it has.
     """
-    from dclf.data.dialogue import MODALITIES  # noqa: PLC0415 - as above
     from tune.config.yaml_files import preset_names  # noqa: PLC0415
 
     preset = next((name for name in preset_names() if name in dataset.lower()), "")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from dclf.prose import without_controls
+from tune.config.defaults import PROGRESS_FORMS
 from tune.config.yaml_files import preset_names
 
 if TYPE_CHECKING:
@@ -91,13 +92,10 @@ def add_output_option(parser: ArgumentParser) -> None:
     )
 
 
-LOGS = ("auto", "live", "plain", "jsonl", "quiet")
-
-
 def add_log_options(parser: ArgumentParser) -> None:
     """Add ``--log``, ``--quiet`` and ``--verbose``."""
     parser.add_argument(
-        "--log", choices=LOGS, default="auto", help="progress: live on a terminal, plain lines elsewhere"
+        "--log", choices=PROGRESS_FORMS, default="auto", help="progress: live on a terminal, plain lines elsewhere"
     )
     parser.add_argument("--quiet", action="store_true", help="as --log quiet: the result only")
     parser.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from tune.commands.options import LOGS, add_output_option, command_parser
+from dclf.modalities import SCORED_SPLITS
+from tune.commands.options import add_output_option, command_parser
 from tune.commands.perturb_target import find_kind
 from tune.commands.sweep_options import STUDIES, options_and_overrides
-from tune.comparisons import SEEDS
+from tune.config.defaults import PROGRESS_FORMS, SEEDS
 from tune.config.local_files import output_problem
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
@@ -136,7 +137,7 @@ def build_parser() -> ArgumentParser:
     )
     command.add_argument("--kinds", default="eccs,eics", help="substitutions: eccs, eics, both with a comma, or none")
     command.add_argument("--draws", type=int, default=5, help="draws of each kind; mean and deviation are over them")
-    command.add_argument("--split", choices=("val", "test"), default="test", help="the split to score")
+    command.add_argument("--split", choices=SCORED_SPLITS, default="test", help="the split to score")
     command.add_argument("--seed", type=int, default=0, help="of the suite: the same seed is the same substitutions")
     command.add_argument(
         "--corrupt",
@@ -147,7 +148,7 @@ def build_parser() -> ArgumentParser:
     command.add_argument("--out", default="", help="folder for substitutions and results; dclf-runs/perturbations else")
     _add_places(command)
     command.add_argument(
-        "--log", choices=LOGS, default="auto", help="progress: live on a terminal, plain lines elsewhere"
+        "--log", choices=PROGRESS_FORMS, default="auto", help="progress: live on a terminal, plain lines elsewhere"
     )
     command.add_argument("--quiet", action="store_true", help="as --log quiet: the result only")
     command.add_argument("--verbose", action="store_true", help="let Ray and MLflow speak too")

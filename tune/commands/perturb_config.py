@@ -8,7 +8,8 @@ from jsonargparse import Namespace
 
 from tune.commands.options import listed
 from tune.commands.sweep_options import CommandLine
-from tune.comparisons import SEEDS, ablation
+from tune.comparisons import ablation
+from tune.config.defaults import SEEDS
 
 
 def read(options: Namespace, overrides: Mapping[str, str]) -> CommandLine:

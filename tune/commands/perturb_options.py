@@ -7,7 +7,7 @@ from typing import cast, get_args
 
 from jsonargparse import Namespace
 
-from dclf.data.dialogue import MODALITIES
+from dclf.modalities import MODALITIES
 from dclf.perturb import SHARES, Corruption, Kind
 from dclf.perturb.corruption import Damage
 from tune.analysis.perturbation.settings import PerturbationSettings

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.trial_plan import TrialPlan
 from dclf.config import Config
 from dclf.data.storage import is_remote
-from dclf.prose import counted
+from dclf.prose import counted, size_text
 from tune.commands.options import print_json
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.texts import budget_text, duration, params_text
@@ -144,12 +144,3 @@ def _lacking(estimate: Estimate) -> str:
     """A warning where this machine has less memory than all trials need."""
     has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return f"; warning: this machine has {size_text(has)}" if estimate.memory_bytes > has else ""
-
-
-def size_text(count: float) -> str:
-    """``3.1 MB``; powers of 1000, as disks are sold."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

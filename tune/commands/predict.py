@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from dclf.modalities import MODALITIES, SPLITS
 from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, command_parser, listed, print_json
 from tune.config.sweep_settings import SweepSettings
@@ -39,7 +40,6 @@ a line: {"speaker": "Ann", "text": "Hello?"}
 docs/prediction.md has every key.
 """
 STDIN = "-"
-_MODALITIES = ("text", "audio", "visual")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -66,7 +66,7 @@ def build_parser() -> ArgumentParser:
     parser = command_parser("dclf predict", DESCRIPTION, EXAMPLES)
     parser.add_argument("run", help="id or name of the run, also of a training of a study")
     parser.add_argument("source", help="shards, a file of JSON, or - for stdin")
-    parser.add_argument("--split", choices=("train", "val", "test"), help="of shards, the split to predict; all else")
+    parser.add_argument("--split", choices=SPLITS, help="of shards, the split to predict; all else")
     parser.add_argument(
         "--speakers",
         metavar="A,B",
@@ -110,7 +110,7 @@ def _encoders(words: Sequence[str]) -> dict[str, str]:
     problems = [
         f"--encoder: must be text, audio or visual, = and a folder, is {word}"
         for word, (modality, place) in zip(words, pairs, strict=True)
-        if modality not in _MODALITIES or not place
+        if modality not in MODALITIES or not place
     ]
     if problems:
         raise ConfigError(problems)

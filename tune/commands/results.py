@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dclf.config import Config
+from dclf.modalities import SCORED_SPLITS
 from dclf.paper_data import unlike_paper
 from dclf.training.reports import FinalReport, SplitReport
 from tune.analysis.table import aligned
@@ -65,7 +66,7 @@ def print_run(run: TrainedRun, config: Config, *, as_json: bool) -> None:
             print(f"published   test WF1 {published:.2f} on {config.published['dataset']}")
     if (optimism := run.final.optimism) is not None:
         print(f"not sealed  {optimism_text(optimism)}")
-    for name in ("val", "test"):
+    for name in SCORED_SPLITS:
         if name in run.final.splits:
             print(f"{name} WF1 {percent(run.final.splits[name].scores['wf1'])}", flush=True)
 

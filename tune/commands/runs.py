@@ -5,19 +5,18 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.prose import suggestion
-from tune.commands.next_steps import ID_SHOWN, print_next, run_line, uri_option
+from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import command_parser, listed, print_json
-from tune.config.yaml_files import ConfigError
+from tune.config.defaults import ID_SHOWN, RUNS_LISTED
 
 if TYPE_CHECKING:
-    from tune.analysis.run_columns import Column
+    from tune.run_lists import RunList, RunQuery
     from tune.tracking.run_entries import RunEntry
 
 EXAMPLES = """\
@@ -33,7 +32,6 @@ columns:
   duration, and any params.KEY, metrics.KEY and tags.KEY that a run has. Scores are in percent, in csv and json in
   [0, 1]; val_wf1 is of the best epoch.
 """
-LIMIT = 20
 _SEARCHED = 500
 """The latest runs, whose names are looked at for what a mistyped one may mean."""
 
@@ -41,26 +39,24 @@ _SEARCHED = 500
 def main(argv: Sequence[str]) -> int:
     """List as the command line says, and return the exit code."""
     options = build_parser().parse_args(argv)
-    _refuse_mistakes(options)
     # Imported here, so that help does not wait for MLflow.
-    from tune.analysis.run_columns import DEFAULT, select_columns, sort_runs  # noqa: PLC0415
-    from tune.tracking.redact import without_secrets  # noqa: PLC0415
+    from tune.commands.ui import require_store  # noqa: PLC0415
+    from tune.run_lists import is_new  # noqa: PLC0415
     from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
 
-    uri, now = resolve_tracking_uri(options.uri), datetime.now(UTC)
-    runs = _read(uri, options)
-    if not runs and options.output == "text":
-        print(f"no runs in {without_secrets(uri)}{_why_none(uri, options)}")
+    query = _query(options)
+    query.require_possible()
+    uri = resolve_tracking_uri(options.uri)
+    if options.uri or not is_new(uri):
+        require_store(uri)
+    answer = query.answer(uri)
+    if not answer.runs and options.output == "text":
+        print(f"no runs in {answer.tracking_uri}{_why_none(uri, options)}")
         return 0
-    columns = select_columns({"--columns": listed(options.columns) or DEFAULT, "--sort": _sort(options)}, now, runs)
-    if options.sort:
-        runs = sort_runs(runs, columns.pop(), reverse=options.reverse)
-    elif options.reverse:
-        runs.reverse()
-    _print(runs[: options.limit or None], columns, without_secrets(uri), options.output)
-    if options.output == "text" and 0 < options.limit < len(runs):
+    _print(answer, options.output)
+    if options.output == "text" and answer.more:
         print(f"dclf: there are more; --limit {2 * options.limit} shows twice as many, --limit 0 all", file=sys.stderr)
-    _print_next(runs, options)
+    _print_next(answer.runs, options)
     return 0
 
 
@@ -76,7 +72,7 @@ def build_parser() -> ArgumentParser:
         "--sort", metavar="COLUMN", default="", help="numbers from the largest on, text by the alphabet; newest first"
     )
     parser.add_argument("--reverse", action="store_true", help="the other way round")
-    parser.add_argument("--limit", type=int, default=LIMIT, help="how many are shown; 0 for all")
+    parser.add_argument("--limit", type=int, default=RUNS_LISTED, help="how many are shown; 0 for all")
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument(
         "--output", choices=("text", "json", "csv"), default="text", help="how the result is printed on stdout"
@@ -84,42 +80,31 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def _refuse_mistakes(options: Namespace) -> None:
-    """Refuse what is wrong whatever MLflow has, all at once."""
-    from tune.analysis.run_columns import name_problems  # noqa: PLC0415 - as above
-    from tune.run_lists import list_problems  # noqa: PLC0415 - as above
+def _query(options: Namespace) -> RunQuery:
+    from tune.run_lists import RunQuery  # noqa: PLC0415 - as above
 
-    problems = list_problems(options.study, options.status, options.model, options.limit, "--")
-    problems += name_problems({"--columns": listed(options.columns), "--sort": _sort(options)})
-    if problems:
-        raise ConfigError(problems)
-
-
-def _sort(options: Namespace) -> list[str]:
-    return [options.sort] if options.sort else []
-
-
-def _read(uri: str, options: Namespace) -> list[RunEntry]:
-    """The runs that are asked for: all where they are sorted, as the best may be old, else one more than is shown."""
-    from tune.commands.ui import require_store  # noqa: PLC0415 - as above
-    from tune.run_lists import conditions, is_new, read_runs  # noqa: PLC0415 - as above
-
-    if is_new(uri) and not options.uri:
-        return []
-    require_store(uri)
-    every = bool(options.sort) or options.reverse or not options.limit
-    condition = conditions(options.study, options.status, options.model, options.filter)
-    return read_runs(uri, options.status, condition, None if every else options.limit + 1)
+    return RunQuery(
+        study=options.study,
+        status=options.status,
+        model=options.model,
+        where=options.filter,
+        columns=listed(options.columns),
+        sort=options.sort,
+        reverse=options.reverse,
+        limit=options.limit,
+        prefix="--",
+    )
 
 
-def _print(runs: Sequence[RunEntry], columns: Sequence[Column], store: str, output: str) -> None:
+def _print(answer: RunList, output: str) -> None:
     from tune.analysis.table import aligned  # noqa: PLC0415 - as above
 
+    runs, columns = answer.runs, answer.columns
     heads = [column.name for column in columns]
     if output == "json":
         named = [column for column in columns if column.name != "run"]
         rows = [{"run_id": run.run_id, **{one.name: one.value(run) for one in named}} for run in runs]
-        print_json({"tracking_uri": store, "runs": rows})
+        print_json({"tracking_uri": answer.tracking_uri, "runs": rows})
     elif output == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([heads, *([one.value(run) for one in columns] for run in runs)])

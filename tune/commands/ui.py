@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from tune.commands.options import command_parser
+from tune.config.defaults import CLUSTER_FOLDER
 from tune.config.yaml_files import ConfigError
 
 HOST = "127.0.0.1"
@@ -94,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
     parser.add_argument("--port", type=int, default=0, help="0 takes the first free port from 5000 on")
     parser.add_argument("--cluster", action="store_true", help="say where the local cluster's MLflow server is")
-    parser.add_argument("--folder", default="dclf-runs/cluster", help="of the local cluster, with --cluster")
+    parser.add_argument("--folder", default=CLUSTER_FOLDER, help="of the local cluster, with --cluster")
     parser.add_argument("--address", default="", help="of an MLflow server, or of the local cluster's dashboard")
     options = parser.parse_args(argv)
     subject = Subject(name=options.name, experiment=options.experiment, browser=options.open)

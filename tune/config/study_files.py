@@ -19,7 +19,7 @@ from dclf.prose import suggestion
 from tune.config.typed_values import CheckedValues, class_parser, config_types
 from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file
 
-Layout = Literal["variants", "main", "window", "gammas", "perturbation", "leaderboard"]
+PageLayout = Literal["variants", "main", "window", "gammas", "perturbation", "leaderboard"]
 Evaluation = Literal["perturbation", "speed"]
 LONGEST_VARIANT = 100
 
@@ -62,7 +62,7 @@ class StudyFile:
     base: str = ""
     title: str = ""
     paper: str = ""
-    layout: Layout = "variants"
+    layout: PageLayout = "variants"
     models: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     set: dict[str, Any] = field(default_factory=dict)

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dclf.prose import suggestion
+from tune.config.defaults import PROGRESS_FORMS
 from tune.config.yaml_files import ConfigError
 from tune.progress.forms import choose_renderer
 from tune.progress.lines import Lines
 from tune.progress.renderer import Renderer
 from tune.study.events import Listener
-
-FORMS = ("auto", "live", "plain", "jsonl", "quiet")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,10 +36,9 @@ def listening(listeners: Sequence[Listener] | None, progress: str = "auto") -> I
         ConfigError: there is no such form.
         Interrupted: Ctrl-C, in a notebook.
     """
-    if progress not in FORMS:
-        raise ConfigError(
-            [f"progress: must be one of {', '.join(FORMS)}, is {progress!r}{suggestion(str(progress), FORMS)}"]
-        )
+    if progress not in PROGRESS_FORMS:
+        choices, hint = ", ".join(PROGRESS_FORMS), suggestion(str(progress), PROGRESS_FORMS)
+        raise ConfigError([f"progress: must be one of {choices}, is {progress!r}{hint}"])
     form = progress
     if form == "auto":
         form = "live" if listeners is None and (in_notebook() or sys.stderr.isatty()) else "quiet"

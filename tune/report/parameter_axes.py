@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from dclf.canvas import few, literal, shortened
-from tune.report.trials import Domain, Shown
+from tune.report.trials import AxisDomain, Shown
 from tune.study.scores import Score
 
 SPREAD = 0.22
@@ -22,7 +22,7 @@ LONGEST = 16
 """Characters of a choice on an axis; a page's pointer tells it whole."""
 
 
-def places(domain: Domain, trials: Sequence[Shown]) -> NDArray[np.float64]:
+def places(domain: AxisDomain, trials: Sequence[Shown]) -> NDArray[np.float64]:
     """Where trials lie on a parameter's axis; those of one choice side by side, as they would cover each other."""
     whole = np.array([domain.place(trial.params[domain.name]) for trial in trials], dtype=float)
     if not domain.choices:
@@ -32,7 +32,7 @@ def places(domain: Domain, trials: Sequence[Shown]) -> NDArray[np.float64]:
     return whole + SPREAD * (2 * ((numbers * 0.6180339887) % 1) - 1)
 
 
-def parameter_axis(axes: Axes, which: str, domain: Domain, values: Sequence[float], ticks: int) -> None:
+def parameter_axis(axes: Axes, which: str, domain: AxisDomain, values: Sequence[float], ticks: int) -> None:
     """Make an axis fit for a parameter.
 
     Args:

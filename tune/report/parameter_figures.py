@@ -34,7 +34,7 @@ from dclf.canvas import (
 )
 from tune.report.drawing import Drawing, NothingToDraw, Points, first_of, some_of, spread
 from tune.report.parameter_axes import LONGEST, objective_limits, off_axis, parameter_axis, places, plain
-from tune.report.trials import Domain, Shown, StudyTrials
+from tune.report.trials import AxisDomain, Shown, StudyTrials
 
 MOST_LINES = 200
 MOST_PARAMS, MOST_IN_PAIRS = 6, 3
@@ -105,7 +105,11 @@ def pairs(trials: StudyTrials) -> Drawing:
 
 
 def _pair(
-    axes: Axes, trials: StudyTrials, pair: tuple[Domain, Domain], shown: Sequence[Shown], limits: tuple[float, float]
+    axes: Axes,
+    trials: StudyTrials,
+    pair: tuple[AxisDomain, AxisDomain],
+    shown: Sequence[Shown],
+    limits: tuple[float, float],
 ) -> list[Points]:
     # The best lie on top.
     ranked = sorted(shown, key=lambda trial: -trials.score.rank(trial.values[0]))
@@ -186,7 +190,7 @@ def _parallel_lines(
 def _upright_axes(
     axes: Axes,
     trials: StudyTrials,
-    domains: Sequence[Domain],
+    domains: Sequence[AxisDomain],
     ends: Mapping[str, tuple[float, float]],
     limits: tuple[float, float],
 ) -> None:
@@ -215,7 +219,7 @@ def _upright_axes(
             )
 
 
-def _ends(domain: Domain, shown: Sequence[Shown]) -> tuple[float, float]:
+def _ends(domain: AxisDomain, shown: Sequence[Shown]) -> tuple[float, float]:
     """What stands at the lower and the upper end of an upright axis."""
     if domain.choices:
         return -0.5, len(domain.choices) - 0.5
@@ -229,7 +233,7 @@ def _relative(values: NDArray[np.float64], ends: tuple[float, float], *, log: bo
     return np.clip(((np.log(values) if log else values) - low) / ((high - low) or 1.0), 0, 1)
 
 
-def _height_texts(domain: Domain, low: float, high: float) -> dict[float, str]:
+def _height_texts(domain: AxisDomain, low: float, high: float) -> dict[float, str]:
     """Place on an upright axis -> what stands there."""
     if domain.choices:
         return {
@@ -280,5 +284,5 @@ def _bar(figure: Figure, panels: Sequence[Axes], ends: tuple[float, float], labe
     bar.outline.set_linewidth(0.5)
 
 
-def _choices(domains: Sequence[Domain]) -> str:
+def _choices(domains: Sequence[AxisDomain]) -> str:
     return " Dots of one choice are spread, not to cover each other." if any(one.choices for one in domains) else ""

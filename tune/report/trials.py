@@ -46,7 +46,7 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Domain:
+class AxisDomain:
     """Where a parameter's values lie on an axis.
 
     Attributes:
@@ -126,7 +126,7 @@ class StudyTrials:
         return f"{who}: {', '.join(scores)}{'; ' if some else ''}{', '.join(some)}"
 
     @cached_property
-    def domains(self) -> dict[str, Domain]:
+    def domains(self) -> dict[str, AxisDomain]:
         """Short name -> domain of every parameter that takes several values in complete trials, by importance."""
         kinds: dict[str, list[Any]] = {}
         values: dict[str, set[str]] = {}
@@ -213,11 +213,11 @@ def number_text(score: Score, value: float) -> str:
     return f"{value:.2f} %" if score.is_share else f"{value:.4g}"
 
 
-def _domain(name: str, kinds: Sequence[Any]) -> Domain:
+def _domain(name: str, kinds: Sequence[Any]) -> AxisDomain:
     """Of what may be several distributions, as a study that went on has them."""
     if any(isinstance(kind, CategoricalDistribution) for kind in kinds):
         choices = (choice for kind in kinds for choice in getattr(kind, "choices", ()))
-        return Domain(name=name, choices=tuple(dict.fromkeys(map(value_text, choices))))
+        return AxisDomain(name=name, choices=tuple(dict.fromkeys(map(value_text, choices))))
     numbers = [kind for kind in kinds if isinstance(kind, FloatDistribution | IntDistribution)]
     whole = all(isinstance(kind, IntDistribution) for kind in numbers)
-    return Domain(name=name, log=all(kind.log for kind in numbers), whole=whole)
+    return AxisDomain(name=name, log=all(kind.log for kind in numbers), whole=whole)

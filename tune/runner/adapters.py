@@ -100,7 +100,7 @@ class PruningScheduler(_Live, FIFOScheduler):
         return TrialScheduler.STOP
 
 
-class Listener(_Live, Callback):
+class TuneCallback(_Live, Callback):
     """Hears how trials start and end."""
 
     def __init__(self, engine: TrialDriver) -> None:

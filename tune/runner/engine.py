@@ -26,11 +26,11 @@ from cluster.signals import Terminated, termination_signals
 from cluster.storage import StorageError
 from cluster.waiting import Waiting
 from dclf.data.storage import Folder, is_remote
-from tune.runner.adapters import METRIC, Interrupt, Listener, PruningScheduler, SessionSearcher
+from tune.runner.adapters import METRIC, Interrupt, PruningScheduler, SessionSearcher, TuneCallback
 from tune.runner.doctor_files import RAY_FOLDER
 from tune.runner.population import population_scheduler
 from tune.runner.session import Session, TrialStep, finished_seeds
-from tune.runner.trainable import Job, StudyTrial, reports_of
+from tune.runner.trainable import StudyTrial, TrialJob, reports_of
 from tune.study.disk import disk_trouble, full_disk, says_full
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Engine:
     def __init__(
         self,
         session: Session,
-        job: Job,
+        job: TrialJob,
         *,
         slots: list[dict[str, float]],
         concurrency: int,
@@ -121,7 +121,7 @@ class Engine:
                 verbose=0,
                 # In a notebook Ray Tune's own would take room for a table that it never shows.
                 progress_reporter=tune.CLIReporter(),
-                callbacks=[Listener(self)],
+                callbacks=[TuneCallback(self)],
                 stop=Interrupt(self),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
                 # The trials keep their own checkpoints; Ray Tune would save once more at a trial's end.

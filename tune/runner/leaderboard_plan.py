@@ -13,7 +13,9 @@ from dclf.data.presets import GENERATED
 from dclf.models import BASE_MODELS
 from dclf.prose import suggestion
 from tune.analysis.comparison.variants import LEADERBOARD, NAMES
+from tune.analysis.perturbation.study_tables import CONTRASTED
 from tune.config.compared_systems import compared_systems
+from tune.config.defaults import SEEDS
 from tune.config.settings import read_config
 from tune.config.study_files import StudyFile, VariantsSpec, datasets
 from tune.config.yaml_files import ConfigError, preset_names
@@ -23,10 +25,8 @@ from tune.search.checks import sweep_problems
 
 ALL = "all"
 COMPARED, TABLE = "compared", "Table 3"
-CONTRASTED = "eics"
-"""The only substitution that a leaderboard has a column for."""
-_DATA, _MODALITIES = "data.shards", "data.modalities"
-_SEEDS, _DRAWS = 5, 5
+_DATA, _MODALITIES_KEY = "data.shards", "data.modalities"
+_DRAWS = 5
 _PATIENCE = 15
 """As in the paper's studies, whose trainings so serve a leaderboard too; a preset may say otherwise."""
 
@@ -35,7 +35,7 @@ def plan_leaderboard(
     shards: str | Path,
     *,
     models: Sequence[str] = (),
-    seeds: int = _SEEDS,
+    seeds: int = SEEDS,
     draws: int = _DRAWS,
     preset_family: str = "",
     overrides: Mapping[str, Any] | None = None,
@@ -67,13 +67,14 @@ def plan_leaderboard(
         raise ConfigError(problems)
     card = feature_card(str(shards)).to_dict()
     family = preset_family or family_of(str(card["dataset"]))
-    present = overrides.pop(_MODALITIES, [modality for modality in MODALITIES if modality in card["widths"]])
+    present = overrides.pop(_MODALITIES_KEY, [modality for modality in MODALITIES if modality in card["widths"]])
     presets = _presets(family, models)
     file = _file(family, presets, present, seeds, evaluations=("perturbation", "speed") if draws else ("speed",))
     planned = plan_study(file, overrides)
     problems = [*planned.problems, *(() if planned.problems else _impossible(planned))]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
+    # The only substitution that a leaderboard has a column for.
     test = {"perturbation": {"kinds": [CONTRASTED], "draws": draws}} if draws else {}
     planned = replace(planned, plan={**planned.plan, **test, "authors": _authors(presets, family)})
     named = NamedStudy.of(family, LEADERBOARD, planned, str(card["sha256"]))
@@ -96,7 +97,7 @@ def plan_compared(
         Exception: as ``plan_leaderboard``.
     """
     models = [system.model for system in compared_systems() if system.model and preset_of(system.model, dataset)]
-    keys, seeds = dict(overrides), _SEEDS if seeds is None else seeds
+    keys, seeds = dict(overrides), SEEDS if seeds is None else seeds
     plan = plan_leaderboard(keys.pop(_DATA), models=models, seeds=seeds, draws=0, preset_family=dataset, overrides=keys)
     title = {"paper": f"{TABLE}, the compared systems", "title": "What others are without and with DCLF"}
     planned = replace(plan.planned, plan={**plan.planned.plan, **title})
@@ -151,7 +152,7 @@ def _file(
 ) -> StudyFile:
     parts = ("base", "none")
     listed = tuple(
-        {"name": NAMES[part], "set": {"loss.ablate": part, _MODALITIES: modalities}, "reference": part == "base"}
+        {"name": NAMES[part], "set": {"loss.ablate": part, _MODALITIES_KEY: modalities}, "reference": part == "base"}
         for part in parts
     )
     return StudyFile(

@@ -9,13 +9,13 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
 import torch
 
+from cluster.machine import torch_threads
 from cluster.temporary import TemporaryFolder
 from dclf.config import Config
 from dclf.data.dialogue import Dialogue
@@ -72,7 +72,8 @@ def probe(config: Config, *, seconds: float = SECONDS, device: Literal["cpu", "g
     # validation split has no replacements for all contexts, which few epochs are scored with.
     train = replace(config.train, device=device, compile=False, curriculum=0, perturb_every=0)
     config = replace(config, train=train)
-    with _threads(config.train.cpus_per_worker):
+    # On as many threads as a trial has; torch's generator stays as it was.
+    with torch_threads(config.train.cpus_per_worker), torch.random.fork_rng():
         first = _measure(config, shards, FIRST_BATCHES * config.train.batch_size)
         dialogues = _affordable(first, seconds)
         if dialogues <= first.dialogues or first.share == 1:
@@ -184,15 +185,3 @@ def _most_memory() -> int:
     """Most memory of this process so far, in bytes; Linux counts in KiB, macOS in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute on so many threads, as a trial does, and leave torch's generator as it was."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.temporary import TemporaryFolder
+from dclf.modalities import SCORED_SPLITS
 from dclf.training.checkpoint import is_format_2
 from tune.analysis.comparison.variants import is_comparison
 from tune.study.checkpoints import has_checkpoint
@@ -74,4 +75,4 @@ def model_writes(folder: StudyFolder, key: Key, target: Path) -> Iterator[Write]
     # Under the step and time at which the run has them, see ``child_writes.test_writes``.
     body = {"scores": records.metric_names(scores, "test"), "step": 0, "timestamp": writes.stamp(when)}
     yield Write("model", {"folder": str(target), "token": "", **body})
-    yield from prediction_writes(predictor, folder.definition.base.data.shards, ("val", "test"), f"trial {key[0]}")
+    yield from prediction_writes(predictor, folder.definition.base.data.shards, SCORED_SPLITS, f"trial {key[0]}")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrialJob:
     """What all trials of a study share.
 
     Attributes:
@@ -64,7 +64,7 @@ class StudyTrial(tune.Trainable):
     ``error``, ``finished`` and, where that is no fault of the trial, ``disk_full`` or ``no_room``.
     """
 
-    def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
+    def setup(self, config: dict[str, Any], job: TrialJob | None = None) -> None:
         """Take up the first trial of this actor."""
         self._training: Training | None = None
         self._files: TrainingFiles | None = None

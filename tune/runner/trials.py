@@ -13,7 +13,7 @@ from dclf.config import Config
 from dclf.data.reader import ShardSet
 from tune.runner.engine import Engine
 from tune.runner.session import Session
-from tune.runner.trainable import Job
+from tune.runner.trainable import TrialJob
 from tune.search.pruners import deciding_epochs
 
 
@@ -35,7 +35,7 @@ def run_trials(
     """
     settings, folder = session.settings, session.folder
     splits, own = config.train.epoch_splits, not plan.workers_per_trial
-    job = Job(
+    job = TrialJob(
         config=replace(config, train=replace(config.train, device=plan.device)).to_dict(),
         folder=folder.address,
         objectives=tuple(settings.objectives),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dclf.config import SEEDS, Config
+from dclf.config import SEED_LIMIT, Config
 from dclf.field_kinds import kind_problems, with_defaults
 from dclf.training.reports import ROBUST_SCORES
 from dclf.uris import secret_problem, sqlite_path
@@ -22,7 +22,7 @@ from tune.search.start_points import start_point_problems
 OBJECTIVES = ("wf1", "wa")
 PER_CLASS = ("f1/", "accuracy/")
 DIRECTIONS = ("maximize", "minimize")
-MODALITIES, BATCH_SIZE = "data.modalities", "train.batch_size"
+MODALITIES_KEY, BATCH_SIZE = "data.modalities", "train.batch_size"
 
 
 def sweep_space(settings: SweepSettings, config: Config) -> Space:
@@ -66,9 +66,9 @@ def trained_modalities(space: Space, config: Config) -> tuple[str, ...]:
         space: what is searched.
         config: the base configuration.
     """
-    domain = space.domains.get(MODALITIES)
+    domain = space.domains.get(MODALITIES_KEY)
     searched = [name for choice in domain.choices for name in choice] if isinstance(domain, Choices) else []
-    always = domain is not None and MODALITIES not in space.conditions
+    always = domain is not None and MODALITIES_KEY not in space.conditions
     return tuple(dict.fromkeys([*([] if always else config.data.modalities), *searched]))
 
 
@@ -125,7 +125,7 @@ def _worker_problems(settings: SweepSettings, space: Space) -> Iterator[str]:
 
 def _seed_problems(settings: SweepSettings, config: Config) -> Iterator[str]:
     """Yield a problem where the seeds of a trial, which count on from the configuration's, become too large."""
-    if config.train.seed < SEEDS < config.train.seed + settings.seeds:
+    if config.train.seed < SEED_LIMIT < config.train.seed + settings.seeds:
         yield f"train.seed: must leave room for {settings.seeds} seeds below 2^63, is {config.train.seed}"
 
 

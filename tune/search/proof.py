@@ -23,7 +23,7 @@ LARGEST_CAUSE = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProofOutcome:
     """A combination that the space can express.
 
     Attributes:
@@ -35,7 +35,7 @@ class Outcome:
     problems: Sequence[str]
 
 
-def outcomes_of(space: Space, config: Config, keys: Sequence[str], own: Sequence[str]) -> list[Outcome]:
+def outcomes_of(space: Space, config: Config, keys: Sequence[str], own: Sequence[str]) -> list[ProofOutcome]:
     """Every combination of a group of keys, checked as a trial's configuration is.
 
     Args:
@@ -44,10 +44,10 @@ def outcomes_of(space: Space, config: Config, keys: Sequence[str], own: Sequence
         keys: the group.
         own: the base configuration's own problems.
     """
-    return [Outcome(values, refusals(config, values, own)) for values in combinations(space, keys)]
+    return [ProofOutcome(values, refusals(config, values, own)) for values in combinations(space, keys)]
 
 
-def refusal_lines(space: Space, config: Config, outcomes: Sequence[Outcome]) -> Iterator[str]:
+def refusal_lines(space: Space, config: Config, outcomes: Sequence[ProofOutcome]) -> Iterator[str]:
     """What the configuration refuses, as ``sweep.space.KEY: allows VALUE with ..., but ...; write ...``.
 
     Args:
@@ -55,7 +55,7 @@ def refusal_lines(space: Space, config: Config, outcomes: Sequence[Outcome]) -> 
         config: the base configuration.
         outcomes: the combinations of one group.
     """
-    witnesses: dict[str, Outcome] = {}
+    witnesses: dict[str, ProofOutcome] = {}
     for one in outcomes:
         for problem in one.problems:
             witnesses.setdefault(problem, one)
@@ -76,7 +76,7 @@ def refusal_lines(space: Space, config: Config, outcomes: Sequence[Outcome]) -> 
             return
 
 
-def _cause(problem: str, witness: Outcome, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+def _cause(problem: str, witness: ProofOutcome, outcomes: Sequence[ProofOutcome]) -> tuple[str, ...]:
     """The fewest parameters whose values bring the problem about, that of the problem itself first.
 
     They do where every combination with these values has the problem, or another one of the same key: a base model
@@ -94,12 +94,17 @@ def _cause(problem: str, witness: Outcome, outcomes: Sequence[Outcome]) -> tuple
     return (*first, *keys)
 
 
-def _agrees(one: Outcome, other: Outcome, keys: Sequence[str]) -> bool:
+def _agrees(one: ProofOutcome, other: ProofOutcome, keys: Sequence[str]) -> bool:
     return all(key in one.values and same(one.values[key], other.values[key]) for key in keys)
 
 
 def _advice(
-    space: Space, config: Config, outcomes: Sequence[Outcome], cause: Sequence[str], problem: str, witness: Outcome
+    space: Space,
+    config: Config,
+    outcomes: Sequence[ProofOutcome],
+    cause: Sequence[str],
+    problem: str,
+    witness: ProofOutcome,
 ) -> str:
     subject, named = cause[0], _key(problem)
     if isinstance(space.domains[subject], Numbers) and "must be a whole number" in problem:
@@ -112,7 +117,12 @@ def _advice(
 
 
 def _missing_condition(
-    space: Space, config: Config, outcomes: Sequence[Outcome], cause: Sequence[str], named: str, witness: Outcome
+    space: Space,
+    config: Config,
+    outcomes: Sequence[ProofOutcome],
+    cause: Sequence[str],
+    named: str,
+    witness: ProofOutcome,
 ) -> str:
     """Return the ``when`` that keeps the first key to fitting values of the second; empty where that does not help.
 

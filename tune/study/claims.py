@@ -32,6 +32,7 @@ class Claim:
     """A driver's claim as another process sees it.
 
     Attributes:
+        name: of the claim's file.
         holder: the driver in words.
         age: seconds since it was renewed.
         turn: of the driver.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 from cluster.storage import PROBE_BYTES, StorageError, prove_writable
 from dclf.data.storage import Folder, is_remote, trouble_with
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+from dclf.errors import DISK_FULL
 
 
 def says_full(error: BaseException | None) -> bool:
     """Whether a full or read-only disk is at the root of an error."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -38,7 +38,7 @@ _AT_A_TIME = 16
 
 
 @dataclass(frozen=True, order=True)
-class Entry:
+class LogObject:
     """An object of the log.
 
     Attributes:
@@ -56,12 +56,12 @@ class Entry:
     name: str
 
     @classmethod
-    def numbered(cls, turn: int, number: int, *, whole: bool) -> Entry:
+    def numbered(cls, turn: int, number: int, *, whole: bool) -> LogObject:
         """The entry of a turn with this number."""
         return cls(turn, number, number + 1, whole, f"{turn:013}-{number:06}{'-whole' if whole else ''}")
 
     @classmethod
-    def of(cls, name: str) -> Entry | None:
+    def of(cls, name: str) -> LogObject | None:
         """The entry of this name; None for any other object."""
         if match := _NAME.fullmatch(name):
             return cls.numbered(int(match[1]), int(match[2]), whole=bool(match[3]))
@@ -72,12 +72,12 @@ class Entry:
         return None
 
 
-def entries(names: Iterable[str]) -> list[Entry]:
+def entries(names: Iterable[str]) -> list[LogObject]:
     """The entries among the objects of a folder, in order."""
-    return sorted(entry for name in names if (entry := Entry.of(name)) is not None)
+    return sorted(entry for name in names if (entry := LogObject.of(name)) is not None)
 
 
-def chain(names: Iterable[str]) -> list[Entry]:
+def chain(names: Iterable[str]) -> list[LogObject]:
     """The entries that make up the file, in order.
 
     Args:
@@ -188,7 +188,7 @@ class ObjectLog:
         return aside
 
     def _upload(self, lines: bytes) -> None:
-        entry = Entry.numbered(self._own_turn, self._number, whole=not self._room)
+        entry = LogObject.numbered(self._own_turn, self._number, whole=not self._room)
         # Until this object is known to have arrived, the next one must not build on it.
         room, self._room = self._room, 0
         self._number += 1
@@ -199,7 +199,7 @@ class ObjectLog:
         if entry.whole:
             self._delete_before(entry)
 
-    def _delete_before(self, entry: Entry) -> None:
+    def _delete_before(self, entry: LogObject) -> None:
         replaced = [other.name for other in entries(self._remote.files()) if other < entry]
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             list(pool.map(self._remote.delete, replaced))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from dclf.data.importers.layouts import OWN_WIDTHS
 from dclf.data.importers.pickle_parts import NAME_SPEAKERS, is_nobody, speaker_names
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
 from dclf.data.importers.safe_pickle import read_pickle
-from dclf.data.importers.sources import describe
+from dclf.data.importers.sources import PathLike, describe
 from dclf.prose import join_words
 
-PathLike = str | os.PathLike[str]
 _PATTERN = "*.json.feature*"
 
 

@@ -16,7 +16,7 @@ from dclf.data.importers.conversations import Imported, assemble
 from dclf.data.importers.datasets import CORPORA, Corpus, alike_but_case, corpora_of, corpus_named, listed_classes
 from dclf.data.importers.layouts import (
     Element,
-    Layout,
+    TupleLayout,
     described,
     look_at,
     rows_or_none,
@@ -32,10 +32,8 @@ from dclf.data.importers.pickle_parts import (
 )
 from dclf.data.importers.recognition import Roles, parts_at, roles_of
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import describe, items_of, length_of
+from dclf.data.importers.sources import PathLike, describe, items_of, length_of
 from dclf.prose import join_words
-
-PathLike = str | os.PathLike[str]
 
 _SEPARATE = {768: "text", 512: "audio", 1000: "visual"}
 """MultiEMO's files of rows: width -> modality."""
@@ -176,7 +174,7 @@ def _parts_of(
     content: Sequence[Any],
     looks: Sequence[Element],
     roles: Roles,
-    layout: Layout | None,
+    layout: TupleLayout | None,
     dataset: str | None,
     classes: tuple[str, ...] | None,
 ) -> tuple[Parts, Corpus]:

@@ -19,11 +19,9 @@ from dclf.data.errors import SourceError
 from dclf.data.importers.conversations import Imported, Rows, TableRows, assemble
 from dclf.data.importers.datasets import Corpus, listed_classes
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
-from dclf.data.importers.sources import describe
-from dclf.data.importers.tables import COLUMNS, Table, parse_columns, refuse_lacking
+from dclf.data.importers.sources import PathLike, describe
+from dclf.data.importers.tables import COLUMNS, SourceTable, parse_columns, refuse_lacking
 from dclf.prose import join_words
-
-PathLike = str | os.PathLike[str]
 
 FEATURES = tuple(f"{modality}_features" for modality in MODALITIES)
 _CLIP = re.compile(r"dia(\d+)_utt(\d+)")
@@ -85,7 +83,7 @@ def import_huggingface(
     if clips:
         texts |= _of_clips(source, clips, _texts(data[clips]))
     numbers = _unique_over_splits(texts)
-    table = Table(
+    table = SourceTable(
         source=source,
         columns=texts,
         start=0,

@@ -50,7 +50,7 @@ ROLES = (*(role for role in _FITTING if role != "ids"),)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class TupleLayout:
     """One published tuple.
 
     Attributes:
@@ -69,9 +69,9 @@ class Layout:
         return f"a tuple of {len(self.roles)} as {self.users} read it"
 
 
-def _layout(users: str, roles: str, corpora: str, **widths: int) -> Layout:
+def _layout(users: str, roles: str, corpora: str, **widths: int) -> TupleLayout:
     places = roles.replace("ROBERTA", " ".join([ROBERTA] * 4)).split()
-    return Layout(users=users, roles=tuple(places), widths=widths, corpora=tuple(corpora.split()))
+    return TupleLayout(users=users, roles=tuple(places), widths=widths, corpora=tuple(corpora.split()))
 
 
 _FIRST, _LAST = "ids speakers labels", "sentences train test"
@@ -208,14 +208,14 @@ def is_one_hot(rows: NDArray[np.float32]) -> bool:
     return bool(rows.shape[1] > 1 and np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all())
 
 
-def fits(layout: Layout, elements: Sequence[Element]) -> bool:
+def fits(layout: TupleLayout, elements: Sequence[Element]) -> bool:
     """Whether every element is of a kind that the layout has in its place."""
     return len(layout.roles) == len(elements) and all(
         role == "unused" or element.kind in _FITTING[role] for role, element in zip(layout.roles, elements, strict=True)
     )
 
 
-def widths_agree(layout: Layout, elements: Sequence[Element]) -> bool:
+def widths_agree(layout: TupleLayout, elements: Sequence[Element]) -> bool:
     """Whether the rows' widths say that each modality stands where the layout has it.
 
     They do where all are the published ones. Otherwise all but one must be widths that published files give to that

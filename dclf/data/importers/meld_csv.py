@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,9 @@ from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import CORPORA, MELD_SENTIMENTS
 from dclf.data.importers.pickle_parts import NAME_SPEAKERS, is_nobody, speaker_names
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import describe
+from dclf.data.importers.sources import PathLike, describe
 from dclf.data.importers.timing import TIMING_COLUMNS, seconds, timing_features
 from dclf.data.presets import MELD_CLASSES
-
-PathLike = str | os.PathLike[str]
 
 FILES = {"train": "train", "val": "dev", "test": "test"}
 """Our split -> MELD's name for it, which is also what {split} stands for in patterns."""

@@ -27,12 +27,10 @@ from dclf.data.importers.pickle_parts import (
     split_dialogues,
 )
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import describe, length_of
+from dclf.data.importers.sources import PathLike, describe, length_of
+from dclf.data.presets import MELD_SPEAKERS
 from dclf.data.whole_numbers import whole_number
 
-PathLike = str | os.PathLike[str]
-
-MELD_SPEAKERS = 9
 _DICTS = ("speakers", "labels", *MODALITIES, "sentences")
 """What stands in the elements from 1 on."""
 

@@ -17,7 +17,7 @@ from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, Rows, SplitRows, TableRows
 from dclf.data.importers.sources import length_of, refuse_empty_splits
 
-SPLITS = {"train": "train", "val": "valid", "test": "test"}
+SPLIT_KEYS = {"train": "train", "val": "valid", "test": "test"}
 """Our split -> MMSA's name for it."""
 SEPARATOR = "$_$"
 _FEATURES = {"text": "text", "audio": "audio", "visual": "vision"}
@@ -27,7 +27,8 @@ _NEEDED = ("id", "regression_labels")
 def is_mmsa(content: Any) -> bool:
     """Whether it is a dict of splits, each with ids and scores."""
     return isinstance(content, dict) and all(
-        isinstance(content.get(name), dict) and all(key in content[name] for key in _NEEDED) for name in SPLITS.values()
+        isinstance(content.get(name), dict) and all(key in content[name] for key in _NEEDED)
+        for name in SPLIT_KEYS.values()
     )
 
 
@@ -48,9 +49,9 @@ def read_mmsa(
     conversations: list[Conversation] = []
     problems: list[str] = []
     split_of: dict[str, str] = {}
-    if unequal := [problem for name in SPLITS.values() for problem in _unequal(name, content[name])]:
+    if unequal := [problem for name in SPLIT_KEYS.values() for problem in _unequal(name, content[name])]:
         raise DataError(unequal, source)
-    for split, name in SPLITS.items():
+    for split, name in SPLIT_KEYS.items():
         ids = [str(one) for one in content[name]["id"]]
         problems += [f"{name}: the id {one!r} must be VIDEO{SEPARATOR}SEGMENT" for one in ids if not _segment(one)]
         videos: dict[str, list[int]] = {}
@@ -70,7 +71,7 @@ def read_mmsa(
                 conversations.append(_conversation(video, split, ordered, content[name], to_labels))
     if problems:
         raise DataError(problems, source)
-    refuse_empty_splits({split: [c for c in conversations if c.split == split] for split in SPLITS}, source)
+    refuse_empty_splits({split: [c for c in conversations if c.split == split] for split in SPLIT_KEYS}, source)
     return conversations, _rows(source, content)
 
 
@@ -119,9 +120,9 @@ def _conversation(
 def _rows(source: str, content: Mapping[str, Any]) -> dict[str, Rows]:
     rows: dict[str, Rows] = {}
     for modality, key in _FEATURES.items():
-        if all(key in content[name] for name in SPLITS.values()):
+        if all(key in content[name] for name in SPLIT_KEYS.values()):
             rows[modality] = SplitRows(
-                {split: TableRows(_means(source, content[n], key), of_split=True) for split, n in SPLITS.items()}
+                {split: TableRows(_means(source, content[n], key), of_split=True) for split, n in SPLIT_KEYS.items()}
             )
     return rows
 

@@ -18,10 +18,9 @@ from dclf.data.importers.mmsa import is_mmsa, read_mmsa
 from dclf.data.importers.pickle_parts import conversations_of, reader_of_speakers, rows_of, split_dialogues
 from dclf.data.importers.recognition import parts_at, places_of, refuse_owned
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import describe
+from dclf.data.importers.sources import PathLike, describe
 from dclf.prose import join_words
 
-PathLike = str | os.PathLike[str]
 Bins = Literal["7", "2", "2-nonnegative"]
 _MOSEI = LAYOUTS[0]
 """The order of the elements, as MMGCN's."""

@@ -13,7 +13,7 @@ from dclf.data.importers.layouts import (
     OWN_WIDTHS,
     ROBERTA,
     Element,
-    Layout,
+    TupleLayout,
     fits,
     parse_elements,
     widths_agree,
@@ -25,7 +25,7 @@ Roles = dict[str, list[int]]
 """Role -> places of the elements."""
 
 
-def roles_of(source: str, looks: Sequence[Element], elements: str | None) -> tuple[Layout | None, Roles]:
+def roles_of(source: str, looks: Sequence[Element], elements: str | None) -> tuple[TupleLayout | None, Roles]:
     """The layout, and what each element is for; SourceError with the question where that is open."""
     fitting = [layout for layout in LAYOUTS if fits(layout, looks)]
     agreeing = [layout for layout in fitting if widths_agree(layout, looks)]
@@ -51,8 +51,8 @@ def roles_of(source: str, looks: Sequence[Element], elements: str | None) -> tup
 
 
 def _told_roles(
-    source: str, looks: Sequence[Element], fitting: Sequence[Layout], elements: str
-) -> tuple[Layout | None, Roles]:
+    source: str, looks: Sequence[Element], fitting: Sequence[TupleLayout], elements: str
+) -> tuple[TupleLayout | None, Roles]:
     """What ``--elements`` says; the rest as the layout has it."""
     told = parse_elements(elements, len(looks))
     roles: Roles = {}
@@ -81,11 +81,11 @@ def _told_roles(
 def _may_be(role: str, element: Element) -> bool:
     if role == "labels" and element.kind == "words":
         return True
-    layout = Layout(users="", roles=(role,), widths={}, corpora=())
+    layout = TupleLayout(users="", roles=(role,), widths={}, corpora=())
     return fits(layout, [element]) and element.kind != "nothing"
 
 
-def places_of(layout: Layout, looks: Sequence[Element]) -> Roles:
+def places_of(layout: TupleLayout, looks: Sequence[Element]) -> Roles:
     """Role -> places; modalities that are empty are left out, and RoBERTa's layers are text."""
     places: Roles = {}
     for element, role in zip(looks, layout.roles, strict=True):

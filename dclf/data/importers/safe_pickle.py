@@ -49,12 +49,11 @@ def tensor_values(tensor: Any) -> NDArray[Any]:
     return values
 
 
-def read_pickle(path: str | Path, encoding: str = "latin1") -> Any:
+def read_pickle(path: str | Path) -> Any:
     """The plain content of a pickle: dicts, lists, tuples, sets, numbers, strings and arrays.
 
     Args:
         path: a local file.
-        encoding: of Python 2's byte strings; latin1 keeps the bytes of its arrays.
 
     Raises:
         UnsafePickleError: the pickle names anything else; nothing of it was run.
@@ -63,7 +62,8 @@ def read_pickle(path: str | Path, encoding: str = "latin1") -> Any:
     file = Path(path)
     try:
         with file.open("rb") as stream:
-            return _put_together(_SafeUnpickler(stream, encoding=encoding).load(), {})
+            # Of Python 2's byte strings latin1 keeps the bytes of its arrays.
+            return _put_together(_SafeUnpickler(stream, encoding="latin1").load(), {})
     except UnsafePickleError as error:
         raise UnsafePickleError(f"{file}: {error}") from None
     except OSError as error:

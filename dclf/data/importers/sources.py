@@ -16,8 +16,10 @@ from dclf.data.dialogue import SPLITS
 from dclf.data.errors import DataError, SourceError
 from dclf.data.whole_numbers import whole_number
 
+PathLike = str | os.PathLike[str]
 
-def describe(path: str | os.PathLike[str]) -> dict[str, object]:
+
+def describe(path: PathLike) -> dict[str, object]:
     """Name and SHA-256 of a source file, for the provenance."""
     file = Path(path)
     with file.open("rb") as stream:
@@ -84,7 +86,7 @@ def rows_of_numbers(value: Any, what: str) -> NDArray[np.float32]:
     return matrix
 
 
-def read_ids(path: str | os.PathLike[str]) -> list[str]:
+def read_ids(path: PathLike) -> list[str]:
     """The dialogue ids of a text file, one a line."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()

@@ -18,10 +18,8 @@ from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import Corpus, alike_but_case, listed_classes
 from dclf.data.importers.pickle_parts import NAME_SPEAKERS, is_nobody, speaker_names, transcripts
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
-from dclf.data.importers.sources import describe, refuse_empty_splits
+from dclf.data.importers.sources import PathLike, describe, refuse_empty_splits
 from dclf.prose import join_words
-
-PathLike = str | os.PathLike[str]
 
 COLUMNS = ("dialogue", "speaker", "text", "emotion", "split", "utterance", "sentiment")
 """What columns may be for; only dialogue, speaker, emotion and split are needed."""
@@ -29,7 +27,7 @@ NEEDED = ("dialogue", "speaker", "emotion", "split")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class SourceTable:
     """Columns by what they are for, all equally long.
 
     Attributes:
@@ -276,7 +274,7 @@ def read_own_table(
     classes: str | None = None,
     dataset: str | None = None,
     beside: Sequence[str] = (),
-) -> tuple[Transcript, Table]:
+) -> tuple[Transcript, SourceTable]:
     """The conversations of one CSV file with an utterance a row.
 
     Args:
@@ -299,7 +297,7 @@ def read_own_table(
         raise SourceError(f"{source}: has no rows; it must have a head and an utterance a row")
     roles = parse_columns(columns, present, (*COLUMNS, *beside), source)
     refuse_lacking(roles, NEEDED, present, source)
-    utterances = Table(source=source, columns={role: [row[name] for row in rows] for role, name in roles.items()})
+    utterances = SourceTable(source=source, columns={role: [row[name] for row in rows] for role, name in roles.items()})
     given = listed_classes(classes)
     corpus = Corpus(
         name=dataset or Path(source).stem,

@@ -5,9 +5,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from jsonargparse import ArgumentParser
 
+from tune.commands import ablate, grid, leaderboard, perturb, plan, reproduce, study, sweep, train
+from tune.commands.comparison import FLAGS, SHARDS, VALUED
 from tune.commands.main import main
+from tune.commands.options import add_log_options
 from tune.commands.spelling import spelled
+from tune.commands.sweep_options import ALIASES
 from tune.config.settings import config_types
 from tune.search.read import sweep_types
 
@@ -73,6 +78,32 @@ def test_every_option_is_reached_by_both_spellings(shown: dict[str, str]) -> Non
     for option in told | keys:
         for other in (option.replace("_", "-"), f"--{option[2:].replace('-', '_')}"):
             assert spelled([other, f"{other}=a-b_c"]) == [option, f"{option}=a-b_c"]
+
+
+def logging(parser: ArgumentParser) -> ArgumentParser:
+    """As ``read`` of a comparison has it."""
+    add_log_options(parser)
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("parser", "own"),
+    [
+        (train.build_parser(with_keys=False), (*train.FLAGS, *train.VALUED)),
+        (sweep.build_parser(), (*sweep.FLAGS, *sweep.VALUED, *ALIASES)),
+        (plan.build_parser(), (*plan.FLAGS, *plan.VALUED, *ALIASES)),
+        (perturb.build_parser(), (*perturb.FLAGS, *perturb.VALUED)),
+        (reproduce.build_parser(), (*reproduce.OWN_FLAGS, *reproduce.OWN_VALUED)),
+        (logging(ablate.build_parser("ablate")), (*FLAGS, *VALUED, "--models", "--parts")),
+        (logging(grid.build_parser("grid")), (*FLAGS, *VALUED)),
+        (logging(leaderboard.build_parser("leaderboard")), (*FLAGS, *leaderboard.OWN_VALUED)),
+        (logging(study.build_parser("study")), (*FLAGS, *VALUED, "--models")),
+    ],
+    ids=lambda value: value.prog if isinstance(value, ArgumentParser) else "",
+)
+def test_every_option_of_the_parser_is_told_from_overrides(parser: ArgumentParser, own: tuple[str, ...]) -> None:
+    options = {text for action in parser._actions for text in action.option_strings}
+    assert {*own} <= options <= {*own, *ALIASES, SHARDS}
 
 
 def test_names_that_users_gave_and_words_after_two_dashes_stay() -> None:

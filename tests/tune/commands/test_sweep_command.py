@@ -11,7 +11,6 @@ import pytest
 from cluster import trial_plan
 from tests.tune.commands.studies import Sweeps, end, start, study_folder, sweeps_double
 from tune.commands.main import main
-from tune.commands.sweep import FLAGS, VALUED, build_parser
 from tune.commands.sweep_options import ALIASES, HELP
 from tune.report.facts import study_command
 from tune.search.read import load_sweep, sweep_types
@@ -62,11 +61,6 @@ def test_short_options_are_keys_of_the_sweep_section(sweeps: Sweeps) -> None:
 def test_every_short_option_is_a_key_and_explained(option: str) -> None:
     assert ALIASES[option] in sweep_types()
     assert HELP[option]
-
-
-def test_every_option_of_the_parser_is_told_from_overrides() -> None:
-    own = {text for action in build_parser()._actions for text in action.option_strings}
-    assert own == {*FLAGS, *VALUED, *ALIASES}
 
 
 def test_json_is_the_last_line(sweeps: Sweeps, capsys: Shown) -> None:

@@ -1,5 +1,4 @@
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from tests.paper_data import write_like_paper
 from tests.tune.commands.conftest import Runs
 from tune.commands.main import main
 from tune.commands.results import published_wf1
-from tune.commands.train import FLAGS, VALUED, build_parser
 from tune.config.settings import config_types, load_config
 from tune.study.events import EpochEnded, Listener, RunFinished, RunStarted
 
@@ -235,12 +233,6 @@ def test_help_lists_every_key_with_its_meaning(capsys: Shown) -> None:
     assert [key for key in config_types() if f"--{key}" not in shown] == ["published"]
     assert "tau of both contrasts." in shown
     assert "default: 0.07" in shown
-
-
-def test_the_command_knows_its_own_options() -> None:
-    usage = build_parser(with_keys=False).format_help()
-    own = set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", usage, flags=re.MULTILINE))
-    assert own == {*FLAGS, *VALUED} - {"-h"}
 
 
 def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Shown) -> None:

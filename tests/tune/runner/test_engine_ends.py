@@ -18,13 +18,12 @@ from cluster.storage import StorageError
 from dclf.objective import NonFiniteLossError
 from tests.tune.runner.disks import SmallDisk
 from tests.tune.runner.sessions import Driver, new_study
-from tune.runner.adapters import Interrupt, Listener, last_error
+from tune.runner.adapters import Interrupt, TuneCallback, last_error
 from tune.runner.engine import MAX_FAILURES, Engine
 from tune.runner.illustrator import Illustrator
-from tune.runner.trainable import Job, failure_of, reason_of
+from tune.runner.trainable import TrialJob, failure_of, reason_of
 from tune.study.disk import disk_trouble, says_full
-from tune.study.events import Event, TrialChanged
-from tune.study.events import Listener as EventListener
+from tune.study.events import Event, Listener, TrialChanged
 from tune.study.ledger import TrialRecord
 
 
@@ -33,10 +32,10 @@ def engine(tmp_path: Path) -> Engine:
     return new_engine(tmp_path)
 
 
-def new_engine(folder: Path, *, own_ray: bool = False, listeners: Sequence[EventListener] = ()) -> Engine:
+def new_engine(folder: Path, *, own_ray: bool = False, listeners: Sequence[Listener] = ()) -> Engine:
     """Of a study of two trials, of which the first runs."""
     session = Driver(new_study(folder, trials=2), listeners=listeners).session
-    job = Job(
+    job = TrialJob(
         config={},
         folder=str(session.folder.path),
         objectives=("wf1",),
@@ -131,7 +130,7 @@ def test_a_study_of_which_no_trial_runs_says_what_it_waits_for(engine: Engine, m
     looks: list[str] = []
     monkeypatch.setattr(engine._waiting, "goes_on", lambda: looks.append("goes on"))
     monkeypatch.setattr(engine._waiting, "look", lambda: looks.append("waits"))
-    listener = Listener(engine)
+    listener = TuneCallback(engine)
     for statuses in (("TERMINATED", "RUNNING"), ("TERMINATED", "PENDING"), ()):
         listener.on_step_end(1, [SimpleNamespace(status=status) for status in statuses])
     assert looks == ["goes on", "waits", "waits"]

@@ -113,7 +113,9 @@ def test_a_comparison_tells_mlflow_of_no_best(tmp_path: Path, test: str, *, choo
 def test_a_trial_is_worth_the_mean_of_its_seeds(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=2, seeds=3)
     Driver(folder).work()
-    for trial in Ledger(folder.ledger.path).trials.values():
+    trials = Ledger(folder.ledger.path).trials
+    assert len(trials) == 2
+    for trial in trials.values():
         assert sorted(trial.runs) == [3, 4, 5]
         assert trial.values == pytest.approx((score(trial.params, 4, EPOCHS),))
 

@@ -324,9 +324,7 @@ def test_a_driver_that_was_taken_over_hears_of_it(
         claims = Folder.of(f"{place}/gammas/claims")
         for name in claims.files():
             claims.delete(name)
-        end = time.monotonic() + 30
-        while folder.lost is None and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_until(lambda: folder.lost is not None)
         folder.ledger.note("nobody reads this")
     assert "was taken over by another driver" in str(folder.lost)
     assert str(folder.lost) in caplog.messages

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dclf.data.storage import FileFacts, Folder
-from tune.study.object_log import APPENDS, Entry, ObjectLog, chain
+from tune.study.object_log import APPENDS, LogObject, ObjectLog, chain
 
 MACHINES = range(3)
 REQUESTS = st.integers(0, 6)
@@ -319,6 +319,6 @@ def test_a_study_begun_by_an_earlier_version_goes_on(tmp_path: Path) -> None:
 
 
 def test_the_file_ends_before_the_first_number_that_is_missing() -> None:
-    names = [Entry.numbered(5, number, whole=number == 2).name for number in (1, 2, 3, 5)]
+    names = [LogObject.numbered(5, number, whole=number == 2).name for number in (1, 2, 3, 5)]
     assert [entry.name for entry in chain(["unrelated", *names])] == names[1:3]
     assert chain([names[0], names[2]]) == []

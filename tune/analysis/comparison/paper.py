@@ -12,8 +12,6 @@ ABLATE, MODEL, WINDOW = "loss.ablate", "model.name", "loss.window"
 GAMMA_CA, GAMMA_MC = "loss.gamma_ca", "loss.gamma_mc"
 METHODS = {"none": "dclf", "base": "base"}
 """``loss.ablate`` -> the row of Tables 3, 6 and 7."""
-MODALITIES = ("text", "audio", "visual")
-"""The paper's setting in all tables but the first."""
 OPTIMUM = {"iemocap": ("IEMOCAP", 0.8), "meld": ("MELD", 0.6)}
 """Data set -> its name, and the gamma_ca where section 5.4.2 and Figure 4 see the best WF1; gamma_mc is not named."""
 _SHIFTS = {"whole": "wf1", "without_shift": "no_shift/wf1", "with_shift": "shift/wf1"}

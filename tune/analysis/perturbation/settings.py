@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dclf.field_kinds import kind_problems, with_defaults
+from dclf.modalities import SCORED_SPLITS
 from dclf.perturb import KINDS, Corruption, Kind
 from tune.config.yaml_files import ConfigError
-
-SPLITS = ("val", "test")
-SUBSTITUTIONS: tuple[Kind, ...] = ("eccs", "eics")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +23,7 @@ class PerturbationSettings:
         corruptions: missing and noisy modalities beside the substitutions, as ``dclf.perturb.corruptions`` gives them.
     """
 
-    kinds: tuple[Kind, ...] = SUBSTITUTIONS
+    kinds: tuple[Kind, ...] = KINDS
     draws: int = 5
     split: str = "test"
     seed: int = 0
@@ -47,8 +45,8 @@ class PerturbationSettings:
         yield from self._corruption_problems()
         if not self.kinds and not self.corruptions:
             yield f"kinds: must be some of {kinds} where no modality is corrupted, are none"
-        if self.split not in SPLITS:
-            yield f"split: must be one of {', '.join(SPLITS)}, is {self.split!r}"
+        if self.split not in SCORED_SPLITS:
+            yield f"split: must be one of {', '.join(SCORED_SPLITS)}, is {self.split!r}"
         for name, value, least in (("draws", self.draws, 1), ("seed", self.seed, 0)):
             if value < least:
                 yield f"{name}: must be {least} or more, is {value}"

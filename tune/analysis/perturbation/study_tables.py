@@ -54,23 +54,23 @@ def perturbed_variants(folder: StudyFolder, split: str = "test") -> list[Perturb
     ]
 
 
-def perturbation_table(folder: StudyFolder, split: str = "test") -> Table | None:
+def perturbation_table(folder: StudyFolder) -> Table | None:
     """Return ``substitution_table`` of a study; None where no substitution was tested."""
-    rows, scores = perturbed_variants(folder, split), load_study_perturbations(folder, split)
+    rows, scores = perturbed_variants(folder), load_study_perturbations(folder)
     if scores is None:
         return None
     return substitution_table(scores, rows, other_data(folder.definition) if any(row.paper for row in rows) else "")
 
 
-def damage_table(folder: StudyFolder, split: str = "test") -> Table | None:
+def damage_table(folder: StudyFolder) -> Table | None:
     """Return ``corruption_table`` of a study; None where no modality was damaged."""
-    scores = load_study_perturbations(folder, split)
-    return None if scores is None else corruption_table(scores, perturbed_variants(folder, split))
+    scores = load_study_perturbations(folder)
+    return None if scores is None else corruption_table(scores, perturbed_variants(folder))
 
 
-def perturbations_csv(folder: StudyFolder, split: str = "test") -> str:
+def perturbations_csv(folder: StudyFolder) -> str:
     """Return ``scores_csv`` of a study."""
-    return scores_csv(perturbed_variants(folder, split))
+    return scores_csv(perturbed_variants(folder))
 
 
 def perturbation_sentences(folder: StudyFolder, split: str = "test") -> list[str]:
