@@ -21,6 +21,7 @@ from cluster.proxies import bypass_proxy_on_loopback
 from cluster.ray_token import local_token
 from cluster.resources import ClusterResources, cluster_resources
 from cluster.socket_folder import socket_settings
+from dclf.errors import UserError, first_line
 
 POLL_SECONDS = 0.1
 """How often Ray Train's controller looks at its workers.
@@ -68,6 +69,10 @@ NO_API_SERVER = {
 _LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 
 
+class RayStartError(UserError, RuntimeError):
+    """A local Ray does not start; the message says what to do."""
+
+
 @contextmanager
 def ray_session(
     address: str | None = None,
@@ -94,6 +99,7 @@ def ray_session(
 
     Raises:
         ConnectionError: there is no cluster at the address, or this process is connected to another one.
+        RayStartError: a local Ray does not start, as on a machine that is much too busy.
         SocketFolderError: no folder has room for the sockets of a local Ray.
     """
     target = cluster_address(address)
@@ -125,14 +131,20 @@ def reaches_cluster(address: str | None = None) -> bool:
 
 
 def _start(num_cpus: int, shared_bytes: int, *, verbose: bool) -> None:
-    ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        object_store_memory=shared_bytes,
-        include_dashboard=False,
-        log_to_driver=verbose,
-        logging_level=logging.INFO if verbose else logging.ERROR,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            object_store_memory=shared_bytes,
+            include_dashboard=False,
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+        )
+    except Exception as error:  # Ray raises no narrower class where its processes take too long
+        raise RayStartError(
+            f"a local Ray must start within half a minute, and did not ({first_line(error)}); end other work on this "
+            "machine, see that it has memory left, and try again, with --verbose to read what Ray says"
+        ) from error
 
 
 def _join(address: str, *, verbose: bool) -> None:

@@ -86,6 +86,14 @@ def test_a_local_ray_speaks_where_it_is_asked_to_and_ends_with_the_block_and_nee
     assert "noise" in loud
 
 
+def test_a_local_ray_that_does_not_start_is_told_with_the_remedy() -> None:
+    failed = run("from cluster.session import ray_session\nwith ray_session(kept_bytes=10**15): pass")
+    assert failed.returncode == 1
+    last = failed.stderr.splitlines()[-1]
+    assert last.startswith("cluster.session.RayStartError: a local Ray must start within half a minute, and did not (")
+    assert "; end other work on this machine" in last
+
+
 def test_no_cluster_at_the_address_is_told_with_the_remedy() -> None:
     with pytest.raises(ConnectionError, match=r"cannot join the Ray cluster at '127\.0\.0\.1:1' .*; check the address"):
         _join("127.0.0.1:1", verbose=False)
