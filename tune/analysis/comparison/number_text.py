@@ -87,8 +87,10 @@ def family_note(tests: Mapping[str, int], score: str) -> str:
         return f"Nothing is tested: {UNTESTED}."
     if most == 1:
         tested = [model for model, count in tests.items() if count]
-        which = "the only one" if len(tested) == 1 else f"one for each of {join_words(tested)}"
-        which = "one for each base model" if len(tested) == len(tests) > 1 else which
+        if len(tested) == 1:
+            which = "the only one"
+        else:
+            which = f"one for each {'base model' if len(tested) == len(tests) else f'of {join_words(tested)}'}"
         return f"p: two-sided paired t-test of {score}, {which}, so there is nothing to correct for."
     every = f"the {most} tests" if len(counts) == 1 else "all tests"
     models = " for each base model" if len(tests) > 1 else ""
