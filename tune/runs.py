@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -230,7 +230,9 @@ class _Tracked:
     def run(self, store: Store, card: dict[str, Any], plan_lines: list[str]) -> TrainedRun:
         with ExitStack() as held, RunTracker(store, _spool_folder(self.config)) as tracker:
             if self.record is not None:
-                self._require_ours = held.enter_context(_only_driver(self.config, self.record))
+                folder = _run_folder(self.config, self.record.run_id)
+                with _run_named(self.record.name, self.record.run_id):
+                    self._require_ours = held.enter_context(only_driver(folder))
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
             if self.record is None:
                 self._require_ours = held.enter_context(only_driver(_run_folder(self.config, tracker.run_id)))
@@ -255,7 +257,8 @@ class _Tracked:
         from cluster.training import train_on_ray  # noqa: PLC0415 - evaluating need not wait for Ray Train
 
         def epoch(report: EpochReport) -> None:
-            self._require_ours()
+            with _run_named(tracker.run_name, tracker.run_id):
+                self._require_ours()
             tracker.epoch(report)
             self._send(EpochEnded(report))
 
@@ -336,13 +339,11 @@ def _last_checkpoint(config: Config, record: RunRecord) -> str | None:
 
 
 @contextmanager
-def _only_driver(config: Config, record: RunRecord) -> Iterator[Callable[[], None]]:
-    with ExitStack() as held:
-        try:
-            require_ours = held.enter_context(only_driver(_run_folder(config, record.run_id)))
-        except HeldElsewhereError as error:
-            raise TrackingError(f"run {record.name} ({record.run_id}) {error}") from None
-        yield require_ours
+def _run_named(name: str, run_id: str) -> Iterator[None]:
+    try:
+        yield
+    except HeldElsewhereError as error:
+        raise TrackingError(f"run {name} ({run_id}) {error}") from None
 
 
 def _with_storage(config: Config, record: RunRecord) -> Config:

@@ -64,8 +64,9 @@ def holder_of(path: Path) -> str:
         return ""
 
 
-def take(claims: Claims) -> None:
-    """Claim what lies at a URI.
+@contextmanager
+def holding(claims: Claims) -> Iterator[None]:
+    """Claim what lies at a URI, for the length of the block.
 
     Raises:
         HeldElsewhereError: another process works on it.
@@ -77,6 +78,11 @@ def take(claims: Claims) -> None:
                 f"If its machine is lost, try again in {max(1.0, LAPSES_S - claim.age):.0f} s: its claim lapses"
             )
         _log.info(f"taken over from {claim.holder}, which was last heard of {claim.age:.0f} s ago")
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # a claim that cannot be deleted lapses
+            claims.release()
 
 
 def taken_over() -> HeldElsewhereError:
@@ -112,7 +118,6 @@ def only_driver(address: str) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _claimed(claims: Claims) -> Iterator[Callable[[], None]]:
-    take(claims)
     over = threading.Event()
 
     def renew() -> None:
@@ -125,14 +130,13 @@ def _claimed(claims: Claims) -> Iterator[Callable[[], None]]:
             raise taken_over()
 
     thread = threading.Thread(target=renew, daemon=True, name="dclf-claim")
-    thread.start()
-    try:
-        yield require_ours
-    finally:
-        over.set()
-        thread.join()
-        with suppress(Exception):  # a claim that cannot be deleted lapses
-            claims.release()
+    with holding(claims):
+        thread.start()
+        try:
+            yield require_ours
+        finally:
+            over.set()
+            thread.join()
 
 
 def _try_lock(file: TextIO) -> bool:

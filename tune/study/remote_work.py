@@ -6,12 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from cluster.storage import StorageError
 from dclf.data.storage import trouble_with
 from tune.study.claims import RENEWED_S, Claims
-from tune.study.locks import HeldElsewhereError, take, taken_over
+from tune.study.locks import HeldElsewhereError, holding, taken_over
 from tune.study.mirror import Mirror
 from tune.study.training_files import patiently
 
@@ -38,19 +38,10 @@ def driving(mirror: Mirror, holder: str, lost: Callable[[Exception], None]) -> I
         OSError: the store does not answer.
     """
     claims = Claims(mirror.remote.below("claims"), holder)
-    take(claims)
-    try:
+    with holding(claims):
         _begin(mirror, claims)
-    except BaseException:
-        with suppress(Exception):  # a claim that cannot be deleted lapses
-            claims.release()
-        raise
-    try:
         with mirror.trials_run(), _Uploads(mirror, claims, lost):
             yield
-    finally:
-        with suppress(Exception):  # a claim that cannot be deleted lapses
-            claims.release()
 
 
 def _begin(mirror: Mirror, claims: Claims) -> None:
