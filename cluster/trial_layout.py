@@ -18,12 +18,16 @@ class TrialSettings(Protocol):
     """What a layout reads of a sweep's settings, under the names that they have there."""
 
     @property
-    def trials(self) -> int:
-        """Trials in all; 0 for an open number."""
+    def tasks(self) -> int:
+        """What runs by itself, in all: trials, or the trainings of all trials; 0 for an open number."""
+
+    @property
+    def task_name(self) -> str:
+        """What one of them is, trial or training."""
 
     @property
     def concurrency(self) -> int:
-        """Trials at a time; 0 for as many as fit."""
+        """Tasks at a time; 0 for as many as fit."""
 
     @property
     def workers_per_trial(self) -> int:
@@ -43,8 +47,9 @@ class TrialLayout:
     """The values of configuration and settings that decide where trials run.
 
     Attributes:
-        trials: trials in all; 0 for an open number.
-        concurrency: trials at a time; 0 for as many as fit.
+        tasks: trials, or trainings, in all; 0 for an open number.
+        task_name: what one of them is; all that is said here of a trial holds for a training too.
+        concurrency: tasks at a time; 0 for as many as fit.
         workers: workers of a trial; 0 trains in the trial's own process.
         gpus: GPUs of a trial; a fraction shares one.
         cpus: CPU slots of each training process.
@@ -53,7 +58,8 @@ class TrialLayout:
         cache_mb: MiB of dialogues kept on each machine.
     """
 
-    trials: int = 0
+    tasks: int = 0
+    task_name: str = "trial"
     concurrency: int = 0
     workers: int = 0
     gpus: float = 0.0
@@ -66,7 +72,8 @@ class TrialLayout:
     def of(cls, config: Config, settings: TrialSettings) -> TrialLayout:
         """What the base configuration and a sweep's settings ask for."""
         return cls(
-            trials=settings.trials,
+            tasks=settings.tasks,
+            task_name=settings.task_name,
             concurrency=settings.concurrency,
             workers=settings.workers_per_trial,
             gpus=settings.gpus_per_trial,

@@ -39,7 +39,7 @@ class TrialPlan:
     """How a sweep is laid out.
 
     Attributes:
-        concurrency: trials at a time.
+        concurrency: trials, or trainings, at a time.
         workers_per_trial: 0 for trials that train in their own process.
         driver_cpus: CPU slots that a trial of several workers holds for itself; 0 where the trial is its own worker.
         cpus_per_worker: CPU slots, and threads, of each training process.
@@ -47,6 +47,7 @@ class TrialPlan:
         read_cpus: CPU slots left for reading while all trials run.
         cache_mb: MiB of dialogues kept on each machine.
         device: what the trials compute on.
+        task_name: what one of them is.
         notes: what the user should know, one sentence each.
     """
 
@@ -58,6 +59,7 @@ class TrialPlan:
     read_cpus: int
     cache_mb: int
     device: Literal["cpu", "gpu"]
+    task_name: str = "trial"
     notes: tuple[str, ...] = ()
 
     @property
@@ -75,7 +77,7 @@ class TrialPlan:
         if self.workers_per_trial:
             workers = f"{counted(self.workers_per_trial, 'worker')} of {slots}"
             slots = f"{counted(self.driver_cpus, 'CPU slot')} for itself and {workers}"
-        line = f"{counted(self.concurrency, 'trial')} at a time, each with {slots}"
+        line = f"{counted(self.concurrency, self.task_name)} at a time, each with {slots}"
         reading = f"{counted(self.read_cpus, 'CPU slot')} for reading"
         return [f"{line}; {reading}, up to {self.cache_mb} MiB of dialogues kept on each machine", *self.notes]
 
@@ -102,6 +104,7 @@ def plan_trials(config: Config, settings: TrialSettings, resources: ClusterResou
         read_cpus=resources.cpus - concurrency * layout.trial_cpus,
         cache_mb=layout.cache_mb,
         device="gpu" if layout.gpus else "cpu",
+        task_name=layout.task_name,
         notes=(*_train_notes(config), *_notes(layout, concurrency, resources)),
     )
 
@@ -117,7 +120,7 @@ def concurrency_of(layout: TrialLayout, resources: ClusterResources) -> int:
         raise TrialPlanError(message, _mended(layout, change, resources))
     room = room_for(layout, resources)
     wanted = layout.concurrency or max(room, 1)
-    wanted = min(wanted, layout.trials) if layout.trials else wanted
+    wanted = min(wanted, layout.tasks) if layout.tasks else wanted
     if wanted > room:
         raise TrialPlanError(_too_large(layout, wanted, resources), _nearest(layout, resources))
     return wanted
@@ -194,11 +197,11 @@ def _nearest(layout: TrialLayout, resources: ClusterResources) -> Change:
 def _too_large(layout: TrialLayout, wanted: int, resources: ClusterResources) -> str:
     if layout.gpus and not resources.gpus:
         return f"sweep.gpus_per_trial {layout.gpus:g} needs a GPU, there is none"
-    trials = f"sweep.concurrency {wanted}" if wanted > 1 else "one trial"
+    trials = f"sweep.concurrency {wanted}" if wanted > 1 else f"one {layout.task_name}"
     workers = f"sweep.workers_per_trial {layout.workers} and " if layout.workers else ""
     needs = counted(wanted * layout.trial_cpus + READ_CPUS, "CPU slot")
     gpus = f" and {wanted * layout.gpus:g} GPUs" if layout.gpus else ""
-    drivers = ", one for each trial beside its workers" if layout.workers else ""
+    drivers = f", one for each {layout.task_name} beside its workers" if layout.workers else ""
     return (
         f"{trials} with {workers}train.cpus_per_worker {layout.cpus} needs {needs}{gpus} (one is for reading the data"
         f"{drivers}; a worker cannot span machines or GPUs), there are {_has(layout, resources)}"
@@ -218,10 +221,13 @@ def _train_notes(config: Config) -> Iterator[str]:
 
 def _notes(layout: TrialLayout, concurrency: int, resources: ClusterResources) -> Iterator[str]:
     if concurrency < layout.concurrency:
-        yield f"{concurrency} at a time instead of {layout.concurrency}, as there are no more trials"
-    yield from resources.busy_notes(concurrency * layout.trial_cpus + READ_CPUS, "trials wait until enough are free")
+        yield f"{concurrency} at a time instead of {layout.concurrency}, as there are no more {layout.task_name}s"
+    yield from resources.busy_notes(
+        concurrency * layout.trial_cpus + READ_CPUS, f"{layout.task_name}s wait until enough are free"
+    )
     if resources.gpus and not layout.gpus and layout.device != "cpu":
-        yield f"{counted(resources.gpus, 'GPU')} left idle: give each trial a share with sweep.gpus_per_trial"
+        idle = counted(resources.gpus, "GPU")
+        yield f"{idle} left idle: give each {layout.task_name} a share with sweep.gpus_per_trial"
 
 
 def _text(value: float | str) -> str:

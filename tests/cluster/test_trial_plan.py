@@ -35,7 +35,7 @@ clusters = st.lists(st.builds(Node, cpus=st.floats(0, 13), gpus=st.sampled_from(
 )
 layouts = st.builds(
     TrialLayout,
-    trials=st.sampled_from([0, 3, 50]),
+    tasks=st.sampled_from([0, 3, 50]),
     concurrency=st.integers(0, 8),
     workers=st.integers(0, 5),
     gpus=st.sampled_from([0.0, 0.0, 0.001, 0.25, 0.3, 0.5, 1.0, 2.0, 3.0]),
@@ -99,7 +99,7 @@ def test_an_accepted_layout_is_placed_in_any_order_and_leaves_a_slot_for_reading
         return
     concurrency = concurrency_of(layout, resources)
     assert concurrency >= 1
-    assert layout.concurrency in (0, concurrency) or concurrency == layout.trials
+    assert layout.concurrency in (0, concurrency) or concurrency == layout.tasks
     free = place(layout, concurrency, resources, random.Random(seed))
     assert any(machine.cpus >= 1 for machine in free), "no read task finds a CPU"
 
@@ -120,12 +120,12 @@ def test_one_trial_more_than_named_is_refused_too(layout: TrialLayout, resources
     error = refusal(layout, resources)
     if error is not None and set(error.nearest) == {"sweep.concurrency"}:
         more = int(error.nearest["sweep.concurrency"]) + 1
-        assert refusal(replace(layout, concurrency=more, trials=0), resources)
+        assert refusal(replace(layout, concurrency=more, tasks=0), resources)
 
 
 @given(layout=layouts, resources=clusters)
 def test_auto_takes_all_that_fits(layout: TrialLayout, resources: ClusterResources) -> None:
-    auto = replace(layout, concurrency=0, trials=0)
+    auto = replace(layout, concurrency=0, tasks=0)
     if not refusal(auto, resources):
         most = concurrency_of(auto, resources)
         assert concurrency_of(replace(auto, concurrency=most), resources) == most
@@ -184,6 +184,9 @@ def test_auto_takes_every_slot_but_one() -> None:
 
 
 def test_no_more_run_at_a_time_than_there_are() -> None:
+    comparison = plan(machines(16), trials=3, seeds=4, test="all")
+    assert comparison.concurrency == 12
+    assert "12 trainings at a time, each with 1 CPU slot" in comparison.describe()[0]
     layout = plan(machines(16), trials=3, concurrency=8)
     assert layout.concurrency == 3
     assert "3 at a time instead of 8" in "\n".join(layout.describe())

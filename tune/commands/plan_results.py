@@ -127,7 +127,10 @@ def _cost_lines(plan: SweepPlan, estimate: Estimate) -> Iterator[tuple[str, str]
     yield "time", f"{span}{about}"
     yield "disk", f"{size_text(estimate.checkpoint_bytes)} of checkpoints in {plan.settings.storage}{_free(plan)}"
     yield "", f"up to {estimate.metric_rows:,} metric values in MLflow, {size_text(estimate.metric_bytes)}"
-    yield "memory", f"{size_text(estimate.memory_bytes)} for the trials that run at a time{_lacking(estimate)}"
+    yield (
+        "memory",
+        f"{size_text(estimate.memory_bytes)} for the {plan.layout.task_name}s that run at a time{_lacking(estimate)}",
+    )
 
 
 def _free(plan: SweepPlan) -> str:

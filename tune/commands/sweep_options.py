@@ -35,7 +35,7 @@ HELP = {
     "--time": "how long, such as 90min or 12h, over all resumptions",
     "--sampler": "where trials come from: tpe, gp, cmaes, random, grid, nsga2 or listed",
     "--scheduler": "which trials end early: asha, median, hyperband, pbt or none",
-    "--concurrency": "trials at a time: auto, or a number",
+    "--concurrency": "trials, of a comparison trainings, at a time: auto, or a number",
     "--workers-per-trial": "0 trains in the trial's own process; more go through Ray Train",
     "--gpus-per-trial": "GPUs of a trial; 0.25 puts four on a card",
     "--seeds-per-trial": "trainings per trial; its value is their mean",

@@ -24,6 +24,7 @@ class SweepSettings:
         objectives: validation score -> ``maximize`` or ``minimize``; the first one prunes and ranks. Of
             several, the first two pick one trial of the front, see docs/sweeps.md.
         seeds: trainings per trial, with seeds ``train.seed``, ``train.seed`` + 1, ...; the trial's value is their mean.
+            A search runs them one after the other, a comparison (``test: all``) beside one another.
         seed: of the sampler.
         startup_trials: random trials before the sampler and the scheduler start to learn.
         grace_epochs: epochs that every trial gets before it may be ended.
@@ -34,7 +35,7 @@ class SweepSettings:
         start_points: configurations to try first, dotted key -> value each, after the base configuration itself,
             which ``listed`` leaves out.
         warm_start: names of earlier studies of the same storage whose finished trials the sampler knows.
-        concurrency: trials at a time; 0 for as many as the plan finds room for.
+        concurrency: trials at a time, of a comparison trainings; 0 for as many as the plan finds room for.
         workers_per_trial: 0 trains in the trial's own process; more go through Ray Train.
         gpus_per_trial: GPUs of a trial, a fraction shares one.
         checkpoint_s: seconds after which a trial in its own process writes a checkpoint and tells the driver of its
@@ -76,6 +77,26 @@ class SweepSettings:
     def minimizes(self) -> bool:
         """Whether the first objective, which prunes and ranks, is better when it is smaller."""
         return next(iter(self.objectives.values())) == "minimize"
+
+    @property
+    def parallel_seeds(self) -> bool:
+        """Whether the trainings of a trial run beside one another: a comparison decides on none of them."""
+        return self.test == "all"
+
+    @property
+    def task_name(self) -> str:
+        """What runs by itself: a trial, or each training of it (``parallel_seeds``)."""
+        return "training" if self.parallel_seeds else "trial"
+
+    @property
+    def tasks_per_trial(self) -> int:
+        """How many of these a trial has."""
+        return self.seeds if self.parallel_seeds else 1
+
+    @property
+    def tasks(self) -> int:
+        """How many there are in all; 0 for an open number."""
+        return self.trials * self.tasks_per_trial
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, as they stand in a YAML file."""

@@ -67,14 +67,14 @@ class StudyRows:
 
     def _trials(self) -> RenderableType:
         """Running trials; the table keeps the height that it once had, as far as the terminal allows."""
-        running = sorted(self._state.running.items())
+        running = [row for _, trial in sorted(self._state.running.items()) for row in _trainings(trial)]
         room = max(self._console.size.height - FIXED_ROWS, 1)
         self._rows = min(max(self._rows, len(running)), room)
         shown = running if len(running) <= self._rows else running[: self._rows - 1]
         wide = self._console.size.width >= WIDE
         table = self._table(wide=wide)
-        for _, trial in shown:
-            table.add_row(*self._row(trial, wide=wide))
+        for training in shown:
+            table.add_row(*self._row(*training, wide=wide))
         if hidden := len(running) - len(shown):
             table.add_row("", Text(f"and {hidden} more", style="dim"))
         for _ in range(self._rows - len(shown) - bool(hidden)):
@@ -93,10 +93,9 @@ class StudyRows:
             table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
         return table
 
-    def _row(self, running: RunningTrial, *, wide: bool) -> list[RenderableType]:
-        report, trial = running.report, running.trial
+    def _row(self, trial: TrialRecord, seed: int, report: EpochReport | None, *, wide: bool) -> list[RenderableType]:
         done, total = (0, 1) if report is None else (report.epoch, report.epochs)
-        epoch: RenderableType = Text("starting", style="dim") if report is None else self._epoch(running, report)
+        epoch: RenderableType = Text("starting", style="dim") if report is None else self._epoch(seed, report)
         now = "" if report is None else percent(report.validation["wf1"])
         best = "" if report is None else percent(report.best_wf1)
         cells: list[RenderableType] = [str(trial.number), epoch, now, Text(best, style="bold")]
@@ -105,8 +104,8 @@ class StudyRows:
             cells = [*cells[:2], ProgressBar(total=total, completed=done), *cells[2:], params]
         return cells
 
-    def _epoch(self, running: RunningTrial, report: EpochReport) -> str:
-        seeds = f" seed {running.seed}" if self._state.settings.seeds > 1 else ""
+    def _epoch(self, seed: int, report: EpochReport) -> str:
+        seeds = f" seed {seed}" if self._state.settings.seeds > 1 else ""
         return f"{report.epoch}/{report.epochs}{seeds}"
 
     def _ended(self, trial: TrialRecord) -> RenderableType:
@@ -114,6 +113,11 @@ class StudyRows:
         text.append(f"{values_text(self._state.scores, trial.values):>5}")
         text.append(f"  {trial.reason or params_text(trial.params)}", style="dim")
         return _line(text)
+
+
+def _trainings(running: RunningTrial) -> list[tuple[TrialRecord, int, EpochReport | None]]:
+    """Rows of a running trial: it, seed and last epoch of each training; one without an epoch while it starts."""
+    return [(running.trial, *training) for training in running.shown.items()] or [(running.trial, 0, None)]
 
 
 def _line(text: Text) -> Text:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dclf.training.reports import EpochReport
 from tune.config.durations import parse_duration
@@ -49,19 +49,41 @@ class RunningTrial:
     Attributes:
         trial: as the ledger has it.
         since: when it started here, on the state's clock.
-        seed: of the training that reported last.
-        report: its last epoch; None before the first.
+        reports: seed -> last epoch of each training here, the latest last.
+        over: seeds of the trainings that are finished.
     """
 
     trial: TrialRecord
     since: float
-    seed: int = 0
-    report: EpochReport | None = None
+    reports: dict[int, EpochReport] = field(default_factory=dict)
+    over: set[int] = field(default_factory=set)
+
+    def add(self, event: TrialEpoch) -> None:
+        """Take in an epoch of a training."""
+        self.reports.pop(event.seed, None)
+        self.reports[event.seed] = event.report
+        if event.finished:
+            self.over.add(event.seed)
 
     @property
-    def seconds_promised(self) -> float:
-        """What is left of the training that reported last, should it run to its last epoch."""
-        return 0.0 if self.report is None else self.report.seconds * (self.report.epochs - self.report.epoch)
+    def under_way(self) -> dict[int, EpochReport]:
+        """Those of ``reports`` that are not over, by seed: several in a comparison."""
+        return {seed: self.reports[seed] for seed in sorted(self.reports.keys() - self.over)}
+
+    @property
+    def shown(self) -> dict[int, EpochReport]:
+        """What tells where the trial stands: the trainings under way, between two of them the one that is over."""
+        return self.under_way or dict([*self.reports.items()][-1:])
+
+    @property
+    def seconds_worked(self) -> float:
+        """What its trainings took so far, each by itself, by their last epochs."""
+        return sum(report.seconds * report.epoch for report in self.reports.values())
+
+    @property
+    def seconds_promised(self) -> list[float]:
+        """What is left of each training under way, should it run to its last epoch."""
+        return [report.seconds * (report.epochs - report.epoch) for report in self.under_way.values()]
 
 
 class StudyState:
@@ -105,7 +127,8 @@ class StudyState:
                 self._change(trial)
             case TrialEpoch():
                 if (running := self.running.get(event.number)) is not None:
-                    running.seed, running.report = event.seed, event.report
+                    running.add(event)
+                    self._count_running()
 
     def _start(self, folder: StudyFolder) -> None:
         """Take over what earlier drivers left; trials that ran with them wait to be taken up again."""
@@ -115,16 +138,26 @@ class StudyState:
             self._until = self._now() + parse_duration(self.settings.time) - folder.ledger.worked_s
         for trial in sorted(folder.ledger.trials.values(), key=lambda trial: trial.ended or 0.0):
             self._count(trial, "waiting" if trial.state == "running" else trial.state)
-            if trial.started is not None and trial.ended is not None:
+            # What the trainings of a comparison, which run beside one another, took is not known of earlier drivers.
+            if trial.started is not None and trial.ended is not None and not self.compares:
                 self._durations.append(trial.worked_s)
 
     def _change(self, trial: TrialRecord) -> None:
         if trial.state == "running":
             self.running.setdefault(trial.number, RunningTrial(trial, self._now())).trial = trial
-            self._most_running = max(self._most_running, len(self.running))
+            self._count_running()
         elif (ended := self.running.pop(trial.number, None)) is not None and trial.state in ENDED:
-            self._durations.append(self._now() - ended.since)
+            self._durations.append(self._worked(ended))
         self._count(trial, trial.state)
+
+    def _count_running(self) -> None:
+        """Note how many trainings run at a time."""
+        running = sum(max(1, len(trial.under_way)) for trial in self.running.values())
+        self._most_running = max(self._most_running, running)
+
+    def _worked(self, trial: RunningTrial) -> float:
+        """Seconds of work that a trial has had; its trainings follow one another in a search."""
+        return trial.seconds_worked if self.compares else self._now() - trial.since
 
     def _count(self, trial: TrialRecord, state: State) -> None:
         before = self._states.get(trial.number)
@@ -169,8 +202,11 @@ class StudyState:
         each = self._seconds_each()
         if each is None:
             return None
-        rest = [max(each - (self._now() - trial.since), trial.seconds_promised) for trial in self.running.values()]
-        last = max(rest, default=0.0)
+        running = self.running.values()
+        rest = [max(each - self._worked(trial), sum(trial.seconds_promised)) for trial in running]
+        # The trainings of a comparison can be shared out, each of them cannot.
+        last = max((max(trial.seconds_promised, default=0.0) for trial in running), default=0.0)
+        last = last if self.compares else max(rest, default=0.0)
         # Trials that run when the time is up are finished.
         by_time = max(self._until - self._now(), last)
         by_trials = max((self.waiting * each + sum(rest)) / self._most_running, last) if self.planned else math.inf
@@ -178,9 +214,9 @@ class StudyState:
         return seconds if seconds < math.inf else None
 
     def _seconds_each(self) -> float | None:
-        """A trial's duration: of those that ended, else as its epochs so far promise."""
+        """A trial's work: of those that ended, else as its epochs so far promise."""
         if self._durations:
             return sum(self._durations) / len(self._durations)
-        reports = [trial.report for trial in self.running.values() if trial.report is not None]
+        reports = [report for trial in self.running.values() for report in trial.reports.values()]
         promised = [report.seconds * report.epochs * self.settings.seeds for report in reports]
         return sum(promised) / len(promised) if promised else None

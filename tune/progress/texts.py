@@ -113,17 +113,20 @@ def counts_text(state: StudyState) -> str:
 def running_text(state: StudyState) -> str:
     """``0 of 2 trials  left 25:10  running: trial 0 seed 2 epoch 31/60 val WF1 86.10, trial 1 starts``."""
     left = "" if state.seconds_left is None else f"  left {duration(state.seconds_left)}"
-    running = [_running_trial(trial, state.settings.seeds) for _, trial in sorted(state.running.items())]
+    seeds, trials = state.settings.seeds, sorted(state.running.items())
+    running = [text for _, trial in trials for text in _running_trial(trial, seeds)]
     more = f" and {len(running) - RUNNING} more" if len(running) > RUNNING else ""
     return f"{progress_text(state)}{left}  running: {', '.join(running[:RUNNING])}{more}"
 
 
-def _running_trial(running: RunningTrial, seeds: int) -> str:
-    report, name = running.report, f"trial {running.trial.number}"
-    if report is None:
-        return f"{name} starts"
-    seed = f" seed {running.seed}" if seeds > 1 else ""
-    return f"{name}{seed} epoch {report.epoch}/{report.epochs} val WF1 {percent(report.validation['wf1'])}"
+def _running_trial(running: RunningTrial, seeds: int) -> list[str]:
+    """A text for each training under way, or one that says that the trial starts."""
+    name = f"trial {running.trial.number}"
+    return [
+        f"{name}{f' seed {seed}' if seeds > 1 else ''} epoch {report.epoch}/{report.epochs} "
+        f"val WF1 {percent(report.validation['wf1'])}"
+        for seed, report in running.shown.items()
+    ] or [f"{name} starts"]
 
 
 def progress_text(state: StudyState | Progress) -> str:

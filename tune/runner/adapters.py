@@ -12,6 +12,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from tune.runner.session import Task
+
 METRIC = "objective"
 """Key of a step's result that Ray Tune looks at."""
 _FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)
@@ -21,7 +23,7 @@ _FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)
 class TrialDriver(Protocol):
     """What the adapters call; ``tune.runner.engine.Engine``."""
 
-    pruned: set[int]
+    pruned: set[Task]
     population: bool
 
     @property
@@ -29,28 +31,33 @@ class TrialDriver(Protocol):
         """What ends the work before its time; None so far."""
 
     def next(self) -> dict[str, Any] | None:
-        """The next trial's configuration."""
+        """The next task as Ray Tune's configuration of it, see ``task_of``."""
 
-    def heard(self, number: int, result: dict[str, Any]) -> bool:
-        """A trial finished a step; whether to end it early."""
+    def heard(self, task: Task, result: dict[str, Any]) -> bool:
+        """A task finished a step; whether to end it early."""
 
-    def changed(self, number: int, params: dict[str, Any]) -> None:
+    def changed(self, task: Task, params: dict[str, Any]) -> None:
         """A trial's present values."""
 
-    def started(self, number: int, ray_id: str) -> None:
-        """A trial runs."""
+    def started(self, task: Task, ray_id: str) -> None:
+        """A task runs."""
 
     def stepped(self, *, live: bool) -> None:
         """Whether any trial is on a worker, asked ten times a second."""
 
-    def recovers(self, number: int) -> None:
-        """A trial goes on with another worker."""
+    def recovers(self, task: Task) -> None:
+        """A task goes on with another worker."""
 
-    def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
-        """A trial ended by itself or was pruned."""
+    def ended(self, task: Task, result: dict[str, Any], *, pruned: bool) -> None:
+        """A task ended by itself or was pruned."""
 
-    def lost(self, number: int, error: BaseException | None, *, failures: int) -> None:
-        """Ray Tune gives a trial up whose worker was lost, after so many failures."""
+    def lost(self, task: Task, error: BaseException | None, *, failures: int) -> None:
+        """Ray Tune gives a task up whose worker was lost, after so many failures."""
+
+
+def task_of(trial: Any) -> Task:
+    """What a trial of Ray Tune runs."""
+    return Task(number=trial.config["number"], seeds=tuple(trial.config["seeds"]))
 
 
 class _Live:
@@ -63,16 +70,16 @@ class _Live:
 
 
 class SessionSearcher(_Live, Searcher):
-    """Asks for trials."""
+    """Asks for tasks, each of which is a trial to Ray Tune."""
 
     def __init__(self, engine: TrialDriver) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._engine = engine
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002 - Ray Tune's interface
-        """The next trial, or the word that there is none."""
-        trial = self._engine.next()
-        return Searcher.FINISHED if trial is None else trial
+        """The next task, or the word that there is none."""
+        config = self._engine.next()
+        return Searcher.FINISHED if config is None else config
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Do nothing: the listener hears of it."""
@@ -93,10 +100,10 @@ class PruningScheduler(_Live, FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Go on or stop, after a step that was not the trial's last."""
-        number = trial.config["number"]
-        if not self._engine.heard(number, result):
+        task = task_of(trial)
+        if not self._engine.heard(task, result):
             return TrialScheduler.CONTINUE
-        self._engine.pruned.add(number)
+        self._engine.pruned.add(task)
         return TrialScheduler.STOP
 
 
@@ -112,7 +119,7 @@ class TuneCallback(_Live, Callback):
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A worker has taken up the trial."""
-        self._engine.started(trial.config["number"], trial.trial_id)
+        self._engine.started(task_of(trial), trial.trial_id)
 
     def on_trial_result(
         self,
@@ -123,25 +130,25 @@ class TuneCallback(_Live, Callback):
         **info: Any,  # noqa: ARG002
     ) -> None:
         """A step is done; Ray Tune does not ask our scheduler about a trial's last one, and of a population none."""
-        number = trial.config["number"]
+        task = task_of(trial)
         if self._engine.population:
-            self._engine.changed(number, trial.config["params"])
+            self._engine.changed(task, trial.config["params"])
         if self._engine.population or result["finished"]:
-            self._engine.heard(number, result)
+            self._engine.heard(task, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial has ended, by itself or early."""
-        number = trial.config["number"]
-        self._engine.ended(number, trial.last_result, pruned=number in self._engine.pruned)
+        task = task_of(trial)
+        self._engine.ended(task, trial.last_result, pruned=task in self._engine.pruned)
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost and will be replaced."""
-        self._engine.recovers(trial.config["number"])
+        self._engine.recovers(task_of(trial))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost once too often, or before the trial had begun on it."""
         error = last_error(trial.error_file, trial.pickled_error_file)
-        self._engine.lost(trial.config["number"], error, failures=trial.run_metadata.num_failures)
+        self._engine.lost(task_of(trial), error, failures=trial.run_metadata.num_failures)
 
 
 def last_error(text_file: str | None, pickle_file: str | None) -> BaseException | None:

@@ -29,7 +29,7 @@ from dclf.data.storage import Folder, is_remote
 from tune.runner.adapters import METRIC, Interrupt, PruningScheduler, SessionSearcher, TuneCallback
 from tune.runner.doctor_files import RAY_FOLDER
 from tune.runner.population import population_scheduler
-from tune.runner.session import Session, TrialStep, finished_seeds
+from tune.runner.session import Session, Task, TrialStep
 from tune.runner.trainable import StudyTrial, TrialJob, reports_of
 from tune.study.disk import disk_trouble, full_disk, says_full
 
@@ -44,8 +44,8 @@ class Engine:
     Args:
         session: hands out trials.
         job: what they share.
-        slots: of one trial, as a placement group's bundles.
-        concurrency: trials at a time.
+        slots: of one task, as a placement group's bundles.
+        concurrency: tasks at a time.
         own_ray: this process has started the Ray that the trials run on, in its own process group.
     """
 
@@ -59,8 +59,8 @@ class Engine:
         own_ray: bool,
     ) -> None:
         self._ended_by: BaseException | None = None
-        self.last: dict[int, TrialStep] = {}
-        self.pruned: set[int] = set()
+        self.last: dict[Task, TrialStep] = {}
+        self.pruned: set[Task] = set()
         self.population = session.settings.scheduler == "pbt"
         self._session = session
         self._folder = session.folder.path / RAY_FOLDER
@@ -68,8 +68,8 @@ class Engine:
         self._slots = slots
         self._concurrency = concurrency
         self._own_ray = own_ray
-        self._put_back: Counter[int] = Counter()
-        self._waiting = Waiting(f"a trial needs {_slots_text(slots)}")
+        self._put_back: Counter[Task] = Counter()
+        self._waiting = Waiting(f"a {session.settings.task_name} needs {_slots_text(slots)}")
 
     @property
     def interrupted(self) -> BaseException | None:
@@ -153,7 +153,7 @@ class Engine:
         return PruningScheduler(self)
 
     def next(self) -> dict[str, Any] | None:
-        """The next trial as Ray Tune's configuration of it; None when none shall follow."""
+        """The next task as Ray Tune's configuration of it; None when none shall follow."""
         try:
             return self._next()
         except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
@@ -161,43 +161,43 @@ class Engine:
             return None
 
     def _next(self) -> dict[str, Any] | None:
-        trial = self._session.next()
-        if trial is None:
+        task = self._session.next()
+        if task is None:
             return None
-        seeds = [seed for seed in self._session.seeds() if seed not in finished_seeds(trial)]
-        return {"number": trial.number, "params": dict(trial.params), "seeds": seeds}
+        params = self._session.ledger.trials[task.number].params
+        return {"number": task.number, "params": dict(params), "seeds": list(task.seeds)}
 
-    def changed(self, number: int, params: dict[str, Any]) -> None:
+    def changed(self, task: Task, params: dict[str, Any]) -> None:
         """Population based training goes on with other values."""
         with self._errors_end_the_study():
-            self._session.changed_params(number, params)
+            self._session.changed_params(task.number, params)
 
-    def heard(self, number: int, result: dict[str, Any]) -> bool:
-        """Pass a step's result on; whether to end the trial early."""
+    def heard(self, task: Task, result: dict[str, Any]) -> bool:
+        """Pass a step's result on; whether to end the task early."""
         if "error" in result:
             return False
         step = TrialStep(
-            number=number,
+            number=task.number,
             seed=result["seed"],
             reports=reports_of(result),
             curve=tuple(result["curve"]),
             values=tuple(result["values"]),
             seed_finished=result["seed_finished"],
         )
-        self.last[number] = step
+        self.last[task] = step
         try:
             return self._session.heard(step)
         except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
             self._end_by(error)
             return False
 
-    def ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
-        """A trial has ended without losing its worker."""
+    def ended(self, task: Task, result: dict[str, Any], *, pruned: bool) -> None:
+        """A task has ended without losing its worker."""
         with self._errors_end_the_study():
-            self._ended(number, result, pruned=pruned)
+            self._ended(task, result, pruned=pruned)
 
-    def _ended(self, number: int, result: dict[str, Any], *, pruned: bool) -> None:
-        last_step = self.last.pop(number, None)
+    def _ended(self, task: Task, result: dict[str, Any], *, pruned: bool) -> None:
+        number, last_step = task.number, self.last.pop(task, None)
         if result.get("disk_full"):
             self._cut_short(full_disk(self._session.folder.address, result["error"]))
         elif result.get("no_room"):
@@ -207,29 +207,29 @@ class Engine:
         elif pruned and last_step is not None:
             self._session.pruned(number, last_step)
         else:
-            self._session.completed(number)
+            self._session.finished(task)
 
-    def lost(self, number: int, error: BaseException | None, *, failures: int) -> None:
-        """A trial lost its worker: once too often, or while it was about to take over that of an ended trial.
+    def lost(self, task: Task, error: BaseException | None, *, failures: int) -> None:
+        """A task lost its worker: once too often, or while it was about to take over that of an ended one.
 
-        Ray Tune gives up at once on the latter, where nothing of the trial is lost; it is handed out again.
+        Ray Tune gives up at once on the latter, where nothing of the task is lost; it is handed out again.
         """
-        self.last.pop(number, None)
+        self.last.pop(task, None)
         if trouble := self._disk_trouble(error):
             self._cut_short(trouble)
             return
-        self._put_back[number] += 1
-        if failures > MAX_FAILURES or self._put_back[number] > MAX_FAILURES:
+        self._put_back[task] += 1
+        if failures > MAX_FAILURES or self._put_back[task] > MAX_FAILURES:
             with self._errors_end_the_study():
-                self._session.failed(number, _why_lost(error))
+                self._session.failed(task.number, _why_lost(error))
             return
-        _log.warning(f"trial {number}: its worker was lost before it began, another one takes it")
-        self._session.again(number)
+        _log.warning(f"{self._name(task)}: its worker was lost before it began, another one takes it")
+        self._session.again(task)
 
-    def started(self, number: int, ray_id: str) -> None:
-        """A trial runs on a worker."""
+    def started(self, task: Task, ray_id: str) -> None:
+        """A task runs on a worker."""
         with self._errors_end_the_study():
-            self._session.started(number, ray_id)
+            self._session.started(task, ray_id)
 
     def stepped(self, *, live: bool) -> None:
         """Ray Tune has looked after all trials; whether one of them is on a worker."""
@@ -238,12 +238,16 @@ class Engine:
         else:
             self._waiting.look()
 
-    def recovers(self, number: int) -> None:
-        """A trial's worker was lost; another one goes on."""
+    def recovers(self, task: Task) -> None:
+        """A task's worker was lost; another one goes on."""
         if trouble := self._disk_trouble():
             self._cut_short(trouble)
             return
-        _log.warning(f"trial {number}: its worker was lost, another one goes on from the last epoch")
+        _log.warning(f"{self._name(task)}: its worker was lost, another one goes on from the last epoch")
+
+    def _name(self, task: Task) -> str:
+        seed = f", seed {task.seeds[0]}" if self._session.settings.parallel_seeds else ""
+        return f"trial {task.number}{seed}"
 
     def _disk_trouble(self, error: BaseException | None = None) -> StorageError | None:
         """What the study's folder has to do with an error, which may say nothing of it."""

@@ -33,7 +33,7 @@ class Estimate:
         checkpoint_bytes: on disk at a time, at most: a search deletes what it needs no more, see ``tune.runner.tidy``.
         metric_rows: most numbers that MLflow gets.
         metric_bytes: of those.
-        memory_bytes: of all trials that run at a time; for the machines together.
+        memory_bytes: of all that runs at a time; for the machines together.
     """
 
     trials: int
@@ -52,20 +52,20 @@ def estimate(
     Args:
         config: the base configuration.
         settings: of the sweep.
-        plan: how many trials run at a time.
+        plan: how many tasks run at a time.
         probe: the cost of an epoch of the base configuration.
         combinations: how many trials there can be at most, as of a grid or list; None for no bound.
     """
     budget = parse_duration(settings.time) if settings.time else float("inf")
-    longest = _trial_seconds(config, settings, plan, probe, 1.0)
-    trials = _trials(settings, combinations) or _within(budget, longest, plan.concurrency)
-    shortest_trial = _trial_seconds(config, settings, plan, probe, shortest_share(config, settings))
-    startup = min(settings.startup_trials, trials)
-    shortest = (startup * longest + (trials - startup) * shortest_trial) / plan.concurrency
+    longest = _task_seconds(config, settings, plan, probe, 1.0)
+    trials = _trials(settings, combinations) or ceil(_within(budget, longest, plan) / settings.tasks_per_trial)
+    shortest_task = _task_seconds(config, settings, plan, probe, shortest_share(config, settings))
+    tasks, startup = (count * settings.tasks_per_trial for count in (trials, min(settings.startup_trials, trials)))
+    shortest = (startup * longest + (tasks - startup) * shortest_task) / plan.concurrency
     rows = trials * settings.seeds * config.train.epochs * probe.metrics_per_epoch
     return Estimate(
         trials=trials,
-        seconds=(min(budget, max(shortest, shortest_trial)), min(budget + longest, _waves(trials, plan) * longest)),
+        seconds=(min(budget, max(shortest, shortest_task)), min(budget + longest, _waves(tasks, plan) * longest)),
         checkpoint_bytes=_checkpoints(settings, trials, plan) * probe.checkpoint_bytes,
         metric_rows=rows,
         metric_bytes=rows * ROW_BYTES,
@@ -81,13 +81,13 @@ def listed_estimate(
     Args:
         configs: of the trials, none of which ends early.
         settings: of the sweep.
-        plan: how many trials run at a time.
+        plan: how many tasks run at a time.
         probes: name of a base model -> the cost of its epoch.
     """
     costs = [(config, probes[config.model.name]) for config in configs]
-    each = [_trial_seconds(config, settings, plan, cost, 1.0) for config, cost in costs]
-    # A slot is never idle while a trial waits, so the last trial to start does so by an equal share of all seconds.
-    shared = sum(each) / plan.concurrency
+    each = [_task_seconds(config, settings, plan, cost, 1.0) for config, cost in costs]
+    # A slot is never idle while a task waits, so the last one to start does so by an equal share of all seconds.
+    shared = sum(each) * settings.tasks_per_trial / plan.concurrency
     budget = parse_duration(settings.time) if settings.time else float("inf")
     rows = sum(settings.seeds * config.train.epochs * cost.metrics_per_epoch for config, cost in costs)
     kept = _checkpoints(settings, len(configs), plan) / len(configs)
@@ -124,18 +124,18 @@ def _rung_epochs(grace: int, epochs: int) -> Iterator[float]:
         begin, end, going_on = end, end * REDUCTION, going_on / REDUCTION
 
 
-def _trial_seconds(config: Config, settings: SweepSettings, plan: TrialPlan, probe: Probe, share: float) -> float:
-    """One trial that trains a share of its epochs, which its workers, if any, divide among them."""
+def _task_seconds(config: Config, settings: SweepSettings, plan: TrialPlan, probe: Probe, share: float) -> float:
+    """One task (``SweepSettings.tasks``) that trains a share of its epochs; its workers, if any, divide them."""
     workers = max(1, plan.workers_per_trial)
     start = NESTED_START_SECONDS if plan.workers_per_trial else START_SECONDS
     epochs = share * config.train.epochs * probe.seconds_per_epoch / workers
-    return settings.seeds * (start + epochs)
+    return settings.seeds / settings.tasks_per_trial * (start + epochs)
 
 
 def _checkpoints(settings: SweepSettings, trials: int, plan: TrialPlan) -> int:
     """Most checkpoints on disk at a time: of the trials that keep theirs or run, and one being written by each."""
     each = settings.seeds * (CHECKPOINTS_KEPT if plan.workers_per_trial else 1)
-    running = min(trials, plan.concurrency)
+    running = min(trials * settings.tasks_per_trial, plan.concurrency)
     # A comparison scores every trial at its end, a population starts from one another's, a front may hold them all.
     all_stay = settings.test == "all" or settings.scheduler == "pbt" or len(settings.objectives) > 1
     kept = trials if all_stay else min(trials, settings.keep + running)
@@ -149,10 +149,10 @@ def _trials(settings: SweepSettings, combinations: int | None) -> int:
     return settings.trials
 
 
-def _within(budget: float, seconds: float, concurrency: int) -> int:
-    """Trials that start before the time is up; those that run then are finished."""
-    return ceil(budget / seconds) * concurrency
+def _within(budget: float, seconds: float, plan: TrialPlan) -> int:
+    """Tasks that start before the time is up; those that run then are finished."""
+    return ceil(budget / seconds) * plan.concurrency
 
 
-def _waves(trials: int, plan: TrialPlan) -> int:
-    return ceil(trials / plan.concurrency)
+def _waves(tasks: int, plan: TrialPlan) -> int:
+    return ceil(tasks / plan.concurrency)

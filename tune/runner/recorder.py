@@ -189,7 +189,8 @@ class StudyRecorder:
         base = self._folder.definition.base.train.seed
         begun = range(base, base + self._folder.definition.sweep.seeds)
         # The ledger learns of a run when the server has made it, which may be later.
-        for seed in {*trial.runs, *(seed for seed in begun if (trial.number, seed) in self._opened)}:
+        noted = {seed for seed, run in trial.runs.items() if run.run_id}
+        for seed in noted | {seed for seed in begun if (trial.number, seed) in self._opened}:
             self._adopt(trial, seed)
             self._to((trial.number, seed), *child_writes.ended(trial))
             if (best := self._best.pop((trial.number, seed), None)) is not None:

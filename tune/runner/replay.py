@@ -137,7 +137,8 @@ def begun_seeds(folder: StudyFolder, trial: TrialRecord) -> list[int]:
     seeds = set(trial.runs)
     if not seeds or trial.state not in ("complete", "pruned"):
         planned = range(first, first + definition.sweep.seeds)
-        # Trainings of a trial follow one another: the first that is not finished was under way.
+        # The trainings of a search's trial follow one another, and the ledger names the first of them as it begins: the
+        # first that is not finished was under way. It names all of a comparison.
         seeds |= {next((seed for seed in planned if seed not in seeds or not trial.runs[seed].values), first)}
     return sorted(seeds)
 

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dclf.config import Config
@@ -35,6 +35,19 @@ from tune.study.reuse import REUSED_NOTE, FinishedTraining, FinishedTrainings, t
 from tune.study.scores import scores_after
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What runs by itself: a trial, in a comparison each of its trainings (``SweepSettings.tasks``).
+
+    Attributes:
+        number: of the trial.
+        seeds: ``train.seed`` of the trainings, which follow one another.
+    """
+
+    number: int
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +108,8 @@ class Session:
         self._begun = time.monotonic()
         self._spent = self.ledger.worked_s
         self.ledger.note(BEGIN_NOTE)
-        self._unfinished = [trial for trial in self.ledger.trials.values() if trial.state not in ENDED]
+        left = [trial for trial in self.ledger.trials.values() if trial.state not in ENDED]
+        self._unfinished = [task for trial in left for task in self._tasks(trial)]
         self._start_points = start_points(self.settings, space, self.base)
         tried = [trial.params for trial in self.ledger.trials.values()]
         study.enqueue([point for point in self._start_points if point not in tried])
@@ -107,49 +121,67 @@ class Session:
 
     @property
     def has_unfinished(self) -> bool:
-        """Whether there are trials that were begun or put back, and that nobody works on."""
-        return bool(self._unfinished)
+        """Whether there is work that was begun or put back, and that nobody does."""
+        return any(self.ledger.trials[task.number].state not in ENDED for task in self._unfinished)
 
-    def again(self, number: int) -> None:
-        """Put back a trial that could not begin; ``next`` hands it out before any new one."""
-        self._unfinished.append(self.ledger.trials[number])
+    def again(self, task: Task) -> None:
+        """Put back what could not begin; ``next`` hands it out before anything new."""
+        self._unfinished.append(task)
 
-    def next(self) -> TrialRecord | None:
-        """The next trial: first those that an earlier driver left, then new ones; None when none shall follow.
+    def next(self) -> Task | None:
+        """What runs next: first what an earlier driver left, then new trials; None when nothing shall follow.
 
-        Trials of a comparison that other studies have trained already are taken over from there and not handed out.
+        Trainings of a comparison that other studies have done already are taken over from there and not handed out.
         """
-        while (trial := self._next()) is not None and self._taken_over(trial):
-            self.completed(trial.number)
-        return None if trial is None else self.ledger.trials[trial.number]
+        while (task := self._next()) is not None:
+            self._take_over(task)
+            if seeds := self._missing_seeds(task):
+                return replace(task, seeds=seeds)
+            self.finished(task)
+        return None
 
-    def _next(self) -> TrialRecord | None:
+    def _next(self) -> Task | None:
         while self._unfinished:
-            trial = self._unfinished.pop(0)
-            if any(seed not in finished_seeds(trial) for seed in self.seeds()):
-                return trial
-            # The driver was killed before it could say that all trainings are over.
-            self.completed(trial.number)
+            task = self._unfinished.pop(0)
+            # One of several tasks of a trial may have failed, and the trial with it.
+            if self.ledger.trials[task.number].state not in ENDED:
+                return task
         ended = [trial.values[0] for trial in ended_trials(self.folder) if trial.values]
         self.stop_reason = self._stop.reason(ended, self.elapsed, len(self.ledger.trials))
         if self.stop_reason is not None or self._study.exhausted:
             return None
         record = self._study.create(self._start_points)
         self._send(TrialChanged(record))
-        return record
+        first, *others = self._tasks(record)
+        self._unfinished += others
+        return first
 
-    def _taken_over(self, trial: TrialRecord) -> bool:
-        """Take what other studies have trained; whether that is all of the trial."""
-        if self.settings.test != "all":
-            return False
-        for seed in self.seeds():
-            own = seed in trial.runs
-            finished = None if own else self._finished.find(trial_hash(self.folder.definition, trial.params, seed))
+    def _tasks(self, trial: TrialRecord) -> list[Task]:
+        """All of a trial, whatever of it is finished."""
+        seeds = tuple(self.seeds())
+        parts = [(seed,) for seed in seeds] if self.settings.parallel_seeds else [seeds]
+        return [Task(number=trial.number, seeds=part) for part in parts]
+
+    def _missing_seeds(self, task: Task) -> tuple[int, ...]:
+        """Return the seeds of the trainings that are not finished."""
+        finished = finished_seeds(self.ledger.trials[task.number])
+        return tuple(seed for seed in task.seeds if seed not in finished)
+
+    def _take_over(self, task: Task) -> None:
+        """Take what other studies have trained of a comparison."""
+        trial = self.ledger.trials[task.number]
+        for seed in task.seeds if self.settings.test == "all" else ():
+            own = trial.runs.get(seed)
+            # One that has a run of its own goes on.
+            finished = (
+                None
+                if own is not None and own.run_id
+                else self._finished.find(trial_hash(self.folder.definition, trial.params, seed))
+            )
             if finished is not None:
-                self._take_over(trial.number, seed, finished)
-        return all(seed in finished_seeds(self.ledger.trials[trial.number]) for seed in self.seeds())
+                self._take_over_training(trial.number, seed, finished)
 
-    def _take_over(self, number: int, seed: int, finished: FinishedTraining) -> None:
+    def _take_over_training(self, number: int, seed: int, finished: FinishedTraining) -> None:
         try:
             history = take_over(finished, self.folder.checkpoint(number, seed))
             self.folder.uploaded(number, seed)
@@ -157,7 +189,7 @@ class Session:
             # Somebody deletes that study just now: the training is repeated.
             return
         if self.ledger.trials[number].started is None:
-            self.ledger.start(number, "")
+            self.ledger.start(number, seed, "")
         origin = {"study": finished.study, "trial": finished.number, "run_id": finished.run_id}
         self.ledger.note(REUSED_NOTE, number=number, seed=seed, **origin)
         if finished.test is not None:
@@ -179,14 +211,16 @@ class Session:
         """Seeds of every trial."""
         return range(self.base.train.seed, self.base.train.seed + self.settings.seeds)
 
-    def started(self, number: int, ray_id: str) -> None:
-        """A trial runs on a worker, for the first time or again."""
-        trial = self.ledger.trials[number]
-        first = next(seed for seed in self.seeds() if seed not in finished_seeds(trial))
-        # Said before MLflow hears of it: an unfinished trial that was started may have a run, any other has none.
-        self.ledger.start(number, ray_id)
+    def started(self, task: Task, ray_id: str) -> None:
+        """A task runs on a worker, for the first time or again."""
+        trial = self.ledger.trials[task.number]
+        if trial.state in ENDED:
+            return
+        first = self._missing_seeds(task)[0]
+        # Said before MLflow hears of it: a training that was started may have a run, any other has none.
+        self.ledger.start(task.number, first, ray_id)
         self._record(trial, first)
-        self._send(TrialChanged(self.ledger.trials[number]))
+        self._send(TrialChanged(self.ledger.trials[task.number]))
 
     def changed_params(self, number: int, params: Mapping[str, Any]) -> None:
         """Population based training gave a trial other values; nothing happens where they are the same."""
@@ -197,10 +231,13 @@ class Session:
     def heard(self, step: TrialStep) -> bool:
         """Take in what a trial says; whether it should be ended early."""
         trial = self.ledger.trials[step.number]
+        if trial.state in ENDED:
+            # Another of its trainings has failed.
+            return True
         self.ledger.alive()
         self._record(trial, step.seed)
         self._recorder.epochs(step.number, step.seed, step.reports, last=step.seed_finished)
-        self._send(TrialEpoch(step.number, step.seed, step.reports[-1]))
+        self._send(TrialEpoch(step.number, step.seed, step.reports[-1], finished=step.seed_finished))
         if step.seed_finished:
             self.ledger.seed_done(step.number, step.seed, step.values, step.reports[-1].epoch)
             self._recorder.seed_finished(step.number, step.seed, step.values, step.reports[-1])
@@ -211,9 +248,14 @@ class Session:
         if not self._recorder.knows(trial.number, seed):
             self._recorder.trial(trial, seed, self.config(trial, seed))
 
-    def completed(self, number: int) -> None:
-        """A trial has trained with all its seeds."""
-        runs = self.ledger.trials[number].runs.values()
+    def finished(self, task: Task) -> None:
+        """All trainings of a task are over; its trial ends where it has no other left."""
+        trial = self.ledger.trials[task.number]
+        if trial.state not in ENDED and all(seed in finished_seeds(trial) for seed in self.seeds()):
+            self._completed(trial)
+
+    def _completed(self, trial: TrialRecord) -> None:
+        number, runs = trial.number, trial.runs.values()
         values = tuple(sum(column) / len(column) for column in zip(*(run.values for run in runs), strict=True))
         if all(map(math.isfinite, values)):
             self._end(number, "complete", values)
@@ -221,7 +263,9 @@ class Session:
             self._end(number, "failed", reason=f"its objective is not a number: {values}")
 
     def pruned(self, number: int, step: TrialStep) -> None:
-        """A trial was ended early."""
+        """A trial was ended early; nothing happens where it has ended already, by another of its trainings."""
+        if self.ledger.trials[number].state in ENDED:
+            return
         epoch = step.reports[-1].epoch
         self._end(number, "pruned", step.values, f"{self.settings.scheduler} after epoch {epoch}")
         # Said afterwards: a trial whose trainings are all over and that has not ended is complete.
@@ -237,8 +281,9 @@ class Session:
         self._recorder.tested(number, seed)
 
     def failed(self, number: int, reason: str) -> None:
-        """A trial cannot go on; the others do."""
-        self._end(number, "failed", reason=reason)
+        """A trial cannot go on; the others do. Its first reason stands."""
+        if self.ledger.trials[number].state not in ENDED:
+            self._end(number, "failed", reason=reason)
 
     def _end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
         self._study.end(number, state, values, reason)

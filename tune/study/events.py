@@ -103,11 +103,13 @@ class TrialEpoch:
         number: of the trial.
         seed: of the training.
         report: the epoch.
+        finished: the training is over.
     """
 
     number: int
     seed: int
     report: EpochReport
+    finished: bool = False
 
 
 @dataclass(frozen=True)

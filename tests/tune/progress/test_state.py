@@ -5,7 +5,7 @@ import pytest
 from tests.tune.commands.studies import end, run_three, start, study_folder
 from tests.tune.progress.reports import Watch, epoch_report
 from tune.progress.state import Clock, StudyState
-from tune.progress.texts import counts_text
+from tune.progress.texts import counts_text, running_text
 from tune.study.events import StudyStarted, TrialChanged, TrialEpoch
 from tune.study.folder import StudyFolder
 
@@ -64,6 +64,23 @@ def test_the_last_trial_s_own_rest_bounds_the_time_left(tmp_path: Path, watch: W
         state.update(TrialChanged(end(folder, number, "complete", 0.5)))
     state.update(TrialChanged(start(folder)))
     assert state.seconds_left == pytest.approx(40.0)
+
+
+def test_the_trainings_of_a_comparison_are_told_and_reckoned_with_one_by_one(tmp_path: Path, watch: Watch) -> None:
+    folder, state = study_folder(tmp_path, trials=3, time="", seeds=2, test="all", scheduler="none"), StudyState(watch)
+    state.update(StudyStarted(folder, [], "3f2a"))
+    for _ in range(2):
+        state.update(TrialChanged(start(folder)))
+    assert running_text(state) == "0 of 3 trials  running: trial 0 starts, trial 1 starts"
+    for number, seed, epoch in ((0, 0, 10), (0, 1, 4), (1, 0, 5)):
+        report = epoch_report(epoch, 0.5, (1, 0.5), epochs=10, seconds=3.0)
+        state.update(TrialEpoch(number, seed, report, finished=epoch == 10))
+    assert "running: trial 0 seed 1 epoch 4/10 val WF1 50.00, trial 1 seed 0 epoch 5/10" in running_text(state)
+    # 60 s of work a trial: one waits, 18 s are left of the first, 45 of the second, and at most two ran at a time.
+    assert state.seconds_left == pytest.approx((60 + 18 + 45) / 2)
+    state.update(TrialChanged(end(folder, 0, "complete", 0.5)))
+    # It came to 30 and 12 s, as far as was told.
+    assert state.seconds_left == pytest.approx((42 + 27) / 2)
 
 
 def test_time_bounds_what_is_left_but_running_trials_are_finished(tmp_path: Path, watch: Watch) -> None:

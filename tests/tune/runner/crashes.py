@@ -118,7 +118,7 @@ def work(folder: StudyFolder, store: Store) -> None:
         send_unsent(folder, store)
         recorder = StudyRecorder(store, folder)
         recorder.open(CARD)
-        Driver(folder, recorder, trained=Epochs(folder)).work()
+        Driver(folder, recorder, trained=Epochs(folder), slots=folder.definition.sweep.tasks_per_trial).work()
         recorder.close("FINISHED", "finished")
 
 

@@ -1,6 +1,6 @@
 """Drivers of a study without Ray: trials whose epochs cost nothing and whose scores follow from their parameters."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from dclf.config import Config, DataConfig, TrackConfig, TrainConfig
 from dclf.training.reports import EpochReport
 from tune.config.sweep_settings import SweepSettings
 from tune.runner.optuna_study import LiveStudy
-from tune.runner.session import Session, TrialStep, finished_seeds
+from tune.runner.session import Session, Task, TrialStep, finished_seeds
 from tune.search.pruners import make_pruner
 from tune.search.samplers import make_sampler, search_seed
 from tune.search.space import Space
@@ -20,6 +20,7 @@ from tune.study.ledger import TrialRecord
 
 SPACE = {"loss.gamma_ca": {"low": 0.0, "high": 1.0, "step": 0.05}, "loss.window": {"low": 2, "high": 20, "int": True}}
 EPOCHS = 4
+ENDED = object()
 Score = Callable[[Mapping[str, Any], int, int], float]
 
 
@@ -66,7 +67,8 @@ class Driver:
         recorder: where trials are recorded.
         score: of a trial.
         trained: (trial, seed) -> epochs trained by all drivers that share it; stands for the checkpoints.
-        ran: trials that were handed out, in this order.
+        ran: trials that were handed out, in this order; one for each of its tasks.
+        slots: tasks that run at a time, an epoch of each in turn.
         events: that the session has sent.
         listeners: that hear of them too.
     """
@@ -78,6 +80,7 @@ class Driver:
     ran: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     listeners: Sequence[Listener] = ()
+    slots: int = 1
 
     def __post_init__(self) -> None:
         settings, config = self.folder.definition.sweep, self.folder.definition.base
@@ -89,22 +92,35 @@ class Driver:
         self.session = Session(self.folder, self.study, space, self.recorder, [self.events.append, *self.listeners])
 
     def work(self) -> None:
-        """All trials, one after the other."""
-        while (trial := self.session.next()) is not None:
-            self.run(trial)
-
-    def run(self, trial: TrialRecord) -> None:
-        """One trial to its end."""
-        self.ran.append(trial.number)
-        self.session.started(trial.number, f"ray-{trial.number}")
-        for seed in self.session.seeds():
-            if seed not in finished_seeds(trial) and (told := self._seed(trial, seed)) is not None:
-                self.session.pruned(trial.number, told)
+        """All tasks, as many at a time as there are slots."""
+        running: list[Iterator[None]] = []
+        while True:
+            while len(running) < self.slots and (task := self.session.next()) is not None:
+                running.append(self._epochs(task))
+            if not running:
                 return
-        self.session.completed(trial.number)
+            running = [one for one in running if next(one, ENDED) is not ENDED]
 
-    def _seed(self, trial: TrialRecord, seed: int) -> TrialStep | None:
-        """Train; what was said last where the trial is to end early."""
+    def run(self, task: Task) -> None:
+        """One task to its end."""
+        for _ in self._epochs(task):
+            pass
+
+    def _epochs(self, task: Task) -> Iterator[None]:
+        """One task to its end, an epoch at a time."""
+        self.ran.append(task.number)
+        self.session.started(task, f"ray-{task.number}")
+        trial = self.folder.ledger.trials[task.number]
+        for seed in task.seeds:
+            if seed not in finished_seeds(trial):
+                said = yield from self._seed(trial, seed)
+                if said is not None:
+                    self.session.pruned(trial.number, said)
+                    return
+        self.session.finished(task)
+
+    def _seed(self, trial: TrialRecord, seed: int) -> Generator[None, None, TrialStep | None]:
+        """Train; what was said last where the task is to end early."""
         told = self.trained.get((trial.number, seed)) == self.epochs
         while told or self.trained.get((trial.number, seed), 0) < self.epochs:
             self.trained[trial.number, seed] = self.trained.get((trial.number, seed), 0) + (not told)
@@ -112,11 +128,13 @@ class Driver:
             if self.session.heard(said):
                 return said
             told = False
+            yield
         return None
 
-    def told(self, trial: TrialRecord, seed: int, epoch: int) -> TrialStep:
+    def told(self, trial: TrialRecord | Task, seed: int, epoch: int) -> TrialStep:
         """What the trial says after an epoch: all epochs so far, as after a restart."""
-        values = [self.score(trial.params, seed, number) for number in range(1, epoch + 1)]
+        params = self.folder.ledger.trials[trial.number].params
+        values = [self.score(params, seed, number) for number in range(1, epoch + 1)]
         return TrialStep(
             number=trial.number,
             seed=seed,

@@ -3,6 +3,7 @@
 import shutil
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,20 @@ EPOCHS = 2
 """One to go on from, and one to come: every further one is written as the second is."""
 
 
-def test_a_driver_killed_at_any_write_costs_nothing(tmp_path: Path, sqlite_uri: str) -> None:
+SEARCH = {"trials": 2}
+COMPARISON = {"trials": 1, "seeds": 2, "test": "all"}
+"""Its trainings run at the same time."""
+
+
+@pytest.mark.parametrize(("settings", "first"), [(SEARCH, 1), (COMPARISON, 2)], ids=["search", "comparison"])
+def test_a_driver_killed_at_any_write_costs_nothing(
+    tmp_path: Path, sqlite_uri: str, settings: dict[str, Any], first: int
+) -> None:
+    """Most of their writes are alike: each form takes every other one."""
     crashes, store = Crashes(), connect(sqlite_uri, "dclf")
-    for writes in count(1):
+    for writes in count(first, 2):
         storage = tmp_path / str(writes)
-        new_study(storage, uri=sqlite_uri, name=f"gammas-{writes}", trials=2, epochs=EPOCHS)
+        new_study(storage, uri=sqlite_uri, name=f"gammas-{writes}", epochs=EPOCHS, **settings)
         killed = crashes.drive(writes, storage, f"gammas-{writes}", sqlite_uri)
         if writes % 3 == 0:
             # The next one is killed as well, as far into its own work, before one comes to the end.
@@ -38,9 +48,10 @@ def test_a_driver_killed_at_any_write_costs_nothing(tmp_path: Path, sqlite_uri: 
 
 
 def check(folder: StudyFolder, store: Store) -> None:
-    """Both trials are complete, MLflow and Optuna say so too, and no epoch is lost or told twice."""
-    states = {number: (trial.state, trial.reason) for number, trial in folder.ledger.trials.items()}
-    assert states == {0: ("complete", ""), 1: ("complete", "")}
+    """All trials are complete, MLflow and Optuna say so too, and no epoch is lost or told twice."""
+    trials, settings = folder.ledger.trials, folder.definition.sweep
+    assert [(trial.state, trial.reason) for trial in trials.values()] == [("complete", "")] * settings.trials
+    assert all(len(trial.runs) == settings.seeds for trial in trials.values())
     check_optuna(folder)
     check_runs(folder, store)
     for trial in folder.ledger.trials.values():
@@ -51,4 +62,6 @@ def check(folder: StudyFolder, store: Store) -> None:
     parent = parent_id(folder)
     assert parent is not None
     ended = store.client.get_metric_history(parent, "trials/complete")
-    assert sorted((point.step, point.value) for point in ended) == [(1, 1.0), (2, 2.0)]
+    assert sorted((point.step, point.value) for point in ended) == [
+        (number, float(number)) for number in range(1, settings.trials + 1)
+    ]

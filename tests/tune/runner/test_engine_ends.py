@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray import cloudpickle
@@ -21,10 +22,13 @@ from tests.tune.runner.sessions import Driver, new_study
 from tune.runner.adapters import Interrupt, TuneCallback, last_error
 from tune.runner.engine import MAX_FAILURES, Engine
 from tune.runner.illustrator import Illustrator
+from tune.runner.session import Task
 from tune.runner.trainable import TrialJob, failure_of, reason_of
 from tune.study.disk import disk_trouble, says_full
 from tune.study.events import Event, Listener, TrialChanged
 from tune.study.ledger import TrialRecord
+
+FIRST, SECOND = Task(number=0, seeds=(3,)), Task(number=1, seeds=(3,))
 
 
 @pytest.fixture
@@ -32,9 +36,9 @@ def engine(tmp_path: Path) -> Engine:
     return new_engine(tmp_path)
 
 
-def new_engine(folder: Path, *, own_ray: bool = False, listeners: Sequence[Listener] = ()) -> Engine:
+def new_engine(folder: Path, *, own_ray: bool = False, listeners: Sequence[Listener] = (), **settings: Any) -> Engine:
     """Of a study of two trials, of which the first runs."""
-    session = Driver(new_study(folder, trials=2), listeners=listeners).session
+    session = Driver(new_study(folder, trials=2, **settings), listeners=listeners).session
     job = TrialJob(
         config={},
         folder=str(session.folder.path),
@@ -47,7 +51,7 @@ def new_engine(folder: Path, *, own_ray: bool = False, listeners: Sequence[Liste
     sweep_engine = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray)
     config = sweep_engine.next()
     assert config is not None
-    sweep_engine.started(config["number"], "ray")
+    sweep_engine.started(FIRST, "ray")
     return sweep_engine
 
 
@@ -58,28 +62,28 @@ def state(engine: Engine) -> tuple[str, str]:
 
 def test_a_worker_that_ray_ended_for_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
     engine.lost(
-        0, OutOfMemoryError("Task was killed due to the node running low on memory."), failures=MAX_FAILURES + 1
+        FIRST, OutOfMemoryError("Task was killed due to the node running low on memory."), failures=MAX_FAILURES + 1
     )
     assert state(engine)[0] == "failed"
     assert state(engine)[1].startswith("out of memory: Ray ended its worker")
 
 
 def test_a_worker_that_was_lost_for_another_reason_is_said_to_be_lost(engine: Engine) -> None:
-    engine.lost(0, RuntimeError("\n\nthe actor died\nmore"), failures=MAX_FAILURES + 1)
+    engine.lost(FIRST, RuntimeError("\n\nthe actor died\nmore"), failures=MAX_FAILURES + 1)
     assert state(engine) == ("failed", "its worker was lost 4 times (the actor died)")
     assert engine.interrupted is None
 
 
 def test_a_worker_that_died_of_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
     engine.lost(
-        0, RuntimeError("2 worker(s) were killed due to the node running low on memory."), failures=MAX_FAILURES + 1
+        FIRST, RuntimeError("2 worker(s) were killed due to the node running low on memory."), failures=MAX_FAILURES + 1
     )
     assert state(engine)[1].startswith("out of memory: Ray ended its worker")
 
 
 def test_an_error_that_came_with_every_worker_is_told(engine: Engine) -> None:
     engine.lost(
-        0, RayTaskError("restore", "Traceback\nmore", ValueError("shapes differ\nmore")), failures=MAX_FAILURES + 1
+        FIRST, RayTaskError("restore", "Traceback\nmore", ValueError("shapes differ\nmore")), failures=MAX_FAILURES + 1
     )
     assert state(engine) == ("failed", "failed 4 times, at last with ValueError: shapes differ")
 
@@ -89,14 +93,24 @@ def test_a_trial_that_lost_its_worker_before_it_began_is_handed_out_again_but_no
     second = engine.next()
     assert second is not None
     for _ in range(MAX_FAILURES):
-        engine.lost(1, RuntimeError("the actor died"), failures=1)
+        engine.lost(SECOND, RuntimeError("the actor died"), failures=1)
         assert engine._session.has_unfinished
         assert engine.next() == second
     assert not engine._session.has_unfinished
-    engine.lost(1, RuntimeError("the actor died"), failures=1)
+    engine.lost(SECOND, RuntimeError("the actor died"), failures=1)
     assert not engine._session.has_unfinished
     trials = engine._session.ledger.trials
     assert [trials[number].state for number in (0, 1)] == ["running", "failed"]
+
+
+def test_a_machine_that_takes_several_trainings_of_a_trial_with_it_counts_once_for_each(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path, seeds=MAX_FAILURES + 2, test="all")
+    tasks = [Task(number=0, seeds=(seed,)) for seed in range(3, 3 + MAX_FAILURES + 2)]
+    configs = [engine.next() for _ in tasks[1:]]
+    for task in tasks[1:]:
+        engine.lost(task, RuntimeError("the actor died"), failures=1)
+    assert state(engine) == ("running", "")
+    assert [engine.next() for _ in tasks[1:]] == configs
 
 
 def test_the_latest_error_is_read_from_what_ray_tune_wrote(tmp_path: Path) -> None:
@@ -115,7 +129,7 @@ def test_the_latest_error_is_read_from_what_ray_tune_wrote(tmp_path: Path) -> No
 def test_trials_without_room_for_their_workers_end_the_study_and_stay_unfinished(engine: Engine) -> None:
     failure = failure_of(PlanError("train.workers 2 needs 5 CPU slots\nmore"), engine._job.folder)
     assert failure is not None
-    engine.ended(0, failure, pruned=False)
+    engine.ended(FIRST, failure, pruned=False)
     assert state(engine) == ("running", "")
     assert isinstance(engine.interrupted, NoRoomError)
     assert "no room for trial 0 now (PlanError: train.workers 2 needs 5 CPU slots); see" in str(engine.interrupted)
@@ -146,7 +160,7 @@ def test_a_listener_s_error_ends_the_study_and_is_what_its_driver_raises(tmp_pat
             raise FullError
 
     engine = new_engine(tmp_path, listeners=[listen])
-    engine.ended(0, {"error": "NonFiniteLossError: ce"}, pruned=False)
+    engine.ended(FIRST, {"error": "NonFiniteLossError: ce"}, pruned=False)
     assert isinstance(engine.interrupted, FullError), "Ray Tune would hide it and go on"
     assert state(engine) == ("failed", "NonFiniteLossError: ce")
     assert Interrupt(engine).stop_all()
@@ -164,12 +178,12 @@ def test_a_drawing_that_cannot_be_started_ends_nothing(tmp_path: Path, monkeypat
 
 
 def test_an_error_of_a_trial_fails_it(engine: Engine) -> None:
-    engine.ended(0, {"error": "NonFiniteLossError: ce"}, pruned=False)
+    engine.ended(FIRST, {"error": "NonFiniteLossError: ce"}, pruned=False)
     assert state(engine) == ("failed", "NonFiniteLossError: ce")
 
 
 def test_a_trial_that_could_not_be_kept_ends_the_study_and_stays_unfinished(engine: Engine) -> None:
-    engine.ended(0, {"error": "no space left on device", "disk_full": True}, pruned=False)
+    engine.ended(FIRST, {"error": "no space left on device", "disk_full": True}, pruned=False)
     assert state(engine) == ("running", "")
     assert isinstance(engine.interrupted, StorageError)
     assert "then resume" in str(engine.interrupted)

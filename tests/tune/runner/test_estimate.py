@@ -60,8 +60,10 @@ def test_a_list_costs_what_each_of_its_models_costs() -> None:
     configs[0] = replace(configs[0], train=TrainConfig(epochs=10))
     settings = SweepSettings(trials=2, sampler="listed", scheduler="none", seeds=2, test="all")
     cost = listed_estimate(configs, settings, layout(settings, cpus=3), {"mmgcn": PROBE, "sdt": dear})
-    cheap, long = 2 * (START_SECONDS + 10 * 2.0), 2 * (START_SECONDS + 45 * 20.0)
-    assert cost.seconds == pytest.approx((long, (cheap + long) / 2 + long / 2))
+    cheap, long = START_SECONDS + 10 * 2.0, START_SECONDS + 45 * 20.0
+    assert cost.seconds == pytest.approx((cheap + long, cheap + long + long / 2)), (
+        "two trainings of each, two at a time"
+    )
     assert cost.metric_rows == 2 * (10 + 45) * 20
     assert cost.checkpoint_bytes == 3 * (3_000_000 + 90_000_000), "two seeds of each, and one being written by each"
     assert cost.memory_bytes == 2 * 2_000_000_000

@@ -54,7 +54,7 @@ def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_training
     one, two = first.session.next(), first.session.next()
     assert one is not None
     assert two is not None
-    first.session.started(one.number, "ray")
+    first.session.started(one, "ray")
     first.session.heard(first.told(one, 3, EPOCHS))
     second = Driver(reopened(folder), trained=first.trained)
     second.work()
@@ -71,10 +71,10 @@ def test_the_time_of_a_resumed_trial_is_what_its_drivers_worked(
     monkeypatch.setattr("tune.study.ledger.ALIVE_S", -1.0)  # lines have whole milliseconds, two of them the same
     folder = new_study(tmp_path, trials=1)
     first = Driver(folder)
-    trial = first.session.next()
-    assert trial is not None
-    first.session.started(trial.number, "ray")
-    first.session.heard(first.told(trial, 3, 2))
+    task = first.session.next()
+    assert task is not None
+    first.session.started(task, "ray")
+    first.session.heard(first.told(task, 3, 2))
     # The driver is killed, and the next one begins an hour later.
     lines = [json.loads(line) for line in folder.ledger.path.read_text().splitlines()]
     assert lines[-1]["kind"] == "alive"
@@ -120,6 +120,50 @@ def test_a_trial_is_worth_the_mean_of_its_seeds(tmp_path: Path) -> None:
         assert trial.values == pytest.approx((score(trial.params, 4, EPOCHS),))
 
 
+def test_the_trainings_of_a_comparison_run_beside_one_another(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"trials": 2, "seeds": 3, "test": "all", "start_points": ({"loss.window": 2},)}
+    one = Driver(new_study(tmp_path / "one", **settings))
+    one.work()
+    beside = Driver(new_study(tmp_path / "beside", **settings), slots=4)
+    beside.work()
+    assert beside.ran == [0, 0, 0, 1, 1, 1], "a task for each training"
+    epochs = [(event.number, event.seed) for event in beside.events if isinstance(event, TrialEpoch)]
+    assert set(epochs[:4]) == {(0, 3), (0, 4), (0, 5), (1, 3)}, "four at a time"
+    assert sum(event.finished for event in beside.events if isinstance(event, TrialEpoch)) == 6
+    for trial, other in zip(beside.folder.ledger.trials.values(), one.folder.ledger.trials.values(), strict=True):
+        assert trial.state == "complete"
+        assert trial.values == pytest.approx(other.values)
+        assert {seed: run.values for seed, run in trial.runs.items()} == {
+            s: run.values for s, run in other.runs.items()
+        }
+    check_optuna(beside.folder)
+
+
+def test_a_trial_fails_with_one_of_its_trainings_and_the_others_end(tmp_path: Path) -> None:
+    driver = Driver(new_study(tmp_path, trials=2, seeds=3, test="all", start_points=({"loss.window": 2},)))
+    session = driver.session
+    first, second = session.next(), session.next()
+    assert first is not None
+    assert second is not None
+    for task in (first, second):
+        session.started(task, "ray")
+    session.failed(first.number, "NonFiniteLossError: ce")
+    step = driver.told(second, 4, 1)
+    assert session.heard(step), "it is to end"
+    session.pruned(second.number, step)
+    session.failed(second.number, "its worker was lost")
+    session.started(second, "ray")
+    driver.work()
+    assert driver.ran == [1, 1, 1], "its third training is not begun"
+    trials = driver.folder.ledger.trials
+    assert [(trial.state, trial.reason) for trial in trials.values()] == [
+        ("failed", "NonFiniteLossError: ce"),
+        ("complete", ""),
+    ]
+    assert not session.has_unfinished
+    check_optuna(driver.folder)
+
+
 def test_the_pruner_ends_what_is_worse(tmp_path: Path) -> None:
     folder = new_study(
         tmp_path,
@@ -157,11 +201,11 @@ def test_the_parent_has_the_pick_trial_whenever_it_changes(tmp_path: Path) -> No
     told = Files()
     driver = Driver(folder, recorder=told)
     for wf1, eics in ((0.6, 0.5), (0.596, 0.6), (0.604, 0.1)):
-        trial = driver.session.next()
-        assert trial is not None
-        driver.session.started(trial.number, "ray")
-        driver.session.heard(replace(driver.told(trial, 3, EPOCHS), values=(wf1, eics)))
-        driver.session.completed(trial.number)
+        task = driver.session.next()
+        assert task is not None
+        driver.session.started(task, "ray")
+        driver.session.heard(replace(driver.told(task, 3, EPOCHS), values=(wf1, eics)))
+        driver.session.finished(task)
     values = [write.body["values"] for write in progress_writes(folder, 1)]
     assert [(step["best/val_wf1"], step["best/val_eics/wf1"]) for step in values] == [
         (0.6, 0.5),
@@ -210,10 +254,10 @@ def test_the_time_of_earlier_drivers_counts(tmp_path: Path) -> None:
 def test_a_failed_trial_is_known_everywhere_and_not_tried_again(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=3)
     first = Driver(folder)
-    trial = first.session.next()
-    assert trial is not None
-    first.session.started(trial.number, "ray")
-    first.session.failed(trial.number, "out of memory")
+    task = first.session.next()
+    assert task is not None
+    first.session.started(task, "ray")
+    first.session.failed(task.number, "out of memory")
     second = Driver(reopened(folder))
     second.work()
     assert second.ran == [1, 2]
@@ -244,7 +288,8 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"seeds": 2}, {"scheduler": "median", "startup_trials": 1, "grace_epochs": 1}]
+    "settings",
+    [{}, {"seeds": 2}, {"seeds": 2, "test": "all"}, {"scheduler": "median", "startup_trials": 1, "grace_epochs": 1}],
 )
 def test_a_kill_after_any_write_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
@@ -255,7 +300,7 @@ def test_a_kill_after_any_write_costs_nothing(
     place, finished = 0, False
     while not finished:
         folder = new_study(tmp_path / str(place), trials=3, start_points=({"loss.window": 2},), **settings)
-        first = Driver(folder)
+        first = Driver(folder, slots=3 if "test" in settings else 1)
         left = place
 
         def killing(file: int) -> None:
