@@ -39,7 +39,7 @@ class TrialDriver(Protocol):
     def changed(self, task: Task, params: dict[str, Any]) -> None:
         """A trial's present values."""
 
-    def started(self, task: Task, ray_id: str) -> None:
+    def started(self, task: Task) -> None:
         """A task runs."""
 
     def stepped(self, *, live: bool) -> None:
@@ -119,7 +119,7 @@ class TuneCallback(_Live, Callback):
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A worker has taken up the trial."""
-        self._engine.started(task_of(trial), trial.trial_id)
+        self._engine.started(task_of(trial))
 
     def on_trial_result(
         self,

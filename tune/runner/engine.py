@@ -154,11 +154,10 @@ class Engine:
 
     def next(self) -> dict[str, Any] | None:
         """The next task as Ray Tune's configuration of it; None when none shall follow."""
-        try:
-            return self._next()
-        except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
-            self._end_by(error)
-            return None
+        config = None
+        with self._errors_end_the_study():
+            config = self._next()
+        return config
 
     def _next(self) -> dict[str, Any] | None:
         task = self._session.next()
@@ -185,11 +184,10 @@ class Engine:
             seed_finished=result["seed_finished"],
         )
         self.last[task] = step
-        try:
-            return self._session.heard(step)
-        except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
-            self._end_by(error)
-            return False
+        ends = False
+        with self._errors_end_the_study():
+            ends = self._session.heard(step)
+        return ends
 
     def ended(self, task: Task, result: dict[str, Any], *, pruned: bool) -> None:
         """A task has ended without losing its worker."""
@@ -226,10 +224,10 @@ class Engine:
         _log.warning(f"{self._name(task)}: its worker was lost before it began, another one takes it")
         self._session.again(task)
 
-    def started(self, task: Task, ray_id: str) -> None:
+    def started(self, task: Task) -> None:
         """A task runs on a worker."""
         with self._errors_end_the_study():
-            self._session.started(task, ray_id)
+            self._session.started(task)
 
     def stepped(self, *, live: bool) -> None:
         """Ray Tune has looked after all trials; whether one of them is on a worker."""

@@ -189,11 +189,12 @@ class Session:
             # Somebody deletes that study just now: the training is repeated.
             return
         if self.ledger.trials[number].started is None:
-            self.ledger.start(number, seed, "")
+            self.ledger.start(number, seed)
         origin = {"study": finished.study, "trial": finished.number, "run_id": finished.run_id}
         self.ledger.note(REUSED_NOTE, number=number, seed=seed, **origin)
         if finished.test is not None:
-            # Before the training counts as done: where its model is gone, it could not be scored again.
+            # The test score before the training counts as done: a kill in between would leave a training without one,
+            # and without its model nobody could score it.
             self.ledger.test(number, seed, finished.test, finished.test_confusion)
         scores = scores_after(history, len(history))
         values = tuple(scores[name] for name in self.settings.objectives)
@@ -211,14 +212,14 @@ class Session:
         """Seeds of every trial."""
         return range(self.base.train.seed, self.base.train.seed + self.settings.seeds)
 
-    def started(self, task: Task, ray_id: str) -> None:
+    def started(self, task: Task) -> None:
         """A task runs on a worker, for the first time or again."""
         trial = self.ledger.trials[task.number]
         if trial.state in ENDED:
             return
         first = self._missing_seeds(task)[0]
-        # Said before MLflow hears of it: a training that was started may have a run, any other has none.
-        self.ledger.start(task.number, first, ray_id)
+        # Into the ledger before there is a run in MLflow: a training without this line certainly has none.
+        self.ledger.start(task.number, first)
         self._record(trial, first)
         self._send(TrialChanged(self.ledger.trials[task.number]))
 
@@ -268,7 +269,7 @@ class Session:
             return
         epoch = step.reports[-1].epoch
         self._end(number, "pruned", step.values, f"{self.settings.scheduler} after epoch {epoch}")
-        # Said afterwards: a trial whose trainings are all over and that has not ended is complete.
+        # After the end: a kill between would leave a trial whose trainings are all over, which counts as complete.
         self.ledger.seed_done(number, step.seed, step.values, epoch)
 
     def tested(

@@ -109,7 +109,7 @@ class Driver:
     def _epochs(self, task: Task) -> Iterator[None]:
         """One task to its end, an epoch at a time."""
         self.ran.append(task.number)
-        self.session.started(task, f"ray-{task.number}")
+        self.session.started(task)
         trial = self.folder.ledger.trials[task.number]
         for seed in task.seeds:
             if seed not in finished_seeds(trial):

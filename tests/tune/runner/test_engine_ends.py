@@ -51,7 +51,7 @@ def new_engine(folder: Path, *, own_ray: bool = False, listeners: Sequence[Liste
     sweep_engine = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray)
     config = sweep_engine.next()
     assert config is not None
-    sweep_engine.started(FIRST, "ray")
+    sweep_engine.started(FIRST)
     return sweep_engine
 
 

@@ -91,7 +91,7 @@ def begin(driver: Driver, epochs: int) -> None:
     """A trial whose driver is killed after some epochs."""
     trial = driver.session.next()
     assert trial is not None
-    driver.session.started(trial, "ray")
+    driver.session.started(trial)
     for epoch in range(1, epochs + 1):
         told = driver.told(trial, 3, epoch)
         write_history(driver.folder.checkpoint(trial.number, 3), told.reports)
@@ -120,7 +120,7 @@ def test_an_unfinished_trial_goes_on_being_reported_and_judged(tmp_path: Path) -
         first.run(trial)
     left = first.session.next()
     assert left is not None
-    first.session.started(left, "ray")
+    first.session.started(left)
     second = Driver(reopened(folder))
     (running,) = second.study.study.get_trials(states=(TrialState.RUNNING,))
     assert running.number == left.number

@@ -153,7 +153,7 @@ def test_a_trial_that_fails_before_its_run_is_open_is_recorded_as_failed(tmp_pat
     driver = Driver(folder, recorder)
     trial = driver.session.next()
     assert trial is not None
-    driver.session.started(trial, "ray")
+    driver.session.started(trial)
     driver.session.failed(trial.number, "out of memory")
     recorder.close("FINISHED", "finished")
     check_runs(folder, store)
@@ -167,7 +167,7 @@ def test_an_interrupted_study_leaves_no_run_running_and_goes_on_in_the_same_ones
     first = Driver(folder, recorder)
     trial = first.session.next()
     assert trial is not None
-    first.session.started(trial, "ray")
+    first.session.started(trial)
     first.session.heard(first.told(trial, 3, EPOCHS))
     first.session.heard(first.told(trial, 4, 2))
     recorder.close("KILLED", "killed: Ctrl-C")
@@ -190,7 +190,7 @@ def test_epochs_that_a_restarted_trial_tells_again_are_there_once(tmp_path: Path
     driver = Driver(folder, recorder)
     trial = driver.session.next()
     assert trial is not None
-    driver.session.started(trial, "ray")
+    driver.session.started(trial)
     # Each tells all epochs so far.
     for epoch in (2, 2, EPOCHS):
         driver.session.heard(driver.told(trial, 3, epoch))
@@ -221,7 +221,7 @@ folder = StudyFolder.open(sys.argv[1], "gammas")
 driver = Driver(folder, opened(folder, connect(sys.argv[2], "dclf")))
 driver.run(driver.session.next())
 trial = driver.session.next()
-driver.session.started(trial, "ray")
+driver.session.started(trial)
 driver.session.heard(driver.told(trial, 3, 2))
 os.kill(os.getpid(), 9)
 """
