@@ -360,7 +360,7 @@ class _Work:
         folder = session.folder
         if best_trial(folder) is not None:
             score_sealed(session)
-            session.concluded()
+            session.conclude()
             evaluate_models(folder, ActorSettings(gpus=min(1.0, self.settings.gpus_per_trial)))
             if not is_comparison(folder.definition):
                 recorder.file("best.yaml", best_yaml(folder))

@@ -38,4 +38,4 @@ def score_sealed(session: Session) -> None:
 
 def _score(session: Session, number: int, seed: int, place: Path) -> None:
     report = score_checkpoint(last_checkpoint(place), session.folder.definition.base.data.shards)
-    session.tested(number, seed, report.scores, report.confusion)
+    session.record_test(number, seed, report.scores, report.confusion)

@@ -211,7 +211,7 @@ def _fill(storage: Path, store: Store, count: int) -> str:
     ids = {number: uuid.uuid4().hex for number in range(1, count)}
     for number, run_id in ids.items():
         folder.ledger.create(trial.params, optuna=number)
-        folder.ledger.start(number, SEED, "ray")
+        folder.ledger.start(number, SEED)
         folder.ledger.run(number, SEED, run_id)
         folder.ledger.seed_done(number, SEED, trial.values, trial.runs[SEED].epochs)
         folder.ledger.end(number, "complete", trial.values)
