@@ -127,7 +127,7 @@ class BaseModelContract:
             value = getattr(kind(), option.name)
             assert isinstance(value, bool | int | float | str | None), f"{option.name} is {value!r}"
 
-    @pytest.mark.parametrize("rate", [-0.5, 1.5])
+    @pytest.mark.parametrize("rate", [-0.5, 1.0, 1.5])
     def test_an_impossible_dropout_is_refused(self, rate: float) -> None:
         """By a ValueError of the options' own class that names the option."""
         with pytest.raises(ValueError, match="dropout"):
