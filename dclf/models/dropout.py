@@ -43,7 +43,7 @@ class Dropout(nn.Module):
 
 
 def keep_mask(shape: torch.Size | tuple[int, ...], rate: float, like: Tensor) -> Tensor:
-    """A dropout mask of this shape, zero or 1 / (1 - rate), zero alone at rate 1, with the dtype and device of ``like``."""
+    """A dropout mask of this shape, dtype and device of ``like``: zero or 1 / (1 - rate), all zero at rate 1."""
     if like.is_cuda or rate >= 1:
         return functional.dropout(like.new_ones(shape), rate)
     return _kept(shape, rate).to(like.dtype).mul_(_scale(rate))
