@@ -331,20 +331,18 @@ class _Work:
         if interrupted is not None:
             self._close(folder, recorder, *_ending(interrupted))
             raise interrupted
-        self._close(folder, recorder, "FINISHED", "finished")
-        send(StudyFinished(folder), self.listeners)
+        # Nobody who waits for the result waits for the last records to be sent.
+        try:
+            send(StudyFinished(folder), self.listeners)
+        finally:
+            self._close(folder, recorder, "FINISHED", "finished")
         return Study(folder=folder, run_id=run_id, tracking_uri=store.name, report=report)
 
     def _close(self, folder: StudyFolder, recorder: StudyRecorder, status: str, reason: str) -> None:
         """End the parent run, then copy the study to the database that ``sweep.optuna`` names, where it names one."""
         recorder.close(status, reason)
-        if not self.settings.optuna:
-            return
-        _log.info(f"copying the study to {without_secrets(self.settings.optuna)}; Ctrl-C leaves it out")
-        try:
-            export_study(folder)
-        except (StudyError, OSError) as error:
-            _log.warning(f"not copied: {error}")
+        if self.settings.optuna:
+            _copy(folder)
 
     def _illustrator(self, folder: StudyFolder, recorder: StudyRecorder) -> AbstractContextManager[Illustrator]:
         out = folder.path / "live"
@@ -373,6 +371,18 @@ class _Work:
             for file in group:
                 recorder.artifact(file, folder_name)
         return files.html
+
+
+def _copy(folder: StudyFolder) -> None:
+    """Copy the study to its database; how it has ended is recorded by now, and is not lost with the copy."""
+    definition = folder.definition
+    _log.info(f"copying the study to {without_secrets(definition.sweep.optuna)}; Ctrl-C leaves it out")
+    try:
+        export_study(folder)
+    except (StudyError, OSError) as error:
+        _log.warning(f"not copied: {error}")
+    except KeyboardInterrupt:
+        _log.warning(f"not copied: interrupted; dclf resume {definition.name} copies the study again")
 
 
 def _write_report(folder: StudyFolder) -> ReportFiles:
