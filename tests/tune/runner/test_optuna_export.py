@@ -7,9 +7,9 @@ import pytest
 
 from tests.tune.runner.sessions import Driver, definition, new_study
 from tune.runner.optuna_export import export_study, note_copies, require_place
+from tune.runner.study_driver import _copy
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
-from tune.sweeps import _copy
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_ctrl_c_leaves_out_the_copy_alone(
         raise KeyboardInterrupt
 
     folder = new_study(tmp_path, optuna=url)
-    monkeypatch.setattr("tune.sweeps.export_study", interrupt)
+    monkeypatch.setattr("tune.runner.study_driver.export_study", interrupt)
     _copy(folder)
     assert said == [
         f"copying the study to {url}; Ctrl-C leaves it out",
