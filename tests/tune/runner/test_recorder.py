@@ -54,6 +54,23 @@ def test_a_study_is_a_parent_and_a_run_per_trial_and_seed(tmp_path: Path, store:
     assert points(store, recorder.run_id, "trials/complete") == [(1, 1.0), (2, 2.0), (3, 3.0)]
 
 
+def test_ctrl_c_while_the_last_records_are_sent_costs_no_finished_study_its_result(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    recorder = opened(new_study(tmp_path, uri=store.uri, trials=1), store)
+    assert recorder._outbox.flush(60)
+    with monkeypatch.context() as once:
+
+        def interrupt(*_: object, **_named: object) -> bool:
+            once.undo()
+            raise KeyboardInterrupt
+
+        once.setattr(recorder._outbox, "flush", interrupt)
+        recorder.close("FINISHED", "finished")
+    assert said == ["not all of this study has reached MLflow; send it the rest with: dclf doctor gammas --fix"]
+    assert recorder._guardian._child.poll() is not None, "it would call the run KILLED"
+
+
 def peaked(params: Mapping[str, Any], seed: int, epoch: int) -> float:
     """A score that is best after the second epoch."""
     return score(params, seed, min(epoch, EPOCHS - epoch))
