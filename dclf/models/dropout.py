@@ -23,7 +23,8 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
         return values
     if values.is_cuda or rate >= 1:
         return functional.dropout(values, rate)
-    return _Drop.apply(values, rate)  # type: ignore[no-any-return, no-untyped-call]
+    dropped: Tensor = _drop(values, rate)
+    return dropped
 
 
 class Dropout(nn.Module):
@@ -47,6 +48,12 @@ def keep_mask(shape: torch.Size | tuple[int, ...], rate: float, like: Tensor) ->
     if like.is_cuda or rate >= 1:
         return functional.dropout(like.new_ones(shape), rate)
     return _kept(shape, rate).to(like.dtype).mul_(_scale(rate))
+
+
+# torch.compile takes the view in _kept for one of 64 bits an element, and reads beyond its memory.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _drop(values: Tensor, rate: float) -> Tensor:
+    return _Drop.apply(values, rate)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Drop(torch.autograd.Function):

@@ -222,6 +222,16 @@ def test_compiled_training_gives_the_same_losses(config: Config, shards: ShardSe
     assert compiled == pytest.approx(eager, rel=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_compiled_training_with_dropout_has_a_finite_loss(config: Config, shards: ShardSet) -> None:
+    config = with_(config, "model", options={**config.model.options, "layers": 1, "dropout": 0.3})
+    config = with_(with_(config, "data", modalities=("text",)), "loss", ablate="base")
+    losses = run(with_(config, "train", epochs=1, compile=True), shards).history[0].losses
+    assert losses
+    assert all(math.isfinite(loss) for loss in losses.values())
+
+
 def test_patience_stops_a_run_that_no_longer_improves(config: Config, shards: ShardSet) -> None:
     config = with_(config, "train", epochs=50, lr=1e-9, patience=2)
     assert len(run(config, shards).history) < 10
