@@ -242,6 +242,7 @@ class _Tracked:
             for warning in training_warnings(self.config, card):
                 _log.warning(warning)
             outcome = self._train(tracker, store.uri)
+            tracker.scored(outcome.final)
             # Nobody who waits for the scores waits for figures to be drawn and a model to be packed.
             self._send(RunFinished(outcome.final))
             self._record(tracker, outcome)

@@ -123,11 +123,12 @@ class _Blocks(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         candidates, weight = ctx.saved_tensors
         to_weight = None
-        if ctx.needs_input_grad[1]:
-            to_weight = torch.zeros_like(weight)
-            for block, rows in zip(grad.split(_BLOCK_ROWS), candidates.split(_BLOCK_ROWS), strict=True):
-                to_weight.addmm_(block.T, rows)
-        return grad @ weight if ctx.needs_input_grad[0] else None, to_weight
+        with without_autocast(grad):
+            if ctx.needs_input_grad[1]:
+                to_weight = torch.zeros_like(weight)
+                for block, rows in zip(grad.split(_BLOCK_ROWS), candidates.split(_BLOCK_ROWS), strict=True):
+                    to_weight.addmm_(block.T, rows)
+            return grad @ weight if ctx.needs_input_grad[0] else None, to_weight
 
 
 def _pair_cosine(anchor: Tensor, offset: Tensor, projected: Tensor, pair_index: Tensor) -> Tensor:

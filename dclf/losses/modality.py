@@ -28,7 +28,7 @@ from dclf.losses.cosine import full_precision, unit, without_autocast
 from dclf.losses.terms import AnchorTerms, Denominator, check_denominator, check_temperature
 
 _CHUNK_SCORES = 1 << 22
-"""Most scores that are held at once; batches with more are worked through in groups of rows."""
+"""Most scores that "negatives" and "all" hold at once; of batches with more they go through groups of rows."""
 
 
 def modality_contribution_loss(

@@ -37,7 +37,7 @@ class CrossModalLayer(nn.Module):
             [(m, m) for m in modalities] + [(self.hub, m) for m in self.spokes] + [(m, self.hub) for m in self.spokes]
         )
         self.attentions = nn.ModuleDict(
-            {_pair(*pair): DialogueAttention(width, heads, causal=causal) for pair in pairs}
+            {_asking_answering(*pair): DialogueAttention(width, heads, causal=causal) for pair in pairs}
         )
         self.joined = nn.Linear(len(self.spokes) * width, width) if self.spokes else None
         self.parts = nn.ModuleDict({m: ModalityPart(width, dropout=dropout) for m in modalities})
@@ -76,7 +76,7 @@ class CrossModalLayer(nn.Module):
         return lambda name, asking, answering: self.attentions[name](asking, answering, layout)
 
     def _to_itself(self, rows: Mapping[str, Tensor], attend: Attend) -> dict[str, Tensor]:
-        return {m: attend(_pair(m, m), x, x) for m, x in rows.items()}
+        return {m: attend(_asking_answering(m, m), x, x) for m, x in rows.items()}
 
     def _from_there(self, rows: Mapping[str, Tensor], said: Mapping[str, Tensor], attend: Attend) -> dict[str, Tensor]:
         """x_m' of x_m and of what each modality says to itself."""
@@ -89,8 +89,8 @@ class CrossModalLayer(nn.Module):
         if self.joined is None:
             return {}
         hub = own[self.hub]
-        crossed = {m: self._drop(attend(_pair(m, self.hub), own[m], hub)) for m in self.spokes}
-        told = [self._drop(attend(_pair(self.hub, m), hub, own[m])) for m in self.spokes]
+        crossed = {m: self._drop(attend(_asking_answering(m, self.hub), own[m], hub)) for m in self.spokes}
+        told = [self._drop(attend(_asking_answering(self.hub, m), hub, own[m])) for m in self.spokes]
         return {**crossed, self.hub: self._drop(self.joined(torch.cat(told, 1))).relu()}
 
     def _drop(self, rows: Tensor) -> Tensor:
@@ -115,17 +115,17 @@ class ModalityPart(nn.Module):
         self.last_norm = nn.LayerNorm(width)
 
     def own(self, rows: Tensor, said: Tensor) -> Tensor:
-        """S_m of x_m and what it says of itself, all [N, H]."""
+        """Return s_m of x_m and what it says of itself, all [N, H]."""
         normed: Tensor = self.own_norm(rows + said)
         return normed
 
     def cross(self, rows: Tensor, own: Tensor, crossed: Tensor | None) -> Tensor:
-        """C_m of x_m, s_m and z_m, all [N, H]."""
+        """Return c_m of x_m, s_m and z_m, all [N, H]."""
         normed: Tensor = self.cross_norm(rows + own if crossed is None else rows + own + crossed)
         return normed
 
     def forward(self, rows: Tensor, own: Tensor, crossed: Tensor | None) -> Tensor:
-        """X_m' of x_m, s_m and z_m, all [N, H]."""
+        """Return x_m' of x_m, s_m and z_m, all [N, H]."""
         normed = self.cross(rows, own, crossed)
         # Dropout before the ReLU is the same as after it, and what the ReLU keeps is then what the next layer keeps.
         inner = dropout(self.inner(normed), self.dropout, self.training).relu()
@@ -134,5 +134,5 @@ class ModalityPart(nn.Module):
         return last
 
 
-def _pair(asking: str, answering: str) -> str:
+def _asking_answering(asking: str, answering: str) -> str:
     return f"{asking}_{answering}"

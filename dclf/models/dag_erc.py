@@ -51,7 +51,7 @@ class DAGERCConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Past:
+class DAGERCMemory:
     """What a session remembers: the utterances that a later one may still hear.
 
     Attributes:
@@ -101,10 +101,12 @@ class DAGERC(BaseModel):
         *joined, state, message = walked.split(self.hidden_width, 1)
         return BaseOutput(hidden=self._output([*joined, state], features), state=state, context=message)
 
-    def hear(self, encoded: Mapping[str, Tensor], speaker: Tensor, memory: Past | None) -> tuple[Tensor, Past]:
+    def hear(
+        self, encoded: Mapping[str, Tensor], speaker: Tensor, memory: DAGERCMemory | None
+    ) -> tuple[Tensor, DAGERCMemory]:
         """See ``BaseModel.hear``."""
         features = self._features(encoded)
-        past = memory or Past((features.new_zeros(0, self.hidden_width),) * len(self.layers), speaker[:0])
+        past = memory or DAGERCMemory((features.new_zeros(0, self.hidden_width),) * len(self.layers), speaker[:0])
         begin = self._begin(past.speakers, int(speaker))
         own = past.speakers[begin:] == speaker
         states = [self.entry(features).relu()]
@@ -126,9 +128,9 @@ class DAGERC(BaseModel):
         own = (speakers == speaker).nonzero()[:, 0]
         return int(own[-self.window]) if len(own) >= self.window else 0
 
-    def _remember(self, past: Past, states: Sequence[Tensor], speaker: Tensor) -> Past:
+    def _remember(self, past: DAGERCMemory, states: Sequence[Tensor], speaker: Tensor) -> DAGERCMemory:
         """The past with one more utterance, without what nobody can hear any more."""
         speakers = torch.cat((past.speakers, speaker))
         begin = min(self._begin(speakers, each) for each in range(self.speakers))
         grown = (torch.cat((before, state))[begin:] for before, state in zip(past.states, states, strict=True))
-        return Past(tuple(grown), speakers[begin:])
+        return DAGERCMemory(tuple(grown), speakers[begin:])

@@ -20,6 +20,7 @@ from dclf.models.ddin_cell import CellInputs, CellPlan, DDINWalk, turns
 from dclf.models.dropout import keep_mask
 from dclf.models.gru import StackedGRU
 from dclf.models.options import require, require_rate, require_size
+from dclf.models.parties import party_keys
 from dclf.models.positions import positional_table
 from dclf.models.steps import Steps
 
@@ -75,13 +76,12 @@ class DDIN(BaseModel):
         self.context_width = len(self.modalities) * config.history_width
         self.cells = nn.ModuleList(DDINCell(len(self.modalities), config) for _ in range(1 if causal else 2))
         self.linear = nn.Linear(self.state_width, self.hidden_width)
-        self.speaker_count = speaker_count
 
     def forward(self, encoded: Mapping[str, Tensor], speakers: Tensor, layout: Layout) -> BaseOutput:
         """See ``BaseModel.forward``."""
         dtype = next(self.parameters()).dtype
         rows = torch.stack([encoded[modality].to(dtype) for modality in self.modalities], 1)
-        keys = layout.dialogue_of * self.speaker_count + speakers
+        keys = party_keys(layout, speakers)
         with torch.autocast(rows.device.type, enabled=False):
             emotions, contexts = zip(
                 *(cell(rows, keys, Steps.of(layout, backwards=index == 1)) for index, cell in enumerate(self.cells)),

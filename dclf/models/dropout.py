@@ -21,7 +21,7 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
     """``values`` with each element zeroed at ``rate``, the rest scaled up; unchanged in evaluation."""
     if not training or not rate:
         return values
-    if values.is_cuda:
+    if values.is_cuda or rate >= 1:
         return functional.dropout(values, rate)
     return _Drop.apply(values, rate)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -43,8 +43,8 @@ class Dropout(nn.Module):
 
 
 def keep_mask(shape: torch.Size | tuple[int, ...], rate: float, like: Tensor) -> Tensor:
-    """A dropout mask of this shape, zero or 1 / (1 - rate), with the dtype and device of ``like``."""
-    if like.is_cuda:
+    """A dropout mask of this shape, dtype and device of ``like``: zero or 1 / (1 - rate), all zero at rate 1."""
+    if like.is_cuda or rate >= 1:
         return functional.dropout(like.new_ones(shape), rate)
     return _kept(shape, rate).to(like.dtype).mul_(_scale(rate))
 
@@ -79,5 +79,5 @@ def _scale(rate: float) -> float:
 
 
 def _dropped(rate: float) -> int:
-    """How many of the levels drop an element."""
+    """How many of the levels drop an element at a rate below 1."""
     return min(round(rate * _LEVELS), _LEVELS - 1)

@@ -1,4 +1,4 @@
-"""What every gradient written by hand has in common."""
+"""What the base models' gradients by hand have in common."""
 
 from __future__ import annotations
 

@@ -29,9 +29,7 @@ from dclf.models.contract import BaseOutput
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require_rate, require_size, require_window
-from dclf.models.pair_graph import PairGraph, PairGraphModel, groups
-
-SLOPE = 0.2
+from dclf.models.pair_graph import SLOPE, PairGraph, PairGraphModel, groups
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from dclf.models.contract import Auxiliary, BaseModel, BaseOutput
 from dclf.models.dropout import Dropout
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size, require_window
-from dclf.models.pair_streams import SLOPE, Adjacency, PairGraph
+from dclf.models.pair_streams import SLOPE, Adjacency, PairStreams
 from dclf.models.sentiment import SentimentTerms, sentiments_of
 
 ORDER = ("text", "visual", "audio")
@@ -71,7 +71,7 @@ class GraphSmileMemory:
 
     Attributes:
         count: how many utterances there were.
-        streams: of each pair, as ``PairGraph.hear`` gives them; None before the first.
+        streams: of each pair, as ``PairStreams.hear`` gives them; None before the first.
     """
 
     count: int
@@ -97,7 +97,7 @@ class GraphSmile(BaseModel):
         self.dropout = Dropout(config.dropout)
         self.window = config.past, 0 if causal else config.future
         self.graphs = nn.ModuleList(
-            PairGraph(config.width, config.layers, past=config.past, dropout=config.dropout) for _ in self.members
+            PairStreams(config.width, config.layers, past=config.past, dropout=config.dropout) for _ in self.members
         )
         self.fusion = nn.Linear(config.width, config.width)
 

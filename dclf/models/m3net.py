@@ -36,6 +36,9 @@ from dclf.models.dialogue_gru import DialogueGRU
 from dclf.models.history import pool_history
 from dclf.models.options import require, require_rate, require_size
 
+SLOPE = 0.01
+"""Of the leaky ReLU below zero."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class M3NetConfig:
@@ -186,7 +189,7 @@ class Hypergraph(nn.Module):
         """h [..., M, F] from those of the layer before and d."""
         of_utterance = nodes.mean(-2, keepdim=True)
         share = 0.5 if self.shares is None else self.shares.sigmoid()
-        return functional.leaky_relu(of_utterance + share * (means - of_utterance) + bias, 0.01)
+        return functional.leaky_relu(of_utterance + share * (means - of_utterance) + bias, SLOPE)
 
 
 class Pairs(nn.Module):

@@ -128,18 +128,18 @@ class MMDFN(BaseModel):
         """x [N, M, E]."""
         dtype = self.fusion.entry.weight.dtype
         nodes = {modality: encoded[modality].to(dtype) for modality in self.modalities}
-        parties = self._parties(nodes, Parties.of(layout, speakers))
+        parties = self._parties(nodes, layout, speakers)
         if self.text is not None:
             nodes["text"] = self.text(nodes["text"], layout)
         for modality, said in parties.items():
             nodes[modality] = nodes[modality] + self.party_weights[modality] * said
         return torch.stack(list(nodes.values()), 1)
 
-    def _parties(self, encoded: Mapping[str, Tensor], parties: Parties) -> dict[str, Tensor]:
+    def _parties(self, encoded: Mapping[str, Tensor], layout: Layout, speakers: Tensor) -> dict[str, Tensor]:
         """P^m [N, E] of every modality whose weight is not 0."""
         if self.parties is None:
             return {}
-        count = len(self.party_weights)
+        parties, count = Parties.of(layout, speakers), len(self.party_weights)
         said = torch.cat([encoded[modality].index_select(0, parties.rows) for modality in self.party_weights])
         heard = self.parties(said, parties.layout.repeat(count))
         rows = (part.index_select(0, parties.places) for part in heard.chunk(count))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
+from dclf.data.whole_numbers import is_whole
+
 
 def require(holds: bool, field: str, must: str, value: object) -> None:
     """Raise ValueError that names the field, what must hold and what came instead."""
@@ -15,8 +17,7 @@ def require(holds: bool, field: str, must: str, value: object) -> None:
 def require_size(**sizes: int) -> None:
     """Every width or count is a whole number of at least 1."""
     for field, value in sizes.items():
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        require(whole and value >= 1, field, "a whole number of 1 or more", value)
+        require(is_whole(value) and value >= 1, field, "a whole number of 1 or more", value)
 
 
 def require_rate(**rates: Any) -> None:
@@ -29,5 +30,4 @@ def require_rate(**rates: Any) -> None:
 def require_window(past: int, future: int) -> None:
     """At least one earlier utterance, and later ones or none."""
     for field, value, least in (("past", past, 1), ("future", future, 0)):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        require(whole and value >= least, field, f"a whole number of {least} or more", value)
+        require(is_whole(value) and value >= least, field, f"a whole number of {least} or more", value)

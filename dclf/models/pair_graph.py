@@ -29,6 +29,9 @@ from dclf.models.dialogue_lstm import DialogueLSTM
 ORDER = ("audio", "visual", "text")
 """Order of the modalities in both models."""
 
+SLOPE = 0.2
+"""Below zero, of the leaky ReLU in the attention's scores."""
+
 TOGETHER = 256
 """Utterances that go through the graphs together on a CPU."""
 

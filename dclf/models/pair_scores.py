@@ -26,10 +26,7 @@ from torch.nn import functional
 
 from dclf.layout import Layout
 from dclf.models.gradient import by_hand
-from dclf.models.pair_graph import PairGraph
-
-SLOPE = 0.2
-"""Of the leaky ReLU below zero."""
+from dclf.models.pair_graph import SLOPE, PairGraph
 
 LINEAR, BENT = (1 + SLOPE) / 2, (1 - SLOPE) / 2
 

@@ -33,7 +33,7 @@ SLOPE = 0.01
 """Of the LeakyReLU below 0."""
 
 
-class PairGraph(nn.Module):
+class PairStreams(nn.Module):
     """The layers of one pair.
 
     Args:
@@ -93,7 +93,7 @@ class Adjacency:
     @classmethod
     def of(cls, layout: Layout, past: int, future: int, like: Tensor) -> Adjacency:
         """The windows [i - past, i + future], with the dtype and device of ``like``."""
-        return cls(tuple(band(n, past, future).to(like) for n in layout.lengths))
+        return cls(tuple(normalised_band(n, past, future).to(like) for n in layout.lengths))
 
     def hear(self, rows: Tensor) -> Tensor:
         """A rows, for rows [N, ...]."""
@@ -104,7 +104,7 @@ class Adjacency:
         return _products([block.T for block in self.blocks], rows)
 
 
-def band(length: int, past: int, future: int) -> Tensor:
+def normalised_band(length: int, past: int, future: int) -> Tensor:
     """A [n, n] of a dialogue of this length, float64: row i hears column j."""
     heard = torch.ones(length, length, dtype=torch.float64).triu(-past).tril(future)
     scale = heard.sum(1).rsqrt()

@@ -29,7 +29,16 @@ class Parties:
     @classmethod
     def of(cls, layout: Layout, speakers: Tensor) -> Parties:
         """Of the dialogues of ``layout``, whose utterances are by ``speakers``, int64 [N], 0 or more."""
-        party = layout.dialogue_of * (speakers.max() + 1) + speakers
-        ordered, rows = party.sort(stable=True)
+        ordered, rows = party_keys(layout, speakers).sort(stable=True)
         _, lengths = ordered.unique_consecutive(return_counts=True)
         return cls(Layout.of(lengths.tolist(), layout.device), rows, rows.argsort())
+
+
+def party_keys(layout: Layout, speakers: Tensor) -> Tensor:
+    """A number for each speaker of each dialogue, int64 [N]: equal where both are, and growing with the dialogue.
+
+    Args:
+        layout: which rows form which dialogue.
+        speakers: int64 [N], 0 or more.
+    """
+    return layout.dialogue_of * (speakers.max() + 1) + speakers

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dclf.layout import Layout
+from dclf.models.parties import party_keys
 from dclf.models.steps import Steps
 
 
@@ -29,7 +30,7 @@ def first_predecessors(speakers: Tensor, layout: Layout, window: int) -> Tensor:
     Returns:
         int64 [N].
     """
-    turns = layout.dialogue_of * (int(speakers.max()) + 1) + speakers
+    turns = party_keys(layout, speakers)
     order = turns.argsort(stable=True)
     earlier, later = order[:-window], order[window:]
     same = turns[earlier] == turns[later]

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dclf.models.pair_graph import PairGraph
-from dclf.models.pair_scores import SLOPE, PairTiles, pair_scores
+from dclf.models.pair_graph import SLOPE, PairGraph
+from dclf.models.pair_scores import PairTiles, pair_scores
 
 
 def relation_numbers(speakers: int) -> Tensor:

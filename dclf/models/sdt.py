@@ -109,7 +109,7 @@ class SDT(BaseModel):
         self.encoder_width = self.hidden_width = self.state_width = self.context_width = config.width
         self.speakers = nn.Embedding(speaker_count, config.width)
         self.blocks = nn.ModuleDict(
-            {_pair(k, q): Block(config, causal=causal) for q in self.modalities for k in self.modalities}
+            {_answering_asking(k, q): Block(config, causal=causal) for q in self.modalities for k in self.modalities}
         )
         joined = len(self.modalities) * config.width
         self.reducers = nn.ModuleDict({m: nn.Linear(joined, config.width) for m in self.modalities})
@@ -172,7 +172,9 @@ class SDT(BaseModel):
         """Modality -> r [N, H], with the blocks' outputs from ``block(name, asking, answering)``."""
         return {
             q: self.reducers[q](
-                torch.cat([block(_pair(k, q), inputs[q], inputs[k]) for k in own_first(q, self.modalities)], 1)
+                torch.cat(
+                    [block(_answering_asking(k, q), inputs[q], inputs[k]) for k in own_first(q, self.modalities)], 1
+                )
             )
             for q in self.modalities
         }
@@ -226,5 +228,5 @@ def own_first(modality: str, modalities: Sequence[str]) -> tuple[str, ...]:
     return modality, *(m for m in modalities if m != modality)
 
 
-def _pair(answering: str, asking: str) -> str:
+def _answering_asking(answering: str, asking: str) -> str:
     return f"{answering}_{asking}"

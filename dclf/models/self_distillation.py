@@ -10,7 +10,7 @@ K   labelled utterances of the batch   H   width   C   classes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,9 +54,12 @@ class SelfDistillation(Auxiliary):
     def forward(self, output: BaseOutput, logits: Tensor, batch: Batch, cross_entropy: CrossEntropy) -> dict[str, Term]:
         """See ``Auxiliary.forward``."""
         students = [head(output.auxiliary[reduced_name(m)]) for m, head in self.heads.items()]
-        terms = {"modality": _summed([cross_entropy(student, batch.labels) for student in students])}
-        terms["distillation"] = _summed([self._distillation(student, logits.detach()) for student in students])
-        return {name: terms[name] for name in self.weights}
+        teacher = logits.detach()
+        of_student: dict[str, Callable[[Tensor], Term]] = {
+            "modality": lambda student: cross_entropy(student, batch.labels),
+            "distillation": lambda student: self._distillation(student, teacher),
+        }
+        return {name: _summed([of_student[name](student) for student in students]) for name in self.weights}
 
     def _distillation(self, student: Tensor, teacher: Tensor) -> Term:
         student, teacher = ((logits.float() / self.temperature).log_softmax(1) for logits in (student, teacher))

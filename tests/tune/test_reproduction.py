@@ -229,7 +229,7 @@ def test_a_study_most_of_whose_trials_failed_is_no_success(place: Place, capsys:
     folder = StudyFolder.create(study.storage, definition)
     for place_, point in enumerate(planned.settings.start_points):
         number = folder.ledger.create(point, origin="variant").number
-        folder.ledger.start(number, 11, "")
+        folder.ledger.start(number, 11)
         if place_:
             folder.ledger.end(number, "failed", reason="OSError: disk full")
         else:

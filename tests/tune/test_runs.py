@@ -183,6 +183,23 @@ def test_an_interrupted_run_ends_as_killed_and_goes_on_in_the_same_run(gone_on: 
     assert [point.step for point in steps] == [1, 2, 3]
 
 
+def test_ctrl_c_behind_the_scores_leaves_a_finished_run(config: Config, local_ray: None) -> None:
+    run_ids: list[str] = []
+
+    def interrupt(event: Event) -> None:
+        match event:
+            case RunStarted():
+                run_ids.append(event.run_id)
+            case RunFinished():
+                raise KeyboardInterrupt
+
+    short = replace(config, train=replace(config.train, epochs=1), track=replace(config.track, name="short"))
+    with pytest.raises(KeyboardInterrupt):
+        train(short, listeners=[interrupt])
+    run = recorded(config, run_ids[0])
+    assert (run.info.status, "test/wf1" in run.data.metrics) == ("FINISHED", True)
+
+
 def test_a_run_goes_on_with_its_own_shards_alone(config: Config, local_ray: None, tmp_path: Path) -> None:
     info, dialogues = generate("iemocap-small", 20, seed=3)
     write_shards(dialogues, tmp_path / "shards", info)

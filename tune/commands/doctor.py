@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
         StudyFolder.open(options.storage, options.name)
     stores = list(_stores(options.storage, options.uri, fix=options.fix))
-    diagnoses = list(_diagnoses(options.storage, options.name, fix=options.fix))
+    diagnoses = list(_diagnoses(options.storage, options.name, options.uri, fix=options.fix))
     if options.output == "json":
         content = {"stores": [_plain(one) for one in stores], "studies": [_plain(one) for one in diagnoses]}
         print_json({"storage": options.storage, **content})
@@ -96,7 +96,7 @@ def _stores(storage: str, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
     from tune.runner.doctor import Diagnosis, Doctor, store_findings  # noqa: PLC0415
     from tune.runner.finding import apply_fixes  # noqa: PLC0415
 
-    for store in Doctor(storage).stores(uri):
+    for store in Doctor(storage, uri).stores():
         with suppress(OSError):
             findings = list(store_findings(store))
             mended, remaining = apply_fixes(findings) if fix else ([], findings)
@@ -112,11 +112,11 @@ def _verdict(diagnosis: Diagnosis) -> str:
     return f"{mended}all that was checked agrees" if diagnosis.unchecked else f"{mended}all agrees"
 
 
-def _diagnoses(storage: str, name: str | None, *, fix: bool) -> Iterator[Diagnosis]:
+def _diagnoses(storage: str, name: str | None, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
     # Imported here, so that help does not wait for Optuna.
     from tune.runner.doctor import Diagnosis, Doctor  # noqa: PLC0415
 
-    doctor = Doctor(storage)
+    doctor = Doctor(storage, uri, insist=name is not None)
     treat = doctor.mend if fix else doctor.look
     for one in [name] if name is not None else doctor.names():
         try:

@@ -55,12 +55,12 @@ def _has_run(uri: str, name: str) -> bool:
     if (place is not None and not place.exists()) or any(c in name for c in "\"'\\"):
         return False
     # Imported here: it brings MLflow, which an unmistakable name does not need.
+    from tune.tracking.find import experiment_ids  # noqa: PLC0415
     from tune.tracking.manners import manners  # noqa: PLC0415
     from tune.tracking.store import open_client  # noqa: PLC0415
     from tune.tracking.trouble import explained  # noqa: PLC0415
 
     client = open_client(uri)
     with explained(uri), manners():
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        runs = client.search_runs(experiments, f'attributes.run_name = "{name}"', max_results=_MOST)
+        runs = client.search_runs(experiment_ids(client), f'attributes.run_name = "{name}"', max_results=_MOST)
         return any(STUDY_TAG not in run.data.tags for run in runs)

@@ -117,7 +117,9 @@ def _train(config: Config, options: Namespace) -> int:
 
             run = train(config, resume=options.resume, listeners=[renderer], verbose=options.verbose)
     except (KeyboardInterrupt, SystemExit):
-        if renderer.run is not None:
+        if renderer.run_finished:
+            print("dclf: the run has finished; MLflow may lack its figures and its model", file=sys.stderr)
+        elif renderer.run is not None:
             from tune.tracking.address import resume_command  # noqa: PLC0415 - it has been imported by now
 
             # A resumed run's own configuration may name another store than the one it was found in.

@@ -61,7 +61,9 @@ class NotebookPanel(LivePanel):
             usual = folder.storage == str(Path(SweepSettings.storage).absolute())
             storage = "" if usual else f", storage={folder.storage!r}"
             return f"; tune.resume({folder.definition.name!r}{storage}) goes on"
-        return "" if self.run is None else f"; tune.train(config, resume={self.run.run_id!r}) goes on"
+        if self.run is None or self.run_finished:
+            return ""
+        return f"; tune.train(config, resume={self.run.run_id!r}) goes on"
 
     def show(self, event: events.Event) -> None:
         """Show it in the panel."""

@@ -22,10 +22,12 @@ class Renderer:
     Attributes:
         run: the run that has started; None before.
         study: the study that has started last; None before.
+        run_finished: whether that run is scored, so that there is nothing to go on with.
     """
 
     run: RunStarted | None = None
     study: StudyStarted | None = None
+    run_finished: bool = False
     _stages: tuple[StageEnded, ...] = ()
 
     def __enter__(self) -> Self:
@@ -43,7 +45,9 @@ class Renderer:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         if isinstance(event, RunStarted):
-            self.run = event
+            self.run, self.run_finished = event, False
+        elif isinstance(event, RunFinished):
+            self.run_finished = True
         elif isinstance(event, StudyStarted):
             self.study = event
         self._follow_start(event)

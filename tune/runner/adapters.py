@@ -33,25 +33,25 @@ class TrialDriver(Protocol):
     def next(self) -> dict[str, Any] | None:
         """The next task as Ray Tune's configuration of it, see ``task_of``."""
 
-    def heard(self, task: Task, result: dict[str, Any]) -> bool:
+    def on_step(self, task: Task, result: dict[str, Any]) -> bool:
         """A task finished a step; whether to end it early."""
 
-    def changed(self, task: Task, params: dict[str, Any]) -> None:
+    def on_values(self, task: Task, params: dict[str, Any]) -> None:
         """A trial's present values."""
 
-    def started(self, task: Task, ray_id: str) -> None:
+    def on_start(self, task: Task) -> None:
         """A task runs."""
 
-    def stepped(self, *, live: bool) -> None:
+    def on_round(self, *, live: bool) -> None:
         """Whether any trial is on a worker, asked ten times a second."""
 
-    def recovers(self, task: Task) -> None:
+    def on_recovery(self, task: Task) -> None:
         """A task goes on with another worker."""
 
-    def ended(self, task: Task, result: dict[str, Any], *, pruned: bool) -> None:
+    def on_end(self, task: Task, result: dict[str, Any], *, pruned: bool) -> None:
         """A task ended by itself or was pruned."""
 
-    def lost(self, task: Task, error: BaseException | None, *, failures: int) -> None:
+    def on_loss(self, task: Task, error: BaseException | None, *, failures: int) -> None:
         """Ray Tune gives a task up whose worker was lost, after so many failures."""
 
 
@@ -101,7 +101,7 @@ class PruningScheduler(_Live, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Go on or stop, after a step that was not the trial's last."""
         task = task_of(trial)
-        if not self._engine.heard(task, result):
+        if not self._engine.on_step(task, result):
             return TrialScheduler.CONTINUE
         self._engine.pruned.add(task)
         return TrialScheduler.STOP
@@ -115,11 +115,11 @@ class TuneCallback(_Live, Callback):
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:  # noqa: ARG002
         """Ray Tune has looked after all trials; it waits for lost nodes without a word."""
-        self._engine.stepped(live=any(trial.status == "RUNNING" for trial in reversed(trials)))
+        self._engine.on_round(live=any(trial.status == "RUNNING" for trial in reversed(trials)))
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """A worker has taken up the trial."""
-        self._engine.started(task_of(trial), trial.trial_id)
+        self._engine.on_start(task_of(trial))
 
     def on_trial_result(
         self,
@@ -132,23 +132,23 @@ class TuneCallback(_Live, Callback):
         """A step is done; Ray Tune does not ask our scheduler about a trial's last one, and of a population none."""
         task = task_of(trial)
         if self._engine.population:
-            self._engine.changed(task, trial.config["params"])
+            self._engine.on_values(task, trial.config["params"])
         if self._engine.population or result["finished"]:
-            self._engine.heard(task, result)
+            self._engine.on_step(task, result)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial has ended, by itself or early."""
         task = task_of(trial)
-        self._engine.ended(task, trial.last_result, pruned=task in self._engine.pruned)
+        self._engine.on_end(task, trial.last_result, pruned=task in self._engine.pruned)
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost and will be replaced."""
-        self._engine.recovers(task_of(trial))
+        self._engine.on_recovery(task_of(trial))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
         """The trial's worker was lost once too often, or before the trial had begun on it."""
         error = last_error(trial.error_file, trial.pickled_error_file)
-        self._engine.lost(task_of(trial), error, failures=trial.run_metadata.num_failures)
+        self._engine.on_loss(task_of(trial), error, failures=trial.run_metadata.num_failures)
 
 
 def last_error(text_file: str | None, pickle_file: str | None) -> BaseException | None:

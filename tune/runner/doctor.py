@@ -61,19 +61,24 @@ class Doctor:
 
     Args:
         storage: folder of studies.
+        uri: an MLflow store, of studies that were recorded in it or nowhere; empty for the one that each study's own
+            configuration names.
+        insist: take it for studies that were recorded elsewhere too: a server may have another address now.
     """
 
-    def __init__(self, storage: Path | str) -> None:
+    def __init__(self, storage: Path | str, uri: str = "", *, insist: bool = False) -> None:
         self._storage = storage
+        self._uri = uri
+        self._insist = insist
         self._stores: dict[tuple[str, str], Store | TrackingError] = {}
 
     def names(self) -> list[str]:
         """All studies of the storage."""
         return study_names(self._storage)
 
-    def stores(self, uri: str = "") -> list[str]:
+    def stores(self) -> list[str]:
         """The MLflow store that is named, or that of the present folder, and those of the local studies."""
-        uris = [resolve_tracking_uri(uri)]
+        uris = [resolve_tracking_uri(self._uri)]
         for name in [] if is_remote(str(self._storage)) else self.names():
             with suppress(ValueError, OSError):  # told where the study is looked at
                 definition = read_definition(study_path(self._storage, name))
@@ -127,7 +132,7 @@ class Doctor:
 
     def _mlflow(self, folder: StudyFolder, *, alive: bool) -> list[Finding]:
         recorded = noted_store(folder)
-        if not recorded and _no_file(resolve_tracking_uri(folder.definition.base.track.uri)):
+        if not recorded and _no_file(self._place(folder)):
             return []  # nothing was ever recorded
         store = self._store(folder)
         if recorded != store.name:
@@ -139,9 +144,15 @@ class Doctor:
         children = RunFindings(folder, store, alive=alive)
         return [*parent_findings(folder, store, runs, alive=alive), *children.among(runs)]
 
+    def _place(self, folder: StudyFolder) -> str:
+        """The URI of the store to look at."""
+        named = resolve_tracking_uri(self._uri) if self._uri else ""
+        if named and (self._insist or noted_store(folder) in ("", without_secrets(named))):
+            return named
+        return resolve_tracking_uri(folder.definition.base.track.uri)
+
     def _store(self, folder: StudyFolder) -> Store:
-        track = folder.definition.base.track
-        key = resolve_tracking_uri(track.uri), track.experiment
+        key = self._place(folder), folder.definition.base.track.experiment
         if key not in self._stores:
             try:
                 _require_file(key[0], folder)
@@ -170,8 +181,8 @@ def _require_file(uri: str, folder: StudyFolder) -> None:
     recorded = noted_store(folder)
     if _no_file(uri) and recorded != without_secrets(uri):
         raise TrackingError(
-            f"no MLflow store at {without_secrets(uri)}; the study was recorded at {recorded}: name that store in "
-            "MLFLOW_TRACKING_URI"
+            f"no MLflow store at {without_secrets(uri)}; the study was recorded at {recorded}: name that store "
+            "with --uri"
         )
 
 

@@ -167,12 +167,12 @@ class Engine:
         params = self._session.ledger.trials[task.number].params
         return {"number": task.number, "params": dict(params), "seeds": list(task.seeds)}
 
-    def changed(self, task: Task, params: dict[str, Any]) -> None:
+    def on_values(self, task: Task, params: dict[str, Any]) -> None:
         """Population based training goes on with other values."""
         with self._errors_end_the_study():
-            self._session.changed_params(task.number, params)
+            self._session.change_params(task.number, params)
 
-    def heard(self, task: Task, result: dict[str, Any]) -> bool:
+    def on_step(self, task: Task, result: dict[str, Any]) -> bool:
         """Pass a step's result on; whether to end the task early."""
         if "error" in result:
             return False
@@ -186,12 +186,12 @@ class Engine:
         )
         self.last[task] = step
         try:
-            return self._session.heard(step)
+            return self._session.record_step(step)
         except Exception as error:  # noqa: BLE001 - see _errors_end_the_study
             self._end_by(error)
             return False
 
-    def ended(self, task: Task, result: dict[str, Any], *, pruned: bool) -> None:
+    def on_end(self, task: Task, result: dict[str, Any], *, pruned: bool) -> None:
         """A task has ended without losing its worker."""
         with self._errors_end_the_study():
             self._ended(task, result, pruned=pruned)
@@ -203,13 +203,13 @@ class Engine:
         elif result.get("no_room"):
             self._cut_short(no_room(number, result["error"]))
         elif "error" in result:
-            self._session.failed(number, result["error"])
+            self._session.fail(number, result["error"])
         elif pruned and last_step is not None:
-            self._session.pruned(number, last_step)
+            self._session.prune(number, last_step)
         else:
-            self._session.finished(task)
+            self._session.finish(task)
 
-    def lost(self, task: Task, error: BaseException | None, *, failures: int) -> None:
+    def on_loss(self, task: Task, error: BaseException | None, *, failures: int) -> None:
         """A task lost its worker: once too often, or while it was about to take over that of an ended one.
 
         Ray Tune gives up at once on the latter, where nothing of the task is lost; it is handed out again.
@@ -221,24 +221,24 @@ class Engine:
         self._put_back[task] += 1
         if failures > MAX_FAILURES or self._put_back[task] > MAX_FAILURES:
             with self._errors_end_the_study():
-                self._session.failed(task.number, _why_lost(error))
+                self._session.fail(task.number, _why_lost(error))
             return
         _log.warning(f"{self._name(task)}: its worker was lost before it began, another one takes it")
-        self._session.again(task)
+        self._session.put_back(task)
 
-    def started(self, task: Task, ray_id: str) -> None:
+    def on_start(self, task: Task) -> None:
         """A task runs on a worker."""
         with self._errors_end_the_study():
-            self._session.started(task, ray_id)
+            self._session.start(task)
 
-    def stepped(self, *, live: bool) -> None:
+    def on_round(self, *, live: bool) -> None:
         """Ray Tune has looked after all trials; whether one of them is on a worker."""
         if live:
             self._waiting.goes_on()
         else:
             self._waiting.look()
 
-    def recovers(self, task: Task) -> None:
+    def on_recovery(self, task: Task) -> None:
         """A task's worker was lost; another one goes on."""
         if trouble := self._disk_trouble():
             self._cut_short(trouble)

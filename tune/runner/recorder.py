@@ -238,9 +238,16 @@ class StudyRecorder:
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
         self._mark(closed=True)
         flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S
-        if not self._outbox.flush(flush_s, patient=status == "FINISHED"):
-            name = self._folder.definition.name
-            _log.warning(f"MLflow did not answer for {flush_s:g} s; send it the rest with: dclf doctor {name} --fix")
+        unsent = f"MLflow did not answer for {flush_s:g} s"
+        try:
+            sent = self._outbox.flush(flush_s, patient=status == "FINISHED")
+        except KeyboardInterrupt:
+            if status != "FINISHED":
+                raise
+            # Nothing else is left to do, and the study's result is not to be lost with it.
+            sent, unsent = False, "not all of this study has reached MLflow"
+        if not sent:
+            _log.warning(f"{unsent}; send it the rest with: dclf doctor {self._folder.definition.name} --fix")
         self._outbox.close(0)
         self._guardian.close()
         self._files.close()

@@ -124,7 +124,7 @@ class Session:
         """Whether there is work that was begun or put back, and that nobody does."""
         return any(self.ledger.trials[task.number].state not in ENDED for task in self._unfinished)
 
-    def again(self, task: Task) -> None:
+    def put_back(self, task: Task) -> None:
         """Put back what could not begin; ``next`` hands it out before anything new."""
         self._unfinished.append(task)
 
@@ -137,7 +137,7 @@ class Session:
             self._take_over(task)
             if seeds := self._missing_seeds(task):
                 return replace(task, seeds=seeds)
-            self.finished(task)
+            self.finish(task)
         return None
 
     def _next(self) -> Task | None:
@@ -189,15 +189,18 @@ class Session:
             # Somebody deletes that study just now: the training is repeated.
             return
         if self.ledger.trials[number].started is None:
-            self.ledger.start(number, seed, "")
+            self.ledger.start(number, seed)
         origin = {"study": finished.study, "trial": finished.number, "run_id": finished.run_id}
         self.ledger.note(REUSED_NOTE, number=number, seed=seed, **origin)
         if finished.test is not None:
-            # Before the training counts as done: where its model is gone, it could not be scored again.
+            # The test score before the training counts as done: a kill in between would leave a training without one,
+            # and without its model nobody could score it.
             self.ledger.test(number, seed, finished.test, finished.test_confusion)
         scores = scores_after(history, len(history))
         values = tuple(scores[name] for name in self.settings.objectives)
-        self.heard(TrialStep(number=number, seed=seed, reports=history, curve=(), values=values, seed_finished=True))
+        self.record_step(
+            TrialStep(number=number, seed=seed, reports=history, curve=(), values=values, seed_finished=True)
+        )
         self._recorder.reused(number, seed, finished.study, finished.run_id)
         if finished.test is not None:
             self._recorder.tested(number, seed)
@@ -211,24 +214,24 @@ class Session:
         """Seeds of every trial."""
         return range(self.base.train.seed, self.base.train.seed + self.settings.seeds)
 
-    def started(self, task: Task, ray_id: str) -> None:
+    def start(self, task: Task) -> None:
         """A task runs on a worker, for the first time or again."""
         trial = self.ledger.trials[task.number]
         if trial.state in ENDED:
             return
         first = self._missing_seeds(task)[0]
-        # Said before MLflow hears of it: a training that was started may have a run, any other has none.
-        self.ledger.start(task.number, first, ray_id)
+        # Into the ledger before there is a run in MLflow: a training without this line certainly has none.
+        self.ledger.start(task.number, first)
         self._record(trial, first)
         self._send(TrialChanged(self.ledger.trials[task.number]))
 
-    def changed_params(self, number: int, params: Mapping[str, Any]) -> None:
+    def change_params(self, number: int, params: Mapping[str, Any]) -> None:
         """Population based training gave a trial other values; nothing happens where they are the same."""
         if dict(params) != dict(self.ledger.trials[number].params):
             self.ledger.change(number, params)
             self._send(TrialChanged(self.ledger.trials[number]))
 
-    def heard(self, step: TrialStep) -> bool:
+    def record_step(self, step: TrialStep) -> bool:
         """Take in what a trial says; whether it should be ended early."""
         trial = self.ledger.trials[step.number]
         if trial.state in ENDED:
@@ -241,14 +244,14 @@ class Session:
         if step.seed_finished:
             self.ledger.seed_done(step.number, step.seed, step.values, step.reports[-1].epoch)
             self._recorder.seed_finished(step.number, step.seed, step.values, step.reports[-1])
-        return self._pruned(step)
+        return self._prunes(step)
 
     def _record(self, trial: TrialRecord, seed: int) -> None:
         """Tell MLflow of a training once; its configuration takes longer to make than all else of an epoch."""
         if not self._recorder.knows(trial.number, seed):
             self._recorder.trial(trial, seed, self.config(trial, seed))
 
-    def finished(self, task: Task) -> None:
+    def finish(self, task: Task) -> None:
         """All trainings of a task are over; its trial ends where it has no other left."""
         trial = self.ledger.trials[task.number]
         if trial.state not in ENDED and all(seed in finished_seeds(trial) for seed in self.seeds()):
@@ -262,16 +265,16 @@ class Session:
         else:
             self._end(number, "failed", reason=f"its objective is not a number: {values}")
 
-    def pruned(self, number: int, step: TrialStep) -> None:
+    def prune(self, number: int, step: TrialStep) -> None:
         """A trial was ended early; nothing happens where it has ended already, by another of its trainings."""
         if self.ledger.trials[number].state in ENDED:
             return
         epoch = step.reports[-1].epoch
         self._end(number, "pruned", step.values, f"{self.settings.scheduler} after epoch {epoch}")
-        # Said afterwards: a trial whose trainings are all over and that has not ended is complete.
+        # After the end: a kill between would leave a trial whose trainings are all over, which counts as complete.
         self.ledger.seed_done(number, step.seed, step.values, epoch)
 
-    def tested(
+    def record_test(
         self, number: int, seed: int, scores: Mapping[str, float], confusion: Sequence[Sequence[int]] = ()
     ) -> None:
         """A training was scored on the test split; its first scores stand."""
@@ -280,7 +283,7 @@ class Session:
         self.ledger.test(number, seed, scores, confusion)
         self._recorder.tested(number, seed)
 
-    def failed(self, number: int, reason: str) -> None:
+    def fail(self, number: int, reason: str) -> None:
         """A trial cannot go on; the others do. Its first reason stands."""
         if self.ledger.trials[number].state not in ENDED:
             self._end(number, "failed", reason=reason)
@@ -302,7 +305,7 @@ class Session:
             self._recorder.file("best.yaml", best_yaml(self.folder))
             self._recorder.describe(best_note(self.folder))
 
-    def concluded(self) -> None:
+    def conclude(self) -> None:
         """All trials have ended and what ``sweep.test`` names is scored: the parent run gets the winner's scores.
 
         Runs of the winner, or of every variant, get their models.
@@ -311,7 +314,7 @@ class Session:
         for number, seed in note_models(self.folder):
             self._recorder.model(number, seed)
 
-    def _pruned(self, step: TrialStep) -> bool:
+    def _prunes(self, step: TrialStep) -> bool:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
         if len(self.settings.objectives) > 1 or step.seed != self.seeds()[0]:
             return False

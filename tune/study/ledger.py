@@ -69,7 +69,6 @@ class TrialRecord:
         values: objective values, means over its seeds; empty unless complete or pruned.
         runs: seed -> training, of those that were begun; in a trial whose trainings follow one another the next one may
             be missing.
-        ray_id: Ray Tune's id of the trial, the latest one.
         reason: why it failed or was pruned, one line.
         created: when it was asked for, seconds since the epoch.
         started: when it first ran, or None.
@@ -89,7 +88,6 @@ class TrialRecord:
     state: State = "waiting"
     values: tuple[float, ...] = ()
     runs: Mapping[int, SeedRun] = field(default_factory=dict)
-    ray_id: str = ""
     reason: str = ""
     created: float = 0.0
     started: float | None = None
@@ -145,9 +143,9 @@ class Ledger:
             self._write("trial", number=number, params=dict(params), optuna=optuna, origin=origin, **content)
             return self.trials[number]
 
-    def start(self, number: int, seed: int, ray_id: str) -> None:
-        """The trial runs with this seed, as this trial of Ray Tune."""
-        self._write("started", number=number, seed=seed, ray_id=ray_id)
+    def start(self, number: int, seed: int) -> None:
+        """The trial runs with this seed, for the first time or again."""
+        self._write("started", number=number, seed=seed)
 
     def run(self, number: int, seed: int, run_id: str) -> None:
         """A training of the trial is recorded as this MLflow run; nothing is written where that is noted already."""
@@ -297,7 +295,7 @@ def _changed(trial: TrialRecord, line: Mapping[str, Any]) -> TrialRecord:
         runs = dict(trial.runs)
         if "seed" in line:  # not in ledgers of earlier versions
             runs.setdefault(line["seed"], SeedRun(seed=line["seed"]))
-        return replace(trial, state="running", ray_id=line["ray_id"], started=started, ended=None, reason="", runs=runs)
+        return replace(trial, state="running", started=started, ended=None, reason="", runs=runs)
     if event == "params":
         return replace(trial, params=line["params"])
     if event == "attrs":

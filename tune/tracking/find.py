@@ -18,7 +18,7 @@ from tune.tracking.children import SEED_TAG, STUDY_TAG, TRIAL_TAG, tagged
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
-from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG
+from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG, all_pages
 from tune.tracking.store import open_client, sqlite_path
 from tune.tracking.trouble import TrackingError, UnknownExperimentError, UnknownRunError, cause_of, explained
 
@@ -162,9 +162,14 @@ def checkpoint_of(record: RunRecord) -> str:
     return checkpoint
 
 
+def experiment_ids(client: Any) -> list[str]:
+    """The ids of all experiments of a store that are not deleted."""
+    return [entry.experiment_id for entry in all_pages(client.search_experiments)]
+
+
 def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
     if experiment is None:
-        return [entry.experiment_id for entry in client.search_experiments()]
+        return experiment_ids(client)
     entry = client.get_experiment_by_name(experiment)
     if entry is None:
         names = ", ".join(other.name for other in client.search_experiments(max_results=_SHOWN))

@@ -72,13 +72,19 @@ class Outbox:
         return self._changed.wait_for(lambda: len(self._queue) < before, timeout_s)
 
     def close(self, timeout_s: float, *, patient: bool = False) -> Path | None:
-        """Flush and end the thread; the spool's file when something is left in it, else None."""
-        sent = self.flush(timeout_s, patient=patient)
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-            if not sent:
-                self._keep(lambda spool: spool.write(self._queue))
+        """Flush and end the thread; the spool's file when something is left in it, else None.
+
+        Where flushing is interrupted, what is left is in the file before that goes on.
+        """
+        sent = False
+        try:
+            sent = self.flush(timeout_s, patient=patient)
+        finally:
+            with self._changed:
+                self._stopped = True
+                self._changed.notify_all()
+                if not sent:
+                    self._keep(lambda spool: spool.write(self._queue))
         if not sent:
             return None if self._spool is None else self._spool.path
         self._thread.join()

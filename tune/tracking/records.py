@@ -26,7 +26,7 @@ EPOCH_METRIC, SECONDS_METRIC = "epoch", "epoch_seconds"
 BEST_EPOCH_METRIC = "best/epoch"
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """Libyaml's, several times as fast, where PyYAML was built with it: every trial has such a file."""
-_NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
+_NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 
 
 def config_params(config: Config) -> dict[str, Any]:
@@ -94,8 +94,18 @@ def _sizes(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def metric_names(values: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """Prefixed, with what MLflow does not take in a name (a class called ``joy!``) as an underscore."""
-    return {_NOT_IN_NAMES.sub("_", f"{prefix}/{key}"): float(value) for key, value in values.items()}
+    """Prefixed, with what MLflow does not take in a name (a class called ``joy!``) as an underscore.
+
+    Where that makes names equal (``joy!`` and ``joy?``) the second ends in ``_2``, whatever the order of the values.
+    """
+    named: dict[str, float] = {}
+    for key in sorted(values, key=lambda key: (_NOT_IN_NAMES.search(key) is not None, key)):
+        name = free = _NOT_IN_NAMES.sub("_", f"{prefix}/{key}")
+        number = 2
+        while free in named:
+            free, number = f"{name}_{number}", number + 1
+        named[free] = float(values[key])
+    return named
 
 
 def epoch_write(report: EpochReport) -> Write:

@@ -109,17 +109,18 @@ def _tag_runs(client: Any, home: Path) -> None:
     """Have runs of earlier versions say where their places were recorded: where those of their experiment were."""
     ids = [one.experiment_id for one in _experiments(client) if (_home(one) or home) == home]
     condition = f"tags.`{CHECKPOINT_TAG}` LIKE '%'"
-    for run in _all_pages(client.search_runs, ids, condition):
+    for run in all_pages(client.search_runs, ids, condition):
         if HOME_TAG not in run.data.tags:
             client.set_tag(run.info.run_id, HOME_TAG, str(home))
 
 
 def _experiments(client: Any) -> list[Any]:
     with manners() as mlflow:
-        return list(_all_pages(client.search_experiments, mlflow.entities.ViewType.ALL))
+        return list(all_pages(client.search_experiments, mlflow.entities.ViewType.ALL))
 
 
-def _all_pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+def all_pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+    """What a search of MLflow's client gives, beyond its first page too."""
     page = search(*arguments)
     yield from page
     while page.token:

@@ -3,9 +3,11 @@
     with RunTracker(connect(uri, "dclf"), Path("dclf-runs")) as tracker:
         tracker.start(config, card)
         ...                               # tracker.epoch(report) after every epoch
+        tracker.scored(final)
         tracker.finish(final, model_folder)
 
-Whatever leaves the ``with`` ends the run first: an exception as FAILED, Ctrl-C, SIGTERM and SIGHUP as KILLED.
+Whatever leaves the ``with`` ends the run first: an exception as FAILED, Ctrl-C, SIGTERM and SIGHUP as KILLED, and as
+FINISHED once it is scored, without figures and model.
 """
 
 from __future__ import annotations
@@ -69,6 +71,7 @@ class RunTracker:
         self._folder = Path(folder)
         self._flush_s = flush_s
         self._open = False
+        self._scored = False
         self._surroundings = ExitStack()
         self._resumed = False
 
@@ -83,7 +86,9 @@ class RunTracker:
         with self._surroundings:
             if not self._open:
                 return
-            if isinstance(error, KeyboardInterrupt | SystemExit):
+            if isinstance(error, KeyboardInterrupt | SystemExit) and self._scored:
+                self._close("FINISHED", "finished; figures and model left out", hurried=True)
+            elif isinstance(error, KeyboardInterrupt | SystemExit):
                 self.kill(str(error) or type(error).__name__)
             else:
                 self.fail(error or RuntimeError("the run ended without its final report"))
@@ -125,8 +130,23 @@ class RunTracker:
             tags[HOME_TAG] = str(database.parent)
         self._put(*writes.text_values("tags", tags))
 
+    def scored(self, final: FinalReport) -> None:
+        """Record history and scores of the best model: from now on an interrupt costs figures and model alone."""
+        # A kill may have come between the checkpoint of an epoch and its record, or its message may not have arrived.
+        self._put(*records.history_writes(final.history))
+        step = records.best_epoch(final)
+        self._put(writes.metrics(records.test_metrics(final), step, records.epoch_stamp(final, step)))
+        if final.optimism is not None:
+            # Apart from the scores, which the logged model gets too: they are another epoch's.
+            epoch = final.optimism.epoch
+            paper = records.paper_metrics(final.optimism)
+            self._put(writes.metrics(paper, epoch, records.epoch_stamp(final, epoch)))
+        for split, report in final.splits.items():
+            self._put(records.confusion_write(split, final.class_names, report.confusion))
+        self._scored = True
+
     def finish(self, final: FinalReport, model_folder: Path | None = None, further: Sequence[Write] = ()) -> None:
-        """Record scores, figures and the model, and end the run.
+        """Record figures and the model, scores where that was not done, and end the run.
 
         Args:
             final: history and scores of the best model.
@@ -136,33 +156,21 @@ class RunTracker:
         Raises:
             CheckpointError: the model folder cannot be read.
         """
-        # A kill may have come between the checkpoint of an epoch and its record, or its message may not have arrived.
-        self._put(*records.history_writes(final.history))
-        scores, step = records.test_metrics(final), records.best_epoch(final)
-        timestamp = records.epoch_stamp(final, step)
-        self._put(writes.metrics(scores, step, timestamp))
-        if final.optimism is not None:
-            # Apart from the scores, which the logged model gets too: they are another epoch's.
-            epoch = final.optimism.epoch
-            paper = records.paper_metrics(final.optimism)
-            self._put(writes.metrics(paper, epoch, records.epoch_stamp(final, epoch)))
-        self._put_results(final)
+        if not self._scored:
+            self.scored(final)
+        self._put_figures(final)
         self._put(*further)
         if model_folder is not None:
-            packed = self._spool.new_file("model")
-            pack_model(model_folder, packed)
-            best = records.best_metrics(final.history[-1]) if final.history else {}
-            body = {"folder": str(packed), "token": new_token(), "scores": {**scores, **best}, "step": step}
-            self._put(Write("model", {**body, "timestamp": timestamp}))
-        self._close("FINISHED", "finished", self._flush_s)
+            self._put(self._model(final, model_folder))
+        self._close("FINISHED", "finished")
 
     def fail(self, error: BaseException) -> None:
         """End the run as FAILED, with the error's type and first line as a tag."""
-        self._close("FAILED", f"failed: {type(error).__name__}: {cause_of(error)}", self._flush_s)
+        self._close("FAILED", f"failed: {type(error).__name__}: {cause_of(error)}")
 
     def kill(self, reason: str) -> None:
         """End the run as KILLED, with the reason as a tag; somebody waits for us, so a lost server gets less time."""
-        self._close("KILLED", f"killed: {without_secrets(reason)}", min(self._flush_s, _KILLED_FLUSH_S))
+        self._close("KILLED", f"killed: {without_secrets(reason)}", hurried=True)
 
     def _begin(self, config: Config, card: Mapping[str, Any] | None, resume: str | None, token: str) -> OpenRun:
         tags = {DRIVER_TAG: token, STATUS_TAG: "running"}
@@ -187,9 +195,15 @@ class RunTracker:
             items.append(writes.text(records.CARD_FILE, records.card_json(card)))
         return items
 
-    def _put_results(self, final: FinalReport) -> None:
-        for split, report in final.splits.items():
-            self._put(records.confusion_write(split, final.class_names, report.confusion))
+    def _model(self, final: FinalReport, model_folder: Path) -> Write:
+        packed = self._spool.new_file("model")
+        pack_model(model_folder, packed)
+        best = records.best_metrics(final.history[-1]) if final.history else {}
+        scores, step = {**records.test_metrics(final), **best}, records.best_epoch(final)
+        body = {"folder": str(packed), "token": new_token(), "scores": scores, "step": step}
+        return Write("model", {**body, "timestamp": records.epoch_stamp(final, step)})
+
+    def _put_figures(self, final: FinalReport) -> None:
         for name, figure in records.figures(final).items():
             file = self._spool.new_file(f"{name}.png")
             figure.savefig(file, dpi=_FIGURE_DPI)
@@ -199,11 +213,21 @@ class RunTracker:
         for item in items:
             self._outbox.put(item)
 
-    def _close(self, status: str, reason: str, flush_s: float) -> None:
+    def _close(self, status: str, reason: str, *, hurried: bool = False) -> None:
+        """End the run; hurried where somebody waits for us, so that a lost server gets less time."""
         self._open = False
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
-        unsent = self._outbox.close(flush_s, patient=status != "KILLED")
+        flush_s = min(self._flush_s, _KILLED_FLUSH_S) if hurried else self._flush_s
+        try:
+            unsent = self._outbox.close(flush_s, patient=not hurried)
+        except BaseException:
+            self._tell_rest("not all of this run has reached MLflow", self._spool.path)
+            if status == "FINISHED":  # the guardian would call it KILLED, as it may another one
+                self._guardian.close()
+            raise
         if unsent is not None:
-            send = f"dclf track send {shlex.quote(str(unsent))}"
-            _log.warning(f"MLflow did not answer for {flush_s:g} s; send the rest of this run with: {send}")
+            self._tell_rest(f"MLflow did not answer for {flush_s:g} s", unsent)
         self._guardian.close()
+
+    def _tell_rest(self, cause: str, unsent: Path) -> None:
+        _log.warning(f"{cause}; send the rest of this run with: dclf track send {shlex.quote(str(unsent))}")

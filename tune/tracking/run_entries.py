@@ -10,7 +10,7 @@ from typing import Any
 from tune.config.yaml_files import ConfigError
 from tune.tracking.children import KIND_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG
 from tune.tracking.ending import STATUS_TAG
-from tune.tracking.find import find_mlflow_run
+from tune.tracking.find import experiment_ids, find_mlflow_run
 from tune.tracking.manners import manners
 from tune.tracking.store import open_client
 from tune.tracking.trouble import explained
@@ -82,7 +82,7 @@ def trainings(uri: str, conditions: str = "", at_a_time: int = AT_A_TIME) -> Ite
     """
     client = open_client(uri)
     with explained(uri), manners():
-        experiments = [entry.experiment_id for entry in client.search_experiments()]
+        experiments = experiment_ids(client)
     condition = " AND ".join(part for part in (_OURS, conditions) if part)
     token: str | None = "" if experiments else None
     while token is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tune.tracking.trouble import TrackingError, cause_of, may_pass
 from tune.tracking.writes import FILES, Sender, Write
 
 FILE_NAME = "writes.jsonl"
+_COPIES = "files"
+"""Folder beside it with copies of artifacts."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,13 @@ class Spool:
     """The folder of one run's unsent writes; nothing is created before it is needed."""
 
     def __init__(self, parent: Path, address: Address) -> None:
-        self.folder = (parent / f"unsent-{address.run_id}").absolute()
+        self.folder = (parent / _folder_name(address.run_id)).absolute()
         self.path = self.folder / FILE_NAME
         self._address = replace(address, folder=str(self.folder))
 
     def new_file(self, name: str) -> Path:
         """Where to put a file of this name that a write needs; nothing is there yet."""
-        files = self.folder / "files"
+        files = self.folder / _COPIES
         files.mkdir(parents=True, exist_ok=True)
         number = sum(1 for _ in files.iterdir())
         target = files / f"{number:04d}" / name
@@ -79,6 +82,10 @@ class Spool:
     def remove(self) -> None:
         """Remove the folder with the artifacts' copies."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _folder_name(run_id: str) -> str:
+    return f"unsent-{run_id}"
 
 
 def read_spool(path: Path) -> tuple[Address, list[Write]]:
@@ -137,6 +144,9 @@ class SpoolResult:
 def send_spool(path: Path | str, uri: str = "") -> SpoolResult:
     """Send what a run could not, in order, and remove it; safe to repeat when it fails half way.
 
+    Copies of artifacts go with it where it lies in the folder that the run made. Elsewhere only the file goes: somebody
+    may have put it among their own.
+
     Args:
         path: the ``writes.jsonl`` that the run named, or its folder.
         uri: another address of the same store, such as one with a password; empty for the recorded one.
@@ -149,7 +159,11 @@ def send_spool(path: Path | str, uri: str = "") -> SpoolResult:
     send = Sender(open_client(uri or address.uri), address.run_id, address.experiment_id)
     refused = [problem for write in writes if (problem := _refusal(send, write, file))]
     file.unlink()
-    shutil.rmtree(file.parent, ignore_errors=True)
+    folder = file.absolute().parent
+    if folder.name == _folder_name(address.run_id):
+        shutil.rmtree(folder / _COPIES, ignore_errors=True)
+        with suppress(OSError):  # it holds something else
+            folder.rmdir()
     return SpoolResult(address.run_id, len(writes) - len(refused), refused)
 
 

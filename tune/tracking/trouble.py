@@ -14,6 +14,8 @@ _NEVER = frozenset(
     {
         "ALREADY_EXISTS",
         "BAD_REQUEST",
+        "ENDPOINT_NOT_FOUND",  # what MLflow makes of a plain 404: the server is older than the request
+        "FEATURE_DISABLED",
         "INVALID_PARAMETER_VALUE",
         "INVALID_STATE",
         "NOT_FOUND",
@@ -22,6 +24,7 @@ _NEVER = frozenset(
         "RESOURCE_DOES_NOT_EXIST",
     }
 )
+_NO_ACCESS = frozenset({"CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED", "UNAUTHENTICATED"})
 _PASSING_STATUS = frozenset({401, 403, 408, 425, 429})
 
 
@@ -63,7 +66,8 @@ def explained(uri: str) -> Iterator[None]:
     except TrackingError:
         raise
     except Exception as error:  # noqa: BLE001 - MLflow raises what its backends raise
-        raise TrackingError(unreachable(uri, cause_of(error))) from None
+        tell = _inaccessible if getattr(error, "error_code", "") in _NO_ACCESS else unreachable
+        raise TrackingError(tell(uri, cause_of(error))) from None
 
 
 def unreachable(uri: str, cause: str) -> str:
@@ -77,6 +81,15 @@ def unreachable(uri: str, cause: str) -> str:
     return (
         f"MLflow at {name} cannot be used ({cause}); check track.uri or MLFLOW_TRACKING_URI, start the server, or "
         "take the local store with track.uri=sqlite:///dclf-runs/mlflow.db"
+    )
+
+
+def _inaccessible(uri: str, cause: str) -> str:
+    """The message for a server that takes requests of others only, with what to do."""
+    return (
+        f"MLflow at {without_secrets(uri)} must take this user's requests, refuses them ({cause}); set "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to an account that may "
+        "write there"
     )
 
 

@@ -139,13 +139,18 @@ def test_zero_vectors_have_cosine_zero_and_finite_gradients(zero: str, dtype: to
     assert all(v.grad is not None and v.grad.isfinite().all() for v in (*inputs, *module.parameters()))
 
 
-def test_autocast_does_not_lower_the_precision() -> None:
+def test_autocast_does_not_lower_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrast_head, "_BLOCK_ROWS", 4)
     module = head(8, 5, "linear", True).float()
     *states, index = case(6, 4, 9, 8, 5, 4)
-    inputs = [v.float() for v in states]
+    inputs = [v.float().requires_grad_() for v in states]
     expected = module.cosines(*inputs, index)
+    # Of the candidates alone: their products with W_h and q are those in blocks.
+    (gradient,) = torch.autograd.grad(expected.square().sum(), inputs[2])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(module.cosines(*inputs, index), expected)
+        mixed = module.cosines(*inputs, index)
+        assert torch.equal(mixed, expected)
+        assert torch.equal(torch.autograd.grad(mixed.square().sum(), inputs[2])[0], gradient)
 
 
 def test_an_unknown_projection_is_refused() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from dclf.models.dropout import dropout
+from dclf.models.dropout import Dropout, dropout, keep_mask
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -25,3 +25,12 @@ def test_evaluation_and_rate_zero_leave_the_values_alone() -> None:
     values = torch.randn(3, 2)
     assert dropout(values, 0.4, False) is values
     assert dropout(values, 0.0, True) is values
+
+
+def test_rate_one_drops_everything_with_its_gradient() -> None:
+    values = torch.ones(1 << 18).requires_grad_()
+    dropped = Dropout(1.0)(values)
+    (gradient,) = torch.autograd.grad(dropped.sum(), values)
+    assert not dropped.any()
+    assert not gradient.any()
+    assert not keep_mask(values.shape, 1.0, values).any()

@@ -12,7 +12,7 @@ from dclf.layout import Layout
 from dclf.losses.terms import Term
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.graphsmile import GraphSmile, GraphSmileConfig
-from dclf.models.pair_streams import Adjacency, band
+from dclf.models.pair_streams import Adjacency, normalised_band
 from dclf.models.sentiment import SentimentTerms, blocks_of
 from tests.dclf.models.golden import Golden, encoders, load, logits_of
 
@@ -95,7 +95,7 @@ def test_the_adjacency(recorded: tuple[Golden, ModalityEncoders, GraphSmile]) ->
     for n, expected in zip(golden.layout.lengths, golden["unit/adjacency"].view(3, 2, 9, 2, 9), strict=True):
         for receiver in (0, 1):
             rows = expected[receiver, :n, 1 - receiver, :n]
-            assert_close(band(n, model.config.past, model.config.future), rows, atol=1e-6, rtol=0)
+            assert_close(normalised_band(n, model.config.past, model.config.future), rows, atol=1e-6, rtol=0)
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ from dclf.layout import Layout
 from dclf.models.dialogue_graph import DialogueGraph
 from dclf.models.encoders import ModalityEncoders
 from dclf.models.mm_dfn import MMDFN, MMDFNConfig
-from dclf.models.parties import Parties
 from dclf.testing.batches import random_rows
 from tests.dclf.models.golden import Golden, encoders, load_gru, logits_of
 
@@ -56,7 +55,7 @@ def test_what_lies_on_the_way(recording: tuple[Golden, ModalityEncoders, MMDFN])
     encoded, speakers, layout = encode(golden.features), golden.rows("speakers"), golden.layout
     assert model.text is not None
     assert_close(model.text(encoded["text"], layout), golden.rows("expected/gru_text"), atol=1e-6, rtol=0)
-    for modality, said in model._parties(encoded, Parties.of(layout, speakers)).items():
+    for modality, said in model._parties(encoded, layout, speakers).items():
         assert_close(said, golden.rows(f"expected/party_{modality}"), atol=1e-6, rtol=0)
     nodes = model._nodes(encoded, speakers, layout)
     for place, modality in enumerate(model.modalities):

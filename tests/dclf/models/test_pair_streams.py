@@ -10,15 +10,15 @@ from torch.testing import assert_close
 
 from dclf.layout import Layout
 from dclf.models.dropout import keep_mask
-from dclf.models.pair_streams import Adjacency, PairGraph, band
+from dclf.models.pair_streams import Adjacency, PairStreams, normalised_band
 
 LAYOUT = Layout.of([6, 1, 3])
 RATE = 0.3
 
 
-def made(past: int) -> tuple[PairGraph, Tensor]:
+def made(past: int) -> tuple[PairStreams, Tensor]:
     torch.manual_seed(8)
-    graph = PairGraph(4, 3, past=past, dropout=RATE).double()
+    graph = PairStreams(4, 3, past=past, dropout=RATE).double()
     return graph, torch.randn(LAYOUT.utterances, 2, 4, dtype=torch.float64, requires_grad=True)
 
 
@@ -34,7 +34,7 @@ def heard(nodes: Tensor, past: int, future: int) -> Tensor:
     return out
 
 
-def reference(graph: PairGraph, nodes: Tensor, future: int, keeps: list[Tensor]) -> Tensor:
+def reference(graph: PairStreams, nodes: Tensor, future: int, keeps: list[Tensor]) -> Tensor:
     out = nodes
     for keep, weight, bias, share, share_bias in zip(keeps, *graph.parts(), strict=True):
         nodes = heard(nodes, graph.past, future) @ weight + bias
@@ -63,7 +63,7 @@ def test_it_computes_the_equations_with_their_gradients(past: int, future: int, 
 
 
 def test_a_band_is_normalised_by_what_both_ends_hear() -> None:
-    rows = band(4, 1, 2)
+    rows = normalised_band(4, 1, 2)
     assert torch.equal(
         rows > 0, torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1]], dtype=torch.bool)
     )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dclf.layout import Layout
-from dclf.models.parties import Parties
+from dclf.models.parties import Parties, party_keys
 
 DIALOGUES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=7), min_size=1, max_size=4)
 
@@ -20,3 +20,11 @@ def test_every_party_has_its_utterances_in_order(dialogues: list[list[int]]) -> 
     expected = [((layout.dialogue_of == d) & (speakers == speaker)).nonzero()[:, 0].tolist() for d, speaker in spoken]
     assert [rows.tolist() for rows in parties.rows.split(parties.layout.lengths)] == expected
     assert torch.equal(parties.rows[parties.places], torch.arange(layout.utterances))
+
+
+def test_a_speaker_of_one_dialogue_has_one_key() -> None:
+    layout, speakers = Layout.of([3, 2]), torch.tensor([2, 0, 2, 2, 0])
+    keys = party_keys(layout, speakers).tolist()
+    assert keys[0] == keys[2]
+    assert len(set(keys)) == 4
+    assert max(keys[:3]) < min(keys[3:])

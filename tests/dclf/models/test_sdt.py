@@ -148,6 +148,21 @@ def test_a_weight_of_zero_switches_a_term_off(weights: tuple[float, float]) -> N
         assert set(output.base.auxiliary) == {f"reduced_{m}" for m in MODALITIES}
 
 
+def test_a_term_that_is_off_is_not_computed() -> None:
+    options = {"width": 8, "heads": 2, "modality_weight": 0.0}
+    model = DCLF(INFO, MODALITIES, ModelConfig(name="sdt", options=options), LossConfig(ablate="base"))
+    features, speakers, layout = random_rows()
+    output = model.double()(features, speakers, layout)
+    labels = torch.zeros_like(speakers)
+    batch = Batch(layout, features, speakers, labels, torch.full_like(labels, -1), ("a", "b", "c", "d"))
+
+    def refused(logits: Tensor, labels: Tensor) -> Term:
+        raise AssertionError("the term modality is off")
+
+    assert model.auxiliary is not None
+    assert set(model.auxiliary(output.base, output.logits, batch, refused)) == {"distillation"}
+
+
 def test_the_identity_gate_has_no_weights() -> None:
     torch.manual_seed(1)
     configs = [SDTConfig(width=8, heads=2, gates=gates) for gates in ("learned", "identity")]

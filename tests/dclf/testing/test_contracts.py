@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -59,6 +59,16 @@ class HearsLater(Broken):
 class HearsOthers(Broken):
     def hidden(self, rows: Tensor, layout: Layout) -> Tensor:
         return rows - rows.mean(0)
+
+
+class NormsTheBatch(Broken):
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.norm = nn.BatchNorm1d(WIDTH)
+
+    def hidden(self, rows: Tensor, layout: Layout) -> Tensor:
+        normed: Tensor = self.norm(rows)
+        return normed
 
 
 class ForgetsHistory(Broken):
@@ -118,6 +128,7 @@ CHECKS: list[tuple[type[Broken], Callable[[BaseModelContract, Case], None]]] = [
     (HearsOthers, BaseModelContract.test_other_dialogues_do_not_leak),
     (HearsOthers, BaseModelContract.test_a_dialogue_alone_is_as_among_others),
     (HearsOthers, BaseModelContract.test_single_precision_keeps_batch_invariance),
+    (NormsTheBatch, BaseModelContract.test_other_dialogues_do_not_leak_in_training),
     (ForgetsHistory, BaseModelContract.test_history_is_used),
     (RemembersNothing, BaseModelContract.test_the_context_of_a_first_utterance_is_zero),
     (TooWide, BaseModelContract.test_shapes_are_as_announced),
@@ -138,6 +149,20 @@ def test_a_broken_model_is_found(model: type[Broken], check: Callable[[BaseModel
 def test_gradients_that_are_none_are_found() -> None:
     with pytest.raises(RuntimeError, match="Jacobian"):
         BaseModelContract().test_gradients_are_those_of_finite_differences(case_of(Copies))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        BaseModelContract.test_nothing_beyond_the_reach_is_heard,
+        BaseModelContract.test_hearing_one_by_one_says_what_the_whole_dialogue_says,
+        BaseModelContract.test_its_own_terms_are_sums_and_counts_over_the_dialogues,
+        BaseModelContract.test_its_own_terms_teach,
+    ],
+)
+def test_what_a_model_does_not_have_is_skipped(check: Callable[[BaseModelContract, Case], None]) -> None:
+    with pytest.raises(pytest.skip.Exception):
+        check(contract_of(Broken), case_of(Broken))
 
 
 def contract_of(model: type[Broken]) -> BaseModelContract:

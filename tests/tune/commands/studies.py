@@ -31,7 +31,7 @@ def study_folder(storage: Path, name: str = "gammas", **settings: Any) -> StudyF
 def start(folder: StudyFolder, **params: Any) -> TrialRecord:
     """A further trial, running."""
     number = folder.ledger.create({**PARAMS, **params}).number
-    folder.ledger.start(number, 0, "ray")
+    folder.ledger.start(number, 0)
     return folder.ledger.trials[number]
 
 

@@ -20,6 +20,7 @@ from tests.tune.tracking.server import wait_until
 from tune.commands.main import main
 from tune.commands.ui import HOST
 from tune.runner.optuna_study import JOURNAL
+from tune.runner.session import Task
 from tune.study.folder import StudyFolder
 
 LIMIT_S = 60.0
@@ -31,7 +32,7 @@ def driver(tmp_path: Path) -> Driver:
     driver = Driver(new_study(tmp_path, trials=2))
     trial = driver.session.next()
     assert trial is not None
-    driver.session.heard(driver.told(trial, 3, 2))
+    driver.session.record_step(driver.told(trial, 3, 2))
     return driver
 
 
@@ -52,7 +53,7 @@ def served(storage: Path | str) -> Iterator[tuple[str, str]]:
 
 def finish(driver: Driver) -> None:
     """Both trials to their ends."""
-    driver.run(driver.folder.ledger.trials[0])
+    driver.run(Task(number=0, seeds=(3,)))
     driver.work()
 
 

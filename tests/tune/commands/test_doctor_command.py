@@ -101,8 +101,29 @@ def test_a_store_that_was_moved_is_not_made_anew(storage: Path, store: Store, dc
     definition = (folder.path / "study.yaml").read_text()
     (folder.path / "study.yaml").write_text(definition.replace("mlflow.db", "elsewhere.db"))
     code, out, _ = dclf("doctor", "gammas", "--fix")
-    assert (code, "name that store in MLFLOW_TRACKING_URI" in out) == (1, True)
+    assert (code, "name that store with --uri" in out) == (1, True)
     assert not (tmp_path / "elsewhere.db").exists()
+
+
+def test_a_store_at_another_address_is_named(storage: Path, store: Store, dclf: Run) -> None:
+    folder = Writer(storage, store).write()
+    dclf("doctor", "gammas", "--fix")
+    definition = (folder.path / "study.yaml").read_text()
+    (folder.path / "study.yaml").write_text(definition.replace(store.uri, "http://127.0.0.1:9"))
+    assert dclf("doctor", "gammas")[0] == 1
+    for words in (("gammas",), ()):
+        assert dclf("doctor", *words, "--uri", store.uri) == (0, "study gammas: all agrees\n", "")
+
+
+def test_a_named_store_is_not_asked_for_studies_that_are_recorded_elsewhere(
+    storage: Path, store: Store, dclf: Run, empty_store: Path, tmp_path: Path
+) -> None:
+    Writer(storage, store).write()
+    dclf("doctor", "--fix")
+    other = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'other.db')}"
+    assert dclf("doctor", "--uri", other) == (0, "study gammas: all agrees\n", "")
+    code, out, _ = dclf("doctor", "gammas", "--uri", other)
+    assert (code, f"MLflow at {other} has no parent run" in out) == (1, True)
 
 
 def test_a_copied_project_is_mended_and_leaves_the_original_alone(
@@ -211,7 +232,7 @@ def _fill(storage: Path, store: Store, count: int) -> str:
     ids = {number: uuid.uuid4().hex for number in range(1, count)}
     for number, run_id in ids.items():
         folder.ledger.create(trial.params, optuna=number)
-        folder.ledger.start(number, SEED, "ray")
+        folder.ledger.start(number, SEED)
         folder.ledger.run(number, SEED, run_id)
         folder.ledger.seed_done(number, SEED, trial.values, trial.runs[SEED].epochs)
         folder.ledger.end(number, "complete", trial.values)

@@ -207,6 +207,19 @@ def test_a_run_cut_short_says_how_to_go_on(runs: Runs, capsys: Shown, end: BaseE
         assert "dclf train --resume 3f2a\n" in capsys.readouterr().err
 
 
+def test_a_scored_run_has_nothing_to_go_on_with(runs: Runs, capsys: Shown) -> None:
+    def interrupt(config: Config, listener: Listener) -> None:
+        listener(RunStarted(config, [], "bold", "3f2a"))
+        listener(RunFinished(runs.final))
+        raise KeyboardInterrupt
+
+    runs.behaviour = interrupt
+    assert main(["train", "iemocap", *SHARDS, "--log", "plain"]) == 130
+    shown = capsys.readouterr().err
+    assert "--resume" not in shown
+    assert "dclf: the run has finished; MLflow may lack its figures and its model\n" in shown
+
+
 def test_an_interrupt_before_the_run_has_nothing_to_resume(runs: Runs, capsys: Shown) -> None:
     def interrupt(_config: Config, _listener: Listener) -> None:
         raise KeyboardInterrupt

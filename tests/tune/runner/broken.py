@@ -130,7 +130,7 @@ class Writer:
         name = child_name(self.folder.definition, trial, seed)
         self.queue.append(partial(self.children.open, key, name, tags, "", look=False))
         self._queue(key, child_writes.begun(trial, seed, self.folder.definition.base, {}))
-        self.ledger.start(number, seed, f"ray{number}")
+        self.ledger.start(number, seed)
         yield
         history = [epoch(place, EPOCHS) for place in range(1, epochs + 1)]
         place = self.folder.checkpoint(number, seed)

@@ -109,15 +109,15 @@ class Driver:
     def _epochs(self, task: Task) -> Iterator[None]:
         """One task to its end, an epoch at a time."""
         self.ran.append(task.number)
-        self.session.started(task, f"ray-{task.number}")
+        self.session.start(task)
         trial = self.folder.ledger.trials[task.number]
         for seed in task.seeds:
             if seed not in finished_seeds(trial):
                 said = yield from self._seed(trial, seed)
                 if said is not None:
-                    self.session.pruned(trial.number, said)
+                    self.session.prune(trial.number, said)
                     return
-        self.session.finished(task)
+        self.session.finish(task)
 
     def _seed(self, trial: TrialRecord, seed: int) -> Generator[None, None, TrialStep | None]:
         """Train; what was said last where the task is to end early."""
@@ -125,7 +125,7 @@ class Driver:
         while told or self.trained.get((trial.number, seed), 0) < self.epochs:
             self.trained[trial.number, seed] = self.trained.get((trial.number, seed), 0) + (not told)
             said = self.told(trial, seed, self.trained[trial.number, seed])
-            if self.session.heard(said):
+            if self.session.record_step(said):
                 return said
             told = False
             yield

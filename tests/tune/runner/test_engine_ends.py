@@ -51,7 +51,7 @@ def new_engine(folder: Path, *, own_ray: bool = False, listeners: Sequence[Liste
     sweep_engine = Engine(session, job, slots=[{"CPU": 1.0}], concurrency=1, own_ray=own_ray)
     config = sweep_engine.next()
     assert config is not None
-    sweep_engine.started(FIRST, "ray")
+    sweep_engine.on_start(FIRST)
     return sweep_engine
 
 
@@ -61,7 +61,7 @@ def state(engine: Engine) -> tuple[str, str]:
 
 
 def test_a_worker_that_ray_ended_for_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
-    engine.lost(
+    engine.on_loss(
         FIRST, OutOfMemoryError("Task was killed due to the node running low on memory."), failures=MAX_FAILURES + 1
     )
     assert state(engine)[0] == "failed"
@@ -69,20 +69,20 @@ def test_a_worker_that_ray_ended_for_memory_is_said_to_be_out_of_memory(engine: 
 
 
 def test_a_worker_that_was_lost_for_another_reason_is_said_to_be_lost(engine: Engine) -> None:
-    engine.lost(FIRST, RuntimeError("\n\nthe actor died\nmore"), failures=MAX_FAILURES + 1)
+    engine.on_loss(FIRST, RuntimeError("\n\nthe actor died\nmore"), failures=MAX_FAILURES + 1)
     assert state(engine) == ("failed", "its worker was lost 4 times (the actor died)")
     assert engine.interrupted is None
 
 
 def test_a_worker_that_died_of_memory_is_said_to_be_out_of_memory(engine: Engine) -> None:
-    engine.lost(
+    engine.on_loss(
         FIRST, RuntimeError("2 worker(s) were killed due to the node running low on memory."), failures=MAX_FAILURES + 1
     )
     assert state(engine)[1].startswith("out of memory: Ray ended its worker")
 
 
 def test_an_error_that_came_with_every_worker_is_told(engine: Engine) -> None:
-    engine.lost(
+    engine.on_loss(
         FIRST, RayTaskError("restore", "Traceback\nmore", ValueError("shapes differ\nmore")), failures=MAX_FAILURES + 1
     )
     assert state(engine) == ("failed", "failed 4 times, at last with ValueError: shapes differ")
@@ -93,11 +93,11 @@ def test_a_trial_that_lost_its_worker_before_it_began_is_handed_out_again_but_no
     second = engine.next()
     assert second is not None
     for _ in range(MAX_FAILURES):
-        engine.lost(SECOND, RuntimeError("the actor died"), failures=1)
+        engine.on_loss(SECOND, RuntimeError("the actor died"), failures=1)
         assert engine._session.has_unfinished
         assert engine.next() == second
     assert not engine._session.has_unfinished
-    engine.lost(SECOND, RuntimeError("the actor died"), failures=1)
+    engine.on_loss(SECOND, RuntimeError("the actor died"), failures=1)
     assert not engine._session.has_unfinished
     trials = engine._session.ledger.trials
     assert [trials[number].state for number in (0, 1)] == ["running", "failed"]
@@ -108,7 +108,7 @@ def test_a_machine_that_takes_several_trainings_of_a_trial_with_it_counts_once_f
     tasks = [Task(number=0, seeds=(seed,)) for seed in range(3, 3 + MAX_FAILURES + 2)]
     configs = [engine.next() for _ in tasks[1:]]
     for task in tasks[1:]:
-        engine.lost(task, RuntimeError("the actor died"), failures=1)
+        engine.on_loss(task, RuntimeError("the actor died"), failures=1)
     assert state(engine) == ("running", "")
     assert [engine.next() for _ in tasks[1:]] == configs
 
@@ -129,7 +129,7 @@ def test_the_latest_error_is_read_from_what_ray_tune_wrote(tmp_path: Path) -> No
 def test_trials_without_room_for_their_workers_end_the_study_and_stay_unfinished(engine: Engine) -> None:
     failure = failure_of(PlanError("train.workers 2 needs 5 CPU slots\nmore"), engine._job.folder)
     assert failure is not None
-    engine.ended(FIRST, failure, pruned=False)
+    engine.on_end(FIRST, failure, pruned=False)
     assert state(engine) == ("running", "")
     assert isinstance(engine.interrupted, NoRoomError)
     assert "no room for trial 0 now (PlanError: train.workers 2 needs 5 CPU slots); see" in str(engine.interrupted)
@@ -160,7 +160,7 @@ def test_a_listener_s_error_ends_the_study_and_is_what_its_driver_raises(tmp_pat
             raise FullError
 
     engine = new_engine(tmp_path, listeners=[listen])
-    engine.ended(FIRST, {"error": "NonFiniteLossError: ce"}, pruned=False)
+    engine.on_end(FIRST, {"error": "NonFiniteLossError: ce"}, pruned=False)
     assert isinstance(engine.interrupted, FullError), "Ray Tune would hide it and go on"
     assert state(engine) == ("failed", "NonFiniteLossError: ce")
     assert Interrupt(engine).stop_all()
@@ -178,12 +178,12 @@ def test_a_drawing_that_cannot_be_started_ends_nothing(tmp_path: Path, monkeypat
 
 
 def test_an_error_of_a_trial_fails_it(engine: Engine) -> None:
-    engine.ended(FIRST, {"error": "NonFiniteLossError: ce"}, pruned=False)
+    engine.on_end(FIRST, {"error": "NonFiniteLossError: ce"}, pruned=False)
     assert state(engine) == ("failed", "NonFiniteLossError: ce")
 
 
 def test_a_trial_that_could_not_be_kept_ends_the_study_and_stays_unfinished(engine: Engine) -> None:
-    engine.ended(FIRST, {"error": "no space left on device", "disk_full": True}, pruned=False)
+    engine.on_end(FIRST, {"error": "no space left on device", "disk_full": True}, pruned=False)
     assert state(engine) == ("running", "")
     assert isinstance(engine.interrupted, StorageError)
     assert "then resume" in str(engine.interrupted)

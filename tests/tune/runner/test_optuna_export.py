@@ -7,6 +7,7 @@ import pytest
 
 from tests.tune.runner.sessions import Driver, definition, new_study
 from tune.runner.optuna_export import export_study, note_copies, require_place
+from tune.runner.study_driver import _copy
 from tune.study.folder import StudyFolder
 from tune.study.places import StudyError
 
@@ -53,6 +54,21 @@ def test_the_copy_is_replaced_by_that_of_the_next_driver(tmp_path: Path, url: st
     (copy,) = optuna.get_all_study_summaries(storage=url)
     assert copy.best_trial is not None
     assert copy.best_trial.value == max(trial.values[0] for trial in again.ledger.trials.values())
+
+
+def test_ctrl_c_leaves_out_the_copy_alone(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    def interrupt(_folder: StudyFolder) -> None:
+        raise KeyboardInterrupt
+
+    folder = new_study(tmp_path, optuna=url)
+    monkeypatch.setattr("tune.runner.study_driver.export_study", interrupt)
+    _copy(folder)
+    assert said == [
+        f"copying the study to {url}; Ctrl-C leaves it out",
+        "not copied: interrupted; dclf resume gammas copies the study again",
+    ]
 
 
 def test_another_study_of_the_name_is_refused_and_left_alone(tmp_path: Path, url: str) -> None:

@@ -91,11 +91,11 @@ def begin(driver: Driver, epochs: int) -> None:
     """A trial whose driver is killed after some epochs."""
     trial = driver.session.next()
     assert trial is not None
-    driver.session.started(trial, "ray")
+    driver.session.start(trial)
     for epoch in range(1, epochs + 1):
         told = driver.told(trial, 3, epoch)
         write_history(driver.folder.checkpoint(trial.number, 3), told.reports)
-        driver.session.heard(told)
+        driver.session.record_step(told)
 
 
 def test_population_and_parents_of_nsga2_survive(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_an_unfinished_trial_goes_on_being_reported_and_judged(tmp_path: Path) -
         first.run(trial)
     left = first.session.next()
     assert left is not None
-    first.session.started(left, "ray")
+    first.session.start(left)
     second = Driver(reopened(folder))
     (running,) = second.study.study.get_trials(states=(TrialState.RUNNING,))
     assert running.number == left.number
@@ -195,7 +195,7 @@ def test_others_see_the_trials_while_the_driver_works(tmp_path: Path) -> None:
     driver = Driver(new_study(tmp_path, trials=2))
     trial = driver.session.next()
     assert trial is not None
-    driver.session.heard(driver.told(trial, 3, 2))
+    driver.session.record_step(driver.told(trial, 3, 2))
     backend = JournalFileBackend(str(tmp_path / "gammas" / JOURNAL))
     (seen,) = optuna.load_study(study_name="gammas", storage=JournalStorage(backend)).get_trials()
     assert (seen.state, seen.last_step) == (TrialState.RUNNING, 2)

@@ -54,6 +54,23 @@ def test_a_study_is_a_parent_and_a_run_per_trial_and_seed(tmp_path: Path, store:
     assert points(store, recorder.run_id, "trials/complete") == [(1, 1.0), (2, 2.0), (3, 3.0)]
 
 
+def test_ctrl_c_while_the_last_records_are_sent_costs_no_finished_study_its_result(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    recorder = opened(new_study(tmp_path, uri=store.uri, trials=1), store)
+    assert recorder._outbox.flush(60)
+    with monkeypatch.context() as once:
+
+        def interrupt(*_: object, **_named: object) -> bool:
+            once.undo()
+            raise KeyboardInterrupt
+
+        once.setattr(recorder._outbox, "flush", interrupt)
+        recorder.close("FINISHED", "finished")
+    assert said == ["not all of this study has reached MLflow; send it the rest with: dclf doctor gammas --fix"]
+    assert recorder._guardian._child.poll() is not None, "it would call the run KILLED"
+
+
 def peaked(params: Mapping[str, Any], seed: int, epoch: int) -> float:
     """A score that is best after the second epoch."""
     return score(params, seed, min(epoch, EPOCHS - epoch))
@@ -81,8 +98,8 @@ def test_the_parent_has_the_test_scores_of_a_winner_once(tmp_path: Path, store: 
         driver = Driver(folder, recorder, score=lambda *trained: 1 - score(*trained))
         driver.work()
         for number, seed in [*untested(folder), *base_untested(folder)]:
-            driver.session.tested(number, seed, {"wf1": (seed + number) / 10, "wa": 0.5, "f1/joy!": 0.25})
-        driver.session.concluded()
+            driver.session.record_test(number, seed, {"wf1": (seed + number) / 10, "wa": 0.5, "f1/joy!": 0.25})
+        driver.session.conclude()
         recorder.close("FINISHED", "finished")
     metrics = store.client.get_run(recorder.run_id).data.metrics
     scores = {name: value for name, value in metrics.items() if name.startswith("test/")}
@@ -153,8 +170,8 @@ def test_a_trial_that_fails_before_its_run_is_open_is_recorded_as_failed(tmp_pat
     driver = Driver(folder, recorder)
     trial = driver.session.next()
     assert trial is not None
-    driver.session.started(trial, "ray")
-    driver.session.failed(trial.number, "out of memory")
+    driver.session.start(trial)
+    driver.session.fail(trial.number, "out of memory")
     recorder.close("FINISHED", "finished")
     check_runs(folder, store)
     run = store.client.get_run(folder.ledger.trials[0].runs[3].run_id)
@@ -167,9 +184,9 @@ def test_an_interrupted_study_leaves_no_run_running_and_goes_on_in_the_same_ones
     first = Driver(folder, recorder)
     trial = first.session.next()
     assert trial is not None
-    first.session.started(trial, "ray")
-    first.session.heard(first.told(trial, 3, EPOCHS))
-    first.session.heard(first.told(trial, 4, 2))
+    first.session.start(trial)
+    first.session.record_step(first.told(trial, 3, EPOCHS))
+    first.session.record_step(first.told(trial, 4, 2))
     recorder.close("KILLED", "killed: Ctrl-C")
     left = find_all(folder, store.uri)
     assert {run.info.status for run in left} == {"KILLED"}
@@ -190,11 +207,11 @@ def test_epochs_that_a_restarted_trial_tells_again_are_there_once(tmp_path: Path
     driver = Driver(folder, recorder)
     trial = driver.session.next()
     assert trial is not None
-    driver.session.started(trial, "ray")
+    driver.session.start(trial)
     # Each tells all epochs so far.
     for epoch in (2, 2, EPOCHS):
-        driver.session.heard(driver.told(trial, 3, epoch))
-    driver.session.finished(trial)
+        driver.session.record_step(driver.told(trial, 3, epoch))
+    driver.session.finish(trial)
     recorder.close("FINISHED", "finished")
     check_runs(folder, store)
     run_id = folder.ledger.trials[0].runs[3].run_id
@@ -221,8 +238,8 @@ folder = StudyFolder.open(sys.argv[1], "gammas")
 driver = Driver(folder, opened(folder, connect(sys.argv[2], "dclf")))
 driver.run(driver.session.next())
 trial = driver.session.next()
-driver.session.started(trial, "ray")
-driver.session.heard(driver.told(trial, 3, 2))
+driver.session.start(trial)
+driver.session.record_step(driver.told(trial, 3, 2))
 os.kill(os.getpid(), 9)
 """
 

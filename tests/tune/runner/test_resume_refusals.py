@@ -25,7 +25,7 @@ def begun(storage: Path, shards: Path, **settings: Any) -> StudyFolder:
     driver = Driver(folder)
     trial = driver.session.next()
     assert trial is not None
-    driver.session.started(trial, "ray")
+    driver.session.start(trial)
     return folder
 
 

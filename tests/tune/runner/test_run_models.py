@@ -49,9 +49,9 @@ def worked(folder: StudyFolder, store: Store, *, concluded: bool) -> int:
         checkpoint.save(folder.checkpoint(number, SEED), trained_state())
     best = best_trial(folder)
     assert best is not None
-    driver.session.tested(best.number, SEED, {"wf1": 0.5, "f1/sad": 0.25}, [[7]])
+    driver.session.record_test(best.number, SEED, {"wf1": 0.5, "f1/sad": 0.25}, [[7]])
     if concluded:
-        driver.session.concluded()
+        driver.session.conclude()
     recorder.close("FINISHED", "finished")
     return best.number
 

@@ -54,8 +54,8 @@ def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_training
     one, two = first.session.next(), first.session.next()
     assert one is not None
     assert two is not None
-    first.session.started(one, "ray")
-    first.session.heard(first.told(one, 3, EPOCHS))
+    first.session.start(one)
+    first.session.record_step(first.told(one, 3, EPOCHS))
     second = Driver(reopened(folder), trained=first.trained)
     second.work()
     assert second.ran == [0, 1, 2, 3]
@@ -73,8 +73,8 @@ def test_the_time_of_a_resumed_trial_is_what_its_drivers_worked(
     first = Driver(folder)
     task = first.session.next()
     assert task is not None
-    first.session.started(task, "ray")
-    first.session.heard(first.told(task, 3, 2))
+    first.session.start(task)
+    first.session.record_step(first.told(task, 3, 2))
     # The driver is killed, and the next one begins an hour later.
     lines = [json.loads(line) for line in folder.ledger.path.read_text().splitlines()]
     assert lines[-1]["kind"] == "alive"
@@ -146,13 +146,13 @@ def test_a_trial_fails_with_one_of_its_trainings_and_the_others_end(tmp_path: Pa
     assert first is not None
     assert second is not None
     for task in (first, second):
-        session.started(task, "ray")
-    session.failed(first.number, "NonFiniteLossError: ce")
+        session.start(task)
+    session.fail(first.number, "NonFiniteLossError: ce")
     step = driver.told(second, 4, 1)
-    assert session.heard(step), "it is to end"
-    session.pruned(second.number, step)
-    session.failed(second.number, "its worker was lost")
-    session.started(second, "ray")
+    assert session.record_step(step), "it is to end"
+    session.prune(second.number, step)
+    session.fail(second.number, "its worker was lost")
+    session.start(second)
     driver.work()
     assert driver.ran == [1, 1, 1], "its third training is not begun"
     trials = driver.folder.ledger.trials
@@ -203,9 +203,9 @@ def test_the_parent_has_the_pick_trial_whenever_it_changes(tmp_path: Path) -> No
     for wf1, eics in ((0.6, 0.5), (0.596, 0.6), (0.604, 0.1)):
         task = driver.session.next()
         assert task is not None
-        driver.session.started(task, "ray")
-        driver.session.heard(replace(driver.told(task, 3, EPOCHS), values=(wf1, eics)))
-        driver.session.finished(task)
+        driver.session.start(task)
+        driver.session.record_step(replace(driver.told(task, 3, EPOCHS), values=(wf1, eics)))
+        driver.session.finish(task)
     values = [write.body["values"] for write in progress_writes(folder, 1)]
     assert [(step["best/val_wf1"], step["best/val_eics/wf1"]) for step in values] == [
         (0.6, 0.5),
@@ -256,8 +256,8 @@ def test_a_failed_trial_is_known_everywhere_and_not_tried_again(tmp_path: Path) 
     first = Driver(folder)
     task = first.session.next()
     assert task is not None
-    first.session.started(task, "ray")
-    first.session.failed(task.number, "out of memory")
+    first.session.start(task)
+    first.session.fail(task.number, "out of memory")
     second = Driver(reopened(folder))
     second.work()
     assert second.ran == [1, 2]

@@ -32,7 +32,7 @@ def add(
     number = folder.ledger.create({"loss.window": 3} if params is None else params).number
     if state == "waiting":
         return number
-    folder.ledger.start(number, 4, "ray")
+    folder.ledger.start(number, 4)
     place = folder.checkpoint(number, 4)
     write_history(place, [epoch(e) for e in range(1, history + 1)])
     (place / checkpoint.STATE_FILE).write_bytes(b"12345")

@@ -35,7 +35,7 @@ def earlier(tmp_path: Path) -> StudyFolder:
         ]
     ):
         folder.ledger.create({"loss.gamma_ca": gamma, "loss.window": window}, optuna=number)
-        folder.ledger.start(number, 4, "ray")
+        folder.ledger.start(number, 4)
         if value is not None:
             folder.ledger.seed_done(number, 4, (value,), 3)
         if state:

@@ -70,7 +70,7 @@ def add_trial(
     number = ledger.create(params, optuna=len(ledger.trials), origin=more.get("origin", "search")).number
     if state == "waiting":
         return ledger.trials[number]
-    ledger.start(number, 0, f"ray{number}")
+    ledger.start(number, 0)
     for seed, scores in enumerate(values):
         ledger.run(number, seed, f"run{number}s{seed}")
         ledger.seed_done(number, seed, tuple(scores), more.get("epochs", 12))

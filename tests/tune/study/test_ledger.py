@@ -37,7 +37,7 @@ def write(ledger: Ledger, event: tuple[str, Any], which: int) -> None:
     elif ledger.trials:
         number = which % len(ledger.trials)
         actions = {
-            "start": lambda: ledger.start(number, which, what),
+            "start": lambda: ledger.start(number, which),
             "run": lambda: ledger.run(number, what, f"run-{what}"),
             "seed_done": lambda: ledger.seed_done(number, what, (0.5, 0.25), 3),
             "attrs": lambda: ledger.attrs(number, what),
@@ -118,7 +118,7 @@ def test_a_line_that_a_full_disk_cut_off_is_passed_over_by_the_same_writer(tmp_p
     ledger.path.unlink()
     ledger.path.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
-        ledger.start(0, 0, "ray")
+        ledger.start(0, 0)
     ledger.path.unlink()
     ledger.path.write_bytes(begun + b'{"event": "started", "params": {}')
     assert ledger.trials[0].state == "waiting"

@@ -1,12 +1,13 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dclf.config import Config
 from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
 from tune.tracking.children import STUDY_TAG, TRIAL_TAG
-from tune.tracking.find import find_run, list_runs, recorded_run
+from tune.tracking.find import experiment_ids, find_run, list_runs, recorded_run
 from tune.tracking.run import RunTracker
 from tune.tracking.store import Store, TrackingError
 
@@ -53,6 +54,22 @@ def test_by_study_and_trial(store: Store, make: Make) -> None:
     for nothing in ("gammas/3", "other/2", "it's/2", "gammas/"):
         with pytest.raises(TrackingError, match="has no run with the id or name"):
             find_run(store.uri, nothing)
+
+
+class SmallPages:
+    """A client that gives one experiment at a time."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def search_experiments(self, **options: Any) -> Any:
+        return self._client.search_experiments(max_results=1, **options)
+
+
+def test_experiments_of_every_page_are_looked_at(store: Store) -> None:
+    every = {entry.experiment_id for entry in store.client.search_experiments()}
+    assert len(every) > 1
+    assert sorted(experiment_ids(SmallPages(store.client))) == sorted(every)
 
 
 def test_a_name_with_quotes(store: Store, make: Make) -> None:

@@ -1,5 +1,6 @@
 """The outbox against a real server that is killed and comes back, and against failures no server gives to order."""
 
+import signal
 import threading
 import time
 from itertools import pairwise
@@ -93,6 +94,23 @@ def test_a_request_that_hangs_does_not_hold_the_end(tmp_path: Path) -> None:
     hanging.set()
     assert left is not None
     assert steps(read_spool(left)[1]) == [0]
+
+
+def test_an_interrupt_while_the_rest_is_sent_leaves_it_in_the_file(tmp_path: Path) -> None:
+    hanging = threading.Event()
+
+    def interrupting(_write: Write) -> None:
+        wait_until(lambda: outbox._hurried)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        hanging.wait()
+
+    outbox = Outbox(interrupting, spool := Spool(tmp_path, ADDRESS))
+    for step in range(2):
+        outbox.put(writes.metrics({"x": 1.0}, step))
+    with pytest.raises(KeyboardInterrupt):
+        outbox.close(1)  # a signal that comes just before it waits is seen only then
+    hanging.set()
+    assert steps(read_spool(spool.path)[1]) == [0, 1]
 
 
 def test_a_slow_server_is_waited_for_as_long_as_it_takes_anything(tmp_path: Path) -> None:

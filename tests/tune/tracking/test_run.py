@@ -1,6 +1,7 @@
 import json
 import shutil
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from cluster.signals import Terminated
 from dclf.config import Config
 from dclf.training.reports import EpochReport
 from tests.tune.tracking.samples import CARD, CLASSES, CONFIG, cut_short, epoch, fall, final
+from tune.tracking.records import metric_names
 from tune.tracking.run import RunTracker
+from tune.tracking.spool import send_spool
 from tune.tracking.store import Store, TrackingError, connect
 
 # But for the run that is made once for several tests, and looked at whole.
@@ -194,6 +197,55 @@ def test_leaving_without_a_final_report_is_a_failure(store: Store, tmp_path: Pat
     assert store.client.get_run(tracker.run_id).info.status == "FAILED"
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Terminated()])
+def test_an_interrupt_behind_the_scores_costs_figures_and_model_alone(
+    store: Store, tmp_path: Path, error: BaseException
+) -> None:
+    tracker = RunTracker(store, tmp_path)
+
+    def work() -> None:
+        with tracker:
+            tracker.start(CONFIG, CARD)
+            tracker.scored(final())
+            raise error
+
+    with pytest.raises(type(error)):
+        work()
+    run = store.client.get_run(tracker.run_id)
+    assert (run.info.status, run.data.tags["dclf.status"]) == ("FINISHED", "finished; figures and model left out")
+    assert run.data.metrics["test/wf1"] == 0.25
+    results = {file.path for file in store.client.list_artifacts(tracker.run_id, "results")}
+    assert results == {"results/confusion_test.json", "results/confusion_val.json"}
+
+
+def test_an_interrupt_while_the_end_is_sent_leaves_the_rest_to_be_sent(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    def interrupt(*_: object, **_named: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tune.tracking.outbox.Outbox.flush", interrupt)
+    away = threading.Event()
+    monkeypatch.setattr("tune.tracking.run.Sender.__call__", lambda *_: away.wait() and None)
+    tracker = RunTracker(store, tmp_path)
+
+    def work() -> None:
+        with tracker:
+            tracker.start(CONFIG, CARD)
+            tracker.finish(final())
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    away.set()
+    monkeypatch.undo()
+    (file,) = tmp_path.glob("unsent-*/writes.jsonl")
+    assert said == [f"not all of this run has reached MLflow; send the rest of this run with: dclf track send {file}"]
+    assert tracker._guardian._child.poll() is not None, "it would call the run KILLED"
+    assert send_spool(file).refused == []
+    run = store.client.get_run(tracker.run_id)
+    assert (run.info.status, run.data.metrics["test/wf1"]) == ("FINISHED", 0.25)
+
+
 def middling(report: EpochReport) -> EpochReport:
     """An epoch of a training whose second was the best."""
     wf1 = {1: 0.2, 2: 0.5, 3: 0.3}
@@ -338,3 +390,21 @@ def test_a_command_line_that_is_no_text_is_recorded(
         tracker.finish(final())
     tags = store.client.get_run(tracker.run_id).data.tags
     assert (tags["command"], tags["seed"]) == ("dclf train 'caf\\udce9.yaml'", "0")
+
+
+def test_every_class_has_a_metric_of_its_own(store: Store) -> None:
+    scores = {"f1/喜": 0.1, "f1/怒": 0.2, "f1/joy?": 0.4, "f1/joy!": 0.3, "f1/joy_": 0.5, "f1/zufällig": 0.6}
+    named = metric_names(scores, "test")
+    assert named == {
+        "test/f1/喜": 0.1,
+        "test/f1/怒": 0.2,
+        "test/f1/joy_": 0.5,
+        "test/f1/joy__2": 0.3,
+        "test/f1/joy__3": 0.4,
+        "test/f1/zufällig": 0.6,
+    }
+    assert metric_names(dict(reversed(scores.items())), "test") == named
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    for name, value in named.items():
+        store.client.log_metric(run_id, name, value)
+    assert store.client.get_run(run_id).data.metrics == named

@@ -30,6 +30,27 @@ def test_sending_twice_leaves_one_of_each(spool: Spool, store: Store) -> None:
     assert not spool.folder.exists()
 
 
+def test_a_file_that_was_moved_takes_nothing_of_its_new_folder_with_it(spool: Spool, tmp_path: Path) -> None:
+    spool.write([writes.metrics({"loss/ce": 0.5}, 1)])
+    home = tmp_path / "home"
+    (home / "files" / "0000").mkdir(parents=True)
+    kept = [home / "thesis.tex", home / "files" / "0000" / "photo.png"]
+    for file in kept:
+        file.write_text("mine")
+    moved = spool.path.rename(home / "writes.jsonl")
+    assert send_spool(moved).writes == 1
+    assert not moved.exists()
+    assert [file for file in kept if not file.exists()] == []
+
+
+def test_what_else_lies_in_the_folder_of_a_run_stays(spool: Spool) -> None:
+    spool.new_file("picture.png").write_bytes(b"x")
+    spool.write([writes.metrics({"loss/ce": 0.5}, 1)])
+    (note := spool.folder / "note.txt").write_text("mine")
+    send_spool(spool.path)
+    assert list(spool.folder.iterdir()) == [note]
+
+
 def test_refused_writes_do_not_hold_the_others(spool: Spool, store: Store) -> None:
     spool.write([writes.metrics({"bad\nname": 1.0}, 1), writes.metrics({"good": 1.0}, 1)])
     sent = send_spool(spool.path)

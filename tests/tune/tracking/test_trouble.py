@@ -1,14 +1,25 @@
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.utils.rest_utils import verify_rest_response
 
-from tune.tracking.trouble import cause_of, may_pass
+from tune.tracking.trouble import TrackingError, cause_of, explained, may_pass
 
 
 def http_error(status: int) -> requests.HTTPError:
     response = requests.Response()
     response.status_code = status
     return requests.HTTPError(response=response)
+
+
+def plain_answer(status: int) -> MlflowException:
+    """What MLflow makes of a server's answer that is not JSON."""
+    response = requests.Response()
+    response.status_code = status
+    response._content = b"<html>no</html>"
+    with pytest.raises(MlflowException) as caught:
+        verify_rest_response(response, "/api/2.0/mlflow/logged-models")
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -18,6 +29,8 @@ def http_error(status: int) -> requests.HTTPError:
         RestException({"error_code": "UNAUTHENTICATED"}),
         RestException({"error_code": "REQUEST_LIMIT_EXCEEDED"}),
         MlflowException("API request failed with exception"),
+        plain_answer(401),
+        plain_answer(502),
         http_error(503),
         http_error(429),
         requests.ConnectionError(),
@@ -34,6 +47,8 @@ def test_trouble_that_may_pass(error: Exception) -> None:
     [
         RestException({"error_code": "INVALID_PARAMETER_VALUE"}),
         RestException({"error_code": "RESOURCE_DOES_NOT_EXIST"}),
+        RestException({"error_code": "FEATURE_DISABLED"}),
+        plain_answer(404),
         http_error(400),
         http_error(413),
         FileNotFoundError(2, "No such file or directory"),
@@ -52,3 +67,14 @@ def test_the_cause_is_the_root_in_one_line() -> None:
     assert cause_of(outer) == "timed out"
     assert cause_of(ValueError("\nno http://me:geheim@host\nmore")) == "no http://host"
     assert cause_of(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize(
+    "error", [plain_answer(401), plain_answer(403), RestException({"error_code": "UNAUTHENTICATED"})]
+)
+def test_a_server_that_refuses_access_names_the_credentials(error: MlflowException) -> None:
+    said = r"^MLflow at http://host must take this user's requests"
+    with pytest.raises(TrackingError, match=said) as caught, explained("http://me:geheim@host"):
+        raise error
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        assert name in str(caught.value)

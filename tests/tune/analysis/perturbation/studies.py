@@ -37,7 +37,7 @@ def trained_study(runs: RunStore, name: str = "parts") -> StudyFolder:
     folder.ledger.note(PARENT_NOTE, run_id=parent.info.run_id, store=store.name)
     for part in ("none", "base"):
         number = folder.ledger.create({"loss.ablate": part}, origin="variant").number
-        folder.ledger.start(number, SEEDS[0], "ray")
+        folder.ledger.start(number, SEEDS[0])
         for seed in SEEDS:
             child = runs.client.create_run(store.experiment_id, run_name=f"{name}-{number}-seed{seed}", tags=tags)
             folder.ledger.run(number, seed, child.info.run_id)

@@ -61,7 +61,7 @@ def add(
 ) -> None:
     """A complete trial, scored on test, and the perturbation tests of its seeds."""
     number = folder.ledger.create(params).number
-    folder.ledger.start(number, first_seed, "ray")
+    folder.ledger.start(number, first_seed)
     for seed, (raw, eccs, eics) in enumerate(seeds, first_seed):
         folder.ledger.run(number, seed, f"run{number}s{seed}")
         folder.ledger.seed_done(number, seed, (raw,), 2)
