@@ -49,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run(version: str, words: Sequence[str]) -> int:
-    from cluster.jobs.node_check import check_nodes  # noqa: PLC0415
+    from cluster.jobs.node_check import check_nodes  # noqa: PLC0415 - as above
     from cluster.session import ray_session  # noqa: PLC0415
     from tune.commands.job_command import job_of, read_request  # noqa: PLC0415
     from tune.commands.main import run_command  # noqa: PLC0415
@@ -70,7 +70,7 @@ def _run(version: str, words: Sequence[str]) -> int:
 
 
 def _require_version(client: str) -> None:
-    from cluster.jobs.versions import BRING, mismatches, own_versions  # noqa: PLC0415
+    from cluster.jobs.versions import BRING, mismatches, own_versions  # noqa: PLC0415 - as above
 
     if differing := list(mismatches({"dclf": client}, own_versions())):
         raise ValueError(
@@ -85,7 +85,7 @@ def needs_of_run(command: JobCommand) -> Needs:
     Raises:
         ConfigError: its places are relative, and the folder that they are meant from is not known here.
     """
-    from cluster.jobs.node_check import Needs  # noqa: PLC0415
+    from cluster.jobs.node_check import Needs  # noqa: PLC0415 - as above
     from dclf.config import Config  # noqa: PLC0415
     from dclf.data.storage import absolute  # noqa: PLC0415
     from tune.config.yaml_files import ConfigError  # noqa: PLC0415
@@ -110,7 +110,7 @@ def needs_of_run(command: JobCommand) -> Needs:
 
 def _require_lasting_runs(command: JobCommand) -> None:
     """Refuse an SQLite file in the job's own folder, with which its runs would be deleted."""
-    from tune.config.yaml_files import ConfigError  # noqa: PLC0415
+    from tune.config.yaml_files import ConfigError  # noqa: PLC0415 - as above
     from tune.tracking.store import resolve_tracking_uri, sqlite_path  # noqa: PLC0415
 
     path = sqlite_path(resolve_tracking_uri(command.tracking))

@@ -152,7 +152,7 @@ def _explain(error: Exception) -> int:
 
 def exit_code(error: Exception) -> int:
     """``USAGE`` for what was asked for and cannot be, ``FAILED`` for work and surroundings that fail."""
-    from cluster.plan import PlanError  # noqa: PLC0415
+    from cluster.plan import PlanError  # noqa: PLC0415 - as above
     from dclf.extensions import ExtensionError  # noqa: PLC0415
     from tune.config.yaml_files import ConfigError  # noqa: PLC0415
     from tune.study.places import StudyError, StudyUnavailableError  # noqa: PLC0415

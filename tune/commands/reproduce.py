@@ -179,7 +179,7 @@ def build_parser() -> ArgumentParser:
 
 def _reproduced(plan: ReproductionPlan, options: Namespace, command: str) -> ReproductionFiles:
     """Run the plan; however it is cut short, stderr says how to go on."""
-    from tune.reproduction import reproduce  # noqa: PLC0415
+    from tune.reproduction import reproduce  # noqa: PLC0415 - as above
 
     try:
         with choose_renderer(options.log, quiet=options.quiet, title="dclf reproduce") as renderer:
