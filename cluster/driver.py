@@ -135,7 +135,7 @@ class Driver:
         thread.join(ABORT_SECONDS)
 
     def _has_controller(self, thread: threading.Thread) -> bool:
-        """Whether the run goes on and its controller is known, as soon as that can be said."""
+        """Whether the run goes on and its controller is known; waits ``START_SECONDS`` at most for the controller."""
         limit = time.monotonic() + START_SECONDS
         while self._controller is None and thread.is_alive():
             try:

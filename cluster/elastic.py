@@ -23,7 +23,7 @@ from cluster.resources import ClusterResources, cluster_resources
 
 
 class LeavesRoomToRead(ElasticScalingPolicy):
-    """Ray Train's policy, held to what fits beside a read task and, once workers run, to slots that are really free."""
+    """Ray Train's scaling policy, limited to workers that leave one CPU for reading, and later to free slots."""
 
     def __init__(self, scaling_config: ScalingConfig) -> None:
         super().__init__(scaling_config)

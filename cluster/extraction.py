@@ -188,7 +188,7 @@ class Actors:
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int]
     ) -> ray.data.Dataset:
         """The stream of rows: an actor takes some batches when it is done with the last ones."""
-        import ray.data  # noqa: PLC0415 - see above
+        import ray.data  # noqa: PLC0415 - one at a time needs no Ray
         from ray.util.annotations import RayDeprecationWarning  # noqa: PLC0415
 
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)

@@ -24,7 +24,7 @@ _LONGEST = 2000
 
 
 def utterance_table(utterances: Sequence[Utterance], places: Sequence[int]) -> pa.Table:
-    """Some of the utterances, as they travel."""
+    """Return these utterances as an Arrow table for an actor."""
     chosen = [utterances[place] for place in places]
     return pa.table(
         {

@@ -116,5 +116,5 @@ def _of_workers(failures: Mapping[int, BaseException], restarts: int) -> Trainin
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Whether it is Ray that tells of a worker, which is not there any more to tell of itself."""
+    """Whether Ray reports the loss of a worker, rather than the worker raising an error."""
     return isinstance(error, RayError) or type(error).__module__.startswith("ray.")

@@ -63,7 +63,7 @@ class FineTuningWork:
         options: FineTuningOptions,
         folder: Path,
     ) -> FineTuningWork:
-        """What an encoder learns from dialogues; the result has a folder of its own in the one that is given."""
+        """Return the work for these dialogues; the result goes into a new folder below ``folder``."""
         texts, labels = training_utterances(dialogues)
         depends = json.dumps([settings.fingerprint(), asdict(options), class_count, texts, labels]).encode()
         name = f"fine-tuned-{hashlib.sha256(depends).hexdigest()[:16]}"
@@ -122,7 +122,7 @@ def fine_tuned_by_task(
     A lost task is begun anew here and not by Ray, which numbers what a task yields: one that goes on in the middle
     yields less than before, and Ray drops as many items as came from the first one.
     """
-    from ray.exceptions import RayError, RayTaskError  # noqa: PLC0415 - see above
+    from ray.exceptions import RayError, RayTaskError  # noqa: PLC0415 - one at a time needs no Ray
 
     lost = 0
     while True:
@@ -142,7 +142,7 @@ def fine_tuned_by_task(
 
 
 def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> TextSettings:
-    import ray  # noqa: PLC0415 - see above
+    import ray  # noqa: PLC0415 - one at a time needs no Ray
 
     task: Any = ray.remote(_said).options(
         num_cpus=plan.cpus, num_gpus=plan.gpus, max_retries=0, num_returns="streaming"

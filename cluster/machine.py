@@ -30,7 +30,7 @@ def machine_gpus() -> int:
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Let torch compute on so many threads of this process inside the ``with``, and on as many as before after it."""
-    import torch  # noqa: PLC0415 - see above
+    import torch  # noqa: PLC0415 - slow to import
 
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -181,7 +181,7 @@ class _Worker:
         self._work = work
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        import ray  # noqa: PLC0415 - see above
+        import ray  # noqa: PLC0415 - one at a time needs no Ray
 
         (row,) = batch.to_pylist()
         yield _block(row["place"], _BEGUN, str(ray.get_runtime_context().get_actor_id()))
@@ -195,7 +195,7 @@ class _Worker:
 
 def _spread(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> ray.data.Dataset:
     """The stream of what is said: an actor takes a job when it is done with the last one."""
-    import ray.data  # noqa: PLC0415 - see above
+    import ray.data  # noqa: PLC0415 - one at a time needs no Ray
     from ray.util.annotations import RayDeprecationWarning  # noqa: PLC0415
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)

@@ -84,9 +84,8 @@ def ray_session(
     """Be connected to Ray: to the cluster at ``address`` or RAY_ADDRESS, else to a local Ray that ends with the block.
 
     Where this process is connected already, that connection is used and left alone, and must be to the cluster at
-    ``address`` where that is given. What the user set in the
-    environment stays, with this machine's loopback added to its NO_PROXY where a proxy is set. A local Ray asks its
-    clients for a token, as Ray does by default.
+    ``address`` where that is given. What the user set in the environment stays, with this machine's loopback added to
+    its NO_PROXY where a proxy is set. A local Ray asks its clients for a token, as Ray does by default.
 
     Args:
         address: of a cluster, as ``ray.init`` takes it; RAY_ADDRESS, then a local Ray where None.

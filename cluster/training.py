@@ -41,12 +41,10 @@ class TrainingOutcome:
     Attributes:
         final: its history and scores.
         checkpoint: path or URI of the last epoch's checkpoint.
-        restarts: how often lost workers were replaced.
     """
 
     final: FinalReport
     checkpoint: str
-    restarts: int
 
 
 def train_on_ray(
@@ -94,7 +92,6 @@ def train_on_ray(
     return TrainingOutcome(
         final=FinalReport.from_dict(result.return_value),
         checkpoint=run.place_of(result.checkpoint),
-        restarts=driver.restarts,
     )
 
 

@@ -52,7 +52,7 @@ def _costs(node: Node, places: int, cpus: int) -> list[float]:
 
 
 def _beside_drivers(most: int, layout: TrialLayout, breaking: list[float]) -> int:
-    """The most trials whose workers find places when their drivers have broken as many as they can.
+    """Return the most trials that fit when each driver takes the slot that spoils most room for workers.
 
     Args:
         most: more do not fit anyway.

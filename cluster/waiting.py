@@ -9,9 +9,9 @@ from collections.abc import Callable
 from cluster.resources import ClusterResources, cluster_resources
 
 FIRST_S = 60.0
-"""How long work waits before that is said."""
+"""Seconds of waiting before the first warning."""
 AGAIN_S = 600.0
-"""How long until it is said again."""
+"""Seconds between warnings."""
 _log = logging.getLogger(__name__)
 
 
@@ -36,12 +36,12 @@ class Waiting:
         self.goes_on()
 
     def goes_on(self) -> None:
-        """Hear that the work goes on."""
+        """Reset the timer: work is running."""
         self._since = self._clock()
         self._due = self._since + FIRST_S
 
     def look(self) -> None:
-        """Hear that the work still waits, and say so where it is time to."""
+        """Warn if nothing has run for long."""
         now = self._clock()
         if now < self._due:
             return

@@ -122,11 +122,6 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def shortened(text: str, width: int) -> str:
-    """Text of at most so many characters."""
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
 def tidy(axes: Axes, grid: str = "y") -> None:
     """A quiet grid behind the marks, no frame above and on the right."""
     axes.grid(axis=grid, color=GRID, lw=0.7)  # type: ignore[arg-type]

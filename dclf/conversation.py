@@ -147,19 +147,19 @@ def raw_problems(raw: Mapping[str, Any]) -> dict[str, str]:
     """
     problems = {}
     if not isinstance(text := raw.get("text", ""), str):
-        problems["text"] = f"must be the words as a text, is {shown(text)}"
+        problems["text"] = f"must be the words as a text, is {json_text(text)}"
     media = raw.get("media")
     if media is not None and not _is_path(media):
-        problems["media"] = f"must be the path of a sound or video file, is {shown(media)}"
+        problems["media"] = f"must be the path of a sound or video file, is {json_text(media)}"
     for key in ("start", "end"):
         second = raw.get(key)
         if second is not None and not _is_second(second):
-            problems[key] = f"must be a second of the recording, 0 or more, is {shown(second)}"
+            problems[key] = f"must be a second of the recording, 0 or more, is {json_text(second)}"
         elif second is not None and media is None:
             problems[key] = "must come with media, the recording that it is a second of"
     start, end = raw.get("start") or 0, raw.get("end")
     if end is not None and not problems and end <= start:
-        problems["end"] = f"must be after start, {shown(start)}, is {shown(end)}"
+        problems["end"] = f"must be after start, {json_text(start)}, is {json_text(end)}"
     return problems
 
 
@@ -179,7 +179,7 @@ def raw_utterance(raw: Mapping[str, Any], folder: str = "") -> Utterance:
     )
 
 
-def shown(value: Any) -> str:
+def json_text(value: Any) -> str:
     """A value in JSON, cut short."""
     text = json.dumps(value, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -20,10 +20,10 @@ import numpy as np
 
 from dclf.conversation import (
     Speakers,
+    json_text,
     no_features,
     raw_problems,
     raw_utterance,
-    shown,
     unlabelled_dialogue,
     vector_problem,
 )
@@ -177,10 +177,10 @@ class ConversationReader:
             return None
         name, utterances = content.get("id", default), content.get("utterances")
         if not isinstance(name, str) or not name.strip():
-            self._add(where, "id", f"must be a text that is not empty, is {shown(name)}")
+            self._add(where, "id", f"must be a text that is not empty, is {json_text(name)}")
         speakers = self._speakers(content, where)
         if not isinstance(utterances, list) or not utterances:
-            what = shown(utterances) if "utterances" in content else "absent"
+            what = json_text(utterances) if "utterances" in content else "absent"
             self._add(where, "utterances", f"must be a list of one utterance or more, is {what}")
             return None
         places = [_at(where, f"utterances[{place}]") for place in range(len(utterances))]
@@ -219,7 +219,7 @@ class ConversationReader:
     def _speakers(self, content: Mapping[str, Any], where: str) -> Speakers:
         names = content.get("speakers", list(self.names))
         if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
-            self._add(where, "speakers", f"must be a list of names, is {shown(names)}")
+            self._add(where, "speakers", f"must be a list of names, is {json_text(names)}")
             return Speakers(self.speaker_count)
         try:
             return Speakers(self.speaker_count, names)
@@ -247,7 +247,7 @@ class ConversationReader:
             return
         value = content["speaker"]
         if not isinstance(value, str) and not is_whole(value):
-            self._add(where, "speaker", f"must be a name or a whole number, is {shown(value)}")
+            self._add(where, "speaker", f"must be a name or a whole number, is {json_text(value)}")
             return
         try:
             speakers.number(value)
@@ -258,7 +258,7 @@ class ConversationReader:
         """Check vectors; others than those that the model reads are not looked at."""
         place = _at(where, "features")
         if not isinstance(features, dict):
-            self._add(place, "", f"must be an object with a vector per modality, is {shown(features)}")
+            self._add(place, "", f"must be an object with a vector per modality, is {json_text(features)}")
             return
         for modality, vector in features.items():
             if modality not in MODALITIES:
@@ -267,11 +267,11 @@ class ConversationReader:
                 listed = isinstance(vector, list | tuple | np.ndarray)
                 problem = vector_problem(vector, width) if listed else f"must be a list of {width} numbers"
                 if problem:
-                    self._add(place, modality, problem if listed else f"{problem}, is {shown(vector)}")
+                    self._add(place, modality, problem if listed else f"{problem}, is {json_text(vector)}")
 
     def _is_object(self, content: Any, where: str, known: Sequence[str], what: str) -> bool:
         if not isinstance(content, dict):
-            self._add(where, "", f"must be {what}, an object with {', '.join(known)}; is {shown(content)}")
+            self._add(where, "", f"must be {what}, an object with {', '.join(known)}; is {json_text(content)}")
             return False
         for key in content:
             if key not in known:

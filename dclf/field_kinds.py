@@ -12,7 +12,7 @@ from numbers import Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from dclf.data.whole_numbers import is_whole
-from dclf.labels import shown
+from dclf.labels import quoted_value
 from dclf.prose import suggestion
 
 
@@ -46,7 +46,7 @@ def kind_problem(kind: Any, value: Any) -> str:
     if not must:
         return ""
     meant = suggestion(value, get_args(kind)) if get_origin(kind) is Literal and isinstance(value, str) else ""
-    return f"must be {must}, is {shown(value)}{meant}"
+    return f"must be {must}, is {quoted_value(value)}{meant}"
 
 
 def _must(kind: Any, value: Any) -> str:

@@ -33,21 +33,21 @@ def label_problems(experiment: str, name: str, tags: Mapping[str, str]) -> Itera
     if not experiment.strip():
         yield f"track.experiment: must be the name of an experiment, is {experiment!r}"
     elif (size := len(experiment.encode(errors="replace"))) > LONGEST_EXPERIMENT:
-        yield f"track.experiment: must have at most {LONGEST_EXPERIMENT} bytes, has {size}: {shown(experiment)}"
+        yield f"track.experiment: must have at most {LONGEST_EXPERIMENT} bytes, has {size}: {quoted_value(experiment)}"
     if name and not name.strip():
         yield f"track.name: must be a name, or empty for one that is made up, is {name!r}"
     elif len(name) > LONGEST_NAME:
-        yield f"track.name: must have at most {LONGEST_NAME} characters, has {len(name)}: {shown(name)}"
+        yield f"track.name: must have at most {LONGEST_NAME} characters, has {len(name)}: {quoted_value(name)}"
     for key, text in (("experiment", experiment), ("name", name)):
         if _CONTROL.search(text):
-            yield f"track.{key}: must be one line without control characters, is {shown(text)}"
+            yield f"track.{key}: must be one line without control characters, is {quoted_value(text)}"
     for tag, value in tags.items():
         yield from _tag_problems(tag, value)
 
 
 def _tag_problems(tag: str, value: str) -> Iterator[str]:
     plain = tag and tag.isprintable() and ": " not in tag and len(tag) <= LONGEST_NAME
-    key = f"track.tags.{tag if plain else shown(tag)}"
+    key = f"track.tags.{tag if plain else quoted_value(tag)}"
     if not _TAG.fullmatch(tag):
         yield f"{key}: a tag's name must have letters, digits, and the characters _ - . : / and space only"
     elif posixpath.normpath(tag) != tag or tag.startswith(("..", "/")) or tag == ".":
@@ -60,7 +60,7 @@ def _tag_problems(tag: str, value: str) -> Iterator[str]:
     if len(value) > LONGEST_TAG:
         yield f"{key}: must have at most {LONGEST_TAG} characters, has {len(value)}"
     if _UNWRITABLE.search(value):
-        yield f"{key}: must be text that UTF-8 can hold, without NUL characters, is {shown(value)}"
+        yield f"{key}: must be text that UTF-8 can hold, without NUL characters, is {quoted_value(value)}"
 
 
 def is_own_tag(tag: str) -> bool:
@@ -68,7 +68,7 @@ def is_own_tag(tag: str) -> bool:
     return tag in OWN_TAGS or tag.startswith(OWN_PREFIXES)
 
 
-def shown(value: object, longest: int = 60) -> str:
+def quoted_value(value: object, longest: int = 60) -> str:
     """A value for a message, cut short where it is long."""
     text = repr(value)
     return text if len(text) <= longest else f"{text[:longest]}…"

@@ -32,6 +32,11 @@ def size_text(count: float) -> str:
     return f"{count / 1024:.1f} TiB"
 
 
+def shorten(text: str, longest: int) -> str:
+    """Return text of at most so many characters, with an ellipsis where it is cut."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def suggestion(word: str, choices: Iterable[str]) -> str:
     """``; did you mean X?`` for the choice most like a mistyped word, or nothing."""
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.7)

@@ -27,7 +27,7 @@ from dclf.data.writer import refuse_filled, write_shards
 from dclf.extraction import ExtractionError, ExtractorSettings
 from dclf.extraction.cache import FeatureCache, require_folder
 from dclf.extraction.contents import Key, recording_digests, recording_keys, text_keys
-from dclf.extraction.features import shortened
+from dclf.extraction.features import first_lines
 from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions
 from dclf.extraction.table import UtteranceTable, read_table
 from dclf.extraction.text import TextSettings
@@ -227,7 +227,7 @@ def _stream(part: ModalityWork, workers: RowSource, listeners: Sequence[Listener
 def _write(parts: Sequence[ModalityWork], table: UtteranceTable, out: Place, *, overwrite: bool) -> Manifest:
     rows = {part.modality: part.rows() for part in parts}
     for modality, features in rows.items():
-        for line in shortened(features.reasons(), REASONS_SHOWN, "utterance"):
+        for line in first_lines(features.reasons(), REASONS_SHOWN, "utterance"):
             _log.warning("%s: %s", modality, line)
     if problems := [problem for features in rows.values() for problem in features.problems()]:
         raise ExtractionError("\n".join(problems))
@@ -241,6 +241,6 @@ def _write(parts: Sequence[ModalityWork], table: UtteranceTable, out: Place, *, 
     info, dialogues = assemble(transcript.corpus, transcript.conversations, rows, provenance)
     zeros: list[str] = []
     manifest = write_shards(dialogues, out, info, overwrite=overwrite, warn=zeros.append)
-    for line in shortened(zeros, REASONS_SHOWN, "dialogue"):
+    for line in first_lines(zeros, REASONS_SHOWN, "dialogue"):
         _log.warning("%s", line)
     return manifest

@@ -218,7 +218,7 @@ def perturb_study(
 def _perturb(
     target: Target, settings: PerturbationSettings, listeners: Sequence[Listener] | None, progress: str
 ) -> PerturbationTest:
-    # Imported here, as above.
+    # Imported here: matplotlib is slow to import.
     from tune.report.perturbation_page import run_with_page  # noqa: PLC0415
 
     with listening(listeners, progress) as audience:

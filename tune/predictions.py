@@ -57,7 +57,7 @@ class RunModel:
     predictor: Predictor
 
     def predictions(self, conversations: Iterable[PredictedConversation]) -> Predictions:
-        """What it says of these."""
+        """Return these conversations as predictions of this run's model."""
         classes = self.predictor.info.class_names
         return Predictions(run_id=self.run_id, name=self.name, class_names=classes, conversations=tuple(conversations))
 
@@ -197,7 +197,7 @@ def predict_document(
 
 
 def predict_lines(
-    model: RunModel, lines: Iterable[bytes], *, source: str = "", speakers: Sequence[str] = (), folder: str = ""
+    model: RunModel, lines: Iterable[bytes], *, source: str = "", speakers: Sequence[str] = ()
 ) -> Iterator[PredictedUtterance]:
     """Predict a conversation that comes in as JSON lines, one utterance each.
 
@@ -208,14 +208,13 @@ def predict_lines(
         lines: JSON in UTF-8; blank ones are passed over.
         source: where they are from, for messages.
         speakers: as for ``predict``.
-        folder: as for ``predict_document``.
 
     Raises:
         DataError: a line has mistakes, all of which are named; what was answered before holds.
         ValueError: the model knows fewer speakers.
         ExtractionError, ExtensionError: as ``predict``.
     """
-    reader, classes = model.reader(source, speakers, folder), model.predictor.info.class_names
+    reader, classes = model.reader(source, speakers), model.predictor.info.class_names
     if not model.predictor.config.model.causal:
         for conversation in _predict_all(model, [_whole(reader, lines)]).conversations:
             yield from conversation.utterances

@@ -92,7 +92,7 @@ def reproduce(
 
 def _join_ray(stack: ExitStack, study: NamedStudy, *, verbose: bool, address: str | None) -> None:
     """One Ray for all studies: starting it takes as long as several short trainings."""
-    from cluster.machine import machine_cpus  # noqa: PLC0415 - as above
+    from cluster.machine import machine_cpus  # noqa: PLC0415 - brings Ray
     from cluster.session import ray_session, reaches_cluster  # noqa: PLC0415
     from cluster.trial_plan import local_cpus_for_trials, local_trial_resources, plan_trials  # noqa: PLC0415
 

@@ -182,10 +182,10 @@ class Jobs:
         return self.wait(name, STOP_WAIT_S + 30)
 
     def wait(self, name: str, limit_s: float) -> Job:
-        """The job when it has ended, or as it is after so long; for as long the connection may be broken.
+        """Wait up to ``limit_s`` seconds for the job to end and return it; connection errors are tolerated until then.
 
         Raises:
-            ConnectionBrokenError: it still is then.
+            ConnectionBrokenError: the connection is still broken when the time is over.
             JobError: there is no such job.
         """
         limit = time.monotonic() + limit_s

@@ -17,7 +17,7 @@ _RETRIES = 10
 """How often the connection may break before anything new has come."""
 _PAUSE_S = 1.0
 SILENCE_S = 30.0
-"""How long nothing may come before the cluster is asked whether it is there: a machine without power says nothing."""
+"""After so many seconds without output the cluster is asked whether it is there: a dead machine closes nothing."""
 
 
 class Output:
@@ -120,6 +120,6 @@ async def _next(pieces: AsyncIterator[str]) -> str | None:
 
 
 def _require_running(jobs: Jobs, name: str) -> None:
-    """Raise OSError where the cluster does not answer, or the job has ended and nothing has said so."""
+    """Raise OSError if the cluster is unreachable, or if the log stream stopped although the job has ended."""
     if jobs.get(name).state in ENDED:
         raise ConnectionError("the job has ended, and the end of its output does not come")

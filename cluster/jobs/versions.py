@@ -14,7 +14,7 @@ METADATA = "/api/v0/cluster_metadata"
 
 
 def own_versions() -> dict[str, str]:
-    """Those of this process: dclf, ray and python."""
+    """Return the versions of dclf, ray and python in this process."""
     return {"dclf": __version__, "ray": version("ray"), "python": sys.version.split()[0]}
 
 

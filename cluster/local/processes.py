@@ -102,7 +102,7 @@ def marked(mark: str) -> list[psutil.Process]:
 
 
 def end_all(leaders: Sequence[Identity], mark: str, grace_s: float = GRACE_S) -> list[int]:
-    """End a cluster: ask its leaders, which end what they started, then kill whatever is left.
+    """Terminate the leaders, which end what they started; wait, then kill every remaining process with the mark.
 
     Args:
         leaders: of its nodes and servers, in the order in which to ask them.

@@ -1,6 +1,6 @@
 """Dialogues on disk and in memory: Arrow shards, importers, a generator, validation and the feature card."""
 
-from dclf.data.bayes import BayesReport, BayesScore, bayes_shards, read_bayes, write_bayes
+from dclf.data.bayes import BayesReport, BayesScore, bayes_shards, write_bayes
 from dclf.data.card import FeatureCard, SplitCard, feature_card
 from dclf.data.checks import validate_dialogue
 from dclf.data.dialogue import MODALITIES, SPLITS, UNLABELLED, DatasetInfo, Dialogue
@@ -14,14 +14,12 @@ from dclf.data.errors import (
 )
 from dclf.data.export import Export, export_shards
 from dclf.data.generator import generate
-from dclf.data.importers import IMPORTERS, import_dataset, import_meld_csv, import_mmgcn_iemocap, import_mmgcn_meld
+from dclf.data.importers import IMPORTERS, import_dataset
 from dclf.data.index import DialogueIndex
-from dclf.data.manifest import Manifest, ShardEntry, read_manifest, verify_shard
-from dclf.data.probe import ModalityProbe, ProbeReport, probe_shards, read_probe, write_probe
+from dclf.data.manifest import Manifest, ShardEntry
+from dclf.data.probe import ModalityProbe, ProbeReport, probe_shards, write_probe
 from dclf.data.readable import readable
-from dclf.data.reader import ShardSet, read_rows, read_shards
-from dclf.data.rows import dialogues_from_table
-from dclf.data.schema import columns_for
+from dclf.data.reader import ShardSet, read_shards
 from dclf.data.shifts import emotion_shifts
 from dclf.data.validation import ValidationReport, validate_shards
 from dclf.data.writer import write_shards
@@ -52,26 +50,16 @@ __all__ = [
     "UnsafePickleError",
     "ValidationReport",
     "bayes_shards",
-    "columns_for",
-    "dialogues_from_table",
     "emotion_shifts",
     "export_shards",
     "feature_card",
     "generate",
     "import_dataset",
-    "import_meld_csv",
-    "import_mmgcn_iemocap",
-    "import_mmgcn_meld",
     "probe_shards",
-    "read_bayes",
-    "read_manifest",
-    "read_probe",
-    "read_rows",
     "read_shards",
     "readable",
     "validate_dialogue",
     "validate_shards",
-    "verify_shard",
     "write_bayes",
     "write_probe",
     "write_shards",

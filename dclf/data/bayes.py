@@ -102,7 +102,7 @@ def bayes_shards(
     Args:
         path: local folder or URI.
         modalities: only these are heard; all where None.
-        limit: hypotheses that are followed, at least 1.
+        limit: hypotheses that are followed, at least 1; fewer are faster and less exact.
 
     Raises:
         ShardError, MissingModalityError: see ``read_shards``.
@@ -146,7 +146,7 @@ def read_bayes(path: str | os.PathLike[str], sha256: str) -> BayesReport | None:
 
 
 def _listeners(shape: Preset) -> Iterator[tuple[str, Rates, bool]]:
-    """Who answers: a name, the shares taken for true, and whether words are heard."""
+    """Yield each listener: a name, the shares that it takes for true, and whether it hears earlier words."""
     test, train = shape.rates_in(_SPLIT), shape.rates_in("train")
     yield KNOWING, test, True
     if train != test:

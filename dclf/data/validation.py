@@ -11,7 +11,7 @@ import numpy as np
 
 from dclf.data.checks import empty_classes, repeated_id, unlabelled_split, validate_dialogue, zero_rows
 from dclf.data.dialogue import SPLITS, UNLABELLED, Dialogue
-from dclf.data.errors import DataError, ShardError
+from dclf.data.errors import ShardError
 from dclf.data.manifest import Manifest, ShardEntry, verify_shard
 from dclf.data.reader import ShardSet, read_shards
 from dclf.prose import counted
@@ -43,11 +43,6 @@ class ValidationReport:
             for modality, n in counts.items()
         ]
         return lines
-
-    def raise_on_problems(self) -> None:
-        """DataError with all problems, if there are any."""
-        if self.problems:
-            raise DataError(self.problems, "the shards are not valid")
 
 
 def validate_shards(path: str | os.PathLike[str]) -> ValidationReport:

@@ -13,7 +13,7 @@ from dclf.extraction.contract import ExtractionError, ExtractorSettings
 from dclf.extraction.registry import EXTRACTORS, settings_type
 
 FEATURE_SETS = ("is10", "egemaps", "compare")
-"""What openSMILE is meant by."""
+"""Feature sets of openSMILE, as the command line names them."""
 SHIPPED = {"text": ("text",), "audio": ("opensmile", "speech"), "visual": ("image",)}
 """Modality -> extractors that ship, the one of models last."""
 

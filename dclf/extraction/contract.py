@@ -169,7 +169,8 @@ class ExtractorSettings(ABC):
     def fingerprint(self) -> str:
         """Of resolved settings: a hash of all that a row depends on beside the utterance. Rows are cached under it.
 
-        Where an encoder lies is none of it, so that subclasses leave paths out.
+        Where an encoder lies, its ``model`` and ``revision``, is none of it.
         """
-        text = json.dumps(self.facts(), sort_keys=True)
+        facts = self.facts()
+        text = json.dumps(facts | {key: "" for key in ("model", "revision") if key in facts}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -59,7 +59,7 @@ class ExtractedRows:
         """That no utterance has a row, with the first reasons; empty where one has."""
         if len(self.absent) < len(self.keys):
             return []
-        reasons = "\n".join(f"  {line}" for line in shortened(self.reasons(), MISSING_NAMED, "utterance"))
+        reasons = "\n".join(f"  {line}" for line in first_lines(self.reasons(), MISSING_NAMED, "utterance"))
         return [f"{self.modality}: one utterance at least must have features, none has; nothing is written:\n{reasons}"]
 
     def of(self, conversation: Conversation) -> tuple[Matrix, NDArray[np.bool_] | None]:
@@ -90,7 +90,7 @@ class ExtractedRows:
         return row
 
 
-def shortened(lines: Sequence[str], count: int, noun: str) -> Iterator[str]:
+def first_lines(lines: Sequence[str], count: int, noun: str) -> Iterator[str]:
     """The first of some lines, and one for how many more there are of what the noun names."""
     yield from lines[:count]
     if (rest := len(lines) - count) > 0:

@@ -6,12 +6,10 @@
 from dclf.losses.context import context_contrastive_loss, context_terms
 from dclf.losses.contrast_head import ContextContrast
 from dclf.losses.modality import modality_contribution_loss, modality_terms
-from dclf.losses.terms import AnchorTerms, Denominator, Term
+from dclf.losses.terms import Term
 
 __all__ = [
-    "AnchorTerms",
     "ContextContrast",
-    "Denominator",
     "Term",
     "context_contrastive_loss",
     "context_terms",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STATE_FILE = "state.pt"
 FORMAT = 3
 LEFTOVER_S = 3600.0
-"""How long an unfinished file was last written ago that nobody is writing any more."""
+"""An unfinished file that was not written to for so many seconds is taken for abandoned."""
 _FORMAT_2 = b"DCLF state\n"
 """What a file of format 2 begins with, which torch cannot read."""
 

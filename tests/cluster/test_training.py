@@ -117,7 +117,6 @@ def test_neither_a_killed_worker_nor_scores_that_choose_nothing_change_what_two_
     run = changed(config, workers=2, epochs=5, max_failures=1, protocol="paper", perturb_every=2)
     killed = train_on_ray(run, run_name="killed", on_epoch=kill_one, on_restart=restarts.append)
     assert restarts == [1]
-    assert (killed.restarts, undisturbed.restarts) == (1, 0)
     history = killed.final.history
     blind = [replace(report, peeked={}, robust={}) for report in history]
     assert metrics(replace(killed, final=replace(killed.final, history=blind))) == metrics(undisturbed)

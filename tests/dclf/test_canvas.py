@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from dclf.canvas import COLUMN, INK, SHADES, blank, in_style, legend_below, shortened, text_on, wrapped
+from dclf.canvas import COLUMN, INK, SHADES, blank, in_style, legend_below, text_on, wrapped
 
 
 def lightness(colour: object) -> float:
@@ -73,8 +73,3 @@ def test_text_stands_out_from_its_ground(ground: str, dark: bool) -> None:
 )
 def test_long_labels_are_wrapped(text: str, lines: str) -> None:
     assert wrapped(text, 26) == lines
-
-
-def test_long_choices_are_shortened() -> None:
-    assert shortened("text + audio", 12) == "text + audio"
-    assert shortened("text + audio + visual", 12) == "text + audi…"

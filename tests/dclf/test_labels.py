@@ -1,7 +1,7 @@
 import pytest
 
 from dclf.config import Config, DataConfig, TrackConfig, TrainConfig
-from dclf.labels import LONGEST_EXPERIMENT, LONGEST_NAME, LONGEST_TAG, label_problems, shown
+from dclf.labels import LONGEST_EXPERIMENT, LONGEST_NAME, LONGEST_TAG, label_problems, quoted_value
 
 
 @pytest.mark.parametrize(
@@ -95,5 +95,5 @@ def test_seeds_that_are_refused(seed: int) -> None:
 
 
 def test_long_values_are_cut_short_in_messages() -> None:
-    assert shown("short") == "'short'"
-    assert len(shown("x" * 10_000)) < 70
+    assert quoted_value("short") == "'short'"
+    assert len(quoted_value("x" * 10_000)) < 70

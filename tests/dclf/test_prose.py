@@ -2,7 +2,7 @@
 
 import pytest
 
-from dclf.prose import join_words, size_text
+from dclf.prose import join_words, shorten, size_text
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,8 @@ def test_words_are_joined_as_in_a_sentence(words: list[str], text: str) -> None:
 )
 def test_sizes_have_no_exponents(count: float, text: str) -> None:
     assert size_text(count) == text
+
+
+def test_long_text_is_cut() -> None:
+    assert shorten("text + audio", 12) == "text + audio"
+    assert shorten("text + audio + visual", 12) == "text + audi…"

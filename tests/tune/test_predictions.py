@@ -1,5 +1,6 @@
 """Predictions of real models, trained in this process and recorded in SQLite: sources, runs and what is refused."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -321,7 +322,8 @@ def test_words_and_recordings_say_what_their_rows_say(
     lines = [json.dumps(turn).encode() for turn in turns]
     (tmp_path / "talk.jsonl").write_bytes(b"\n".join(lines))
     assert np.allclose(matrix(predict(graph, tmp_path / "talk.jsonl", uri=runs.uri)), wanted, atol=1e-6)
-    answers = predict_lines(load_run(graph, uri=runs.uri), lines, folder=str(tmp_path))
+    with contextlib.chdir(tmp_path):
+        answers = list(predict_lines(load_run(graph, uri=runs.uri), lines))
     assert np.allclose([[*answer.probabilities.values()] for answer in answers], wanted, atol=1e-6)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from dclf.prose import suggestion
 from tune.config.defaults import ID_SHOWN
+from tune.config.durations import duration
 from tune.config.yaml_files import ConfigError
-from tune.progress.texts import duration, percent
+from tune.progress.texts import percent
 from tune.study.scores import value_text
 from tune.tracking.children import KIND_TAG
 from tune.tracking.run_entries import RunEntry

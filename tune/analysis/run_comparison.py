@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 
 from dclf.data.storage import absolute
+from dclf.prose import shorten
 from tune.analysis.comparison.number_text import UNTESTED, interval, points, probability
 from tune.analysis.statistics import PairedTest, holm, paired
 from tune.analysis.table import Table
@@ -21,6 +22,7 @@ SEED, SHARDS = "train.seed", "data.shards"
 _NO_MATTER = ("track.", "train.storage")
 """Keys that bear on no score: where a run is recorded and kept."""
 _SURROUNDINGS = ("version.", "mlflow.source.git.commit", "hardware.cpu", "hardware.gpus")
+_LONGEST = 60
 """Tags that may explain a difference between runs of the same configuration."""
 ABSENT = "–"
 
@@ -116,7 +118,7 @@ def score_names(sides: Sequence[Side]) -> list[str]:
 
 def difference_table(sides: Sequence[Side]) -> Table:
     """What differs, a row per key."""
-    rows = tuple((key, *map(_short, values)) for key, values in differences(sides).items())
+    rows = tuple((key, *(shorten(value, _LONGEST) for value in values)) for key, values in differences(sides).items())
     note = "" if rows else "Nothing but what runs are called and where they are kept."
     labels = tuple(side.label for side in sides)
     return Table(title="What differs", head=("key", *labels), rows=rows, note=note, numeric=1 + len(sides))
@@ -140,7 +142,7 @@ def score_table(sides: Sequence[Side]) -> Table:
 
 
 def paired_table(side: Side, sides: Sequence[Side]) -> Table | None:
-    """A side against the first over shared seeds; None unless they share two or more, as one is no pair."""
+    """A side against the first over shared seeds; None with fewer than two shared seeds."""
     tests = [one for one in score_tests(side, sides) if one.test.count > 1]
     if not tests:
         return None
@@ -220,10 +222,6 @@ def _surroundings(run: RunEntry) -> dict[str, str]:
 
 def _tags(run: RunEntry) -> Iterator[tuple[str, str]]:
     yield from ((tag, text) for tag, text in sorted(run.tags.items()) if tag.startswith(_SURROUNDINGS))
-
-
-def _short(text: str, longest: int = 60) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _label(place: int) -> str:

@@ -114,7 +114,7 @@ def time_of_utterances(predictor: Predictor, dialogues: Iterable[Dialogue], coun
 
 
 def _hear(predictor: Predictor, dialogue: Dialogue, most: int) -> int:
-    """Hear a conversation from its first utterance on; how many utterances that are."""
+    """Let a new session hear the first ``most`` utterances of a dialogue, and return how many there were."""
     session = predictor.session()
     places = range(min(len(dialogue), most))
     for place in places:

@@ -95,7 +95,7 @@ def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Paire
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95 % confidence interval of a mean, by Student's t; NaN for fewer than ``FEWEST`` or all-equal values."""
-    # Imported here, as above.
+    # Imported here: it takes half a second.
     from scipy import stats  # noqa: PLC0415
 
     if len(values) < FEWEST or _all_same(values):

@@ -49,10 +49,10 @@ class Table:
     note: str = ""
 
     def __repr__(self) -> str:
-        return text_table(shortened(self))
+        return text_table(first_rows(self))
 
     def _repr_html_(self) -> str:
-        return html_table(shortened(self))
+        return html_table(first_rows(self))
 
 
 def markdown_escape(text: str) -> str:
@@ -106,7 +106,7 @@ def _lines(note: str) -> list[str]:
     return note.splitlines()
 
 
-def shortened(table: Table, rows: int = MOST_ROWS) -> Table:
+def first_rows(table: Table, rows: int = MOST_ROWS) -> Table:
     """The first rows of a table, and in its note how many more there are."""
     more = len(table.rows) - rows
     if more <= 0:

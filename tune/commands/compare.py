@@ -84,7 +84,7 @@ def comparison_lines(comparison: RunComparison, utterances: int) -> Iterator[str
         comparison: of runs.
         utterances: how many that changed are shown.
     """
-    from tune.commands.show_study import table_lines  # noqa: PLC0415 - as above
+    from tune.commands.show_study import table_lines  # noqa: PLC0415
 
     for side in comparison.sides:
         seeds = ", ".join(str(seed) for seed in side.runs if seed is not None)

@@ -82,7 +82,7 @@ def _keys(*, searched: bool) -> Iterator[tuple[str, tuple[str, ...], str]]:
     Args:
         searched: with those of the section ``sweep``.
     """
-    from dclf.models import BASE_MODELS  # noqa: PLC0415 - as above
+    from dclf.models import BASE_MODELS  # noqa: PLC0415
     from tune.commands.reference import field_docs  # noqa: PLC0415
     from tune.config.settings import config_types  # noqa: PLC0415
     from tune.search.read import sweep_types  # noqa: PLC0415

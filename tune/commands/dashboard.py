@@ -62,7 +62,7 @@ def serve(folder: StudyFolder, port: int, *, browser: bool) -> int:
         ValueError: the port is out of range, or Optuna cannot express the study.
         OSError: the port is taken.
     """
-    from optuna_dashboard import wsgi  # noqa: PLC0415 - as above
+    from optuna_dashboard import wsgi  # noqa: PLC0415
 
     from tune.runner.optuna_study import storage_to_look_at  # noqa: PLC0415
 

@@ -83,7 +83,7 @@ def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
 
 def _store_lines(diagnosis: Diagnosis, *, fix: bool) -> Iterator[str]:
     """A store that was moved, for a terminal."""
-    from tune.tracking.store import mending  # noqa: PLC0415 - as below
+    from tune.tracking.store import mending  # noqa: PLC0415
 
     yield from (f"MLflow store mended: {finding.line}" for finding in diagnosis.mended)
     yield from (f"MLflow store {finding.line}" for finding in diagnosis.findings)
@@ -93,8 +93,8 @@ def _store_lines(diagnosis: Diagnosis, *, fix: bool) -> Iterator[str]:
 
 def _stores(storage: str, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
     """The stores that were moved; one that does not answer is told where its studies are looked at."""
-    from tune.runner.doctor import Diagnosis, Doctor, store_findings  # noqa: PLC0415 - as below
-    from tune.runner.finding import apply_fixes  # noqa: PLC0415 - as below
+    from tune.runner.doctor import Diagnosis, Doctor, store_findings  # noqa: PLC0415
+    from tune.runner.finding import apply_fixes  # noqa: PLC0415
 
     for store in Doctor(storage, uri).stores():
         with suppress(OSError):

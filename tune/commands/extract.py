@@ -120,7 +120,7 @@ def _add_fine_tuning(parser: ArgumentParser) -> None:
 
 
 def _fine_tuning(options: Namespace) -> FineTuningOptions | None:
-    from dclf.extraction.fine_tuning import FineTuningOptions  # noqa: PLC0415 - as above
+    from dclf.extraction.fine_tuning import FineTuningOptions  # noqa: PLC0415
 
     if not options.text_fine_tune:
         return None
@@ -165,7 +165,7 @@ def _add_work_options(parser: ArgumentParser) -> None:
 
 def _add_settings(parser: ArgumentParser, modality: str, argv: Sequence[str]) -> None:
     """Add an option for each setting that an extractor of the modality may have, once for all of them."""
-    from dclf.extraction.choice import option_fields  # noqa: PLC0415 - as above
+    from dclf.extraction.choice import option_fields  # noqa: PLC0415
 
     offered: set[str] = set()
     for settings, said in _types(modality, argv):
@@ -188,7 +188,7 @@ def _add_setting(parser: ArgumentParser, word: str, option: Option, text: str) -
 
 def _types(modality: str, argv: Sequence[str]) -> Iterator[tuple[type[ExtractorSettings], int]]:
     """Settings of the extractors that ship and of the one that is named, and how many of their fields MODEL says."""
-    from dclf.extraction import ExtractionError  # noqa: PLC0415 - as above
+    from dclf.extraction import ExtractionError  # noqa: PLC0415
     from dclf.extraction.choice import SHIPPED, settings_for  # noqa: PLC0415
     from dclf.extraction.registry import settings_type  # noqa: PLC0415
 
@@ -201,7 +201,7 @@ def _types(modality: str, argv: Sequence[str]) -> Iterator[tuple[type[ExtractorS
 
 
 def _word_of(option: str, argv: Sequence[str]) -> str:
-    """What stands behind an option of the command line; empty where nothing does."""
+    """Return the value after an option of the command line; empty where there is none."""
     pairs = zip(argv, [*argv[1:], ""], strict=False)
     words = [after for word, after in pairs if word == option]
     words += [word.partition("=")[2] for word in argv if word.startswith(f"{option}=")]

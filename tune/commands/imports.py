@@ -74,7 +74,7 @@ def importer_parser(name: str, importer: Importer) -> ArgumentParser:
         name: how it is called.
         importer: the function.
     """
-    from dclf.data.importers import importer_options, takes_several  # noqa: PLC0415 - as above
+    from dclf.data.importers import importer_options, takes_several  # noqa: PLC0415
 
     described = parse_docstring(importer.__doc__ or "")
     texts = {param.arg_name: " ".join((param.description or "").split()) for param in described.params}
@@ -103,7 +103,7 @@ def _help(text: str) -> str:
 
 def _run(name: str, argv: Sequence[str]) -> int:
     """``dclf data import NAME``: see ``dclf.data.importers.import_dataset``."""
-    from dclf.data import feature_card  # noqa: PLC0415 - as above
+    from dclf.data import feature_card  # noqa: PLC0415
     from dclf.data.importers import import_dataset, importer_named  # noqa: PLC0415
 
     options: dict[str, Any] = importer_parser(name, importer_named(name)).parse_args(argv).as_dict()

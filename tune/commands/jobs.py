@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
 def logs_main(argv: Sequence[str]) -> int:
     """Show what a job wrote; the exit code, which is the job's where it is followed."""
-    from cluster.jobs.client import open_jobs  # noqa: PLC0415 - as above
+    from cluster.jobs.client import open_jobs  # noqa: PLC0415
     from cluster.jobs.follow import own_output  # noqa: PLC0415
 
     parser = _parser("logs", "What a job of a Ray cluster has written.")
@@ -66,7 +66,7 @@ def logs_main(argv: Sequence[str]) -> int:
 
 def stop_main(argv: Sequence[str]) -> int:
     """Stop a job; the exit code is 0 where it has ended."""
-    from cluster.jobs.client import open_jobs  # noqa: PLC0415 - as above
+    from cluster.jobs.client import open_jobs  # noqa: PLC0415
 
     parser = _parser("stop", "Ask a job of a Ray cluster to stop; it has a minute to close its runs.")
     parser.add_argument("job", help="its name, as dclf jobs lists it")
@@ -81,7 +81,7 @@ def follow_job(jobs: Jobs, name: str) -> int:
 
     Ctrl-C asks on a terminal whether to stop the job. Elsewhere, or on any other answer, the job goes on.
     """
-    from cluster.jobs.follow import follow  # noqa: PLC0415 - as above
+    from cluster.jobs.follow import follow  # noqa: PLC0415
 
     try:
         job = follow(jobs, name, _show)

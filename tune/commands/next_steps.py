@@ -65,12 +65,12 @@ def uri_option(uri: str) -> str:
 
 
 def store_option(uri: str) -> str:
-    """The same for a store that may be the usual one, without its password.
+    """As ``uri_option``, without the store's password; empty where it is the usual store.
 
     Args:
         uri: what the configuration says.
     """
-    from tune.tracking.address import resolve_tracking_uri  # noqa: PLC0415 - as above
+    from tune.tracking.address import resolve_tracking_uri  # noqa: PLC0415
     from tune.tracking.redact import without_secrets  # noqa: PLC0415
 
     own = resolve_tracking_uri(uri)
@@ -105,8 +105,8 @@ def after_study(folder: StudyFolder, best: str = "") -> Iterator[str]:
         folder: the study.
         best: file of its best configuration; empty where there is none.
     """
-    from tune.analysis.comparison.variants import is_comparison  # noqa: PLC0415 - as above
-    from tune.analysis.perturbation.files import load_study_perturbations  # noqa: PLC0415 - as above
+    from tune.analysis.comparison.variants import is_comparison  # noqa: PLC0415
+    from tune.analysis.perturbation.files import load_study_perturbations  # noqa: PLC0415
     from tune.report.facts import study_command  # noqa: PLC0415
 
     if best:

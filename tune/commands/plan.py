@@ -11,12 +11,13 @@ from contextlib import ExitStack
 
 from jsonargparse import ArgumentParser
 
+from cluster.address import cluster_address
 from cluster.machine import machine_gpus
 from cluster.trial_plan import TrialPlan, local_trial_resources, plan_trials
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.next_steps import print_next
 from tune.commands.plan_results import SweepPlan, print_plan
-from tune.commands.sweep_options import CommandLine, add_settings_help, is_local, read_command_line, sweep_parser
+from tune.commands.sweep_options import CommandLine, add_settings_help, read_command_line, sweep_parser
 
 COMMANDS = {
     "sweep": Command("what a sweep would run", "tune.commands.plan:sweep"),
@@ -74,7 +75,7 @@ def study(argv: Sequence[str]) -> int:
 
 def ablate(argv: Sequence[str]) -> int:
     """Plan ablations as the command line says, and return the exit code."""
-    from tune.commands import ablate as command  # noqa: PLC0415 - as above
+    from tune.commands import ablate as command  # noqa: PLC0415
 
     parser = _with_probe(command.build_parser("dclf plan ablate"))
     return _print(command.read_comparison(argv, parser, FLAGS), "ablate", argv)
@@ -82,7 +83,7 @@ def ablate(argv: Sequence[str]) -> int:
 
 def grid(argv: Sequence[str]) -> int:
     """Plan a grid as the command line says, and return the exit code."""
-    from tune.commands import grid as command  # noqa: PLC0415 - as above
+    from tune.commands import grid as command  # noqa: PLC0415
 
     parser = _with_probe(command.build_parser("dclf plan grid"))
     return _print(command.read_comparison(argv, parser, FLAGS), "grid", argv)
@@ -90,7 +91,7 @@ def grid(argv: Sequence[str]) -> int:
 
 def leaderboard(argv: Sequence[str]) -> int:
     """Plan a leaderboard as the command line says, and return the exit code."""
-    from tune.commands import leaderboard as command  # noqa: PLC0415 - as above
+    from tune.commands import leaderboard as command  # noqa: PLC0415
 
     parser = _with_probe(command.build_parser("dclf plan leaderboard"))
     return _print(command.read_comparison(argv, parser, FLAGS).command_line, "leaderboard", argv)
@@ -114,7 +115,7 @@ def _print(line: CommandLine, command: str, argv: Sequence[str]) -> int:
 def _layout(line: CommandLine) -> TrialPlan:
     """The layout on this machine or, where an address says so, on a cluster."""
     with ExitStack() as stack:
-        if is_local(line.options.address):
+        if not cluster_address(line.options.address):
             resources = local_trial_resources(line.config, line.settings)
         else:
             from cluster.session import ray_session  # noqa: PLC0415 - only those wait for Ray who have a cluster

@@ -14,8 +14,9 @@ from dclf.config import Config
 from dclf.data.storage import is_remote
 from dclf.prose import counted, size_text
 from tune.commands.options import print_json
+from tune.config.durations import duration
 from tune.config.sweep_settings import SweepSettings
-from tune.progress.texts import budget_text, duration, params_text
+from tune.progress.texts import budget_text, params_text
 
 if TYPE_CHECKING:
     from tune.runner.estimate import Estimate

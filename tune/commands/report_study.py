@@ -97,7 +97,6 @@ def build_parser() -> ArgumentParser:
 def _write(folder: StudyFolder, out: str) -> ReportFiles:
     if out and (problem := output_problem("--out", out)):
         raise ConfigError([problem])
-    # Imported here, as above.
     from tune.report.files import write_report  # noqa: PLC0415
     from tune.runner.optuna_study import load_study  # noqa: PLC0415
 

@@ -21,7 +21,7 @@ class Request(Protocol):
         """Do what it asks for, and return the exit code."""
 
     def job(self, study: str) -> JobCommand:
-        """The same as a job.
+        """Return what ``dclf submit`` sends to do it as a job.
 
         Args:
             study: name for a study that the command line leaves unnamed.

@@ -81,7 +81,7 @@ def build_parser() -> ArgumentParser:
 
 
 def _query(options: Namespace) -> RunQuery:
-    from tune.run_lists import RunQuery  # noqa: PLC0415 - as above
+    from tune.run_lists import RunQuery  # noqa: PLC0415
 
     return RunQuery(
         study=options.study,
@@ -97,7 +97,7 @@ def _query(options: Namespace) -> RunQuery:
 
 
 def _print(answer: RunList, output: str) -> None:
-    from tune.analysis.table import aligned  # noqa: PLC0415 - as above
+    from tune.analysis.table import aligned  # noqa: PLC0415
 
     runs, columns = answer.runs, answer.columns
     heads = [column.name for column in columns]
@@ -128,8 +128,8 @@ def _print_next(runs: Sequence[RunEntry], options: Namespace) -> None:
 
 def _why_none(uri: str, options: Namespace) -> str:
     """What stands behind ``no runs in STORE``: which options nothing matches, and what may be meant."""
-    from tune.run_lists import is_new  # noqa: PLC0415 - as above
-    from tune.tracking.run_entries import trainings  # noqa: PLC0415 - as above
+    from tune.run_lists import is_new  # noqa: PLC0415
+    from tune.tracking.run_entries import trainings  # noqa: PLC0415
 
     latest = [] if is_new(uri) else list(islice(trainings(uri), _SEARCHED))
     given = {name: options[name] for name in ("study", "status", "model", "filter") if options[name]}

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +18,7 @@ from tune.commands.job_options import add_endpoint_options, address_option, endp
 from tune.commands.next_steps import print_next
 from tune.commands.options import command_parser, listed
 from tune.config.yaml_files import ConfigError
-from tune.tracking.facts import user_name
+from tune.tracking.facts import git_state, user_name
 
 if TYPE_CHECKING:
     from cluster.jobs.endpoint import Endpoint
@@ -45,7 +43,6 @@ Modules in the folder are found by class paths, as in --model.name mymodels:Mine
 on the nodes. Those of the local cluster also have this shell's PYTHONPATH.
 The output is followed to the end, and the exit code is the job's. Ctrl-C asks whether to stop the job or to leave it.
 """
-GIT_LIMIT_S = 10.0
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
@@ -100,14 +97,14 @@ def build_parser() -> ArgumentParser:
 
 
 def tracking_environment(endpoint: Endpoint, command: JobCommand) -> dict[str, str]:
-    """What tells a job the MLflow server: nothing where the cluster or the command does, else this user's address.
+    """Environment variables that give the job the MLflow server; empty if the cluster or the command sets it.
 
     User and password never go along: everybody who may list jobs can read a job's environment.
 
     Raises:
         ConfigError: the address holds them.
     """
-    from tune.tracking.redact import without_secrets  # noqa: PLC0415 - as above
+    from tune.tracking.redact import without_secrets  # noqa: PLC0415
 
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if endpoint.local or command.tracking or not uri.startswith(("http://", "https://")):
@@ -133,7 +130,7 @@ def python_path(endpoint: Endpoint) -> dict[str, str]:
 
 def _named_job(own_name: str, words: Sequence[str]) -> tuple[str, JobCommand]:
     """Return the job's name and its command; a study without a name gets the job's."""
-    from cluster.jobs.client import new_name, require_name  # noqa: PLC0415 - as above
+    from cluster.jobs.client import new_name, require_name  # noqa: PLC0415
     from tune.commands.job_command import read_job_command  # noqa: PLC0415
 
     if own_name:
@@ -144,8 +141,8 @@ def _named_job(own_name: str, words: Sequence[str]) -> tuple[str, JobCommand]:
 
 
 def _packed(command: JobCommand, scratch: Path, without: str, brought: Installation | None) -> Path:
-    """The package, which has none of the places that the command works with."""
-    from cluster.jobs.packing import pack  # noqa: PLC0415 - as above
+    """Pack the working folder without the command's outputs."""
+    from cluster.jobs.packing import pack  # noqa: PLC0415
 
     here = Path.cwd()
     places = [os.path.relpath(place, here) for place in command.needs.places if Path(place).is_relative_to(here)]
@@ -169,18 +166,5 @@ def _facts(name: str, words: Sequence[str], command: JobCommand, version: str) -
 
 def _commit() -> str:
     """The commit of the folder, with ``+`` where files differ from it; empty where there is none."""
-    head = _git("rev-parse", "HEAD")
-    return f"{head}+" if head and _git("status", "--porcelain", "--untracked-files=no") else head
-
-
-def _git(*words: str) -> str:
-    program = shutil.which("git")
-    if program is None:
-        return ""
-    try:
-        result = subprocess.run(  # noqa: S603 - no shell
-            [program, *words], capture_output=True, text=True, check=False, timeout=GIT_LIMIT_S
-        )
-    except subprocess.TimeoutExpired:
-        return ""
-    return result.stdout.strip() if result.returncode == 0 else ""
+    commit, dirty = git_state(Path.cwd())
+    return f"{commit}+" if dirty else commit

@@ -147,14 +147,9 @@ def require_local_room(line: CommandLine) -> None:
     Raises:
         TrialPlanError: the layout does not fit.
     """
-    if is_local(line.options.address):
+    if not cluster_address(line.options.address):
         resources = local_trial_resources(line.config, line.settings)
         plan_trials(line.config, line.settings, resources)
-
-
-def is_local(address: str | None) -> bool:
-    """Whether Ray will be started on this machine."""
-    return not cluster_address(address)
 
 
 def _spelt_out(argv: Sequence[str]) -> list[str]:

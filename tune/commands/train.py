@@ -41,7 +41,7 @@ Progress goes to stderr, the result to stdout; its last line is the test WF1, or
 FLAGS = ("--help", "-h", "--quiet", "--verbose", "--print-config")
 VALUED = ("--resume", "--log", "--output")
 RESUMABLE = ("track.uri",)
-"""What may be said on resuming, where the run's own configuration holds."""
+"""Options that may be given on resuming, where the run's own configuration holds."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -63,7 +63,7 @@ class Subject:
 
     def page_on_server(self, uri: str) -> str:
         """As ``page``; all experiments where a server does not let this process look and nothing is named."""
-        from tune.tracking.pages import EVERYTHING  # noqa: PLC0415 - as above
+        from tune.tracking.pages import EVERYTHING  # noqa: PLC0415
         from tune.tracking.trouble import TrackingError  # noqa: PLC0415
 
         try:
@@ -118,7 +118,7 @@ def show_server(address: str, folder: str, subject: Subject) -> int:
     Raises:
         OSError: no local cluster runs, nothing answers at the address as an MLflow server does, or it has no such run.
     """
-    from cluster.environment import environment  # noqa: PLC0415 - as above
+    from cluster.environment import environment  # noqa: PLC0415
     from cluster.local.endpoints import answers  # noqa: PLC0415
     from cluster.local.state import ADMIN, PASSWORD, load_cluster, running_cluster  # noqa: PLC0415
 
@@ -156,7 +156,7 @@ def serve(uri: str, port: int, subject: Subject) -> int:
             start or ends by itself.
     """
     if uri.startswith(("http://", "https://")):
-        from tune.tracking.redact import without_secrets  # noqa: PLC0415 - as above
+        from tune.tracking.redact import without_secrets  # noqa: PLC0415
 
         print("the runs are on a server that has its own UI")
         subject.show(f"{without_secrets(uri).rstrip('/')}{subject.page_on_server(uri)}")
@@ -207,7 +207,7 @@ def claim_port(port: int) -> int:
         ConfigError: it is out of range.
         OSError: it is in use.
     """
-    from cluster.local.options import is_free  # noqa: PLC0415 - as above
+    from cluster.local.options import is_free  # noqa: PLC0415
 
     if not 0 <= port <= 65535:
         raise ConfigError([f"--port: must be between 1 and 65535, or 0 for any, is {port}"])
@@ -220,7 +220,7 @@ def claim_port(port: int) -> int:
 
 def wait_until_up(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:
     """Return when the server answers; OSError when it ended or a minute has passed."""
-    from cluster.local.endpoints import answers  # noqa: PLC0415 - as above
+    from cluster.local.endpoints import answers  # noqa: PLC0415
 
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dclf.config import Ablation
-from dclf.labels import shown
+from dclf.labels import quoted_value
 from dclf.prose import suggestion
 from tune.config.typed_values import CheckedValues, class_parser, config_types
 from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file
@@ -156,7 +156,7 @@ def _listed_problems(place: int, one: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where}: must have a name, has {one.get('name')!r}"
     elif len(one["name"]) > LONGEST_VARIANT or not one["name"].isprintable():
         most = f"one line of at most {LONGEST_VARIANT} characters"
-        yield f"{where}: its name, a row of every table, must be {most}, is {shown(one['name'])}"
+        yield f"{where}: its name, a row of every table, must be {most}, is {quoted_value(one['name'])}"
     if not isinstance(one.get("set", {}), Mapping):
         yield f"{where}: set must be a mapping of dotted keys to values, is {one['set']!r}"
     if not isinstance(one.get("reference", False), bool):

@@ -11,7 +11,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from dclf.config import Config
-from dclf.labels import shown
+from dclf.labels import quoted_value
 from dclf.prose import suggestion
 from tune.config.yaml_files import Entry
 
@@ -95,7 +95,7 @@ class CheckedValues:
 
     def _reject(self, key: str, must: str, value: Any) -> None:
         self.rejected.add(key)
-        self.problems.append(f"{self._place(key)}{key}: must be {must}, is {shown(value)}")
+        self.problems.append(f"{self._place(key)}{key}: must be {must}, is {quoted_value(value)}")
 
     def check_options(self) -> None:
         """Check ``model.options`` against the base model's own Config; unknown names are left to Config.problems."""

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from dclf.errors import UserError
-from dclf.labels import shown
+from dclf.labels import quoted_value
 from dclf.prose import suggestion
 
 EXTENDS = "extends"
@@ -133,7 +133,7 @@ def _find(config: str | Path, asked_at: str) -> tuple[str, str]:
     if str(config) in presets:
         return f"preset {config}", files("dclf").joinpath("presets", f"{config}.yaml").read_text(encoding="utf-8")
     hint = "" if is_folder(config) else suggestion(str(config), presets)
-    what = f"{'the folder ' if is_folder(config) else ''}{shown(str(config), _LONGEST_PLACE)}{hint}"
+    what = f"{'the folder ' if is_folder(config) else ''}{quoted_value(str(config), _LONGEST_PLACE)}{hint}"
     raise ConfigError([f"{asked_at}: must be a YAML file or a preset ({', '.join(presets)}), is {what}"])
 
 

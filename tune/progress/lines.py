@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import TextIO
 
 from dclf.training.reports import EpochReport
+from tune.config.durations import duration
 from tune.progress.renderer import Renderer
 from tune.progress.state import Clock, StudyState
 from tune.progress.texts import (
     condition_text,
     counts_text,
-    duration,
     extraction_text,
     losses_text,
     params_text,

@@ -14,6 +14,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
+from tune.config.durations import duration
 from tune.progress.live_parts import condition_rows, epoch_rows, extraction_row
 from tune.progress.live_study import StudyRows
 from tune.progress.renderer import Renderer
@@ -21,7 +22,6 @@ from tune.progress.state import Clock, StudyState
 from tune.progress.texts import (
     budget_text,
     counts_text,
-    duration,
     restart_text,
     run_headline,
     score_lines,

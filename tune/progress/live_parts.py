@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
-from tune.progress.texts import duration, extraction_text, percent, robust_text
+from tune.config.durations import duration
+from tune.progress.texts import extraction_text, percent, robust_text
 from tune.study.events import ConditionScored, ExtractionProgress
 
 

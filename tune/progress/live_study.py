@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dclf.training.reports import EpochReport
+from tune.config.durations import duration
 from tune.progress.live_parts import progress_row
 from tune.progress.state import RECENT, RunningTrial, StudyState
-from tune.progress.texts import counts_text, duration, params_text, percent, progress_text, values_text
+from tune.progress.texts import counts_text, params_text, percent, progress_text, values_text
 from tune.study.ledger import State, TrialRecord
 
 STYLES: dict[State, str] = {"complete": "green", "pruned": "yellow", "failed": "bold red"}

@@ -34,11 +34,11 @@ class NotebookPanel(LivePanel):
     What else a terminal keeps is left out: results show themselves.
     """
 
-    def __init__(self, title: str = "dclf") -> None:
+    def __init__(self) -> None:
         self._kept: deque[Text] = deque(maxlen=ROWS)
         self._ending = ""
         # It says how much room there is; what is shown is written by consoles of their own.
-        super().__init__(title, Console(file=io.StringIO(), width=COLUMNS, height=ROWS, force_jupyter=False))
+        super().__init__("dclf", Console(file=io.StringIO(), width=COLUMNS, height=ROWS, force_jupyter=False))
 
     def _screen(self) -> CellOutput:
         return CellOutput(self._forms)

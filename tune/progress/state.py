@@ -67,17 +67,17 @@ class RunningTrial:
 
     @property
     def under_way(self) -> dict[int, EpochReport]:
-        """Those of ``reports`` that are not over, by seed: several in a comparison."""
+        """The last epochs of trainings that are not over, by seed; several in a comparison."""
         return {seed: self.reports[seed] for seed in sorted(self.reports.keys() - self.over)}
 
     @property
     def shown(self) -> dict[int, EpochReport]:
-        """What tells where the trial stands: the trainings under way, between two of them the one that is over."""
+        """The last epochs to show: of the trainings under way, else of the one that ended last."""
         return self.under_way or dict([*self.reports.items()][-1:])
 
     @property
     def seconds_worked(self) -> float:
-        """What its trainings took so far, each by itself, by their last epochs."""
+        """Seconds that its trainings took so far: each one's last epoch, times its epochs."""
         return sum(report.seconds * report.epoch for report in self.reports.values())
 
     @property

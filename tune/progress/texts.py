@@ -8,6 +8,7 @@ from typing import Any
 from dclf.config import Config
 from dclf.prose import counted
 from dclf.training.reports import ROBUST_SCORES, EpochReport, FinalReport, Optimism
+from tune.config.durations import duration
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.state import RunningTrial, StudyState
 from tune.study.events import ConditionScored, ExtractionProgress, StageEnded
@@ -173,10 +174,3 @@ def extraction_text(event: ExtractionProgress) -> str:
 def percent(share: float) -> str:
     """A share in [0, 1] as percent with two decimals, as papers print it."""
     return f"{100 * share:.2f}"
-
-
-def duration(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -12,7 +12,8 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from dclf.canvas import few, literal, shortened
+from dclf.canvas import few, literal
+from dclf.prose import shorten
 from tune.report.trials import AxisDomain, Shown
 from tune.study.scores import Score
 
@@ -45,7 +46,7 @@ def parameter_axis(axes: Axes, which: str, domain: AxisDomain, values: Sequence[
     axis: Axis = axes.xaxis if which == "x" else axes.yaxis
     limits = axes.set_xlim if which == "x" else axes.set_ylim
     if domain.choices:
-        names = [shortened(choice, LONGEST) for choice in domain.choices]
+        names = [shorten(choice, LONGEST) for choice in domain.choices]
         axis.set_ticks(range(len(names)), [literal(name) for name in names])
         if which == "x" and sum(map(len, names)) > 22:
             turn = 90 if len(names) > 6 else 30

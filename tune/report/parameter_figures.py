@@ -27,11 +27,11 @@ from dclf.canvas import (
     few,
     legend_below,
     literal,
-    shortened,
     sign,
     tidy,
     wrapped,
 )
+from dclf.prose import shorten
 from tune.report.drawing import Drawing, NothingToDraw, Points, first_of, some_of, spread
 from tune.report.parameter_axes import LONGEST, objective_limits, off_axis, parameter_axis, places, plain
 from tune.report.trials import AxisDomain, Shown, StudyTrials
@@ -237,8 +237,7 @@ def _height_texts(domain: AxisDomain, low: float, high: float) -> dict[float, st
     """Place on an upright axis -> what stands there."""
     if domain.choices:
         return {
-            (place + 0.5) / len(domain.choices): shortened(choice, LONGEST)
-            for place, choice in enumerate(domain.choices)
+            (place + 0.5) / len(domain.choices): shorten(choice, LONGEST) for place, choice in enumerate(domain.choices)
         }
     middle = math.sqrt(low * high) if domain.log else (low + high) / 2
     values = (low, high) if domain.whole else (low, middle, high)

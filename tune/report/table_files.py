@@ -31,7 +31,7 @@ def remove_other_tables(folder: Path, names: Collection[str]) -> None:
 
 
 def remove_other_paper_tables(folder: Path, names: Collection[str]) -> None:
-    """The same for the page of a reproduction."""
+    """As ``remove_other_tables``, for the page of a reproduction."""
     _remove(folder, _REPRODUCTION, names)
 
 

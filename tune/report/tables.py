@@ -10,6 +10,7 @@ from typing import Any
 from dclf.prose import join_words
 from dclf.training.reports import EpochReport
 from tune.analysis.table import Table
+from tune.config.durations import duration_text
 from tune.study.folder import StudyFolder
 from tune.study.ledger import TrialRecord
 from tune.study.progress import Progress, failures, numbers_text, open_trainings, pruned
@@ -39,7 +40,7 @@ def trials_table(folder: StudyFolder, trials: Sequence[TrialRecord], title: str)
             *(score_text(score, place, trial) for place, score in enumerate(scores)),
             *(_param(trial, key) for key in names),
             str(sum(run.epochs for run in trial.runs.values())),
-            spoken(trial_seconds(trial)),
+            duration_text(trial_seconds(trial)),
         )
         for trial in trials
     ]
@@ -144,7 +145,10 @@ def budget_table(folder: StudyFolder, progress: Progress) -> Table:
     running = open_trainings(folder)
     spent = math.fsum(seconds for seconds in map(trial_seconds, trials) if not math.isnan(seconds))
     epochs = sum(run.epochs for trial in trials for run in trial.runs.values()) + sum(map(len, running.values()))
-    times = [("time of trials that ended", spoken(spent)), ("time of the sweep", spoken(folder.ledger.worked_s))]
+    times = [
+        ("time of trials that ended", duration_text(spent)),
+        ("time of the sweep", duration_text(folder.ledger.worked_s)),
+    ]
     rows = (*plan, *counts, ("epochs", f"{epochs:,}"), *times)
     return Table(title="Budget, and what happened", head=("what", "value"), rows=rows)
 
@@ -164,7 +168,7 @@ def _last_epoch(epochs: Sequence[EpochReport]) -> tuple[str, ...]:
         return ("–",) * 4
     last = epochs[-1]
     scores = (f"{100 * score:.2f}" for score in (last.validation["wf1"], last.best_wf1))
-    return (f"{last.epoch} of {last.epochs}", *scores, spoken(last.seconds))
+    return (f"{last.epoch} of {last.epochs}", *scores, duration_text(last.seconds))
 
 
 def comparison_table(folder: StudyFolder) -> Table:
@@ -208,14 +212,3 @@ def ended_early_table(folder: StudyFolder) -> Table | None:
     head = ("state", "count", "reason", "which")
     title = f"Trials that {' or '.join(_ENDS[state] for state, by_reason in ended.items() if by_reason)}"
     return Table(title=title, head=head, rows=tuple(rows), numeric=len(head)) if rows else None
-
-
-def spoken(seconds: float) -> str:
-    """``0.4 s``, ``48 s``, ``2:03 min`` or ``1:02:03 h``; a dash where it is not known."""
-    if math.isnan(seconds):
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"

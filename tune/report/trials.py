@@ -103,7 +103,7 @@ class StudyTrials:
         return np.array([trial.values[objective] for trial in trials], dtype=float)
 
     def special(self, trials: Sequence[Shown]) -> list[Shown]:
-        """Those of the trials that are marked, the best last so that it lies on top."""
+        """The marked trials among these, the best one last so that it is drawn on top."""
         return sorted((trial for trial in trials if trial.role), key=lambda trial: trial.role == "best")
 
     def label(self, trial: Shown) -> str:

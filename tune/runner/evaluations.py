@@ -71,8 +71,8 @@ def concluded(folder: StudyFolder) -> bool:
 
 
 def _settings(folder: StudyFolder) -> PerturbationSettings:
-    """Those of the perturbation test that the plan names, else the usual ones."""
-    from tune.analysis.perturbation.settings import PerturbationSettings  # noqa: PLC0415 - as above
+    """Settings of the perturbation test that the plan names, else the usual ones."""
+    from tune.analysis.perturbation.settings import PerturbationSettings  # noqa: PLC0415 - brings torch
 
     wanted, usual = folder.definition.plan.get(PERTURBATION, {}), PerturbationSettings()
     return replace(usual, kinds=tuple(wanted.get("kinds", usual.kinds)), draws=wanted.get("draws", usual.draws))

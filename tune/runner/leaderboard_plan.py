@@ -106,7 +106,7 @@ def plan_compared(
 
 
 def family_of(dataset: str) -> str:
-    """Whose presets data of this name take.
+    """Return the family whose presets data of this name take.
 
     Raises:
         ConfigError: the name says nothing of it.

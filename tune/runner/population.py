@@ -36,7 +36,7 @@ class _Population(PopulationBasedTraining):
         super().on_trial_add(no_searcher, trial)
 
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What a member goes on with: the values of another one, changed a little, and its own identity."""
+        """Return the configuration that a member goes on with: another one's values, changed a little."""
         config, operations = super()._get_new_config(trial, trial_to_clone)
         return {**trial.config, "params": nearest(self._space, config["params"])}, operations
 

@@ -24,7 +24,7 @@ class RayTraining:
     """
 
     def __init__(self, config: Config, files: TrainingFiles) -> None:
-        # The workers' checkpoint knows every epoch; our own file may lack one that a kill came right behind.
+        # The workers' checkpoint has every epoch; our history file may lack the last if we were killed just after it.
         self._resume_from = checkpoint_to_resume(files.storage, files.name)
         self._history = [] if self._resume_from is None else history_in(load_checkpoint(self._resume_from))
         self._events: queue.SimpleQueue[EpochReport | TrainingOutcome | BaseException] = queue.SimpleQueue()

@@ -122,7 +122,7 @@ class StudyRecorder:
         self.file(records.CARD_FILE, records.card_json(card))
 
     def knows(self, number: int, seed: int) -> bool:
-        """Whether this driver has said that a training begins or goes on."""
+        """Whether this driver has recorded that a training begins or goes on."""
         return (number, seed) in self._opened
 
     def trial(self, trial: TrialRecord, seed: int, config: Config) -> None:

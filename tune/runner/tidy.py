@@ -97,7 +97,7 @@ class Tidier:
         self._kept = set(complete)
 
     def ended(self, trial: TrialRecord) -> None:
-        """A trial has ended: its checkpoint goes, or that of one which it has outdone."""
+        """Delete the ended trial's checkpoint, or that of the trial that it pushed out of the best ``keep``."""
         if self._idle:
             return
         self._kept.add(trial.number)

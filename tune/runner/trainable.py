@@ -174,7 +174,7 @@ class StudyTrial(tune.Trainable):
         self._put_away()
         files = self._files = TrainingFiles(self._job.folder, self._number, seed)
         if self._job.source is None:
-            from tune.runner.ray_training import RayTraining  # noqa: PLC0415 - as above, and brings Ray Train
+            from tune.runner.ray_training import RayTraining  # noqa: PLC0415 - brings Ray Train
 
             config = replace(config, train=replace(config.train, workers=self._job.workers))
             return RayTraining(config, files)
@@ -204,8 +204,7 @@ def failure_of(error: Exception, folder: str) -> dict[str, Any] | None:
 
 def reason_of(error: Exception) -> str | None:
     """Why a trial cannot go on, in one line; None for what another attempt may cure, such as a lost worker."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    text = f"{type(error).__name__}: {line}".rstrip(": ")
+    text = first_line(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
         return f"out of memory ({text}); give the trials a smaller batch or model, or fewer of them at a time"
     return text if is_lasting(error) else None

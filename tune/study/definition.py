@@ -75,7 +75,7 @@ class StudyDefinition:
         return replace(self, settings={**self.settings, **settings})
 
     def moved_to(self, folder: Path) -> StudyDefinition:
-        """The same for a study that lies elsewhere now, with those of its places that were moved along."""
+        """Return the definition of a study that was moved to ``folder``; places below its old folder follow it."""
         if not self.folder or same_folder(Path(self.folder), folder):
             return self
         here = partial(relocated, old=Path(self.folder), new=folder)

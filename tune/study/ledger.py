@@ -188,18 +188,20 @@ class Ledger:
     @property
     def tested(self) -> dict[tuple[int, int], Mapping[str, float]]:
         """(trial, seed) -> scores on the test split."""
-        return {(note["number"], note["seed"]): note["scores"] for note in self.notes if note["kind"] == _TESTED}
+        return {key: note["scores"] for key, note in self._test_notes().items()}
 
     @property
     def test_confusion(self) -> dict[tuple[int, int], list[list[int]]]:
         """(trial, seed) -> confusion matrix on the test split; not of those that earlier versions scored."""
-        tests = [note for note in self.notes if note["kind"] == _TESTED]
-        return {(note["number"], note["seed"]): note["confusion"] for note in tests if "confusion" in note}
+        return {key: note["confusion"] for key, note in self._test_notes().items() if "confusion" in note}
 
     @property
     def tested_at(self) -> dict[tuple[int, int], float]:
         """(trial, seed) -> when it was scored on the test split, in seconds since the epoch."""
-        return {(note["number"], note["seed"]): note["time"] for note in self.notes if note["kind"] == _TESTED}
+        return {key: note["time"] for key, note in self._test_notes().items()}
+
+    def _test_notes(self) -> dict[tuple[int, int], dict[str, Any]]:
+        return {(note["number"], note["seed"]): note for note in self.notes if note["kind"] == _TESTED}
 
     def note(self, kind: str, **content: Any) -> None:
         """Remember an event of the study itself."""

@@ -87,7 +87,7 @@ class Mirror:
 
     @contextmanager
     def trials_run(self) -> Iterator[None]:
-        """While the block runs trainings change at the URI: what is there is asked anew each time."""
+        """Inside the block do not cache listings of the URI: trials write to it."""
         self._trials_run = True
         try:
             yield
@@ -115,7 +115,7 @@ class Mirror:
         return place
 
     def trainings(self, number: int) -> list[Path]:
-        """Those of a trial that have anything at the URI."""
+        """Folders of a trial's trainings that have files at the URI."""
         if self._trials_run:
             seeds = {int(name.split("/")[0][1:]) for name in self.remote.files(f"trials/{number}")}
         else:

@@ -147,7 +147,8 @@ def base_untested(folder: StudyFolder) -> list[tuple[int, int]]:
     base = None if folder.definition.sweep.test == "all" else base_trial(folder)
     if base is None or base.state != "complete":
         return []
-    return [(base.number, seed) for seed in base.runs if (base.number, seed) not in folder.ledger.tested]
+    tested = folder.ledger.tested
+    return [(base.number, seed) for seed in base.runs if (base.number, seed) not in tested]
 
 
 def base_trial(folder: StudyFolder) -> TrialRecord | None:

@@ -101,11 +101,11 @@ class FinishedTrainings:
         storage: folder of studies.
         shards_sha256: hash of the shards.
         models: whether the trained models are needed, or test scores will do.
-        without: a study that is left out, as it asks for itself.
+        exclude: name of the study that is asking.
     """
 
-    def __init__(self, storage: Path | str, shards_sha256: str, *, models: bool, without: str = "") -> None:
-        self._storage, self._shards, self._models, self._without = storage, shards_sha256, models, without
+    def __init__(self, storage: Path | str, shards_sha256: str, *, models: bool, exclude: str = "") -> None:
+        self._storage, self._shards, self._models, self._exclude = storage, shards_sha256, models, exclude
         self._by_hash: dict[str, FinishedTraining] | None = None
 
     @classmethod
@@ -113,7 +113,7 @@ class FinishedTrainings:
         """What other studies beside this one have trained."""
         definition = folder.definition
         models = bool(definition.plan.get("evaluations"))
-        return cls(folder.storage, definition.shards_sha256, models=models, without=definition.name)
+        return cls(folder.storage, definition.shards_sha256, models=models, exclude=definition.name)
 
     def find(self, training: str) -> FinishedTraining | None:
         """The finished training of this hash; None where there is none that can be used.
@@ -157,7 +157,7 @@ class FinishedTrainings:
             other = study.definition
             same = other.shards_sha256 == self._shards and present.items() <= dict(other.versions).items()
             # Members of a population take over one another's weights.
-            if same and name != self._without and other.sweep.scheduler != "pbt":
+            if same and name != self._exclude and other.sweep.scheduler != "pbt":
                 yield study
 
 

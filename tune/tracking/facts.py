@@ -16,7 +16,7 @@ from cluster.machine import machine_cpus, machine_gpus
 from tune.tracking.redact import without_secrets
 
 _PACKAGES = ("dclf", "torch", "ray", "mlflow", "numpy", "pyarrow")
-_GIT_TIMEOUT_S = 5
+_GIT_TIMEOUT_S = 10
 
 
 def surroundings() -> dict[str, str]:
@@ -26,19 +26,22 @@ def surroundings() -> dict[str, str]:
 
 def _git() -> dict[str, str]:
     """The commit of this package's checkout; nothing when it is installed without one."""
-    commit = _git_says("rev-parse", "HEAD")
-    if commit is None:
-        return {}
-    dirty = bool(_git_says("status", "--porcelain", "--untracked-files=no"))
-    return {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(dirty).lower()}
+    commit, dirty = git_state(Path(__file__).parent)
+    return {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(dirty).lower()} if commit else {}
 
 
-def _git_says(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+def git_state(folder: Path) -> tuple[str, bool]:
+    """Return the commit of a folder's checkout, empty where there is none, and whether files differ from it."""
+    commit = _git_output(folder, "rev-parse", "HEAD")
+    return commit, bool(commit and _git_output(folder, "status", "--porcelain", "--untracked-files=no"))
+
+
+def _git_output(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
-        return None
+        return ""
     return answer.stdout.strip()
 
 

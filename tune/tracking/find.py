@@ -61,13 +61,12 @@ class RunRecord:
         return relocated(place, Path(self.home), Path(self.store)) if self.home and self.store else place
 
 
-def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
+def find_run(uri: str, ref: str) -> RunRecord:
     """The one run that ``ref`` means, with its configuration.
 
     Args:
         uri: of the store.
         ref: a run id, the beginning of one, a run's name, or ``STUDY/TRIAL``.
-        experiment: look in this experiment only.
 
     Raises:
         UnknownRunError: no run or several of them match.
@@ -75,12 +74,12 @@ def find_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
     """
     client = open_client(uri)
     with explained(uri), manners():
-        run = _the_one(client, uri, ref, _experiment_ids(client, uri, experiment))
+        run = _the_one(client, uri, ref, _experiment_ids(client, uri, None))
         return _record(uri, run, _config(client, uri, run))
 
 
 def recorded_run(uri: str, ref: str, experiment: str | None = None) -> RunRecord:
-    """As ``find_run``, of any run, without its configuration."""
+    """As ``find_run``, of any run, without its configuration; of this experiment only where one is named."""
     return _record(uri, find_mlflow_run(uri, ref, experiment), {})
 
 

@@ -150,7 +150,7 @@ class _Tensor:
 
     def resolve(self) -> NDArray[Any]:
         """The values; size, stride and offset are checked to lie inside the storage."""
-        import torch  # noqa: PLC0415 - as above
+        import torch  # noqa: PLC0415 - slow to import
 
         storage, offset, size, stride = self._parts
         if not isinstance(storage, _Storage) or len(_sizes(size)) != len(_sizes(stride)):

@@ -12,12 +12,12 @@ from dclf.data import (
     bayes_shards,
     feature_card,
     generate,
-    read_bayes,
-    read_manifest,
     read_shards,
     write_bayes,
     write_shards,
 )
+from dclf.data.bayes import read_bayes
+from dclf.data.manifest import read_manifest
 from tests.dclf.data.support import make_dialogues, make_info
 from tests.dclf.sparse import made_sparse
 

@@ -170,8 +170,6 @@ def test_validating_shards_finds_what_is_wrong_inside(tmp_path: Path, monkeypatc
             strict=True,
         )
     ] == [True] * 4
-    with pytest.raises(DataError, match="4 problems"):
-        report.raise_on_problems()
 
 
 def test_validating_compares_the_manifest_counts(tmp_path: Path) -> None:
@@ -229,4 +227,3 @@ def test_an_all_zero_row_is_a_warning_with_what_to_do(tmp_path: Path) -> None:
     (warning,) = report.warnings
     assert "dialogue 'd0': audio features are all zero at utterances 1, 3" in warning
     assert "extract them again or leave the modality out" in warning
-    report.raise_on_problems()

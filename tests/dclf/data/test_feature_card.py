@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dclf.data import FeatureCard, emotion_shifts, feature_card, read_manifest, write_shards
+from dclf.data import FeatureCard, emotion_shifts, feature_card, write_shards
+from dclf.data.manifest import read_manifest
 from tests.dclf.data.support import CLASSES, make_dialogues, make_info, sparse_dialogues
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from dclf.data import SourceError, import_mmgcn_iemocap, import_mmgcn_meld
+from dclf.data import SourceError
+from dclf.data.importers import import_mmgcn_iemocap, import_mmgcn_meld
 from dclf.data.importers.conversations import Conversation
 from dclf.data.importers.replacement import feature_rows
 from tests.dclf.data.test_mmgcn_variants import iemocap_content, meld_content, saved

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dclf.data import DataError, Dialogue, SourceError, import_dataset, import_mmgcn_iemocap, read_shards
+from dclf.data import DataError, Dialogue, SourceError, import_dataset, read_shards
+from dclf.data.importers import import_mmgcn_iemocap
 from dclf.data.importers.features import import_features
 from dclf.data.importers.mosei import import_mosei
 from tests.dclf.data.feature_files import (

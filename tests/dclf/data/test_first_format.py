@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dclf.data import DatasetInfo, Dialogue, read_manifest, read_shards, validate_shards, write_shards
+from dclf.data import DatasetInfo, Dialogue, read_shards, validate_shards, write_shards
+from dclf.data.manifest import read_manifest
 from tests.dclf.data.support import assert_same, make_dialogues, make_info
 
 

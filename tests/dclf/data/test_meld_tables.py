@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dclf.data import DataError, OutputFolderError, SourceError, import_dataset, import_meld_csv, read_shards
+from dclf.data import DataError, OutputFolderError, SourceError, import_dataset, read_shards
+from dclf.data.importers import import_meld_csv
 
 COLUMNS = ("Sr No.", "Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "StartTime", "EndTime")
 ROWS = {

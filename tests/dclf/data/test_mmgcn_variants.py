@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dclf.data import DataError, SourceError, UnsafePickleError, import_mmgcn_iemocap, import_mmgcn_meld
+from dclf.data import DataError, SourceError, UnsafePickleError
+from dclf.data.importers import import_mmgcn_iemocap, import_mmgcn_meld
 
 Content = list[Any]
 LABELS = 2

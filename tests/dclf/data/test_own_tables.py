@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dclf.data import DataError, SourceError, import_dataset, import_meld_csv, read_shards
+from dclf.data import DataError, SourceError, import_dataset, read_shards
+from dclf.data.importers import import_meld_csv
 from dclf.data.importers.dag_erc import import_dag_erc
 from dclf.data.importers.huggingface import import_huggingface
 from dclf.data.importers.tables import import_csv

@@ -13,19 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dclf.data import (
-    DataError,
-    DatasetInfo,
-    Dialogue,
-    feature_card,
-    import_meld_csv,
-    probe_shards,
-    read_manifest,
-    read_probe,
-    write_probe,
-    write_shards,
-)
-from dclf.data.probe import ModalityProbe, ProbeReport, _Accuracy, _compare, _Rows
+from dclf.data import DataError, DatasetInfo, Dialogue, feature_card, probe_shards, write_probe, write_shards
+from dclf.data.importers import import_meld_csv
+from dclf.data.manifest import read_manifest
+from dclf.data.probe import ModalityProbe, ProbeReport, _Accuracy, _compare, _Rows, read_probe
 from tests.real_data import real_data
 
 INFO = DatasetInfo(dataset="toy", class_names=("calm", "glad", "sad"), widths={"text": 6}, speaker_count=2)

@@ -13,19 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dclf.data import (
-    SPLITS,
-    DatasetInfo,
-    Dialogue,
-    MissingModalityError,
-    columns_for,
-    dialogues_from_table,
-    read_manifest,
-    read_rows,
-    read_shards,
-    validate_shards,
-    write_shards,
-)
+from dclf.data import SPLITS, DatasetInfo, Dialogue, MissingModalityError, read_shards, validate_shards, write_shards
+from dclf.data.manifest import read_manifest
+from dclf.data.reader import read_rows
+from dclf.data.rows import dialogues_from_table
+from dclf.data.schema import columns_for
 from tests.dclf.data.support import assert_same, datasets, make_dialogue, make_dialogues, make_info
 
 

@@ -9,16 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dclf.data import (
-    ShardError,
-    columns_for,
-    read_manifest,
-    read_rows,
-    read_shards,
-    validate_shards,
-    verify_shard,
-    write_shards,
-)
+from dclf.data import ShardError, read_shards, validate_shards, write_shards
+from dclf.data.manifest import read_manifest, verify_shard
+from dclf.data.reader import read_rows
+from dclf.data.schema import columns_for
 from tests.dclf.data.support import make_dialogues, make_info
 
 SHARD = "val-00000.arrow"

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dclf.data import DataError, ShardError, columns_for, generate, read_rows, read_shards, write_shards
+from dclf.data import DataError, ShardError, generate, read_shards, write_shards
 from dclf.data.importers.sources import hold_out
+from dclf.data.reader import read_rows
+from dclf.data.schema import columns_for
 from dclf.data.whole_numbers import whole_number, whole_numbers
 from tests.dclf.data.support import make_dialogues, make_info
 

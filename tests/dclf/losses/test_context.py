@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dclf.losses import Denominator, context_contrastive_loss, context_terms
+from dclf.losses import context_contrastive_loss, context_terms
+from dclf.losses.terms import Denominator
 from tests.dclf.losses import oracles
 
 DENOMINATORS = get_args(Denominator)

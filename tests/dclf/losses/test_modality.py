@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dclf.losses import Denominator, modality, modality_contribution_loss, modality_terms
+from dclf.losses import modality, modality_contribution_loss, modality_terms
+from dclf.losses.terms import Denominator
 from tests.dclf.losses import oracles
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dclf.data import generate
 from dclf.data.statistics import FeatureMoments, Standardiser
-from dclf.perturb import SHARES, Conversations, Corruption, corruptions, score_corrupted, score_raw, utterance_mask
+from dclf.perturb import SHARES, Conversations, Corruption, corruptions, score_corrupted, score_raw
+from dclf.perturb.corruption import utterance_mask
 from tests.dclf.perturb.support import CopiesTheLast, Judge, conversations, emotion_lists
 
 MOMENTS = FeatureMoments(mean={"text": np.array([1.0, 2.0, 0.5, -3.0])}, std={"text": np.array([0.5, 2.0, 1.0, 1.0])})

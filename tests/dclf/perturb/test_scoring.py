@@ -18,12 +18,11 @@ from dclf.perturb import (
     Kind,
     own_context,
     perturbation_test,
-    perturbed_batches,
     score_raw,
     score_substituted,
     substitute_context,
-    whole_batches,
 )
+from dclf.perturb.batches import perturbed_batches, whole_batches
 from dclf.perturb.substitutions import OWN
 from tests.dclf.perturb.support import (
     INFO,

@@ -9,7 +9,6 @@ from tests.tune.study.samples import add_trial
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.state import StudyState
 from tune.progress.texts import (
-    duration,
     params_text,
     progress_text,
     run_headline,
@@ -26,13 +25,6 @@ from tune.study.scores import Score
 
 def test_score_columns_line_up(final: FinalReport) -> None:
     assert len({len(line) for line in score_lines(final)}) == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (3600, "1:00:00"), (7322, "2:02:02")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,7 @@
-import math
 from pathlib import Path
 
-import pytest
-
 from tests.tune.study.samples import add_trial, base_params, new_folder
-from tune.report.tables import spoken, trials_table
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.44, "0.4 s"), (48.2, "48 s"), (123, "2:03 min"), (3723, "1:02:03 h"), (math.nan, "–")]
-)
-def test_times(seconds: float, text: str) -> None:
-    assert spoken(seconds) == text
+from tune.report.tables import trials_table
 
 
 def test_a_search_over_epochs_has_two_columns_of_them(tmp_path: Path) -> None:

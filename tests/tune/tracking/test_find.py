@@ -7,7 +7,7 @@ import pytest
 from dclf.config import Config
 from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
 from tune.tracking.children import STUDY_TAG, TRIAL_TAG
-from tune.tracking.find import experiment_ids, find_run, list_runs
+from tune.tracking.find import experiment_ids, find_run, list_runs, recorded_run
 from tune.tracking.run import RunTracker
 from tune.tracking.store import Store, TrackingError
 
@@ -38,7 +38,7 @@ def test_by_id_prefix_and_name(store: Store, make: Make) -> None:
     assert Config.from_dict(record.config).flat() == CONFIG.flat()
     assert record.artifact_uri.startswith("file:")
     assert record.metrics["test/wf1"] == 0.25
-    assert find_run(store.uri, "first", experiment="dclf").run_id == run_id
+    assert recorded_run(store.uri, "first", experiment="dclf").run_id == run_id
 
 
 def test_by_study_and_trial(store: Store, make: Make) -> None:
@@ -101,7 +101,7 @@ def test_a_missing_run_names_the_store_and_what_is_near(store: Store, make: Make
 
 def test_other_experiments_and_other_runs(store: Store) -> None:
     with pytest.raises(TrackingError, match=r"has no experiment 'x'; it has .*dclf"):
-        find_run(store.uri, "first", experiment="x")
+        recorded_run(store.uri, "first", experiment="x")
     run = store.client.create_run(store.experiment_id, run_name="foreign")
     with pytest.raises(TrackingError, match=f"run {run.info.run_id} .* has no readable config.yaml"):
         find_run(store.uri, "foreign")

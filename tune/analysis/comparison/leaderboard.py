@@ -14,8 +14,7 @@ from tune.analysis.comparison.claims import as_in_paper
 from tune.analysis.comparison.differences import Difference, compared_variants, is_joint
 from tune.analysis.comparison.tables import class_names
 from tune.analysis.comparison.variants import Variant
-from tune.analysis.perturbation.scores import ModelScores
-from tune.analysis.perturbation.study_tables import CONTRASTED, perturbed_variants
+from tune.analysis.perturbation.study_tables import drops_of, perturbed_variants
 from tune.analysis.speed import Speed, speeds_of
 from tune.study.folder import StudyFolder
 from tune.study.scores import deviation
@@ -71,17 +70,13 @@ def entries_of(folder: StudyFolder) -> list[Entry]:
     return [
         Entry(
             difference=one,
-            drops=_drops(trainings.get(one.variant.trial, {}), CONTRASTED),
-            future=_drops(trainings.get(one.variant.trial, {}), CUT),
+            drops=drops_of(trainings.get(one.variant.trial, {})),
+            future=drops_of(trainings.get(one.variant.trial, {}), CUT),
             speed=speeds.get(one.variant.trial),
             authors=authors.get(one.variant.model, {}) if one.variant.part == "base" else {},
         )
         for one in compared_variants(folder)
     ]
-
-
-def _drops(trainings: Mapping[int, ModelScores], condition: str) -> dict[int, float]:
-    return {seed: one.drop(condition) for seed, one in trainings.items() if condition in one.conditions}
 
 
 def board_facts(folder: StudyFolder) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ class Verdict:
 
 
 class TableWords(TypedDict):
-    """What a table says of a verdict; as there."""
+    """The fields of ``Verdict`` that a table shows."""
 
     finding: str
     published: str

@@ -20,7 +20,7 @@ from tune.tracking.run_model import load_run_model
 
 @dataclass(frozen=True, kw_only=True)
 class RunName:
-    """Whose model is tested.
+    """The run whose model is tested.
 
     Attributes:
         id: MLflow's, or another that can name a folder.

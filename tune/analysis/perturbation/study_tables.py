@@ -39,7 +39,7 @@ def perturbed_variants(folder: StudyFolder, split: str = "test") -> list[Perturb
     tests = compare_variants(
         variants,
         base_models(variants),
-        lambda variant: _drops(trainings[variant.trial]),
+        lambda variant: drops_of(trainings[variant.trial]),
         lambda variant: papers[variant.trial].get("raw", math.nan) - papers[variant.trial].get(CONTRASTED, math.nan),
         joint=is_joint(folder.definition),
     )
@@ -98,8 +98,9 @@ def _paper(folder: StudyFolder, variant: Variant) -> dict[str, float]:
     return published_row(base.published, variant.model, variant.part, base.data.modalities)
 
 
-def _drops(trainings: Mapping[int, ModelScores]) -> dict[int, float]:
-    return {seed: one.drop(CONTRASTED) for seed, one in trainings.items() if CONTRASTED in one.conditions}
+def drops_of(trainings: Mapping[int, ModelScores], condition: str = CONTRASTED) -> dict[int, float]:
+    """Return how much of its WF1 a condition costs each training that was scored under it, by seed."""
+    return {seed: one.drop(condition) for seed, one in trainings.items() if condition in one.conditions}
 
 
 def _sentence(row: PerturbedVariant, base: PerturbedVariant) -> str:
@@ -115,7 +116,7 @@ def _sentence(row: PerturbedVariant, base: PerturbedVariant) -> str:
 
 def _change(row: PerturbedVariant, base: PerturbedVariant) -> str:
     """How the EICS drop differs, over the seeds that both have; in percent where ``relative_change`` has a number."""
-    name, drops, bases = row.variant.name, _drops(row.trainings), _drops(base.trainings)
+    name, drops, bases = row.variant.name, drops_of(row.trainings), drops_of(base.trainings)
     own, before = (fmean(side[seed] for seed in drops.keys() & bases.keys()) for side in (drops, bases))
     if min(own, before) < 0:
         return f"under EICS WF1 {_movement(own)} points with {name} and {_movement(before)} without"

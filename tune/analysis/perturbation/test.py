@@ -78,7 +78,7 @@ class _Test:
 
     @property
     def split(self) -> str:
-        """Whose utterances are scored."""
+        """The split whose utterances are scored."""
         return self.settings.split
 
     @property
