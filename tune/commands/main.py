@@ -17,7 +17,7 @@ from cluster.signals import Terminated, termination_raises
 from dclf import __version__
 from dclf.errors import UsageError
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.spelling import spelled
+from tune.commands.spelling import spelled, without_debug
 from tune.commands.streams import open_streams, output_error
 from tune.progress.log_messages import message_to_stderr, messages_to
 from tune.tracking.manners import mlflow_settings
@@ -77,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; the process's own where None.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
-    arguments = spelled([argument for argument in arguments if argument != "--debug"])
+    arguments, debug = without_debug(arguments)
+    arguments = spelled(arguments)
     summary = "Dual contrastive learning for emotion recognition in conversation."
     return run_command(lambda: dispatch("dclf", summary, COMMANDS, arguments, epilog=EXAMPLES), debug=debug)
 
