@@ -68,7 +68,7 @@ def test_what_cannot_be_written_is_an_error_of_the_output_alone(tmp_path: Path) 
     done = shell('"$DCLF" list > /dev/full', tmp_path)
     assert (done.returncode, done.stderr) == (1, "dclf: error: standard output: No space left on device\n")
     done = shell('"$DCLF" data inspect nowhere 2> /dev/full', tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_stream_knows_that_nobody_reads_it() -> None:
