@@ -268,5 +268,7 @@ def test_wrong_usage_is_code_2(runs: RunStore, tmp_path: Path, capsys: Shown) ->
     assert "dclf: error: --split: is for shards, - is JSON" in capsys.readouterr().err
     assert main(words(runs, runs.shards, "--speakers", "M,F")) == 2
     assert "dclf: error: --speakers: is for JSON" in capsys.readouterr().err
+    assert main(words(runs, "talk.json", "--speakers", "Ann,Ben,Ann")) == 2
+    assert "dclf: error: --speakers: must be named once each, are Ann, Ben, Ann" in capsys.readouterr().err
     assert main(["predict", "graph"]) == 2
     assert main(words(runs, runs.shards, "--split", "all")) == 2
