@@ -23,7 +23,7 @@ from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.arrow_rows import row_at
-from dclf.extraction.contract import BATCH_SIZES, ExtractionError, ExtractorSettings, Row, Unreadable, Utterance
+from dclf.extraction.contract import BATCH_SIZES, ExtractionWorkError, ExtractorSettings, Row, Unreadable, Utterance
 from dclf.prose import counted
 
 if TYPE_CHECKING:
@@ -161,16 +161,16 @@ class Actors:
                     yield arrived
             except RayActorError as error:
                 if error.actor_init_failed:
-                    raise ExtractionError(f"an actor cannot start: {_last_line(error)}") from None
+                    raise ExtractionWorkError(f"an actor cannot start: {_last_line(error)}") from None
                 if not missing:  # it was lost after its last row had come
                     return
                 if restart == RESTARTS:
-                    raise ExtractionError(_lost(error)) from None
+                    raise ExtractionWorkError(_lost(error)) from None
                 _log.warning("a process that extracts was lost (%s); %d rows are left", first_line(error), len(missing))
                 # With its node: as many actors as before might wait for ever.
                 self._plan = self._plan_anew()
             except RayError as error:
-                raise ExtractionError(f"the actors cannot work ({first_line(error)})") from None
+                raise ExtractionWorkError(f"the actors cannot work ({first_line(error)})") from None
             else:
                 return
 
@@ -237,7 +237,7 @@ def _arrived(block: pa.Table, names: Sequence[str]) -> Arrived:
     places = block["place"].to_pylist()
     failure = block["failure"][0].as_py()
     if failure is not None:
-        raise ExtractionError(f"{_named(places, names)}: {failure}" if places != [-1] else failure)
+        raise ExtractionWorkError(f"{_named(places, names)}: {failure}" if places != [-1] else failure)
     rows: list[Row] = []
     for place, lasting in enumerate(block["lasting"].to_pylist()):
         row = row_at(block, place)

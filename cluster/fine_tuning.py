@@ -18,7 +18,7 @@ from cluster.machine import torch_threads
 from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
 from dclf.errors import first_line
-from dclf.extraction.contract import ExtractionError
+from dclf.extraction.contract import ExtractionWorkError
 from dclf.extraction.fine_tuning import (
     FineTuningEpoch,
     FineTuningOptions,
@@ -129,11 +129,13 @@ def fine_tuned_by_task(
         try:
             return _by_one_task(work, plan, heard)
         except RayTaskError as error:
-            raise ExtractionError(str(error.cause)) from None
+            raise ExtractionWorkError(str(error.cause)) from None
         except RayError as error:
             lost += 1
             if lost > RESTARTS:
-                raise ExtractionError(f"the process that fine-tunes was lost {lost} times ({error}); go on") from None
+                raise ExtractionWorkError(
+                    f"the process that fine-tunes was lost {lost} times ({error}); go on"
+                ) from None
             _log.warning(
                 "a process that fine-tunes was lost (%s); another goes on from its last epoch", first_line(error)
             )

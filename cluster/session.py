@@ -21,7 +21,7 @@ from cluster.proxies import bypass_proxy_on_loopback
 from cluster.ray_token import local_token
 from cluster.resources import ClusterResources, cluster_resources
 from cluster.socket_folder import socket_settings
-from dclf.errors import UserError, first_line
+from dclf.errors import UsageError, UserError, first_line
 
 POLL_SECONDS = 0.1
 """How often Ray Train's controller looks at its workers.
@@ -67,6 +67,10 @@ NO_API_SERVER = {
     "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:1",
 }
 _LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
+
+
+class WrongAddressError(UsageError, ConnectionError):
+    """An address at which there can be no cluster to join."""
 
 
 class RayStartError(UserError, RuntimeError):
@@ -148,7 +152,7 @@ def _start(num_cpus: int, shared_bytes: int, *, verbose: bool) -> None:
 
 def _join(address: str, *, verbose: bool) -> None:
     if problem := _address_problem(address):
-        raise ConnectionError(problem)
+        raise WrongAddressError(problem)
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=verbose, logging_level=logging.INFO if verbose else logging.ERROR)

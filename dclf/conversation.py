@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dclf.data.dialogue import UNLABELLED, Dialogue
 from dclf.data.errors import DataError
 from dclf.data.whole_numbers import is_whole, places
+from dclf.errors import WrongInputError
 from dclf.extraction.contract import Utterance
 from dclf.prose import join_words
 
@@ -35,15 +36,15 @@ class Speakers:
         names: those whose numbers are 0, 1 and so on, whoever speaks first.
 
     Raises:
-        ValueError: there are more names than the model knows speakers, or one comes twice.
+        WrongInputError: there are more names than the model knows speakers, or one comes twice.
     """
 
     def __init__(self, count: int, names: Sequence[str] = ()) -> None:
         self.count = count
         if len(set(names)) < len(names):
-            raise ValueError(f"speakers must be named once each, are {', '.join(names)}")
+            raise WrongInputError(f"speakers must be named once each, are {', '.join(names)}")
         if len(names) > count:
-            raise ValueError(f"speakers must be {count} at most, which the model knows, are {', '.join(names)}")
+            raise WrongInputError(f"speakers must be {count} at most, which the model knows, are {', '.join(names)}")
         self._numbers: dict[str, int] = {name: number for number, name in enumerate(names)}
         self._numbered = False
 

@@ -27,6 +27,18 @@ class UsageError(UserError):
     """What was asked for cannot be had, whatever the surroundings; commands then end with the code of wrong usage."""
 
 
+class WorkError(UserError):
+    """Work that failed, although what was asked for can be had; commands then end with the code of a failure."""
+
+
+class WrongInputError(UsageError, ValueError):
+    """A value that cannot be, in what somebody asked for or handed over."""
+
+
+class AbsentFileError(UsageError, FileNotFoundError):
+    """A file or folder that somebody named is not there."""
+
+
 def first_line(error: BaseException) -> str:
     """The type of an error and the first line of what it says, cut short: below may stand other processes' frames."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

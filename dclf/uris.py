@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from dclf.errors import WrongInputError
+
 FILE_SCHEMES = ("file:", "local:")
 """Beginnings of URIs that name files of this machine."""
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
@@ -24,13 +26,13 @@ def file_path(uri: str) -> Path:
     """The path that a URI of this machine's files names.
 
     Raises:
-        ValueError: it names another machine, or has a query or fragment, which a ``?`` or ``#`` in a name looks like.
+        WrongInputError: it names another machine, or has a query or fragment, as a ``?`` or ``#`` in a name makes it.
     """
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost"):
-        raise ValueError(f"{uri}: must name a file of this machine with three slashes, as in file:///folder")
+        raise WrongInputError(f"{uri}: must name a file of this machine with three slashes, as in file:///folder")
     if parts.query or parts.fragment:
-        raise ValueError(f"{uri}: must be a path alone; write %3F for a ? and %23 for a # in a name")
+        raise WrongInputError(f"{uri}: must be a path alone; write %3F for a ? and %23 for a # in a name")
     return Path(unquote(parts.path))
 
 

@@ -25,6 +25,7 @@ from dclf.conversation_json import ConversationReader, JsonConversation, JsonUtt
 from dclf.conversation_text import begun, parse
 from dclf.data import DataError, Dialogue, read_shards
 from dclf.data.storage import absolute, is_remote
+from dclf.errors import AbsentFileError, WrongInputError
 from dclf.inference import Predictor
 from tune.analysis.perturbation.scorer import read_predictor
 from tune.analysis.prediction_results import PredictedConversation, PredictedUtterance, Predictions
@@ -163,12 +164,14 @@ def predict_source(
     place = fspath(source)
     if not is_json(place):
         if speakers:
-            raise ValueError(f"speakers must be left out for shards, whose speakers have numbers; are {list(speakers)}")
+            raise WrongInputError(
+                f"speakers must be left out for shards, whose speakers have numbers; are {list(speakers)}"
+            )
         return model.predictions(_of_shards(model.predictor, place, split))
     _only_for_shards(split)
     path = Path(absolute(place))
     if not path.exists():
-        raise FileNotFoundError(f"{place}: must be a file of JSON, a folder or a URI of shards, is absent")
+        raise AbsentFileError(f"{place}: must be a file of JSON, a folder or a URI of shards, is absent")
     with path.open("rb") as file:
         lines, streamed = begun(file)
         if streamed:
@@ -254,7 +257,7 @@ def is_json(place: str) -> bool:
 
 def _only_for_shards(split: str | None) -> None:
     if split is not None:
-        raise ValueError(f"split must be left out for JSON, which has none, is {split!r}")
+        raise WrongInputError(f"split must be left out for JSON, which has none, is {split!r}")
 
 
 def _of_shards(predictor: Predictor, place: str, split: str | None) -> Iterator[PredictedConversation]:

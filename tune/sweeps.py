@@ -192,8 +192,9 @@ def _budget_problems(folder: StudyFolder, settings: SweepSettings, changed: Mapp
         rule = "is for searches; a comparison trains every variant to its end, leave it out"
         yield from (f"sweep.{key}: {rule}" for key in changed)
         return
-    keys = tuple(f"sweep.{key}:" for key in changed)
     if changed:
+        # Without a time a study must have a number of trials, whichever of them was changed.
+        keys = ("sweep.trials:", "sweep.time:")
         yield from (line for line in sweep_problems(settings, folder.definition.base) if line.startswith(keys))
     trials, created = changed.get("trials", 0), len(folder.ledger.trials)
     if 0 < trials < created:

@@ -93,7 +93,7 @@ def find_endpoint(address: str = "", folder: str | Path = FOLDER) -> Endpoint:
     cluster = load_cluster(folder)
     url = (address or _from_environment()).rstrip("/")
     if not url and cluster is None:
-        raise JobError(
+        raise JobUsageError(
             "--address: must be the URL of a Ray dashboard, as http://HOST:8265, where no local cluster is up; "
             "`dclf cluster up` starts one"
         )

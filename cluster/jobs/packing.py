@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from cluster.jobs.endpoint import JobError
+from cluster.jobs.endpoint import JobError, JobUsageError
 
 LIMIT_BYTES = 50 << 20
 """Of all files; Ray itself keeps packages in the head's memory and takes none above 512 MB."""
@@ -118,6 +118,8 @@ def _require_needed(root: Path, needed: Sequence[Path], packed: Collection[Path]
     for path in needed:
         place = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." out, and follows no link
         if not place.is_relative_to(root):
-            raise JobError(f"{path}: must be in the folder that is submitted, {root}; copy it there")
+            raise JobUsageError(f"{path}: must be in the folder that is submitted, {root}; copy it there")
         if place not in packed:
-            raise JobError(f"{path}: the command needs it, but it is left out of the package; check name and --exclude")
+            raise JobUsageError(
+                f"{path}: the command needs it, but it is left out of the package; check name and --exclude"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dclf.errors import UserError
+from dclf.errors import UsageError, UserError
 from dclf.prose import counted
 
 LISTED = 20
@@ -43,8 +43,16 @@ class MissingModalityError(UserError, ValueError):
     """A modality was asked for that the shards do not carry."""
 
 
+class ShardsUnavailableError(UserError, OSError):
+    """Shards whose store does not answer, or lets nobody in."""
+
+
 class OutputFolderError(UserError, OSError):
     """The folder or URI to write to is full, read-only, unreachable or already in use."""
+
+
+class OutputTakenError(UsageError, OutputFolderError):
+    """The place to write to has something else in it; another place, or leave to overwrite, is needed."""
 
 
 class UnsafePickleError(UserError, ValueError):

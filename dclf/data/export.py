@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dclf.data.dialogue import MODALITIES, SPLITS, UNLABELLED, DatasetInfo, Dialogue
-from dclf.data.errors import OutputFolderError
+from dclf.data.errors import OutputFolderError, OutputTakenError
 from dclf.data.presets import IEMOCAP_CLASSES, MELD_SPEAKERS
 from dclf.data.reader import ShardSet, read_shards
 from dclf.data.storage import Folder
@@ -75,26 +75,26 @@ def export_shards(
 
 
 def _refuse_shards(shards: Folder, target: Path) -> None:
-    """Raise OutputFolderError where the target is the shards' folder or in it."""
+    """Raise OutputTakenError where the target is the shards' folder or in it."""
     own, place = Path(shards.root).resolve(), target.resolve()
     if shards.is_local and own in (place, *place.parents):
-        raise OutputFolderError(f"{target}: must lie outside the shards at {shards.shown}; choose another place")
+        raise OutputTakenError(f"{target}: must lie outside the shards at {shards.shown}; choose another place")
 
 
 def _refuse_taken(place: Path, form: str, *, overwrite: bool) -> None:
-    """Raise OutputFolderError where something is that may not, or must not, be replaced."""
+    """Raise OutputTakenError where something is that may not, or must not, be replaced."""
     if not os.path.lexists(place):
         return
     if not overwrite:
-        raise OutputFolderError(f"{place}: is there already; choose another place, or overwrite it (--overwrite)")
+        raise OutputTakenError(f"{place}: is there already; choose another place, or overwrite it (--overwrite)")
     remedy = "choose another place, or delete it yourself"
     if form != "huggingface":
         if place.is_dir():
-            raise OutputFolderError(f"{place}: must be a file to be overwritten, is a folder; {remedy}")
+            raise OutputTakenError(f"{place}: must be a file to be overwritten, is a folder; {remedy}")
     elif not place.is_dir():
-        raise OutputFolderError(f"{place}: must be a folder to be overwritten, is a file; {remedy}")
+        raise OutputTakenError(f"{place}: must be a folder to be overwritten, is a file; {remedy}")
     elif others := sorted({entry.name for entry in place.iterdir()} - set(map(_hub_file, SPLITS))):
-        raise OutputFolderError(f"{place}: must hold an export alone to be overwritten, holds {others[0]!r}; {remedy}")
+        raise OutputTakenError(f"{place}: must hold an export alone to be overwritten, holds {others[0]!r}; {remedy}")
 
 
 def _written(source: ShardSet, target: Path, form: str) -> Export:

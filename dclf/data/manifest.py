@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dclf.data.dialogue import SPLITS, DatasetInfo
-from dclf.data.errors import ShardError
+from dclf.data.errors import ShardError, ShardsUnavailableError
 from dclf.data.schema import info_from_dict, info_to_dict
 from dclf.data.storage import Folder, trouble_with
 
@@ -116,7 +116,12 @@ class Manifest:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """The manifest of a shard set; ShardError where there is none or it is damaged."""
+    """The manifest of a shard set.
+
+    Raises:
+        ShardError: there is none, or it is damaged.
+        ShardsUnavailableError: the store does not answer.
+    """
     folder = Folder.of(path)
     if not _is_there(folder):
         raise ShardError(
@@ -136,7 +141,7 @@ def _is_there(folder: Folder) -> bool:
             return True
         folder.require_bucket()
     except OSError as error:
-        raise ShardError(f"{folder.shown}: cannot be read: {trouble_with(error)}") from error
+        raise ShardsUnavailableError(f"{folder.shown}: cannot be read: {trouble_with(error)}") from error
     return False
 
 

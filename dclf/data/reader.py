@@ -121,6 +121,7 @@ def read_shards(
 
     Raises:
         ShardError: no manifest, another format version; when iterated: a missing or damaged shard.
+        ShardsUnavailableError: their store does not answer.
         MissingModalityError: the shards lack one of ``modalities``.
     """
     return ShardSet(os.fspath(path), read_manifest(path), split=split, modalities=modalities, verify=verify)

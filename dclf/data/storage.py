@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from dclf.errors import WrongInputError
 from dclf.uris import FILE_SCHEMES, file_path, secret_problem
 from dclf.whole_files import whole
 
@@ -117,11 +118,11 @@ class Folder:
         """Resolve a local path or a URI such as s3://bucket/shards; asks no server.
 
         Raises:
-            ValueError: nobody serves the scheme, or the URI holds credentials.
+            WrongInputError: nobody serves the scheme, or the URI holds credentials.
         """
         shown = os.fspath(path)
         if problem := secret_problem(shown):
-            raise ValueError(problem)
+            raise WrongInputError(problem)
         if not is_remote(shown):
             return cls(pafs.LocalFileSystem(), absolute(shown), shown)
         filesystem, root = _resolve_uri(shown)
@@ -233,7 +234,7 @@ def _resolve_uri(uri: str) -> tuple[Any, str]:
 
 def _s3(bucket: str, query: Mapping[str, str]) -> Any:
     if unknown := [name for name in query if name not in _S3_PARAMETERS]:
-        raise ValueError(f"an s3:// URI may set {', '.join(_S3_PARAMETERS)}, sets {', '.join(unknown)}")
+        raise WrongInputError(f"an s3:// URI may set {', '.join(_S3_PARAMETERS)}, sets {', '.join(unknown)}")
     # pyarrow itself reads credentials from the environment, but neither region nor endpoint.
     region = query.get("region") or _first_set("AWS_REGION", "AWS_DEFAULT_REGION")
     endpoint = query.get("endpoint_override") or _first_set("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -265,7 +266,7 @@ def _region_of(bucket: str) -> str | None:
 
 def _gcs(_bucket: str, query: Mapping[str, str]) -> Any:
     if query:
-        raise ValueError(f"a gs:// URI sets nothing, sets {', '.join(query)}; use the environment")
+        raise WrongInputError(f"a gs:// URI sets nothing, sets {', '.join(query)}; use the environment")
     emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
     return pafs.GcsFileSystem(
         anonymous=bool(emulator), retry_time_limit=timedelta(seconds=ATTEMPTS * ANSWER_S), **_emulated(emulator)
@@ -289,7 +290,7 @@ def _resolve_with_fsspec(uri: str) -> tuple[Any, str]:
     try:
         filesystem, root = fsspec.core.url_to_fs(uri)
     except (ValueError, ImportError) as error:
-        raise ValueError(
+        raise WrongInputError(
             f"{uri}: cannot open this kind of URI ({error}); use a local folder, s3://, gs://, file://, or install the "
             "fsspec package that serves the scheme"
         ) from error

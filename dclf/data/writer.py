@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from dclf.data.checks import info_problems, repeated_id, validate_dialogue, zero_rows
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
-from dclf.data.errors import DataError, OutputFolderError
+from dclf.data.errors import DataError, OutputTakenError
 from dclf.data.manifest import BAYES, INDEX, MANIFEST, PROBE, Manifest
 from dclf.data.shard_files import IndexWriter, SplitWriter, naming_the_folder
 from dclf.data.storage import Folder
@@ -83,7 +83,7 @@ def refuse_filled(path: str | os.PathLike[str]) -> None:
     folder = Folder.of(path)
     with naming_the_folder(folder):
         if names := folder.names():
-            raise OutputFolderError(
+            raise OutputTakenError(
                 f"{folder.shown}: the output folder is not empty (it holds {names[0]!r}); choose another folder, or "
                 "overwrite the shards in it (overwrite=True, on the command line --overwrite)"
             )

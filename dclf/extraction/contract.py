@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dclf.errors import UserError
+from dclf.errors import UserError, WorkError
 
 Vector = NDArray[np.float32]
 BATCH_SIZES = {"text": 64, "recording": 8}
@@ -28,6 +28,10 @@ BATCH_SIZES = {"text": 64, "recording": 8}
 
 class ExtractionError(UserError, ValueError):
     """Settings are impossible, an encoder cannot be opened, or a package is missing; the message says what to do."""
+
+
+class ExtractionWorkError(WorkError, ExtractionError):
+    """An extractor failed at work, or its processes were lost."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dclf.data.batch import Batch
 from dclf.data.reader import ShardSet
 from dclf.data.shifts import emotion_shifts
+from dclf.errors import WrongInputError
 from dclf.inference import Predictor
 from dclf.metrics import classification_scores, confusion, shift_scores
 from dclf.models.framework import DCLF
@@ -64,12 +65,12 @@ def evaluate_split(
         shifts: whether utterances with and without emotion shift are scored apart too.
 
     Raises:
-        ValueError: the split has no labelled utterance.
+        WrongInputError: the split has no labelled utterance.
     """
     outputs = predictions(model, collated, workers)
     targets, classes = outputs.targets, outputs.classes
     if not len(targets):
-        raise ValueError(
+        raise WrongInputError(
             f"split {split!r} must have labelled utterances to score, has none; check it with `dclf data inspect`"
         )
     apart = shift_scores(targets, classes, outputs.shifts, class_names) if shifts else {}

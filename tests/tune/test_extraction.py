@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -240,6 +241,12 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(tmp_path: Path, caps
     assert shown.err.splitlines()[-1].startswith(f"next: dclf data probe {out} · dclf data inspect {out} · dclf train ")
     assert "text: 40 of 40" in shown.err
     assert "text: dialogue d4 utterance 7: it is in another script" in shown.err
+    assert main(command(tmp_path, "--text-width", "2", "--overwrite", "--log", "jsonl")) == 0
+    *events, result = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all("event" in event for event in events)
+    assert (result["shards"], result["utterances"]) == (str(out), 40)
+    assert result["splits"] == {"train": 3, "val": 1, "test": 1}
+    assert result["features"]["text"]["width"] == 2
 
 
 def test_ctrl_c_is_one_line_more_and_the_same_command_goes_on(

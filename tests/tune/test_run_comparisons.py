@@ -157,7 +157,7 @@ def test_runs_that_are_not_there(records: Trainings, tmp_path: Path, capsys: Sho
         compare(["gammas/7", "broken"], uri=records.uri)
     with pytest.raises(UnknownRunError, match="no run with the id or name 'brokn'; near matches:"):
         compare(["brokn", "broken"], uri=records.uri)
-    assert main(["compare", "a", "b", "--uri", f"sqlite:///{tmp_path}/none.db"]) == 1
+    assert main(["compare", "a", "b", "--uri", f"sqlite:///{tmp_path}/none.db"]) == 2
     assert "must be the MLflow store of earlier runs, is absent" in capsys.readouterr().err
     assert main(["compare", "a", "b", "--uri", records.uri, "--utterances", "-1"]) == 2
     assert "--utterances: must be 0, for none, or more, is -1" in capsys.readouterr().err

@@ -200,4 +200,4 @@ def _seconds(run: RunEntry, now: datetime) -> float:
 
 
 def _minute(started: str) -> str:
-    return f"{datetime.fromisoformat(started):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromisoformat(started).astimezone():%Y-%m-%d %H:%M}"

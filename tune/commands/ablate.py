@@ -75,7 +75,8 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
     """
     line = read_command_line(argv, parser, flags, (*VALUED, "--models", "--parts"), values=False)
     models, parts = listed(line.options.models), listed(line.options.parts)
-    settings = ablation(models=models, parts=parts, seeds=line.options.seeds, settings=line.settings)
+    known = [part for part in parts if part in PARTS]
+    settings = ablation(models=models, parts=known, seeds=line.options.seeds, settings=line.settings)
     return sound_comparison(line, settings, [*set_by_comparison(argv), *_unknown(parts)])
 
 

@@ -171,7 +171,7 @@ def _write_new(path: Path, text: str) -> None:
     except FileExistsError as error:
         raise ConfigError([f"--out: {path} is there already; give another name, or delete it first"]) from error
     except OSError as error:
-        raise OSError(f"--out: must be a file that can be written, is {path} ({error.strerror})") from error
+        raise ConfigError([f"--out: must be a file that can be written, is {path} ({error.strerror})"]) from error
     if text.startswith("#!"):
         path.chmod(0o755)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from jsonargparse import ArgumentParser
 
+from dclf.errors import UserError
 from tune.commands.sweep_options import ALIASES, CommandLine, add_settings_help, sweep_parser
 from tune.config.defaults import SEEDS
-from tune.config.sweep_settings import SweepSettings
+from tune.config.sweep_settings import SET_KEYS, SweepSettings
+from tune.config.yaml_files import ConfigError
 
 FLAGS = ("--help", "-h", "--quiet", "--verbose")
 VALUED = ("--name", "--address", "--log", "--output", "--seeds")
-_SET = ("trials", "time", "sampler", "scheduler", "seeds", "space", "test", "start_points", "warm_start")
-SET_KEYS = tuple(f"sweep.{name}" for name in _SET)
-"""Keys of a sweep that a comparison decides: every variant is trained to its end, with every seed."""
-
 
 SHARDS, SHARDS_KEY = "--shards", "data.shards"
 """The short name of the shards in commands that take no file, and the key that it stands for."""
@@ -52,6 +51,24 @@ def set_by_comparison(argv: Sequence[str]) -> list[str]:
     ]
 
 
+@contextmanager
+def told_with(mistakes: Sequence[str]) -> Iterator[None]:
+    """Raise what the block refuses together with the mistakes on the command line, if there are any.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    try:
+        yield
+    except UserError as error:
+        if not mistakes:
+            raise
+        refused = error.problems if isinstance(error, ConfigError) else [str(error)]
+        raise ConfigError(dict.fromkeys([*mistakes, *refused])) from error
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
 def sound_comparison(line: CommandLine, settings: SweepSettings, problems: Sequence[str] = ()) -> CommandLine:
     """Return the command line with the comparison's settings; refuse what cannot be run.
 
@@ -66,9 +83,7 @@ def sound_comparison(line: CommandLine, settings: SweepSettings, problems: Seque
     # Imported here: help does not wait for Optuna.
     from tune.search.checks import sweep_problems  # noqa: PLC0415
 
-    mistakes = list(dict.fromkeys([*line.problems, *problems]))
-    if not mistakes:
-        mistakes = [*line.config.problems(), *sweep_problems(settings, line.config)]
-    line = replace(line, settings=settings, problems=mistakes)
+    impossible = [*line.config.problems(), *sweep_problems(settings, line.config)]
+    line = replace(line, settings=settings, problems=list(dict.fromkeys([*line.problems, *problems, *impossible])))
     line.require_sound()
     return line

@@ -17,6 +17,7 @@ from tune.commands.options import (
     add_overwrite_option,
     command_parser,
     print_card_warnings,
+    print_json,
     print_written,
 )
 from tune.config.defaults import FEATURE_CACHE
@@ -78,9 +79,11 @@ def main(argv: Sequence[str]) -> int:
             overwrite=options.overwrite,
             listeners=[renderer],
         )
-    print_written(options.out, manifest)
-    for line in taken(manifest):
-        print(line)
+    if options.log == "jsonl":
+        print_json(_result(options.out, manifest))
+    else:
+        print_written(options.out, manifest)
+        print(*taken(manifest), sep="\n")
     print_card_warnings(feature_card(options.out))
     print_next(options, f"dclf data probe {shlex.quote(options.out)}", *after_shards(options.out, manifest))
     return 0
@@ -213,6 +216,17 @@ def _settings(modality: str, options: Namespace) -> dict[str, Any]:
     start = f"{modality}_"
     given = {key.removeprefix(start): value for key, value in options.as_dict().items() if key.startswith(start)}
     return {key: value for key, value in given.items() if value is not None and not key.startswith("fine_tune")}
+
+
+def _result(out: str, manifest: Manifest) -> dict[str, Any]:
+    """What was written, as JSON has it."""
+    provenance = manifest.info.provenance
+    return {
+        "shards": out,
+        "splits": dict(manifest.splits),
+        "utterances": sum(shard.utterances for shard in manifest.shards),
+        "features": {modality: provenance[modality] for modality in MODALITIES if modality in provenance},
+    }
 
 
 def taken(manifest: Manifest) -> Iterator[str]:

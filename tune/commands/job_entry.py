@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tune.commands.spelling import without_debug
 from tune.commands.streams import open_streams
 from tune.progress.log_messages import message_to_stderr
 
@@ -35,20 +37,23 @@ def run(argv: Sequence[str]) -> int:
     from tune.tracking.manners import mlflow_settings  # noqa: PLC0415
 
     _, version, _, *words = argv
+    words, debug = without_debug(words)
     try:
         with mlflow_settings(), termination_raises():
-            return _run(version, words)
+            return _run(version, words, debug=debug)
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else FAILED
     except EXPECTED as error:
+        if debug:
+            traceback.print_exc()
         for problem in error.problems if isinstance(error, ConfigError) else str(error).splitlines():
             message_to_stderr(f"error: {problem}")
         return exit_code(error)
 
 
-def _run(version: str, words: Sequence[str]) -> int:
+def _run(version: str, words: Sequence[str], *, debug: bool) -> int:
     from cluster.jobs.node_check import check_nodes  # noqa: PLC0415 - as above
     from cluster.session import ray_session  # noqa: PLC0415
     from tune.commands.job_command import job_of, read_request  # noqa: PLC0415
@@ -66,7 +71,7 @@ def _run(version: str, words: Sequence[str]) -> int:
         # Nodes of one machine share the folder of packages, and each unpacks this one anew when it first needs it.
         os.chdir(here)
         message_to_stderr(f"every node is ready: {', '.join(names)}" if names else "the head node is ready")
-        return run_command(request.run)
+        return run_command(request.run, debug=debug)
 
 
 def _require_version(client: str) -> None:

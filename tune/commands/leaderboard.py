@@ -13,18 +13,19 @@ from jsonargparse import ArgumentParser
 
 from tune.commands.comparison import (
     FLAGS,
-    SET_KEYS,
     SHARDS,
     SHARDS_KEY,
     VALUED,
     add_shards_option,
     set_by_comparison,
+    told_with,
     with_shards_key,
 )
 from tune.commands.options import add_log_options, add_output_option, command_parser, listed
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides, require_local_room
 from tune.commands.sweep_results import run_study
 from tune.config.defaults import SEEDS
+from tune.config.sweep_settings import SET_KEYS
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
@@ -77,20 +78,21 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
     shards = overrides.pop(SHARDS_KEY, "")
     if not shards:
         mistakes.append(f"{SHARDS}: must name the folder of shards, is missing")
-    if mistakes:
+    if not shards:
         raise ConfigError(mistakes)
     # Imported here, so that help does not wait for Optuna.
     from tune.runner.leaderboard_plan import plan_leaderboard  # noqa: PLC0415
 
-    plan = plan_leaderboard(
-        shards,
-        models=listed(options.models),
-        seeds=options.seeds,
-        draws=options.draws,
-        preset_family=options.preset_family,
-        overrides=overrides,
-        name=options.name,
-    )
+    with told_with(mistakes):
+        plan = plan_leaderboard(
+            shards,
+            models=listed(options.models),
+            seeds=options.seeds,
+            draws=options.draws,
+            preset_family=options.preset_family,
+            overrides=overrides,
+            name=options.name,
+        )
     options.name = plan.name
     return LeaderboardRequest(argv, CommandLine(options, plan.planned.config, plan.planned.settings), plan)
 

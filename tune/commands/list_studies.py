@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from jsonargparse import Namespace
@@ -60,5 +61,5 @@ def _row(study: Mapping[str, Any]) -> tuple[str, ...]:
     best = "–" if study["best_value"] is None else f"{study['objective']} {score.number(study['best_value'])}"
     counts = [str(study["trials"][state]) for state in ("complete", "pruned", "failed")]
     planned = str(study["planned"] or "any")
-    created = study["created"][:16].replace("T", " ")
+    created = f"{datetime.fromisoformat(study['created']).astimezone():%Y-%m-%d %H:%M}"
     return (study["name"], study["kind"], study["standing"], *counts, planned, best, created, study["worker"] or "–")

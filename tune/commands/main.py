@@ -15,9 +15,9 @@ from typing import NoReturn
 from cluster.proxies import bypass_proxy_on_loopback
 from cluster.signals import Terminated, termination_raises
 from dclf import __version__
-from dclf.errors import UsageError
+from dclf.errors import UsageError, UserError, WorkError
 from tune.commands.dispatch import Command, dispatch
-from tune.commands.spelling import spelled
+from tune.commands.spelling import spelled, without_debug
 from tune.commands.streams import open_streams, output_error
 from tune.progress.log_messages import message_to_stderr, messages_to
 from tune.tracking.manners import mlflow_settings
@@ -77,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; the process's own where None.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
-    arguments = spelled([argument for argument in arguments if argument != "--debug"])
+    arguments, debug = without_debug(arguments)
+    arguments = spelled(arguments)
     summary = "Dual contrastive learning for emotion recognition in conversation."
     return run_command(lambda: dispatch("dclf", summary, COMMANDS, arguments, epilog=EXAMPLES), debug=debug)
 
@@ -152,10 +152,11 @@ def _explain(error: Exception) -> int:
 
 def exit_code(error: Exception) -> int:
     """``USAGE`` for what was asked for and cannot be, ``FAILED`` for work and surroundings that fail."""
-    from cluster.plan import PlanError  # noqa: PLC0415 - as above
-    from dclf.extensions import ExtensionError  # noqa: PLC0415
-    from tune.config.yaml_files import ConfigError  # noqa: PLC0415
-    from tune.study.places import StudyError, StudyUnavailableError  # noqa: PLC0415
+    from tune.study.ledger import LedgerError  # noqa: PLC0415 - as above
+    from tune.study.locks import HeldElsewhereError  # noqa: PLC0415
+    from tune.study.places import StudyUnavailableError  # noqa: PLC0415
 
-    wrong_usage = (UsageError, ConfigError, ExtensionError, PlanError, StudyError)
-    return USAGE if isinstance(error, wrong_usage) and not isinstance(error, StudyUnavailableError) else FAILED
+    if isinstance(error, WorkError | StudyUnavailableError | HeldElsewhereError | LedgerError):
+        return FAILED
+    wrong_value = isinstance(error, UserError) and isinstance(error, ValueError)
+    return USAGE if wrong_value or isinstance(error, UsageError) else FAILED

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.modalities import SCORED_SPLITS
 from tune.commands.options import add_output_option, command_parser
-from tune.commands.perturb_target import find_kind
+from tune.commands.perturb_target import find_kind, names_config
 from tune.commands.sweep_options import STUDIES, options_and_overrides
 from tune.config.defaults import PROGRESS_FORMS, SEEDS
 from tune.config.local_files import output_problem
@@ -80,7 +80,8 @@ def read(argv: Sequence[str]) -> PerturbRequest:
 
     settings, problems = read_settings(options)
     if mistakes := [*mistakes, *problems]:
-        raise ConfigError(mistakes)
+        likely = options.kind or ("config" if names_config(options.what) else "")
+        raise ConfigError([*mistakes, *_training_problems(options, overrides, likely)])
     return PerturbRequest(argv, options, overrides, settings)
 
 
@@ -114,10 +115,11 @@ class PerturbRequest:
 def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
     storage = overrides.get(STUDIES, SweepSettings().storage)
     kind = options.kind or find_kind(options.what, storage, options.uri)
-    if mistakes := [*_misplaced(options, kind), *_not_a_config(overrides, kind)]:
-        raise ConfigError(mistakes)
+    mistakes = [*_misplaced(options, kind), *_not_a_config(overrides, kind)]
     if options.out and (problem := output_problem("--out", options.out)):
-        raise ConfigError([problem])
+        mistakes.append(problem)
+    if mistakes:
+        raise ConfigError([*mistakes, *_training_problems(options, overrides, kind)])
     # Imported here: neither help nor mistakes wait for what the tests need.
     from tune.commands.perturb_test import TESTS  # noqa: PLC0415
 
@@ -174,7 +176,8 @@ def _add_places(command: ArgumentParser) -> None:
 def _misplaced(options: Namespace, kind: str) -> Iterator[str]:
     """Yield a problem for every option that is for another kind of target."""
     for name, kinds in ONLY_FOR.items():
-        if options[name] and kind not in kinds:
+        given = options[name] is not None if name == "seeds" else options[name]
+        if given and kind not in kinds:
             option = f"--{name.replace('_', '-')}"
             yield f"{option}: is for a {' or '.join(kinds)}, {options.what!r} is a {kind}; leave it out"
 
@@ -184,3 +187,15 @@ def _not_a_config(overrides: Mapping[str, str], kind: str) -> Iterator[str]:
         for key in overrides:
             if key != STUDIES:
                 yield f"--{key}: unknown option; keys of a configuration are for a CONFIG that is trained first"
+
+
+def _training_problems(options: Namespace, overrides: Mapping[str, str], kind: str) -> list[str]:
+    """What is wrong with what is trained first; nothing where all that is scored is there already."""
+    if kind != "config":
+        return []
+    from tune.commands.perturb_config import read as read_training  # noqa: PLC0415 - it brings Optuna
+
+    try:
+        return read_training(options, overrides).problems
+    except ConfigError as error:  # it cannot be read at all
+        return list(error.problems)

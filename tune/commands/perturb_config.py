@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 from jsonargparse import Namespace
 
+from tune.commands.comparison import set_by_comparison
 from tune.commands.options import listed
-from tune.commands.sweep_options import CommandLine
+from tune.commands.sweep_options import ALIASES, CommandLine
 from tune.comparisons import ablation
 from tune.config.defaults import SEEDS
+
+_SHORT = {key: option for option, key in ALIASES.items()}
 
 
 def read(options: Namespace, overrides: Mapping[str, str]) -> CommandLine:
@@ -22,4 +25,6 @@ def read(options: Namespace, overrides: Mapping[str, str]) -> CommandLine:
     models = listed(options.models)
     seeds = SEEDS if options.seeds is None else options.seeds
     settings = ablation(models=models, parts=["base"], seeds=seeds, settings=common)
-    return CommandLine(options, config, settings, problems or [*config.problems(), *sweep_problems(settings, config)])
+    needless = set_by_comparison([_SHORT.get(key, f"--{key}") for key in overrides])
+    problems = [*needless, *problems, *config.problems(), *sweep_problems(settings, config)]
+    return CommandLine(options, config, settings, list(dict.fromkeys(problems)))

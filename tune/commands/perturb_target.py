@@ -38,9 +38,14 @@ def find_kind(what: str, storage: str, uri: str = "") -> Kind:
     return kinds[0]
 
 
+def names_config(what: str) -> bool:
+    """Whether the name is that of a preset or of a YAML file."""
+    return what in preset_names() or Path(what).suffix in (".yaml", ".yml")
+
+
 def named_on_disk(what: str, storage: str) -> Iterator[Kind]:
     """What the name means here, whatever runs there are: a configuration, a study, both or neither."""
-    if what in preset_names() or Path(what).suffix in (".yaml", ".yml"):
+    if names_config(what):
         yield "config"
     try:
         if study_exists(storage, what):

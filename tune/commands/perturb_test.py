@@ -163,7 +163,12 @@ def _result(target: Target, scores: Perturbations) -> dict[str, Any]:
     (model,) = scores.trainings
     results, _ = model.files
     places = {"page": scores.folder / PAGE, "results": results, "substitutions": target.suite.substitutions}
-    return {**model.to_dict(), **{name: str(place) for name, place in places.items()}}
+    data = shards_note(str(target.shards.path))
+    return {
+        **model.to_dict(),
+        **{name: str(place) for name, place in places.items()},
+        "data": {"sentence": data.sentence, "warning": data.warning},
+    }
 
 
 def _study_result(target: Target, scores: Perturbations) -> dict[str, Any]:

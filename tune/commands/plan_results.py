@@ -75,7 +75,14 @@ def plan_result(plan: SweepPlan) -> dict[str, Any]:
         "layout": asdict(plan.layout),
         "probes": {model: asdict(cost) for model, cost in plan.costs.items()},
         "estimate": None if plan.estimate is None else asdict(plan.estimate),
+        "warnings": [] if plan.estimate is None else list(_warnings(plan, plan.estimate)),
     }
+
+
+def _warnings(plan: SweepPlan, estimate: Estimate) -> Iterator[str]:
+    for name, text in (("disk", _free(plan)), ("memory", _lacking(estimate))):
+        if text:
+            yield f"{name}: {text.removeprefix('; warning: ')}"
 
 
 def _lines(plan: SweepPlan) -> Iterator[tuple[str, str]]:

@@ -96,6 +96,8 @@ def _refuse_misplaced(options: Namespace, speakers: Sequence[str], *, shards: bo
         problems.append(f"--split: is for shards, {options.source} is JSON; leave it out")
     if speakers and shards:
         problems.append("--speakers: is for JSON, the speakers of shards have numbers; leave it out")
+    if len(set(speakers)) < len(speakers):
+        problems.append(f"--speakers: must be named once each, are {', '.join(speakers)}")
     if options.encoder and shards:
         problems.append("--encoder: is for JSON, shards have their features; leave it out")
     if problems:

@@ -17,11 +17,11 @@ from dclf.data.storage import absolute
 from dclf.prose import counted
 from tune.commands.comparison import (
     FLAGS,
-    SET_KEYS,
     SHARDS,
     VALUED,
     add_shards_option,
     set_by_comparison,
+    told_with,
     with_shards_key,
 )
 from tune.commands.next_steps import print_next
@@ -34,6 +34,7 @@ from tune.commands.options import (
 )
 from tune.commands.sweep_options import STUDIES, add_settings_help, options_and_overrides
 from tune.config.local_files import output_problem
+from tune.config.sweep_settings import SET_KEYS
 from tune.config.yaml_files import ConfigError
 from tune.progress.forms import choose_renderer
 
@@ -76,7 +77,10 @@ def read(argv: Sequence[str]) -> ReproduceRequest:
     words = with_shards_key(argv)
     options, overrides, mistakes = options_and_overrides(words, build_parser(), OWN_FLAGS, OWN_VALUED)
     if mistakes := [*mistakes, *set_by_comparison(words)]:
-        raise ConfigError(mistakes)
+        from tune.runner.reproduction_plan import planned_studies  # noqa: PLC0415 - it brings Optuna
+
+        with told_with(mistakes):
+            planned_studies(options.dataset, overrides, only=listed(options.only), seeds=options.seeds)
     return ReproduceRequest(argv, options, overrides)
 
 
@@ -126,7 +130,7 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
     plan = plan_reproduction(
         options.dataset, overrides, only=only, seeds=options.seeds, out=options.out, compared=options.compared
     )
-    if options.dry_run and options.output == "json":
+    if options.dry_run and (options.output == "json" or options.log == "jsonl"):
         print_json(_planned(plan))
         return 0
     if options.dry_run:
@@ -178,15 +182,17 @@ def build_parser() -> ArgumentParser:
 
 
 def _reproduced(plan: ReproductionPlan, options: Namespace, command: str) -> ReproductionFiles:
-    """Run the plan; however it is cut short, stderr says how to go on."""
+    """Run the plan; where it is cut short after it has begun, stderr says how to go on."""
     from tune.reproduction import reproduce  # noqa: PLC0415 - as above
 
+    renderer = choose_renderer(options.log, quiet=options.quiet, title="dclf reproduce")
     try:
-        with choose_renderer(options.log, quiet=options.quiet, title="dclf reproduce") as renderer:
+        with renderer:
             renderer.say(*_plan_lines(plan))
             return reproduce(plan, listeners=[renderer], verbose=options.verbose, address=options.address)
-    except BaseException:
-        print(f"dclf: cut short; go on with: {command}", file=sys.stderr)
+    except BaseException as error:
+        if renderer.study is not None or not isinstance(error, Exception):
+            print(f"dclf: cut short; go on with: {command}", file=sys.stderr)
         raise
 
 

@@ -51,10 +51,20 @@ def published_wf1(config: Config) -> float | None:
         return None
 
 
+def published_result(config: Config) -> dict[str, Any]:
+    """Key ``published`` as JSON has it: the test WF1 in percent, or None and why it is not of these data."""
+    published = published_wf1(config)
+    if published is None:
+        return {}
+    if reasons := unlike_paper(config):
+        return {"published": {"test_wf1": None, "reasons": list(reasons)}}
+    return {"published": {"test_wf1": published, "dataset": config.published["dataset"]}}
+
+
 def print_run(run: TrainedRun, config: Config, *, as_json: bool) -> None:
     """The result of ``dclf train``, beside the published one where that is of these data; the test WF1 comes last."""
     if as_json:
-        print_json(run_result(run))
+        print_json({**run_result(run), **published_result(config)})
         return
     print(f"run         {run.name} ({run.run_id})")
     print(f"checkpoint  {run.checkpoint}")

@@ -104,7 +104,7 @@ def _print(answer: RunList, output: str) -> None:
     if output == "json":
         named = [column for column in columns if column.name != "run"]
         rows = [{"run_id": run.run_id, **{one.name: one.value(run) for one in named}} for run in runs]
-        print_json({"tracking_uri": answer.tracking_uri, "runs": rows})
+        print_json({"tracking_uri": answer.tracking_uri, "runs": rows, "more": answer.more})
     elif output == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([heads, *([one.value(run) for one in columns] for run in runs)])

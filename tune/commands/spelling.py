@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_NAMED_BY_USERS = ("track.tags.", "sweep.objectives.", "published.", "loss.terms.")
+DEBUG = "--debug"
+"""Option of all commands."""
+_NAMED_BY_USERS = ("track.tags.", "sweep.objectives.", "published.", "loss.terms.", "sweep.space.loss.terms.")
 """Below these the keys are names that users, data sets or packages gave, which stay as they are."""
+
+
+def without_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the words without ``--debug``, and whether it was there; whatever follows the word ``--`` stays."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    own = [word for word in argv[:end] if word != DEBUG]
+    return [*own, *argv[end:]], len(own) < end
 
 
 def spelled(argv: Sequence[str]) -> list[str]:

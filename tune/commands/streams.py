@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-OUT, ERR = 1, 2
+IN, OUT, ERR = 0, 1, 2
 PLAIN = str.maketrans(
     {"±": "+-", "–": "-", "…": "...", "·": "-", "↓": "-", "↑": "+"}
     | dict.fromkeys(map(chr, range(0x2800, 0x2900)), ".")  # the pictures of a spinner
@@ -56,8 +56,10 @@ class StandardStream(io.FileIO):
 
 
 def open_streams() -> None:
-    """Put ``sys.stdout`` and ``sys.stderr`` in place, whatever this process was given for them."""
+    """Put the standard streams in place, whatever this process was given for them."""
     _open_closed()
+    if sys.stdin is None:
+        sys.stdin = open(IN, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
     codecs.register_error(_REPLACES, _plain)
     sys.stdout, sys.stderr = _text(OUT, sys.stdout), _text(ERR, sys.stderr)
 

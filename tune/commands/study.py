@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.comparison import FLAGS, SET_KEYS, VALUED, set_by_comparison, sound_comparison
+from tune.commands.comparison import FLAGS, VALUED, set_by_comparison
 from tune.commands.options import add_log_options, add_output_option, command_parser, listed
 from tune.commands.request import StudyRequest
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides
+from tune.config.sweep_settings import SET_KEYS
 
 if TYPE_CHECKING:
     from tune.config.study_files import StudyFile
@@ -64,9 +65,9 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
         mistakes.append(f"--seeds: must be at least 1, is {options.seeds}")
     file, place = read_study_file(options.study), Path(options.study)
     planned = plan_study(file, overrides, seeds=options.seeds, models=models, beside=place)
-    problems = [*mistakes, *set_by_comparison(argv), *planned.problems]
+    problems = [*mistakes, *set_by_comparison(argv), *planned.every_problem()]
     line = CommandLine(options, planned.config, planned.settings, problems)
-    line = sound_comparison(line, planned.settings)
+    line.require_sound()
     return StudyRequest("study", argv, line, _files(place, file), {"kind": "study", "described": planned.described})
 
 

@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser
 from tune.commands.job_options import add_endpoint_options, address_option, endpoint_of
 from tune.commands.next_steps import print_next
 from tune.commands.options import command_parser, listed
+from tune.commands.spelling import DEBUG, without_debug
 from tune.config.yaml_files import ConfigError
 from tune.tracking.facts import git_state, user_name
 
@@ -60,14 +61,15 @@ def main(argv: Sequence[str]) -> int:
     from tune.commands.jobs import follow_job  # noqa: PLC0415
 
     endpoint = endpoint_of(options)
-    name, command = _named_job(options.name, argv[split + 1 :])
+    words, debug = without_debug(argv[split + 1 :])
+    name, command = _named_job(options.name, words)
     environment = tracking_environment(endpoint, command) | python_path(endpoint)
     brought = installation(Path(options.install)) if options.install else None
     require_same_versions(endpoint, brought=brought is not None)
     with TemporaryFolder("job") as folder, open_jobs(endpoint) as jobs:
         jobs.require_free(name)
         package = _packed(command, folder, options.exclude, brought)
-        words, version = _beside(Path.cwd(), command), own_versions()["dclf"]
+        words, version = [*_beside(Path.cwd(), command), *([DEBUG] if debug else [])], own_versions()["dclf"]
         facts = _facts(name, words, command, version)
         jobs.submit(name, entrypoint(words, version), package, environment, facts, brought)
         print(f"dclf: job {name} is on the cluster at {endpoint.url}", file=sys.stderr, flush=True)

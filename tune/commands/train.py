@@ -60,6 +60,8 @@ def read(argv: Sequence[str]) -> TrainRequest:
     options = build_parser(with_keys=not {"-h", "--help"}.isdisjoint(rest)).parse_args(rest)
     if options.resume is not None:
         mistakes += _needless(options.config, overrides)
+        if options.print_config:
+            mistakes.append("--print-config: must be left out with --resume; a run keeps its configuration in MLflow")
     check_values = not options.print_config and options.resume is None
     config, problems = read_config(options.config, overrides, values=check_values)
     if mistakes or problems:

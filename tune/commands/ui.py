@@ -15,6 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
+from jsonargparse import Namespace
+
+from dclf.errors import AbsentFileError
 from tune.commands.options import command_parser
 from tune.config.defaults import CLUSTER_FOLDER
 from tune.config.yaml_files import ConfigError
@@ -98,13 +101,31 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--folder", default=CLUSTER_FOLDER, help="of the local cluster, with --cluster")
     parser.add_argument("--address", default="", help="of an MLflow server, or of the local cluster's dashboard")
     options = parser.parse_args(argv)
+    if problems := list(_misplaced(options)):
+        raise ConfigError(problems)
     subject = Subject(name=options.name, experiment=options.experiment, browser=options.open)
     if options.cluster or options.address:
         return show_server(options.address, options.folder, subject)
     # Imported here, so that help does not wait.
     from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
 
-    return serve(resolve_tracking_uri(options.uri), options.port, subject)
+    uri = resolve_tracking_uri(options.uri)
+    if options.port and uri.startswith(("http://", "https://")):
+        raise ConfigError(["--port: is for a store without a server, the runs are on one; leave it out"])
+    return serve(uri, options.port, subject)
+
+
+def _misplaced(options: Namespace) -> Iterator[str]:
+    """Yield a problem for every option that would change nothing."""
+    if options.cluster or options.address:
+        server = "--address" if options.address else "--cluster"
+        yield from (
+            f"--{name}: is for a store that is shown here, {server} names a server; leave one of them out"
+            for name in ("uri", "port")
+            if options[name]
+        )
+    elif options.folder != CLUSTER_FOLDER:
+        yield "--folder: is of the local cluster; give --cluster with it"
 
 
 def show_server(address: str, folder: str, subject: Subject) -> int:
@@ -197,7 +218,7 @@ def require_store(uri: str) -> None:
 
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
-        raise FileNotFoundError(f"{path}: must be the MLflow store of earlier runs, is absent; `dclf train` makes it")
+        raise AbsentFileError(f"{path}: must be the MLflow store of earlier runs, is absent; `dclf train` makes it")
 
 
 def claim_port(port: int) -> int:

@@ -16,6 +16,9 @@ from typing import Any, Literal
 from dclf.config import Ablation
 from dclf.labels import quoted_value
 from dclf.prose import suggestion
+from tune.config.overrides import OPTIONS, TERMS
+from tune.config.settings import FILE_SECTIONS, override_entries
+from tune.config.sweep_settings import SET_KEYS
 from tune.config.typed_values import CheckedValues, class_parser, config_types
 from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file
 
@@ -121,6 +124,12 @@ def _read(path: Path) -> StudyFile:
     return study
 
 
+def flat_keys(sets: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value: sections, a base model's options and terms of the loss taken apart."""
+    sections = {entry.key: entry.value for entry in override_entries(sets, FILE_SECTIONS)}
+    return {entry.key: entry.value for entry in override_entries(sections, (OPTIONS, TERMS))}
+
+
 def _impossible(study: StudyFile) -> Iterator[str]:
     variants = study.variants
     if not study.base:
@@ -132,6 +141,8 @@ def _impossible(study: StudyFile) -> Iterator[str]:
     for key, values in variants.grid.items():
         if not isinstance(values, list) or not values:
             yield f"variants.grid.{key}: must be a list of values, is {values!r}"
+    yield from _search_problems("set", study.set)
+    yield from _search_problems("defaults", study.defaults)
     yield from _listing_problems(variants.listed)
     for model, sets in study.models.items():
         if not isinstance(sets, str | Mapping | None):
@@ -140,12 +151,20 @@ def _impossible(study: StudyFile) -> Iterator[str]:
         yield from _published_problems(model, rows)
 
 
+def _search_problems(name: str, sets: Mapping[str, Any]) -> Iterator[str]:
+    for key in flat_keys(sets):
+        if key in SET_KEYS:
+            yield f"{name}.{key}: is for searches; a study trains every variant to its end, leave it out"
+
+
 def _listing_problems(listed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for place, one in enumerate(listed, start=1):
         yield from _listed_problems(place, one)
     for name, count in Counter(str(one["name"]) for one in listed if "name" in one).items():
         if count > 1:
             yield f"variants.listed: the name {name!r} must stand for one variant, stands for {count}"
+    if len(references := [str(one.get("name")) for one in listed if one.get("reference") is True]) > 1:
+        yield f"variants.listed: must have one variant with reference: true at most, has {', '.join(references)}"
 
 
 def _listed_problems(place: int, one: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+_SET = ("trials", "time", "sampler", "scheduler", "seeds", "space", "test", "start_points", "warm_start")
+SET_KEYS = tuple(f"sweep.{name}" for name in _SET)
+"""Keys of a sweep that a comparison decides: every variant is trained to its end, with every seed."""
 Scheduler = Literal["none", "asha", "median", "hyperband", "pbt"]
 
 

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from dclf.config import Config
 from dclf.labels import quoted_value
 from dclf.prose import suggestion
-from tune.config.yaml_files import Entry
+from tune.config.yaml_files import UNREADABLE, Entry
 
 
 @cache
@@ -178,7 +178,7 @@ def _parsed(parser: ArgumentParser, key: str, kind: Any, value: Any) -> Any:
         nested = {part: nested}
     try:
         return parser.parse_object(nested, defaults=False)[key]
-    except ArgumentError:
+    except (ArgumentError, *UNREADABLE):  # jsonargparse reads text as YAML, too
         texts = isinstance(value, Mapping) and get_args(kind)[-1:] == (str,)
         raise _MisfitError("a mapping of keys to text, numbers in quotes" if texts else describe(kind)) from None
 
@@ -203,7 +203,7 @@ def from_text(value: Any) -> Any:
     """Return the value of an override inside a mapping, which has no declared type: text is read as YAML."""
     try:
         return yaml.safe_load(value) if isinstance(value, str) else value
-    except (yaml.YAMLError, ValueError, RecursionError):  # no YAML, a date that there is not, brackets without end
+    except (yaml.YAMLError, *UNREADABLE, RecursionError):  # no YAML, a date that there is not, brackets without end
         return value
 
 

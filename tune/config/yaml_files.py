@@ -19,6 +19,8 @@ from dclf.labels import quoted_value
 from dclf.prose import suggestion
 
 EXTENDS = "extends"
+UNREADABLE = (ValueError, LookupError, AttributeError, TypeError)
+"""What PyYAML raises for a date that there is not, thousands of digits, or text with a tag that it does not fit."""
 _LONGEST_PLACE = 300
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -198,7 +200,7 @@ class _Document:
             inner = {name.removeprefix(f"{key}."): at for name, _, at in pairs}
         try:
             yield Entry(key, loader.construct_object(node, deep=True), where, inner)
-        except ValueError as error:  # a date that there is not, or thousands of digits
+        except UNREADABLE as error:
             self.problems.append(
                 f"{where}: {key}: must be a value that YAML can read ({str(error)[:60]}); put text in quotes"
             )

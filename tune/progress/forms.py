@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tune.progress.json_lines import JsonLines
@@ -18,7 +19,9 @@ def choose_renderer(log: str, *, quiet: bool, title: str = "dclf") -> Renderer:
         title: of the live panel until something has started.
     """
     if log == "auto":
-        log = "live" if sys.stderr.isatty() else "plain"
+        # rich draws no panel on such terminals.
+        dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+        log = "live" if sys.stderr.isatty() and not dumb else "plain"
     if quiet or log == "quiet":
         return Renderer()
     if log == "live":

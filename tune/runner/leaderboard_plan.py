@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,7 @@ from tune.config.settings import read_config
 from tune.config.study_files import StudyFile, VariantsSpec, datasets
 from tune.config.yaml_files import ConfigError, preset_names
 from tune.runner.named_study import NamedStudy
-from tune.runner.variants import PlannedStudy, plan_study
-from tune.search.checks import sweep_problems
+from tune.runner.variants import plan_study
 
 ALL = "all"
 COMPARED, TABLE = "compared", "Table 3"
@@ -62,16 +62,20 @@ def plan_leaderboard(
         DataError: they cannot be read.
     """
     overrides = {**(overrides or {}), _DATA: str(shards)}
-    problems = [*_number_problems(seeds, draws), *_name_problems(models), *_family_problems(preset_family)]
-    if problems:
+    names = {model: list(_name_problems(model)) for model in models}
+    problems = [*_number_problems(seeds, draws), *chain(*names.values()), *_family_problems(preset_family)]
+    if preset_family and preset_family not in datasets():
         raise ConfigError(problems)
     card = feature_card(str(shards)).to_dict()
     family = preset_family or family_of(str(card["dataset"]))
     present = overrides.pop(_MODALITIES_KEY, [modality for modality in MODALITIES if modality in card["widths"]])
-    presets = _presets(family, models)
-    file = _file(family, presets, present, seeds, evaluations=("perturbation", "speed") if draws else ("speed",))
-    planned = plan_study(file, overrides)
-    problems = [*planned.problems, *(() if planned.problems else _impossible(planned))]
+    evaluations = ("perturbation", "speed") if draws else ("speed",)
+    try:
+        presets = _presets(family, [model for model in models if not names[model]])
+        planned = plan_study(_file(family, presets, present, max(seeds, 1), evaluations=evaluations), overrides)
+        problems += planned.every_problem()
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(dict.fromkeys(problems))
     # The only substitution that a leaderboard has a column for.
@@ -193,18 +197,13 @@ def _number_problems(seeds: int, draws: int) -> Iterator[str]:
         yield f"--draws: must be 0 or more, is {draws}"
 
 
-def _name_problems(models: Sequence[str]) -> Iterator[str]:
+def _name_problems(model: str) -> Iterator[str]:
     known = (ALL, *BASE_MODELS.names())
-    for model in models:
-        if ":" not in model and model not in known:
-            must = f"must be among {', '.join(known)}, or class paths MODULE:NAME"
-            yield f"--models: {must}, has {model!r}{suggestion(model, known)}"
+    if ":" not in model and model not in known:
+        must = f"must be among {', '.join(known)}, or class paths MODULE:NAME"
+        yield f"--models: {must}, has {model!r}{suggestion(model, known)}"
 
 
 def _family_problems(family: str) -> Iterator[str]:
     if family and family not in datasets():
         yield f"--preset-family: must be {' or '.join(datasets())}, is {family!r}"
-
-
-def _impossible(planned: PlannedStudy) -> list[str]:
-    return [*planned.config.problems(), *sweep_problems(planned.settings, planned.config)]

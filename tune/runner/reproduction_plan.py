@@ -18,7 +18,6 @@ from tune.config.yaml_files import ConfigError
 from tune.runner.leaderboard_plan import plan_compared
 from tune.runner.named_study import NamedStudy, digest
 from tune.runner.variants import PlannedStudy, plan_study
-from tune.search.checks import sweep_problems
 from tune.study.reuse import FinishedTrainings
 
 SHARED = {"table6": "table3", "table7": "table3", "figure3": "table3"}
@@ -139,7 +138,10 @@ def planned_studies(
         raise ConfigError([f"dataset: must be {' or '.join(names)}, is {dataset!r}{suggestion(dataset, names)}"])
     own = [item for item in items(dataset) if item not in SHARED]
     planned = {item: plan_study(read_study_file(f"{dataset}/{item}"), overrides, seeds=seeds) for item in own}
-    problems = [*_unknown(dataset, only, seeds), *(problem for plan in planned.values() for problem in _problems(plan))]
+    problems = [
+        *_unknown(dataset, only, seeds),
+        *(problem for plan in planned.values() for problem in plan.every_problem()),
+    ]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
     return planned
@@ -172,10 +174,6 @@ def _unknown(dataset: str, only: Sequence[str], seeds: int | None) -> Iterator[s
             yield f"--only: must be among {', '.join(names)}, has {item!r}{suggestion(item, names)}"
     if seeds is not None and seeds < 1:
         yield f"--seeds: must be at least 1, is {seeds}"
-
-
-def _problems(plan: PlannedStudy) -> Sequence[str]:
-    return plan.problems or [*plan.config.problems(), *sweep_problems(plan.settings, plan.config)]
 
 
 def _place(item: str) -> tuple[bool, str]:

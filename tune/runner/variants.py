@@ -13,9 +13,10 @@ from dclf.prose import suggestion
 from tune.analysis.comparison.variants import NAMES
 from tune.config.overrides import OPTIONS, apply, value_of
 from tune.config.settings import read_config
-from tune.config.study_files import StudyFile, VariantsSpec
+from tune.config.study_files import StudyFile, VariantsSpec, flat_keys
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError, is_file, plain
+from tune.search.checks import sweep_problems
 from tune.search.domains import same
 from tune.search.read import read_sweep
 from tune.study.scores import short_names, value_text
@@ -47,6 +48,12 @@ class PlannedStudy:
         """What ``tune.sweeps.sweep`` keeps of the study file."""
         return {"variants": self.variants, "plan": self.plan}
 
+    def every_problem(self) -> list[str]:
+        """``problems``, and every impossible value of the configuration and of the settings."""
+        # Without variants the settings are not yet those of the study.
+        impossible = sweep_problems(self.settings, self.config) if self.variants else []
+        return list(dict.fromkeys([*self.problems, *self.config.problems(), *impossible]))
+
 
 @dataclass(frozen=True)
 class _Variant:
@@ -75,21 +82,33 @@ def plan_study(
     Raises:
         ConfigError: the base configuration or one of a model cannot be read at all.
     """
-    overrides = overrides or {}
+    overrides, study = overrides or {}, _flattened(study)
     base = _beside(study.base, beside)
     config, settings, problems = read_sweep(base, {**study.defaults, **study.set, **overrides}, values=False)
     problems = [*problems, *_varied_by_user(study.variants, overrides), *_unknown_models(study, models)]
-    if problems:
+    problems += _unknown_rows(study, config)
+    wanted = {model: sets for model, sets in study.models.items() if not models or model in models}
+    if study.models and not wanted:
         return PlannedStudy(config=config, settings=settings, problems=tuple(problems))
-    sets_by_model = {
-        model: _model_sets(sets, base, beside, {*study.set, *overrides} - {"data.modalities"})
-        for model, sets in (study.models or {config.model.name: {}}).items()
-        if not models or model in models
-    }
     try:
-        return _planned(study, config, settings, sets_by_model, seeds or study.seeds)
+        sets_by_model = {
+            model: _model_sets(sets, base, beside, {*study.set, *overrides} - {"data.modalities"})
+            for model, sets in (wanted or {config.model.name: {}}).items()
+        }
+        planned = _planned(study, config, settings, sets_by_model, seeds or study.seeds)
     except ConfigError as error:
-        return PlannedStudy(config=config, settings=settings, problems=error.problems)
+        return PlannedStudy(config=config, settings=settings, problems=(*problems, *error.problems))
+    return replace(planned, problems=tuple(problems))
+
+
+def _flattened(study: StudyFile) -> StudyFile:
+    """The file with dotted keys alone, so that the same key is found whichever way it was written."""
+    listed = tuple({**one, "set": flat_keys(one.get("set", {}))} for one in study.variants.listed)
+    models = {model: flat_keys(sets) if isinstance(sets, Mapping) else sets for model, sets in study.models.items()}
+    variants = replace(study.variants, listed=listed)
+    return replace(
+        study, models=models, set=flat_keys(study.set), defaults=flat_keys(study.defaults), variants=variants
+    )
 
 
 def _planned(
@@ -254,3 +273,16 @@ def _unknown_models(study: StudyFile, models: Iterable[str]) -> Iterator[str]:
     for model in models:
         if model not in names:
             yield f"--models: must be among {', '.join(names) or 'none'}, has {model!r}{suggestion(model, names)}"
+
+
+def _unknown_rows(study: StudyFile, config: Config) -> Iterator[str]:
+    """Published values that stand beside no variant."""
+    models, variants = list(study.models) or [config.model.name], [one.name for one in _written(study.variants, config)]
+    for model, rows in study.published.items():
+        if model not in models:
+            must = f"must name base models of the study ({', '.join(models)})"
+            yield f"published: {must}, has {model!r}{suggestion(model, models)}"
+        for row in rows:
+            if row not in variants:
+                must = f"must name variants of the study ({', '.join(variants)})"
+                yield f"published.{model}: {must}, has {row!r}{suggestion(row, variants)}"

@@ -22,14 +22,16 @@ SOURCE = "dclf:source"
 WARM_NOTE = "warm_start"
 """Kind of the ledger's notes on trials of earlier studies, one for each study."""
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+_LEARN_NOTHING = ("grid", "random", "listed")
 _SHOWN = 3
 
 
 def warm_start_problems(settings: SweepSettings) -> list[str]:
     """Earlier studies that are not there or that cannot be used, as ``sweep.warm_start: what must hold``."""
     problems = []
-    if settings.warm_start and settings.sampler == "grid":
-        problems.append("sweep.warm_start: must be empty with sampler grid, which learns nothing from earlier trials")
+    if settings.warm_start and settings.sampler in _LEARN_NOTHING:
+        rule = f"must be empty with sampler {settings.sampler}, which learns nothing from earlier trials"
+        problems.append(f"sweep.warm_start: {rule}")
     for name in settings.warm_start:
         try:
             there = study_exists(settings.storage, name)

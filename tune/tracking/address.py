@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from dclf import uris
+from dclf.errors import UsageError
 from dclf.uris import file_uri, sqlite_uri
 from tune.tracking.redact import without_secrets
 from tune.tracking.relocation import ARTIFACTS
@@ -19,6 +20,10 @@ RUNS_FOLDER = "dclf-runs"
 DATABASES = ("postgresql", "mysql", "mssql")
 """Databases that MLflow writes to directly."""
 _SUPPORTED = "sqlite:///FILE, http(s)://HOST:PORT, postgresql://, mysql://, mssql:// or databricks"
+
+
+class TrackingAddressError(UsageError, TrackingError):
+    """A tracking URI of a kind that there is not."""
 
 
 def resolve_tracking_uri(configured: str = "") -> str:
@@ -48,7 +53,7 @@ def sqlite_path(uri: str) -> Path | None:
     try:
         return uris.sqlite_path(uri)
     except ValueError as error:
-        raise TrackingError(f"tracking URI {error}") from None
+        raise TrackingAddressError(f"tracking URI {error}") from None
 
 
 def artifact_root(uri: str) -> str | None:
@@ -74,9 +79,9 @@ def refuse_unsupported(uri: str) -> None:
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
         path = unquote(urlsplit(uri).path) if scheme else uri
-        raise TrackingError(
+        raise TrackingAddressError(
             f"tracking URI {uri}: MLflow no longer keeps runs in plain folders; use an SQLite file there instead: "
             f"{sqlite_uri(Path(path) / 'mlflow.db')}"
         )
     if scheme not in ("http", "https", "sqlite", "databricks", *DATABASES):
-        raise TrackingError(f"tracking URI {without_secrets(uri)}: must be {_SUPPORTED}")
+        raise TrackingAddressError(f"tracking URI {without_secrets(uri)}: must be {_SUPPORTED}")

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from dclf.errors import UsageError
 from dclf.whole_files import whole
 from tune.config.moved_folders import relocated
 from tune.tracking.store import open_client
@@ -22,6 +23,10 @@ from tune.tracking.writes import FILES, Sender, Write
 FILE_NAME = "writes.jsonl"
 _COPIES = "files"
 """Folder beside it with copies of artifacts."""
+
+
+class SpoolError(UsageError, TrackingError):
+    """A file that was named is no spool of a run."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +97,13 @@ def read_spool(path: Path) -> tuple[Address, list[Write]]:
     """The run and the writes of a spool file; a last line cut short by a kill is left out.
 
     Raises:
-        TrackingError: the file is absent or something else.
+        SpoolError: the file is absent or something else.
     """
     try:
         first, *lines = path.read_text(encoding="utf-8").splitlines()
         address = Address(**json.loads(first))
     except (OSError, ValueError, TypeError) as error:
-        raise TrackingError(
+        raise SpoolError(
             f"{path}: must be a {FILE_NAME} that a run left because MLflow did not answer; cannot be read as one "
             f"({error})"
         ) from None

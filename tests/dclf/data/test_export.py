@@ -79,7 +79,7 @@ def test_there_and_back_by_the_command_that_is_told(
     assert main(again(told, tmp_path / "back")) == 0
     assert_alike(tmp_path / "shards", tmp_path / "back", whole=True)
     assert read_shards(tmp_path / "back").info.class_names == info.class_names
-    assert main(command) == 1
+    assert main(command) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
 

@@ -9,6 +9,7 @@ import pytest
 from cluster.storage import latest_checkpoint, load_checkpoint
 from dclf.data import ShardError, read_shards, write_shards
 from dclf.data.dialogue import Dialogue
+from dclf.data.errors import ShardsUnavailableError
 from dclf.data.generator import generate
 from dclf.data.storage import Folder
 from dclf.training import checkpoint
@@ -61,11 +62,11 @@ def test_a_set_is_replaced_once_the_new_one_is_written(bucket: str) -> None:
 def test_what_keeps_shards_from_being_read_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ShardError, match=r"no manifest\.json here"):
         read_shards(f"{bucket}/nothing")
-    with pytest.raises(ShardError, match="the bucket does not exist: create it or correct its name"):
+    with pytest.raises(ShardsUnavailableError, match="the bucket does not exist: create it or correct its name"):
         read_shards("s3://no-such-bucket/shards")
     (port,) = free_ports(1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    with pytest.raises(ShardError, match="the store does not answer: check the network, AWS_ENDPOINT_URL"):
+    with pytest.raises(ShardsUnavailableError, match="the store does not answer: check the network, AWS_ENDPOINT_URL"):
         read_shards(f"{bucket}/shards")
 
 

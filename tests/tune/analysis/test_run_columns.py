@@ -1,6 +1,7 @@
 """Columns of a list of runs: what counts as a value."""
 
 import json
+import time
 from datetime import UTC, datetime
 from math import inf, nan
 
@@ -48,3 +49,14 @@ def test_parameters_are_never_what_json_cannot_say() -> None:
     assert [typed(text) for text in ("0.5", "NaN", "-Infinity", "[1, 2]", "mmgcn")] == [
         *(0.5, "NaN", "-Infinity", [1, 2], "mmgcn")
     ]
+
+
+def test_when_a_run_started_is_shown_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-9")
+    time.tzset()
+    run = entry("one")
+    (started,) = select_columns({"--columns": ["started"]}, NOW, [run])
+    assert started.cell(run) == "2026-01-02 09:00"
+    assert started.value(run) == "2026-01-02T00:00:00+00:00"
+    monkeypatch.undo()
+    time.tzset()

@@ -1,10 +1,14 @@
 """The command lines of ``dclf ablate`` and ``dclf grid``: what they ask for, and what they refuse."""
 
+from pathlib import Path
+
 import pytest
 
 from tune.commands import ablate, grid
 from tune.commands.grid import varied_values
+from tune.commands.job_command import read_job_command
 from tune.commands.main import main
+from tune.config.yaml_files import ConfigError
 
 DATA = ("--data.shards", "shards/demo")
 Shown = pytest.CaptureFixture[str]
@@ -68,11 +72,38 @@ def test_lists_in_brackets_are_one_value() -> None:
         (["grid", "iemocap", *DATA, "--loss.window", "2,4", "--loss.window", "8"], "loss.window: must be given once"),
         (["grid", "iemocap", *DATA, "--loss.window", "2,4", "--loss.window=8,16"], "loss.window: must be given once"),
         (["grid", "nowhere.yaml", "--loss.window", "2,4"], "nowhere.yaml"),
+        (["perturb", "iemocap", "--as", "config", *DATA, "--time", "1h"], "--time: is for searches"),
+        (["perturb", "bold", "--as", "run", "--seeds", "0"], "--seeds: is for a config, 'bold' is a run"),
+        (["train", "--resume", "bold", "--print-config"], "--print-config: must be left out with --resume"),
     ],
 )
 def test_mistakes_are_told_before_anything_starts(words: list[str], said: str, capsys: Shown) -> None:
     assert main(words) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ablate", "iemocap", "--parts", "no_x"],
+        ["grid", "iemocap", "--loss.window", "2,4"],
+        ["perturb", "iemocap", "--as", "config", "--draws", "0"],
+        ["leaderboard", "--seeds", "0"],
+        ["reproduce", "iemocap"],
+        ["study", "iemocap/table4"],
+    ],
+)
+def test_mistakes_are_told_at_once(words: list[str], shards: Path, capsys: Shown) -> None:
+    more = ["--data.shards", str(shards), "--loss.windw", "3", "--train.lr", "-1", "--sampler", "gp"]
+    assert main([*words, *more]) == 2
+    shown = capsys.readouterr().err
+    told = ["--sampler: is for searches", "loss.windw: unknown key", "train.lr: must be above 0 and finite, is -1.0"]
+    assert [start for start in told if shown.count(start) != 1] == []
+
+
+def test_a_job_that_trains_first_refuses_options_of_searches() -> None:
+    with pytest.raises(ConfigError, match=r"^--trials: is for searches.*\n--sampler: is for searches"):
+        read_job_command(["perturb", "iemocap", *DATA, "--trials", "3", "--sampler", "gp"])
 
 
 @pytest.mark.parametrize("command", ["ablate", "grid"])

@@ -27,7 +27,7 @@ def shards(tmp_path: Path, capsys: Shown) -> Path:
 
 def test_generating_again_needs_overwrite(shards: Path, capsys: Shown) -> None:
     again = ["data", "generate", str(shards), "--preset", "iemocap-small", "--dialogues", "5"]
-    assert main(again) == 1
+    assert main(again) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main([*again, "--overwrite"]) == 0
     assert sum(1 for _ in read_shards(shards)) == 5
@@ -158,7 +158,7 @@ class Payload:
 def test_a_pickle_with_code_is_refused_and_nothing_runs(tmp_path: Path, capsys: Shown) -> None:
     source, trace = tmp_path / "bad.pkl", tmp_path / "trace"
     source.write_bytes(pickle.dumps(Payload(trace)))
-    assert main(["data", "import", "mmgcn-iemocap", str(source), str(tmp_path / "out")]) == 1
+    assert main(["data", "import", "mmgcn-iemocap", str(source), str(tmp_path / "out")]) == 2
     assert "mkdir" in capsys.readouterr().err
     assert not trace.exists()
 
@@ -237,12 +237,12 @@ def test_the_text_element_is_told_and_can_be_chosen(tmp_path: Path, capsys: Show
     assert {float(dialogue.features["text"][0, 0]) for dialogue in read_shards(out)} == {0.25}
     assert main([*command, "--overwrite", "--text-element", "2.0"]) == 2
     text.write_bytes(pickle.dumps([*layers, {name: np.ones((2, 6)) for name in content[2]}], protocol=2))
-    assert main([*command, "--overwrite"]) == 1
+    assert main([*command, "--overwrite"]) == 2
     assert "element 2: rows of numbers, 6 wide" in capsys.readouterr().err
 
 
 def test_an_importer_without_any_modality_says_so(tmp_path: Path, capsys: Shown) -> None:
-    assert main(["data", "import", "meld-csv", str(tmp_path), str(tmp_path / "out")]) == 1
+    assert main(["data", "import", "meld-csv", str(tmp_path), str(tmp_path / "out")]) == 2
     assert "give at least one of text" in capsys.readouterr().err
 
 

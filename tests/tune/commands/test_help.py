@@ -11,7 +11,7 @@ from tune.commands import ablate, grid, leaderboard, perturb, plan, reproduce, s
 from tune.commands.comparison import FLAGS, SHARDS, VALUED
 from tune.commands.main import main
 from tune.commands.options import add_log_options
-from tune.commands.spelling import spelled
+from tune.commands.spelling import spelled, without_debug
 from tune.commands.sweep_options import ALIASES
 from tune.config.settings import config_types
 from tune.search.read import sweep_types
@@ -107,8 +107,23 @@ def test_every_option_of_the_parser_is_told_from_overrides(parser: ArgumentParse
 
 
 def test_names_that_users_gave_and_words_after_two_dashes_stay() -> None:
-    kept = ["--track.tags.my-tag", "--track.tags.my_tag=1", "--sweep.objectives.f1/well-being", "my_run", "--", "--a_b"]
+    kept = [
+        "--sweep.space.loss.terms.my-term.weight",
+        "1",
+        "--track.tags.my-tag",
+        "--track.tags.my_tag=1",
+        "--sweep.objectives.f1/well-being",
+        "my_run",
+        "--",
+        "--a_b",
+    ]
     assert spelled(kept) == kept
+
+
+def test_debug_belongs_to_the_command_on_whose_side_of_two_dashes_it_stands() -> None:
+    assert without_debug(["train", "--debug", "meld"]) == (["train", "meld"], True)
+    job = ["submit", "--", "train", "--debug"]
+    assert without_debug(job) == (job, False)
 
 
 @pytest.mark.parametrize("option", ["--print-config", "--print_config"])

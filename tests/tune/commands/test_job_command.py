@@ -227,3 +227,11 @@ def test_a_run_with_relative_places_is_refused(words: list[str], monkeypatch: py
         ValueError, match=r"run bold \(3f2a91c0\): its places must be absolute for a job, are data\.shards"
     ):
         job_entry.needs_of_run(read_job_command(words))
+
+
+def test_a_job_shows_the_traceback_where_its_command_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for more in ([], ["--debug"]):
+        assert job_entry.run(["--dclf", "0.0", "--", "train", "meld", *more]) == 1
+        shown = capsys.readouterr().err
+        assert "the client must have the version of the cluster" in shown
+        assert ("Traceback" in shown) == bool(more)

@@ -142,14 +142,14 @@ def test_an_option_that_a_command_lacks_is_told_with_all_else(
 
 def test_a_mistake_is_one_message_without_traceback(tmp_path: Path) -> None:
     done = dclf_command("data", "inspect", "nowhere", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("dclf: error: nowhere")
     assert "Traceback" not in done.stderr
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["data", "inspect", str(tmp_path / "nowhere"), "--debug"]) == 1
+    assert main(["data", "inspect", str(tmp_path / "nowhere"), "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
 

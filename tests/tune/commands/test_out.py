@@ -50,7 +50,7 @@ def test_a_folder_that_can_be_written_to_is_made(tmp_path: Path) -> None:
 
 
 def test_a_manifest_s_place_is_named(tmp_path: Path, capsys: Shown) -> None:
-    assert main(["cluster", "manifest", "compose", "--out", str(tmp_path / "no" / "file")]) == 1
+    assert main(["cluster", "manifest", "compose", "--out", str(tmp_path / "no" / "file")]) == 2
     assert "--out: must be a file that can be written, is " in capsys.readouterr().err
 
 

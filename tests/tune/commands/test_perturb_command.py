@@ -83,7 +83,8 @@ def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
     assert shown.err == ""
     result = json.loads(shown.out)
     summary = json.loads(Path(result["results"]).with_name("summary.json").read_text())
-    assert {**summary, **{name: result[name] for name in ("page", "results", "substitutions")}} == result
+    assert {**summary, **{name: result[name] for name in ("page", "results", "substitutions", "data")}} == result
+    assert result["data"]["sentence"].startswith("Generated dialogues (generated-iemocap-small)")
     assert Path(result["page"]).exists()
     (score,) = result["conditions"]
     assert (score["kind"], score["draws"], len(score["wf1_by_draw"]), result["seed"]) == ("eics", 2, 2, 3)
@@ -136,8 +137,8 @@ def test_an_unknown_run_is_code_2_and_the_near_ones_are_named(runs: RunStore, ca
     assert main(["evaluate", "grap", "--uri", runs.uri]) == 2
 
 
-def test_shards_that_are_not_there_are_code_1(runs: RunStore, capsys: Shown) -> None:
-    assert main(words(runs, "--shards", "nowhere")) == 1
+def test_shards_that_are_not_there_are_code_2(runs: RunStore, capsys: Shown) -> None:
+    assert main(words(runs, "--shards", "nowhere")) == 2
     assert "dclf: error: nowhere" in capsys.readouterr().err
 
 

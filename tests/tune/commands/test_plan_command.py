@@ -67,6 +67,13 @@ def test_json_has_it_all(plan: list[str], capsys: Shown) -> None:
     assert result["layout"]["concurrency"] == 4
     assert result["start_points"] == [{"loss.window": 10}]
     assert result["probes"]["ddin"]["checkpoint_bytes"] > 1000
+    assert result["warnings"] == []
+
+
+def test_json_has_the_warnings(plan: list[str], capsys: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _place: SimpleNamespace(free=5 << 20))
+    assert main([*plan, "--output", "json", "--sweep.keep", "1000"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == ["disk: only 5.0 MiB are free there"]
 
 
 def test_a_leaderboard_costs_what_each_model_costs(shards: str, capsys: Shown) -> None:

@@ -176,7 +176,7 @@ def test_a_mistake_in_a_stream_ends_it_after_what_was_answered(
 ) -> None:
     good = json.dumps(utterances(dialogue)[0])
     stdin(monkeypatch, f'{good}\n{{"speaker": "F", "text": 1, "features": {{"text": [1]}}}}\n{good}')
-    assert main(words(runs, "-", "--output", "json")) == 1
+    assert main(words(runs, "-", "--output", "json")) == 2
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 1
     assert shown.err.splitlines()[0] == "dclf: error: stdin: the conversations cannot be predicted: 2 problems"
@@ -187,7 +187,7 @@ def test_a_mistake_in_a_stream_ends_it_after_what_was_answered(
 def test_all_mistakes_of_a_document_come_with_their_places(runs: RunStore, tmp_path: Path, capsys: Shown) -> None:
     place = tmp_path / "talk.json"
     place.write_text('[{"utterances": [{"speaker": "Ann", "text": 3}, {"text": "hi", "mood": 1}]}, {}]')
-    assert main(words(runs, place)) == 1
+    assert main(words(runs, place)) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"dclf: error: {place}: the conversations cannot be predicted: 4 problems"
     assert [line.split(": ")[0] for line in lines[1:]] == [
@@ -211,11 +211,11 @@ def test_all_mistakes_of_a_document_come_with_their_places(runs: RunStore, tmp_p
         ),
     ],
 )
-def test_what_cannot_be_predicted_is_code_1(
+def test_what_cannot_be_predicted_is_code_2(
     runs: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: Shown, content: str | bytes, message: str
 ) -> None:
     stdin(monkeypatch, content)
-    assert main(words(runs, "-")) == 1
+    assert main(words(runs, "-")) == 2
     assert message in capsys.readouterr().err
 
 
@@ -244,7 +244,7 @@ def test_an_encoder_may_be_named(runs: RunStore, tmp_path: Path, capsys: Shown) 
     moved, other = encoder(tmp_path / "moved"), encoder(tmp_path / "other", "sweet")
     assert main(words(runs, place, "--encoder", f"text={moved}", "--encoder", f"audio={moved}")) == 0
     assert capsys.readouterr().out.count("hello") == 1
-    assert main(words(runs, place, "--encoder", f"text={other}")) == 1
+    assert main(words(runs, place, "--encoder", f"text={other}")) == 2
     assert f"dclf: error: the encoder of text: the encoder in {other} must be the one" in capsys.readouterr().err
     assert main(words(runs, place, "--encoder", "word", "--encoder", "txt=x")) == 2
     err = capsys.readouterr().err
@@ -254,10 +254,10 @@ def test_an_encoder_may_be_named(runs: RunStore, tmp_path: Path, capsys: Shown) 
     assert "--encoder: is for JSON" in capsys.readouterr().err
 
 
-def test_sources_that_are_not_there_are_code_1(runs: RunStore, capsys: Shown) -> None:
-    assert main(words(runs, "nowhere.json")) == 1
+def test_sources_that_are_not_there_are_code_2(runs: RunStore, capsys: Shown) -> None:
+    assert main(words(runs, "nowhere.json")) == 2
     assert "nowhere.json" in capsys.readouterr().err
-    assert main(words(runs, "nowhere")) == 1
+    assert main(words(runs, "nowhere")) == 2
     assert "dclf: error: nowhere" in capsys.readouterr().err
 
 
@@ -268,5 +268,7 @@ def test_wrong_usage_is_code_2(runs: RunStore, tmp_path: Path, capsys: Shown) ->
     assert "dclf: error: --split: is for shards, - is JSON" in capsys.readouterr().err
     assert main(words(runs, runs.shards, "--speakers", "M,F")) == 2
     assert "dclf: error: --speakers: is for JSON" in capsys.readouterr().err
+    assert main(words(runs, "talk.json", "--speakers", "Ann,Ben,Ann")) == 2
+    assert "dclf: error: --speakers: must be named once each, are Ann, Ben, Ann" in capsys.readouterr().err
     assert main(["predict", "graph"]) == 2
     assert main(words(runs, runs.shards, "--split", "all")) == 2

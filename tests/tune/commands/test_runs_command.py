@@ -141,7 +141,7 @@ def test_a_place_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert main(["runs", "--study", "x"]) == 0
     assert capsys.readouterr().out == f"no runs in sqlite:///{tmp_path}/dclf-runs/mlflow.db; dclf train makes one\n"
     assert not (tmp_path / "dclf-runs").exists()
-    assert main(["runs", "--uri", "sqlite:///mlflow.db"]) == 1
+    assert main(["runs", "--uri", "sqlite:///mlflow.db"]) == 2
     assert "must be the MLflow store of earlier runs, is absent" in capsys.readouterr().err
     assert main(["runs", "--uri", "http://127.0.0.1:9"]) == 1
     assert "MLflow at http://127.0.0.1:9 cannot be used (Connection refused)" in capsys.readouterr().err
@@ -154,6 +154,9 @@ def test_more_runs_than_are_shown(trainings: Trainings, capsys: Shown) -> None:
     assert shown.err.startswith(
         "dclf: there are more; --limit 4 shows twice as many, --limit 0 all\nnext: dclf compare "
     )
+    for limit, more in (("2", True), ("5", False)):
+        assert main(["runs", "--uri", trainings.uri, "--limit", limit, "--output", "json"]) == 0
+        assert json.loads(capsys.readouterr().out)["more"] is more
     with messages_to(pytest.fail):
         assert main(["runs", "--uri", trainings.uri, "--limit", "5"]) == 0
     assert capsys.readouterr().err.startswith("next: dclf compare ")

@@ -52,7 +52,7 @@ def test_closed_streams_change_neither_work_nor_exit_code(closed: str, tmp_path:
     assert (done.returncode, done.stderr.partition(": ")[0]) == (0, "" if "2>&-" in closed else "next")
     assert (tmp_path / "shards" / "manifest.json").exists()
     again = shell(command, tmp_path)
-    assert again.returncode == 1
+    assert again.returncode == 2
     assert again.stdout == ""
     assert again.stderr.startswith("" if "2>&-" in closed else "dclf: error: shards")
     assert "Traceback" not in again.stderr
@@ -68,7 +68,7 @@ def test_what_cannot_be_written_is_an_error_of_the_output_alone(tmp_path: Path) 
     done = shell('"$DCLF" list > /dev/full', tmp_path)
     assert (done.returncode, done.stderr) == (1, "dclf: error: standard output: No space left on device\n")
     done = shell('"$DCLF" data inspect nowhere 2> /dev/full', tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_stream_knows_that_nobody_reads_it() -> None:
@@ -87,3 +87,9 @@ def test_a_stream_knows_that_nobody_reads_it() -> None:
 def test_closed_files_are_opened_for_those_who_inherit_them(tmp_path: Path) -> None:
     code = "import subprocess as s; from tune.commands.streams import open_streams as o; o(); s.run('ls', check=True)"
     assert shell(f'"$PYTHON" -c "{code}" >&- 2>&-', tmp_path).returncode == 0
+
+
+def test_closed_input_is_as_if_there_were_none(tmp_path: Path) -> None:
+    code = "import sys; from tune.commands.streams import open_streams as o; o(); print(sys.stdin.isatty(), input())"
+    done = shell(f'"$PYTHON" -c "{code}" <&-', tmp_path)
+    assert done.stderr.splitlines()[-1] == "EOFError: EOF when reading a line"

@@ -81,6 +81,18 @@ def test_json_is_the_last_line(runs: Runs, capsys: Shown) -> None:
     assert runs.trained[0][2] is True
 
 
+def test_json_has_the_published_result_or_why_there_is_none(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+) -> None:
+    for reasons, published in (
+        ([], {"test_wf1": 72.07, "dataset": "iemocap"}),
+        (["other classes"], {"test_wf1": None, "reasons": ["other classes"]}),
+    ):
+        monkeypatch.setattr("tune.commands.results.unlike_paper", lambda _config, reasons=reasons: reasons)
+        assert main(["train", "iemocap", *SHARDS, "--log", "jsonl"]) == 0
+        assert json.loads(capsys.readouterr().out)["published"] == published
+
+
 def looked_at_test(final: FinalReport) -> FinalReport:
     """The same run under the paper's protocol."""
     seen = [{"wf1": wf1, "wa": wf1} for wf1 in (0.5, 0.7, 0.7307)]

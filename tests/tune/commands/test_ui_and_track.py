@@ -39,7 +39,7 @@ def test_a_free_port_is_found() -> None:
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: Shown) -> None:
-    assert main(["ui", "--uri", f"sqlite:///{tmp_path}/mlflow.db"]) == 1
+    assert main(["ui", "--uri", f"sqlite:///{tmp_path}/mlflow.db"]) == 2
     assert "must be the MLflow store of earlier runs, is absent" in capsys.readouterr().err
     assert not (tmp_path / "mlflow.db").exists()
 
@@ -54,13 +54,28 @@ def test_a_server_has_its_own_ui(capsys: Shown) -> None:
 
 
 def test_sending_a_file_that_is_not_there(tmp_path: Path, capsys: Shown) -> None:
-    assert main(["track", "send", str(tmp_path / "writes.jsonl")]) == 1
+    assert main(["track", "send", str(tmp_path / "writes.jsonl")]) == 2
     assert "writes.jsonl" in capsys.readouterr().err
 
 
 def test_sending_a_file_that_is_no_spool(tmp_path: Path, capsys: Shown) -> None:
     file = tmp_path / "writes.jsonl"
     file.write_text(json.dumps({"not": "a spool"}) + "\n", encoding="utf-8")
-    assert main(["track", "send", str(file)]) == 1
+    assert main(["track", "send", str(file)]) == 2
     assert str(file) in capsys.readouterr().err
     assert file.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--address http://127.0.0.1:9 --uri sqlite:///x.db --port 8080", ["--uri: is for a store", "--port: is for"]),
+        ("--cluster --uri sqlite:///x.db", ["--uri: is for a store that is shown here, --cluster names a server"]),
+        ("--folder elsewhere", ["--folder: is of the local cluster; give --cluster with it"]),
+        ("--uri http://127.0.0.1:9 --port 8080", ["--port: is for a store without a server"]),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(words: str, said: list[str], capsys: Shown) -> None:
+    assert main(["ui", *words.split()]) == 2
+    shown = capsys.readouterr().err
+    assert [start for start in said if f"dclf: error: {start}" not in shown] == []

@@ -432,3 +432,13 @@ def test_presets_are_checked_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[] False"] * 3
+
+
+@pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!timestamp foo", "!!float []"])
+def test_a_tag_that_does_not_fit_its_text_is_told_with_its_place(value: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"train:\n  lr: {value}\n")
+    with pytest.raises(ConfigError, match=f"{file}:2: "):
+        load_config(file, {"data.shards": "shards"})
+    with pytest.raises(ConfigError, match=r"loss\.terms"):
+        load_config("iemocap", {"data.shards": "shards", "loss.terms.mine": value})

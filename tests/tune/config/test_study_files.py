@@ -6,7 +6,7 @@ import yaml
 from dclf.objective import Objective
 from tune.config.overrides import apply
 from tune.config.settings import load_config
-from tune.config.study_files import read_study_file, shipped_studies
+from tune.config.study_files import StudyFile, VariantsSpec, read_study_file, shipped_studies
 from tune.config.yaml_files import ConfigError
 from tune.runner.named_study import NamedStudy
 from tune.runner.variants import plan_study
@@ -181,3 +181,28 @@ def test_a_study_file_that_is_a_folder_or_in_another_encoding_is_named(tmp_path:
     file.write_bytes("base: iemocap\ntitle: Übung\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"mine.yaml:2: must be text in UTF-8, has the byte 0xdc"):
         read_study_file(file)
+
+
+def test_what_would_be_dropped_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "base: iemocap\nset: {sweep.trials: 5}\ndefaults:\n  sweep: {sampler: gp}\nvariants:\n  listed:\n"
+        "    - {name: one, reference: true}\n    - {name: two, set: {loss.window: 3}, reference: true}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_study_file(file)
+    assert [line.removeprefix(f"{file}:") for line in caught.value.problems] == [
+        "2: set.sweep.trials: is for searches; a study trains every variant to its end, leave it out",
+        "4: defaults.sweep.sampler: is for searches; a study trains every variant to its end, leave it out",
+        "6: variants.listed: must have one variant with reference: true at most, has one, two",
+    ]
+
+
+def test_published_values_of_no_variant_are_told() -> None:
+    published = {"mmgcn": {"w/o CACK": {"wf1": 69.0}}, "ddni": {}}
+    variants = VariantsSpec(leave_one_out=("no_cacl",))
+    study = StudyFile(base="iemocap", models={"mmgcn": {}, "ddin": {}}, variants=variants, published=published)
+    assert plan_study(study, {"data.shards": "shards"}, models=["mmgcn"]).problems == (
+        "published.mmgcn: must name variants of the study (DCLF, w/o CACL), has 'w/o CACK'; did you mean w/o CACL?",
+        "published: must name base models of the study (mmgcn, ddin), has 'ddni'; did you mean ddin?",
+    )

@@ -24,4 +24,12 @@ def test_the_form_suits_the_options_and_the_terminal(
     monkeypatch: pytest.MonkeyPatch, log: str, quiet: bool, tty: bool, form: type[Renderer]
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: tty)
+    monkeypatch.setenv("TERM", "xterm")
     assert type(choose_renderer(log, quiet=quiet)) is form
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_can_show_no_panel_gets_lines(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", kind)
+    assert type(choose_renderer("auto", quiet=False)) is Lines

@@ -50,6 +50,12 @@ def test_a_budget_is_checked_and_what_was_sound_when_the_study_began_is_not(tmp_
     assert [problem.split(":")[0] for problem in refused.value.problems] == ["sweep.time"]
 
 
+def test_a_study_without_a_number_of_trials_keeps_a_time(tmp_path: Path, shards: Path) -> None:
+    begun(tmp_path, shards, trials=0, time="1h")
+    with pytest.raises(ConfigError, match=r"^sweep.trials: must be above 0, or sweep.time must say how long"):
+        resume("gammas", storage=str(tmp_path), time="")
+
+
 def test_there_are_no_fewer_trials_than_there_are_and_a_comparison_has_no_budget(tmp_path: Path, shards: Path) -> None:
     folder = begun(tmp_path, shards)
     for number in (1, 2):

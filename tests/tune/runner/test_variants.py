@@ -73,6 +73,21 @@ def test_a_default_gives_way_to_what_a_model_says() -> None:
     assert {one["train.patience"] for one in trained(study)} == {7}
 
 
+def test_keys_may_be_written_as_sections() -> None:
+    listed = ({"name": "short", "set": {"loss": {"window": 3}}},)
+    models = {"mmgcn": {"model": {"options": {"layers": 2}}}, "ddin": "iemocap-ddin"}
+    sections = {"train": {"lr": 1e-3, "epochs": 40}}
+    file = StudyFile(base="iemocap", models=models, set=sections, variants=VariantsSpec(listed=listed))
+    dotted = StudyFile(
+        base="iemocap",
+        models={**models, "mmgcn": {"model.options.layers": 2}},
+        set={"train.lr": 1e-3, "train.epochs": 40},
+        variants=VariantsSpec(listed=({"name": "short", "set": {"loss.window": 3}},)),
+    )
+    assert trained(plan_study(file, SHARDS)) == trained(plan_study(dotted, SHARDS))
+    assert {one["train.lr"] for one in trained(plan_study(file, SHARDS))} == {1e-3}, "also of a model with a preset"
+
+
 def test_a_model_of_one_modality_keeps_it() -> None:
     models = {"mmgcn": {}, "aghmn": "iemocap-aghmn"}
     study = planned({"data.modalities": ["text", "audio"]}, models=models, leave_one_out=("base",))

@@ -152,10 +152,13 @@ def test_the_sampler_learns_from_them(tmp_path: Path, earlier: StudyFolder) -> N
     assert sum(gamma > 0.6 for gamma in suggestions) >= 7
 
 
-def test_unknown_studies_and_grids_are_mistakes(tmp_path: Path, earlier: StudyFolder) -> None:
-    settings = SweepSettings(storage=str(tmp_path), warm_start=("earlier", "none-such"), sampler="grid")
+@pytest.mark.parametrize("sampler", ["grid", "random", "listed"])
+def test_unknown_studies_and_samplers_that_learn_nothing_are_mistakes(
+    tmp_path: Path, earlier: StudyFolder, sampler: str
+) -> None:
+    settings = SweepSettings(storage=str(tmp_path), warm_start=("earlier", "none-such"), sampler=sampler)
     assert warm_start_problems(settings) == [
-        "sweep.warm_start: must be empty with sampler grid, which learns nothing from earlier trials",
+        f"sweep.warm_start: must be empty with sampler {sampler}, which learns nothing from earlier trials",
         f"sweep.warm_start: no study 'none-such' in {tmp_path}; it has: earlier",
     ]
 
