@@ -127,7 +127,7 @@ class OneProcess:
         actor = RowsActor(settings, self._device, size)
         with torch_threads(self._threads):
             for block in actor(utterance_table(utterances, order)):
-                yield _arrived(block, names)
+                yield from _arrived(block, names)
 
 
 class Actors:
@@ -182,7 +182,7 @@ class Actors:
         # Closed whatever ends it, so that no actor goes on with what nobody asks for.
         with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as blocks:
             for block in blocks:
-                yield _arrived(block, names)
+                yield from _arrived(block, names)
 
     def _spread(
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int]
@@ -232,17 +232,24 @@ def longest_first(utterances: Sequence[Utterance]) -> list[int]:
     return sorted(range(len(utterances)), key=length, reverse=True)
 
 
-def _arrived(block: pa.Table, names: Sequence[str]) -> Arrived:
-    """The rows of a block; ExtractionError where it tells of a failure."""
-    places = block["place"].to_pylist()
-    failure = block["failure"][0].as_py()
+def _arrived(block: pa.Table, names: Sequence[str]) -> Iterator[Arrived]:
+    """The rows of a block; ExtractionError, behind those that there are, where it tells of a failure.
+
+    Ray joins the tables of a task, so that rows of one batch may stand before the failure of the next one.
+    """
+    places, failures = block["place"].to_pylist(), block["failure"].to_pylist()
+    whole = [at for at, failure in enumerate(failures) if failure is None]
+    if whole:
+        yield Arrived([places[at] for at in whole], [_row_at(block, at) for at in whole])
+    failure = next((failure for failure in failures if failure is not None), None)
     if failure is not None:
-        raise ExtractionError(f"{_named(places, names)}: {failure}" if places != [-1] else failure)
-    rows: list[Row] = []
-    for place, lasting in enumerate(block["lasting"].to_pylist()):
-        row = row_at(block, place)
-        rows.append(Unreadable(row.reason, lasting=lasting) if isinstance(row, Unreadable) else row)
-    return Arrived(places, rows)
+        failed = [place for place, one in zip(places, failures, strict=True) if one == failure]
+        raise ExtractionError(f"{_named(failed, names)}: {failure}" if failed != [-1] else failure)
+
+
+def _row_at(block: pa.Table, at: int) -> Row:
+    row = row_at(block, at)
+    return Unreadable(row.reason, lasting=block["lasting"][at].as_py()) if isinstance(row, Unreadable) else row
 
 
 def _named(places: Sequence[int], names: Sequence[str]) -> str:

@@ -106,4 +106,4 @@ def _failed(places: Sequence[int], error: BaseException) -> pa.Table:
     text = " ".join(str(error).split())
     known = isinstance(error, ExtractionError)
     told = text[:_LONGEST] if known else f"{type(error).__name__}: {text[:_LONGEST]}"
-    return _block(places, [Unreadable("")] * len(places), told)
+    return _block(places, [Unreadable("", lasting=False)] * len(places), told)

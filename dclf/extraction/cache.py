@@ -88,7 +88,9 @@ class CachedRows:
             for batch in _whole_batches(file):
                 number = len(self._batches)
                 self._batches.append(batch)
-                self._places.update((key, (number, place)) for place, key in enumerate(batch["key"].to_pylist()))
+                pairs = zip(batch["key"].to_pylist(), batch["reason"].to_pylist(), strict=True)
+                # A reason without words is no reason: earlier versions kept some for batches that had failed.
+                self._places.update((key, (number, at)) for at, (key, reason) in enumerate(pairs) if reason != "")
 
     def __len__(self) -> int:
         return len(self._places)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from ray.exceptions import ActorDiedError
 
-from cluster.extraction import Actors, Arrived, OneProcess, RowSource, extraction_workers, longest_first
+from cluster.extraction import Actors, Arrived, OneProcess, RowSource, _arrived, extraction_workers, longest_first
+from cluster.extraction_actor import RowsActor, utterance_table
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan
 from cluster.plan import PlanError
 from cluster.resources import ClusterResources
@@ -67,8 +69,15 @@ def test_actors_give_the_rows_of_one_process_and_losing_one_costs_time_alone(
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_failing_batch_is_named_by_actors(local_ray: ClusterResources) -> None:
-    with pytest.raises(ExtractionError, match=r"utterance \d+.*: RuntimeError: no such letter and more$"):
-        extracted(TWO_ACTORS, [*WORDS, "FAILS"])
+    texts = ["abcab"] * 128  # all of one length: the first task has the first sixteen, in two batches
+    texts[9] = "FAILS"
+    arrived: dict[int, Row] = {}
+    stream = TWO_ACTORS.extract(LETTERS, utterances(texts), [f"utterance {n}" for n in range(128)])
+    with pytest.raises(
+        ExtractionError, match=r"^utterance 8, utterance 9, .* and 3 more: RuntimeError: no such letter"
+    ):
+        arrived.update(rows_of(stream))
+    assert not arrived.keys() & range(8, 16)
 
 
 @pytest.mark.ray
@@ -83,6 +92,27 @@ def test_an_extractor_that_actors_cannot_import_is_told_at_once(
     settings = import_module("only_here").Settings().resolve()
     with pytest.raises(ExtractionError, match=r"^an actor cannot start: .*No module named 'only_here'"):
         extracted(TWO_ACTORS, WORDS, settings)
+
+
+class JoinsTables(Actors):
+    """Actors whose tables come joined, as Ray joins those of a task."""
+
+    def _stream(
+        self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int], names: Sequence[str]
+    ) -> Iterator[Arrived]:
+        actor = RowsActor(settings, "cpu", 2)
+        yield from _arrived(pa.concat_tables(actor(utterance_table(utterances, places))), names)
+
+
+def test_rows_of_a_batch_arrive_where_the_next_one_of_its_task_fails() -> None:
+    texts = ["aaaaaaaaaaa", "UNREADABLE", "a FAILS", "bbb"]
+    stream = JoinsTables(ExtractionPlan(actors=1)).extract(LETTERS, utterances(texts), ["one", "two", "three", "four"])
+    arrived = next(stream)
+    assert arrived.places == [0, 1]
+    assert np.array_equal(np.asarray(arrived.rows[0]), [11, 0, 0])
+    assert arrived.rows[1] == Unreadable("it is in another script")
+    with pytest.raises(ExtractionError, match=r"^three, four: RuntimeError: no such letter and more$"):
+        next(stream)
 
 
 def test_a_failing_batch_is_named_in_this_process() -> None:

@@ -98,6 +98,11 @@ def test_what_a_second_try_may_read_is_not_kept(cache: FeatureCache) -> None:
     assert holds(cache.read(), [{"b": Unreadable("it is silent")}])
 
 
+def test_a_reason_without_words_is_computed_anew(cache: FeatureCache) -> None:
+    write(cache, [{"a": Unreadable(""), "b": Unreadable("it is silent")}])
+    assert holds(cache.read(), [{"b": Unreadable("it is silent")}])
+
+
 def test_other_settings_have_a_folder_of_their_own(cache: FeatureCache, tmp_path: Path) -> None:
     write(cache, BATCHES)
     other = FeatureCache(tmp_path, replace(SETTINGS_OF_LETTERS, width=5))
