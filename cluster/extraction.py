@@ -15,9 +15,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Protocol, cast
 
-from cluster.address import cluster_address
 from cluster.extraction_actor import RowsActor, utterance_table
-from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_extraction_resources, plan_extraction
+from cluster.extraction_plan import (
+    ExtractionActors,
+    ExtractionPlan,
+    local_extraction_resources,
+    plan_extraction,
+    works_elsewhere,
+)
 from cluster.machine import torch_threads
 from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
@@ -87,11 +92,10 @@ def extraction_workers(
         PlanError: not one actor fits.
         ConnectionError: there is no cluster at the address.
     """
-    from cluster.session import ray_session, reaches_cluster  # noqa: PLC0415 - alone needs no Ray
+    from cluster.session import ray_session  # noqa: PLC0415 - alone needs no Ray
 
     local = local_extraction_resources(actors)
-    elsewhere = cluster_address(actors.address) or (actors.actors != 1 and reaches_cluster())
-    if not elsewhere and (plan := plan_extraction(actors, local)).actors == 1:
+    if not works_elsewhere(actors) and (plan := plan_extraction(actors, local)).actors == 1:
         started([f"one batch at a time, in this process, on {counted(plan.cpus, 'thread')}"])
         yield OneProcess(plan.device, batch_size, plan.cpus)
         return
@@ -152,6 +156,7 @@ class Actors:
         """See ``RowSource``."""
         from ray.exceptions import RayActorError, RayError  # noqa: PLC0415 - the work in this process needs no Ray
 
+        lost = _losses()
         missing = dict.fromkeys(longest_first(utterances))
         for restart in range(RESTARTS + 1):
             try:
@@ -159,13 +164,13 @@ class Actors:
                     for place in arrived.places:
                         del missing[place]
                     yield arrived
-            except RayActorError as error:
-                if error.actor_init_failed:
+            except lost as error:
+                if isinstance(error, RayActorError) and error.actor_init_failed:
                     raise ExtractionError(f"an actor cannot start: {_last_line(error)}") from None
                 if not missing:  # it was lost after its last row had come
                     return
                 if restart == RESTARTS:
-                    raise ExtractionError(_lost(error)) from None
+                    raise ExtractionError(_lost(error, _named(list(missing), names))) from None
                 _log.warning("a process that extracts was lost (%s); %d rows are left", first_line(error), len(missing))
                 # With its node: as many actors as before might wait for ever.
                 self._plan = self._plan_anew()
@@ -214,10 +219,24 @@ class Actors:
             )
 
 
-def _lost(error: BaseException) -> str:
+def _losses() -> tuple[type[Exception], ...]:
+    """Errors of Ray's that say that an actor, its node or what they held is gone: others may do the work."""
+    from ray import exceptions  # noqa: PLC0415 - the work in this process needs no Ray
+
     return (
-        f"processes that extract were lost {RESTARTS + 1} times ({first_line(error)}); they may have run out of "
-        "memory: ask for fewer actors or smaller batches, and go on"
+        exceptions.RayActorError,
+        exceptions.NodeDiedError,
+        exceptions.ObjectLostError,
+        exceptions.OutOfMemoryError,
+        exceptions.WorkerCrashedError,
+    )
+
+
+def _lost(error: BaseException, missing: str) -> str:
+    return (
+        f"processes that extract were lost {RESTARTS + 1} times ({first_line(error)}), at last with {missing} to read; "
+        "they may have run out of memory: ask for fewer actors or smaller batches, and go on; where one of these "
+        "utterances ends its process every time, leave it out"
     )
 
 

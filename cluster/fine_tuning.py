@@ -12,8 +12,13 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from cluster.address import cluster_address
-from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_threads, plan_extraction
+from cluster.extraction_plan import (
+    ExtractionActors,
+    ExtractionPlan,
+    local_threads,
+    plan_extraction,
+    works_elsewhere,
+)
 from cluster.machine import torch_threads
 from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
@@ -103,7 +108,7 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
         PlanError: the task does not fit the cluster.
         ConnectionError: there is no cluster at the address.
     """
-    if work.folder.exists() or not cluster_address(actors.address):  # the folder appears with the result
+    if work.folder.exists() or not works_elsewhere(actors):  # the folder appears with the result
         with torch_threads(local_threads(actors)):
             return work.run("cuda" if actors.gpus else "cpu", heard)
     from cluster.session import ray_session  # noqa: PLC0415 - here needs no Ray
@@ -111,6 +116,8 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
     with ray_session(actors.address, verbose=actors.verbose) as resources, termination_raises():
         one = replace(actors, actors=1)
         plan = plan_extraction(one, resources)
+        for note in plan.notes:
+            _log.info("fine-tuning: %s", note)
         return fine_tuned_by_task(work, plan, heard, lambda: plan_extraction(one, cluster_resources()))
 
 
@@ -129,7 +136,8 @@ def fine_tuned_by_task(
         try:
             return _by_one_task(work, plan, heard)
         except RayTaskError as error:
-            raise ExtractionError(str(error.cause)) from None
+            known = isinstance(error.cause, ExtractionError)
+            raise ExtractionError(str(error.cause) if known else first_line(error.cause)) from None
         except RayError as error:
             lost += 1
             if lost > RESTARTS:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, NodeDiedError, ObjectLostError, OutOfMemoryError, WorkerCrashedError
 
 from cluster.extraction import Actors, Arrived, OneProcess, RowSource, _arrived, extraction_workers, longest_first
 from cluster.extraction_actor import RowsActor, utterance_table
@@ -122,22 +122,41 @@ def test_a_failing_batch_is_named_in_this_process() -> None:
         extracted(HERE, WORDS, replace(LETTERS, model="broken"))
 
 
-class LosesOnce(Actors):
-    """Actors whose node is lost at once."""
+class Loses(Actors):
+    """Actors whose node is lost at once, some times."""
 
-    plans: ClassVar[list[int]] = []
+    def __init__(self, loss: Exception, times: int) -> None:
+        super().__init__(ExtractionPlan(actors=4), 8, lambda: ExtractionPlan(actors=2))
+        self.plans: list[int] = []
+        self._loss, self._times = loss, times
 
     def _stream(self, *_: Any) -> Iterator[Arrived]:
         self.plans.append(self._plan.actors)
-        if len(self.plans) == 1:
-            raise ActorDiedError
+        if len(self.plans) <= self._times:
+            raise self._loss
         yield Arrived([0, 1], [])
 
 
-def test_what_is_left_is_planned_for_what_is_left_of_the_cluster() -> None:
-    actors = LosesOnce(ExtractionPlan(actors=4), 8, lambda: ExtractionPlan(actors=2))
+@pytest.mark.parametrize(
+    "loss",
+    [
+        ActorDiedError(),
+        NodeDiedError("its node died"),
+        OutOfMemoryError("the node ran low on memory"),
+        ObjectLostError("ab", None, ""),
+        WorkerCrashedError(),
+    ],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_what_is_left_is_planned_for_what_is_left_of_the_cluster(loss: Exception) -> None:
+    actors = Loses(loss, 1)
     assert len(list(actors.extract(LETTERS, utterances(["a", "b"]), ["a", "b"]))) == 1
     assert actors.plans == [4, 2], "four would wait for ever"
+
+
+def test_what_kills_its_process_every_time_is_named() -> None:
+    with pytest.raises(ExtractionError, match=r"lost 4 times \(ActorDiedError.*\), at last with two, one to read; "):
+        list(Loses(ActorDiedError(), 4).extract(LETTERS, utterances(["a", "bb"]), ["one", "two"]))
 
 
 def test_one_actor_needs_no_ray() -> None:
