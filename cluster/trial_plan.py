@@ -219,7 +219,9 @@ def _train_notes(config: Config) -> Iterator[str]:
 def _notes(layout: TrialLayout, concurrency: int, resources: ClusterResources) -> Iterator[str]:
     if concurrency < layout.concurrency:
         yield f"{concurrency} at a time instead of {layout.concurrency}, as there are no more trials"
-    yield from resources.busy_notes(concurrency * layout.trial_cpus + READ_CPUS, "trials wait until enough are free")
+    outcome = "trials wait until enough are free"
+    cpus = concurrency * layout.trial_cpus + READ_CPUS
+    yield from resources.busy_notes(cpus, outcome, gpus=concurrency * layout.gpus)
     if resources.gpus and not layout.gpus and layout.device != "cpu":
         yield f"{counted(resources.gpus, 'GPU')} left idle: give each trial a share with sweep.gpus_per_trial"
 
