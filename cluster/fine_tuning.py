@@ -22,6 +22,7 @@ from cluster.extraction_plan import (
 from cluster.machine import torch_threads
 from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
+from cluster.waiting import Waiting
 from dclf.errors import first_line
 from dclf.extraction.contract import ExtractionError
 from dclf.extraction.fine_tuning import (
@@ -32,9 +33,12 @@ from dclf.extraction.fine_tuning import (
     training_utterances,
 )
 from dclf.extraction.text import TextSettings
+from dclf.prose import counted
 
 RESTARTS = 3
 """Of a task that is lost: it goes on with the last epoch that is on disk."""
+LOOK_SECONDS = 5.0
+"""How often to look whether a task waits."""
 _log = logging.getLogger(__name__)
 Heard = Callable[[FineTuningEpoch], None]
 
@@ -156,7 +160,9 @@ def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> Te
         num_cpus=plan.cpus, num_gpus=plan.gpus, max_retries=0, num_returns="streaming"
     )
     settings: TextSettings | None = None
-    for reference in task.remote(work, plan.device):
+    stream = task.remote(work, plan.device)
+    _await_begin(stream, plan)
+    for reference in stream:
         said = ray.get(reference)
         if isinstance(said, FineTuningEpoch):
             heard(said)
@@ -167,8 +173,19 @@ def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> Te
     return settings
 
 
-def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings]:
-    """The epochs as they end, and then the settings."""
+def _await_begin(stream: Any, plan: ExtractionPlan) -> None:
+    """Wait for the first thing that a task says, and tell where it takes long."""
+    import ray  # noqa: PLC0415 - see above
+
+    gpus = f" and {plan.gpus:g} GPU" if plan.gpus else ""
+    waiting = Waiting(f"fine-tuning needs {counted(plan.cpus, 'CPU slot')}{gpus} on one machine")
+    while not ray.wait([stream], timeout=LOOK_SECONDS)[0]:
+        waiting.look()
+
+
+def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings | None]:
+    """None when the task has begun, the epochs as they end, and then the settings."""
+    yield None
     said: SimpleQueue[Any] = SimpleQueue()
 
     def run() -> None:

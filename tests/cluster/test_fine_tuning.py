@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import torch
 
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan
@@ -104,6 +105,44 @@ def test_a_cluster_that_python_is_connected_to_fine_tunes(
     (plan,) = plans
     assert plan.device == "cuda"
     assert "fine-tuning: 1 of 1 GPUs are busy" in caplog.text
+
+
+class Releases(logging.Handler):
+    """Ends an actor when a message comes."""
+
+    def __init__(self, actor: Any) -> None:
+        super().__init__()
+        self._actor = actor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        ray.kill(self._actor)
+
+
+@ray.remote(num_cpus=4)
+class Holder:
+    """Has all of the cluster's slots."""
+
+    def ready(self) -> None:
+        """Return when it has them."""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_task_that_waits_for_room_says_so(
+    local_ray: ClusterResources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = Holder.remote()  # type: ignore[attr-defined]
+    ray.get(holder.ready.remote())
+    releases, logger = Releases(holder), logging.getLogger("cluster.waiting")
+    monkeypatch.setattr("cluster.waiting.FIRST_S", 0.0)
+    monkeypatch.setattr("cluster.fine_tuning.LOOK_SECONDS", 0.1)
+    logger.addHandler(releases)
+    try:
+        with pytest.raises(RuntimeError, match="ended without saying where its result is"):
+            fine_tuned_by_task(work_in(Silent, tmp_path), ExtractionPlan(actors=1), print)
+    finally:
+        logger.removeHandler(releases)
+    assert "fine-tuning needs 1 CPU slot on one machine, the cluster has 4 CPU slots" in caplog.text
 
 
 @pytest.mark.ray
