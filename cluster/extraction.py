@@ -15,9 +15,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Protocol, cast
 
-from cluster.address import cluster_address
 from cluster.extraction_actor import RowsActor, utterance_table
-from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_extraction_resources, plan_extraction
+from cluster.extraction_plan import (
+    ExtractionActors,
+    ExtractionPlan,
+    local_extraction_resources,
+    plan_extraction,
+    works_elsewhere,
+)
 from cluster.machine import torch_threads
 from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
@@ -67,7 +72,7 @@ class RowSource(Protocol):
             names: what each is called in messages.
 
         Raises:
-            ExtractionError: the extractor cannot be opened or fails, or processes were lost too often.
+            ExtractionWorkError: the extractor cannot be opened or fails, or processes were lost too often.
         """
         ...
 
@@ -87,11 +92,10 @@ def extraction_workers(
         PlanError: not one actor fits.
         ConnectionError: there is no cluster at the address.
     """
-    from cluster.session import ray_session, reaches_cluster  # noqa: PLC0415 - alone needs no Ray
+    from cluster.session import ray_session  # noqa: PLC0415 - alone needs no Ray
 
     local = local_extraction_resources(actors)
-    elsewhere = cluster_address(actors.address) or (actors.actors != 1 and reaches_cluster())
-    if not elsewhere and (plan := plan_extraction(actors, local)).actors == 1:
+    if not works_elsewhere(actors) and (plan := plan_extraction(actors, local)).actors == 1:
         started([f"one batch at a time, in this process, on {counted(plan.cpus, 'thread')}"])
         yield OneProcess(plan.device, batch_size, plan.cpus)
         return
@@ -127,7 +131,7 @@ class OneProcess:
         actor = RowsActor(settings, self._device, size)
         with torch_threads(self._threads):
             for block in actor(utterance_table(utterances, order)):
-                yield _arrived(block, names)
+                yield from _arrived(block, names)
 
 
 class Actors:
@@ -152,6 +156,7 @@ class Actors:
         """See ``RowSource``."""
         from ray.exceptions import RayActorError, RayError  # noqa: PLC0415 - the work in this process needs no Ray
 
+        lost = _losses()
         missing = dict.fromkeys(longest_first(utterances))
         for restart in range(RESTARTS + 1):
             try:
@@ -159,13 +164,13 @@ class Actors:
                     for place in arrived.places:
                         del missing[place]
                     yield arrived
-            except RayActorError as error:
-                if error.actor_init_failed:
+            except lost as error:
+                if isinstance(error, RayActorError) and error.actor_init_failed:
                     raise ExtractionWorkError(f"an actor cannot start: {_last_line(error)}") from None
                 if not missing:  # it was lost after its last row had come
                     return
                 if restart == RESTARTS:
-                    raise ExtractionWorkError(_lost(error)) from None
+                    raise ExtractionWorkError(_lost(error, _named(list(missing), names))) from None
                 _log.warning("a process that extracts was lost (%s); %d rows are left", first_line(error), len(missing))
                 # With its node: as many actors as before might wait for ever.
                 self._plan = self._plan_anew()
@@ -182,7 +187,7 @@ class Actors:
         # Closed whatever ends it, so that no actor goes on with what nobody asks for.
         with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as blocks:
             for block in blocks:
-                yield _arrived(block, names)
+                yield from _arrived(block, names)
 
     def _spread(
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int]
@@ -214,10 +219,24 @@ class Actors:
             )
 
 
-def _lost(error: BaseException) -> str:
+def _losses() -> tuple[type[Exception], ...]:
+    """Errors of Ray's that say that an actor, its node or what they held is gone: others may do the work."""
+    from ray import exceptions  # noqa: PLC0415 - the work in this process needs no Ray
+
     return (
-        f"processes that extract were lost {RESTARTS + 1} times ({first_line(error)}); they may have run out of "
-        "memory: ask for fewer actors or smaller batches, and go on"
+        exceptions.RayActorError,
+        exceptions.NodeDiedError,
+        exceptions.ObjectLostError,
+        exceptions.OutOfMemoryError,
+        exceptions.WorkerCrashedError,
+    )
+
+
+def _lost(error: BaseException, missing: str) -> str:
+    return (
+        f"processes that extract were lost {RESTARTS + 1} times ({first_line(error)}), at last with {missing} to read; "
+        "they may have run out of memory: ask for fewer actors or smaller batches, and go on; where one of these "
+        "utterances ends its process every time, leave it out"
     )
 
 
@@ -232,17 +251,24 @@ def longest_first(utterances: Sequence[Utterance]) -> list[int]:
     return sorted(range(len(utterances)), key=length, reverse=True)
 
 
-def _arrived(block: pa.Table, names: Sequence[str]) -> Arrived:
-    """The rows of a block; ExtractionError where it tells of a failure."""
-    places = block["place"].to_pylist()
-    failure = block["failure"][0].as_py()
+def _arrived(block: pa.Table, names: Sequence[str]) -> Iterator[Arrived]:
+    """The rows of a block; ExtractionWorkError, behind those that there are, where it tells of a failure.
+
+    Ray joins the tables of a task, so that rows of one batch may stand before the failure of the next one.
+    """
+    places, failures = block["place"].to_pylist(), block["failure"].to_pylist()
+    whole = [at for at, failure in enumerate(failures) if failure is None]
+    if whole:
+        yield Arrived([places[at] for at in whole], [_row_at(block, at) for at in whole])
+    failure = next((failure for failure in failures if failure is not None), None)
     if failure is not None:
-        raise ExtractionWorkError(f"{_named(places, names)}: {failure}" if places != [-1] else failure)
-    rows: list[Row] = []
-    for place, lasting in enumerate(block["lasting"].to_pylist()):
-        row = row_at(block, place)
-        rows.append(Unreadable(row.reason, lasting=lasting) if isinstance(row, Unreadable) else row)
-    return Arrived(places, rows)
+        failed = [place for place, one in zip(places, failures, strict=True) if one == failure]
+        raise ExtractionWorkError(f"{_named(failed, names)}: {failure}" if failed != [-1] else failure)
+
+
+def _row_at(block: pa.Table, at: int) -> Row:
+    row = row_at(block, at)
+    return Unreadable(row.reason, lasting=block["lasting"][at].as_py()) if isinstance(row, Unreadable) else row
 
 
 def _named(places: Sequence[int], names: Sequence[str]) -> str:

@@ -14,11 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from dclf.extraction.arrow_rows import row_columns
-from dclf.extraction.contract import ExtractionError, Extractor, ExtractorSettings, Row, Unreadable, Utterance
+from dclf.extraction.contract import (
+    ExtractionError,
+    Extractor,
+    ExtractorSettings,
+    Row,
+    Unreadable,
+    Utterance,
+    check_rows,
+)
 
 _LONGEST = 2000
 
@@ -67,27 +74,11 @@ class RowsActor:
                 Utterance(**dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)
             ]
             try:
-                rows = _checked(self._extractor, self._extractor.rows(batch), len(batch))
+                rows = check_rows(self._extractor, self._extractor.rows(batch), len(batch))
             except Exception as error:  # noqa: BLE001 - raised by the driver under the utterances' names
                 yield _failed(places, error)
                 return
             yield _block(places, rows)
-
-
-def _checked(extractor: Extractor, rows: Sequence[Row], count: int) -> list[Row]:
-    """The rows, those with numbers that are not finite as unreadable; TypeError where they are no rows."""
-    if len(rows) != count:
-        raise TypeError(f"the extractor must return a row for each of {count} utterances, returned {len(rows)}")
-    return [_row(row, extractor.width) for row in rows]
-
-
-def _row(row: Row, width: int) -> Row:
-    if isinstance(row, Unreadable):
-        return row
-    vector = np.asarray(row)
-    if vector.shape != (width,) or vector.dtype != np.float32:
-        raise TypeError(f"the extractor's rows must be float32 [{width}], are {vector.dtype} {list(vector.shape)}")
-    return vector if np.isfinite(vector).all() else Unreadable("its row has numbers that are not finite", lasting=False)
 
 
 def _block(places: Sequence[int], rows: Sequence[Row], failure: str | None = None) -> pa.Table:
@@ -106,4 +97,4 @@ def _failed(places: Sequence[int], error: BaseException) -> pa.Table:
     text = " ".join(str(error).split())
     known = isinstance(error, ExtractionError)
     told = text[:_LONGEST] if known else f"{type(error).__name__}: {text[:_LONGEST]}"
-    return _block(places, [Unreadable("")] * len(places), told)
+    return _block(places, [Unreadable("", lasting=False)] * len(places), told)

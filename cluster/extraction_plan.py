@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from cluster.address import cluster_address
 from cluster.machine import machine_cpus, machine_gpus
 from cluster.model_plan import share_problems
 from cluster.plan import READ_CPUS, PlanError
@@ -91,8 +92,19 @@ def plan_extraction(actors: ExtractionActors, resources: ClusterResources) -> Ex
             f"{resources.gpus} GPUs, room for {room}; ask for fewer actors or slots, or use a larger cluster"
         )
     count, cpus = actors.actors or room, actors.cpus_per_actor
-    notes = resources.busy_notes(count * cpus + READ_CPUS, "actors wait until some are free")
+    outcome = "actors wait until some are free"
+    notes = resources.busy_notes(count * cpus + READ_CPUS, outcome, gpus=count * actors.gpus)
     return ExtractionPlan(actors=count, cpus=cpus, gpus=actors.gpus, notes=tuple(notes))
+
+
+def works_elsewhere(actors: ExtractionActors) -> bool:
+    """Whether a cluster does the work: one that is named, or the one that this process is connected to.
+
+    Where one actor is asked for and no cluster is named, this process does it.
+    """
+    from cluster.session import reaches_cluster  # noqa: PLC0415 - a plan needs no Ray
+
+    return bool(cluster_address(actors.address)) or (actors.actors != 1 and reaches_cluster())
 
 
 def check_layout(actors: ExtractionActors) -> None:

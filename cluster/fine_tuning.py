@@ -12,13 +12,19 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from cluster.address import cluster_address
-from cluster.extraction_plan import ExtractionActors, ExtractionPlan, local_threads, plan_extraction
+from cluster.extraction_plan import (
+    ExtractionActors,
+    ExtractionPlan,
+    local_threads,
+    plan_extraction,
+    works_elsewhere,
+)
 from cluster.machine import torch_threads
 from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
+from cluster.waiting import Waiting
 from dclf.errors import first_line
-from dclf.extraction.contract import ExtractionWorkError
+from dclf.extraction.contract import ExtractionError, ExtractionWorkError
 from dclf.extraction.fine_tuning import (
     FineTuningEpoch,
     FineTuningOptions,
@@ -27,9 +33,12 @@ from dclf.extraction.fine_tuning import (
     training_utterances,
 )
 from dclf.extraction.text import TextSettings
+from dclf.prose import counted
 
 RESTARTS = 3
 """Of a task that is lost: it goes on with the last epoch that is on disk."""
+LOOK_SECONDS = 5.0
+"""How often to look whether a task waits."""
 _log = logging.getLogger(__name__)
 Heard = Callable[[FineTuningEpoch], None]
 
@@ -103,7 +112,7 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
         PlanError: the task does not fit the cluster.
         ConnectionError: there is no cluster at the address.
     """
-    if work.folder.exists() or not cluster_address(actors.address):  # the folder appears with the result
+    if work.folder.exists() or not works_elsewhere(actors):  # the folder appears with the result
         with torch_threads(local_threads(actors)):
             return work.run("cuda" if actors.gpus else "cpu", heard)
     from cluster.session import ray_session  # noqa: PLC0415 - here needs no Ray
@@ -111,6 +120,8 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
     with ray_session(actors.address, verbose=actors.verbose) as resources, termination_raises():
         one = replace(actors, actors=1)
         plan = plan_extraction(one, resources)
+        for note in plan.notes:
+            _log.info("fine-tuning: %s", note)
         return fine_tuned_by_task(work, plan, heard, lambda: plan_extraction(one, cluster_resources()))
 
 
@@ -129,7 +140,8 @@ def fine_tuned_by_task(
         try:
             return _by_one_task(work, plan, heard)
         except RayTaskError as error:
-            raise ExtractionWorkError(str(error.cause)) from None
+            known = isinstance(error.cause, ExtractionError)
+            raise ExtractionWorkError(str(error.cause) if known else first_line(error.cause)) from None
         except RayError as error:
             lost += 1
             if lost > RESTARTS:
@@ -150,7 +162,9 @@ def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> Te
         num_cpus=plan.cpus, num_gpus=plan.gpus, max_retries=0, num_returns="streaming"
     )
     settings: TextSettings | None = None
-    for reference in task.remote(work, plan.device):
+    stream = task.remote(work, plan.device)
+    _await_begin(stream, plan)
+    for reference in stream:
         said = ray.get(reference)
         if isinstance(said, FineTuningEpoch):
             heard(said)
@@ -161,8 +175,19 @@ def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> Te
     return settings
 
 
-def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings]:
-    """The epochs as they end, and then the settings."""
+def _await_begin(stream: Any, plan: ExtractionPlan) -> None:
+    """Wait for the first thing that a task says, and tell where it takes long."""
+    import ray  # noqa: PLC0415 - see above
+
+    gpus = f" and {plan.gpus:g} GPU" if plan.gpus else ""
+    waiting = Waiting(f"fine-tuning needs {counted(plan.cpus, 'CPU slot')}{gpus} on one machine")
+    while not ray.wait([stream], timeout=LOOK_SECONDS)[0]:
+        waiting.look()
+
+
+def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings | None]:
+    """None when the task has begun, the epochs as they end, and then the settings."""
+    yield None
     said: SimpleQueue[Any] = SimpleQueue()
 
     def run() -> None:

@@ -93,7 +93,8 @@ def plan_models(models: int, settings: ActorSettings, resources: ClusterResource
             f"{resources.gpus} GPUs, room for {room}; ask for fewer at a time, or use a larger cluster"
         )
     actors = wanted or min(models, room)
-    notes = resources.busy_notes(actors + READ_CPUS, "models wait until some are free")
+    outcome = "models wait until some are free"
+    notes = resources.busy_notes(actors + READ_CPUS, outcome, gpus=actors * settings.gpus)
     return ModelPlan(actors=actors, gpus=settings.gpus, notes=tuple(notes))
 
 

@@ -25,10 +25,12 @@ class ClusterResources:
     Attributes:
         nodes: the machines that are alive.
         free_cpus: CPU slots that nobody uses right now; all of them where None.
+        free_gpus: GPUs, and parts of them, likewise.
     """
 
     nodes: tuple[Node, ...]
     free_cpus: float | None = None
+    free_gpus: float | None = None
 
     @property
     def cpus(self) -> int:
@@ -52,15 +54,18 @@ class ClusterResources:
         free = "" if self.free_cpus is None else f", {self.free_cpus:g} of the CPU slots free"
         return f"{counted(self.cpus, 'CPU slot')}{gpus} on {machines}{free}"
 
-    def busy_notes(self, needed: int, outcome: str) -> Iterator[str]:
-        """Yield a sentence where fewer CPU slots are free than needed.
+    def busy_notes(self, needed: int, outcome: str, gpus: float = 0.0) -> Iterator[str]:
+        """Yield a sentence where fewer CPU slots are free than needed, and one where fewer GPUs are.
 
         Args:
             needed: whole CPU slots.
             outcome: what follows from it, such as ``trials wait until enough are free``.
+            gpus: that are needed, shares of one added up.
         """
         if self.busy_cpus > self.cpus - needed:
             yield f"{self.busy_cpus:g} of {self.cpus} CPU slots are busy: {outcome}"
+        if self.free_gpus is not None and gpus > self.free_gpus + 1e-6:  # shares add up to a card but for rounding
+            yield f"{self.gpus - self.free_gpus:g} of {self.gpus} GPUs are busy: {outcome}"
 
 
 def cluster_resources() -> ClusterResources:
@@ -73,4 +78,5 @@ def cluster_resources() -> ClusterResources:
     return ClusterResources(
         nodes=tuple(Node(cpus=node.get("CPU", 0.0), gpus=node.get("GPU", 0.0)) for node in alive),
         free_cpus=free.get("CPU", 0.0),
+        free_gpus=free.get("GPU", 0.0),
     )

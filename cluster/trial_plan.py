@@ -222,9 +222,9 @@ def _train_notes(config: Config) -> Iterator[str]:
 def _notes(layout: TrialLayout, concurrency: int, resources: ClusterResources) -> Iterator[str]:
     if concurrency < layout.concurrency:
         yield f"{concurrency} at a time instead of {layout.concurrency}, as there are no more {layout.task_name}s"
-    yield from resources.busy_notes(
-        concurrency * layout.trial_cpus + READ_CPUS, f"{layout.task_name}s wait until enough are free"
-    )
+    outcome = f"{layout.task_name}s wait until enough are free"
+    cpus = concurrency * layout.trial_cpus + READ_CPUS
+    yield from resources.busy_notes(cpus, outcome, gpus=concurrency * layout.gpus)
     if resources.gpus and not layout.gpus and layout.device != "cpu":
         idle = counted(resources.gpus, "GPU")
         yield f"{idle} left idle: give each {layout.task_name} a share with sweep.gpus_per_trial"

@@ -21,6 +21,8 @@ from dclf.errors import WrongInputError
 from dclf.extraction.contract import Utterance
 from dclf.prose import join_words
 
+HALVES = "must be Unicode, has half of a surrogate pair: {}; write the character whole"
+"""The problem of a text that is not ``is_unicode``, with a place for what it is."""
 _SHOWN = 60
 _BROUGHT = {"text": "words", "recording": "a recording"}
 
@@ -149,9 +151,13 @@ def raw_problems(raw: Mapping[str, Any]) -> dict[str, str]:
     problems = {}
     if not isinstance(text := raw.get("text", ""), str):
         problems["text"] = f"must be the words as a text, is {json_text(text)}"
+    elif not is_unicode(text):
+        problems["text"] = HALVES.format(json_text(text))
     media = raw.get("media")
     if media is not None and not _is_path(media):
         problems["media"] = f"must be the path of a sound or video file, is {json_text(media)}"
+    elif media is not None and not is_unicode(media):
+        problems["media"] = HALVES.format(json_text(media))
     for key in ("start", "end"):
         second = raw.get(key)
         if second is not None and not _is_second(second):
@@ -184,6 +190,15 @@ def json_text(value: Any) -> str:
     """A value in JSON, cut short."""
     text = json.dumps(value, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: an escape of JSON may be half a character, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_path(value: Any) -> bool:

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from dclf.conversation import (
+    HALVES,
     Speakers,
+    is_unicode,
     json_text,
     no_features,
     raw_problems,
@@ -126,18 +128,11 @@ class ConversationReader:
         else:
             parts = [self._conversation(content, "", "1")]
         written = [part for part in parts if part is not None]
-        ids = [part.name for part in written]
-        self.problems += [
-            f"[{place}].id: must be unique, is {name!r} as before"
-            for place, name in enumerate(ids)
-            if name in ids[:place] and len(ids) == len(parts)
-        ]
+        if len(written) == len(parts):
+            self._note_repeated([part.name for part in written])
         self.refuse_mistakes()
         conversations = [self.conversation(one.name, one.spoken, one.speakers) for one in written]
-        for part, one in zip(written, conversations, strict=True):
-            if all(mask is not None and not mask.any() for mask in map(one.dialogue.present.get, self.widths)):
-                self._add(part.where, "", self._no_features())
-        self.refuse_mistakes()
+        self.refuse_unreadable(conversations, [part.where for part in written])
         return conversations
 
     def line(self, line: bytes, number: int, speakers: Speakers) -> JsonUtterance | None:
@@ -166,6 +161,18 @@ class ConversationReader:
             problems, self.problems = self.problems, []
             raise DataError(problems, heading(self.source))
 
+    def refuse_unreadable(self, conversations: Sequence[JsonConversation], places: Sequence[str] = ("",)) -> None:
+        """Raise a DataError where a conversation has no vector at all, as none of its recordings could be read.
+
+        Args:
+            conversations: from ``conversation``.
+            places: where each stands, for messages.
+        """
+        for one, where in zip(conversations, places, strict=True):
+            if all(mask is not None and not mask.any() for mask in map(one.dialogue.present.get, self.widths)):
+                self._add(where, "", self._no_features())
+        self.refuse_mistakes()
+
     def vectors(self, spoken: Sequence[JsonUtterance]) -> dict[str, list[Any]]:
         """Modality -> vectors of utterances, None where missing; as ``RunExtractors.vectors``, with what it raises."""
         features, raw = [one.features for one in spoken], [one.raw for one in spoken]
@@ -178,6 +185,8 @@ class ConversationReader:
         name, utterances = content.get("id", default), content.get("utterances")
         if not isinstance(name, str) or not name.strip():
             self._add(where, "id", f"must be a text that is not empty, is {json_text(name)}")
+        elif not is_unicode(name):
+            self._add(where, "id", HALVES.format(json_text(name)))
         speakers = self._speakers(content, where)
         if not isinstance(utterances, list) or not utterances:
             what = json_text(utterances) if "utterances" in content else "absent"
@@ -216,10 +225,20 @@ class ConversationReader:
         dialogue = unlabelled_dialogue(name, numbers, self.vectors(spoken), self.widths, words)
         return JsonConversation(speakers=tuple(str(one.speaker) for one in spoken), dialogue=dialogue)
 
+    def _note_repeated(self, ids: Sequence[str]) -> None:
+        seen: set[str] = set()
+        for place, name in enumerate(ids):
+            if name in seen:
+                self.problems.append(f"[{place}].id: must be unique, is {name!r} as before")
+            seen.add(name)
+
     def _speakers(self, content: Mapping[str, Any], where: str) -> Speakers:
         names = content.get("speakers", list(self.names))
         if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
             self._add(where, "speakers", f"must be a list of names, is {json_text(names)}")
+            return Speakers(self.speaker_count)
+        if not all(map(is_unicode, names)):
+            self._add(where, "speakers", HALVES.format(json_text(names)))
             return Speakers(self.speaker_count)
         try:
             return Speakers(self.speaker_count, names)
@@ -248,6 +267,9 @@ class ConversationReader:
         value = content["speaker"]
         if not isinstance(value, str) and not is_whole(value):
             self._add(where, "speaker", f"must be a name or a whole number, is {json_text(value)}")
+            return
+        if isinstance(value, str) and not is_unicode(value):
+            self._add(where, "speaker", HALVES.format(json_text(value)))
             return
         try:
             speakers.number(value)

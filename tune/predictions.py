@@ -295,7 +295,9 @@ def _whole(reader: ConversationReader, lines: Iterable[bytes]) -> JsonConversati
     speakers = Speakers(reader.speaker_count, reader.names)
     spoken = [one for one in _spoken(reader, lines, speakers) if one is not None]
     reader.refuse_mistakes()
-    return reader.conversation("1", spoken, speakers)
+    conversation = reader.conversation("1", spoken, speakers)
+    reader.refuse_unreadable([conversation])
+    return conversation
 
 
 def _spoken(reader: ConversationReader, lines: Iterable[bytes], speakers: Speakers) -> Iterator[JsonUtterance | None]:

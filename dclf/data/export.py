@@ -20,7 +20,7 @@ from dclf.data.dialogue import MODALITIES, SPLITS, UNLABELLED, DatasetInfo, Dial
 from dclf.data.errors import OutputFolderError, OutputTakenError
 from dclf.data.presets import IEMOCAP_CLASSES, MELD_SPEAKERS
 from dclf.data.reader import ShardSet, read_shards
-from dclf.data.storage import Folder
+from dclf.data.storage import Folder, is_uri
 from dclf.prose import counted, join_words
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -55,11 +55,15 @@ def export_shards(
 
     Raises:
         ValueError: an unknown form.
-        OutputFolderError: ``out`` is there already, is no export, lies in the shards, or cannot be written.
+        OutputFolderError: ``out`` is a URI, is there already, is no export, lies in the shards, or cannot be written.
         ShardError: the shards are damaged.
     """
     if form not in FORMS:
         raise ValueError(f"--format must be one of {', '.join(FORMS)}, is {form!r}")
+    if is_uri(os.fspath(out)):
+        raise OutputFolderError(
+            f"{out}: an export must be on this machine, is a URI; name a path, and copy it from there"
+        )
     source, target = read_shards(shards), Path(out)
     try:
         _refuse_shards(Folder.of(shards), target)

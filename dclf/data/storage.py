@@ -52,6 +52,11 @@ def is_remote(place: str) -> bool:
     return "://" in place and not place.startswith(FILE_SCHEMES)
 
 
+def is_uri(place: str) -> bool:
+    """Whether a place is a URI, of a store or of a file, rather than a path."""
+    return "://" in place or place.startswith(FILE_SCHEMES)
+
+
 def place_below(place: str, name: str) -> str:
     """A folder or file in a place; the query of a URI, which holds options of the store, stays at its end."""
     path, mark, query = _before_query(place)

@@ -21,6 +21,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from dclf.data.storage import is_uri
 from dclf.extraction.arrow_rows import row_at, row_columns
 from dclf.extraction.contract import ExtractionError, ExtractorSettings, Row, Unreadable
 
@@ -32,8 +33,10 @@ def require_folder(folder: str | os.PathLike[str]) -> None:
     """Make the folder of a cache where it is absent.
 
     Raises:
-        ExtractionError: it cannot be made, or nothing can be written there.
+        ExtractionError: it is a URI, cannot be made, or nothing can be written there.
     """
+    if is_uri(os.fspath(folder)):
+        raise ExtractionError(f"{folder}: the cache must be a folder of this machine, is a URI; name one with --cache")
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -88,7 +91,9 @@ class CachedRows:
             for batch in _whole_batches(file):
                 number = len(self._batches)
                 self._batches.append(batch)
-                self._places.update((key, (number, place)) for place, key in enumerate(batch["key"].to_pylist()))
+                pairs = zip(batch["key"].to_pylist(), batch["reason"].to_pylist(), strict=True)
+                # A reason without words is no reason: earlier versions kept some for batches that had failed.
+                self._places.update((key, (number, at)) for at, (key, reason) in enumerate(pairs) if reason != "")
 
     def __len__(self) -> int:
         return len(self._places)

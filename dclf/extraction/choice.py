@@ -5,8 +5,8 @@ An extractor's options are the fields of its settings; the first of them is what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
 
 from dclf.extraction.contract import ExtractionError, ExtractorSettings
@@ -69,15 +69,35 @@ def choose(modality: str, word: str, options: Mapping[str, Any]) -> ExtractorSet
 
     Raises:
         ExtensionError: the extractor cannot be imported.
-        ExtractionError: it is of another modality, or has not all of the options.
+        ExtractionError: it is of another modality, has not all of the options, or lacks one that it needs.
     """
     settings, said = settings_for(modality, word)
-    known = [option.name for option in option_fields(settings) if option.name not in said]
+    _refuse_unknown(word, options, [option.name for option in option_fields(settings) if option.name not in said])
+    needed = [field.name for field in fields(settings) if field.default is MISSING and field.default_factory is MISSING]
+    if lacking := [name for name in needed if name not in said and name not in options]:
+        raise ExtractionError(f"{word} needs {', '.join(lacking)}, which must be given")
+    return settings(**said, **options)
+
+
+def with_options(settings: ExtractorSettings, options: Mapping[str, Any]) -> ExtractorSettings:
+    """Settings with some of their values changed.
+
+    Args:
+        settings: of an extractor.
+        options: field of the settings -> value.
+
+    Raises:
+        ExtractionError: they have not all of the options.
+    """
+    _refuse_unknown(settings.name, options, [option.name for option in option_fields(type(settings))])
+    return replace(settings, **options)
+
+
+def _refuse_unknown(extractor: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
     if unknown := sorted(set(options) - set(known)):
         raise ExtractionError(
-            f"{word} takes no {', '.join(unknown)}; it takes {', '.join(known) if known else 'no options'}"
+            f"{extractor} takes no {', '.join(unknown)}; it takes {', '.join(known) if known else 'no options'}"
         )
-    return settings(**said, **options)
 
 
 def option_fields(settings: type[ExtractorSettings]) -> list[Option]:

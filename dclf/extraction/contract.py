@@ -27,7 +27,7 @@ BATCH_SIZES = {"text": 64, "recording": 8}
 
 
 class ExtractionError(UserError, ValueError):
-    """Settings are impossible, an encoder cannot be opened, or a package is missing; the message says what to do."""
+    """Settings are impossible, an encoder cannot be opened or breaks its contract, or a package is missing."""
 
 
 class ExtractionWorkError(WorkError, ExtractionError):
@@ -81,6 +81,35 @@ class Extractor(Protocol):
         A row does not depend on the others of its batch, but for rounding.
         """
         ...
+
+
+def check_rows(extractor: Extractor, rows: Sequence[Row], count: int) -> list[Row]:
+    """The rows of an extractor, those with numbers that are not finite as unreadable.
+
+    Args:
+        extractor: that made them.
+        rows: of the utterances that it was given.
+        count: of these.
+
+    Raises:
+        ExtractionWorkError: there are more or fewer rows than utterances, or one is no float32 [D].
+    """
+    if len(rows) != count:
+        raise ExtractionWorkError(
+            f"the extractor must return a row for each of {count} utterances, returned {len(rows)}"
+        )
+    return [_row(row, extractor.width) for row in rows]
+
+
+def _row(row: Row, width: int) -> Row:
+    if isinstance(row, Unreadable):
+        return row
+    vector = np.asarray(row)
+    if vector.shape != (width,) or vector.dtype != np.float32:
+        raise ExtractionWorkError(
+            f"the extractor's rows must be float32 [{width}], are {vector.dtype} {list(vector.shape)}"
+        )
+    return vector if np.isfinite(vector).all() else Unreadable("its row has numbers that are not finite", lasting=False)
 
 
 @dataclass(frozen=True, kw_only=True)

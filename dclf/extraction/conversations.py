@@ -23,6 +23,7 @@ from dclf.extraction.contract import (
     Row,
     Unreadable,
     Utterance,
+    check_rows,
 )
 from dclf.extraction.registry import settings_of
 
@@ -119,7 +120,7 @@ class RunExtractors:
             a warning is logged.
 
         Raises:
-            ExtractionError: an extractor cannot be opened, or makes rows of another width.
+            ExtractionError: an extractor cannot be opened, makes rows of another width, or returns what is no row.
             ExtensionError: it is not installed here.
         """
         columns = {modality: [own.get(modality) for own in features] for modality in self.widths}
@@ -159,8 +160,15 @@ class RunExtractors:
         # Batch by batch: a whole conversation's recordings, decoded at once, may be more than the memory.
         size = BATCH_SIZES[reads]
         batches = (there[begin : begin + size] for begin in range(0, len(there), size))
-        rows = chain.from_iterable(self._extractor(modality).rows(batch) for batch in batches)
+        rows = chain.from_iterable(self._batch_rows(modality, batch) for batch in batches)
         return [next(rows) if absence is None else absence for absence in absences]
+
+    def _batch_rows(self, modality: str, batch: Sequence[Utterance]) -> list[Row]:
+        extractor = self._extractor(modality)
+        try:
+            return check_rows(extractor, extractor.rows(batch), len(batch))
+        except ExtractionError as error:
+            raise _failure(modality, self._settings_of(modality), str(error)) from error
 
     def _settings_of(self, modality: str) -> ExtractorSettings:
         if modality not in self._settings:
@@ -187,9 +195,13 @@ def environment_name(modality: str) -> str:
 
 def _absence(utterance: Utterance, reads: str) -> Unreadable | None:
     """Why an extractor needs no look at an utterance; None where it does."""
-    if reads == "recording" and not Path(utterance.recording).is_file():
-        return Unreadable(f"there is no file {utterance.recording}", lasting=False)
-    return None
+    if reads != "recording":
+        return None
+    try:
+        there = Path(utterance.recording).is_file()
+    except OSError as error:  # the name is too long, or a folder is closed to this user
+        return Unreadable(f"{utterance.recording} cannot be read ({error.strerror or error})", lasting=False)
+    return None if there else Unreadable(f"there is no file {utterance.recording}", lasting=False)
 
 
 def _failure(modality: str, settings: ExtractorSettings, reason: str) -> ExtractionError:

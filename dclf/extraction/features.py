@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from dclf.data.importers.conversations import Conversation, Matrix
 from dclf.data.importers.keyed_rows import MISSING_NAMED
 from dclf.extraction.cache import CachedRows
 from dclf.extraction.contents import Key
-from dclf.extraction.contract import Row, Unreadable
+from dclf.extraction.contract import ExtractionError, Row, Unreadable
 from dclf.extraction.table import UtteranceTable
 from dclf.prose import counted
 
@@ -28,6 +29,7 @@ class ExtractedRows:
         keys: of each utterance, or why there is nothing to read.
         cached: rows by key.
         passing: key -> why there was no row this time.
+        folder: where the cached rows lie, for messages.
     """
 
     modality: str
@@ -35,6 +37,7 @@ class ExtractedRows:
     keys: Sequence[Key]
     cached: CachedRows
     passing: Mapping[str, Unreadable]
+    folder: Path
 
     def row(self, place: int) -> Row:
         """Of one utterance of the table."""
@@ -63,13 +66,20 @@ class ExtractedRows:
         return [f"{self.modality}: one utterance at least must have features, none has; nothing is written:\n{reasons}"]
 
     def of(self, conversation: Conversation) -> tuple[Matrix, NDArray[np.bool_] | None]:
-        """See ``Rows``."""
+        """See ``Rows``; ExtractionError where a row has another width than the first one."""
         begin = self.table.places[conversation.dialogue_id]
         places = range(begin, begin + len(conversation))
         present = np.array([place not in self.absent for place in places])
         matrix = np.zeros((len(places), self.width), dtype=np.float32)
         for number in np.flatnonzero(present):
-            matrix[number] = self._vector(places[number])
+            row = self._vector(places[number])
+            if len(row) != self.width:
+                raise ExtractionError(
+                    f"{self.modality}: all rows must be {self.width} wide as the first one, that of "
+                    f"{self.table.names[places[number]]} is {len(row)} wide: the extractor has changed without a new "
+                    f"identity; delete {self.folder} and extract again"
+                )
+            matrix[number] = row
         return matrix, None if present.all() else present
 
     def reasons(self) -> list[str]:

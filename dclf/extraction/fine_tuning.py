@@ -165,10 +165,12 @@ def fine_tune(
         sha256=hashlib.sha256(json.dumps(pairs).encode()).hexdigest(),
         **asdict(options),
     )
-    if not _finished(folder, told):
+    part = folder.with_name(f"{folder.name}.part")
+    if not _finished(folder, told) or part.exists():  # the latter after a kill between the result and the end
         with _alone(folder):
             if not _finished(folder, told):  # another process may have been at it
-                _train(settings, told, pairs, folder, device, heard or (lambda _: None))
+                _train(settings, told, pairs, folder, part, device, heard or (lambda _: None))
+            shutil.rmtree(part, ignore_errors=True)
     pooling = "last4" if settings.pooling == "last4" else "own"
     tuned = replace(settings, model=str(folder), revision="", pooling=pooling, identity="", fine_tuned=None)
     return tuned.resolve()
@@ -233,6 +235,7 @@ def _train(
     told: FineTuned,
     pairs: Sequence[tuple[str, int]],
     folder: Path,
+    part: Path,
     device: str,
     heard: Callable[[FineTuningEpoch], None],
 ) -> None:
@@ -240,7 +243,6 @@ def _train(
 
     from dclf.extraction.fine_tuning_loop import FineTuning  # noqa: PLC0415
 
-    part = folder.with_name(f"{folder.name}.part")
     with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
         torch.manual_seed(told.seed)
         work = FineTuning(settings.load(device), told, pairs)
@@ -248,7 +250,6 @@ def _train(
             heard(epoch)
     _write_result(work.encoder, told, part / "result")
     (part / "result").replace(folder)
-    shutil.rmtree(part)
 
 
 def _epochs(work: FineTuning, part: Path, told: FineTuned) -> Iterator[FineTuningEpoch]:

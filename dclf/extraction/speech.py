@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from dclf.extraction.contract import ExtractionError, Row, Unreadable, Utterance, Vector
 from dclf.extraction.encoders import open_model, quiet_transformers
 from dclf.extraction.media import BrokenRecording, Sound, sound_of
+from dclf.extraction.pooling import LAYERS
 
 _MASKED = frozenset(("wav2vec2", "hubert", "unispeech", "unispeech-sat"))
 """Families of encoders whose states do not depend on padding, where their convolutions are normalised by layer."""
@@ -39,7 +40,7 @@ class Speech:
         longest: seconds of an utterance at most.
 
     Raises:
-        ExtractionError: it cannot be opened, has no such layer, or does not read samples.
+        ExtractionError: it cannot be opened, has no such layers, does not read samples, or chunks are too short for it.
     """
 
     def __init__(self, folder: Path, device: str, layer: int, last_four: bool, chunk: float, longest: float) -> None:
@@ -48,7 +49,7 @@ class Speech:
         self._inputs = _preprocessing(folder)
         self._model = open_model(folder, device, unused=("masked_spec_embed",))
         config = self._model.config
-        _check(config, folder, layer)
+        _check(config, folder, layer, last_four)
         self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
         self._pads = (
             config.model_type in _MASKED
@@ -58,6 +59,11 @@ class Speech:
         )
         self._fewest = getattr(config, "squeeze_factor", 1)
         self._rate = int(self._inputs.sampling_rate)
+        if self._frames(int(chunk * self._rate / 2)) < self._fewest:
+            raise ExtractionError(
+                f"chunk must be so long that the encoder in {folder} can read half of it, as longer sound is cut into "
+                f"equal parts; is {chunk:g} s"
+            )
         (probe,) = self._states([np.zeros(self._rate, np.float32)])
         self._width = int(probe.shape[1])
 
@@ -128,7 +134,7 @@ class Speech:
     def _chosen(self, output: Any) -> Any:
         """The states [parts, F, D] that the settings name."""
         if self._last_four:
-            return sum(output.hidden_states[-4:]) / len(output.hidden_states[-4:])
+            return sum(output.hidden_states[-LAYERS:]) / LAYERS
         if self._layer == -1:
             return output.last_hidden_state
         return output.hidden_states[self._layer]
@@ -140,14 +146,19 @@ class Speech:
         return samples
 
 
-def _check(config: Any, folder: Path, layer: int) -> None:
-    """Raise ExtractionError where an encoder is not like wav2vec 2.0, or has no such layer."""
+def _check(config: Any, folder: Path, layer: int, last_four: bool) -> None:
+    """Raise ExtractionError where an encoder is not like wav2vec 2.0, or has no such layers."""
     if not (hasattr(config, "conv_kernel") and hasattr(config, "conv_stride")):
         raise ExtractionError(
             f"the encoder in {folder} must be like wav2vec 2.0, HuBERT and WavLM, is {config.model_type}"
         )
     if not -1 <= layer <= config.num_hidden_layers:
         raise ExtractionError(f"layer must be 0 to {config.num_hidden_layers}, or -1 for the end, is {layer}")
+    if last_four and config.num_hidden_layers < LAYERS:
+        raise ExtractionError(
+            f"last_four needs an encoder of at least {LAYERS} layers, that in {folder} has {config.num_hidden_layers}; "
+            "choose a layer"
+        )
 
 
 def _preprocessing(folder: Path) -> Any:

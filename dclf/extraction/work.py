@@ -91,4 +91,5 @@ class ModalityWork:
             keys=self.keys,
             cached=self.cache.read() if self.pending else self._before,
             passing=self._passing,
+            folder=self.cache.folder,
         )

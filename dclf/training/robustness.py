@@ -63,7 +63,7 @@ class RobustScores:
 
     def _gather(self, modalities: tuple[str, ...]) -> None:
         """Bring all workers' dialogues to the first one, and draw their contexts."""
-        shares = self._workers.gather(list(self._split))
+        shares = self._workers.gather_first(list(self._split))
         self._ready = True
         if self._workers.rank:
             return

@@ -46,6 +46,14 @@ class Workers:
         distributed.all_gather_object(values, value)
         return values
 
+    def gather_first(self, value: Any) -> list[Any]:
+        """Every worker's value, by rank, on the first worker alone; an empty list on the others."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size if self.rank == 0 else []
+        distributed.gather_object(value, values or None)
+        return values
+
     def sum_gradients(self, parameters: Iterable[Parameter]) -> None:
         """Replace every gradient by its sum over the workers; a parameter that has none anywhere keeps none.
 

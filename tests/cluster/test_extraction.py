@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, NodeDiedError, ObjectLostError, OutOfMemoryError, WorkerCrashedError
 
-from cluster.extraction import Actors, Arrived, OneProcess, RowSource, extraction_workers, longest_first
+from cluster.extraction import Actors, Arrived, OneProcess, RowSource, _arrived, extraction_workers, longest_first
+from cluster.extraction_actor import RowsActor, utterance_table
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan
 from cluster.plan import PlanError
 from cluster.resources import ClusterResources
@@ -67,8 +69,15 @@ def test_actors_give_the_rows_of_one_process_and_losing_one_costs_time_alone(
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_failing_batch_is_named_by_actors(local_ray: ClusterResources) -> None:
-    with pytest.raises(ExtractionError, match=r"utterance \d+.*: RuntimeError: no such letter and more$"):
-        extracted(TWO_ACTORS, [*WORDS, "FAILS"])
+    texts = ["abcab"] * 128  # all of one length: the first task has the first sixteen, in two batches
+    texts[9] = "FAILS"
+    arrived: dict[int, Row] = {}
+    stream = TWO_ACTORS.extract(LETTERS, utterances(texts), [f"utterance {n}" for n in range(128)])
+    with pytest.raises(
+        ExtractionError, match=r"^utterance 8, utterance 9, .* and 3 more: RuntimeError: no such letter"
+    ):
+        arrived.update(rows_of(stream))
+    assert not arrived.keys() & range(8, 16)
 
 
 @pytest.mark.ray
@@ -85,6 +94,27 @@ def test_an_extractor_that_actors_cannot_import_is_told_at_once(
         extracted(TWO_ACTORS, WORDS, settings)
 
 
+class JoinsTables(Actors):
+    """Actors whose tables come joined, as Ray joins those of a task."""
+
+    def _stream(
+        self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int], names: Sequence[str]
+    ) -> Iterator[Arrived]:
+        actor = RowsActor(settings, "cpu", 2)
+        yield from _arrived(pa.concat_tables(actor(utterance_table(utterances, places))), names)
+
+
+def test_rows_of_a_batch_arrive_where_the_next_one_of_its_task_fails() -> None:
+    texts = ["aaaaaaaaaaa", "UNREADABLE", "a FAILS", "bbb"]
+    stream = JoinsTables(ExtractionPlan(actors=1)).extract(LETTERS, utterances(texts), ["one", "two", "three", "four"])
+    arrived = next(stream)
+    assert arrived.places == [0, 1]
+    assert np.array_equal(np.asarray(arrived.rows[0]), [11, 0, 0])
+    assert arrived.rows[1] == Unreadable("it is in another script")
+    with pytest.raises(ExtractionError, match=r"^three, four: RuntimeError: no such letter and more$"):
+        next(stream)
+
+
 def test_a_failing_batch_is_named_in_this_process() -> None:
     with pytest.raises(ExtractionError, match=r"^utterance 2, utterance 1, .* and 1 more: RuntimeError: no such"):
         extracted(HERE, ["a", "bb", "FAILS", "c", "d", "e"])
@@ -92,22 +122,41 @@ def test_a_failing_batch_is_named_in_this_process() -> None:
         extracted(HERE, WORDS, replace(LETTERS, model="broken"))
 
 
-class LosesOnce(Actors):
-    """Actors whose node is lost at once."""
+class Loses(Actors):
+    """Actors whose node is lost at once, some times."""
 
-    plans: ClassVar[list[int]] = []
+    def __init__(self, loss: Exception, times: int) -> None:
+        super().__init__(ExtractionPlan(actors=4), 8, lambda: ExtractionPlan(actors=2))
+        self.plans: list[int] = []
+        self._loss, self._times = loss, times
 
     def _stream(self, *_: Any) -> Iterator[Arrived]:
         self.plans.append(self._plan.actors)
-        if len(self.plans) == 1:
-            raise ActorDiedError
+        if len(self.plans) <= self._times:
+            raise self._loss
         yield Arrived([0, 1], [])
 
 
-def test_what_is_left_is_planned_for_what_is_left_of_the_cluster() -> None:
-    actors = LosesOnce(ExtractionPlan(actors=4), 8, lambda: ExtractionPlan(actors=2))
+@pytest.mark.parametrize(
+    "loss",
+    [
+        ActorDiedError(),
+        NodeDiedError("its node died"),
+        OutOfMemoryError("the node ran low on memory"),
+        ObjectLostError("ab", None, ""),
+        WorkerCrashedError(),
+    ],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_what_is_left_is_planned_for_what_is_left_of_the_cluster(loss: Exception) -> None:
+    actors = Loses(loss, 1)
     assert len(list(actors.extract(LETTERS, utterances(["a", "b"]), ["a", "b"]))) == 1
     assert actors.plans == [4, 2], "four would wait for ever"
+
+
+def test_what_kills_its_process_every_time_is_named() -> None:
+    with pytest.raises(ExtractionError, match=r"lost 4 times \(ActorDiedError.*\), at last with two, one to read; "):
+        list(Loses(ActorDiedError(), 4).extract(LETTERS, utterances(["a", "bb"]), ["one", "two"]))
 
 
 def test_one_actor_needs_no_ray() -> None:

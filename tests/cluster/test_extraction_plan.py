@@ -1,5 +1,7 @@
 """How many actors extract at a time: never more than fit, and a refusal instead of a wait."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,11 @@ def test_four_actors_share_a_card() -> None:
         "4 actors with 1 CPU slot and 0.25 GPU each",
         "14 of 16 CPU slots are busy: actors wait until some are free",
     ]
+    held = replace(nodes(16, gpus=2), free_cpus=16.0, free_gpus=0.5)
+    assert plan_extraction(ExtractionActors(gpus=0.5, actors=2), held).notes == (
+        "1.5 of 2 GPUs are busy: actors wait until some are free",
+    )
+    assert plan_extraction(ExtractionActors(gpus=0.25, actors=2), held).notes == ()
     assert plan_extraction(ExtractionActors(cpus_per_actor=2), nodes(3)).describe() == ["1 actor with 2 CPU slots each"]
 
 

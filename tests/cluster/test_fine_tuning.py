@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import torch
 
 from cluster.extraction_plan import ExtractionActors, ExtractionPlan
 from cluster.fine_tuning import FineTuningWork, Heard, fine_tuned, fine_tuned_by_task
-from cluster.resources import ClusterResources
+from cluster.resources import ClusterResources, Node
 from dclf.extraction import ExtractionError
 from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions
 from dclf.extraction.text import TextSettings
@@ -43,6 +46,14 @@ class Leaving(FineTuningWork):
         raise SystemExit(3)
 
 
+class Broken(FineTuningWork):
+    """Fails in a way that nobody expects."""
+
+    def run(self, device: str, heard: Heard) -> Any:
+        """Fail."""
+        raise RuntimeError("the card fell out")
+
+
 class Dying(FineTuningWork):
     """Is killed before the last epoch, once."""
 
@@ -59,21 +70,79 @@ class Dying(FineTuningWork):
         return super().run(device, hear)
 
 
-def test_this_process_has_the_threads_of_all_actors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr("cluster.extraction_plan.machine_cpus", lambda: 7)
-    work = Threads(
+def work_in(kind: type[FineTuningWork], folder: Path) -> FineTuningWork:
+    return kind(
         settings=TextSettings(model="any"),
         texts=[],
         labels=[],
         class_count=2,
-        folder=tmp_path / "tuned",
+        folder=folder / "tuned",
         options=FineTuningOptions(epochs=1),
     )
+
+
+def test_this_process_has_the_threads_of_all_actors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.session.reaches_cluster", lambda *_: False)
+    monkeypatch.setattr("cluster.extraction_plan.machine_cpus", lambda: 7)
+    work = work_in(Threads, tmp_path)
     before = torch.get_num_threads()
     threads = [fine_tuned(work, ExtractionActors(actors=n, cpus_per_actor=3), print) for n in (0, 1)]
     assert threads == [6, 3]
     assert torch.get_num_threads() == before
+
+
+def test_a_cluster_that_python_is_connected_to_fine_tunes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    cluster = ClusterResources(nodes=(Node(cpus=4, gpus=1),), free_cpus=4, free_gpus=0)
+    plans: list[ExtractionPlan] = []
+    monkeypatch.setattr("cluster.session.ray.is_initialized", lambda: True)
+    monkeypatch.setattr("cluster.session.ray_session", lambda *_, **__: nullcontext(cluster))
+    monkeypatch.setattr("cluster.fine_tuning.fine_tuned_by_task", lambda _, plan, *__: plans.append(plan))
+    fine_tuned(work_in(Threads, tmp_path), ExtractionActors(gpus=1), print)
+    (plan,) = plans
+    assert plan.device == "cuda"
+    assert "fine-tuning: 1 of 1 GPUs are busy" in caplog.text
+
+
+class Releases(logging.Handler):
+    """Ends an actor when a message comes."""
+
+    def __init__(self, actor: Any) -> None:
+        super().__init__()
+        self._actor = actor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        ray.kill(self._actor)
+
+
+@ray.remote(num_cpus=4)
+class Holder:
+    """Has all of the cluster's slots."""
+
+    def ready(self) -> None:
+        """Return when it has them."""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_task_that_waits_for_room_says_so(
+    local_ray: ClusterResources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = Holder.remote()  # type: ignore[attr-defined]
+    ray.get(holder.ready.remote())
+    releases, logger = Releases(holder), logging.getLogger("cluster.waiting")
+    monkeypatch.setattr("cluster.waiting.FIRST_S", 0.0)
+    monkeypatch.setattr("cluster.fine_tuning.LOOK_SECONDS", 0.1)
+    logger.addHandler(releases)
+    try:
+        with pytest.raises(RuntimeError, match="ended without saying where its result is"):
+            fine_tuned_by_task(work_in(Silent, tmp_path), ExtractionPlan(actors=1), print)
+    finally:
+        logger.removeHandler(releases)
+    assert "fine-tuning needs 1 CPU slot on one machine, the cluster has 4 CPU slots" in caplog.text
 
 
 @pytest.mark.ray
@@ -93,14 +162,14 @@ def test_a_task_fine_tunes_as_this_process_does(
     here: list[FineTuningEpoch] = []
     there: list[FineTuningEpoch] = []
     plan = ExtractionPlan(actors=1)
-    expected = fine_tuned(work, ExtractionActors(), here.append)
+    expected = work.run("cpu", here.append)
     settings = fine_tuned_by_task(replace(work, folder=tmp_path / "there"), plan, there.append)
     assert settings.fine_tuned == expected.fine_tuned
     assert settings.model == str(tmp_path / "there")
     assert [epoch.number for epoch in there] == [epoch.number for epoch in here] == [1, 2]
     assert [epoch.loss for epoch in there] == pytest.approx([epoch.loss for epoch in here])
     work_of_three = replace(work, options=FineTuningOptions(epochs=3, batch_size=4))
-    expected = fine_tuned(replace(work_of_three, folder=tmp_path / "three"), ExtractionActors(), here.append)
+    expected = replace(work_of_three, folder=tmp_path / "three").run("cpu", here.append)
     told: list[FineTuningEpoch] = []
     dying = Dying(**vars(replace(work_of_three, folder=tmp_path / "killed" / "tuned")))
     settings = fine_tuned_by_task(dying, plan, told.append)
@@ -112,6 +181,8 @@ def test_a_task_fine_tunes_as_this_process_does(
     assert "a process that fine-tunes was lost" in caplog.text
     with pytest.raises(ExtractionError, match="needs labelled utterances with words in the training split"):
         fine_tuned_by_task(replace(work, texts=[], labels=[]), plan, there.append)
+    with pytest.raises(ExtractionError, match=r"^RuntimeError: the card fell out$"):
+        fine_tuned_by_task(Broken(**vars(work)), plan, there.append)
     with pytest.raises(RuntimeError, match="ended without saying where its result is"):
         fine_tuned_by_task(Silent(**vars(work)), plan, there.append)
     with pytest.raises(ExtractionError, match="the process that fine-tunes"):

@@ -1,5 +1,7 @@
 """How many models are worked on at a time: never more than fit beside a read, and a refusal instead of a wait."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,10 @@ def test_four_models_share_a_card() -> None:
     plan = plan_models(20, ActorSettings(gpus=0.25), nodes(16, gpus=1))
     assert (plan.actors, plan.device) == (4, "cuda")
     assert plan.describe() == ["4 models at a time, each with 1 CPU slot and 0.25 GPU"]
+    held = replace(nodes(16, gpus=1), free_gpus=0.5)
+    assert plan_models(20, ActorSettings(gpus=0.25), held).notes == (
+        "0.5 of 1 GPUs are busy: models wait until some are free",
+    )
     assert plan_models(20, ActorSettings(), nodes(3)).describe() == ["2 models at a time, each with 1 CPU slot"]
 
 

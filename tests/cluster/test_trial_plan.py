@@ -256,6 +256,8 @@ def test_what_the_user_should_know_is_noted() -> None:
     notes = "\n".join(plan(busy, train={"workers": 2}).notes)
     for part in ("train.workers 2 does not count", "3 of 4 CPU slots are busy", "1 GPU left idle"):
         assert part in notes
+    held = ClusterResources(nodes=(Node(cpus=4, gpus=1),), free_cpus=4, free_gpus=0)
+    assert "1 of 1 GPUs are busy: trials wait" in "\n".join(plan(held, gpus_per_trial=0.5).notes)
 
 
 @given(workers=st.integers(0, 5), cpus=st.integers(1, 5), cores=st.integers(1, 64), concurrency=st.sampled_from([0, 1]))

@@ -123,6 +123,8 @@ def test_words_and_recordings_of_an_utterance() -> None:
     ("raw", "key", "problem"),
     [
         ({"text": None}, "text", "must be the words as a text, is null"),
+        ({"text": "oh \ud83d"}, "text", 'must be Unicode, has half of a surrogate pair: "oh \\ud83d"; write the char'),
+        ({"media": "\ud83d.wav"}, "media", "must be Unicode, has half of a surrogate pair"),
         ({"media": 7}, "media", "must be the path of a sound or video file, is 7"),
         ({"media": " "}, "media", "must be the path of"),
         ({"media": "http://host/talk.wav"}, "media", "must be the path of"),

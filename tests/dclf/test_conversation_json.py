@@ -133,6 +133,9 @@ def test_speakers_can_be_told() -> None:
             [{"utterances": [utterance()]}, {"utterances": [utterance(features={"text": None})]}],
             "[1]: must have feature vectors of text",
         ),
+        ({"id": "\ud83d", "utterances": [utterance()]}, 'id: must be Unicode, has half of a surrogate pair: "\\ud83d"'),
+        ({"utterances": [utterance("\ud83d")]}, "utterances[0].speaker: must be Unicode, has half of a surrogate pair"),
+        ({"speakers": ["\ud83d"], "utterances": [utterance(0)]}, "speakers: must be Unicode, has half of a surrogate"),
         ([{"id": "a", "utterances": [utterance()]}] * 2, "[1].id: must be unique, is 'a' as before"),
     ],
 )

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ import pytest
 import tune
 from cluster.extraction_plan import ExtractionActors
 from dclf.data import Dialogue, Manifest, read_shards
-from dclf.extraction import ExtractionError, settings_of
+from dclf.extraction import ExtractionError, Utterance, settings_of
 from dclf.extraction.cache import FeatureCache
 from dclf.extraction.choice import choose
+from dclf.extraction.contents import text_keys
 from tests.dclf.extraction.letters import FileSettings, LetterSettings
 from tune.commands.main import main
 from tune.config.yaml_files import ConfigError
@@ -289,6 +291,11 @@ def test_every_mistake_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFix
         (["--text", LETTERS, "--text-pooling", "mean"], f"{LETTERS} takes no pooling; it takes model, width, log"),
         (["--text", f"{LETTERS}x"], "cannot be imported"),
         (["--text", LETTERS, "--text-model", "absent"], "--text: model: there is no model called absent; name another"),
+        (
+            ["--text", LETTERS, "--text-fine-tune-rate", "1e-4"],
+            "--text-fine-tune: epochs of a fine-tuning must be 1 or more, is 0",
+        ),
+        (["--text", LETTERS, "--cache", "s3://bucket/cache"], "s3://bucket/cache: the cache must be a folder of this"),
         (["--audio", LETTERS], f"--audio: {LETTERS} must be an extractor of audio, is one of text"),
         (["--text", LETTERS, "--media", "nowhere"], "--media nowhere: must be the folder of the recordings, is none"),
         (["--audio", "is10"], "--audio reads recordings: the table must have a column media with their paths"),
@@ -312,7 +319,48 @@ def test_a_card_that_this_machine_lacks_is_told_before_any_work(
     assert not (tmp_path / "log").exists()
 
 
+@dataclass(frozen=True, kw_only=True)
+class TunedLetters(LetterSettings):
+    """Letters with an option that begins as those of fine-tuning do."""
+
+    name: ClassVar[str] = f"{__name__}:TunedLetters"
+
+    fine_tuned_by: str = ""
+
+
+def test_an_extractor_has_its_own_options_whatever_they_are_called(tmp_path: Path) -> None:
+    write_table(tmp_path)
+    words = ["--text", TunedLetters.name, "--text-fine-tuned-by", "Ann"]
+    assert main([*command(tmp_path), *words]) == 0
+    facts = read_shards(tmp_path / "shards").info.provenance["extraction"]
+    assert isinstance(facts, dict)
+    assert facts["text"]["fine_tuned_by"] == "Ann"
+
+
+def test_rows_of_two_widths_are_refused(tmp_path: Path) -> None:
+    write_table(tmp_path)
+    cache = FeatureCache(tmp_path / "cache", LetterSettings().resolve())
+    with cache.writer() as writer:
+        writer.add([text_keys([Utterance(text=TEXTS[3])])[0]], [np.ones(1, np.float32)])  # type: ignore[list-item]
+    with pytest.raises(ExtractionError, match=f"3 wide as .* utterance 3 is 1 wide: .* delete {cache.folder} and"):
+        extract(tmp_path)
+    assert not (tmp_path / "shards" / "manifest.json").exists()
+
+
+def test_a_recording_with_an_impossible_name_is_missing(tmp_path: Path) -> None:
+    table = write_recordings(tmp_path)
+    table.write_text(table.read_text().replace("one.wav,0,1", f"{'x' * 300},0,1"), encoding="utf-8")
+    manifest = tune.extract(
+        table, tmp_path / "shards", audio=FileSettings(), actors=HERE, cache=tmp_path / "cache", listeners=[]
+    )
+    assert manifest.missing["train"] == {"audio": 1}
+
+
 def test_impossible_settings_are_refused_in_python_too(tmp_path: Path) -> None:
     write_table(tmp_path)
+    with pytest.raises(ConfigError, match=f"--text: {LETTERS} takes no poolin; it takes model, width"):
+        tune.extract(
+            tmp_path / "talks.csv", tmp_path / "out", text=LetterSettings(), options={"text": {"poolin": "mean"}}
+        )
     with pytest.raises(ConfigError, match="--text: width: must be 1 or more, is 0"):
         extract(tmp_path, width=0)

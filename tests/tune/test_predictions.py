@@ -345,9 +345,12 @@ def test_an_encoder_that_was_moved_is_named(runs: RunStore, graph: str, tmp_path
         predict(graph, told, encoders={"text": str(encoder(tmp_path / "other", "sweet"))}, uri=runs.uri)
 
 
-def test_nothing_to_read_is_refused_with_what_to_do(runs: RunStore, graph: str) -> None:
+def test_nothing_to_read_is_refused_with_what_to_do(runs: RunStore, graph: str, tmp_path: Path) -> None:
     silent = {"utterances": [{"speaker": "Ann", "text": ""}]}
     with pytest.raises(
         DataError, match=r"must have words for text or a recording for audio, or feature vectors of text \(24 numbers\)"
     ):
         predict(graph, silent, uri=runs.uri)
+    (tmp_path / "talk.jsonl").write_text('{"speaker": "Ann", "media": "none.wav"}\n' * 2)
+    with pytest.raises(DataError, match=r"talk\.jsonl.*\n.*must have words for text .*has none that can be read"):
+        predict(graph, tmp_path / "talk.jsonl", uri=runs.uri)

@@ -46,6 +46,9 @@ A CSV file has the columns of dclf data import csv, and for recordings media (a 
 What is extracted is kept by content: the same command goes on after any kill, and computes nothing twice.
 """
 
+_FINE_TUNING = ("text_fine_tune", "text_fine_tune_rate", "text_fine_tune_batch", "text_fine_tune_seed")
+"""Options that are no settings of an extractor."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Extract as the command line says, and return the exit code."""
@@ -125,14 +128,14 @@ def _add_fine_tuning(parser: ArgumentParser) -> None:
 def _fine_tuning(options: Namespace) -> FineTuningOptions | None:
     from dclf.extraction.fine_tuning import FineTuningOptions  # noqa: PLC0415
 
-    if not options.text_fine_tune:
-        return None
-    return FineTuningOptions(
+    given = FineTuningOptions(
         epochs=options.text_fine_tune,
         learning_rate=options.text_fine_tune_rate,
         batch_size=options.text_fine_tune_batch,
         seed=options.text_fine_tune_seed,
     )
+    # A step size, say, without any epochs is a mistake, which is told with all others.
+    return None if given == FineTuningOptions(epochs=0) else given
 
 
 def _add_table_options(parser: ArgumentParser) -> None:
@@ -214,8 +217,8 @@ def _word_of(option: str, argv: Sequence[str]) -> str:
 def _settings(modality: str, options: Namespace) -> dict[str, Any]:
     """The settings of an extractor that are given: field -> value."""
     start = f"{modality}_"
-    given = {key.removeprefix(start): value for key, value in options.as_dict().items() if key.startswith(start)}
-    return {key: value for key, value in given.items() if value is not None and not key.startswith("fine_tune")}
+    own = {key: value for key, value in options.as_dict().items() if key.startswith(start) and key not in _FINE_TUNING}
+    return {key.removeprefix(start): value for key, value in own.items() if value is not None}
 
 
 def _result(out: str, manifest: Manifest) -> dict[str, Any]:

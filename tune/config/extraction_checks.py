@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from cluster.extraction_plan import ExtractionActors, check_layout
 from dclf.extraction import ExtractionError, ExtractorSettings
-from dclf.extraction.choice import choose
+from dclf.extraction.choice import choose, with_options
 from dclf.extraction.fine_tuning import FineTuningOptions
 from dclf.extraction.table import UtteranceTable
 from dclf.extraction.text import TextSettings
@@ -82,7 +80,7 @@ class Checks:
             media: folder of the recordings as the user has named it.
         """
         readers = [modality for modality, extractor in settings.items() if extractor.reads == "recording"]
-        if media is not None and not Path(media).is_dir():
+        if media is not None and not os.path.isdir(media):  # noqa: PTH112 - Path raises where a name is too long
             self.problems.append(f"--media {os.fspath(media)}: must be the folder of the recordings, is none")
         elif not readers:
             return
@@ -91,7 +89,7 @@ class Checks:
                 f"--{readers[0]} reads recordings: the table must have a column media with their paths; say which one "
                 "it is with --columns media=COLUMN"
             )
-        elif not any(utterance.recording and Path(utterance.recording).exists() for utterance in table.utterances):
+        elif not any(u.recording and os.path.exists(u.recording) for u in table.utterances):  # noqa: PTH110 - as above
             first = next((u.recording for u in table.utterances if u.recording), "any")
             self.problems.append(
                 f"--{readers[0]} reads recordings: {table.media} must have those of "
@@ -112,7 +110,9 @@ def resolved(modality: str, extractor: str | ExtractorSettings, options: Mapping
         ConfigError: with all that is impossible.
     """
     try:
-        settings = choose(modality, extractor, options) if isinstance(extractor, str) else replace(extractor, **options)
+        settings = (
+            choose(modality, extractor, options) if isinstance(extractor, str) else with_options(extractor, options)
+        )
         problems = settings.problems()
         if settings.modality != modality:
             problems.append(f"must be an extractor of {modality}, is one of {settings.modality}")

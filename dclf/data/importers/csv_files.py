@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dclf.data.errors import DataError, SourceError
+
+# For the whole process; the limit of 131,072 characters would refuse the transcript of a long speech.
+csv.field_size_limit(sys.maxsize)
 
 
 def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:

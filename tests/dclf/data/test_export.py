@@ -166,6 +166,14 @@ def test_a_failed_export_leaves_what_was_there(shards: Path, tmp_path: Path) -> 
         export_shards(shards, tmp_path / "x", "csv")
 
 
+def test_an_export_to_a_uri_is_refused(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(OutputFolderError, match=r"s3://bucket/data\.npz: an export must be on this machine, is a URI"):
+        export_shards(shards, "s3://bucket/data.npz", "npz")
+    assert not list(Path().iterdir())
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a folder, at any depth."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}

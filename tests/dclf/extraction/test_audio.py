@@ -308,6 +308,17 @@ class TestSpeech:
         with pytest.raises(ExtractionError, match="needs the package transformers"):
             settings.resolve()
 
+    def test_the_last_four_layers_must_be_there(self, tmp_path: Path) -> None:
+        config = transformers.Wav2Vec2Config(**{**SIZES, "num_hidden_layers": 3})
+        transformers.Wav2Vec2Model(config).save_pretrained(tmp_path)
+        transformers.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+        with pytest.raises(ExtractionError, match=r"last_four needs an encoder of at least 4 layers, .* has 3; choose"):
+            opened(tmp_path, last_four=True)
+
+    def test_parts_must_be_long_enough(self, encoders: dict[str, Path]) -> None:
+        with pytest.raises(ExtractionError, match=r"chunk must be so long that the encoder in .*; is 0.03 s"):
+            opened(encoders["group"], chunk=0.03)
+
     def test_a_layer_must_be_there(self, encoders: dict[str, Path]) -> None:
         with pytest.raises(ExtractionError, match="layer must be 0 to 5, or -1 for the end, is 6"):
             opened(encoders["group"], layer=6)

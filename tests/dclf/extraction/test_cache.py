@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dclf.extraction import ExtractionError, Row, Unreadable
-from dclf.extraction.cache import SETTINGS, CachedRows, FeatureCache
+from dclf.extraction.cache import SETTINGS, CachedRows, FeatureCache, require_folder
 from tests.dclf.extraction.letters import LetterSettings
 
 SETTINGS_OF_LETTERS = LetterSettings().resolve()
@@ -98,11 +98,24 @@ def test_what_a_second_try_may_read_is_not_kept(cache: FeatureCache) -> None:
     assert holds(cache.read(), [{"b": Unreadable("it is silent")}])
 
 
+def test_a_reason_without_words_is_computed_anew(cache: FeatureCache) -> None:
+    write(cache, [{"a": Unreadable(""), "b": Unreadable("it is silent")}])
+    assert holds(cache.read(), [{"b": Unreadable("it is silent")}])
+
+
 def test_other_settings_have_a_folder_of_their_own(cache: FeatureCache, tmp_path: Path) -> None:
     write(cache, BATCHES)
     other = FeatureCache(tmp_path, replace(SETTINGS_OF_LETTERS, width=5))
     assert len(other.read()) == 0
     assert '"width": 5' in (other.folder / SETTINGS).read_text()
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/cache", "file:///tmp/cache"])
+def test_a_uri_is_no_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExtractionError, match=f"{place}: the cache must be a folder of this machine, is a URI"):
+        require_folder(place)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 
 from dclf.extensions import ExtensionError
@@ -27,6 +30,7 @@ def test_words_mean_models_and_openSMILEs_sets() -> None:  # noqa: N802 - its na
     ("modality", "word", "options", "message"),
     [
         ("audio", "is10", {"layer": 3}, "is10 takes no layer; it takes rate, longest"),
+        ("text", f"{__name__}:Needing", {}, "Needing needs depth, which must be given"),
         ("visual", LETTERS, {}, "must be an extractor of visual, is one of text"),
         ("text", f"{__name__}:Renamed", {}, "the name of the settings must lead back to them"),
     ],
@@ -47,6 +51,15 @@ def test_options_are_plain_values() -> None:
     assert (model.kind, model.default) == (str, "abc")
     assert (width.kind, width.default) == (int, 3)
     assert (mortal.kind, mortal.default) == (bool, False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needing(LetterSettings):
+    """Has a value that must be given."""
+
+    name: ClassVar[str] = f"{__name__}:Needing"
+
+    depth: int
 
 
 class Renamed(LetterSettings):

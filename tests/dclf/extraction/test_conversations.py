@@ -138,6 +138,27 @@ def test_an_encoder_may_lie_elsewhere_but_must_be_the_same(
     assert np.array_equal(made(extractors, Utterance(text="hello"))["text"], wanted)
 
 
+def test_a_path_that_the_system_refuses_is_a_missing_row(provenance: dict[str, Any], caplog: Logged) -> None:
+    name = "x" * 300
+    assert made(RunExtractors(WIDTHS, provenance), Utterance(recording=name))["audio"] is None
+    assert caplog.messages == [f"here: audio features are missing: {name} cannot be read (File name too long)"]
+
+
+def test_rows_are_checked_as_in_an_extraction(
+    provenance: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: Logged
+) -> None:
+    extractors, hello = RunExtractors(WIDTHS, provenance), Utterance(text="hello")
+    monkeypatch.setattr(Hashes, "rows", lambda *_: [np.full(3, np.nan, np.float32)])
+    assert made(extractors, hello)["text"] is None
+    assert caplog.messages == ["here: text features are missing: its row has numbers that are not finite"]
+    monkeypatch.setattr(Hashes, "rows", lambda *_: [])
+    with pytest.raises(ExtractionError, match=r"text features cannot be made .* must return a row for each of 1 utter"):
+        made(extractors, hello)
+    monkeypatch.setattr(Hashes, "rows", lambda *_: [np.zeros(3)])
+    with pytest.raises(ExtractionError, match=r"rows must be float32 \[3\], are float64 \[3\]"):
+        made(extractors, hello)
+
+
 def test_rows_of_another_width_are_refused(provenance: dict[str, Any]) -> None:
     with pytest.raises(ExtractionError, match="its rows must have 4 numbers, have 3"):
         made(RunExtractors({"text": 4}, provenance), Utterance(text="hello"))

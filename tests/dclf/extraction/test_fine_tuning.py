@@ -179,6 +179,16 @@ class TestGoingOn:
         assert tuned(base, Path(settings.model), epochs) == settings
         assert epochs == []
 
+    def test_what_a_kill_left_beside_the_result_goes(
+        self, base: TextSettings, result: tuple[TextSettings, object]
+    ) -> None:
+        settings, _ = result
+        part = Path(f"{settings.model}.part")
+        part.mkdir()
+        (part / "state.pt").write_bytes(b"of the last epoch")
+        assert tuned(base, Path(settings.model)) == settings
+        assert [path.name for path in part.parent.iterdir()] == ["tuned"]
+
     def test_a_beginning_of_something_else_is_not(self, base: TextSettings, tmp_path: Path) -> None:
         options = FineTuningOptions(epochs=2, batch_size=32)
 

@@ -24,6 +24,11 @@ def table_of(tmp_path: Path, text: str = CSV, media: Path | None = None, **optio
     return read_table(tmp_path / "talks.csv", media, **options)
 
 
+def test_a_long_speech_is_one_utterance(tmp_path: Path) -> None:
+    speech = "so " * 60_000
+    assert table_of(tmp_path, CSV.replace("Hello there", speech)).utterances[0].text.strip() == speech.strip()
+
+
 def test_a_csv_says_what_is_said_and_where_it_is_heard(tmp_path: Path) -> None:
     table = table_of(tmp_path)
     assert [u.text for u in table.utterances] == ["Hello there", "Oh?", "No", ""]
