@@ -20,11 +20,11 @@ from cluster.extraction_plan import (
     ExtractionActors,
     ExtractionPlan,
     local_extraction_resources,
+    plan_after_loss,
     plan_extraction,
     works_elsewhere,
 )
 from cluster.machine import torch_threads
-from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.arrow_rows import row_at
@@ -105,7 +105,7 @@ def extraction_workers(
     ):
         plan = plan_extraction(actors, resources)
         started(plan.describe())
-        yield Actors(plan, batch_size, lambda: plan_extraction(actors, cluster_resources()))
+        yield Actors(plan, batch_size, lambda: plan_after_loss(actors))
 
 
 class OneProcess:

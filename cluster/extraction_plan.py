@@ -12,9 +12,10 @@ from cluster.address import cluster_address
 from cluster.machine import machine_cpus, machine_gpus
 from cluster.model_plan import share_problems
 from cluster.plan import READ_CPUS, PlanError
-from cluster.resources import ClusterResources, Node
+from cluster.resources import ClusterResources, Node, cluster_resources
 from cluster.trial_layout import TrialLayout
 from cluster.trial_room import room_for
+from dclf.extraction.contract import ExtractionWorkError
 from dclf.prose import counted
 
 
@@ -105,6 +106,18 @@ def works_elsewhere(actors: ExtractionActors) -> bool:
     from cluster.session import reaches_cluster  # noqa: PLC0415 - a plan needs no Ray
 
     return bool(cluster_address(actors.address)) or (actors.actors != 1 and reaches_cluster())
+
+
+def plan_after_loss(actors: ExtractionActors) -> ExtractionPlan:
+    """A plan for what is left of the cluster that this process is connected to.
+
+    Raises:
+        ExtractionWorkError: it has no room for one actor.
+    """
+    try:
+        return plan_extraction(actors, cluster_resources())
+    except PlanError as error:
+        raise ExtractionWorkError(f"what is left of the cluster has no room: {error}") from None
 
 
 def check_layout(actors: ExtractionActors) -> None:

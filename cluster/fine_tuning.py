@@ -16,11 +16,11 @@ from cluster.extraction_plan import (
     ExtractionActors,
     ExtractionPlan,
     local_threads,
+    plan_after_loss,
     plan_extraction,
     works_elsewhere,
 )
 from cluster.machine import torch_threads
-from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
 from cluster.waiting import Waiting
 from dclf.errors import first_line
@@ -122,7 +122,7 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
         plan = plan_extraction(one, resources)
         for note in plan.notes:
             _log.info("fine-tuning: %s", note)
-        return fine_tuned_by_task(work, plan, heard, lambda: plan_extraction(one, cluster_resources()))
+        return fine_tuned_by_task(work, plan, heard, lambda: plan_after_loss(one))
 
 
 def fine_tuned_by_task(

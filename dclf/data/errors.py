@@ -47,6 +47,14 @@ class ShardsUnavailableError(UserError, OSError):
     """Shards whose store does not answer, or lets nobody in."""
 
 
+def unreadable(error: Exception, file: str, remedy: str, *, remote: bool) -> ShardError | ShardsUnavailableError:
+    """The error for a file of shards that cannot be read: a store that fails is no fault of the shards."""
+    message = f"{file} cannot be read ({error})"
+    if remote and isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        return ShardsUnavailableError(message)
+    return ShardError(f"{message}; {remedy}")
+
+
 class OutputFolderError(UserError, OSError):
     """The folder or URI to write to is full, read-only, unreachable or already in use."""
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dclf.data.errors import ShardError
+from dclf.data.errors import ShardError, unreadable
 from dclf.data.manifest import INDEX, REMEDY
 from dclf.data.schema import index_schema, refuse_other_types
 from dclf.data.storage import Folder
@@ -67,7 +67,7 @@ def read_index(folder: Folder, split: str | None = None) -> DialogueIndex:
     except (KeyError, ShardError) as error:
         raise ShardError(f"{folder.shown}/{INDEX}: {error.args[0]}; {REMEDY}") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise ShardError(f"{folder.shown}/{INDEX} cannot be read ({error}); {REMEDY}") from error
+        raise unreadable(error, f"{folder.shown}/{INDEX}", REMEDY, remote=not folder.is_local) from error
     if split is not None:
         table = table.filter(pc.equal(table["split"], split))
     return _index_of(table.combine_chunks())

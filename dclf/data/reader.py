@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
-from dclf.data.errors import ShardError
+from dclf.data.errors import unreadable
 from dclf.data.index import DialogueIndex, read_index
 from dclf.data.manifest import REMEDY, Manifest, ShardEntry, read_manifest, verify_shard
 from dclf.data.rows import dialogues_from_table
@@ -159,4 +159,4 @@ def _naming_the_shard(folder: Folder, shard: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
-        raise ShardError(f"{folder.shown}/{shard} cannot be read ({error}); {REMEDY}") from error
+        raise unreadable(error, f"{folder.shown}/{shard}", REMEDY, remote=not folder.is_local) from error

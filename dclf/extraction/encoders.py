@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dclf.extraction.contract import ExtractionError
+from dclf.extraction.contract import ExtractionError, ExtractionWorkError
 from dclf.extraction.packages import require
 
 DESCRIPTION = ("*.json", "*.txt", "*.model", "*.codes")
@@ -86,7 +86,7 @@ def identity(folder: Path, beside: Sequence[str] = ()) -> str:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
             whole.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     except OSError as error:
-        raise ExtractionError(f"the encoder in {folder} cannot be read: {error}") from error
+        raise ExtractionWorkError(f"the encoder in {folder} cannot be read: {error}") from error
     return whole.hexdigest()[:16]
 
 
@@ -181,7 +181,7 @@ def _download(model: str, revision: str) -> Path:
                 model, revision=revision or None, allow_patterns=[*DESCRIPTION, weights], ignore_patterns=["*/*"]
             )
         except Exception as error:  # the hub's client raises errors of several libraries, which share no base
-            raise ExtractionError(_unreachable(model, revision, error)) from error
+            raise ExtractionWorkError(_unreachable(model, revision, error)) from error
         if _files(Path(folder), [weights]):
             return Path(folder)
     raise ExtractionError(f"{model} on the hub must have weights ({' or '.join(WEIGHTS)}): it has none")

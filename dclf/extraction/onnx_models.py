@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dclf.errors import first_line
-from dclf.extraction.contract import ExtractionError, Vector
+from dclf.extraction.contract import ExtractionError, ExtractionWorkError, Vector
 from dclf.extraction.frames import Picture
 from dclf.extraction.image_models import Pixels
 from dclf.extraction.packages import require
@@ -145,5 +145,5 @@ def onnx_identity(path: Path) -> str:
                 suffix = file.name.removeprefix(path.name)
                 whole.update(f"{suffix} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
     except OSError as error:
-        raise ExtractionError(f"the encoder {path} cannot be read: {error.strerror}") from error
+        raise ExtractionWorkError(f"the encoder {path} cannot be read: {error.strerror}") from error
     return whole.hexdigest()[:16]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from dclf.extraction.contract import ExtractionError, ExtractorSettings
+from dclf.extraction.contract import ExtractionError, ExtractionWorkError, ExtractorSettings
 from dclf.extraction.encoders import Located, check_identity, identity, is_hub_name, locate
 from dclf.extraction.packages import missing_packages, require
 from dclf.extraction.pooling import POOLINGS, pooling_files, pooling_of, pooling_paths, read_json
@@ -159,7 +159,9 @@ class TextSettings(ExtractorSettings):
             try:
                 snapshot_download(self.model, revision=located.revision, allow_patterns=paths)
             except Exception as error:  # see encoders.locate
-                raise ExtractionError(f"the hub does not give {', '.join(paths)} of {self.model}: {error}") from error
+                raise ExtractionWorkError(
+                    f"the hub does not give {', '.join(paths)} of {self.model}: {error}"
+                ) from error
         return located
 
 

@@ -126,7 +126,7 @@ def test_mistakes_are_told_at_once(place: Place) -> None:
 def test_impossible_values_are_told_once_for_all_studies(place: Place) -> None:
     with pytest.raises(ConfigError) as caught:
         place.plan(**{"train.epochs": 0, "loss.tau": 1})
-    assert sorted(problem.split(":")[0] for problem in caught.value.problems) == ["loss.tau"]
+    assert sorted(problem.split(":")[0] for problem in caught.value.problems) == ["loss.tau", "train.epochs"]
     with pytest.raises(ConfigError, match=r"^train.epochs: must be at least 1, is 0$"):
         place.plan(**{"train.epochs": 0})
 

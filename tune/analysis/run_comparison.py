@@ -22,8 +22,8 @@ SEED, SHARDS = "train.seed", "data.shards"
 _NO_MATTER = ("track.", "train.storage")
 """Keys that bear on no score: where a run is recorded and kept."""
 _SURROUNDINGS = ("version.", "mlflow.source.git.commit", "hardware.cpu", "hardware.gpus")
-_LONGEST = 60
 """Tags that may explain a difference between runs of the same configuration."""
+_LONGEST = 60
 ABSENT = "–"
 
 

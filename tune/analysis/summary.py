@@ -111,7 +111,7 @@ def trial_facts(trial: TrialRecord) -> dict[str, Any]:
         "values": _numbers(trial.values),
         "params": dict(trial.params),
         "seeds": {str(seed): _numbers(run.values) for seed, run in trial.runs.items()},
-        "run_ids": [run.run_id for run in trial.runs.values()],
+        "run_ids": [run.run_id for run in trial.runs.values() if run.run_id],
         "epochs": sum(run.epochs for run in trial.runs.values()),
         "seconds": None if math.isnan(seconds) else round(seconds, 3),
         "origin": trial.origin,

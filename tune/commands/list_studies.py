@@ -61,5 +61,6 @@ def _row(study: Mapping[str, Any]) -> tuple[str, ...]:
     best = "–" if study["best_value"] is None else f"{study['objective']} {score.number(study['best_value'])}"
     counts = [str(study["trials"][state]) for state in ("complete", "pruned", "failed")]
     planned = str(study["planned"] or "any")
-    created = f"{datetime.fromisoformat(study['created']).astimezone():%Y-%m-%d %H:%M}"
+    # Not in studies of the first versions.
+    created = f"{datetime.fromisoformat(study['created']).astimezone():%Y-%m-%d %H:%M}" if study["created"] else "–"
     return (study["name"], study["kind"], study["standing"], *counts, planned, best, created, study["worker"] or "–")

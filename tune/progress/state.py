@@ -77,8 +77,20 @@ class RunningTrial:
 
     @property
     def seconds_worked(self) -> float:
-        """Seconds that its trainings took so far: each one's last epoch, times its epochs."""
-        return sum(report.seconds * report.epoch for report in self.reports.values())
+        """Seconds that its trainings took so far: each one's last epoch, times its epochs.
+
+        Those that were finished before it started here count as the mean of the others.
+        """
+        if not self.reports:
+            return 0.0
+        seconds = sum(report.seconds * report.epoch for report in self.reports.values())
+        earlier = sum(bool(run.values) for seed, run in self.trial.runs.items() if seed not in self.reports)
+        return seconds * (1 + earlier / len(self.reports))
+
+    @property
+    def at_work(self) -> int:
+        """How many of its trainings have begun and are not over."""
+        return max(1, sum(not run.values and seed not in self.over for seed, run in self.trial.runs.items()))
 
     @property
     def seconds_promised(self) -> list[float]:
@@ -146,14 +158,17 @@ class StudyState:
         if trial.state == "running":
             self.running.setdefault(trial.number, RunningTrial(trial, self._now())).trial = trial
             self._count_running()
-        elif (ended := self.running.pop(trial.number, None)) is not None and trial.state in ENDED:
-            self._durations.append(self._worked(ended))
+        elif (
+            (ended := self.running.pop(trial.number, None)) is not None
+            and trial.state in ENDED
+            and (seconds := self._worked(ended))
+        ):
+            self._durations.append(seconds)
         self._count(trial, trial.state)
 
     def _count_running(self) -> None:
         """Note how many trainings run at a time."""
-        running = sum(max(1, len(trial.under_way)) for trial in self.running.values())
-        self._most_running = max(self._most_running, running)
+        self._most_running = max(self._most_running, sum(trial.at_work for trial in self.running.values()))
 
     def _worked(self, trial: RunningTrial) -> float:
         """Seconds of work that a trial has had; its trainings follow one another in a search."""
@@ -205,8 +220,8 @@ class StudyState:
         running = self.running.values()
         rest = [max(each - self._worked(trial), sum(trial.seconds_promised)) for trial in running]
         # The trainings of a comparison can be shared out, each of them cannot.
-        last = max((max(trial.seconds_promised, default=0.0) for trial in running), default=0.0)
-        last = last if self.compares else max(rest, default=0.0)
+        longest = [max(trial.seconds_promised, default=0.0) for trial in running] if self.compares else rest
+        last = max([*longest, sum(rest) / self._most_running])
         # Trials that run when the time is up are finished.
         by_time = max(self._until - self._now(), last)
         by_trials = max((self.waiting * each + sum(rest)) / self._most_running, last) if self.planned else math.inf

@@ -32,6 +32,7 @@ from tune.runner.population import population_scheduler
 from tune.runner.session import Session, Task, TrialStep
 from tune.runner.trainable import StudyTrial, TrialJob, reports_of
 from tune.study.disk import disk_trouble, full_disk, says_full
+from tune.study.ledger import ENDED
 
 _log = logging.getLogger(__name__)
 MAX_FAILURES = 3
@@ -218,6 +219,8 @@ class Engine:
         if trouble := self._disk_trouble(error):
             self._cut_short(trouble)
             return
+        if self._session.ledger.trials[task.number].state in ENDED:
+            return  # another of its trainings has failed
         self._put_back[task] += 1
         if failures > MAX_FAILURES or self._put_back[task] > MAX_FAILURES:
             with self._errors_end_the_study():
@@ -243,7 +246,8 @@ class Engine:
         if trouble := self._disk_trouble():
             self._cut_short(trouble)
             return
-        _log.warning(f"{self._name(task)}: its worker was lost, another one goes on from the last epoch")
+        if self._session.ledger.trials[task.number].state not in ENDED:
+            _log.warning(f"{self._name(task)}: its worker was lost, another one goes on from the last epoch")
 
     def _name(self, task: Task) -> str:
         seed = f", seed {task.seeds[0]}" if self._session.settings.parallel_seeds else ""

@@ -135,10 +135,11 @@ def begun_seeds(folder: StudyFolder, trial: TrialRecord) -> list[int]:
     definition = folder.definition
     first = definition.base.train.seed
     seeds = set(trial.runs)
+    if seeds and definition.sweep.parallel_seeds:
+        return sorted(seeds)  # the ledger names each as it begins
     if not seeds or trial.state not in ("complete", "pruned"):
         planned = range(first, first + definition.sweep.seeds)
-        # The trainings of a search's trial follow one another, and the ledger names the first of them as it begins: the
-        # first that is not finished was under way. It names all of a comparison.
+        # Trainings of a trial follow one another: the first that is not finished was under way.
         seeds |= {next((seed for seed in planned if seed not in seeds or not trial.runs[seed].values), first)}
     return sorted(seeds)
 
@@ -160,7 +161,7 @@ def require_parent(folder: StudyFolder, store: Store) -> None:
     if recorded == store.name:
         advice = f"bring it back with: dclf doctor {name} --fix"
     else:
-        advice = f"the study is recorded at {recorded}; name that store in MLFLOW_TRACKING_URI"
+        advice = f"the study is recorded at {recorded}; name that store in track.uri or MLFLOW_TRACKING_URI"
     raise TrackingError(f"MLflow at {store.name} has no parent run {run_id} of study {name!r}; {advice}")
 
 

@@ -169,15 +169,14 @@ class Session:
 
     def _take_over(self, task: Task) -> None:
         """Take what other studies have trained of a comparison."""
+        if self.settings.test != "all":
+            return
         trial = self.ledger.trials[task.number]
-        for seed in task.seeds if self.settings.test == "all" else ():
+        for seed in task.seeds:
             own = trial.runs.get(seed)
-            # One that has a run of its own goes on.
-            finished = (
-                None
-                if own is not None and own.run_id
-                else self._finished.find(trial_hash(self.folder.definition, trial.params, seed))
-            )
+            if own is not None and (own.run_id or own.values):
+                continue  # begun here: it goes on
+            finished = self._finished.find(trial_hash(self.folder.definition, trial.params, seed))
             if finished is not None:
                 self._take_over_training(trial.number, seed, finished)
 
@@ -254,8 +253,17 @@ class Session:
     def finish(self, task: Task) -> None:
         """All trainings of a task are over; its trial ends where it has no other left."""
         trial = self.ledger.trials[task.number]
-        if trial.state not in ENDED and all(seed in finished_seeds(trial) for seed in self.seeds()):
+        if self._has_ended(trial):
+            return
+        if all(seed in finished_seeds(trial) for seed in self.seeds()):
             self._completed(trial)
+
+    def _has_ended(self, trial: TrialRecord) -> bool:
+        """Whether another training has ended the trial; what the one that ends now has written since is deleted."""
+        if trial.state not in ENDED:
+            return False
+        self._tidier.ended(trial)
+        return True
 
     def _completed(self, trial: TrialRecord) -> None:
         number, runs = trial.number, trial.runs.values()
@@ -267,7 +275,7 @@ class Session:
 
     def prune(self, number: int, step: TrialStep) -> None:
         """A trial was ended early; nothing happens where it has ended already, by another of its trainings."""
-        if self.ledger.trials[number].state in ENDED:
+        if self._has_ended(self.ledger.trials[number]):
             return
         epoch = step.reports[-1].epoch
         self._end(number, "pruned", step.values, f"{self.settings.scheduler} after epoch {epoch}")
@@ -285,7 +293,7 @@ class Session:
 
     def fail(self, number: int, reason: str) -> None:
         """A trial cannot go on; the others do. Its first reason stands."""
-        if self.ledger.trials[number].state not in ENDED:
+        if not self._has_ended(self.ledger.trials[number]):
             self._end(number, "failed", reason=reason)
 
     def _end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:

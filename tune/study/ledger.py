@@ -73,8 +73,8 @@ class TrialRecord:
         created: when it was asked for, seconds since the epoch.
         started: when it first ran, or None.
         ended: when it ended, or None.
-        worked_s: seconds that it has run, the time between two drivers left out; of a trial that runs those with
-            earlier drivers.
+        worked_s: seconds that it has run, from its first training's start to its last one's end, the time between two
+            drivers left out; of a trial that runs those with earlier drivers.
         line: the last line of the ledger that says something new of it, counted from 1; which MLflow run it has is
             nothing new.
     """
@@ -292,10 +292,10 @@ def _changed(trial: TrialRecord, line: Mapping[str, Any]) -> TrialRecord:
     event, when = line["event"], line["time"]
     if event == "started":
         started = when if trial.started is None else trial.started
-        runs = dict(trial.runs)
-        if "seed" in line:  # not in ledgers of earlier versions
-            runs.setdefault(line["seed"], SeedRun(seed=line["seed"]))
-        return replace(trial, state="running", started=started, ended=None, reason="", runs=runs)
+        begun = replace(trial, state="running", started=started, ended=None, reason="")
+        if "seed" not in line or line["seed"] in trial.runs:  # the former in ledgers of earlier versions
+            return begun
+        return _with_run(begun, SeedRun(seed=line["seed"]))
     if event == "params":
         return replace(trial, params=line["params"])
     if event == "attrs":
@@ -309,7 +309,12 @@ def _changed(trial: TrialRecord, line: Mapping[str, Any]) -> TrialRecord:
         run = replace(run, run_id=line["run_id"])
     else:
         run = replace(run, values=tuple(line["values"]), epochs=line["epochs"])
-    return replace(trial, runs={**trial.runs, seed: run})
+    return _with_run(trial, run)
+
+
+def _with_run(trial: TrialRecord, run: SeedRun) -> TrialRecord:
+    """The trial with this training, all of them in the order of their seeds."""
+    return replace(trial, runs=dict(sorted({**trial.runs, run.seed: run}.items())))
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -119,7 +119,7 @@ def test_a_report_is_written_by_the_head_alone(project: Path, dclf: Dclf) -> Non
 def test_the_exit_code_and_the_reason_come_back_and_the_name_is_taken(dclf: Dclf) -> None:
     taken = "taken"
     code, out, _ = dclf("submit", "--name", taken, "--", *SWEEP, "--data.shards", "nowhere")
-    assert code == 1
+    assert code == 2
     assert "nowhere" in out
     assert "is ready" not in out
     before = jobs_of(dclf)
