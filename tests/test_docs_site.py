@@ -87,6 +87,7 @@ def test_gains_with_the_presets_epochs_are_those_of_the_leaderboards(name: str) 
         r"(\w+) (\d+\.\d+) to (\d+\.\d+), p (0\.\d+)",
         (ROOT / name).read_text(encoding="utf-8").split("With the presets' own")[1],
     )
+    assert len(gains) >= 4
     for model, alone, framed, p in gains[:4]:
         shown = measured[model.lower(), alone, framed]
         assert p == f"{float(shown):.{len(p) - 2}f}", shown

@@ -9,6 +9,7 @@ from dclf.data.errors import (
     MissingModalityError,
     OutputFolderError,
     ShardError,
+    ShardsUnavailableError,
     SourceError,
     UnsafePickleError,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "ShardEntry",
     "ShardError",
     "ShardSet",
+    "ShardsUnavailableError",
     "SourceError",
     "SplitCard",
     "UnsafePickleError",

@@ -194,6 +194,10 @@ class SpeechSettings(ExtractorSettings):
         check_identity(folder, self.identity)
         return Speech(folder, device, self.layer, self.last_four, self.chunk, self.longest)
 
+    def fingerprint(self) -> str:
+        """As of all extractors; where the encoder lies is none of it."""
+        return ExtractorSettings.fingerprint(replace(self, model="", revision=""))
+
 
 def _impossible_seconds(**seconds: float) -> list[str]:
     return [f"{name} must be more than 0 seconds, is {value:g}" for name, value in seconds.items() if not value > 0]

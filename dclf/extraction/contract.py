@@ -103,7 +103,7 @@ def check_rows(extractor: Extractor, rows: Sequence[Row], count: int) -> list[Ro
 
 def _row(row: Row, width: int) -> Row:
     if isinstance(row, Unreadable):
-        return row
+        return row if row.reason else Unreadable("the extractor gave no reason", lasting=row.lasting)
     vector = np.asarray(row)
     if vector.shape != (width,) or vector.dtype != np.float32:
         raise ExtractionWorkError(
@@ -202,8 +202,7 @@ class ExtractorSettings(ABC):
     def fingerprint(self) -> str:
         """Of resolved settings: a hash of all that a row depends on beside the utterance. Rows are cached under it.
 
-        Where an encoder lies, its ``model`` and ``revision``, is none of it.
+        Where an encoder lies is none of it, so that subclasses leave paths out.
         """
-        facts = self.facts()
-        text = json.dumps(facts | {key: "" for key in ("model", "revision") if key in facts}, sort_keys=True)
+        text = json.dumps(self.facts(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

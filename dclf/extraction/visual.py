@@ -150,6 +150,10 @@ class ImageSettings(ExtractorSettings):
             )
         return OnnxEncoder(path, device, threads, self.mean, self.std, self.size)
 
+    def fingerprint(self) -> str:
+        """As of all extractors; where the encoder lies is none of it."""
+        return ExtractorSettings.fingerprint(replace(self, model="", revision=""))
+
 
 def _onnx_file(model: str) -> Path:
     return Path(model).expanduser().absolute()

@@ -66,7 +66,7 @@ class DialogueRNN(BaseModel):
     follows (the paper's BiDialogueRNN). ``hidden`` is the linear map of it that the paper's classifier puts before its
     ReLU. ``context`` is the forward cell's c: row i reads earlier rows, and
     utterance i as the query. The paper's listeners are seen by a camera of their own; no data here has one, so GRU_L
-    reads u_t in its place, with c_t, where the authors' program has the speaker's new state. That program drops the
+    reads u_t for it, and c_t; the authors' program gives it u_t and the speaker's new state. That program drops the
     emotion states a second time in front of the classifier, which is left out.
     """
 

@@ -23,8 +23,7 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
         return values
     if values.is_cuda or rate >= 1:
         return functional.dropout(values, rate)
-    dropped: Tensor = _drop(values, rate)
-    return dropped
+    return _Drop.apply(values, rate)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class Dropout(nn.Module):
@@ -32,14 +31,20 @@ class Dropout(nn.Module):
 
     Args:
         rate: share of zeroed elements.
+
+    Attributes:
+        compiled: torch.compile makes the layer and its random numbers.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
+        self.compiled = False
 
     def forward(self, values: Tensor) -> Tensor:
         """``values`` with each element zeroed at the rate, the rest scaled up; unchanged in evaluation."""
+        if self.compiled:
+            return functional.dropout(values, self.rate, self.training)
         return dropout(values, self.rate, self.training)
 
 
@@ -48,12 +53,6 @@ def keep_mask(shape: torch.Size | tuple[int, ...], rate: float, like: Tensor) ->
     if like.is_cuda or rate >= 1:
         return functional.dropout(like.new_ones(shape), rate)
     return _kept(shape, rate).to(like.dtype).mul_(_scale(rate))
-
-
-# torch.compile takes the view in _kept for one of 64 bits an element, and reads beyond its memory.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _drop(values: Tensor, rate: float) -> Tensor:
-    return _Drop.apply(values, rate)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Drop(torch.autograd.Function):

@@ -25,6 +25,7 @@ from dclf.data.statistics import Present, Standardiser, zero_where_missing
 from dclf.layout import Layout
 from dclf.losses.contrast_head import ContextContrast
 from dclf.models.contract import BaseOutput, base_model_class
+from dclf.models.dropout import Dropout
 from dclf.models.encoders import ModalityEncoders
 
 
@@ -160,6 +161,10 @@ class DCLF(nn.Module):
         written out, and compiling that anew for every length costs minutes and gains nothing.
         """
         for layer in (self.encoders, *self.heads.values(), *self.projections.values(), self.decoder):
+            for module in layer.modules():
+                if isinstance(module, Dropout):
+                    # torch.compile takes the view of its random bits for one of larger numbers, and fails.
+                    module.compiled = True
             layer.compile(dynamic=True)
 
     def predict(self, batch: Batch) -> Tensor:

@@ -54,9 +54,11 @@ def test_parameters_are_never_what_json_cannot_say() -> None:
 def test_when_a_run_started_is_shown_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC-9")
     time.tzset()
-    run = entry("one")
-    (started,) = select_columns({"--columns": ["started"]}, NOW, [run])
-    assert started.cell(run) == "2026-01-02 09:00"
-    assert started.value(run) == "2026-01-02T00:00:00+00:00"
-    monkeypatch.undo()
-    time.tzset()
+    try:
+        run = entry("one")
+        (started,) = select_columns({"--columns": ["started"]}, NOW, [run])
+        assert started.cell(run) == "2026-01-02 09:00"
+        assert started.value(run) == "2026-01-02T00:00:00+00:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

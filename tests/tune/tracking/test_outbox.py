@@ -107,9 +107,11 @@ def test_an_interrupt_while_the_rest_is_sent_leaves_it_in_the_file(tmp_path: Pat
     outbox = Outbox(interrupting, spool := Spool(tmp_path, ADDRESS))
     for step in range(2):
         outbox.put(writes.metrics({"x": 1.0}, step))
-    with pytest.raises(KeyboardInterrupt):
-        outbox.close(1)  # a signal that comes just before it waits is seen only then
-    hanging.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            outbox.close(1)  # a signal that comes just before it waits is seen only then
+    finally:
+        hanging.set()
     assert steps(read_spool(spool.path)[1]) == [0, 1]
 
 
