@@ -212,6 +212,7 @@ def test_bf16_trains_and_full_precision_scores(config: Config, shards: ShardSet)
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own look
 def test_compiled_training_gives_the_same_losses(config: Config, shards: ShardSet) -> None:
     config = with_(config, "model", options={**config.model.options, "layers": 1, "dropout": 0.0})
     config = with_(with_(config, "data", modalities=("text", "audio")), "train", epochs=1)
@@ -224,6 +225,7 @@ def test_compiled_training_gives_the_same_losses(config: Config, shards: ShardSe
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own look
 def test_compiled_training_with_dropout_has_a_finite_loss(config: Config, shards: ShardSet) -> None:
     config = with_(config, "model", options={**config.model.options, "layers": 1, "dropout": 0.3})
     config = with_(with_(config, "data", modalities=("text",)), "loss", ablate="base")
