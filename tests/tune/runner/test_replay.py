@@ -10,11 +10,12 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.tune.runner.broken import SEED, Writer, check, healthy, points, replay_all
+from tests.tune.runner.sessions import EPOCHS, Driver, new_study
 from tests.tune.runner.test_recorder import CARD
 from tests.tune.tracking.server import wait_until
 from tune.runner.doctor import Doctor
 from tune.runner.recorder import StudyRecorder
-from tune.runner.replay import send_unsent
+from tune.runner.replay import begun_seeds, send_unsent
 from tune.study.folder import StudyFolder
 from tune.study.history import read_history, write_history
 from tune.study.ledger import ENDED
@@ -250,3 +251,16 @@ def test_the_parent_that_the_ledger_does_not_name_is_found(tmp_path: Path, store
     (run,) = find_runs(store, "gammas")
     assert parent_id(StudyFolder.open(tmp_path, "gammas")) == run.info.run_id
     assert run.info.status == "KILLED"
+
+
+@pytest.mark.parametrize(("test", "begun"), [("all", [3]), ("best", [3, 4])])
+def test_a_training_of_a_comparison_that_never_began_gets_no_run(tmp_path: Path, test: str, begun: list[int]) -> None:
+    """It may be taken over from another study; a search's next training may have begun unseen."""
+    folder = new_study(tmp_path, trials=1, seeds=3, test=test)
+    driver = Driver(folder)
+    task = driver.session.next()
+    assert task is not None
+    driver.session.start(task)
+    driver.session.record_step(driver.told(task, 3, EPOCHS))
+    reopened = StudyFolder.open(tmp_path, folder.definition.name)
+    assert begun_seeds(reopened, reopened.ledger.trials[0]) == begun
