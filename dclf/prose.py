@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 
 def join_words(words: Sequence[str], last: str = "and") -> str:
@@ -30,6 +31,11 @@ def size_text(count: float) -> str:
         if count < 1024:
             return f"{count:.1f} {unit}"
     return f"{count / 1024:.1f} TiB"
+
+
+def local_minute(moment: datetime) -> str:
+    """Return a moment as ``2026-01-02 09:00``, in this machine's time zone."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def shorten(text: str, longest: int) -> str:

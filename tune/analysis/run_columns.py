@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dclf.prose import suggestion
+from dclf.prose import local_minute, suggestion
 from tune.config.defaults import ID_SHOWN
 from tune.config.durations import duration
 from tune.config.yaml_files import ConfigError
@@ -200,4 +200,4 @@ def _seconds(run: RunEntry, now: datetime) -> float:
 
 
 def _minute(started: str) -> str:
-    return f"{datetime.fromisoformat(started).astimezone():%Y-%m-%d %H:%M}"
+    return local_minute(datetime.fromisoformat(started))

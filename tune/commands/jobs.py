@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
+from dclf.prose import local_minute
 from tune.analysis.table import aligned
 from tune.commands.job_options import add_endpoint_options, address_option, endpoint_of
 from tune.commands.next_steps import print_next
@@ -152,7 +153,7 @@ def _row(job: Job) -> tuple[str, ...]:
 
 
 def _time(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
+    return "–" if seconds is None else local_minute(datetime.fromtimestamp(seconds).astimezone())
 
 
 def _minutes(job: Job) -> str:

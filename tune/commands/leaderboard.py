@@ -78,7 +78,6 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
     shards = overrides.pop(SHARDS_KEY, "")
     if not shards:
         mistakes.append(f"{SHARDS}: must name the folder of shards, is missing")
-    if not shards:
         raise ConfigError(mistakes)
     # Imported here, so that help does not wait for Optuna.
     from tune.runner.leaderboard_plan import plan_leaderboard  # noqa: PLC0415

@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from dclf.prose import local_minute
 from tune.analysis.table import aligned
 from tune.commands.next_steps import print_next, study_line
 from tune.commands.options import add_output_option, command_parser, print_json
@@ -62,5 +63,5 @@ def _row(study: Mapping[str, Any]) -> tuple[str, ...]:
     counts = [str(study["trials"][state]) for state in ("complete", "pruned", "failed")]
     planned = str(study["planned"] or "any")
     # Not in studies of the first versions.
-    created = f"{datetime.fromisoformat(study['created']).astimezone():%Y-%m-%d %H:%M}" if study["created"] else "–"
+    created = local_minute(datetime.fromisoformat(study["created"])) if study["created"] else "–"
     return (study["name"], study["kind"], study["standing"], *counts, planned, best, created, study["worker"] or "–")

@@ -75,14 +75,13 @@ def plan_result(plan: SweepPlan) -> dict[str, Any]:
         "layout": asdict(plan.layout),
         "probes": {model: asdict(cost) for model, cost in plan.costs.items()},
         "estimate": None if plan.estimate is None else asdict(plan.estimate),
-        "warnings": [] if plan.estimate is None else list(_warnings(plan, plan.estimate)),
+        "warnings": [] if plan.estimate is None else _warnings(plan, plan.estimate),
     }
 
 
-def _warnings(plan: SweepPlan, estimate: Estimate) -> Iterator[str]:
-    for name, text in (("disk", _free(plan)), ("memory", _lacking(estimate))):
-        if text:
-            yield f"{name}: {text.removeprefix('; warning: ')}"
+def _warnings(plan: SweepPlan, estimate: Estimate) -> list[str]:
+    wants = {"disk": _disk_want(plan, estimate), "memory": _memory_want(estimate)}
+    return [f"{name}: {want}" for name, want in wants.items() if want]
 
 
 def _lines(plan: SweepPlan) -> Iterator[tuple[str, str]]:
@@ -133,25 +132,28 @@ def _cost_lines(plan: SweepPlan, estimate: Estimate) -> Iterator[tuple[str, str]
     span = low if low == high else f"{low} to {high}{why}"
     about = "" if plan.settings.trials else f" for {estimate.trials} trials or more"
     yield "time", f"{span}{about}"
-    yield "disk", f"{size_text(estimate.checkpoint_bytes)} of checkpoints in {plan.settings.storage}{_free(plan)}"
+    room = _warning(_disk_want(plan, estimate))
+    yield "disk", f"{size_text(estimate.checkpoint_bytes)} of checkpoints in {plan.settings.storage}{room}"
     yield "", f"up to {estimate.metric_rows:,} metric values in MLflow, {size_text(estimate.metric_bytes)}"
-    yield (
-        "memory",
-        f"{size_text(estimate.memory_bytes)} for the {plan.layout.task_name}s that run at a time{_lacking(estimate)}",
-    )
+    most = f"{size_text(estimate.memory_bytes)} for the {plan.layout.task_name}s that run at a time"
+    yield "memory", f"{most}{_warning(_memory_want(estimate))}"
 
 
-def _free(plan: SweepPlan) -> str:
-    """A warning where the disk has less room than the checkpoints need."""
+def _warning(want: str) -> str:
+    return f"; warning: {want}" if want else ""
+
+
+def _disk_want(plan: SweepPlan, estimate: Estimate) -> str:
+    """How much room the disk has where the checkpoints need more; else empty."""
     if is_remote(plan.settings.storage):
         return ""
     folder = Path(plan.settings.storage).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    free, needed = shutil.disk_usage(there).free, plan.estimate.checkpoint_bytes if plan.estimate else 0
-    return f"; warning: only {size_text(free)} are free there" if needed > free else ""
+    free = shutil.disk_usage(there).free
+    return f"only {size_text(free)} are free there" if estimate.checkpoint_bytes > free else ""
 
 
-def _lacking(estimate: Estimate) -> str:
-    """A warning where this machine has less memory than all trials need."""
+def _memory_want(estimate: Estimate) -> str:
+    """How much memory this machine has where all trials need more; else empty."""
     has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"; warning: this machine has {size_text(has)}" if estimate.memory_bytes > has else ""
+    return f"this machine has {size_text(has)}" if estimate.memory_bytes > has else ""

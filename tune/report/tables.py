@@ -145,9 +145,11 @@ def budget_table(folder: StudyFolder, progress: Progress) -> Table:
     running = open_trainings(folder)
     spent = math.fsum(seconds for seconds in map(trial_seconds, trials) if not math.isnan(seconds))
     epochs = sum(run.epochs for trial in trials for run in trial.runs.values()) + sum(map(len, running.values()))
-    times = [("time of the sweep", duration_text(folder.ledger.worked_s))]
-    if not sweep.parallel_seeds:  # there it would count what trainings waited for one another
-        times.insert(0, ("time of trials that ended", duration_text(spent)))
+    times = [
+        # In a comparison it would count what trainings waited for one another.
+        *([] if sweep.parallel_seeds else [("time of trials that ended", duration_text(spent))]),
+        ("time of the sweep", duration_text(folder.ledger.worked_s)),
+    ]
     rows = (*plan, *counts, ("epochs", f"{epochs:,}"), *times)
     return Table(title="Budget, and what happened", head=("what", "value"), rows=rows)
 

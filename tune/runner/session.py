@@ -253,17 +253,14 @@ class Session:
     def finish(self, task: Task) -> None:
         """All trainings of a task are over; its trial ends where it has no other left."""
         trial = self.ledger.trials[task.number]
-        if self._has_ended(trial):
-            return
-        if all(seed in finished_seeds(trial) for seed in self.seeds()):
+        if trial.state in ENDED:
+            self._tidy_late(trial)
+        elif all(seed in finished_seeds(trial) for seed in self.seeds()):
             self._completed(trial)
 
-    def _has_ended(self, trial: TrialRecord) -> bool:
-        """Whether another training has ended the trial; what the one that ends now has written since is deleted."""
-        if trial.state not in ENDED:
-            return False
+    def _tidy_late(self, trial: TrialRecord) -> None:
+        """Delete what a training has written after another one had ended their trial."""
         self._tidier.ended(trial)
-        return True
 
     def _completed(self, trial: TrialRecord) -> None:
         number, runs = trial.number, trial.runs.values()
@@ -275,7 +272,9 @@ class Session:
 
     def prune(self, number: int, step: TrialStep) -> None:
         """A trial was ended early; nothing happens where it has ended already, by another of its trainings."""
-        if self._has_ended(self.ledger.trials[number]):
+        trial = self.ledger.trials[number]
+        if trial.state in ENDED:
+            self._tidy_late(trial)
             return
         epoch = step.reports[-1].epoch
         self._end(number, "pruned", step.values, f"{self.settings.scheduler} after epoch {epoch}")
@@ -293,7 +292,10 @@ class Session:
 
     def fail(self, number: int, reason: str) -> None:
         """A trial cannot go on; the others do. Its first reason stands."""
-        if not self._has_ended(self.ledger.trials[number]):
+        trial = self.ledger.trials[number]
+        if trial.state in ENDED:
+            self._tidy_late(trial)
+        else:
             self._end(number, "failed", reason=reason)
 
     def _end(self, number: int, state: State, values: tuple[float, ...] = (), reason: str = "") -> None:
