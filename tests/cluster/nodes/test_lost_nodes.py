@@ -7,12 +7,10 @@ import pytest
 
 from dclf.data.reader import ShardSet
 from tests.cluster.nodes.two_nodes import TwoNodes
-from tests.tune.runner.victims import FULL, Victim
+from tests.tune.runner.victims import FULL, WORKS, Victim
 from tests.tune.tracking.server import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
-TRAINS = "ray::ResourceTrainable.train"
-"""Title that Ray gives to a process in a trial's step."""
 
 
 @pytest.fixture
@@ -25,7 +23,8 @@ def victim(cluster: TwoNodes, tmp_path: Path, shards: ShardSet, uri: str) -> Ite
 
 def test_lost_nodes_cost_running_epochs_and_no_finished_trial(cluster: TwoNodes, victim: Victim) -> None:
     driver = victim.go_on()
-    wait_until(lambda: (cluster.running(TRAINS)[1] > 0 and victim.saves.total() > 0) or not driver.running, 180)
+    # Each of the first three trials has an epoch to go on from, that of the worker too.
+    wait_until(lambda: (all_have_an_epoch(victim, 3) and cluster.running(*WORKS)[1] > 0) or not driver.running, 180)
     assert driver.running, driver.output
     cluster.lose_worker()
     driver.wait_for("its worker was lost, another one goes on from the last epoch")
@@ -38,3 +37,9 @@ def test_lost_nodes_cost_running_epochs_and_no_finished_trial(cluster: TwoNodes,
     victim.finish()
     # Every epoch was trained once, those of finished trials before the head was lost, and each trial is one run.
     victim.check()
+
+
+def all_have_an_epoch(victim: Victim, trials: int) -> bool:
+    """Whether each of the first trials has trained one."""
+    counts = victim.saves.counts()
+    return all(counts.get((number, 0), 0) > 0 for number in range(trials))

@@ -1,6 +1,6 @@
 """A head and a worker node of two CPU slots each, which may be killed and started again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -49,10 +49,10 @@ class TwoNodes:
         self._nodes.kill(self._head)
         self._nodes.kill(self._worker)
 
-    def running(self, word: str) -> tuple[int, int]:
-        """How many processes with this in their title are on the head and on the worker."""
+    def running(self, *words: str) -> tuple[int, int]:
+        """How many processes with one of these in their title are on the head and on the worker."""
         head, worker = ([title(child) for child in _below(node)] for node in (self._head, self._worker))
-        return sum(word in each for each in head), sum(word in each for each in worker)
+        return sum(has_any(each, words) for each in head), sum(has_any(each, words) for each in worker)
 
     def end(self) -> None:
         self._nodes.end()
@@ -63,6 +63,11 @@ def _below(node: psutil.Process) -> list[psutil.Process]:
         return node.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def has_any(text: str, words: Iterable[str]) -> bool:
+    """Whether one of the words is in the text."""
+    return any(word in text for word in words)
 
 
 def title(process: psutil.Process) -> str:

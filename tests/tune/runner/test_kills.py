@@ -9,16 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.nodes.two_nodes import title
+from tests.cluster.nodes.two_nodes import has_any, title
 from tests.tune.runner.disks import SmallDisk
 from tests.tune.runner.processes import Processes
 from tests.tune.runner.ray_nodes import Nodes
-from tests.tune.runner.victims import Victim
+from tests.tune.runner.victims import WORKS, Victim
 from tests.tune.tracking.server import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
-TRAINS = "ray::ResourceTrainable.train"
-"""Title that Ray gives to a process in a trial's step."""
 Make = Callable[[int], Victim]
 
 
@@ -45,10 +43,11 @@ def test_a_killed_worker_and_a_driver_killed_twice_cost_no_epoch(
     workers: list[psutil.Process] = []
 
     def trains() -> bool:
-        workers.extend(process for process in cluster[1].left() if TRAINS in title(process))
+        workers.extend(process for process in cluster[1].left() if has_any(title(process), WORKS))
         return bool(workers)
 
-    wait_until(trains)
+    wait_until(lambda: trains() or not driver.running)
+    assert driver.running, driver.output
     workers[0].kill()
     driver.wait_for("its worker was lost, another one goes on from the last epoch")
     # In the midst of trials, one of which has just ended.

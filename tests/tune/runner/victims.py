@@ -11,7 +11,10 @@ from tests.tune.tracking.server import wait_until
 from tune.study.folder import StudyFolder
 
 NAME = "victim"
-EPOCHS = 6
+EPOCHS = 12
+"""Enough for a test to look at the trials between two of them, however seldom it gets a core."""
+WORKS = ("ray::StudyTrial", "ray::ResourceTrainable.train")
+"""Titles that Ray gives to the process of a trial, between two steps and in one."""
 SMALL = {
     "model.options": "{hidden: 12, node_width: 16, layers: 2}",
     "loss.ica_width": "8",
