@@ -28,7 +28,7 @@ from statistics import fmean, median
 import psutil
 
 from benchmarks.flatness import trend
-from tune.extraction import ExtractionActors, extract
+from tune.extraction import ActorSettings, extract
 from tune.study.events import Event, ExtractionProgress
 
 BATCH = 64
@@ -128,7 +128,7 @@ def extraction(model: str, texts: Sequence[str], actors: int) -> tuple[Course, f
             table,
             Path(folder) / "shards",
             text=model,
-            actors=ExtractionActors(actors=actors),
+            actors=ActorSettings(actors=actors),
             cache=Path(folder) / "cache",
             listeners=[course],
         )

@@ -8,23 +8,18 @@ others. Where an actor is lost, what is left is given to new ones, a few times: 
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
+from cluster.actors import ActorPlan, ActorSettings, local_resources, plan_actors, tables_from_actors
+from cluster.address import cluster_address
 from cluster.extraction_actor import RowsActor, utterance_table
-from cluster.extraction_plan import (
-    ExtractionActors,
-    ExtractionPlan,
-    local_extraction_resources,
-    plan_after_loss,
-    plan_extraction,
-    works_elsewhere,
-)
 from cluster.machine import torch_threads
+from cluster.plan import PlanError
+from cluster.resources import cluster_resources
 from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.arrow_rows import row_at
@@ -33,7 +28,6 @@ from dclf.prose import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import ray.data
 
 TASK_BATCHES = 2
 """That an actor is given together, at most, and whose rows come back together."""
@@ -77,9 +71,31 @@ class RowSource(Protocol):
         ...
 
 
+def works_elsewhere(actors: ActorSettings) -> bool:
+    """Whether a cluster does the work: one that is named, or the one that this process is connected to.
+
+    Where one actor is asked for and no cluster is named, this process does it.
+    """
+    from cluster.session import reaches_cluster  # noqa: PLC0415 - a plan needs no Ray
+
+    return bool(cluster_address(actors.address)) or (actors.actors != 1 and reaches_cluster())
+
+
+def plan_after_loss(actors: ActorSettings) -> ActorPlan:
+    """A plan for what is left of the cluster that this process is connected to.
+
+    Raises:
+        ExtractionWorkError: it has no room for one actor.
+    """
+    try:
+        return plan_actors(actors, cluster_resources())
+    except PlanError as error:
+        raise ExtractionWorkError(f"what is left of the cluster has no room: {error}") from None
+
+
 @contextmanager
 def extraction_workers(
-    actors: ExtractionActors, started: Callable[[list[str]], None], batch_size: int = 0
+    actors: ActorSettings, started: Callable[[list[str]], None], batch_size: int = 0
 ) -> Iterator[RowSource]:
     """What extracts, for the length of the block: actors of the cluster that is meant, or this process for one alone.
 
@@ -94,8 +110,8 @@ def extraction_workers(
     """
     from cluster.session import ray_session  # noqa: PLC0415 - alone needs no Ray
 
-    local = local_extraction_resources(actors)
-    if not works_elsewhere(actors) and (plan := plan_extraction(actors, local)).actors == 1:
+    local = local_resources(actors)
+    if not works_elsewhere(actors) and (plan := plan_actors(actors, local)).actors == 1:
         started([f"one batch at a time, in this process, on {counted(plan.cpus, 'thread')}"])
         yield OneProcess(plan.device, batch_size, plan.cpus)
         return
@@ -103,7 +119,7 @@ def extraction_workers(
         ray_session(actors.address, verbose=actors.verbose, num_cpus=local.cpus) as resources,
         termination_raises(),  # in place of Ray's handlers
     ):
-        plan = plan_extraction(actors, resources)
+        plan = plan_actors(actors, resources)
         started(plan.describe())
         yield Actors(plan, batch_size, lambda: plan_after_loss(actors))
 
@@ -143,9 +159,7 @@ class Actors:
         plan_anew: returns a plan that fits what is left of the cluster after a loss; the same as before where None.
     """
 
-    def __init__(
-        self, plan: ExtractionPlan, batch_size: int = 0, plan_anew: Callable[[], ExtractionPlan] | None = None
-    ) -> None:
+    def __init__(self, plan: ActorPlan, batch_size: int = 0, plan_anew: Callable[[], ActorPlan] | None = None) -> None:
         self._plan = plan
         self._plan_anew = plan_anew or (lambda: plan)
         self._batch_size = batch_size
@@ -182,41 +196,15 @@ class Actors:
     def _stream(
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int], names: Sequence[str]
     ) -> Iterator[Arrived]:
-        dataset = self._spread(settings, utterances, places)
-        stream = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-        # Closed whatever ends it, so that no actor goes on with what nobody asks for.
-        with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as blocks:
-            for block in blocks:
-                yield from _arrived(block, names)
+        import ray.data  # noqa: PLC0415 - the work in this process needs no Ray
 
-    def _spread(
-        self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int]
-    ) -> ray.data.Dataset:
-        """The stream of rows: an actor takes some batches when it is done with the last ones."""
-        import ray.data  # noqa: PLC0415 - one at a time needs no Ray
-        from ray.util.annotations import RayDeprecationWarning  # noqa: PLC0415
-
-        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         plan, size = self._plan, self._batch_size or BATCH_SIZES[settings.reads]
         per_task = min(TASK_BATCHES * size, ceil(len(places) / (TASKS_EACH * plan.actors)))
         tasks = [places[begin : begin + per_task] for begin in range(0, len(places), per_task)]
         dataset = ray.data.from_arrow([utterance_table(utterances, task) for task in tasks])
-        dataset.context.enable_progress_bars = False
-        dataset.context.print_on_execution_start = False
-        with warnings.catch_warnings():
-            # Ray 2.60 has no other way to say that actors are not restarted; by default they are, for ever.
-            warnings.simplefilter("ignore", RayDeprecationWarning)
-            return dataset.map_batches(
-                RowsActor,
-                fn_constructor_args=(settings, plan.device, size),
-                batch_size=None,
-                batch_format="pyarrow",
-                compute=ray.data.ActorPoolStrategy(size=plan.actors, max_tasks_in_flight_per_actor=2),
-                num_cpus=plan.cpus,
-                num_gpus=plan.gpus or None,
-                max_restarts=0,
-                max_task_retries=0,
-            )
+        arguments = (settings, plan.device, size)
+        for block in tables_from_actors(dataset, RowsActor, arguments, plan, batch_size=None, tasks_each=2):
+            yield from _arrived(block, names)
 
 
 def _losses() -> tuple[type[Exception], ...]:

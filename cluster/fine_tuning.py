@@ -12,14 +12,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from cluster.extraction_plan import (
-    ExtractionActors,
-    ExtractionPlan,
-    local_threads,
-    plan_after_loss,
-    plan_extraction,
-    works_elsewhere,
-)
+from cluster.actors import ActorPlan, ActorSettings, local_threads, plan_actors
+from cluster.extraction import plan_after_loss, works_elsewhere
 from cluster.machine import torch_threads
 from cluster.signals import termination_raises
 from cluster.waiting import Waiting
@@ -33,7 +27,6 @@ from dclf.extraction.fine_tuning import (
     training_utterances,
 )
 from dclf.extraction.text import TextSettings
-from dclf.prose import counted
 
 RESTARTS = 3
 """Of a task that is lost: it goes on with the last epoch that is on disk."""
@@ -99,7 +92,7 @@ class FineTuningWork:
         )
 
 
-def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> TextSettings:
+def fine_tuned(work: FineTuningWork, actors: ActorSettings, heard: Heard) -> TextSettings:
     """Fine-tune an encoder, and return settings that extract with the result.
 
     Args:
@@ -119,14 +112,14 @@ def fine_tuned(work: FineTuningWork, actors: ExtractionActors, heard: Heard) -> 
 
     with ray_session(actors.address, verbose=actors.verbose) as resources, termination_raises():
         one = replace(actors, actors=1)
-        plan = plan_extraction(one, resources)
+        plan = plan_actors(one, resources)
         for note in plan.notes:
             _log.info("fine-tuning: %s", note)
         return fine_tuned_by_task(work, plan, heard, lambda: plan_after_loss(one))
 
 
 def fine_tuned_by_task(
-    work: FineTuningWork, plan: ExtractionPlan, heard: Heard, plan_anew: Callable[[], ExtractionPlan] | None = None
+    work: FineTuningWork, plan: ActorPlan, heard: Heard, plan_anew: Callable[[], ActorPlan] | None = None
 ) -> TextSettings:
     """Fine-tune in a task of the cluster that this process is connected to; raises as ``fine_tuned``.
 
@@ -155,7 +148,7 @@ def fine_tuned_by_task(
             plan = plan if plan_anew is None else plan_anew()
 
 
-def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> TextSettings:
+def _by_one_task(work: FineTuningWork, plan: ActorPlan, heard: Heard) -> TextSettings:
     import ray  # noqa: PLC0415 - one at a time needs no Ray
 
     task: Any = ray.remote(_said).options(
@@ -175,12 +168,11 @@ def _by_one_task(work: FineTuningWork, plan: ExtractionPlan, heard: Heard) -> Te
     return settings
 
 
-def _await_begin(stream: Any, plan: ExtractionPlan) -> None:
+def _await_begin(stream: Any, plan: ActorPlan) -> None:
     """Wait for the first thing that a task says, and tell where it takes long."""
     import ray  # noqa: PLC0415 - see above
 
-    gpus = f" and {plan.gpus:g} GPU" if plan.gpus else ""
-    waiting = Waiting(f"fine-tuning needs {counted(plan.cpus, 'CPU slot')}{gpus} on one machine")
+    waiting = Waiting(f"fine-tuning needs {plan.slots} on one machine")
     while not ray.wait([stream], timeout=LOOK_SECONDS)[0]:
         waiting.look()
 

@@ -8,19 +8,23 @@ actor once, such as too little memory, would again, and a lost actor is told wit
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from cluster.model_plan import ActorSettings, ModelPlan, local_model_resources, plan_models
+from cluster.actors import (
+    ActorPlan,
+    ActorSettings,
+    check_layout,
+    local_resources,
+    plan_actors,
+    tables_from_actors,
+)
 from dclf.errors import UserError, first_line
+from dclf.prose import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import ray.data
 
 Message = Mapping[str, Any]
 """JSON-ready, what is said of a model."""
@@ -72,21 +76,20 @@ def work_on_models(
         ModelError: the work on a model failed, or an actor was lost; the others have been ended.
     """
     count = len(jobs)
-    if (count == 1 or settings.at_a_time == 1) and not _gpus_elsewhere(settings):
+    if (count == 1 or settings.actors == 1) and not _gpus_elsewhere(settings):
         if settings.gpus:
             # On CPUs there is always room for this process.
-            plan_models(1, settings, local_model_resources(1, settings))
+            plan_actors(settings, local_resources(settings, 1), 1)
         started(["one model at a time, in this process"])
         yield from work_here(work_for("cuda" if settings.gpus else "cpu"), jobs)
         return
-    from cluster.session import ray_session, reaches_cluster  # noqa: PLC0415 - one at a time needs no Ray
+    from cluster.session import ray_session  # noqa: PLC0415 - one at a time needs no Ray
 
-    local = local_model_resources(count, settings)
-    if not reaches_cluster(settings.address):
-        plan_models(count, settings, local)
-    with ray_session(settings.address, verbose=settings.verbose, num_cpus=local.cpus) as resources:
-        plan = plan_models(count, settings, resources)
-        started(plan.describe())
+    check_layout(settings, count)
+    cpus = local_resources(settings, count).cpus
+    with ray_session(settings.address, verbose=settings.verbose, num_cpus=cpus) as resources:
+        plan = plan_actors(settings, resources, count)
+        started([f"{counted(plan.actors, 'model')} at a time, each with {plan.slots}", *plan.notes])
         yield from work_on_actors(work_for(plan.device), jobs, plan)
 
 
@@ -112,13 +115,13 @@ def work_here(work: Work, jobs: Sequence[ModelJob]) -> Iterator[tuple[ModelJob, 
             raise ModelError(_failed(job, _text(error))) from error
 
 
-def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> Iterator[tuple[ModelJob, Message]]:
+def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ActorPlan) -> Iterator[tuple[ModelJob, Message]]:
     """Work on several models at a time; this process is connected to Ray, and the plan fits the cluster.
 
     Args:
         work: can be pickled.
         jobs: taken in this order.
-        plan: from ``plan_models``.
+        plan: from ``plan_actors``.
 
     Yields:
         What is said of a model, in the order of arrival.
@@ -126,16 +129,18 @@ def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> Ite
     Raises:
         ModelError: the work on a model failed, or an actor was lost; the others have been ended.
     """
-    from ray.exceptions import RayActorError, RayError  # noqa: PLC0415 - the work in this process needs no Ray
+    import ray.data  # noqa: PLC0415 - the work in this process needs no Ray
+    from ray.exceptions import RayActorError, RayError  # noqa: PLC0415
 
     progress = _Progress(jobs)
-    stream = _spread(work, jobs, plan).iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    rows = [{"place": place, "body": json.dumps(dict(job.body))} for place, job in enumerate(jobs)]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    # Every yielded table is a block of its own, on its way at once.
+    dataset.context.target_max_block_size = 1
     try:
-        # Closed whatever ends it, so that no actor goes on with a model that nobody asks for.
-        with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as blocks:
-            for block in blocks:
-                for row in block.to_pylist():
-                    yield from progress.row(row)
+        for table in tables_from_actors(dataset, _Worker, (work,), plan, batch_size=1, tasks_each=1):
+            for row in table.to_pylist():
+                yield from progress.row(row)
     except RayActorError as error:
         raise ModelError(progress.lost(error.actor_id, first_line(error))) from None
     except RayError as error:
@@ -191,35 +196,6 @@ class _Worker:
             yield _block(row["place"], _ENDED, "")
         except Exception as error:  # noqa: BLE001 - raised by the driver under the model's name
             yield _block(row["place"], _FAILED, _text(error))
-
-
-def _spread(work: Work, jobs: Sequence[ModelJob], plan: ModelPlan) -> ray.data.Dataset:
-    """The stream of what is said: an actor takes a job when it is done with the last one."""
-    import ray.data  # noqa: PLC0415 - one at a time needs no Ray
-    from ray.util.annotations import RayDeprecationWarning  # noqa: PLC0415
-
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    rows = [{"place": place, "body": json.dumps(dict(job.body))} for place, job in enumerate(jobs)]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-    context = dataset.context
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    # Every yielded table is a block of its own, on its way at once.
-    context.target_max_block_size = 1
-    with warnings.catch_warnings():
-        # Ray 2.60 has no other way to say that actors are not restarted; by default they are, for ever.
-        warnings.simplefilter("ignore", RayDeprecationWarning)
-        return dataset.map_batches(
-            _Worker,
-            fn_constructor_args=(work,),
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=plan.actors, max_tasks_in_flight_per_actor=1),
-            num_cpus=1,
-            num_gpus=plan.gpus or None,
-            max_restarts=0,
-            max_task_retries=0,
-        )
 
 
 def _block(place: int, kind: str, text: str) -> pa.Table:

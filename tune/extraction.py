@@ -16,8 +16,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from cluster.actors import ActorSettings
 from cluster.extraction import RowSource, extraction_workers
-from cluster.extraction_plan import ExtractionActors
 from cluster.fine_tuning import FineTuningWork, fine_tuned
 from cluster.signals import Terminated
 from dclf.data import Manifest
@@ -40,7 +40,7 @@ from tune.progress.extraction_counter import ExtractionCounter
 from tune.progress.interactive import listening
 from tune.study.events import ExtractionStarted, Listener, send
 
-__all__ = ["ExtractionActors", "extract"]
+__all__ = ["ActorSettings", "extract"]
 
 REASONS_SHOWN = 10
 """Of each modality, utterances that a line is logged for."""
@@ -64,7 +64,7 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
     columns: str | None = None,
     classes: str | None = None,
     dataset: str | None = None,
-    actors: ExtractionActors | None = None,
+    actors: ActorSettings | None = None,
     batch_size: int = 0,
     cache: Place = FEATURE_CACHE,
     overwrite: bool = False,
@@ -105,7 +105,7 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
         DataError: the dialogues are not valid.
         OSError: files cannot be read or written.
     """
-    actors, options = actors or ExtractionActors(), options or {}
+    actors, options = actors or ActorSettings(), options or {}
     given = {m: e for m, e in zip(MODALITIES, (text, audio, visual), strict=True) if e is not None}
     checks = Checks()
     checks.modalities(given, options)
@@ -147,7 +147,7 @@ def _fine_tuned(
     settings: ExtractorSettings,
     table: UtteranceTable,
     options: FineTuningOptions,
-    actors: ExtractionActors,
+    actors: ActorSettings,
     cache: Path,
 ) -> ExtractorSettings:
     """The settings of the encoder that has learnt from the training split; it lies in the cache."""
@@ -190,7 +190,7 @@ def _parts(
 def _compute(
     parts: Sequence[ModalityWork],
     table: UtteranceTable,
-    actors: ExtractionActors,
+    actors: ActorSettings,
     batch_size: int,
     listeners: Sequence[Listener],
 ) -> None:

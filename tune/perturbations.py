@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.model_plan import ActorSettings
+from cluster.actors import ActorSettings
 from dclf.inference import Predictor
 from tune.analysis.perturbation.files import OUT, PAGE, load_study_perturbations
 from tune.analysis.perturbation.run import RunName, RunTarget, run_target

@@ -15,9 +15,9 @@ import pytest
 import torch
 from ray.exceptions import ActorDiedError, NodeDiedError, ObjectLostError, OutOfMemoryError, WorkerCrashedError
 
+from cluster.actors import ActorPlan, ActorSettings
 from cluster.extraction import Actors, Arrived, OneProcess, RowSource, _arrived, extraction_workers, longest_first
 from cluster.extraction_actor import RowsActor, utterance_table
-from cluster.extraction_plan import ExtractionActors, ExtractionPlan
 from cluster.plan import PlanError
 from cluster.resources import ClusterResources
 from dclf.extraction import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance
@@ -26,7 +26,7 @@ from tests.dclf.extraction.letters import LetterSettings
 LETTERS = LetterSettings().resolve()
 WORDS = [f"{'abca' * (number % 7)} {number}" for number in range(100)]
 HERE = OneProcess("cpu", 16)
-TWO_ACTORS = Actors(ExtractionPlan(actors=2), 8)
+TWO_ACTORS = Actors(ActorPlan(actors=2), 8)
 
 
 def utterances(texts: list[str]) -> list[Utterance]:
@@ -106,7 +106,7 @@ class JoinsTables(Actors):
 
 def test_rows_of_a_batch_arrive_where_the_next_one_of_its_task_fails() -> None:
     texts = ["aaaaaaaaaaa", "UNREADABLE", "a FAILS", "bbb"]
-    stream = JoinsTables(ExtractionPlan(actors=1)).extract(LETTERS, utterances(texts), ["one", "two", "three", "four"])
+    stream = JoinsTables(ActorPlan(actors=1)).extract(LETTERS, utterances(texts), ["one", "two", "three", "four"])
     arrived = next(stream)
     assert arrived.places == [0, 1]
     assert np.array_equal(np.asarray(arrived.rows[0]), [11, 0, 0])
@@ -126,7 +126,7 @@ class Loses(Actors):
     """Actors whose node is lost at once, some times."""
 
     def __init__(self, loss: Exception, times: int) -> None:
-        super().__init__(ExtractionPlan(actors=4), 8, lambda: ExtractionPlan(actors=2))
+        super().__init__(ActorPlan(actors=4), 8, lambda: ActorPlan(actors=2))
         self.plans: list[int] = []
         self._loss, self._times = loss, times
 
@@ -161,7 +161,7 @@ def test_what_kills_its_process_every_time_is_named() -> None:
 
 def test_one_actor_needs_no_ray() -> None:
     told: list[str] = []
-    with extraction_workers(ExtractionActors(actors=1), told.extend) as workers:
+    with extraction_workers(ActorSettings(actors=1), told.extend) as workers:
         assert len(extracted(workers, WORDS)) == 100
     assert told == ["one batch at a time, in this process, on 1 thread"]
 
@@ -182,7 +182,7 @@ class ThreadSettings(LetterSettings):
 
 def test_one_process_computes_on_the_threads_of_its_actor() -> None:
     before = torch.get_num_threads()
-    actors = ExtractionActors(actors=1, cpus_per_actor=before + 2)
+    actors = ActorSettings(actors=1, cpus_per_actor=before + 2)
     with extraction_workers(actors, lambda _: None, 1) as workers:
         rows = extracted(workers, ["a", "b"], ThreadSettings().resolve())
         assert rows == {0: np.float32(before + 2), 1: np.float32(before + 2)}
@@ -202,11 +202,11 @@ def test_an_actor_that_is_lost_after_its_last_row_costs_nothing(monkeypatch: pyt
 
 
 def test_a_layout_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.extraction_plan.machine_gpus", lambda: 0)
+    monkeypatch.setattr("cluster.actors.machine_gpus", lambda: 0)
     told: list[str] = []
     with (
         pytest.raises(PlanError, match="a share of a GPU, the cluster has none"),
-        extraction_workers(ExtractionActors(gpus=0.5, actors=1), told.extend),
+        extraction_workers(ActorSettings(gpus=0.5, actors=1), told.extend),
     ):
         pass
     assert told == []

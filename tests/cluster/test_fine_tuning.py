@@ -14,7 +14,7 @@ import pytest
 import ray
 import torch
 
-from cluster.extraction_plan import ExtractionActors, ExtractionPlan
+from cluster.actors import ActorPlan, ActorSettings
 from cluster.fine_tuning import FineTuningWork, Heard, fine_tuned, fine_tuned_by_task
 from cluster.resources import ClusterResources, Node
 from dclf.extraction import ExtractionError
@@ -83,10 +83,10 @@ def work_in(kind: type[FineTuningWork], folder: Path) -> FineTuningWork:
 
 def test_this_process_has_the_threads_of_all_actors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.session.reaches_cluster", lambda *_: False)
-    monkeypatch.setattr("cluster.extraction_plan.machine_cpus", lambda: 7)
+    monkeypatch.setattr("cluster.actors.machine_cpus", lambda: 7)
     work = work_in(Threads, tmp_path)
     before = torch.get_num_threads()
-    threads = [fine_tuned(work, ExtractionActors(actors=n, cpus_per_actor=3), print) for n in (0, 1)]
+    threads = [fine_tuned(work, ActorSettings(actors=n, cpus_per_actor=3), print) for n in (0, 1)]
     assert threads == [6, 3]
     assert torch.get_num_threads() == before
 
@@ -97,11 +97,11 @@ def test_a_cluster_that_python_is_connected_to_fine_tunes(
     caplog.set_level(logging.INFO)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     cluster = ClusterResources(nodes=(Node(cpus=4, gpus=1),), free_cpus=4, free_gpus=0)
-    plans: list[ExtractionPlan] = []
+    plans: list[ActorPlan] = []
     monkeypatch.setattr("cluster.session.ray.is_initialized", lambda: True)
     monkeypatch.setattr("cluster.session.ray_session", lambda *_, **__: nullcontext(cluster))
     monkeypatch.setattr("cluster.fine_tuning.fine_tuned_by_task", lambda _, plan, *__: plans.append(plan))
-    fine_tuned(work_in(Threads, tmp_path), ExtractionActors(gpus=1), print)
+    fine_tuned(work_in(Threads, tmp_path), ActorSettings(gpus=1), print)
     (plan,) = plans
     assert plan.device == "cuda"
     assert "fine-tuning: 1 of 1 GPUs are busy" in caplog.text
@@ -139,7 +139,7 @@ def test_a_task_that_waits_for_room_says_so(
     logger.addHandler(releases)
     try:
         with pytest.raises(RuntimeError, match="ended without saying where its result is"):
-            fine_tuned_by_task(work_in(Silent, tmp_path), ExtractionPlan(actors=1), print)
+            fine_tuned_by_task(work_in(Silent, tmp_path), ActorPlan(actors=1), print)
     finally:
         logger.removeHandler(releases)
     assert "fine-tuning needs 1 CPU slot on one machine, the cluster has 4 CPU slots" in caplog.text
@@ -161,7 +161,7 @@ def test_a_task_fine_tunes_as_this_process_does(
     )
     here: list[FineTuningEpoch] = []
     there: list[FineTuningEpoch] = []
-    plan = ExtractionPlan(actors=1)
+    plan = ActorPlan(actors=1)
     expected = work.run("cpu", here.append)
     settings = fine_tuned_by_task(replace(work, folder=tmp_path / "there"), plan, there.append)
     assert settings.fine_tuned == expected.fine_tuned

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from cluster.actors import ActorPlan, ActorSettings
 from cluster.model_actors import ModelError, ModelJob, work_here, work_on_actors, work_on_models
-from cluster.model_plan import ActorSettings, ModelPlan
 from cluster.plan import PlanError
 from cluster.resources import ClusterResources
 from tests.tune.tracking.server import wait_until
@@ -62,7 +62,7 @@ def test_one_model_on_a_gpu_goes_to_the_cluster_that_has_it(monkeypatch: pytest.
 @pytest.mark.ray
 @pytest.mark.slow
 def test_actors_say_what_this_process_says(local_ray: ClusterResources) -> None:
-    assert said(work_on_actors(Count(), JOBS, ModelPlan(actors=2))) == ALL
+    assert said(work_on_actors(Count(), JOBS, ActorPlan(actors=2))) == ALL
     assert said(work_here(Count(), JOBS)) == ALL
 
 
@@ -70,8 +70,8 @@ def test_actors_say_what_this_process_says(local_ray: ClusterResources) -> None:
 @pytest.mark.slow
 def test_a_failing_model_is_named_and_the_rest_is_ended(local_ray: ClusterResources) -> None:
     with pytest.raises(ModelError, match=r"^model 1: ValueError: no such layer and more$"):
-        said(work_on_actors(Count(failing=1), JOBS, ModelPlan(actors=2)))
-    assert said(work_on_actors(Count(), JOBS[:2], ModelPlan(actors=2))) == {"model 0": [0, 1, 2], "model 1": [0, 1, 2]}
+        said(work_on_actors(Count(failing=1), JOBS, ActorPlan(actors=2)))
+    assert said(work_on_actors(Count(), JOBS[:2], ActorPlan(actors=2))) == {"model 0": [0, 1, 2], "model 1": [0, 1, 2]}
 
 
 @pytest.mark.ray
@@ -80,7 +80,7 @@ def test_a_lost_actor_is_told_with_its_model_and_not_tried_again(local_ray: Clus
     heard: list[tuple[str, int]] = []
 
     def listen() -> None:
-        for job, message in work_on_actors(Count(deadly=2, heard=tmp_path / "heard"), JOBS, ModelPlan(actors=1)):
+        for job, message in work_on_actors(Count(deadly=2, heard=tmp_path / "heard"), JOBS, ActorPlan(actors=1)):
             heard.append((job.name, message["step"]))
             if job.name == "model 2":
                 (tmp_path / "heard").touch()
@@ -105,13 +105,13 @@ def test_one_model_needs_no_ray() -> None:
         return Count()
 
     assert said(work_on_models(made, JOBS[:1], ActorSettings(), told.extend)) == {"model 0": [0, 1, 2]}
-    assert said(work_on_models(made, JOBS, ActorSettings(at_a_time=1), told.extend)) == ALL
+    assert said(work_on_models(made, JOBS, ActorSettings(actors=1), told.extend)) == ALL
     assert (told, devices) == (["one model at a time, in this process"] * 2, ["cpu", "cpu"])
 
 
 def test_a_layout_that_does_not_fit_is_refused_before_anything_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.model_plan.machine_gpus", lambda: 0)
+    monkeypatch.setattr("cluster.actors.machine_gpus", lambda: 0)
     told: list[str] = []
     with pytest.raises(PlanError, match="the cluster has none"):
-        said(work_on_models(lambda _device: Count(), JOBS, ActorSettings(gpus=0.5, at_a_time=1), told.extend))
+        said(work_on_models(lambda _device: Count(), JOBS, ActorSettings(gpus=0.5, actors=1), told.extend))
     assert told == []

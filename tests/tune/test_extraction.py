@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tune
-from cluster.extraction_plan import ExtractionActors
+from cluster.actors import ActorSettings
 from dclf.data import Dialogue, Manifest, read_shards
 from dclf.extraction import ExtractionError, Utterance, settings_of
 from dclf.extraction.cache import FeatureCache
@@ -29,7 +29,7 @@ from tune.study.events import Event, ExtractionProgress, ExtractionStarted
 
 ROOT = Path(__file__).parents[2]
 LETTERS = LetterSettings.name
-HERE = ExtractionActors(actors=1)
+HERE = ActorSettings(actors=1)
 SPLITS = ("train", "train", "train", "val", "test")
 TEXTS = [f"{'abcab'[: number % 6]} {number % 35}" for number in range(40)]
 """Some are there twice."""
@@ -312,7 +312,7 @@ def test_a_mistake_is_told_with_its_remedy(
 def test_a_card_that_this_machine_lacks_is_told_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("cluster.extraction_plan.machine_gpus", lambda: 0)
+    monkeypatch.setattr("cluster.actors.machine_gpus", lambda: 0)
     write_table(tmp_path)
     assert main(command(tmp_path, "--gpus", "0.5")) == 2
     assert "each actor is to have a share of a GPU, the cluster has none" in capsys.readouterr().err

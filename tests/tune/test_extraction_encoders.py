@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tune
-from cluster.extraction_plan import ExtractionActors
+from cluster.actors import ActorSettings
 from dclf.data import import_dataset, read_shards
 from dclf.extraction import settings_of
 from dclf.extraction.fine_tuning import FineTuningOptions
@@ -47,7 +47,7 @@ def test_melds_rows_come_out_as_they_were_published(
         tmp_path,
         tmp_path / "shards",
         text=str(minilm),
-        actors=ExtractionActors(actors=2),
+        actors=ActorSettings(actors=2),
         batch_size=16,
         cache=tmp_path / "cache",
     )
@@ -73,7 +73,7 @@ def test_an_encoder_learns_from_the_training_split_first(tmp_path: Path, caplog:
             text=str(encoder),
             options={"text": {"pooling": "mean"}},
             fine_tune=None if name == "plain" else FineTuningOptions(epochs=2, batch_size=4),
-            actors=ExtractionActors(actors=1),
+            actors=ActorSettings(actors=1),
             cache=tmp_path / "cache",
         )
         features.append(np.concatenate([d.features["text"] for d in read_shards(tmp_path / name)]))

@@ -55,10 +55,10 @@ def main(argv: Sequence[str]) -> int:
     options = build_parser(argv).parse_args(argv)
     # Imported here, as in every command, so that help does not wait.
     from dclf.data import feature_card  # noqa: PLC0415
-    from tune.extraction import ExtractionActors, extract  # noqa: PLC0415
+    from tune.extraction import ActorSettings, extract  # noqa: PLC0415
     from tune.progress.forms import choose_renderer  # noqa: PLC0415
 
-    actors = ExtractionActors(
+    actors = ActorSettings(
         address=options.address,
         actors=options.actors,
         cpus_per_actor=options.cpus_per_actor,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from cluster.actors import ActorSettings
 from cluster.model_actors import ModelError
-from cluster.model_plan import ActorSettings
 from tune.analysis.perturbation.files import OUT, PAGE
 from tune.commands.failures import code_of
 from tune.commands.next_steps import print_next, run_line, uri_option
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tune.studies import Study
 
 _SHOWN = 5
-_ACTOR_OPTIONS = {"gpus:": "--gpus-per-model:", "at_a_time:": "--at-a-time:"}
+_ACTOR_OPTIONS = {"gpus:": "--gpus-per-model:", "actors:": "--at-a-time:"}
 
 
 def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
@@ -151,7 +151,7 @@ def _test(
 
 def _actors(options: Namespace) -> ActorSettings:
     actors = ActorSettings(
-        address=options.address, at_a_time=options.at_a_time, gpus=options.gpus_per_model, verbose=options.verbose
+        address=options.address, actors=options.at_a_time, gpus=options.gpus_per_model, verbose=options.verbose
     )
     if problems := actors.problems():
         parts = [problem.partition(" ") for problem in problems]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from cluster.extraction_plan import ExtractionActors, check_layout
+from cluster.actors import ActorSettings, check_layout
 from dclf.extraction import ExtractionError, ExtractorSettings
 from dclf.extraction.choice import choose, with_options
 from dclf.extraction.fine_tuning import FineTuningOptions
@@ -58,7 +58,7 @@ class Checks:
         if "text" not in given or not isinstance(settings.get("text", TextSettings(model="")), TextSettings):
             self.problems.append("--text-fine-tune: is for --text with an encoder of transformers; leave it out")
 
-    def layout(self, actors: ExtractionActors, batch_size: int) -> None:
+    def layout(self, actors: ActorSettings, batch_size: int) -> None:
         """Check how the work is to be spread."""
         problems = actors.problems()
         if batch_size < 0:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.model_plan import ActorSettings
+from cluster.actors import ActorSettings
 from tune.analysis.comparison.number_text import seeds_text
 from tune.analysis.perturbation.files import PAGE
 from tune.analysis.perturbation.record import Recorder

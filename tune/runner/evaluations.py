@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cluster.model_plan import ActorSettings
+from cluster.actors import ActorSettings
 from tune.analysis.perturbation.files import load_study_perturbations
 from tune.analysis.speed import measure_speeds, unmeasured
 from tune.study.events import ConditionScored, Event, PerturbationStarted

@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.actors import ActorSettings
 from cluster.machine import machine_cpus
-from cluster.model_plan import ActorSettings
 from cluster.resources import ClusterResources
 from cluster.session import ray_session, reaches_cluster
 from cluster.shares import shared_bytes

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from cluster.actors import ActorSettings
 from cluster.model_actors import ModelJob, work_on_models
-from cluster.model_plan import ActorSettings
 from tune.analysis.perturbation.conditions import conditions
 from tune.analysis.perturbation.files import REQUEST, key_of, read_scores
 from tune.analysis.perturbation.record import Recorder, perturbation_metrics

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 import ray
 
+from cluster.actors import ActorSettings
 from cluster.model_actors import ModelError
-from cluster.model_plan import ActorSettings
 from cluster.session import ray_session
 from dclf.inference import predictor_of
 from dclf.perturb import Corruption
@@ -41,7 +41,7 @@ from tune.tracking.store import TrackingError
 pytestmark = pytest.mark.slow  # torch, MLflow and four trainings, ten seconds in all
 
 SETTINGS = PerturbationSettings(draws=2, corruptions=(Corruption(damage="missing", modalities=("text",), share=0.5),))
-HERE = ActorSettings(at_a_time=1)
+HERE = ActorSettings(actors=1)
 KEYS = [(number, seed) for number in (0, 1) for seed in SEEDS]
 PER_MODEL = 1 + 2 * 2 + 1
 
@@ -280,7 +280,7 @@ def test_interrupted_actors_find_what_this_process_finds_and_it_goes_on(
 ) -> None:
     out, interrupting = runs.folder / "perturbations", Interrupting()
     with pytest.raises(KeyboardInterrupt):
-        perturb_study(fresh, SETTINGS, out=out, listeners=[interrupting], actors=ActorSettings(at_a_time=2))
+        perturb_study(fresh, SETTINGS, out=out, listeners=[interrupting], actors=ActorSettings(actors=2))
     assert "2 models at a time, each with 1 CPU slot" in interrupting.lines
     before, count, watcher = kept(fresh), summaries(fresh), Watcher()
     assert 0 < count < len(KEYS)
