@@ -116,8 +116,8 @@ def extraction_workers(
         yield OneProcess(plan.device, batch_size, plan.cpus)
         return
     with (
+        termination_raises(),
         ray_session(actors.address, verbose=actors.verbose, num_cpus=local.cpus) as resources,
-        termination_raises(),  # in place of Ray's handlers
     ):
         plan = plan_actors(actors, resources)
         started(plan.describe())

@@ -110,7 +110,7 @@ def fine_tuned(work: FineTuningWork, actors: ActorSettings, heard: Heard) -> Tex
             return work.run("cuda" if actors.gpus else "cpu", heard)
     from cluster.session import ray_session  # noqa: PLC0415 - here needs no Ray
 
-    with ray_session(actors.address, verbose=actors.verbose) as resources, termination_raises():
+    with termination_raises(), ray_session(actors.address, verbose=actors.verbose) as resources:
         one = replace(actors, actors=1)
         plan = plan_actors(one, resources)
         for note in plan.notes:

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
@@ -20,6 +21,7 @@ from cluster.plan import READ_CPUS
 from cluster.proxies import bypass_proxy_on_loopback
 from cluster.ray_token import local_token
 from cluster.resources import ClusterResources, cluster_resources
+from cluster.signals import Terminated, raise_if_asked
 from cluster.socket_folder import socket_settings
 from dclf.errors import UsageError, UserError, first_line
 
@@ -112,7 +114,6 @@ def ray_session(
         if not verbose:
             stack.enter_context(_quiet_loggers())
         if not ray.is_initialized():
-            stack.enter_context(_signal_handlers_kept())
             if not target:
                 stack.enter_context(environment(local_token() | stack.enter_context(socket_settings())))
                 stack.enter_context(environment(NO_API_SERVER, over=True))
@@ -135,7 +136,7 @@ def reaches_cluster(address: str | None = None) -> bool:
 
 def _start(num_cpus: int, shared_bytes: int, *, verbose: bool) -> None:
     try:
-        ray.init(
+        _init(
             address="local",
             num_cpus=num_cpus,
             object_store_memory=shared_bytes,
@@ -155,7 +156,7 @@ def _join(address: str, *, verbose: bool) -> None:
         raise WrongAddressError(problem)
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=verbose, logging_level=logging.INFO if verbose else logging.ERROR)
+        _init(address=address, log_to_driver=verbose, logging_level=logging.INFO if verbose else logging.ERROR)
     except (OSError, ValueError, RuntimeError, RayError) as error:
         raise ConnectionError(
             f"cannot join the Ray cluster at {address!r} ({error}); check the address (or RAY_ADDRESS), that the "
@@ -218,14 +219,21 @@ def _quiet_loggers() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-@contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """Put back the SIGTERM handler that ``ray.init`` replaces."""
+def _init(**settings: Any) -> None:
+    """``ray.init``, which has a handler of its own for SIGTERM; it is there as long as that takes.
+
+    Raises:
+        Terminated: SIGTERM came meanwhile, or a signal before whose exception was lost.
+    """
+    raise_if_asked()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        ray.init(**settings)
         return
     before = signal.getsignal(signal.SIGTERM)
     try:
-        yield
+        ray.init(**settings)
+    except SystemExit as request:
+        # What Ray's handler raises has the bare number of the signal.
+        raise (Terminated() if request.code == signal.SIGTERM else request) from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -76,6 +76,16 @@ def termination_raises() -> Iterator[None]:
                 signal.signal(number, earlier if earlier is not None else signal.SIG_DFL)
 
 
+def raise_if_asked() -> None:
+    """Raise ``Terminated`` where a signal came whose exception was lost.
+
+    Python drops one that is raised in a callback, such as those of an import or of an object's end.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    if isinstance(handler, _Handler) and handler.came is not None:
+        raise Terminated(handler.came)
+
+
 def _pass(_number: int, _frame: FrameType | None) -> None:
     """Take no notice: this process is ending already."""
 

@@ -32,12 +32,28 @@ before = signal.getsignal(signal.SIGTERM)
 with ray_session(num_cpus=2) as resources:
     ray.get(ray.remote(lambda: print("noise", file=sys.stderr)).remote())
     ray.data.range(10).materialize()
-    print(resources.cpus)
+    print(resources.cpus, signal.getsignal(signal.SIGTERM) is before)
 print(ray.is_initialized(), signal.getsignal(signal.SIGTERM) is before)
 print("the second", file=sys.stderr)
 with ray_session(num_cpus=1, verbose=True):  # Ray has read its token, once for the whole process
     print(ray.get(ray.remote(lambda: print("noise", file=sys.stderr) or "again").remote()))
 """
+END = """
+import os, signal, threading, time
+from cluster.session import ray_session
+from cluster.signals import termination_raises
+
+def end(ours):
+    while signal.getsignal(signal.SIGTERM) is ours:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+with termination_raises():
+    threading.Thread(target=end, args=(signal.getsignal(signal.SIGTERM),), daemon=True).start()
+    with ray_session(num_cpus=2):
+        print("started")
+"""
+"""Gets SIGTERM as soon as Ray has a handler of its own."""
 
 
 def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -80,10 +96,15 @@ def test_another_process_joins_by_address_and_leaves_the_cluster_up(local_ray: C
 def test_a_local_ray_speaks_where_it_is_asked_to_and_ends_with_the_block_and_needs_no_home() -> None:
     started = run(START, HOME="/dev/null/home")
     assert started.returncode == 0, started.stderr
-    assert started.stdout.split() == ["2", "False", "True", "again"]
+    assert started.stdout.split() == ["2", "True", "False", "True", "again"]
     quiet, loud = started.stderr.split("the second\n")
     assert quiet == ""
     assert "noise" in loud
+
+
+def test_sigterm_while_ray_starts_has_the_signal_s_exit() -> None:
+    ended = run(END)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + signal.SIGTERM, "", "")
 
 
 def test_a_local_ray_that_does_not_start_is_told_with_the_remedy() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.signals import Terminated, termination_raises
+from cluster.signals import Terminated, raise_if_asked, termination_raises
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +78,24 @@ def test_another_exit_stays_what_it_is() -> None:
     with pytest.raises(SystemExit) as ended, termination_raises():
         sys.exit(3)
     assert ended.value.code == 3
+
+
+def lose_one() -> None:
+    """Get the signal where Python drops what its handler raises."""
+
+    class Ends:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGHUP)
+
+    Ends()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_python_has_lost_is_raised_later() -> None:
+    with termination_raises():
+        raise_if_asked()
+        lose_one()
+        with pytest.raises(Terminated) as ended:
+            raise_if_asked()
+    assert str(ended.value) == "SIGHUP"
+    raise_if_asked()

@@ -32,9 +32,14 @@ def victim(tmp_path: Path, shards: Path, server: Server, processes: Processes) -
 def test_an_interrupted_sweep_ends_between_epochs_and_resuming_finishes_though_the_server_is_lost(
     victim: Victim, cluster: tuple[Nodes, Processes], server: Server
 ) -> None:
-    # Ray's processes are in the group that the signal goes to, and end with it at SIGTERM.
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        cut_short(victim, lambda driver: os.killpg(driver.process.pid, number), code)  # noqa: B023 - called at once
+    for interrupt, codes in (
+        (lambda driver: os.killpg(driver.process.pid, signal.SIGINT), (130,)),
+        (lambda driver: driver.signal(signal.SIGTERM), (143,)),
+        # Ray's processes are in the group and end with it. Ray's library ends the driver too, with 1, where it hears
+        # of its store's end before Python hears of the signal: once in about thirty times.
+        (lambda driver: os.killpg(driver.process.pid, signal.SIGTERM), (143, 1)),
+    ):
+        cut_short(victim, interrupt, codes)
         victim.processes.wait_until_gone(60)
         statuses = {run.info.status for run in find_all(victim.study, victim.uri)}
         assert statuses <= {"KILLED", "FINISHED"}
@@ -43,7 +48,7 @@ def test_an_interrupted_sweep_ends_between_epochs_and_resuming_finishes_though_t
         assert "RUNNING" in copied(victim.folder)
     nodes, guests = cluster
     victim.processes, victim.address = guests, nodes.address
-    cut_short(victim, ctrl_c_twice, 130)
+    cut_short(victim, ctrl_c_twice, (130,))
     finish_without_server(victim, server)
     # Every epoch that was kept was trained once, whatever came between, and every record is there.
     victim.check()
@@ -59,14 +64,15 @@ def copied(folder: Path) -> list[str]:
     return [trial.state.name for trial in optuna.load_study(study_name=NAME, storage=copies(folder)).get_trials()]
 
 
-def cut_short(victim: Victim, interrupt: Callable[[Driver], None], code: int) -> None:
-    """Interrupt a sweep in the midst of trials; it says how to go on."""
+def cut_short(victim: Victim, interrupt: Callable[[Driver], None], codes: tuple[int, ...]) -> None:
+    """Interrupt a sweep in the midst of trials; it says how to go on, but where Ray has ended it."""
     before = victim.saves.total()
     driver = victim.go_on()
     victim.wait_for_epochs(before + 2, driver)
     interrupt(driver)
-    assert driver.end(LIMIT_S) == code, driver.output
-    assert "dclf: cut short; go on with: dclf resume victim" in driver.output
+    code = driver.end(LIMIT_S)
+    assert code in codes, driver.output
+    assert code == 1 or "dclf: cut short; go on with: dclf resume victim" in driver.output
     assert "Traceback" not in driver.output
 
 
