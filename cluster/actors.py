@@ -7,6 +7,7 @@ plan says so instead of waiting.
 
 from __future__ import annotations
 
+import gc
 import logging
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -188,6 +189,15 @@ def tables_from_actors(
     # Closed whatever ends it, so that no actor goes on with what nobody asks for.
     with closing(cast("Generator[pa.Table, None, None]", iter(stream))) as tables:
         yield from tables
+
+
+def release_actors() -> None:
+    """Give back the slots of streams that have ended.
+
+    Ray ends an actor when nobody holds it. What is left of a stream holds its actors in a circle, which Python breaks
+    when it comes to it: until then whoever needs their slots waits.
+    """
+    gc.collect()
 
 
 def _most(actors: int, pieces: int | None) -> int:

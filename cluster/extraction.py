@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
-from cluster.actors import ActorPlan, ActorSettings, local_resources, plan_actors, tables_from_actors
+from cluster.actors import ActorPlan, ActorSettings, local_resources, plan_actors, release_actors, tables_from_actors
 from cluster.address import cluster_address
 from cluster.extraction_actor import RowsActor, utterance_table
 from cluster.machine import torch_threads
@@ -192,6 +192,8 @@ class Actors:
                 raise ExtractionWorkError(f"the actors cannot work ({first_line(error)})") from None
             else:
                 return
+            finally:
+                release_actors()
 
     def _stream(
         self, settings: ExtractorSettings, utterances: Sequence[Utterance], places: Sequence[int], names: Sequence[str]
@@ -203,8 +205,9 @@ class Actors:
         tasks = [places[begin : begin + per_task] for begin in range(0, len(places), per_task)]
         dataset = ray.data.from_arrow([utterance_table(utterances, task) for task in tasks])
         arguments = (settings, plan.device, size)
-        for block in tables_from_actors(dataset, RowsActor, arguments, plan, batch_size=None, tasks_each=2):
-            yield from _arrived(block, names)
+        with closing(tables_from_actors(dataset, RowsActor, arguments, plan, batch_size=None, tasks_each=2)) as blocks:
+            for block in blocks:
+                yield from _arrived(block, names)
 
 
 def _losses() -> tuple[type[Exception], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from cluster.actors import (
     check_layout,
     local_resources,
     plan_actors,
+    release_actors,
     tables_from_actors,
 )
 from dclf.errors import UserError, first_line
@@ -138,13 +140,16 @@ def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ActorPlan) -> Ite
     # Every yielded table is a block of its own, on its way at once.
     dataset.context.target_max_block_size = 1
     try:
-        for table in tables_from_actors(dataset, _Worker, (work,), plan, batch_size=1, tasks_each=1):
-            for row in table.to_pylist():
-                yield from progress.row(row)
+        with closing(tables_from_actors(dataset, _Worker, (work,), plan, batch_size=1, tasks_each=1)) as tables:
+            for table in tables:
+                for row in table.to_pylist():
+                    yield from progress.row(row)
     except RayActorError as error:
         raise ModelError(progress.lost(error.actor_id, first_line(error))) from None
     except RayError as error:
         raise ModelError(progress.lost(None, first_line(error))) from None
+    finally:
+        release_actors()
 
 
 class _Progress:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pytest
+import ray
 import torch
 from ray.exceptions import ActorDiedError, NodeDiedError, ObjectLostError, OutOfMemoryError, WorkerCrashedError
 
@@ -22,6 +23,7 @@ from cluster.plan import PlanError
 from cluster.resources import ClusterResources
 from dclf.extraction import ExtractionError, ExtractorSettings, Row, Unreadable, Utterance
 from tests.dclf.extraction.letters import LetterSettings
+from tests.tune.tracking.server import wait_until
 
 LETTERS = LetterSettings().resolve()
 WORDS = [f"{'abca' * (number % 7)} {number}" for number in range(100)]
@@ -62,6 +64,7 @@ def test_actors_give_the_rows_of_one_process_and_losing_one_costs_time_alone(
     assert (tmp_path / "log.died").exists()
     assert sorted(rows) == sorted(expected) == list(range(103))
     assert all(np.array_equal(rows[place], expected[place]) for place in (*range(100), 102))
+    wait_until(lambda: ray.available_resources().get("CPU") == local_ray.cpus)
     assert rows[100] == expected[100] == Unreadable("it is in another script")
     assert rows[101] == expected[101] == Unreadable("its row has numbers that are not finite", lasting=False)
 

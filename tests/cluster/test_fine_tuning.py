@@ -14,7 +14,7 @@ import pytest
 import ray
 import torch
 
-from cluster.actors import ActorPlan, ActorSettings
+from cluster.actors import ActorPlan, ActorSettings, release_actors
 from cluster.fine_tuning import FineTuningWork, Heard, fine_tuned, fine_tuned_by_task
 from cluster.resources import ClusterResources, Node
 from dclf.extraction import ExtractionError
@@ -131,6 +131,7 @@ class Holder:
 def test_a_task_that_waits_for_room_says_so(
     local_ray: ClusterResources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    release_actors()  # of earlier tests that failed on purpose
     holder = Holder.remote()  # type: ignore[attr-defined]
     ray.get(holder.ready.remote())
     releases, logger = Releases(holder), logging.getLogger("cluster.waiting")
