@@ -33,7 +33,7 @@ class ActorSettings:
 
     Attributes:
         address: of a Ray cluster; RAY_ADDRESS, then a local Ray where None.
-        actors: at a time; 0 for as many as fit, 1 without a cluster works in this process.
+        actors: at a time; 0 for as many as fit. One is this process itself where no cluster is named.
         cpus_per_actor: CPU slots, and threads, of each.
         gpus: share of a GPU for each; 0 works on CPUs.
         verbose: let Ray speak.
