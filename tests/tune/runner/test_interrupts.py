@@ -36,7 +36,7 @@ def test_an_interrupted_sweep_ends_between_epochs_and_resuming_finishes_though_t
         (lambda driver: os.killpg(driver.process.pid, signal.SIGINT), (130,)),
         (lambda driver: driver.signal(signal.SIGTERM), (143,)),
         # Ray's processes are in the group and end with it. Ray's library ends the driver too, with 1, where it hears
-        # of its store's end before Python hears of the signal: once in about thirty times.
+        # of its store's end before Python hears of the signal, as it does at times.
         (lambda driver: os.killpg(driver.process.pid, signal.SIGTERM), (143, 1)),
     ):
         cut_short(victim, interrupt, codes)
