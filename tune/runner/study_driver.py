@@ -271,7 +271,7 @@ def _score(session: Session, number: int, seed: int, place: Path) -> None:
 
 def _ending(error: BaseException) -> tuple[str, str]:
     if isinstance(error, KeyboardInterrupt | SystemExit):
-        return "KILLED", f"killed: {error or type(error).__name__}"
+        return "KILLED", f"killed: {str(error) or type(error).__name__}"
     return "FAILED", f"failed: {type(error).__name__}: {error}"
 
 
