@@ -23,11 +23,11 @@ def victim(cluster: TwoNodes, tmp_path: Path, shards: ShardSet, uri: str) -> Ite
 
 def test_lost_nodes_cost_running_epochs_and_no_finished_trial(cluster: TwoNodes, victim: Victim) -> None:
     driver = victim.go_on()
-    # Each of the first three trials has an epoch to go on from, that of the worker too.
-    wait_until(lambda: (all_have_an_epoch(victim, 3) and cluster.running(*WORKS)[1] > 0) or not driver.running, 180)
+    # The worker's first trial has its process there until it has trained all its epochs, however late it begins.
+    wait_until(lambda: (victim.saves.total() > 2 and cluster.running(*WORKS)[1] > 0) or not driver.running, 180)
     assert driver.running, driver.output
     cluster.lose_worker()
-    driver.wait_for("its worker was lost, another one goes on from the last epoch")
+    driver.wait_for("its worker was lost")
     wait_until(lambda: "complete" in victim.states() or not driver.running, 180)
     cluster.lose_head()
     driver.kill()
@@ -37,9 +37,3 @@ def test_lost_nodes_cost_running_epochs_and_no_finished_trial(cluster: TwoNodes,
     victim.finish()
     # Every epoch was trained once, those of finished trials before the head was lost, and each trial is one run.
     victim.check()
-
-
-def all_have_an_epoch(victim: Victim, trials: int) -> bool:
-    """Whether each of the first trials has trained one."""
-    counts = victim.saves.counts()
-    return all(counts.get((number, 0), 0) > 0 for number in range(trials))
