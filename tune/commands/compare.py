@@ -9,9 +9,8 @@ from jsonargparse import ArgumentParser
 
 from dclf.modalities import SCORED_SPLITS
 from tune.commands.next_steps import print_next, run_line, uri_option
-from tune.commands.options import add_output_option, command_parser, print_json
+from tune.commands.options import add_output_option, add_storage_option, add_uri_option, command_parser, print_json
 from tune.config.defaults import ID_SHOWN
-from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
@@ -69,10 +68,8 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--utterances", metavar="N", type=int, default=SHOWN, help="how many that changed are shown")
     parser.add_argument("--split", choices=SCORED_SPLITS, default="val", help="the split that the models predict")
     parser.add_argument("--shards", help="shards to predict; those of the runs where absent")
-    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
-    parser.add_argument(
-        "--storage", metavar="FOLDER", default=SweepSettings.storage, help="folder of studies, for runs of one"
-    )
+    add_uri_option(parser)
+    add_storage_option(parser)
     add_output_option(parser)
     return parser
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from tune.commands.options import command_parser
+from tune.commands.options import add_storage_option, command_parser
 from tune.commands.ui import HOST, claim_port, show_page
-from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     """Serve as the command line says, until interrupted, and return the exit code."""
     parser = command_parser("dclf dashboard", "Show a study in optuna-dashboard, on this machine only.", EXAMPLES)
     parser.add_argument("name", help="name of the study; dclf list knows them")
-    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_storage_option(parser)
     parser.add_argument("--port", type=int, default=0, help="0 takes the first free port from 5000 on")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     options = parser.parse_args(argv)

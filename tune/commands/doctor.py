@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dclf.prose import counted
-from tune.commands.options import add_output_option, command_parser, print_json
+from tune.commands.options import add_output_option, add_storage_option, add_uri_option, command_parser, print_json
 from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def main(argv: Sequence[str]) -> int:
     parser = command_parser("dclf doctor", DESCRIPTION, EXAMPLES)
     parser.add_argument("name", nargs="?", help="of the study; all studies where absent")
     parser.add_argument("--fix", action="store_true", help="mend what can be mended")
-    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
-    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    add_storage_option(parser)
+    add_uri_option(parser)
     add_output_option(parser)
     options = parser.parse_args(argv)
     if options.name:

@@ -10,9 +10,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.modalities import SCORED_SPLITS
 from tune.commands.next_steps import print_next, run_line, uri_option
-from tune.commands.options import add_output_option, command_parser
+from tune.commands.options import add_output_option, add_storage_option, add_uri_option, command_parser
 from tune.commands.results import print_split
-from tune.config.sweep_settings import SweepSettings
 
 if TYPE_CHECKING:
     from tune.commands.job_words import JobCommand
@@ -79,9 +78,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("run", help="id or name of the run")
     parser.add_argument("--split", choices=SCORED_SPLITS, default="test", help="the split to score")
     parser.add_argument("--shards", help="shards to score; those of the run where absent")
-    parser.add_argument(
-        "--storage", metavar="FOLDER", default=SweepSettings.storage, help="folder of studies, for a run of one"
-    )
-    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    add_storage_option(parser)
+    add_uri_option(parser)
     add_output_option(parser)
     return parser

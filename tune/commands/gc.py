@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from dclf.prose import counted, size_text
 from tune.commands.next_steps import print_next
-from tune.commands.options import add_output_option, command_parser, print_json
-from tune.config.sweep_settings import SweepSettings
+from tune.commands.options import add_output_option, add_storage_option, command_parser, print_json
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("name", help="of the study; dclf list knows them")
     parser.add_argument("--keep", type=int, help="how many of the best trials keep theirs; the study's sweep.keep else")
     parser.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
-    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_storage_option(parser)
     add_output_option(parser)
     options = parser.parse_args(argv)
     if options.keep is not None and options.keep < 1:

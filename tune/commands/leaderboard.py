@@ -21,7 +21,7 @@ from tune.commands.comparison import (
     told_with,
     with_shards_key,
 )
-from tune.commands.options import add_log_options, add_output_option, command_parser, listed
+from tune.commands.options import add_address_option, add_log_options, add_output_option, command_parser, listed
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides, require_local_room
 from tune.commands.sweep_results import run_study
 from tune.config.defaults import SEEDS
@@ -154,7 +154,7 @@ def build_parser(prog: str) -> ArgumentParser:
         help="iemocap or meld: whose presets are taken; as the data are called where absent",
     )
     parser.add_argument("--name", default="", help="of the study; made of all that it trains where absent")
-    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_address_option(parser)
     add_output_option(parser)
     add_settings_help(parser, without=SET_KEYS)
     return parser

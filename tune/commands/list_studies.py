@@ -11,8 +11,7 @@ from jsonargparse import Namespace
 from dclf.prose import local_minute
 from tune.analysis.table import aligned
 from tune.commands.next_steps import print_next, study_line
-from tune.commands.options import add_output_option, command_parser, print_json
-from tune.config.sweep_settings import SweepSettings
+from tune.commands.options import add_output_option, add_storage_option, command_parser, print_json
 
 EXAMPLES = """\
 examples:
@@ -26,7 +25,7 @@ HEAD = ("name", "kind", "state", "complete", "pruned", "failed", "planned", "bes
 def main(argv: Sequence[str]) -> int:
     """List as the command line says, and return the exit code."""
     parser = command_parser("dclf list", "The studies of a storage, the latest first, and how far they are.", EXAMPLES)
-    parser.add_argument("--storage", default=SweepSettings.storage, help="folder of studies")
+    add_storage_option(parser)
     add_output_option(parser)
     options = parser.parse_args(argv)
     # Imported here, so that help does not wait.

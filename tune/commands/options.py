@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from dclf.prose import without_controls
 from tune.config.defaults import PROGRESS_FORMS
+from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import preset_names
 
 if TYPE_CHECKING:
@@ -90,6 +91,21 @@ def add_output_option(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output", choices=("text", "json"), default="text", help="how the result is printed on stdout"
     )
+
+
+def add_storage_option(parser: ArgumentParser) -> None:
+    """Add ``--storage``, for commands that read studies; those that make them have it from their configuration."""
+    parser.add_argument("--storage", metavar="FOLDER", default=SweepSettings.storage, help="folder of studies")
+
+
+def add_uri_option(parser: ArgumentParser) -> None:
+    """Add ``--uri``, of the store that has the runs."""
+    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+
+
+def add_address_option(parser: ArgumentParser) -> None:
+    """Add ``--address``, of the cluster that does the work."""
+    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
 
 
 def add_log_options(parser: ArgumentParser) -> None:

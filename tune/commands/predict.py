@@ -11,8 +11,14 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.modalities import MODALITIES, SPLITS
 from tune.commands.next_steps import print_next
-from tune.commands.options import add_output_option, command_parser, listed, print_json
-from tune.config.sweep_settings import SweepSettings
+from tune.commands.options import (
+    add_output_option,
+    add_storage_option,
+    add_uri_option,
+    command_parser,
+    listed,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from tune.analysis.prediction_results import PredictedUtterance, Predictions
@@ -80,10 +86,8 @@ def build_parser() -> ArgumentParser:
         help="of JSON, where the encoder of text, audio or visual lies now, if not where it lay when the shards were "
         "made; may be given several times",
     )
-    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
-    parser.add_argument(
-        "--storage", metavar="FOLDER", default=SweepSettings.storage, help="folder of studies, for a run of one"
-    )
+    add_uri_option(parser)
+    add_storage_option(parser)
     add_output_option(parser)
     return parser
 

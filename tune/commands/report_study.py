@@ -11,9 +11,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
 from tune.commands.next_steps import after_study, print_next
-from tune.commands.options import add_output_option, command_parser, print_json
+from tune.commands.options import add_output_option, add_storage_option, command_parser, print_json
 from tune.config.local_files import output_problem
-from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("name", help="name of the study; dclf list knows them")
     parser.add_argument("--out", default="", help="folder for the files; report in the study's folder where absent")
-    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_storage_option(parser)
     add_output_option(parser)
     return parser
 

@@ -26,6 +26,7 @@ from tune.commands.comparison import (
 )
 from tune.commands.next_steps import print_next
 from tune.commands.options import (
+    add_address_option,
     add_log_options,
     add_output_option,
     command_parser,
@@ -174,7 +175,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--seeds", type=int, help="trainings per variant; five where absent")
     parser.add_argument("--out", default="", help="folder of the page; one in dclf-runs/reproductions where absent")
     parser.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
-    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_address_option(parser)
     add_output_option(parser)
     add_log_options(parser)
     add_settings_help(parser, without=SET_KEYS)

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
-from tune.commands.options import add_log_options, add_output_option, command_parser
+from tune.commands.options import (
+    add_address_option,
+    add_log_options,
+    add_output_option,
+    add_storage_option,
+    command_parser,
+)
 from tune.commands.sweep_results import run_study
-from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
 from tune.progress.renderer import Renderer
 from tune.study.folder import StudyFolder
@@ -103,10 +108,10 @@ def build_parser() -> ArgumentParser:
     """Return a parser with the options of the command."""
     parser = command_parser("dclf resume", "Go on with a study.", EXAMPLES)
     parser.add_argument("name", help="of the study")
-    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_storage_option(parser)
     parser.add_argument("--trials", type=int, help="how many trials in all; as before where absent")
     parser.add_argument("--time", help="how long in all, such as 12h; as before where absent")
-    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_address_option(parser)
     add_log_options(parser)
     add_output_option(parser)
     return parser

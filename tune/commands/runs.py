@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from dclf.prose import suggestion
 from tune.commands.next_steps import print_next, run_line, uri_option
-from tune.commands.options import command_parser, listed, print_json
+from tune.commands.options import add_uri_option, command_parser, listed, print_json
 from tune.config.defaults import ID_SHOWN, RUNS_LISTED
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--reverse", action="store_true", help="the other way round")
     parser.add_argument("--limit", type=int, default=RUNS_LISTED, help="how many are shown; 0 for all")
-    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    add_uri_option(parser)
     parser.add_argument(
         "--output", choices=("text", "json", "csv"), default="text", help="how the result is printed on stdout"
     )

@@ -7,8 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from tune.analysis.table import aligned
-from tune.commands.options import add_output_option, command_parser, print_json
-from tune.config.sweep_settings import SweepSettings
+from tune.commands.options import add_output_option, add_storage_option, command_parser, print_json
 
 if TYPE_CHECKING:
     from tune.analysis.table import Table
@@ -29,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
         "dclf show", "What a study searches, how far it is, its best trials, its failures, and how to go on.", EXAMPLES
     )
     parser.add_argument("name", help="name of the study; dclf list knows them")
-    parser.add_argument("--storage", default=SweepSettings().storage, help="folder of studies")
+    add_storage_option(parser)
     add_output_option(parser)
     options = parser.parse_args(argv)
     # Imported here, so that help does not wait.

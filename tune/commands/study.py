@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser
 
 from tune.commands.comparison import FLAGS, VALUED, set_by_comparison
-from tune.commands.options import add_log_options, add_output_option, command_parser, listed
+from tune.commands.options import add_address_option, add_log_options, add_output_option, command_parser, listed
 from tune.commands.request import StudyRequest
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides
 from tune.config.sweep_settings import SET_KEYS
@@ -90,7 +90,7 @@ def build_parser(prog: str) -> ArgumentParser:
     parser.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
     parser.add_argument("--seeds", type=int, help="trainings per variant; as the file says where absent")
     parser.add_argument("--models", metavar="A,B", default="", help="base models of the file to run; all where absent")
-    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_address_option(parser)
     add_output_option(parser)
     add_settings_help(parser, without=SET_KEYS)
     return parser

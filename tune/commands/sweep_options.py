@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 from cluster.address import cluster_address
 from cluster.trial_plan import local_trial_resources, plan_trials
 from dclf.config import Config
-from tune.commands.options import add_config_argument, add_output_option, command_parser
+from tune.commands.options import add_address_option, add_config_argument, add_output_option, command_parser
 from tune.commands.overrides import split_overrides
 from tune.config.sweep_settings import SweepSettings
 from tune.config.yaml_files import ConfigError
@@ -124,7 +124,7 @@ def sweep_parser(prog: str, description: str, epilog: str) -> ArgumentParser:
     parser.usage = f"{prog} [CONFIG] [--section.key VALUE ...] [options]"
     add_config_argument(parser)
     parser.add_argument("--name", default="", help="of the study: letters, digits, dots, dashes, underscores")
-    parser.add_argument("--address", metavar="A", help="of a Ray cluster; RAY_ADDRESS, then a local Ray where absent")
+    add_address_option(parser)
     add_output_option(parser)
     return parser
 

@@ -18,7 +18,7 @@ from typing import IO
 from jsonargparse import Namespace
 
 from dclf.errors import AbsentFileError
-from tune.commands.options import command_parser
+from tune.commands.options import add_uri_option, command_parser
 from tune.config.defaults import CLUSTER_FOLDER
 from tune.config.yaml_files import ConfigError
 
@@ -95,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("name", nargs="?", default="", help="study or run to show; the table of runs where absent")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--experiment", default="", help="look in this one; that of the latest run where absent")
-    parser.add_argument("--uri", default="", help="MLflow tracking URI; as track.uri of dclf train where absent")
+    add_uri_option(parser)
     parser.add_argument("--port", type=int, default=0, help="0 takes the first free port from 5000 on")
     parser.add_argument("--cluster", action="store_true", help="say where the local cluster's MLflow server is")
     parser.add_argument("--folder", default=CLUSTER_FOLDER, help="of the local cluster, with --cluster")
