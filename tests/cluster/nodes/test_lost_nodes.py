@@ -23,8 +23,8 @@ def victim(cluster: TwoNodes, tmp_path: Path, shards: ShardSet, uri: str) -> Ite
 
 def test_lost_nodes_cost_running_epochs_and_no_finished_trial(cluster: TwoNodes, victim: Victim) -> None:
     driver = victim.go_on()
-    # The worker's first trial has its process there until it has trained all its epochs, however late it begins.
-    wait_until(lambda: (victim.saves.total() > 2 and cluster.running(*WORKS)[1] > 0) or not driver.running, 180)
+    # As soon as it has a trial: on a busy machine the trials of the head may all have ended a moment later.
+    wait_until(lambda: cluster.running(*WORKS)[1] > 0 or not driver.running, 180)
     assert driver.running, driver.output
     cluster.lose_worker()
     driver.wait_for("its worker was lost")
