@@ -91,8 +91,8 @@ def iemocap_lengths(seed: int = 0) -> list[int]:
     lengths = np.clip(np.round(rng.gamma(8, UTTERANCES / DIALOGUES / 8, DIALOGUES)), SHORTEST, LONGEST).astype(int)
     lengths[:2] = LONGEST, SHORTEST
     while (missing := UTTERANCES - lengths.sum()) != 0:
-        chosen = rng.integers(2, DIALOGUES)
-        lengths[chosen] = np.clip(lengths[chosen] + np.sign(missing), SHORTEST, LONGEST)
+        dialogue = rng.integers(2, DIALOGUES)
+        lengths[dialogue] = np.clip(lengths[dialogue] + np.sign(missing), SHORTEST, LONGEST)
     return [int(n) for n in rng.permutation(lengths)]
 
 

@@ -49,13 +49,13 @@ def submit(folder: str, name: str) -> list[float]:
     """Seconds until the lines with the marks came."""
     sweep = ["sweep", "iemocap", "--data.shards", f"{folder}/shards", "--trials", "2", "--train.epochs", "2"]
     command = [str(DCLF), "submit", "--", *sweep, "--name", name]
-    begun, came = time.perf_counter(), {}
+    start, came = time.perf_counter(), {}
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             for mark in MARKS:
                 if line.removeprefix("dclf: ").startswith(mark):
-                    came.setdefault(mark, time.perf_counter() - begun)
+                    came.setdefault(mark, time.perf_counter() - start)
     assert process.returncode == 0, f"job {name} failed"
     return [came[mark] for mark in MARKS]
 

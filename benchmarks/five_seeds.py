@@ -232,11 +232,11 @@ def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     arguments = arguments_of()
     arguments.keep.parent.mkdir(parents=True, exist_ok=True)
-    lines, wanted = kept(arguments.keep), {key(identity(job)): job for job in jobs(arguments)}
+    lines, by_key = kept(arguments.keep), {key(identity(job)): job for job in jobs(arguments)}
     if not arguments.table:
-        todo = [job for name, job in wanted.items() if name not in lines]
+        todo = [job for name, job in by_key.items() if name not in lines]
         lines |= {key(line): line for line in train_all(todo, arguments.processes, arguments.keep)}
-    done = [lines[name] for name in wanted if name in lines]
+    done = [lines[name] for name in by_key if name in lines]
     measures = [name for name in MEASURES if name != "drop" or arguments.draws]
     print(table(done, arguments.variants.split(","), arguments.against, measures))
 

@@ -43,9 +43,9 @@ def main() -> None:
         for words in COMMANDS:
             seconds, peak = dclf(*words)
             print(f"| {words[0]} | {seconds:.1f} | {BAR_S:g} | {peak:.0f} |", flush=True)
-        begun = time.time()
+        start = time.time()
         seconds, peak = dclf("resume", "large", "--quiet")
-        ready = last_session(folder / "dclf-runs") - begun
+        ready = last_session(folder / "dclf-runs") - start
         print(f"| resume, until trials are handed out | {ready:.1f} | {BAR_S:g} | |")
         print(f"| resume, with two trials and the report | {seconds:.1f} | | {peak:.0f} |")
 
@@ -92,21 +92,21 @@ def copy_runs(database: Path, original: str, ids: dict[int, str]) -> None:
             special = {"run_uuid": "n.id"}
             if table == "tags":
                 special["value"] = f"CASE WHEN t.key = '{TRIAL_TAG}' THEN n.number ELSE t.value END"
-            chosen = ", ".join(special.get(column, f't."{column}"') for column in columns)
+            values = ", ".join(special.get(column, f't."{column}"') for column in columns)
             names = ", ".join(f'"{column}"' for column in columns)
             file.execute(
-                f"INSERT INTO {table} ({names}) SELECT {chosen} FROM {table} t, n WHERE t.run_uuid = ?", (original,)
+                f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} t, n WHERE t.run_uuid = ?", (original,)
             )
 
 
 def dclf(*words: str) -> tuple[float, float]:
     """Seconds and peak MiB of a command that succeeds."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     child = subprocess.Popen([Path(sys.executable).with_name("dclf"), *words], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     if status:
         raise SystemExit(f"dclf {' '.join(words)} ended with {os.waitstatus_to_exitcode(status)}")
-    return time.perf_counter() - begun, usage.ru_maxrss / 1024
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -137,16 +137,16 @@ def auc(vectors: Vectors, folds: NDArray[np.int64], weight: NDArray[np.float64])
     """
     values = []
     for fold in range(FOLDS):
-        fitted, held = (folds != fold) & (weight > 0), (folds == fold) & (weight > 0)
-        scale = StandardScaler().fit(vectors.states[fitted])
+        training, test = (folds != fold) & (weight > 0), (folds == fold) & (weight > 0)
+        scale = StandardScaler().fit(vectors.states[training])
         rule = LogisticRegression(C=0.1, max_iter=200)
         # Threads of many small products wait for each other where other work runs beside them.
         with threadpool_limits(1), warnings.catch_warnings():
             # Where two sides are the same there is nothing to converge to.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            rule.fit(scale.transform(vectors.states[fitted]), vectors.positive[fitted], weight[fitted])
-        scores = rule.decision_function(scale.transform(vectors.states[held]))
-        values.append(roc_auc_score(vectors.positive[held], scores, sample_weight=weight[held]))
+            rule.fit(scale.transform(vectors.states[training]), vectors.positive[training], weight[training])
+        scores = rule.decision_function(scale.transform(vectors.states[test]))
+        values.append(roc_auc_score(vectors.positive[test], scores, sample_weight=weight[test]))
     return float(np.mean(values))
 
 

@@ -189,11 +189,11 @@ def copy_runs(file: Path, count: int) -> None:
         database.executemany("INSERT INTO n VALUES (?)", [(uuid.uuid4().hex,) for _ in range(count)])
         for table in TABLES:
             columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
-            chosen = ", ".join("n.id" if column == "run_uuid" else f't."{column}"' for column in columns)
+            values = ", ".join("n.id" if column == "run_uuid" else f't."{column}"' for column in columns)
             first = "(SELECT run_uuid FROM runs ORDER BY start_time LIMIT 1)"
             names = ", ".join(columns)
             database.execute(
-                f"INSERT INTO {table} ({names}) SELECT {chosen} FROM {table} t, n WHERE t.run_uuid = {first}"
+                f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} t, n WHERE t.run_uuid = {first}"
             )
 
 
@@ -291,11 +291,11 @@ PARTS: dict[str, Callable[[Path], None]] = {
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; all where absent")
-    chosen = parser.parse_args(words).parts or list(PARTS)
+    parts = parser.parse_args(words).parts or list(PARTS)
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     print(f"{matmul_rate():.0f} GFLOP/s on one thread, load {os.getloadavg()[0]:.1f}")
-    for part in chosen:
+    for part in parts:
         with tempfile.TemporaryDirectory(prefix="dclf-scaling-") as name:
             took = seconds(partial(PARTS[part], Path(name)))
         print(f"\n{part}: {took:.0f} s", flush=True)

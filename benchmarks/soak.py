@@ -92,17 +92,17 @@ class Soak:
 
     def _watch(self, driver: psutil.Popen, show: Callable[[dict[str, float]], None]) -> None:
         """Measure, and replace nodes, until all trials have ended; then the driver writes the report."""
-        begun = shown = time.monotonic()
+        start = show_time = time.monotonic()
         while driver.poll() is None:
             time.sleep(self.every)
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - start
             with suppress(psutil.Error):
                 row = self._measure(driver, seconds)
                 if row["trials"] >= self.trials:
                     return
                 self.measured.append(row)
-                if time.monotonic() - shown > SHOWN_EVERY_S:
-                    shown = time.monotonic()
+                if time.monotonic() - show_time > SHOWN_EVERY_S:
+                    show_time = time.monotonic()
                     show(row)
                 if self.due(seconds, int(row["trials"])):
                     self.cluster.replace_node()
@@ -153,12 +153,12 @@ class Table:
     """Prints rows as they come."""
 
     def __init__(self) -> None:
-        self._begun = False
+        self._has_heading = False
 
     def __call__(self, row: Mapping[str, float]) -> None:
-        if not self._begun:
+        if not self._has_heading:
             print("| " + " | ".join(row) + " |\n" + "|---" * len(row) + "|")
-        self._begun = True
+        self._has_heading = True
         cells = [f"{value:,.1f}" if value % 1 else f"{value:,.0f}" for value in row.values()]
         print("| " + " | ".join(cells) + " |", flush=True)
 

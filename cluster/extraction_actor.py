@@ -32,14 +32,14 @@ _LONGEST = 2000
 
 def utterance_table(utterances: Sequence[Utterance], places: Sequence[int]) -> pa.Table:
     """Return these utterances as an Arrow table for an actor."""
-    chosen = [utterances[place] for place in places]
+    selection = [utterances[place] for place in places]
     return pa.table(
         {
             "place": pa.array(places, pa.int64()),
-            "text": pa.array([u.text for u in chosen], pa.string()),
-            "recording": pa.array([u.recording for u in chosen], pa.string()),
-            "start": pa.array([u.start for u in chosen], pa.float64()),
-            "end": pa.array([u.end for u in chosen], pa.float64()),
+            "text": pa.array([u.text for u in selection], pa.string()),
+            "recording": pa.array([u.recording for u in selection], pa.string()),
+            "start": pa.array([u.start for u in selection], pa.float64()),
+            "end": pa.array([u.end for u in selection], pa.float64()),
         }
     )
 
@@ -95,6 +95,6 @@ def _block(places: Sequence[int], rows: Sequence[Row], failure: str | None = Non
 def _failed(places: Sequence[int], error: BaseException) -> pa.Table:
     """The whole error in one line."""
     text = " ".join(str(error).split())
-    known = isinstance(error, ExtractionError)
-    told = text[:_LONGEST] if known else f"{type(error).__name__}: {text[:_LONGEST]}"
-    return _block(places, [Unreadable("", lasting=False)] * len(places), told)
+    is_extraction_error = isinstance(error, ExtractionError)
+    failure = text[:_LONGEST] if is_extraction_error else f"{type(error).__name__}: {text[:_LONGEST]}"
+    return _block(places, [Unreadable("", lasting=False)] * len(places), failure)

@@ -107,10 +107,10 @@ def _of_workers(failures: Mapping[int, BaseException], restarts: int) -> Trainin
     lost = any(map(_is_lost, failures.values()))
     what = "were lost" if lost else "failed"
     times = f"after {counted(restarts, 'restart')}" if restarts else "and train.max_failures is 0"
-    told = "; ".join(f"worker {rank}: {first_line(error)}" for rank, error in sorted(failures.items()))
+    errors = "; ".join(f"worker {rank}: {first_line(error)}" for rank, error in sorted(failures.items()))
     remedy = "give the workers more memory" if lost else "mend what the errors name"
     return TrainingError(
-        f"workers {what} {times} ({told}); resume the run to go on from its last epoch, raise train.max_failures, or "
+        f"workers {what} {times} ({errors}); resume the run to go on from its last epoch, raise train.max_failures, or "
         f"{remedy}"
     )
 

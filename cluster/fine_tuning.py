@@ -133,8 +133,8 @@ def fine_tuned_by_task(
         try:
             return _by_one_task(work, plan, heard)
         except RayTaskError as error:
-            known = isinstance(error.cause, ExtractionError)
-            raise ExtractionWorkError(str(error.cause) if known else first_line(error.cause)) from None
+            is_extraction_error = isinstance(error.cause, ExtractionError)
+            raise ExtractionWorkError(str(error.cause) if is_extraction_error else first_line(error.cause)) from None
         except RayError as error:
             lost += 1
             if lost > RESTARTS:
@@ -158,11 +158,11 @@ def _by_one_task(work: FineTuningWork, plan: ActorPlan, heard: Heard) -> TextSet
     stream = task.remote(work, plan.device)
     _await_begin(stream, plan)
     for reference in stream:
-        said = ray.get(reference)
-        if isinstance(said, FineTuningEpoch):
-            heard(said)
+        message = ray.get(reference)
+        if isinstance(message, FineTuningEpoch):
+            heard(message)
         else:
-            settings = said
+            settings = message
     if settings is None:
         raise RuntimeError("the task that fine-tunes has ended without saying where its result is")
     return settings
@@ -180,16 +180,16 @@ def _await_begin(stream: Any, plan: ActorPlan) -> None:
 def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings | None]:
     """None when the task has begun, the epochs as they end, and then the settings."""
     yield None
-    said: SimpleQueue[Any] = SimpleQueue()
+    messages: SimpleQueue[Any] = SimpleQueue()
 
     def run() -> None:
         try:
-            said.put(work.run(device, said.put))
+            messages.put(work.run(device, messages.put))
         except BaseException as error:  # noqa: BLE001 - raised by the thread that reads
-            said.put(error)
+            messages.put(error)
 
     Thread(target=run, daemon=True).start()
-    while isinstance(message := said.get(), FineTuningEpoch):
+    while isinstance(message := messages.get(), FineTuningEpoch):
         yield message
     if isinstance(message, BaseException):
         raise message

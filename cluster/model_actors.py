@@ -157,7 +157,7 @@ class _Progress:
 
     def __init__(self, jobs: Sequence[ModelJob]) -> None:
         self._jobs = jobs
-        self._begun: dict[int, str] = {}
+        self._actors: dict[int, str] = {}
         self._ended: set[int] = set()
 
     def row(self, row: Mapping[str, Any]) -> Iterator[tuple[ModelJob, Message]]:
@@ -166,7 +166,7 @@ class _Progress:
         if row["kind"] == _FAILED:
             raise ModelError(_failed(job, row["text"]))
         if row["kind"] == _BEGUN:
-            self._begun[row["place"]] = row["text"]
+            self._actors[row["place"]] = row["text"]
         elif row["kind"] == _ENDED:
             self._ended.add(row["place"])
         else:
@@ -174,9 +174,9 @@ class _Progress:
 
     def lost(self, actor: str | None, reason: str) -> str:
         """An error's text for the end of an actor, known by Ray's id or unknown, as where its machine is lost."""
-        under_way = {place: worker for place, worker in self._begun.items() if place not in self._ended}
+        under_way = {place: worker for place, worker in self._actors.items() if place not in self._ended}
         places = [place for place, worker in under_way.items() if worker == actor] or list(under_way)
-        places = places or [place for place in range(len(self._jobs)) if place not in self._begun]
+        places = places or [place for place in range(len(self._jobs)) if place not in self._actors]
         names = "; ".join(self._jobs[place].name for place in places[:_SHOWN]) + "; ..." * (len(places) > _SHOWN)
         process = "the process that worked on it" if len(places) == 1 else "a process that worked on one of them"
         return (

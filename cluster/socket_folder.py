@@ -76,8 +76,8 @@ def short_parent(below: int) -> str | None:
 
 def _parents() -> list[str]:
     """Return the folders in question: the one that the user names for Ray, else the system's, TMPDIR before others."""
-    if named := os.environ.get(RAY_FOLDER):
-        return [named]
+    if folder := os.environ.get(RAY_FOLDER):
+        return [folder]
     return list(dict.fromkeys([tempfile.gettempdir(), *_SHORT, *filter(None, [os.environ.get("XDG_RUNTIME_DIR")])]))
 
 

@@ -65,8 +65,8 @@ class RaySource:
             return
         columns = columns_for(self._modalities)
         source = ShardDatasource(self._shards.path, portions, columns, verify=split not in self._verified)
-        kept = source.estimate_inmemory_data_size() <= self._kept_bytes
-        for block in source.blocks() if kept else _streamed(source):
+        fits = source.estimate_inmemory_data_size() <= self._kept_bytes
+        for block in source.blocks() if fits else _streamed(source):
             for dialogue in dialogues_from_table(block, self._shards.info, self._modalities):
                 yield _own(dialogue)
         self._verified.add(split)

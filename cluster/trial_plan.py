@@ -119,11 +119,11 @@ def concurrency_of(layout: TrialLayout, resources: ClusterResources) -> int:
         message, change = contradiction
         raise TrialPlanError(message, _mended(layout, change, resources))
     room = room_for(layout, resources)
-    wanted = layout.concurrency or max(room, 1)
-    wanted = min(wanted, layout.tasks) if layout.tasks else wanted
-    if wanted > room:
-        raise TrialPlanError(_too_large(layout, wanted, resources), _nearest(layout, resources))
-    return wanted
+    concurrency = layout.concurrency or max(room, 1)
+    concurrency = min(concurrency, layout.tasks) if layout.tasks else concurrency
+    if concurrency > room:
+        raise TrialPlanError(_too_large(layout, concurrency, resources), _nearest(layout, resources))
+    return concurrency
 
 
 def local_cpus_for_trials(config: Config, settings: TrialSettings, cores: int) -> int:
@@ -178,12 +178,12 @@ def _contradictions(layout: TrialLayout) -> Iterator[tuple[str, Change]]:
 
 def _mended(layout: TrialLayout, change: Change, resources: ClusterResources) -> Change:
     """Return the change that makes the layout possible, and then fit, if any does."""
-    mended = layout.changed(change)
+    candidate = layout.changed(change)
     try:
-        concurrency_of(mended, resources)
+        concurrency_of(candidate, resources)
     except TrialPlanError as error:
-        return layout.change_to(mended.changed(error.nearest)) if error.nearest else {}
-    return layout.change_to(mended)
+        return layout.change_to(candidate.changed(error.nearest)) if error.nearest else {}
+    return layout.change_to(candidate)
 
 
 def _nearest(layout: TrialLayout, resources: ClusterResources) -> Change:
@@ -194,13 +194,13 @@ def _nearest(layout: TrialLayout, resources: ClusterResources) -> Change:
     return {}
 
 
-def _too_large(layout: TrialLayout, wanted: int, resources: ClusterResources) -> str:
+def _too_large(layout: TrialLayout, concurrency: int, resources: ClusterResources) -> str:
     if layout.gpus and not resources.gpus:
         return f"sweep.gpus_per_trial {layout.gpus:g} needs a GPU, there is none"
-    trials = f"sweep.concurrency {wanted}" if wanted > 1 else f"one {layout.task_name}"
+    trials = f"sweep.concurrency {concurrency}" if concurrency > 1 else f"one {layout.task_name}"
     workers = f"sweep.workers_per_trial {layout.workers} and " if layout.workers else ""
-    needs = counted(wanted * layout.trial_cpus + READ_CPUS, "CPU slot")
-    gpus = f" and {wanted * layout.gpus:g} GPUs" if layout.gpus else ""
+    needs = counted(concurrency * layout.trial_cpus + READ_CPUS, "CPU slot")
+    gpus = f" and {concurrency * layout.gpus:g} GPUs" if layout.gpus else ""
     drivers = f", one for each {layout.task_name} beside its workers" if layout.workers else ""
     return (
         f"{trials} with {workers}train.cpus_per_worker {layout.cpus} needs {needs}{gpus} (one is for reading the data"

@@ -321,13 +321,13 @@ def _model_problems(model: ModelConfig) -> Iterator[str]:
         yield f"model.causal: must be true for {model.name}, which reads forwards only, is false"
     if model.causal and not kind.real_time:
         yield f"model.causal: must be false for {model.name}, which has no causal form, is true"
-    known = {f.name for f in fields(kind.Config)}
-    unknown = sorted(set(model.options) - known)
+    keys = {f.name for f in fields(kind.Config)}
+    unknown = sorted(set(model.options) - keys)
     for key in unknown:
-        yield f"model.options.{key}: {model.name} has no such option; it has {', '.join(sorted(known))}"
+        yield f"model.options.{key}: {model.name} has no such option; it has {', '.join(sorted(keys))}"
     kinds = field_kinds(kind.Config)
-    given = {key: value for key, value in model.options.items() if key in known}
-    wrong = {key: problem for key, value in given.items() if (problem := kind_problem(kinds[key], value))}
+    options = {key: value for key, value in model.options.items() if key in keys}
+    wrong = {key: problem for key, value in options.items() if (problem := kind_problem(kinds[key], value))}
     yield from (f"model.options.{key}: {problem}" for key, problem in wrong.items())
     if not unknown and not wrong:
         try:

@@ -145,15 +145,19 @@ class ConversationReader:
         """
         before, where = len(self.problems), f"line {number}"
         try:
-            spoken = self._utterance(parse(line, line=number), where, speakers)
+            utterance = self._utterance(parse(line, line=number), where, speakers)
         except DataError as error:
             self.problems += error.problems
             return None
-        said = spoken is None or self._has_features or self.widths.keys() & spoken.features.keys()
-        if spoken is not None and not said and not self.extractors.lacking(spoken.features, spoken.raw):
+        has_features = utterance is None or self._has_features or self.widths.keys() & utterance.features.keys()
+        if (
+            utterance is not None
+            and not has_features
+            and not self.extractors.lacking(utterance.features, utterance.raw)
+        ):
             self.problems.append(f"{where}: {self._no_features()}")
         self._has_features = True
-        return spoken if len(self.problems) == before else None
+        return utterance if len(self.problems) == before else None
 
     def refuse_mistakes(self) -> None:
         """Raise a DataError of the mistakes so far, if there are any, and forget them."""
@@ -173,64 +177,64 @@ class ConversationReader:
                 self._add(where, "", self._no_features())
         self.refuse_mistakes()
 
-    def vectors(self, spoken: Sequence[JsonUtterance]) -> dict[str, list[Any]]:
+    def vectors(self, utterances: Sequence[JsonUtterance]) -> dict[str, list[Any]]:
         """Modality -> vectors of utterances, None where missing; as ``RunExtractors.vectors``, with what it raises."""
-        features, raw = [one.features for one in spoken], [one.raw for one in spoken]
-        return self.extractors.vectors(features, raw, [one.where for one in spoken])
+        features, raw = [one.features for one in utterances], [one.raw for one in utterances]
+        return self.extractors.vectors(features, raw, [one.where for one in utterances])
 
     def _conversation(self, content: Any, where: str, default: str) -> _Written | None:
         before = len(self.problems)
         if not self._is_object(content, where, _CONVERSATION, "a conversation"):
             return None
-        name, utterances = content.get("id", default), content.get("utterances")
+        name, items = content.get("id", default), content.get("utterances")
         if not isinstance(name, str) or not name.strip():
             self._add(where, "id", f"must be a text that is not empty, is {json_text(name)}")
         elif not is_unicode(name):
             self._add(where, "id", HALVES.format(json_text(name)))
         speakers = self._speakers(content, where)
-        if not isinstance(utterances, list) or not utterances:
-            what = json_text(utterances) if "utterances" in content else "absent"
+        if not isinstance(items, list) or not items:
+            what = json_text(items) if "utterances" in content else "absent"
             self._add(where, "utterances", f"must be a list of one utterance or more, is {what}")
             return None
-        places = [_at(where, f"utterances[{place}]") for place in range(len(utterances))]
-        parts = [self._utterance(one, place, speakers) for one, place in zip(utterances, places, strict=True)]
-        spoken = [part for part in parts if part is not None]
+        places = [_at(where, f"utterances[{place}]") for place in range(len(items))]
+        parts = [self._utterance(one, place, speakers) for one, place in zip(items, places, strict=True)]
+        utterances = [part for part in parts if part is not None]
         if len(self.problems) > before:
             return None
-        if not any(self._brings_features(one) for one in spoken):
+        if not any(self._brings_features(one) for one in utterances):
             self._add(where, "", self._no_features())
             return None
-        return _Written(name=name, spoken=spoken, speakers=speakers, where=where)
+        return _Written(name=name, spoken=utterances, speakers=speakers, where=where)
 
-    def _brings_features(self, spoken: JsonUtterance) -> bool:
-        own = any(spoken.features.get(modality) is not None for modality in self.widths)
-        return own or bool(self.extractors.lacking(spoken.features, spoken.raw))
+    def _brings_features(self, utterance: JsonUtterance) -> bool:
+        own = any(utterance.features.get(modality) is not None for modality in self.widths)
+        return own or bool(self.extractors.lacking(utterance.features, utterance.raw))
 
     def _no_features(self) -> str:
         return no_features(self.widths, self.extractors.reads())
 
-    def conversation(self, name: str, spoken: Sequence[JsonUtterance], speakers: Speakers) -> JsonConversation:
+    def conversation(self, name: str, utterances: Sequence[JsonUtterance], speakers: Speakers) -> JsonConversation:
         """The conversation of utterances without mistakes.
 
         Args:
             name: its id.
-            spoken: one or more of them.
+            utterances: one or more of them.
             speakers: of the conversation.
 
         Raises:
             ExtractionError, ExtensionError: words or recordings cannot be made into features.
         """
-        numbers = np.array([speakers.number(one.speaker) for one in spoken], np.int32)
-        words = tuple(one.text for one in spoken)
-        dialogue = unlabelled_dialogue(name, numbers, self.vectors(spoken), self.widths, words)
-        return JsonConversation(speakers=tuple(str(one.speaker) for one in spoken), dialogue=dialogue)
+        numbers = np.array([speakers.number(one.speaker) for one in utterances], np.int32)
+        words = tuple(one.text for one in utterances)
+        dialogue = unlabelled_dialogue(name, numbers, self.vectors(utterances), self.widths, words)
+        return JsonConversation(speakers=tuple(str(one.speaker) for one in utterances), dialogue=dialogue)
 
     def _note_repeated(self, ids: Sequence[str]) -> None:
-        seen: set[str] = set()
+        names: set[str] = set()
         for place, name in enumerate(ids):
-            if name in seen:
+            if name in names:
                 self.problems.append(f"[{place}].id: must be unique, is {name!r} as before")
-            seen.add(name)
+            names.add(name)
 
     def _speakers(self, content: Mapping[str, Any], where: str) -> Speakers:
         names = content.get("speakers", list(self.names))
@@ -291,13 +295,13 @@ class ConversationReader:
                 if problem:
                     self._add(place, modality, problem if listed else f"{problem}, is {json_text(vector)}")
 
-    def _is_object(self, content: Any, where: str, known: Sequence[str], what: str) -> bool:
+    def _is_object(self, content: Any, where: str, keys: Sequence[str], what: str) -> bool:
         if not isinstance(content, dict):
-            self._add(where, "", f"must be {what}, an object with {', '.join(known)}; is {json_text(content)}")
+            self._add(where, "", f"must be {what}, an object with {', '.join(keys)}; is {json_text(content)}")
             return False
         for key in content:
-            if key not in known:
-                self._add(where, key, f"unknown key; {what} has {', '.join(known)}")
+            if key not in keys:
+                self._add(where, key, f"unknown key; {what} has {', '.join(keys)}")
         return True
 
     def _add(self, where: str, key: str, problem: str) -> None:

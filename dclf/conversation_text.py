@@ -41,12 +41,12 @@ def begun(stream: Iterable[bytes]) -> tuple[Iterator[bytes], bool]:
     Returns:
         All lines, and whether each is an utterance: the first is an object that is no conversation.
     """
-    lines, seen = iter(stream), []
+    lines, head = iter(stream), []
     for line in lines:
-        seen.append(line)
+        head.append(line)
         if line.strip():
-            return chain(seen, lines), _is_utterance(line)
-    return iter(seen), False
+            return chain(head, lines), _is_utterance(line)
+    return iter(head), False
 
 
 def _is_utterance(line: bytes) -> bool:

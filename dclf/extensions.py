@@ -91,9 +91,9 @@ class ExtensionPoint:
             return self._imported(repr(name), self.shipped[name])
         point = next((point for point in installed(self.group) if point.name == name), None)
         if point is None:
-            known = f"one of {', '.join(self.names())}, or " if self.names() else ""
+            choices = f"one of {', '.join(self.names())}, or " if self.names() else ""
             raise ExtensionError(
-                self.noun, f"must be {known}a class path MODULE:NAME, is {name!r}{suggestion(name, self.names())}"
+                self.noun, f"must be {choices}a class path MODULE:NAME, is {name!r}{suggestion(name, self.names())}"
             )
         return self._imported(f"{name!r} of {_package(point)}, {point.value},", point.value)
 

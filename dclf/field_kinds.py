@@ -45,8 +45,8 @@ def kind_problem(kind: Any, value: Any) -> str:
     must = _must(kind, value)
     if not must:
         return ""
-    meant = suggestion(value, get_args(kind)) if get_origin(kind) is Literal and isinstance(value, str) else ""
-    return f"must be {must}, is {quoted_value(value)}{meant}"
+    hint = suggestion(value, get_args(kind)) if get_origin(kind) is Literal and isinstance(value, str) else ""
+    return f"must be {must}, is {quoted_value(value)}{hint}"
 
 
 def _must(kind: Any, value: Any) -> str:

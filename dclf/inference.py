@@ -124,16 +124,16 @@ class Predictor:
         Raises:
             DataError: lists other classes, widths or more speakers than the model knows.
         """
-        known = self.info
+        own = self.info
         problems = [
-            f"{modality} features must be {known.widths[modality]} wide as in training, are {info.widths[modality]}"
+            f"{modality} features must be {own.widths[modality]} wide as in training, are {info.widths[modality]}"
             for modality in self.modalities
-            if info.widths[modality] != known.widths[modality]
+            if info.widths[modality] != own.widths[modality]
         ]
-        if labels and info.class_names != known.class_names:
-            problems.append(f"classes must be {', '.join(known.class_names)}, are {', '.join(info.class_names)}")
-        if info.speaker_count > known.speaker_count:
-            problems.append(f"the model knows {known.speaker_count} speakers, the shards have {info.speaker_count}")
+        if labels and info.class_names != own.class_names:
+            problems.append(f"classes must be {', '.join(own.class_names)}, are {', '.join(info.class_names)}")
+        if info.speaker_count > own.speaker_count:
+            problems.append(f"the model knows {own.speaker_count} speakers, the shards have {info.speaker_count}")
         if problems:
             raise DataError(problems, "the shards do not fit the model; use shards like those it was trained on")
 

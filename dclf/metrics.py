@@ -62,9 +62,9 @@ def shift_scores(
     if shifting.shape != true.shape:
         raise ValueError(f"shifts must be [{len(true)}] like the targets, has shape {shifting.shape}")
     return {
-        f"{side}/wf1": classification_scores(true[chosen], predicted[chosen], class_names)["wf1"]
-        for side, chosen in (("shift", shifting), ("no_shift", ~shifting))
-        if chosen.any()
+        f"{side}/wf1": classification_scores(true[mask], predicted[mask], class_names)["wf1"]
+        for side, mask in (("shift", shifting), ("no_shift", ~shifting))
+        if mask.any()
     }
 
 

@@ -118,10 +118,10 @@ class EmotionIndex:
         if self._labelled is None:
             return look_up(anchors)
         places, masks = np.zeros((len(anchors), window), np.int64), np.zeros((len(anchors), window), np.bool_)
-        known = self._place[anchors] >= 0
-        if known.any():
-            among_labelled, masks[known] = look_up(self._place[anchors[known]])
-            places[known] = np.where(masks[known], self._labelled[among_labelled], 0)
+        has_label = self._place[anchors] >= 0
+        if has_label.any():
+            among_labelled, masks[has_label] = look_up(self._place[anchors[has_label]])
+            places[has_label] = np.where(masks[has_label], self._labelled[among_labelled], 0)
         return places, masks
 
     def _history(self, anchors: IntArray, window: int) -> tuple[IntArray, NDArray[np.bool_]]:
@@ -198,10 +198,10 @@ class EmotionIndex:
         narrow = np.min_scalar_type(-max(w, int(self._labels.max())) - 1)
         history_of = np.lib.stride_tricks.sliding_window_view(self._labels.astype(narrow), w)
         # Equal histories without a match lie in one dialogue, so they share their nearest runs.
-        wanted, which = np.unique(history_of[anchors - w], axis=0, return_inverse=True)
-        own = np.zeros(len(wanted), dtype=np.int64)
+        histories, which = np.unique(history_of[anchors - w], axis=0, return_inverse=True)
+        own = np.zeros(len(histories), dtype=np.int64)
         own[which] = self._dialogue[anchors]
-        near, size = _fewest_mismatches(wanted, own, history_of[runs], self._dialogue[runs])
+        near, size = _fewest_mismatches(histories, own, history_of[runs], self._dialogue[runs])
         none = np.zeros(len(anchors), dtype=np.int64)
         return runs[near], (np.cumsum(size) - size)[which], size[which], none, none
 
@@ -244,9 +244,9 @@ class _Draws:
 
 
 def _fewest_mismatches(
-    wanted: NDArray[np.signedinteger], own: IntArray, runs: NDArray[np.signedinteger], dialogue: IntArray
+    histories: NDArray[np.signedinteger], own: IntArray, runs: NDArray[np.signedinteger], dialogue: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """For each wanted history [Q, w] the runs [G, w] of dialogues other than its own with the most equal places.
+    """For each history [Q, w] the runs [G, w] of dialogues other than its own with the most equal places.
 
     Returns:
         Rows of ``runs``, history after history, and how many each history has [Q].
@@ -254,8 +254,8 @@ def _fewest_mismatches(
     rows, sizes = [], []
     columns = np.ascontiguousarray(runs.T)
     step = max(1, _CHUNK_COMPARISONS // len(runs))
-    for start in range(0, len(wanted), step):
-        part = wanted[start : start + step]
+    for start in range(0, len(histories), step):
+        part = histories[start : start + step]
         matches = np.zeros((len(part), len(runs)), dtype=runs.dtype)
         for place, column in zip(part.T, columns, strict=True):
             matches += place[:, None] == column

@@ -24,7 +24,7 @@ from torch.nn import functional
 from dclf.config import LossConfig
 from dclf.data.batch import Batch
 from dclf.errors import UserError
-from dclf.labelled import labelled_part
+from dclf.loss_rows import labelled_part
 from dclf.losses import Term, context_terms, modality_terms
 from dclf.losses.own_terms import loss_terms, require_term
 from dclf.models.framework import DCLF, DCLFOutput

@@ -71,8 +71,8 @@ class Store:
         """Ask for permissions, which nobody has, once so many more requests have been made."""
         plain = {"Content-Type": "text/plain"}
         place = f"{self._server}/moto-api/reset-auth"
-        wanted = Request(place, data=str(after).encode(), method="POST", headers=plain)
-        with urlopen(wanted, timeout=10):
+        request = Request(place, data=str(after).encode(), method="POST", headers=plain)
+        with urlopen(request, timeout=10):
             return
 
     def _answers(self) -> bool:

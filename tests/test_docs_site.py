@@ -89,8 +89,8 @@ def test_gains_with_the_presets_epochs_are_those_of_the_leaderboards(name: str) 
     )
     assert len(gains) >= 4
     for model, alone, framed, p in gains[:4]:
-        shown = measured[model.lower(), alone, framed]
-        assert p == f"{float(shown):.{len(p) - 2}f}", shown
+        cell = measured[model.lower(), alone, framed]
+        assert p == f"{float(cell):.{len(p) - 2}f}", cell
 
 
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:

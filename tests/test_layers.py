@@ -69,8 +69,8 @@ def faults(module: str, imported: Iterator[str]) -> Iterator[str]:
 
 
 def test_every_layer_is_looked_at() -> None:
-    seen = {layer_of(name_of(path)) for path in MODULES}
-    assert seen == set(LAYERS)
+    layers = {layer_of(name_of(path)) for path in MODULES}
+    assert layers == set(LAYERS)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -101,8 +101,8 @@ def test_the_rooms_are_those_that_contributing_shows() -> None:
     for room in ROOMS:
         holds = ast.get_docstring(ast.parse((ROOT / "tune" / room / "__init__.py").read_text(encoding="utf-8")))
         assert holds is not None
-        seen = ", ".join(f"`{name}`" for name in ROOMS if name in looks_at(room)) or "–"
-        rows.append(f"| `tune/{room}` | {holds.splitlines()[0].rstrip('.')} | {seen} |")
+        rooms = ", ".join(f"`{name}`" for name in ROOMS if name in looks_at(room)) or "–"
+        rows.append(f"| `tune/{room}` | {holds.splitlines()[0].rstrip('.')} | {rooms} |")
     assert "\n".join(rows) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "\n".join(rows)
 
 

@@ -54,11 +54,11 @@ def program(project: Path) -> Program:
 
     def run(name: str, *words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         others = ("RAY_", "MLFLOW_TRACKING", "PYTHONPATH", "XDG_")
-        kept = {key: value for key, value in behind_proxy().items() if not key.startswith(others)}
+        environment = {key: value for key, value in behind_proxy().items() if not key.startswith(others)}
         done = subprocess.run(
             [BIN / name, *words],
             cwd=project,
-            env={**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(project / "site"), **variables},
+            env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(project / "site"), **variables},
             capture_output=True,
             text=True,
             timeout=240,
@@ -108,8 +108,8 @@ def test_the_packages_pass_their_contract_tests(project: Path, program: Program)
 
 
 def test_an_own_importer_has_its_options_in_its_help(program: Program) -> None:
-    shown = " ".join(program("dclf", "data", "import", "utterance-rows", "--help").stdout.split())
-    assert "of the columns with text features (type: str, default: text_)" in shown
+    output = " ".join(program("dclf", "data", "import", "utterance-rows", "--help").stdout.split())
+    assert "of the columns with text features (type: str, default: text_)" in output
     assert "utterance-rows" in program("dclf", "data", "import", "--help").stdout
 
 

@@ -88,17 +88,17 @@ def test_a_source_distribution_holds_the_packages_and_what_builds_them(checkout:
 
 @pytest.mark.slow
 def test_an_installed_wheel_runs_the_command(elsewhere: Path) -> None:
-    shown = run(elsewhere / "bin" / "dclf", "--help", cwd=elsewhere, PYTHONPATH=str(elsewhere))
-    assert "dclf data generate" in shown
+    output = run(elsewhere / "bin" / "dclf", "--help", cwd=elsewhere, PYTHONPATH=str(elsewhere))
+    assert "dclf data generate" in output
 
 
 @pytest.mark.slow
 def test_an_installed_wheel_makes_the_demonstrations_data(elsewhere: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples" / "demo.py", tmp_path)
     step = "import demo, dclf; demo.generate_data(); print(dclf.__file__)"
-    shown = run(sys.executable, "-c", step, cwd=tmp_path, PYTHONPATH=str(elsewhere))
+    output = run(sys.executable, "-c", step, cwd=tmp_path, PYTHONPATH=str(elsewhere))
     assert (tmp_path / "dclf-demo" / "shards" / "manifest.json").exists()
-    assert shown.splitlines()[-1] == str(elsewhere / "dclf" / "__init__.py")
+    assert output.splitlines()[-1] == str(elsewhere / "dclf" / "__init__.py")
 
 
 def test_a_checkout_called_dclf_beside_a_script_is_not_taken_for_the_package(tmp_path: Path) -> None:

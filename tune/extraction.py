@@ -106,21 +106,21 @@ def extract(  # noqa: PLR0913 - a table's options beside those of the work
         OSError: files cannot be read or written.
     """
     actors, options = actors or ActorSettings(), options or {}
-    given = {m: e for m, e in zip(MODALITIES, (text, audio, visual), strict=True) if e is not None}
+    extractors = {m: e for m, e in zip(MODALITIES, (text, audio, visual), strict=True) if e is not None}
     checks = Checks()
-    checks.modalities(given, options)
+    checks.modalities(extractors, options)
     checks.layout(actors, batch_size)
     if not overwrite:
         checks.attempt(refuse_filled, out)
     settings = {
         m: s
-        for m, extractor in given.items()
+        for m, extractor in extractors.items()
         if (s := checks.attempt(resolved, m, extractor, options.get(m, {}))) is not None
     }
     utterances = checks.attempt(read_table, table, media, columns=columns, classes=classes, dataset=dataset)
     if utterances is not None:
         checks.recordings(utterances, settings, media)
-    checks.fine_tuning(fine_tune, given, settings)
+    checks.fine_tuning(fine_tune, extractors, settings)
     checks.attempt(require_folder, cache)
     if checks.problems or utterances is None:
         raise ConfigError(checks.problems)

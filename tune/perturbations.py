@@ -224,5 +224,5 @@ def _perturb(
     with listening(listeners, progress) as audience:
         scores = run_with_page(target, settings, audience)
     (report,) = scores.trainings
-    shown = sorted(path for path in scores.folder.iterdir() if path.suffix in _SHOWN)
-    return PerturbationTest(report=report, files=(*report.files, *shown), substitutions=target.suite.substitutions)
+    files = sorted(path for path in scores.folder.iterdir() if path.suffix in _SHOWN)
+    return PerturbationTest(report=report, files=(*report.files, *files), substitutions=target.suite.substitutions)

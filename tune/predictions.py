@@ -223,12 +223,12 @@ def predict_lines(
             yield from conversation.utterances
         return
     session = model.predictor.session(speakers)
-    for spoken in _spoken(reader, lines, session.speakers):
+    for utterance in _spoken(reader, lines, session.speakers):
         reader.refuse_mistakes()
-        assert spoken is not None
-        vectors = {modality: vector for modality, (vector,) in reader.vectors([spoken]).items()}
-        row = session.hear(spoken.speaker, vectors)
-        yield PredictedUtterance.of(str(spoken.speaker), spoken.text, row, classes)
+        assert utterance is not None
+        vectors = {modality: vector for modality, (vector,) in reader.vectors([utterance]).items()}
+        row = session.hear(utterance.speaker, vectors)
+        yield PredictedUtterance.of(str(utterance.speaker), utterance.text, row, classes)
 
 
 def _trained(trial: TrialRun, storage: str | Path) -> Predictor:
@@ -285,17 +285,17 @@ def _predicted(
     dialogue: Dialogue, speakers: Sequence[str], rows: NDArray[np.float32], classes: Sequence[str], split: str = ""
 ) -> PredictedConversation:
     words = dialogue.utterances or [""] * len(dialogue)
-    said = zip(speakers, words, rows, strict=True)
-    utterances = tuple(PredictedUtterance.of(speaker, text, row, classes) for speaker, text, row in said)
+    turns = zip(speakers, words, rows, strict=True)
+    utterances = tuple(PredictedUtterance.of(speaker, text, row, classes) for speaker, text, row in turns)
     return PredictedConversation(id=dialogue.dialogue_id, split=split, utterances=utterances)
 
 
 def _whole(reader: ConversationReader, lines: Iterable[bytes]) -> JsonConversation:
     """The conversation of JSON lines, when they have ended; with mistakes, those of all lines are told."""
     speakers = Speakers(reader.speaker_count, reader.names)
-    spoken = [one for one in _spoken(reader, lines, speakers) if one is not None]
+    utterances = [one for one in _spoken(reader, lines, speakers) if one is not None]
     reader.refuse_mistakes()
-    conversation = reader.conversation("1", spoken, speakers)
+    conversation = reader.conversation("1", utterances, speakers)
     reader.refuse_unreadable([conversation])
     return conversation
 

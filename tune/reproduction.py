@@ -71,7 +71,7 @@ def reproduce(
     files = None
     with ExitStack() as stack, listening(listeners, progress) as audience:
         for study in plan.every:
-            if not study.wanted:
+            if not study.to_run:
                 continue
             folder = study.existing_folder()
             if folder is not None and concluded(folder):
@@ -123,10 +123,10 @@ def _page(plan: ReproductionPlan) -> tuple[list[StudyFolder], dict[str, str]]:
     for study in plan.every:
         folder = study.existing_folder()
         paper = str(study.planned.plan["paper"])
-        if folder is None and study is plan.compared and not study.wanted:
+        if folder is None and study is plan.compared and not study.to_run:
             continue  # the table of the compared systems says so
         if folder is None:
-            missing[paper] = "not run yet" if study.wanted else "not asked for (--only)"
+            missing[paper] = "not run yet" if study.to_run else "not asked for (--only)"
         elif not folder.ledger.tested:
             missing[paper] = f"study {study.name} has no test scores yet; call the same command again"
         else:

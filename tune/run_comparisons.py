@@ -153,8 +153,8 @@ def _entries(uri: str, refs: Sequence[str]) -> list[RunEntry]:
 
 def _meant(uri: str, ref: str) -> list[RunEntry]:
     """The run of that name, or the trainings of ``STUDY/TRIAL``."""
-    if (meant := trial_of(ref)) is not None:
-        study, trial = meant
+    if (parts := trial_of(ref)) is not None:
+        study, trial = parts
         runs = list(trainings(uri, tagged({STUDY_TAG: study, TRIAL_TAG: trial})))
         if runs:
             return runs[::-1]
@@ -180,10 +180,10 @@ def _with_changes(
             why.append(f"{side.label} cannot be asked: {str(error) or type(error).__name__}")
     if why:
         return replace(comparison, why=tuple(why))
-    told = changes(split, utterances, predictions)
-    if not told.total:
+    result = changes(split, utterances, predictions)
+    if not result.total:
         return replace(comparison, why=(f"the runs share no labelled utterance of {split}",))
-    return replace(comparison, changes=told)
+    return replace(comparison, changes=result)
 
 
 def _shards(uri: str, run: RunEntry, model: RunModel) -> str:
@@ -194,8 +194,8 @@ def _shards(uri: str, run: RunEntry, model: RunModel) -> str:
 
 def _emotions(model: RunModel, shards: str, split: str) -> dict[Key, str]:
     """What a model says of every utterance of a split."""
-    said = predict_source(model, shards, split=split).conversations
-    return {(one.id, place): row.emotion for one in said for place, row in enumerate(one.utterances)}
+    conversations = predict_source(model, shards, split=split).conversations
+    return {(one.id, place): row.emotion for one in conversations for place, row in enumerate(one.utterances)}
 
 
 def _labelled(shards: str, split: str) -> dict[Key, LabelledUtterance]:
@@ -237,13 +237,13 @@ def _tests(side: Side, sides: Sequence[Side]) -> list[dict[str, Any]]:
     ]
 
 
-def _changes(told: Changes, labels: Sequence[str], longest: int | None) -> Mapping[str, Any]:
+def _changes(result: Changes, labels: Sequence[str], longest: int | None) -> Mapping[str, Any]:
     return {
-        "split": told.split,
-        "utterances": told.total,
-        "changed": len(told.utterances),
-        "right": dict(zip(labels, told.right, strict=True)),
-        "shown": [one.to_dict(labels) for one in told.utterances[:longest]],
+        "split": result.split,
+        "utterances": result.total,
+        "changed": len(result.utterances),
+        "right": dict(zip(labels, result.right, strict=True)),
+        "shown": [one.to_dict(labels) for one in result.utterances[:longest]],
     }
 
 

@@ -92,17 +92,17 @@ class RunQuery:
     def answer(self, store: str) -> RunList:
         """Read the runs from a store; ConfigError where a column is none of theirs."""
         runs = self._read(store)
-        shown = select_columns(
+        columns = select_columns(
             {**self._names, f"{self.prefix}columns": self.columns or DEFAULT}, datetime.now(UTC), runs
         )
         if self.sort:
-            runs = sort_runs(runs, shown.pop(), reverse=self.reverse)
+            runs = sort_runs(runs, columns.pop(), reverse=self.reverse)
         elif self.reverse:
             runs.reverse()
         return RunList(
             tracking_uri=without_secrets(store),
             runs=tuple(runs[: self.limit or None]),
-            columns=tuple(shown),
+            columns=tuple(columns),
             more=0 < self.limit < len(runs),
         )
 

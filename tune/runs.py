@@ -228,14 +228,14 @@ class _Tracked:
         self.clock = clock
 
     def run(self, store: Store, card: dict[str, Any], plan_lines: list[str]) -> TrainedRun:
-        with ExitStack() as held, RunTracker(store, _spool_folder(self.config)) as tracker:
+        with ExitStack() as stack, RunTracker(store, _spool_folder(self.config)) as tracker:
             if self.record is not None:
                 folder = _run_folder(self.config, self.record.run_id)
                 with _run_named(self.record.name, self.record.run_id):
-                    self._require_ours = held.enter_context(only_driver(folder))
+                    self._require_ours = stack.enter_context(only_driver(folder))
             tracker.start(self.config, card, None if self.record is None else self.record.run_id)
             if self.record is None:
-                self._require_ours = held.enter_context(only_driver(_run_folder(self.config, tracker.run_id)))
+                self._require_ours = stack.enter_context(only_driver(_run_folder(self.config, tracker.run_id)))
             tracker.checkpoint(_run_folder(self.config, tracker.run_id))
             self._send(RunStarted(self.config, plan_lines, tracker.run_name, tracker.run_id))
             self.clock.tell(self.listeners)

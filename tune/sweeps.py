@@ -93,7 +93,9 @@ def sweep(  # noqa: PLR0913 - the last two are for other kinds of studies
     checked_storage(absolute(settings.storage), "", resuming=True, key="sweep.storage")
     with listening(listeners, progress) as audience:
         driver = StudyDriver(definition.base, settings, card, audience, clock)
-        outcome = driver.run(lambda: _created(settings, definition, named=bool(name)), verbose=verbose, address=address)
+        outcome = driver.run(
+            lambda: _created(settings, definition, has_name=bool(name)), verbose=verbose, address=address
+        )
         return Study(**vars(outcome))
 
 
@@ -217,9 +219,9 @@ def _require_readable(folder: StudyFolder) -> None:
             )
 
 
-def _created(settings: SweepSettings, definition: StudyDefinition, *, named: bool) -> StudyFolder:
+def _created(settings: SweepSettings, definition: StudyDefinition, *, has_name: bool) -> StudyFolder:
     """The study's folder; a name that we have made up may have been taken while Ray started."""
-    if not named and study_exists(settings.storage, definition.name):
+    if not has_name and study_exists(settings.storage, definition.name):
         definition = replace(definition, name=_free_name(settings.storage, definition.name))
     require_place(definition)
     return StudyFolder.create(settings.storage, definition)

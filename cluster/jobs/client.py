@@ -111,7 +111,7 @@ class Jobs:
         package: Path,
         environment: Mapping[str, str],
         facts: Mapping[str, str],
-        brought: Installation | None = None,
+        installation: Installation | None = None,
     ) -> None:
         """Send a package and start a job in it.
 
@@ -121,15 +121,15 @@ class Jobs:
             package: zip file of the folder it works in.
             environment: variables of its processes. Everybody who may list jobs can read them: no secrets.
             facts: what to keep of it, as readable as the environment.
-            brought: what the nodes are to install for it; they have everything where None.
+            installation: what the nodes are to install for it; they have everything where None.
 
         Raises:
             JobError: the cluster does not take it.
         """
         variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), **environment}
         runtime = {"working_dir": str(package), "env_vars": variables}
-        if brought is not None:
-            runtime |= brought.runtime_environment()
+        if installation is not None:
+            runtime |= installation.runtime_environment()
         with _explained(self._endpoint):
             self.client.submit_job(entrypoint=line, submission_id=name, runtime_env=runtime, metadata=dict(facts))
 

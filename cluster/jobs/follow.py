@@ -32,8 +32,8 @@ class Output:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
-        self._held = ""
-        self._begun = False
+        self._buffer = ""
+        self._past_preamble = False
         self.seen = 0
         self._again = 0
 
@@ -47,14 +47,14 @@ class Output:
         self._again -= repeated
         fresh = text[repeated:]
         self.seen += len(fresh)
-        if self._begun:
+        if self._past_preamble:
             self._write(fresh)
             return
-        self._held += fresh
-        _, preamble, rest = self._held.partition(PREAMBLE)
+        self._buffer += fresh
+        _, preamble, rest = self._buffer.partition(PREAMBLE)
         _, ended, rest = rest.partition("\n")
         if preamble and ended:
-            self._begun = True
+            self._past_preamble = True
             self._write(rest)
 
 
@@ -75,12 +75,12 @@ def follow(jobs: Jobs, name: str, write: Callable[[str], None]) -> Job:
     """
     output, failures = Output(write), 0
     while True:
-        seen = output.seen
+        characters = output.seen
         try:
             asyncio.run(_tail(jobs, name, output))
             break
         except (RuntimeError, OSError) as error:
-            failures = failures + 1 if output.seen == seen else 1
+            failures = failures + 1 if output.seen == characters else 1
             if failures > _RETRIES:
                 raise JobError(f"the connection to the job {name} broke ({error}); dclf logs {name} -f") from error
             time.sleep(_PAUSE_S)

@@ -60,7 +60,7 @@ def installation(constraints: Path) -> Installation:
     Raises:
         JobError: the file is absent, or leaves one of them open.
     """
-    wanted = own_requirements(requires("dclf") or ())
+    requirements = own_requirements(requires("dclf") or ())
     try:
         text = constraints.read_text(encoding="utf-8")
     except OSError as error:
@@ -68,12 +68,12 @@ def installation(constraints: Path) -> Installation:
             f"--install: must name the constraints file of the project, cannot read {constraints} ({error.strerror}); "
             "the file constraints.txt lies beside pyproject.toml"
         ) from error
-    if unpinned := sorted({_normal(line) for line in wanted} - _pinned(text).keys()):
+    if unpinned := sorted({_normal(line) for line in requirements} - _pinned(text).keys()):
         raise JobUsageError(
             f"--install: {constraints} must pin every package that dclf needs, as NAME==VERSION, has no "
             f"{', '.join(unpinned)}; an open torch brings gigabytes of CUDA libraries"
         )
-    return Installation(wanted, text, tuple(_source(name) for name in PACKAGES))
+    return Installation(requirements, text, tuple(_source(name) for name in PACKAGES))
 
 
 def own_requirements(lines: Iterable[str]) -> tuple[str, ...]:

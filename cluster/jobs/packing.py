@@ -68,10 +68,10 @@ def pack(
     _require_needed(root, needed, sizes.keys())
     if (total := sum(sizes.values())) > LIMIT_BYTES:
         largest = sorted(sizes, key=lambda path: -sizes[path])[:_SHOWN]
-        named = ", ".join(f"{path.relative_to(root)} ({sizes[path] >> 20} MiB)" for path in largest)
+        listing = ", ".join(f"{path.relative_to(root)} ({sizes[path] >> 20} MiB)" for path in largest)
         raise JobError(
             f"{root}: a job's folder may hold {LIMIT_BYTES >> 20} MiB, holds {total >> 20} MiB; the largest files are "
-            f"{named}; leave them out with --exclude, or submit from a smaller folder"
+            f"{listing}; leave them out with --exclude, or submit from a smaller folder"
         )
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, text in {NOTE: "packed by dclf submit\n", **(beside or {})}.items():

@@ -69,8 +69,8 @@ class Options:
             for name, port in ports.items()
             if port and not 1024 <= port <= 65535
         ]
-        chosen = [port for port in ports.values() if port]
-        if len(set(chosen)) < len(chosen):
+        numbers = [port for port in ports.values() if port]
+        if len(set(numbers)) < len(numbers):
             problems.append("--ray-port, --dashboard-port and --mlflow-port: must differ")
         problems += [*_host_problems(self.host), *_backend_problems(self.mlflow_backend)]
         return [*problems, *_artifacts_problems(self.artifacts)]
@@ -82,10 +82,10 @@ def claim_ports(options: Options) -> dict[str, int]:
     Raises:
         ClusterError: a port is in use.
     """
-    wanted = {name: getattr(options, name) for name in PORTS}
+    ports = {name: getattr(options, name) for name in PORTS}
     claimed: dict[str, int] = {}
-    for name, port in wanted.items():
-        others = {*claimed.values(), *(other for key, other in wanted.items() if key != name)}
+    for name, port in ports.items():
+        others = {*claimed.values(), *(other for key, other in ports.items() if key != name)}
         candidates = [port] if port else range(PORTS[name], PORTS[name] + TRIED_PORTS)
         claimed[name] = _first_free(name, options.host, [number for number in candidates if number not in others])
     return claimed

@@ -95,9 +95,9 @@ def marked(mark: str) -> list[psutil.Process]:
     more = [process for process in others if _has(process, mark)]
     while more:
         members += more
-        known = {process.pid for process in members}
-        others = [process for process in others if process.pid not in known]
-        more = [process for process in others if _parent(process) in known]
+        pids = {process.pid for process in members}
+        others = [process for process in others if process.pid not in pids]
+        more = [process for process in others if _parent(process) in pids]
     return members
 
 

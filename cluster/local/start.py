@@ -153,10 +153,10 @@ class _Start:
 
     def _all_ready(self, names: list[str]) -> bool:
         try:
-            known = known_nodes(self._cluster)
+            ray_nodes = known_nodes(self._cluster)
         except (OSError, ValueError, LookupError, TypeError):  # not yet, or not yet whole
             return False
-        nodes = [known[name] for name in names if name in known and known[name]["state"] == "ALIVE"]
+        nodes = [ray_nodes[name] for name in names if name in ray_nodes and ray_nodes[name]["state"] == "ALIVE"]
         return len(nodes) == len(names) and all(has_agent(self._cluster, node) for node in nodes)
 
     def _require_guard(self) -> None:

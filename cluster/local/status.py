@@ -51,13 +51,13 @@ class Status:
 
 def status_of_cluster(cluster: LocalCluster) -> Status:
     """Ask the dashboard and the MLflow server, each for five seconds at most, and look at the processes."""
-    known = _known(cluster)
+    ray_nodes = _known(cluster)
     nodes = tuple(
-        NodeStatus(member.name, _state(member.process.alive, member.name, known), cluster.cpus, member.process.pid)
+        NodeStatus(member.name, _state(member.process.alive, member.name, ray_nodes), cluster.cpus, member.process.pid)
         for member in cluster.members
         if member.name != SERVER
     )
-    return Status(nodes, dashboard=known is not None, mlflow=is_healthy(cluster))
+    return Status(nodes, dashboard=ray_nodes is not None, mlflow=is_healthy(cluster))
 
 
 def _known(cluster: LocalCluster) -> dict[str, Mapping[str, Any]] | None:
@@ -67,9 +67,9 @@ def _known(cluster: LocalCluster) -> dict[str, Mapping[str, Any]] | None:
         return None
 
 
-def _state(alive: bool, name: str, known: dict[str, Mapping[str, Any]] | None) -> str:
+def _state(alive: bool, name: str, ray_nodes: dict[str, Mapping[str, Any]] | None) -> str:
     if not alive:
         return "lost"
-    if known is None or name not in known:
+    if ray_nodes is None or name not in ray_nodes:
         return "unknown"
-    return "alive" if known[name]["state"] == "ALIVE" else "lost"
+    return "alive" if ray_nodes[name]["state"] == "ALIVE" else "lost"

@@ -55,7 +55,7 @@ def clear(cluster: LocalCluster) -> None:
 def _keep_logs(cluster: LocalCluster) -> None:
     written = cluster.ray_folder / "session_latest" / "logs"
     if written.is_dir():
-        kept = cluster.folder / RAY_LOGS
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(written.resolve(), kept)
+        logs = cluster.folder / RAY_LOGS
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(written.resolve(), logs)

@@ -179,8 +179,8 @@ def feature_card(path: str | os.PathLike[str]) -> FeatureCard:
     """
     shards = read_shards(path)
     manifest, info = shards.manifest, shards.info
-    seen: dict[str, str] = {}
-    if problems := [p for split in SPLITS for p in index_problems(shards.index(split), split, info, seen)]:
+    split_of: dict[str, str] = {}
+    if problems := [p for split in SPLITS for p in index_problems(shards.index(split), split, info, split_of)]:
         raise DataError(problems, f"{path}: the shards are not valid")
     return FeatureCard(
         dataset=info.dataset,

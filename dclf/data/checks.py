@@ -64,24 +64,24 @@ def unlabelled_split(split: str) -> str:
     )
 
 
-def repeated_id(dialogue_id: str, split: str, seen: dict[str, str]) -> list[str]:
-    """The problem, if any, of a dialogue id that came before; notes the id in ``seen`` (id -> split)."""
-    if dialogue_id not in seen:
-        seen[dialogue_id] = split
+def repeated_id(dialogue_id: str, split: str, split_of: dict[str, str]) -> list[str]:
+    """The problem, if any, of a dialogue id that came before; notes the id in ``split_of`` (id -> split)."""
+    if dialogue_id not in split_of:
+        split_of[dialogue_id] = split
         return []
-    if seen[dialogue_id] != split:
-        return [f"dialogue {dialogue_id!r}: is in two splits, {seen[dialogue_id]} and {split}; keep it in one"]
+    if split_of[dialogue_id] != split:
+        return [f"dialogue {dialogue_id!r}: is in two splits, {split_of[dialogue_id]} and {split}; keep it in one"]
     return [f"dialogue {dialogue_id!r}: occurs twice in {split}; dialogue ids must be unique"]
 
 
-def index_problems(index: DialogueIndex, split: str, info: DatasetInfo, seen: dict[str, str]) -> list[str]:
+def index_problems(index: DialogueIndex, split: str, info: DatasetInfo, split_of: dict[str, str]) -> list[str]:
     """What a split's index shows to be wrong without a look at features: labels, speakers and repeated ids.
 
     Args:
         index: of the split.
         split: its name.
         info: the dataset facts.
-        seen: dialogue id -> split of the splits looked at before; this one's are added.
+        split_of: dialogue id -> split of the splits looked at before; this one's are added.
     """
     if len(index.speakers) != len(index.labels):
         counts = f"{len(index.speakers)} speakers for {len(index.labels)} labels"
@@ -93,7 +93,7 @@ def index_problems(index: DialogueIndex, split: str, info: DatasetInfo, seen: di
             *_label_problems(index.labels[rows], count, info),
             *_index_problems("speaker", index.speakers[rows], count, info.speaker_count, "speaker count"),
         ]
-        problems += [f"dialogue {name!r}: {problem}" for problem in mistakes] + repeated_id(name, split, seen)
+        problems += [f"dialogue {name!r}: {problem}" for problem in mistakes] + repeated_id(name, split, split_of)
     return problems
 
 

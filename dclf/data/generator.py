@@ -181,10 +181,10 @@ def _features(
 ) -> Matrix:
     directions, mixing = world.emotions[modality], world.mixing[modality]
     length, latent = len(course.labels), directions.shape[1]
-    shown = rng.random(length) < shape.carries[modality]
+    signal = rng.random(length) < shape.carries[modality]
     offsets = SPEAKER_STRENGTH * rng.standard_normal((int(course.speakers.max()) + 1, latent), dtype=np.float32)
     hidden = rng.standard_normal((length, latent), dtype=np.float32) + offsets[course.speakers]
-    hidden += shown[:, None] * directions[course.labels]
+    hidden += signal[:, None] * directions[course.labels]
     if modality == "text":
         hidden += world.topics[topic]
         if course.remarks is not None:

@@ -135,10 +135,10 @@ class _View:
         evidence: Array = np.moveaxis(logarithms, 3, 1) + shares
         return evidence
 
-    def residuals(self, i: int, topics: Whole, labels: Whole, remarks: Whole, shown: Whole) -> Array:
+    def residuals(self, i: int, topics: Whole, labels: Whole, remarks: Whole, signal: Whole) -> Array:
         """t_i - mu_i, [H, R]."""
         words = remarks if len(self.means) > 1 else np.zeros_like(remarks)
-        residuals: Array = self.seen[i] - self.topics[topics] - self.means[words, shown, labels]
+        residuals: Array = self.seen[i] - self.topics[topics] - self.means[words, signal, labels]
         return residuals
 
 
@@ -197,13 +197,13 @@ class _Beliefs:
     ) -> _Beliefs:
         """The successors that are followed."""
         places, weights = thinned(joint.ravel(), limit, rng)
-        parents, emotions, words, *shown = np.unravel_index(places, joint.shape)
+        parents, emotions, words, *signals = np.unravel_index(places, joint.shape)
         topics = self.topics[parents]
         labels, remarks = self.labels[parents], self.remarks[parents]
         labels[:, speaker], remarks[:, speaker] = emotions, words
         sums = tuple(own[parents] for own in self.sums)
-        for view, own, shows in zip(views, sums, shown, strict=True):
-            own[:, speaker] += view.residuals(i, topics, emotions, words, shows)
+        for view, own, signal in zip(views, sums, signals, strict=True):
+            own[:, speaker] += view.residuals(i, topics, emotions, words, signal)
         return _Beliefs(weights / weights.sum(), topics, labels, remarks, sums)
 
 

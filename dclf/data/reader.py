@@ -74,15 +74,15 @@ class ShardSet:
 
     def select(self, split: str | None = None, modalities: Sequence[str] | None = None) -> ShardSet:
         """A narrower view; what is None stays as it is."""
-        chosen = ShardSet(
+        selection = ShardSet(
             self.path,
             self.manifest,
             split=self.split if split is None else split,
             modalities=self.modalities if modalities is None else modalities,
             verify=self._verify,
         )
-        chosen._verified = self._verified
-        return chosen
+        selection._verified = self._verified
+        return selection
 
     def index(self, split: str | None = None) -> DialogueIndex:
         """Labels, speakers and places of a split (of this selection where None), without reading features."""

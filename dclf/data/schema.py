@@ -68,9 +68,9 @@ def refuse_other_types(schema: pa.Schema, names: Sequence[str], expected: pa.Sch
         ShardError: names the column and both types.
     """
     for name in names:
-        wanted, actual = expected.field(name).type, schema.field(name).type
-        if actual != wanted:
-            raise ShardError(f"column {name} must hold {wanted}, holds {actual}; it was not written by DCLF")
+        kind, actual = expected.field(name).type, schema.field(name).type
+        if actual != kind:
+            raise ShardError(f"column {name} must hold {kind}, holds {actual}; it was not written by DCLF")
 
 
 def info_to_dict(info: DatasetInfo) -> dict[str, Any]:
@@ -112,17 +112,17 @@ def info_from_schema(schema: pa.Schema) -> DatasetInfo:
     return info_from_dict(json.loads(metadata[_METADATA_KEY]))
 
 
-def chosen_modalities(info: DatasetInfo, wanted: Sequence[str] | None) -> tuple[str, ...]:
+def chosen_modalities(info: DatasetInfo, modalities: Sequence[str] | None) -> tuple[str, ...]:
     """The modalities to decode, in the order of ``MODALITIES``; MissingModalityError names those the shards lack."""
-    if wanted is None:
+    if modalities is None:
         return info.modalities
-    lacking = [m for m in wanted if m not in info.widths]
+    lacking = [m for m in modalities if m not in info.widths]
     if lacking:
         raise MissingModalityError(
             f"the shards of {info.dataset} carry {', '.join(info.modalities) or 'no modality'}, not "
             f"{', '.join(lacking)}: train on those present (data.modalities), or import the data again with the others"
         )
-    return tuple(m for m in MODALITIES if m in wanted)
+    return tuple(m for m in MODALITIES if m in modalities)
 
 
 def columns_for(modalities: Sequence[str], info: DatasetInfo | None = None) -> tuple[str, ...]:

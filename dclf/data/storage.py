@@ -125,13 +125,13 @@ class Folder:
         Raises:
             WrongInputError: nobody serves the scheme, or the URI holds credentials.
         """
-        shown = os.fspath(path)
-        if problem := secret_problem(shown):
+        place = os.fspath(path)
+        if problem := secret_problem(place):
             raise WrongInputError(problem)
-        if not is_remote(shown):
-            return cls(pafs.LocalFileSystem(), absolute(shown), shown)
-        filesystem, root = _resolve_uri(shown)
-        return cls(filesystem, root.rstrip("/"), shown)
+        if not is_remote(place):
+            return cls(pafs.LocalFileSystem(), absolute(place), place)
+        filesystem, root = _resolve_uri(place)
+        return cls(filesystem, root.rstrip("/"), place)
 
     @property
     def is_local(self) -> bool:

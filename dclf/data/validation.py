@@ -80,7 +80,7 @@ class _Inspection:
 
     def __init__(self, shards: ShardSet) -> None:
         self._shards = shards
-        self._seen: dict[str, str] = {}
+        self._split_of: dict[str, str] = {}
         self.problems: list[str] = list(empty_splits(shards.manifest))
         self.warnings: list[str] = []
         self.labels: dict[str, set[int]] = {split: set() for split in SPLITS}
@@ -104,7 +104,7 @@ class _Inspection:
             rows += 1
             utterances += len(dialogue)
             self.problems += validate_dialogue(dialogue, self._shards.info)
-            self.problems += repeated_id(dialogue.dialogue_id, dialogue.split, self._seen)
+            self.problems += repeated_id(dialogue.dialogue_id, dialogue.split, self._split_of)
             self.warnings += zero_rows(dialogue)
             missing.update(dialogue.missing)
             self._at_labels(entry.split, dialogue)

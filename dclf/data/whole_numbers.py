@@ -48,8 +48,8 @@ def whole_numbers(values: Any, what: str) -> NDArray[np.int32]:
     wrong = not_whole(array)
     if wrong.size:
         value = array[wrong[0]]
-        shown = value.item() if isinstance(value, np.generic) else value
-        raise ValueError(f"{what}s must be whole numbers, is {shown!r} at {places(wrong)}")
+        item = value.item() if isinstance(value, np.generic) else value
+        raise ValueError(f"{what}s must be whole numbers, is {item!r} at {places(wrong)}")
     if array.size and not (array.min() >= _BOUNDS.min and array.max() <= _BOUNDS.max):
         raise ValueError(f"{what}s must be whole numbers of 32 bits, go from {array.min()} to {array.max()}")
     return array.astype(np.int32)
@@ -67,10 +67,10 @@ def not_whole(array: NDArray[Any]) -> NDArray[np.intp]:
 
 def places(rows: NDArray[np.intp]) -> str:
     """``utterance 3``, or ``utterances 0, 1, 2, 3, 4 and 7 more``."""
-    named = ", ".join(str(int(row)) for row in rows[:NAMED])
+    numbers = ", ".join(str(int(row)) for row in rows[:NAMED])
     if len(rows) == 1:
-        return f"utterance {named}"
-    return f"utterances {named}" + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+        return f"utterance {numbers}"
+    return f"utterances {numbers}" + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
 
 
 def _mixes_truth(values: Any) -> bool:

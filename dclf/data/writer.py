@@ -124,7 +124,7 @@ class _ShardSetWriter:
 
     def __init__(self, folder: Folder, info: DatasetInfo, max_bytes: int, warn: Callable[[str], None] | None) -> None:
         self._folder, self._info, self._warn = folder, info, warn
-        self._seen: dict[str, str] = {}
+        self._split_of: dict[str, str] = {}
         self._problems: list[str] = []
         self._splits = {split: SplitWriter(folder, split, info, max_bytes) for split in SPLITS}
         with naming_the_folder(folder):
@@ -132,7 +132,7 @@ class _ShardSetWriter:
 
     def add(self, dialogue: Dialogue) -> None:
         self._problems += validate_dialogue(dialogue, self._info)
-        self._problems += repeated_id(dialogue.dialogue_id, dialogue.split, self._seen)
+        self._problems += repeated_id(dialogue.dialogue_id, dialogue.split, self._split_of)
         if self._problems:
             return
         if self._warn is not None:

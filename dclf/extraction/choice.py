@@ -71,12 +71,12 @@ def choose(modality: str, word: str, options: Mapping[str, Any]) -> ExtractorSet
         ExtensionError: the extractor cannot be imported.
         ExtractionError: it is of another modality, has not all of the options, or lacks one that it needs.
     """
-    settings, said = settings_for(modality, word)
-    _refuse_unknown(word, options, [option.name for option in option_fields(settings) if option.name not in said])
+    settings, values = settings_for(modality, word)
+    _refuse_unknown(word, options, [option.name for option in option_fields(settings) if option.name not in values])
     needed = [field.name for field in fields(settings) if field.default is MISSING and field.default_factory is MISSING]
-    if lacking := [name for name in needed if name not in said and name not in options]:
+    if lacking := [name for name in needed if name not in values and name not in options]:
         raise ExtractionError(f"{word} needs {', '.join(lacking)}, which must be given")
-    return settings(**said, **options)
+    return settings(**values, **options)
 
 
 def with_options(settings: ExtractorSettings, options: Mapping[str, Any]) -> ExtractorSettings:
@@ -93,10 +93,10 @@ def with_options(settings: ExtractorSettings, options: Mapping[str, Any]) -> Ext
     return replace(settings, **options)
 
 
-def _refuse_unknown(extractor: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
-    if unknown := sorted(set(options) - set(known)):
+def _refuse_unknown(extractor: str, options: Mapping[str, Any], names: Sequence[str]) -> None:
+    if unknown := sorted(set(options) - set(names)):
         raise ExtractionError(
-            f"{extractor} takes no {', '.join(unknown)}; it takes {', '.join(known) if known else 'no options'}"
+            f"{extractor} takes no {', '.join(unknown)}; it takes {', '.join(names) if names else 'no options'}"
         )
 
 

@@ -177,8 +177,8 @@ class ExtractorSettings(ABC):
             raise ExtractionError(
                 f"the extractor {self.name} reads no encoder's files, is told that they lie in {place}"
             )
-        known = {"model": place, "revision": "", "identity": ""}
-        fresh = {field.name: known[field.name] for field in fields(self) if field.name in known}
+        values = {"model": place, "revision": "", "identity": ""}
+        fresh = {field.name: values[field.name] for field in fields(self) if field.name in values}
         moved = replace(self, **fresh).resolve()
         if moved.identity != self.identity:
             raise ExtractionError(

@@ -54,7 +54,7 @@ class RunExtractors:
         self._facts = {modality: facts[modality] for modality in widths if modality in facts}
         self._settings: dict[str, ExtractorSettings] = {}
         self._open: dict[str, Extractor] = {}
-        self._told: set[str] = set()
+        self._warnings: set[str] = set()
 
     def settings(self) -> dict[str, ExtractorSettings]:
         """Modality -> settings of its extractor, of those that can be made here.
@@ -94,9 +94,9 @@ class RunExtractors:
         """
         for modality, place in encoders.items():
             if modality not in self._facts:
-                known = ", ".join(self._facts) or "none"
+                modalities = ", ".join(self._facts) or "none"
                 raise ExtractionError(
-                    f"an encoder must be of a modality that the model reads and dclf extracted ({known}), is of "
+                    f"an encoder must be of a modality that the model reads and dclf extracted ({modalities}), is of "
                     f"{modality!r}"
                 )
             try:
@@ -139,10 +139,10 @@ class RunExtractors:
         self, features: Sequence[Mapping[str, Any]], raw: Sequence[Utterance], places: Sequence[str]
     ) -> None:
         """Warn, once for a modality, of recordings from which one might expect it in vain."""
-        for modality in self.widths.keys() - self._facts.keys() - {"text"} - self._told:
+        for modality in self.widths.keys() - self._facts.keys() - {"text"} - self._warnings:
             silent = (i for i, own in enumerate(features) if raw[i].recording and modality not in own)
             if (first := next(silent, None)) is not None:
-                self._told.add(modality)
+                self._warnings.add(modality)
                 _log.warning(
                     "%s: %s features are missing, here and wherever no vector comes: dclf data extract did not make "
                     "those of the run's shards, so that recordings cannot be made into them",

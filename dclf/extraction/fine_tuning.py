@@ -154,7 +154,7 @@ def fine_tune(
     if not settings.identity:
         raise ExtractionError("fine-tuning starts from resolved settings: call resolve() first")
     pairs = _pairs(texts, labels, class_count)
-    told = FineTuned(
+    facts = FineTuned(
         base_model=settings.model,
         base_revision=settings.revision,
         base_identity=settings.identity,
@@ -166,10 +166,10 @@ def fine_tune(
         **asdict(options),
     )
     part = folder.with_name(f"{folder.name}.part")
-    if not _finished(folder, told) or part.exists():  # the latter after a kill between the result and the end
+    if not _finished(folder, facts) or part.exists():  # the latter after a kill between the result and the end
         with _alone(folder):
-            if not _finished(folder, told):  # another process may have been at it
-                _train(settings, told, pairs, folder, part, device, heard or (lambda _: None))
+            if not _finished(folder, facts):  # another process may have been at it
+                _train(settings, facts, pairs, folder, part, device, heard or (lambda _: None))
             shutil.rmtree(part, ignore_errors=True)
     pooling = "last4" if settings.pooling == "last4" else "own"
     tuned = replace(settings, model=str(folder), revision="", pooling=pooling, identity="", fine_tuned=None)
@@ -192,13 +192,13 @@ def _pairs(texts: Sequence[str], labels: Sequence[int], class_count: int) -> lis
     return pairs
 
 
-def _finished(folder: Path, told: FineTuned) -> bool:
+def _finished(folder: Path, facts: FineTuned) -> bool:
     """Whether the folder holds this very result; ExtractionError where it holds something else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        facts = json.loads((folder / FINE_TUNING).read_text(encoding="utf-8"))
-        if FineTuned.from_facts(facts).same_as(told):
+        content = json.loads((folder / FINE_TUNING).read_text(encoding="utf-8"))
+        if FineTuned.from_facts(content).same_as(facts):
             return True
     except (OSError, ValueError):
         pass
@@ -232,7 +232,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _train(
     settings: TextSettings,
-    told: FineTuned,
+    facts: FineTuned,
     pairs: Sequence[tuple[str, int]],
     folder: Path,
     part: Path,
@@ -244,44 +244,44 @@ def _train(
     from dclf.extraction.fine_tuning_loop import FineTuning  # noqa: PLC0415
 
     with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
-        torch.manual_seed(told.seed)
-        work = FineTuning(settings.load(device), told, pairs)
-        for epoch in _epochs(work, part, told):
+        torch.manual_seed(facts.seed)
+        work = FineTuning(settings.load(device), facts, pairs)
+        for epoch in _epochs(work, part, facts):
             heard(epoch)
-    _write_result(work.encoder, told, part / "result")
+    _write_result(work.encoder, facts, part / "result")
     (part / "result").replace(folder)
 
 
-def _epochs(work: FineTuning, part: Path, told: FineTuned) -> Iterator[FineTuningEpoch]:
+def _epochs(work: FineTuning, part: Path, facts: FineTuned) -> Iterator[FineTuningEpoch]:
     """Train the epochs that are not on disk, each of which is there before it is told."""
     from dclf.training.checkpoint import load, save  # noqa: PLC0415 - see _train
 
-    state = _state(part, told, load)
+    state = _state(part, facts, load)
     if state is not None:
         work.load_state(state["work"])
-    for number in range(1 if state is None else state["epoch"] + 1, told.epochs + 1):
+    for number in range(1 if state is None else state["epoch"] + 1, facts.epochs + 1):
         started = time.perf_counter()
         loss = work.epoch(number)
         if not math.isfinite(loss):
             raise ExtractionError(f"the loss of epoch {number} is not finite; lower the learning rate")
-        save(part, {"epoch": number, "of": asdict(told), "work": work.state()})
-        yield FineTuningEpoch(number, told.epochs, loss, time.perf_counter() - started)
+        save(part, {"epoch": number, "of": asdict(facts), "work": work.state()})
+        yield FineTuningEpoch(number, facts.epochs, loss, time.perf_counter() - started)
 
 
-def _state(part: Path, told: FineTuned, load: Callable[[Path], dict[str, Any]]) -> dict[str, Any] | None:
+def _state(part: Path, facts: FineTuned, load: Callable[[Path], dict[str, Any]]) -> dict[str, Any] | None:
     """What was finished of this very fine-tuning; None where it has to begin."""
     try:
         state = load(part)
     except OSError:  # none, or one that cannot be read: it costs the epochs it had
         return None
-    return state if FineTuned.from_facts(state["of"]).same_as(told) else None
+    return state if FineTuned.from_facts(state["of"]).same_as(facts) else None
 
 
-def _write_result(encoder: TextEncoder, told: FineTuned, folder: Path) -> None:
+def _write_result(encoder: TextEncoder, facts: FineTuned, folder: Path) -> None:
     """The encoder as transformers and sentence-transformers open it, and how it came to be."""
     shutil.rmtree(folder, ignore_errors=True)
     with quiet_transformers():
         encoder.model.save_pretrained(folder)
         encoder.tokenizer.save_pretrained(folder)
     write_pooling(folder, encoder.pooling, encoder.width, encoder.max_tokens, lower_case=encoder.lower_case)
-    write_fine_tuned(folder, told)
+    write_fine_tuned(folder, facts)

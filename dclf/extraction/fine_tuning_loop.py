@@ -34,18 +34,18 @@ class FineTuning:
 
     Args:
         encoder: as extraction opens it; its model changes.
-        told: what is to be done.
+        facts: what is to be done.
         pairs: words and labels of all utterances.
     """
 
-    def __init__(self, encoder: TextEncoder, told: FineTuned, pairs: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, encoder: TextEncoder, facts: FineTuned, pairs: Sequence[tuple[str, int]]) -> None:
         self.encoder = encoder
-        self._told = told
+        self._facts = facts
         self._tokens = encoder.tokens([words for words, _ in pairs])
         self._labels = torch.tensor([label for _, label in pairs])
         self._places = [place for place, tokens in enumerate(self._tokens) if tokens["input_ids"]]
-        self._head = nn.Linear(encoder.width, told.classes, device=encoder.model.device)
-        groups = _groups(encoder.model, self._head, told.learning_rate)
+        self._head = nn.Linear(encoder.width, facts.classes, device=encoder.model.device)
+        groups = _groups(encoder.model, self._head, facts.learning_rate)
         # The default takes five times as long on the CPU, as long there as the backward pass.
         self._optimiser = torch.optim.AdamW(groups, fused=True)
         self._rates = [group["lr"] for group in groups]
@@ -59,12 +59,12 @@ class FineTuning:
         Returns:
             The mean loss over its utterances.
         """
-        torch.manual_seed(int(uniform_bits(self._told.seed, number)[0]))
+        torch.manual_seed(int(uniform_bits(self._facts.seed, number)[0]))
         self.encoder.model.train()
         batches = list(self._batches())
         total = 0.0
         for place, batch in enumerate(batches):
-            self._set_rates((number - 1) * len(batches) + place, self._told.epochs * len(batches))
+            self._set_rates((number - 1) * len(batches) + place, self._facts.epochs * len(batches))
             total += self._step(batch) * len(batch)
         self.encoder.model.eval()
         return total / len(self._places)
@@ -85,7 +85,7 @@ class FineTuning:
 
     def _batches(self) -> Iterator[list[int]]:
         """Random utterances, of like lengths within some batches, as padding is computed too; in random order."""
-        size = self._told.batch_size
+        size = self._facts.batch_size
         order = [self._places[place] for place in torch.randperm(len(self._places)).tolist()]
         batches: list[list[int]] = []
         for begin in range(0, len(order), WINDOW * size):

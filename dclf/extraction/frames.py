@@ -144,27 +144,27 @@ class _Track:
         self._play()
         for moment in moments:
             self._go_to(moment)
-            if self._shown is None:
+            if self._current is None:
                 raise BrokenRecording("none of its pictures can be decoded")
             if moment > self._shown_until() + SLACK_S:
                 raise BrokenRecording(_too_short(moments[-1], self._shown_until()))
-            if self._shown[0] != latest:
-                latest = self._shown[0]
-                yield _rgb(self._shown[1])
+            if self._current[0] != latest:
+                latest = self._current[0]
+                yield _rgb(self._current[1])
 
     def _play(self) -> None:
         """Go on from where the container stands: nothing is on show yet."""
         self._frames = self._timed()
-        self._shown: tuple[float, VideoFrame] | None = None
+        self._current: tuple[float, VideoFrame] | None = None
         self._upcoming = next(self._frames, None)
 
     def _go_to(self, moment: float) -> None:
         """Put on show the last frame up to a moment; the first of all where there is none."""
-        position = 0.0 if self._shown is None else self._shown[0]
+        position = 0.0 if self._current is None else self._current[0]
         if moment - position > self._worth_seeking:
             self._seek(position, moment)
-        while self._upcoming is not None and (self._shown is None or self._upcoming[0] <= moment):
-            self._shown, self._upcoming = self._upcoming, next(self._frames, None)
+        while self._upcoming is not None and (self._current is None or self._upcoming[0] <= moment):
+            self._current, self._upcoming = self._upcoming, next(self._frames, None)
 
     def _seek(self, position: float, moment: float) -> None:
         """Go to the key frame before a moment, and learn from one that is no gain how far apart they are."""
@@ -184,9 +184,9 @@ class _Track:
 
     def _shown_until(self) -> float:
         """The t up to which the frame on show is there; the last one for its own time."""
-        if self._upcoming is not None or self._shown is None:
+        if self._upcoming is not None or self._current is None:
             return float("inf")
-        t, frame = self._shown
+        t, frame = self._current
         return t + max(float((frame.duration or 0) * (self.stream.time_base or 0)), self.spacing)
 
     def _timed(self) -> Iterator[tuple[float, VideoFrame]]:

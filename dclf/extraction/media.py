@@ -218,7 +218,7 @@ def _resampled(samples: Sound, own_rate: int, rate: int) -> Sound:
     frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
     frame.sample_rate = own_rate
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
-    return np.concatenate([part.to_ndarray()[0] for given in (frame, None) for part in resampler.resample(given)])
+    return np.concatenate([part.to_ndarray()[0] for chunk in (frame, None) for part in resampler.resample(chunk)])
 
 
 def _sample(second: float, rate: int) -> int:

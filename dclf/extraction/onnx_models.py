@@ -115,9 +115,9 @@ def _providers(device: str) -> list[Any]:
 
 def _input_shape(path: Path, inputs: Sequence[Any], size: int) -> tuple[int, int, bool]:
     """h, w, and whether the graph takes one picture at a time."""
-    shapes = [given.shape for given in inputs if given.type == "tensor(float)" and len(given.shape) == 4]
+    shapes = [argument.shape for argument in inputs if argument.type == "tensor(float)" and len(argument.shape) == 4]
     if len(inputs) != 1 or not shapes or (isinstance(shapes[0][1], int) and shapes[0][1] != 3):
-        was = ", ".join(f"{given.name} {given.type} {given.shape}" for given in inputs)
+        was = ", ".join(f"{argument.name} {argument.type} {argument.shape}" for argument in inputs)
         raise ExtractionError(
             f"the encoder {path} must have one input, float32 [N, 3, height, width], has {was}: export it for RGB "
             "pictures with channels first"

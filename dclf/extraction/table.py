@@ -85,8 +85,8 @@ def read_table(
     folder = folder.absolute()  # processes elsewhere read the recordings
     if not source.is_dir():
         return _own(source, folder, columns, classes, dataset)
-    given = {"--columns": columns, "--classes": classes, "--dataset": dataset}
-    if misplaced := [option for option, value in given.items() if value is not None]:
+    options = {"--columns": columns, "--classes": classes, "--dataset": dataset}
+    if misplaced := [option for option, value in options.items() if value is not None]:
         raise SourceError(
             f"{source}: is a folder, whose tables must be MELD's, and {', '.join(misplaced)} is for a CSV file; "
             "leave it out, or name the file"

@@ -140,8 +140,8 @@ class TextSettings(ExtractorSettings):
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
         """See ``ExtractorSettings``."""
         settings = super().from_facts(facts)
-        told = facts.get("fine_tuned")
-        return replace(settings, fine_tuned=FineTuned.from_facts(told)) if told else settings
+        fine_tuning = facts.get("fine_tuned")
+        return replace(settings, fine_tuned=FineTuned.from_facts(fine_tuning)) if fine_tuning else settings
 
     def fingerprint(self) -> str:
         """See ``ExtractorSettings``: ``identity`` stands for the encoder, wherever it lies and came from."""

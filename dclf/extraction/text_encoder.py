@@ -141,14 +141,18 @@ def _open_tokenizer(folder: Path) -> Any:
 
 def _check_model(folder: Path, model: Any, tokenizer: Any, pooling: Pooling) -> None:
     """Refuse a model that is no encoder of this tokenizer's words."""
-    known = model.get_input_embeddings()
-    if model.config.is_encoder_decoder or model.main_input_name != "input_ids" or not isinstance(known, nn.Embedding):
+    embedding = model.get_input_embeddings()
+    if (
+        model.config.is_encoder_decoder
+        or model.main_input_name != "input_ids"
+        or not isinstance(embedding, nn.Embedding)
+    ):
         raise ExtractionError(
             f"the model in {folder} must be an encoder of words, such as BERT or RoBERTa, is {type(model).__name__}"
         )
-    if len(tokenizer) > known.num_embeddings:
+    if len(tokenizer) > embedding.num_embeddings:
         raise ExtractionError(
-            f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the model knows {known.num_embeddings} of "
+            f"the tokenizer in {folder} has {len(tokenizer)} tokens, and the model knows {embedding.num_embeddings} of "
             "them: they must be of one model; get both anew"
         )
     if pooling.kind == "last4" and model.config.num_hidden_layers < LAYERS:
@@ -165,13 +169,13 @@ def _word_settings(folder: Path) -> Mapping[str, Any]:
 
 def _token_limit(model: Any, tokenizer: Any, words: Mapping[str, Any]) -> int:
     """Tokens that the encoder takes at most: what its folder says, or has positions for; 0 where nothing limits it."""
-    said = words.get("max_seq_length") or tokenizer.model_max_length
+    maximum = words.get("max_seq_length") or tokenizer.model_max_length
     positions = [
         module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
         for name, module in model.named_modules()
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
     ]
-    limit = min([said, *positions])
+    limit = min([maximum, *positions])
     return int(limit) if limit < _ENDLESS else 0
 
 

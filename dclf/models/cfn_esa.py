@@ -174,8 +174,8 @@ class CFNESA(BaseModel):
 
         rows, heard = self._encode(encoded, recur), []
         for number, layer in enumerate(self.cross):
-            rows, kept = layer.hear(rows, {} if memory is None else memory.heard[number])  # type: ignore[operator]
-            heard.append(kept)
+            rows, keys_values = layer.hear(rows, {} if memory is None else memory.heard[number])  # type: ignore[operator]
+            heard.append(keys_values)
         return self._join(rows), CFNESAMemory(states, heard)
 
     def _encode(

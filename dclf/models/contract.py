@@ -181,12 +181,14 @@ def base_model_class(name: str) -> type[BaseModel]:
     options = getattr(kind, "Config", None)
     if not (inspect.isclass(options) and is_dataclass(options)):
         raise BASE_MODELS.refuse(name, "a class whose Config is a dataclass of its options", f"one with {options!r}")
-    named = {option.name: option for option in fields(options)}
-    if "dropout" not in named:
+    by_name = {option.name: option for option in fields(options)}
+    if "dropout" not in by_name:
         raise BASE_MODELS.refuse(
-            name, "a class whose Config has the field dropout, which the decoder shares", f"one with {', '.join(named)}"
+            name,
+            "a class whose Config has the field dropout, which the decoder shares",
+            f"one with {', '.join(by_name)}",
         )
-    bare = [key for key, option in named.items() if option.default is MISSING and option.default_factory is MISSING]
+    bare = [key for key, option in by_name.items() if option.default is MISSING and option.default_factory is MISSING]
     if bare:
         raise BASE_MODELS.refuse(
             name, "a class whose Config has a default for every field", f"one without for {', '.join(bare)}"

@@ -54,23 +54,23 @@ class CrossModalLayer(nn.Module):
             x_m' [P N, H], pass after pass.
         """
         # No dropout stands before what a modality says to itself: it is the same in every pass.
-        said = self._to_itself(rows, self._within(layout))
+        answers = self._to_itself(rows, self._within(layout))
         if passes > 1:
-            rows, said = ({m: x.repeat(passes, 1) for m, x in each.items()} for each in (rows, said))
-        return self._from_there(rows, said, self._within(layout.repeat(passes)))
+            rows, answers = ({m: x.repeat(passes, 1) for m, x in each.items()} for each in (rows, answers))
+        return self._from_there(rows, answers, self._within(layout.repeat(passes)))
 
     def hear(
         self, rows: Mapping[str, Tensor], memory: Mapping[str, KeysValues]
     ) -> tuple[dict[str, Tensor], dict[str, KeysValues]]:
         """The next utterance, with ``causal``; name of an attention -> what it keeps, empty at the first."""
-        kept: dict[str, KeysValues] = {}
+        keys_values: dict[str, KeysValues] = {}
 
         def attend(name: str, asking: Tensor, answering: Tensor) -> Tensor:
-            said: Tensor
-            said, kept[name] = self.attentions[name].hear(asking, answering, memory.get(name))  # type: ignore[operator]
-            return said
+            answers: Tensor
+            answers, keys_values[name] = self.attentions[name].hear(asking, answering, memory.get(name))  # type: ignore[operator]
+            return answers
 
-        return self._from_there(rows, self._to_itself(rows, attend), attend), kept
+        return self._from_there(rows, self._to_itself(rows, attend), attend), keys_values
 
     def _within(self, layout: Layout) -> Attend:
         return lambda name, asking, answering: self.attentions[name](asking, answering, layout)
@@ -78,9 +78,11 @@ class CrossModalLayer(nn.Module):
     def _to_itself(self, rows: Mapping[str, Tensor], attend: Attend) -> dict[str, Tensor]:
         return {m: attend(_asking_answering(m, m), x, x) for m, x in rows.items()}
 
-    def _from_there(self, rows: Mapping[str, Tensor], said: Mapping[str, Tensor], attend: Attend) -> dict[str, Tensor]:
+    def _from_there(
+        self, rows: Mapping[str, Tensor], answers: Mapping[str, Tensor], attend: Attend
+    ) -> dict[str, Tensor]:
         """x_m' of x_m and of what each modality says to itself."""
-        own = {m: self.parts[m].own(x, self._drop(said[m])) for m, x in rows.items()}  # type: ignore[operator]
+        own = {m: self.parts[m].own(x, self._drop(answers[m])) for m, x in rows.items()}  # type: ignore[operator]
         crossed = self.crossed(own, attend)
         return {m: self.parts[m](x, own[m], crossed.get(m)) for m, x in rows.items()}
 
@@ -90,8 +92,8 @@ class CrossModalLayer(nn.Module):
             return {}
         hub = own[self.hub]
         crossed = {m: self._drop(attend(_asking_answering(m, self.hub), own[m], hub)) for m in self.spokes}
-        told = [self._drop(attend(_asking_answering(self.hub, m), hub, own[m])) for m in self.spokes]
-        return {**crossed, self.hub: self._drop(self.joined(torch.cat(told, 1))).relu()}
+        answers = [self._drop(attend(_asking_answering(self.hub, m), hub, own[m])) for m in self.spokes]
+        return {**crossed, self.hub: self._drop(self.joined(torch.cat(answers, 1))).relu()}
 
     def _drop(self, rows: Tensor) -> Tensor:
         return dropout(rows, self.dropout, self.training)
@@ -114,9 +116,9 @@ class ModalityPart(nn.Module):
         self.outer = nn.Linear(2 * width, width)
         self.last_norm = nn.LayerNorm(width)
 
-    def own(self, rows: Tensor, said: Tensor) -> Tensor:
+    def own(self, rows: Tensor, answers: Tensor) -> Tensor:
         """Return s_m of x_m and what it says of itself, all [N, H]."""
-        normed: Tensor = self.own_norm(rows + said)
+        normed: Tensor = self.own_norm(rows + answers)
         return normed
 
     def cross(self, rows: Tensor, own: Tensor, crossed: Tensor | None) -> Tensor:

@@ -56,9 +56,9 @@ class DAGWalk(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, predecessors: Predecessors, *tensors: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        given = LayerInputs(*tensors)
-        record = _Record.empty(given, predecessors)
-        states = _walk(given, predecessors, record)
+        layer_inputs = LayerInputs(*tensors)
+        record = _Record.empty(layer_inputs, predecessors)
+        states = _walk(layer_inputs, predecessors, record)
         ctx.predecessors, ctx.record = predecessors, record
         ctx.save_for_backward(*tensors)
         # A copy: a node that holds its own output would keep itself alive.
@@ -67,9 +67,9 @@ class DAGWalk(torch.autograd.Function):
     @staticmethod
     @by_hand
     def backward(ctx: Any, grad_state: Tensor, grad_message: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        given, record = LayerInputs(*ctx.saved_tensors), ctx.record
+        layer_inputs, record = LayerInputs(*ctx.saved_tensors), ctx.record
         way_back = _WayBack.of(record, grad_state, grad_message)
-        _walk_back(given, ctx.predecessors, record, way_back)
+        _walk_back(layer_inputs, ctx.predecessors, record, way_back)
         return None, *_gradients(record, way_back).tensors
 
 
@@ -90,13 +90,13 @@ class _Record:
     attention: list[Tensor]
 
     @classmethod
-    def empty(cls, given: LayerInputs, predecessors: Predecessors) -> _Record:
-        steps, (rows, width) = predecessors.steps, given.below.shape
-        trace = GRUTrace.empty(given.below.new_empty(2, rows, 3 * width))
+    def empty(cls, layer_inputs: LayerInputs, predecessors: Predecessors) -> _Record:
+        steps, (rows, width) = predecessors.steps, layer_inputs.below.shape
+        trace = GRUTrace.empty(layer_inputs.below.new_empty(2, rows, 3 * width))
         trace.before[0].zero_()
-        trace.before[1] = given.below
-        past = given.below.new_zeros(steps.sizes[0], len(steps.sizes), width)
-        return cls(trace, given.below.new_zeros(rows, 2 * width), past, [])
+        trace.before[1] = layer_inputs.below
+        past = layer_inputs.below.new_zeros(steps.sizes[0], len(steps.sizes), width)
+        return cls(trace, layer_inputs.below.new_zeros(rows, 2 * width), past, [])
 
     @property
     def message(self) -> Tensor:
@@ -104,11 +104,11 @@ class _Record:
         return self.trace.before[0]
 
 
-def _walk(given: LayerInputs, predecessors: Predecessors, record: _Record) -> Tensor:
+def _walk(layer_inputs: LayerInputs, predecessors: Predecessors, record: _Record) -> Tensor:
     """Fill the record; return H [N, H]."""
-    inputs = torch.stack((given.nodal, torch.empty_like(given.nodal)))
-    states = torch.stack((torch.empty_like(given.contextual), given.contextual))
-    cells = inputs.new_empty(2, *given.below.shape)
+    inputs = torch.stack((layer_inputs.nodal, torch.empty_like(layer_inputs.nodal)))
+    states = torch.stack((torch.empty_like(layer_inputs.contextual), layer_inputs.contextual))
+    cells = inputs.new_empty(2, *layer_inputs.below.shape)
     scores = inputs.new_zeros(record.past.shape[:2])
     steps = predecessors.steps
     views = zip(record.trace.per_step(steps), *map(steps.views, (inputs, states, cells)), strict=True)
@@ -117,13 +117,13 @@ def _walk(given: LayerInputs, predecessors: Predecessors, record: _Record) -> Te
         if t:
             pooled = record.pooled[steps.slices[t]]
             _attend(predecessors.each[t], scores[:running], record, pooled)
-            torch.mm(pooled, given.relations, out=message)
-        torch.addmm(given.nodal_bias, message, given.nodal_weight, out=from_state[0])
-        torch.addmm(given.contextual_bias, message, given.contextual_weight, out=from_input[1])
+            torch.mm(pooled, layer_inputs.relations, out=message)
+        torch.addmm(layer_inputs.nodal_bias, message, layer_inputs.nodal_weight, out=from_state[0])
+        torch.addmm(layer_inputs.contextual_bias, message, layer_inputs.contextual_weight, out=from_input[1])
         trace.step(from_input, from_state, cell)
         state = torch.add(cell[0], cell[1], out=cell[0])
         record.past[:running, t] = state
-        scores[:running, t] = state @ given.key
+        scores[:running, t] = state @ layer_inputs.key
     return cells[0]
 
 
@@ -161,11 +161,12 @@ class _WayBack:
         )
 
 
-def _walk_back(given: LayerInputs, predecessors: Predecessors, record: _Record, way_back: _WayBack) -> None:
+def _walk_back(layer_inputs: LayerInputs, predecessors: Predecessors, record: _Record, way_back: _WayBack) -> None:
     """Walk back in time and fill ``way_back``."""
     steps = predecessors.steps
     nodal, contextual, relations = (
-        weight.T.contiguous() for weight in (given.nodal_weight, given.contextual_weight, given.relations)
+        weight.T.contiguous()
+        for weight in (layer_inputs.nodal_weight, layer_inputs.contextual_weight, layer_inputs.relations)
     )
     views = zip(
         predecessors.each,
@@ -176,7 +177,7 @@ def _walk_back(given: LayerInputs, predecessors: Predecessors, record: _Record, 
     )
     for t, (heard, slopes, state, message) in reversed(list(enumerate(views))):
         now = slice(len(state)), t
-        state.add_(way_back.past[now]).addcmul_(way_back.scores[now].unsqueeze(1), given.key)
+        state.add_(way_back.past[now]).addcmul_(way_back.scores[now].unsqueeze(1), layer_inputs.key)
         slopes.inputs.mul_(state.unsqueeze(1))
         slopes.states.mul_(state.unsqueeze(1))
         message.addcmul_(state, slopes.update[0])

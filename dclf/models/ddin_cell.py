@@ -107,9 +107,9 @@ class DDINWalk(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, plan: CellPlan, *tensors: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        given = CellInputs(*tensors)
-        record = _Record.empty(given, plan)
-        _walk(given, plan, record)
+        cell_inputs = CellInputs(*tensors)
+        record = _Record.empty(cell_inputs, plan)
+        _walk(cell_inputs, plan, record)
         ctx.plan, ctx.record = plan, record
         ctx.save_for_backward(*tensors)
         # Copies: a node that holds its own output would keep itself alive.
@@ -118,8 +118,8 @@ class DDINWalk(torch.autograd.Function):
     @staticmethod
     @by_hand
     def backward(ctx: Any, grad_party: Tensor, grad_context: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        given = CellInputs(*ctx.saved_tensors)
-        return None, *_Return(given, ctx.plan, ctx.record).walk(grad_party, grad_context).tensors
+        cell_inputs = CellInputs(*ctx.saved_tensors)
+        return None, *_Return(cell_inputs, ctx.plan, ctx.record).walk(grad_party, grad_context).tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,20 +141,20 @@ class _Record:
     context: Tensor
 
     @classmethod
-    def empty(cls, given: CellInputs, plan: CellPlan) -> _Record:
-        history, party = GRUTrace.empty(given.history), GRUTrace.empty(given.party)
+    def empty(cls, cell_inputs: CellInputs, plan: CellPlan) -> _Record:
+        history, party = GRUTrace.empty(cell_inputs.history), GRUTrace.empty(cell_inputs.party)
         modalities, rows, width = party.before.shape
-        past = Past.empty(given.queries, given.score, plan.positions, plan.steps)
-        parties = given.party.new_zeros(modalities, rows + 1, width)
+        past = Past.empty(cell_inputs.queries, cell_inputs.score, plan.positions, plan.steps)
+        parties = cell_inputs.party.new_zeros(modalities, rows + 1, width)
         return cls(history, party, past, parties, torch.zeros_like(history.before))
 
 
-def _walk(given: CellInputs, plan: CellPlan, record: _Record) -> None:
+def _walk(cell_inputs: CellInputs, plan: CellPlan, record: _Record) -> None:
     """The way forward: fill the record."""
     steps, past = plan.steps, record.past
     state = torch.zeros_like(record.context[:, : steps.sizes[0]])
     traces = zip(record.history.per_step(steps), record.party.per_step(steps), strict=True)
-    inputs = map(steps.views, (given.history, given.party, record.context, record.parties[:, :-1]))
+    inputs = map(steps.views, (cell_inputs.history, cell_inputs.party, record.context, record.parties[:, :-1]))
     keeps = (masks(keep, steps) for keep in (plan.keep_history, plan.keep_party))
     views = zip(traces, plan.earlier.split(steps.sizes), *inputs, *keeps, strict=True)
     for t, ((history, party), earlier, u_history, u_party, context, out, keep_g, keep_p) in enumerate(views):
@@ -162,13 +162,13 @@ def _walk(given: CellInputs, plan: CellPlan, record: _Record) -> None:
         party.before.copy_(speaker)
         history.before.copy_(state[:, : len(earlier)])
         if t:
-            context.copy_(torch.baddbmm(given.fuse_bias, past.attend(t), given.fuse))
-        from_state = torch.baddbmm(given.history_bias, history.before, given.history_state)
+            context.copy_(torch.baddbmm(cell_inputs.fuse_bias, past.attend(t), cell_inputs.fuse))
+        from_state = torch.baddbmm(cell_inputs.history_bias, history.before, cell_inputs.history_state)
         state = context.new_empty(context.shape)
-        history.step(torch.baddbmm(u_history, speaker, given.history_party), from_state, state)
+        history.step(torch.baddbmm(u_history, speaker, cell_inputs.history_party), from_state, state)
         past.append(t, state if keep_g is None else state.mul_(keep_g))
-        from_state = torch.baddbmm(given.party_bias, speaker, given.party_state)
-        party.step(torch.baddbmm(u_party, context, given.party_context), from_state, out)
+        from_state = torch.baddbmm(cell_inputs.party_bias, speaker, cell_inputs.party_state)
+        party.step(torch.baddbmm(u_party, context, cell_inputs.party_context), from_state, out)
         if keep_p is not None:
             out.mul_(keep_p)
 
@@ -176,15 +176,15 @@ def _walk(given: CellInputs, plan: CellPlan, record: _Record) -> None:
 class _Return:
     """The way back in time; collects the gradients of ``CellInputs``."""
 
-    def __init__(self, given: CellInputs, plan: CellPlan, record: _Record) -> None:
-        self.given, self.plan, self.record = given, plan, record
+    def __init__(self, cell_inputs: CellInputs, plan: CellPlan, record: _Record) -> None:
+        self.cell_inputs, self.plan, self.record = cell_inputs, plan, record
         self.history, self.party = record.history.slopes(), record.party.slopes()
         self.past = PastGradients.zero(record.past)
 
     def walk(self, grad_party: Tensor, grad_context: Tensor) -> CellInputs:
         """Gradients of the inputs from those of the outputs."""
-        given, steps = self.given, self.plan.steps
-        back = {name: getattr(given, name).transpose(1, 2).contiguous() for name in _TRANSPOSED}
+        cell_inputs, steps = self.cell_inputs, self.plan.steps
+        back = {name: getattr(cell_inputs, name).transpose(1, 2).contiguous() for name in _TRANSPOSED}
         to_speaker = grad_party.new_zeros(self.record.parties.shape)
         grad_context = grad_context.clone()
         from_later = grad_context[:, :0]

@@ -128,14 +128,14 @@ class DialogueGCN(BaseModel):
         utterance, lstm = self.lstm.hear(row, None if memory is None else memory.lstm)
         with torch.autocast(row.device.type, enabled=False):
             earlier = None if memory is None else (memory.keys, memory.sent)
-            own, keys, sent = self.relational.hear(utterance, speaker, earlier)
+            own, keys, messages = self.relational.hear(utterance, speaker, earlier)
             relational = own if memory is None else torch.cat((memory.relational, own))
             graph = self.own(own) + self.heard(relational.sum(0, keepdim=True))
             node = torch.cat((utterance, graph), 1)
             nodes = node if memory is None else torch.cat((memory.nodes, node))
             attended = (self.nodal(node) @ nodes.T).tanh().softmax(-1) @ nodes
         last = slice(-self.past, None)
-        return self.linear(attended), DialogueGCNMemory(lstm, keys[last], sent[last], relational[last], nodes)
+        return self.linear(attended), DialogueGCNMemory(lstm, keys[last], messages[last], relational[last], nodes)
 
     def _graph(self, utterances: Tensor, speakers: Tensor, layout: Layout) -> Tensor:
         """u [N, D] -> g [N, G]."""
@@ -175,8 +175,8 @@ class RelationalLayer(nn.Module):
         """u [N, D], who says them int64 [N], who hears whom bool [B, L, L] -> v [N, G]."""
         weights = self.weights(utterances, window, layout)
         both = torch.cat((weights.tril(-1), weights.triu()), 2)  # [B, L, 2 L]
-        sent = layout.pad(self._sent(utterances, speakers)).transpose(1, 2).flatten(1, 2)  # [B, 2 L, S, G]
-        sums = layout.pack(torch.bmm(both, sent.flatten(2))).view(-1, *sent.shape[2:])  # [N, S, G]
+        messages = layout.pad(self._sent(utterances, speakers)).transpose(1, 2).flatten(1, 2)  # [B, 2 L, S, G]
+        sums = layout.pack(torch.bmm(both, messages.flatten(2))).view(-1, *messages.shape[2:])  # [N, S, G]
         mine = speakers[:, None, None].expand(-1, 1, sums.shape[2])
         relational: Tensor = self.root(utterances) + sums.gather(1, mine).squeeze(1)
         return relational
@@ -195,13 +195,13 @@ class RelationalLayer(nn.Module):
             v [1, G], and what was ``earlier`` with the utterance's own.
         """
         before, now = self._sent(utterance, speaker).unbind(1)
-        keys, heard, sent = self.edge(utterance), now, before
+        keys, heard, messages = self.edge(utterance), now, before
         if earlier is not None:
-            keys, heard, sent = (
+            keys, heard, messages = (
                 torch.cat(rows) for rows in ((earlier[0], keys), (earlier[1], now), (earlier[1], before))
             )
         weights = (utterance @ keys.T).softmax(-1)
-        return self.root(utterance) + weights @ heard[:, speaker[0]], keys, sent
+        return self.root(utterance) + weights @ heard[:, speaker[0]], keys, messages
 
     def weights(self, utterances: Tensor, window: Tensor, layout: Layout) -> Tensor:
         """a [B, L, L], zero where nothing is heard; rows of padding mean nothing."""
@@ -213,8 +213,8 @@ class RelationalLayer(nn.Module):
         order = speakers.argsort(stable=True)
         counts = speakers.bincount(minlength=len(self.relations)).tolist()
         parts = utterances.index_select(0, order).split(counts)
-        sent = torch.cat([part @ maps for part, maps in zip(parts, self.relations.flatten(2), strict=True)])
-        return sent.index_select(0, order.argsort()).view(-1, *self.relations.shape[2:])
+        messages = torch.cat([part @ maps for part, maps in zip(parts, self.relations.flatten(2), strict=True)])
+        return messages.index_select(0, order.argsort()).view(-1, *self.relations.shape[2:])
 
 
 def band(layout: Layout, past: int, future: int) -> Tensor:

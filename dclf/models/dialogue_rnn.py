@@ -177,15 +177,15 @@ class DialogueRNNCell(nn.Module):
     def _walk(self, rows: Tensor, speakers: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
         """The speaker's state after each turn [N, D_p] and the contexts [N, D_g], in the order of the walk."""
         states = self.beginning(rows, steps.sizes[0])
-        spoken, contexts = [], []
+        speaker_states, contexts = [], []
         views = zip(*(part.split(steps.sizes) for part in (rows, self.query(rows), speakers)), strict=True)
         for utterance, query, speaker in views:
             # Dialogues are sorted by length: those still running are the first ones.
-            running = States(*(kept[: len(utterance)] for kept in (states.past, states.parties)))
+            running = States(*(part[: len(utterance)] for part in (states.past, states.parties)))
             after, context, states = self.turn(utterance, query, speaker, running)
-            spoken.append(after)
+            speaker_states.append(after)
             contexts.append(context)
-        return torch.cat(spoken), torch.cat(contexts)
+        return torch.cat(speaker_states), torch.cat(contexts)
 
     def beginning(self, like: Tensor, count: int) -> States:
         """What stands before the first utterance of ``count`` dialogues."""

@@ -60,16 +60,16 @@ class _Drop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, rate: float) -> Tensor:
-        kept = _kept(values.shape, rate)
-        ctx.save_for_backward(kept.to(torch.int8))
+        mask = _kept(values.shape, rate)
+        ctx.save_for_backward(mask.to(torch.int8))
         ctx.scale = _scale(rate)
-        return kept.to(values.dtype).mul_(values).mul_(ctx.scale)
+        return mask.to(values.dtype).mul_(values).mul_(ctx.scale)
 
     @staticmethod
     @by_hand
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (kept,) = ctx.saved_tensors
-        return kept.to(grad.dtype).mul_(grad).mul_(ctx.scale), None
+        (mask,) = ctx.saved_tensors
+        return mask.to(grad.dtype).mul_(grad).mul_(ctx.scale), None
 
 
 def _kept(shape: torch.Size | tuple[int, ...], rate: float) -> Tensor:

@@ -114,8 +114,8 @@ class GraphCFC(PairGraphModel):
                 ]
             )
             context = pool_history(hidden, layout)
-        kept = {name: parts[name] for name in self.weights}
-        return BaseOutput(hidden=hidden, state=hidden, context=context, auxiliary=kept)
+        auxiliary = {name: parts[name] for name in self.weights}
+        return BaseOutput(hidden=hidden, state=hidden, context=context, auxiliary=auxiliary)
 
     def _stages(self, parts: Sequence[Tensor], speakers: Tensor, layout: Layout) -> Tensor:
         """h [N, H] of the parts [N, H] in the order in which they are taken in."""
@@ -188,8 +188,8 @@ class Stage(nn.Module):
         joined: Tensor = nodes[0] if self.join is None else self.join(torch.cat(tuple(nodes), -1))
         return joined
 
-    def _layer(self, nodes: Tensor, edges: Edges, kept: list[Tensor]) -> Tensor:
-        nodes = self.norm(nodes + self.attention(nodes, edges, kept))
+    def _layer(self, nodes: Tensor, edges: Edges, cache: list[Tensor]) -> Tensor:
+        nodes = self.norm(nodes + self.attention(nodes, edges, cache))
         after: Tensor = self.feed_norm(nodes + self.feed(nodes))
         return after
 

@@ -156,6 +156,6 @@ class GraphSmile(BaseModel):
         Raises:
             ValueError: an emotion has no known sentiment.
         """
-        named = {"sentiment": self.config.sentiment_weight, "shift": self.config.shift_weight}
-        weights = {name: weight for name, weight in named.items() if weight}
+        by_name = {"sentiment": self.config.sentiment_weight, "shift": self.config.shift_weight}
+        weights = {name: weight for name, weight in by_name.items() if weight}
         return SentimentTerms(self.hidden_width, class_names, weights, self.config.shift_window) if weights else None

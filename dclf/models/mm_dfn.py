@@ -131,8 +131,8 @@ class MMDFN(BaseModel):
         parties = self._parties(nodes, layout, speakers)
         if self.text is not None:
             nodes["text"] = self.text(nodes["text"], layout)
-        for modality, said in parties.items():
-            nodes[modality] = nodes[modality] + self.party_weights[modality] * said
+        for modality, party in parties.items():
+            nodes[modality] = nodes[modality] + self.party_weights[modality] * party
         return torch.stack(list(nodes.values()), 1)
 
     def _parties(self, encoded: Mapping[str, Tensor], layout: Layout, speakers: Tensor) -> dict[str, Tensor]:
@@ -140,8 +140,8 @@ class MMDFN(BaseModel):
         if self.parties is None:
             return {}
         parties, count = Parties.of(layout, speakers), len(self.party_weights)
-        said = torch.cat([encoded[modality].index_select(0, parties.rows) for modality in self.party_weights])
-        heard = self.parties(said, parties.layout.repeat(count))
+        utterances = torch.cat([encoded[modality].index_select(0, parties.rows) for modality in self.party_weights])
+        heard = self.parties(utterances, parties.layout.repeat(count))
         rows = (part.index_select(0, parties.places) for part in heard.chunk(count))
         return dict(zip(self.party_weights, rows, strict=True))
 

@@ -107,7 +107,7 @@ class MMGCN(BaseModel):
         features = {modality: encoded[modality] for modality in self.modalities}
         if self.lstm is not None:
             features["text"] = self.lstm(features["text"], layout)
-        named = "text" if "text" in features else self.modalities[0]
-        features[named] = features[named] + self.speakers(speakers)
+        speaker_modality = "text" if "text" in features else self.modalities[0]
+        features[speaker_modality] = features[speaker_modality] + self.speakers(speakers)
         dtype = self.speakers.weight.dtype
         return torch.stack([features[modality].to(dtype) for modality in self.modalities], 1)

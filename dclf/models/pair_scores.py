@@ -98,7 +98,7 @@ def _tiles(graph: PairGraph, places: list[int], length: int) -> Iterator[tuple[s
 
 
 def pair_scores(
-    sources: Tensor, targets: Tensor, between: Tensor, attention: Tensor, tiles: PairTiles, kept: list[Tensor]
+    sources: Tensor, targets: Tensor, between: Tensor, attention: Tensor, tiles: PairTiles, cache: list[Tensor]
 ) -> tuple[Tensor, ...]:
     """Per dialogue S [M, h, n, n], row hears column; of no meaning where it does not.
 
@@ -108,12 +108,12 @@ def pair_scores(
         between: e [h, S, S, H] of each pair of speakers.
         attention: att [h, H].
         tiles: of the batch.
-        kept: the scores of this very call where it is run again for its gradient (``torch.utils.checkpoint``); empty
+        cache: the scores of this very call where it is run again for its gradient (``torch.utils.checkpoint``); empty
             before, and then filled.
     """
     members = len(sources)
     repeated = between.repeat(members, 1, 1, 1), attention.repeat(members, 1)
-    blocks = _Scores.apply(sources.flatten(0, 1), targets.flatten(0, 1), *repeated, tiles, kept)  # type: ignore[no-untyped-call]
+    blocks = _Scores.apply(sources.flatten(0, 1), targets.flatten(0, 1), *repeated, tiles, cache)  # type: ignore[no-untyped-call]
     return tuple(block.unflatten(0, (members, -1)) for block in blocks)
 
 
@@ -128,13 +128,13 @@ class _Scores(torch.autograd.Function):
         between: Tensor,
         attention: Tensor,
         tiles: PairTiles,
-        kept: list[Tensor],
+        cache: list[Tensor],
     ) -> tuple[Tensor, ...]:
         ctx.tiles = tiles
         ctx.save_for_backward(sources, targets, between, attention)
-        if not kept:
-            kept.extend(_blocks(sources, targets, between, attention, tiles))
-        return tuple(block.detach() for block in kept)
+        if not cache:
+            cache.extend(_blocks(sources, targets, between, attention, tiles))
+        return tuple(block.detach() for block in cache)
 
     @staticmethod
     @by_hand

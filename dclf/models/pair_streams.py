@@ -163,8 +163,8 @@ class _Layers(torch.autograd.Function):
     @staticmethod
     @by_hand
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        weight, share_weight, *kept = ctx.saved_tensors
-        streams, signs = kept[: len(weight) + 1], kept[len(weight) + 1 :]
+        weight, share_weight, *tensors = ctx.saved_tensors
+        streams, signs = tensors[: len(weight) + 1], tensors[len(weight) + 1 :]
         sides = grad.flatten(0, 1), grad.flip(1).flatten(0, 1)
         on_weight, on_share_weight = torch.empty_like(weight), torch.empty_like(weight)
         on_bias, on_share_bias = torch.empty_like(weight[:, :1]), torch.empty_like(weight[:, :1])

@@ -107,18 +107,18 @@ class RelationAttention(nn.Module):
         modal = each[:, -1:] if graph.members > 1 else None
         return Edges(graph, each[:, graph.numbers], loops, modal)
 
-    def forward(self, nodes: Tensor, edges: Edges, kept: list[Tensor]) -> Tensor:
+    def forward(self, nodes: Tensor, edges: Edges, cache: list[Tensor]) -> Tensor:
         """y [M, N, H].
 
         Args:
             nodes: [M, N, H].
             edges: on which graph.
-            kept: empty, for the scores; the same list where this call is run again for its gradient.
+            cache: empty, for the scores; the same list where this call is run again for its gradient.
         """
         sources, targets = (self._heads(layer(nodes)).contiguous() for layer in (self.source, self.target))
         own, across = self._alone(sources, targets, edges)
         graph = edges.graph
-        scores = pair_scores(sources, targets, edges.between, self.attention, graph.tiles, kept)
+        scores = pair_scores(sources, targets, edges.between, self.attention, graph.tiles, cache)
         within = [_with_loops(*part) for part in zip(scores, own.split(graph.graph.layout.lengths, -1), strict=True)]
         return graph.graph.attend(within, across, sources) + self.bias
 

@@ -162,8 +162,8 @@ class SDT(BaseModel):
 
     def _inputs(self, encoded: Mapping[str, Tensor], speakers: Tensor, positions: Tensor) -> dict[str, Tensor]:
         """Modality -> z [N, H]."""
-        spoken = self.speakers(speakers)
-        added = spoken + positions.to(spoken.dtype)
+        embeddings = self.speakers(speakers)
+        added = embeddings + positions.to(embeddings.dtype)
         return {m: self.dropout(encoded[m].to(added.dtype) + added) for m in self.modalities}
 
     def _reduced(

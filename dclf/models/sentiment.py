@@ -46,13 +46,13 @@ def sentiments_of(class_names: Sequence[str]) -> Tensor:
     Raises:
         ValueError: one has no known sentiment.
     """
-    known = {emotion: SENTIMENTS.index(sentiment) for sentiment, emotions in EMOTIONS.items() for emotion in emotions}
-    if unknown := [name for name in class_names if name.lower() not in known]:
+    indices = {emotion: SENTIMENTS.index(sentiment) for sentiment, emotions in EMOTIONS.items() for emotion in emotions}
+    if unknown := [name for name in class_names if name.lower() not in indices]:
         raise ValueError(
-            f"classes must be emotions of a known sentiment ({', '.join(known)}), are also {', '.join(unknown)}; "
+            f"classes must be emotions of a known sentiment ({', '.join(indices)}), are also {', '.join(unknown)}; "
             "model.options.sentiment_weight: 0 and model.options.shift_weight: 0 switch off the heads that need it"
         )
-    return torch.tensor([known[name.lower()] for name in class_names])
+    return torch.tensor([indices[name.lower()] for name in class_names])
 
 
 class SentimentTerms(Auxiliary):

@@ -45,10 +45,10 @@ def whole_batches(targets: Conversations, rows: int = ROWS) -> Iterator[ScoredBa
         targets: dialogues to predict.
         rows: most utterances of a batch, at least 1.
     """
-    for chosen in _grouped(targets.lengths, rows):
-        lengths = targets.lengths[chosen]
-        own = spans(targets.offsets[chosen], lengths)
-        batch = _batch(targets, chosen, lengths, _Rows.of(targets, own))
+    for dialogues in _grouped(targets.lengths, rows):
+        lengths = targets.lengths[dialogues]
+        own = spans(targets.offsets[dialogues], lengths)
+        batch = _batch(targets, dialogues, lengths, _Rows.of(targets, own))
         places = np.flatnonzero(targets.labels[own] >= 0)
         yield ScoredBatch(batch, own[places], places)
 
@@ -70,27 +70,27 @@ def perturbed_batches(
     _check(targets, pool, substitutions)
     numbers = np.array([substitutions.numbers[name] for name in targets.dialogue_ids], dtype=np.int64)
     first = substitutions.starts[numbers][targets.dialogue_of] + targets.time * (targets.time - 1) // 2
-    wanted = np.flatnonzero(targets.labels >= 0)
-    for group in _grouped(targets.time[wanted] + 1, rows):
-        chosen = wanted[group]
-        replaced = substitutions.positions[spans(first[chosen], targets.time[chosen])]
-        yield _perturbed(targets, pool, chosen, replaced)
+    rows_with_label = np.flatnonzero(targets.labels >= 0)
+    for group in _grouped(targets.time[rows_with_label] + 1, rows):
+        utterances = rows_with_label[group]
+        replaced = substitutions.positions[spans(first[utterances], targets.time[utterances])]
+        yield _perturbed(targets, pool, utterances, replaced)
 
 
 def _perturbed(
-    targets: Conversations, pool: Conversations, chosen: IntArray, replaced: NDArray[np.int32]
+    targets: Conversations, pool: Conversations, utterances: IntArray, replaced: NDArray[np.int32]
 ) -> ScoredBatch:
-    """The perturbed dialogues of the target rows ``chosen`` [B] with the pool rows ``replaced`` [N - B]."""
-    lengths = targets.time[chosen] + 1
+    """The perturbed dialogues of the target rows ``utterances`` [B] with the pool rows ``replaced`` [N - B]."""
+    lengths = targets.time[utterances] + 1
     last = np.cumsum(lengths) - 1
     source = np.full(last[-1] + 1, OWN, dtype=np.int64)
     source[np.delete(np.arange(len(source)), last)] = replaced
     staying = np.flatnonzero(source == OWN)
-    own = spans(chosen - targets.time[chosen], lengths)[staying]
+    own = spans(utterances - targets.time[utterances], lengths)[staying]
     # What stands in the places of those that stay is overwritten at once.
     rows = _Rows.of(pool.only(tuple(targets.features)), np.where(source == OWN, 0, source))
     rows.replace(staying, targets, own)
-    return ScoredBatch(_batch(targets, targets.dialogue_of[chosen], lengths, rows), chosen, last)
+    return ScoredBatch(_batch(targets, targets.dialogue_of[utterances], lengths, rows), utterances, last)
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,8 +134,8 @@ class _Replacements:
         same = np.eye(candidates.classes, dtype=np.bool_)
         self._available = np.where(same if kind == "eccs" else ~same, candidates.counts - self._own_size, 0)
         self._ends = np.cumsum(self._available, axis=1)
-        wanted = np.unique(labels[:-1])
-        lacking = [emotion for emotion in wanted if emotion >= 0 and not self._ends[emotion, -1]]
+        emotions = np.unique(labels[:-1])
+        lacking = [emotion for emotion in emotions if emotion >= 0 and not self._ends[emotion, -1]]
         if lacking:
             raise ValueError(
                 f"dialogue {dialogue_id}: another dialogue of the pool must have an utterance with "

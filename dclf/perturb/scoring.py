@@ -201,8 +201,8 @@ def _outcome(
     predictions = np.full(len(targets.labels), -1, dtype=np.int64)
     for part in batches:
         probabilities = predictor.model.predict(part.batch.to(device))
-        wanted = probabilities[torch.from_numpy(part.places).to(probabilities.device)]
-        predictions[part.rows] = wanted.argmax(dim=-1).cpu().numpy()
+        distributions = probabilities[torch.from_numpy(part.places).to(probabilities.device)]
+        predictions[part.rows] = distributions.argmax(dim=-1).cpu().numpy()
     scored = np.flatnonzero(targets.labels >= 0)
     return Outcome(
         condition=condition,

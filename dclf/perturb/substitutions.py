@@ -96,14 +96,14 @@ class Substitutions:
             ValueError: the table does not hold substitutions, holds damaged ones or those of another format version.
         """
         facts = _facts(table)
-        for column, wanted in _COLUMNS.items():
+        for column, column_type in _COLUMNS.items():
             if table.column_names.count(column) != 1:
                 raise ValueError(
                     f"substitutions must have the columns {', '.join(_COLUMNS)}, have {', '.join(table.column_names)}; "
                     "draw them again"
                 )
-            if (actual := table.schema.field(column).type) != wanted:
-                raise ValueError(f"{column} must hold {wanted}, holds {actual}; draw the substitutions again")
+            if (actual := table.schema.field(column).type) != column_type:
+                raise ValueError(f"{column} must hold {column_type}, holds {actual}; draw the substitutions again")
         table = table.combine_chunks()
         loaded = cls(
             **{name: facts[name] for name in _FACTS},

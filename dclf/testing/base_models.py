@@ -226,25 +226,25 @@ class BaseModelContract:
         rows = random_rows()
         together = case(rows)
         for dialogue, length in enumerate(LENGTHS):
-            wanted = rows_of(rows[2], dialogue)
-            for name, alone in case(picked(rows, wanted, [length])).items():
-                assert_close(alone, together[name][wanted], atol=1e-10, rtol=0)
+            utterances = rows_of(rows[2], dialogue)
+            for name, alone in case(picked(rows, utterances, [length])).items():
+                assert_close(alone, together[name][utterances], atol=1e-10, rtol=0)
 
     def test_the_order_of_dialogues_does_not_matter(self, case: Case) -> None:
         """The rows move with their dialogues."""
         rows, order = random_rows(), [2, 0, 3, 1]
-        together, wanted = case(rows), torch.cat([rows_of(rows[2], dialogue) for dialogue in order])
-        for name, permuted in case(picked(rows, wanted, [LENGTHS[d] for d in order])).items():
-            assert_close(permuted, together[name][wanted], atol=1e-10, rtol=0)
+        together, utterances = case(rows), torch.cat([rows_of(rows[2], dialogue) for dialogue in order])
+        for name, permuted in case(picked(rows, utterances, [LENGTHS[d] for d in order])).items():
+            assert_close(permuted, together[name][utterances], atol=1e-10, rtol=0)
 
     def test_single_precision_keeps_batch_invariance(self, case: Case) -> None:
         """Within what float32 rounds."""
         case.model.float()
         features, speakers, layout = random_rows()
         rows = ({m: x.float() for m, x in features.items()}, speakers, layout)
-        together, wanted = case(rows), rows_of(layout, 2)
-        for name, alone in case(picked(rows, wanted, [LENGTHS[2]])).items():
-            assert_close(alone, together[name][wanted], atol=1e-5, rtol=0)
+        together, utterances = case(rows), rows_of(layout, 2)
+        for name, alone in case(picked(rows, utterances, [LENGTHS[2]])).items():
+            assert_close(alone, together[name][utterances], atol=1e-5, rtol=0)
 
     def test_other_dialogues_do_not_leak(self, case: Case) -> None:
         """To the last bit, however large their features are."""

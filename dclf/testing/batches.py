@@ -49,16 +49,16 @@ def random_rows(lengths: Sequence[int] = LENGTHS, seed: int = 0) -> Rows:
     return features, torch.randint(SPEAKERS, (layout.utterances,), generator=generator), layout
 
 
-def picked(rows: Rows, wanted: Tensor, lengths: Sequence[int]) -> Rows:
+def picked(rows: Rows, utterances: Tensor, lengths: Sequence[int]) -> Rows:
     """Some of the utterances, which form dialogues of these lengths.
 
     Args:
         rows: all of them.
-        wanted: int64, which utterances.
+        utterances: int64, which utterances.
         lengths: of the dialogues that these are.
     """
     features, speakers, _ = rows
-    return {m: x[wanted] for m, x in features.items()}, speakers[wanted], Layout.of(list(lengths))
+    return {m: x[utterances] for m, x in features.items()}, speakers[utterances], Layout.of(list(lengths))
 
 
 def rows_of(layout: Layout, dialogue: int) -> Tensor:

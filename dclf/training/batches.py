@@ -39,12 +39,12 @@ class CachedSplit:
         self.split = split
         self._source = source
         self._budget = budget
-        self._kept: list[Dialogue] | None = None
+        self._dialogues: list[Dialogue] | None = None
 
     @property
     def kept(self) -> list[Dialogue] | None:
         """The whole share, if it fits and has been read."""
-        return self._kept
+        return self._dialogues
 
     def fill(self) -> None:
         """Read the share into memory, or find out that it does not fit."""
@@ -54,8 +54,8 @@ class CachedSplit:
 
     def __iter__(self) -> Iterator[Dialogue]:
         """The dialogues in the source's order."""
-        if self._kept is not None:
-            yield from self._kept
+        if self._dialogues is not None:
+            yield from self._dialogues
             return
         keeping: list[Dialogue] | None = []
         used = 0
@@ -67,7 +67,7 @@ class CachedSplit:
                 keeping = None
                 self._budget = 0
             yield dialogue
-        self._kept = keeping
+        self._dialogues = keeping
 
 
 def _generator(seed: int, epoch: int) -> np.random.Generator:
@@ -75,7 +75,7 @@ def _generator(seed: int, epoch: int) -> np.random.Generator:
 
 
 def shuffled(
-    split: CachedSplit, seed: int, epoch: int, buffer_bytes: int, chosen: Container[str] | None = None
+    split: CachedSplit, seed: int, epoch: int, buffer_bytes: int, ids: Container[str] | None = None
 ) -> Iterator[Dialogue]:
     """The dialogues in an order drawn from seed and epoch.
 
@@ -87,29 +87,29 @@ def shuffled(
         seed: of the training.
         epoch: its number.
         buffer_bytes: features of the dialogues that wait, at most, but for one dialogue.
-        chosen: ids of the dialogues to give out, whoever's share they are in; all where None.
+        ids: of the dialogues to give out, whoever's share they are in; all where None.
     """
     random = _generator(seed, epoch)
     if split.kept is not None:
-        part = list(_only(split.kept, chosen))
+        part = list(_only(split.kept, ids))
         for place in random.permutation(len(part)):
             yield part[place]
         return
     waiting: list[Dialogue] = []
     used = 0
-    for dialogue in _only(split, chosen):
+    for dialogue in _only(split, ids):
         waiting.append(dialogue)
         used += dialogue_bytes(dialogue)
         while used > buffer_bytes and len(waiting) > 1:
-            taken = _take(waiting, random)
-            used -= dialogue_bytes(taken)
-            yield taken
+            pick = _take(waiting, random)
+            used -= dialogue_bytes(pick)
+            yield pick
     while waiting:
         yield _take(waiting, random)
 
 
-def _only(dialogues: Iterable[Dialogue], chosen: Container[str] | None) -> Iterable[Dialogue]:
-    return dialogues if chosen is None else (one for one in dialogues if one.dialogue_id in chosen)
+def _only(dialogues: Iterable[Dialogue], ids: Container[str] | None) -> Iterable[Dialogue]:
+    return dialogues if ids is None else (one for one in dialogues if one.dialogue_id in ids)
 
 
 def _take(waiting: list[Dialogue], random: np.random.Generator) -> Dialogue:

@@ -81,12 +81,12 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         CheckpointError: they are those of a model with other layers.
     """
     own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    kept = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if own != kept:
-        other = sorted(name for name in own.keys() | kept.keys() if own.get(name) != kept.get(name))
-        shown = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if own != shapes:
+        other = sorted(name for name in own.keys() | shapes.keys() if own.get(name) != shapes.get(name))
+        names = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
         raise CheckpointError(
-            f"a checkpoint must hold the weights of the configured model, differs in {shown}: an earlier version of "
+            f"a checkpoint must hold the weights of the configured model, differs in {names}: an earlier version of "
             "the base model wrote it; use the version of dclf that did, or train anew"
         )
     model.load_state_dict(weights)

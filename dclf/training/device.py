@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 
-def resolve_device(wanted: str) -> torch.device:
+def resolve_device(device: str) -> torch.device:
     """The device for ``train.device``: auto takes a GPU where one is, and cuDNN then computes in float32.
 
     Raises:
         ValueError: a GPU is asked for where none is.
     """
-    if wanted == "gpu" and not torch.cuda.is_available():
+    if device == "gpu" and not torch.cuda.is_available():
         raise ValueError(
             "train.device: gpu needs a CUDA device that this torch build can use, there is none; "
             "use train.device auto or cpu"
         )
-    use_gpu = wanted != "cpu" and torch.cuda.is_available()
+    use_gpu = device != "cpu" and torch.cuda.is_available()
     if use_gpu:
         # By default recurrent layers take TF32 there, and a model would score otherwise than on a CPU.
         torch.backends.cudnn.allow_tf32 = False

@@ -204,7 +204,7 @@ class TrainingRun:
         if improved:
             self.progress.best_model = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
         # After the choice, and scoring draws nothing: a sealed run of the same seed trains and chooses alike.
-        peeked = self._evaluate("test", shifts=False).scores if self.config.train.looks_at_test else {}
+        test_scores = self._evaluate("test", shifts=False).scores if self.config.train.looks_at_test else {}
         robust = self._robust()
         report = EpochReport(
             epoch=epoch,
@@ -213,7 +213,7 @@ class TrainingRun:
             validation=validation.scores,
             best_epoch=self.progress.best_epoch,
             best_wf1=self.progress.best_wf1,
-            peeked=peeked,
+            peeked=test_scores,
             robust=robust,
             confusion=validation.confusion,
             machine={} if self.machine is None else self.machine.look(),
@@ -244,8 +244,8 @@ class TrainingRun:
         """One pass over the training split, or what the curriculum has come to of it; means of the loss terms."""
         self.model.train()
         data, seed = self.config.data, self.config.train.seed
-        chosen = None if self.curriculum is None else self.curriculum.dialogues(epoch)
-        order = shuffled(self.splits["train"], seed, epoch, data.shuffle_mb * MIB, chosen)
+        ids = None if self.curriculum is None else self.curriculum.dialogues(epoch)
+        order = shuffled(self.splits["train"], seed, epoch, data.shuffle_mb * MIB, ids)
         totals = dict.fromkeys(self.objective.weights, 0.0)
         counts = dict.fromkeys(self.objective.weights, 0.0)
         for step, batch in enumerate(lockstep(self._batches(order), self.workers), start=1):
@@ -254,9 +254,9 @@ class TrainingRun:
                 totals[name] += step_totals[name]
                 counts[name] += step_counts[name]
         if self.bank is not None:
-            if chosen is not None and len(chosen) < len(self.index.dialogue_ids):
+            if ids is not None and len(ids) < len(self.index.dialogue_ids):
                 # Also of the dialogues that wait, so that all pairs of an epoch are of one age.
-                waiting = (dialogue for dialogue in self.splits["train"] if dialogue.dialogue_id not in chosen)
+                waiting = (dialogue for dialogue in self.splits["train"] if dialogue.dialogue_id not in ids)
                 self._write_states(self.bank, waiting)
             self.bank.turn()
         return self.objective.summary(totals, counts)

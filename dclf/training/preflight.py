@@ -38,7 +38,7 @@ def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool =
         for modality in modalities
         if modality not in shards.info.modalities
     ]
-    seen: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     for split in (only,) if only else SPLITS:
         index = shards.index(split)
         if not len(index):
@@ -47,7 +47,7 @@ def check_shards(shards: ShardSet, modalities: Sequence[str], *, perturb: bool =
         elif not np.any(index.labels >= 0):
             unlabelled = f"no utterance of the {split} split of {shards.path} has a label to score; score another split"
             problems.append(unlabelled if only else unlabelled_split(split))
-        problems += index_problems(index, split, shards.info, seen)
+        problems += index_problems(index, split, shards.info, split_of)
     if perturb and not problems:
         problems += robustness_problems(shards.index("val"), shards.info.class_names)
     if problems:
@@ -64,10 +64,10 @@ def check_same_shards(shards: ShardSet, state: Mapping[str, Any]) -> None:
     Raises:
         DataError: they are others.
     """
-    kept, now = state.get("shards_sha256", ""), shards.manifest.sha256
-    if kept and kept != now:
+    before, now = state.get("shards_sha256", ""), shards.manifest.sha256
+    if before and before != now:
         problem = (
-            f"data.shards: {shards.path} must hold the shards that the run began with, of hash {kept[:12]}, holds "
+            f"data.shards: {shards.path} must hold the shards that the run began with, of hash {before[:12]}, holds "
             f"others, of {now[:12]}; bring the first ones back or train anew"
         )
         raise DataError([problem], "the shards do not fit the run")

@@ -56,11 +56,11 @@ def test_four_actors_share_a_card() -> None:
         "4 actors with 1 CPU slot and 0.25 GPU each",
         "14 of 16 CPU slots are busy: actors wait until some are free",
     ]
-    held = replace(nodes(16, gpus=2), free_cpus=16.0, free_gpus=0.5)
-    assert plan_actors(ActorSettings(gpus=0.5, actors=2), held).notes == (
+    busy = replace(nodes(16, gpus=2), free_cpus=16.0, free_gpus=0.5)
+    assert plan_actors(ActorSettings(gpus=0.5, actors=2), busy).notes == (
         "1.5 of 2 GPUs are busy: actors wait until some are free",
     )
-    assert plan_actors(ActorSettings(gpus=0.25, actors=2), held).notes == ()
+    assert plan_actors(ActorSettings(gpus=0.25, actors=2), busy).notes == ()
     assert plan_actors(ActorSettings(cpus_per_actor=2), nodes(3)).describe() == ["1 actor with 2 CPU slots each"]
 
 

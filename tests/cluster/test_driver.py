@@ -57,20 +57,20 @@ class Starting:
 class Shrunk:
     """An elastic trainer whose cluster has lost a node."""
 
-    def __init__(self, sender: Sender, told: threading.Event) -> None:
+    def __init__(self, sender: Sender, notice: threading.Event) -> None:
         self._sender = sender
-        self._told = told
+        self._notice = notice
 
     def fit(self) -> Any:
         self._sender.send("restart", 1)
-        assert self._told.wait(20)
+        assert self._notice.wait(20)
         self._sender.send("workers", 1)
         return "the result"
 
 
 @pytest.mark.timeout(30)
 def test_a_training_that_too_few_workers_are_left_for_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = threading.Event()
+    notice = threading.Event()
 
     class Told:
         """Stands for the watch over waiting work."""
@@ -79,15 +79,15 @@ def test_a_training_that_too_few_workers_are_left_for_says_what_it_waits_for(mon
             assert needs == NEEDS
 
         def goes_on(self) -> None:
-            assert not told.is_set()
+            assert not notice.is_set()
 
         def look(self) -> None:
-            told.set()
+            notice.set()
 
     monkeypatch.setattr("cluster.driver.Waiting", Told)
     monkeypatch.setattr("cluster.driver.LOOK_SECONDS", 0.01)
     driver = Driver(Hooks(*[lambda _: None] * 3), NEEDS)
-    result: Any = driver.run(lambda sender: Shrunk(sender, told))  # type: ignore[arg-type,return-value]
+    result: Any = driver.run(lambda sender: Shrunk(sender, notice))  # type: ignore[arg-type,return-value]
     assert result == "the result"
 
 

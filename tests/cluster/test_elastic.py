@@ -27,10 +27,10 @@ def test_a_read_slot_stays_free_and_no_worker_spans_nodes(
 
 def test_slots_of_other_runs_are_left_to_them_once_workers_run() -> None:
     # Two nodes of four; ours has two workers, another run holds five slots.
-    taken = ClusterResources(nodes=(Node(cpus=4), Node(cpus=4)), free_cpus=1.0)
-    assert possible_workers({"CPU": 1.0}, taken, running=2) == 3
-    assert possible_workers({"CPU": 2.0}, taken, running=2) == 2
-    assert possible_workers({"CPU": 1.0}, taken, running=0) == 7, "all of its own are still to be started"
+    busy = ClusterResources(nodes=(Node(cpus=4), Node(cpus=4)), free_cpus=1.0)
+    assert possible_workers({"CPU": 1.0}, busy, running=2) == 3
+    assert possible_workers({"CPU": 2.0}, busy, running=2) == 2
+    assert possible_workers({"CPU": 1.0}, busy, running=0) == 7, "all of its own are still to be started"
 
 
 def test_a_read_task_that_runs_just_now_does_not_keep_a_worker_from_coming() -> None:

@@ -16,8 +16,8 @@ def test_what_the_user_has_not_set_is_set_for_this_process_and_its_children(monk
     monkeypatch.setenv("DCLF_USERS", "the user's")
     before = dict(os.environ)
     with environment({"DCLF_OURS": "ours", "DCLF_USERS": "ours"}):
-        told = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
-    assert told.stdout == "ours the user's\n"
+        child = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
+    assert child.stdout == "ours the user's\n"
     assert dict(os.environ) == before
 
 

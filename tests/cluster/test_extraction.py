@@ -163,10 +163,10 @@ def test_what_kills_its_process_every_time_is_named() -> None:
 
 
 def test_one_actor_needs_no_ray() -> None:
-    told: list[str] = []
-    with extraction_workers(ActorSettings(actors=1), told.extend) as workers:
+    lines: list[str] = []
+    with extraction_workers(ActorSettings(actors=1), lines.extend) as workers:
         assert len(extracted(workers, WORDS)) == 100
-    assert told == ["one batch at a time, in this process, on 1 thread"]
+    assert lines == ["one batch at a time, in this process, on 1 thread"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,8 +190,8 @@ def test_one_process_computes_on_the_threads_of_its_actor() -> None:
         rows = extracted(workers, ["a", "b"], ThreadSettings().resolve())
         assert rows == {0: np.float32(before + 2), 1: np.float32(before + 2)}
         assert torch.get_num_threads() == before
-        with closing(workers.extract(ThreadSettings().resolve(), utterances(["a", "b"]), ["a", "b"])) as begun:
-            next(begun)
+        with closing(workers.extract(ThreadSettings().resolve(), utterances(["a", "b"]), ["a", "b"])) as stream:
+            next(stream)
         assert torch.get_num_threads() == before
 
 
@@ -206,13 +206,13 @@ def test_an_actor_that_is_lost_after_its_last_row_costs_nothing(monkeypatch: pyt
 
 def test_a_layout_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.actors.machine_gpus", lambda: 0)
-    told: list[str] = []
+    lines: list[str] = []
     with (
         pytest.raises(PlanError, match="a share of a GPU, the cluster has none"),
-        extraction_workers(ActorSettings(gpus=0.5, actors=1), told.extend),
+        extraction_workers(ActorSettings(gpus=0.5, actors=1), lines.extend),
     ):
         pass
-    assert told == []
+    assert lines == []
 
 
 def test_the_longest_go_first() -> None:

@@ -44,19 +44,19 @@ def test_what_a_restart_would_meet_again_ends_the_run_as_it_was(error: Exception
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 def test_what_a_restart_may_cure_is_told_with_rank_and_remedy(error: Exception) -> None:
     assert not is_lasting(error)
-    told = explained(WorkerGroupError("a wall of traceback", {1: error}), 2)
-    assert isinstance(told, TrainingError)
-    assert "worker 1" in str(told)
-    assert "after 2 restarts" in str(told)
-    assert "resume the run" in str(told)
-    assert "wall" not in str(told)
+    failure = explained(WorkerGroupError("a wall of traceback", {1: error}), 2)
+    assert isinstance(failure, TrainingError)
+    assert "worker 1" in str(failure)
+    assert "after 2 restarts" in str(failure)
+    assert "resume the run" in str(failure)
+    assert "wall" not in str(failure)
 
 
 def test_what_a_worker_says_of_itself_is_not_told_as_its_loss() -> None:
     shape = RuntimeError("mat1 and mat2 shapes cannot be multiplied (8x3 and 4x2)")
-    told = str(explained(WorkerGroupError("", {0: shape}), 0))
-    assert "workers failed and train.max_failures is 0 (worker 0: RuntimeError: mat1 and mat2" in told
-    assert told.endswith("or mend what the errors name")
+    message = str(explained(WorkerGroupError("", {0: shape}), 0))
+    assert "workers failed and train.max_failures is 0 (worker 0: RuntimeError: mat1 and mat2" in message
+    assert message.endswith("or mend what the errors name")
     lost = str(explained(WorkerGroupError("", {0: shape, 1: ActorDiedError()}), 1))
     assert "workers were lost after 1 restart (worker 0: RuntimeError: mat1" in lost
     assert lost.endswith("or give the workers more memory")
@@ -75,9 +75,9 @@ def test_errors_are_compared_by_what_does_not_change() -> None:
 def test_a_repeated_error_is_named() -> None:
     repeated = repeated_error(own_errors([RuntimeError("index 7 is out of bounds")]))
     assert is_lasting(repeated)
-    told = explained(ControllerError(ControllerError(portable(repeated))), 1)
-    assert "before and after a restart" in str(told)
-    assert "RuntimeError: index 7 is out of bounds" in str(told)
+    failure = explained(ControllerError(ControllerError(portable(repeated))), 1)
+    assert "before and after a restart" in str(failure)
+    assert "RuntimeError: index 7 is out of bounds" in str(failure)
 
 
 def test_an_error_that_cannot_travel_is_told_in_words() -> None:
@@ -85,21 +85,21 @@ def test_an_error_that_cannot_travel_is_told_in_words() -> None:
         def __init__(self, number: int) -> None:
             super().__init__(f"number {number}")
 
-    told = portable(Stubborn(3))
-    assert isinstance(told, TrainingError)
-    assert str(told) == "Stubborn: number 3"
+    failure = portable(Stubborn(3))
+    assert isinstance(failure, TrainingError)
+    assert str(failure) == "Stubborn: number 3"
 
 
 def test_workers_that_cannot_start_point_to_the_cluster() -> None:
-    told = explained(ControllerError(RuntimeError("no placement group")), 0)
-    assert isinstance(told, NoRoomError)
-    assert "could not be started" in str(told)
+    failure = explained(ControllerError(RuntimeError("no placement group")), 0)
+    assert isinstance(failure, NoRoomError)
+    assert "could not be started" in str(failure)
 
 
 def test_a_cluster_that_is_gone_is_told_with_the_remedy() -> None:
     # The controller's own end: the head's processes were killed, or the driver's node.
-    told = explained(ActorDiedError(), 0)
-    assert isinstance(told, TrainingError)
-    assert not is_lasting(told)
-    assert "the cluster lost the process that led the training" in str(told)
-    assert "resume the run" in str(told)
+    failure = explained(ActorDiedError(), 0)
+    assert isinstance(failure, TrainingError)
+    assert not is_lasting(failure)
+    assert "the cluster lost the process that led the training" in str(failure)
+    assert "resume the run" in str(failure)

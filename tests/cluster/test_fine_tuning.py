@@ -171,14 +171,14 @@ def test_a_task_fine_tunes_as_this_process_does(
     assert [epoch.loss for epoch in there] == pytest.approx([epoch.loss for epoch in here])
     work_of_three = replace(work, options=FineTuningOptions(epochs=3, batch_size=4))
     expected = replace(work_of_three, folder=tmp_path / "three").run("cpu", here.append)
-    told: list[FineTuningEpoch] = []
+    epochs: list[FineTuningEpoch] = []
     dying = Dying(**vars(replace(work_of_three, folder=tmp_path / "killed" / "tuned")))
-    settings = fine_tuned_by_task(dying, plan, told.append)
+    settings = fine_tuned_by_task(dying, plan, epochs.append)
     assert (tmp_path / "killed" / "died").exists()
     assert settings.fine_tuned == expected.fine_tuned
     # What is said of an epoch as its process is lost may be lost with it; no other one is.
-    assert told[-1].number == 3
-    assert told[-1].loss == pytest.approx(here[-1].loss)
+    assert epochs[-1].number == 3
+    assert epochs[-1].loss == pytest.approx(here[-1].loss)
     assert "a process that fine-tunes was lost" in caplog.text
     with pytest.raises(ExtractionError, match="needs labelled utterances with words in the training split"):
         fine_tuned_by_task(replace(work, texts=[], labels=[]), plan, there.append)

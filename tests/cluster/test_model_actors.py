@@ -97,21 +97,21 @@ def test_a_failing_model_is_named_in_this_process_too() -> None:
 
 
 def test_one_model_needs_no_ray() -> None:
-    told: list[str] = []
+    lines: list[str] = []
     devices: list[str] = []
 
     def made(device: str) -> Count:
         devices.append(device)
         return Count()
 
-    assert said(work_on_models(made, JOBS[:1], ActorSettings(), told.extend)) == {"model 0": [0, 1, 2]}
-    assert said(work_on_models(made, JOBS, ActorSettings(actors=1), told.extend)) == ALL
-    assert (told, devices) == (["one model at a time, in this process"] * 2, ["cpu", "cpu"])
+    assert said(work_on_models(made, JOBS[:1], ActorSettings(), lines.extend)) == {"model 0": [0, 1, 2]}
+    assert said(work_on_models(made, JOBS, ActorSettings(actors=1), lines.extend)) == ALL
+    assert (lines, devices) == (["one model at a time, in this process"] * 2, ["cpu", "cpu"])
 
 
 def test_a_layout_that_does_not_fit_is_refused_before_anything_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.actors.machine_gpus", lambda: 0)
-    told: list[str] = []
+    lines: list[str] = []
     with pytest.raises(PlanError, match="the cluster has none"):
-        said(work_on_models(lambda _device: Count(), JOBS, ActorSettings(gpus=0.5, actors=1), told.extend))
-    assert told == []
+        said(work_on_models(lambda _device: Count(), JOBS, ActorSettings(gpus=0.5, actors=1), lines.extend))
+    assert lines == []

@@ -103,8 +103,8 @@ def test_a_ray_started_for_a_run_fits_it(workers: int | tuple[int, int], cpus: i
 def test_more_threads_than_cores_are_warned_of(layout: tuple[int, int]) -> None:
     run = config(workers=layout[0], cpus_per_worker=layout[1])
     warning = crowding(plan_training(run, machines(local_cpus(run, 2))), 2) or ""
-    named = f"train.workers {layout[0]}, train.cpus_per_worker {layout[1]}"
-    assert warning.startswith(f"warning: 8 threads ({named}) compete for this machine's 2 cores")
+    settings = f"train.workers {layout[0]}, train.cpus_per_worker {layout[1]}"
+    assert warning.startswith(f"warning: 8 threads ({settings}) compete for this machine's 2 cores")
     assert "lower train.workers" in warning
 
 

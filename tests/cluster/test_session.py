@@ -149,8 +149,8 @@ def test_a_connection_is_used_only_for_the_cluster_that_is_named(
 
 
 def test_who_asks_a_local_ray_for_its_api_server_is_told_at_once(local_ray: ClusterResources) -> None:
-    told = ray.get(ray.remote(num_cpus=0)(ask_for_actors).remote())
-    assert "http://127.0.0.1:1" in told
+    message = ray.get(ray.remote(num_cpus=0)(ask_for_actors).remote())
+    assert "http://127.0.0.1:1" in message
 
 
 def ask_for_actors() -> str:

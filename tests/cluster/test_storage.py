@@ -122,9 +122,9 @@ def test_a_device_lost_in_mid_run_is_named_with_how_to_go_on(number: int) -> Non
 
 @pytest.mark.parametrize("error", [StorageError("full"), ConnectionResetError(errno.ECONNRESET, "reset"), OSError("x")])
 def test_other_errors_are_not_blamed_on_the_storage(error: OSError) -> None:
-    with pytest.raises(type(error)) as told, lost_storage_named("disk", "resume"):
+    with pytest.raises(type(error)) as failure, lost_storage_named("disk", "resume"):
         raise error
-    assert told.value is error
+    assert failure.value is error
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "local://"])

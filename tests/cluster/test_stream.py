@@ -60,8 +60,8 @@ def test_a_share_that_the_worker_keeps_is_read_by_the_worker_and_a_larger_one_st
     # Ray's processes are in another folder, where this path leads nowhere.
     monkeypatch.chdir(Path(shards.path).parent)
     here = read_shards(Path(shards.path).name)
-    kept = list(RaySource(here, ("text",), rank=1, size=2, kept_bytes=size).dialogues("train"))
-    assert all(same(left, right) for left, right in zip(kept, share, strict=True))
+    dialogues = list(RaySource(here, ("text",), rank=1, size=2, kept_bytes=size).dialogues("train"))
+    assert all(same(left, right) for left, right in zip(dialogues, share, strict=True))
     with pytest.raises(ShardError, match="is missing"):
         list(RaySource(here, ("text",), rank=1, size=2, kept_bytes=size - 1).dialogues("train"))
 
@@ -118,9 +118,9 @@ def damaged(shards: ShardSet, tmp_path: Path) -> tuple[ShardSet, str]:
 @either_way
 def test_a_damaged_shard_is_named(local_ray: ClusterResources, damaged: tuple[ShardSet, str], kept_bytes: int) -> None:
     copy, victim = damaged
-    with pytest.raises(ShardError, match=f"{victim} is damaged") as told:
+    with pytest.raises(ShardError, match=f"{victim} is damaged") as error:
         list(RaySource(copy, ("text",), kept_bytes=kept_bytes).dialogues("train"))
-    assert str(told.value).endswith("or copy them anew"), "Ray Data's advice on its own settings is of no use here"
+    assert str(error.value).endswith("or copy them anew"), "Ray Data's advice on its own settings is of no use here"
 
 
 def test_a_damaged_shard_is_named_where_it_is_shared(

@@ -121,9 +121,9 @@ def test_neither_a_killed_worker_nor_scores_that_choose_nothing_change_what_two_
     blind = [replace(report, peeked={}, robust={}) for report in history]
     assert metrics(replace(killed, final=replace(killed.final, history=blind))) == metrics(undisturbed)
     assert [report.robust.keys() == set(ROBUST_SCORES) for report in history] == [False, True, False, True, True]
-    kept = sorted(path.name for path in Path(killed.checkpoint).parent.glob("checkpoint_2*"))
-    assert len(kept) == 2
-    assert kept[-1] == Path(killed.checkpoint).name
+    checkpoints = sorted(path.name for path in Path(killed.checkpoint).parent.glob("checkpoint_2*"))
+    assert len(checkpoints) == 2
+    assert checkpoints[-1] == Path(killed.checkpoint).name
     looked = [report.peeked["wf1"] for report in history]
     optimism = killed.final.optimism
     assert optimism is not None

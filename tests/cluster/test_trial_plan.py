@@ -203,9 +203,9 @@ def test_drivers_that_may_break_the_workers_places_are_reckoned_with() -> None:
 
 
 def test_gpus_are_refused_where_none_are() -> None:
-    with pytest.raises(TrialPlanError, match=r"needs a GPU, there is none; set sweep\.gpus_per_trial to 0") as refused:
+    with pytest.raises(TrialPlanError, match=r"needs a GPU, there is none; set sweep\.gpus_per_trial to 0") as error:
         plan(machines(8), gpus_per_trial=0.5, concurrency=2)
-    assert refused.value.nearest == {"sweep.gpus_per_trial": 0}
+    assert error.value.nearest == {"sweep.gpus_per_trial": 0}
 
 
 @pytest.mark.parametrize(
@@ -229,9 +229,9 @@ def test_contradictions_are_refused(train: dict[str, object], settings: dict[str
 
 
 def test_a_contradiction_is_not_mended_by_what_the_cluster_lacks() -> None:
-    with pytest.raises(TrialPlanError) as refused:
+    with pytest.raises(TrialPlanError) as error:
         plan(machines(4), train={"device": "gpu"})
-    assert refused.value.nearest == {"train.device": "auto"}
+    assert error.value.nearest == {"train.device": "auto"}
 
 
 def test_a_cluster_without_room_says_so() -> None:
@@ -256,8 +256,8 @@ def test_what_the_user_should_know_is_noted() -> None:
     notes = "\n".join(plan(busy, train={"workers": 2}).notes)
     for part in ("train.workers 2 does not count", "3 of 4 CPU slots are busy", "1 GPU left idle"):
         assert part in notes
-    held = ClusterResources(nodes=(Node(cpus=4, gpus=1),), free_cpus=4, free_gpus=0)
-    assert "1 of 1 GPUs are busy: trials wait" in "\n".join(plan(held, gpus_per_trial=0.5).notes)
+    busy_gpu = ClusterResources(nodes=(Node(cpus=4, gpus=1),), free_cpus=4, free_gpus=0)
+    assert "1 of 1 GPUs are busy: trials wait" in "\n".join(plan(busy_gpu, gpus_per_trial=0.5).notes)
 
 
 @given(workers=st.integers(0, 5), cpus=st.integers(1, 5), cores=st.integers(1, 64), concurrency=st.sampled_from([0, 1]))
@@ -273,16 +273,16 @@ def test_a_ray_started_for_a_sweep_fills_the_cores_and_no_more(
 
 def test_a_large_cluster_is_planned_at_once() -> None:
     large = machines(*[96] * 400, gpus=8)
-    begun = time.process_time()
+    start = time.process_time()
     assert plan(large, workers_per_trial=4, trials=0).concurrency == 7679
     with pytest.raises(TrialPlanError):
         plan(large, workers_per_trial=64, concurrency=9000, trials=0)
-    assert time.process_time() - begun < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_pairs_for_a_real_cluster() -> None:
     pairs = list(refused_and_nearest(machines(4)))
     assert len(pairs) >= 5
-    for refused, accepted in pairs:
-        assert refusal(refused, machines(4))
-        assert refusal(accepted, machines(4)) is None
+    for layout, nearest in pairs:
+        assert refusal(layout, machines(4))
+        assert refusal(nearest, machines(4)) is None

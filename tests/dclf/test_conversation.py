@@ -32,7 +32,7 @@ def test_numbers_are_the_models_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoken", "message"),
+    ("names", "message"),
     [
         (["Ann", "Bob", "Cem"], r"speaker 'Cem' is one too many: the model knows 2, which Ann, Bob are; give"),
         ([2], "speaker must be 0 to 1, which the model knows, is 2"),
@@ -45,12 +45,12 @@ def test_numbers_are_the_models_own() -> None:
         ([None], "must be a name or a whole number, is None"),
     ],
 )
-def test_speakers_that_no_model_can_know(spoken: list[Any], message: str) -> None:
+def test_speakers_that_no_model_can_know(names: list[Any], message: str) -> None:
     speakers = Speakers(2)
-    for one in spoken[:-1]:
+    for one in names[:-1]:
         speakers.number(one)
     with pytest.raises(ValueError, match=message):
-        speakers.number(spoken[-1])
+        speakers.number(names[-1])
 
 
 @pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "a"]])
@@ -94,9 +94,9 @@ def test_missing_vectors_become_zero_rows() -> None:
 
 def test_a_dialogue_names_what_it_cannot_read_all_at_once() -> None:
     vectors: dict[str, list[Any]] = {"text": [[1.0], None, [1.0, 2.0]], "audio": [[np.nan]] * 3}
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         unlabelled_dialogue("d", np.zeros(3, np.int32), vectors, {"text": 2, "audio": 1})
-    assert [problem.split(" must ")[0] for problem in told.value.problems] == [
+    assert [problem.split(" must ")[0] for problem in error.value.problems] == [
         "dialogue 'd': text features at utterance 0",
         "dialogue 'd': audio features at utterance 0",
         "dialogue 'd': audio features at utterance 1",
@@ -113,9 +113,9 @@ def test_a_complete_modality_has_no_mask() -> None:
 
 def test_words_and_recordings_of_an_utterance() -> None:
     assert raw_utterance({}) == raw_utterance({"media": None, "start": None}) == Utterance()
-    told = {"text": "hi", "media": "talk.wav", "start": np.float32(0.5), "end": 2, "features": {}}
-    assert raw_problems(told) == {}
-    assert raw_utterance(told, "folder") == Utterance(text="hi", recording="folder/talk.wav", start=0.5, end=2.0)
+    utterance = {"text": "hi", "media": "talk.wav", "start": np.float32(0.5), "end": 2, "features": {}}
+    assert raw_problems(utterance) == {}
+    assert raw_utterance(utterance, "folder") == Utterance(text="hi", recording="folder/talk.wav", start=0.5, end=2.0)
     assert raw_utterance({"media": "/talk.wav"}, "folder").recording == "/talk.wav"
 
 
@@ -136,13 +136,13 @@ def test_words_and_recordings_of_an_utterance() -> None:
     ],
 )
 def test_what_is_wrong_with_words_and_recordings(raw: dict[str, Any], key: str, problem: str) -> None:
-    (told,) = raw_problems(raw).items()
-    assert told[0] == key
-    assert told[1].startswith(problem)
+    (item,) = raw_problems(raw).items()
+    assert item[0] == key
+    assert item[1].startswith(problem)
 
 
 def test_what_is_to_be_brought_depends_on_what_can_be_made() -> None:
     widths = {"text": 2, "audio": 1}
     assert "must have feature vectors of text (2 numbers) or audio (1 numbers), has none" in no_features(widths)
-    told = no_features(widths, {"audio": "recording"})
-    assert told.startswith("must have a recording for audio, or feature vectors of text (2 numbers) or audio (1 num")
+    problem = no_features(widths, {"audio": "recording"})
+    assert problem.startswith("must have a recording for audio, or feature vectors of text (2 numbers) or audio (1 num")

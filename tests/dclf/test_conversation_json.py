@@ -25,9 +25,9 @@ def utterance(speaker: Any = "Ann", **more: Any) -> dict[str, Any]:
 
 
 def refused(content: Any) -> list[str]:
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         reader().document(content)
-    return list(told.value.problems)
+    return list(error.value.problems)
 
 
 def test_a_conversation_becomes_a_dialogue() -> None:
@@ -140,8 +140,8 @@ def test_speakers_can_be_told() -> None:
     ],
 )
 def test_a_mistake_has_its_place(content: Any, problem: str) -> None:
-    (told,) = refused(content)
-    assert told.startswith(problem)
+    (message,) = refused(content)
+    assert message.startswith(problem)
 
 
 def test_all_mistakes_come_at_once() -> None:
@@ -159,9 +159,9 @@ def test_all_mistakes_come_at_once() -> None:
 
 
 def said(reading: ConversationReader, speakers: Speakers, *lines: Any) -> list[Any]:
-    spoken = [reading.line(json.dumps(line).encode(), number, speakers) for number, line in enumerate(lines, 1)]
+    utterances = [reading.line(json.dumps(line).encode(), number, speakers) for number, line in enumerate(lines, 1)]
     reading.refuse_mistakes()
-    return spoken
+    return utterances
 
 
 def test_a_line_is_an_utterance() -> None:
@@ -174,15 +174,15 @@ def test_a_line_is_an_utterance() -> None:
 
 def test_mistakes_of_lines_have_their_places() -> None:
     lines = [{"speaker": "Ann", "text": "hi"}, {"speaker": "Bob"}, {"speaker": "Cem", "text": 1}, [], utterance()]
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         said(reader(), Speakers(2), *lines)
-    assert [problem.split(": ")[0] for problem in told.value.problems] == [
+    assert [problem.split(": ")[0] for problem in error.value.problems] == [
         "line 1",
         "line 3.speaker",
         "line 3.text",
         "line 4",
     ]
-    assert told.value.problems[0].startswith("line 1: must have feature vectors of text (2 numbers) or audio")
+    assert error.value.problems[0].startswith("line 1: must have feature vectors of text (2 numbers) or audio")
     reading = reader()
     assert reading.line(b'{"speaker": ', 7, Speakers(2)) is None
     assert reading.problems == ["line 7: must be JSON, is not at column 13: Expecting value"]
@@ -220,9 +220,9 @@ def test_words_and_recordings_become_features(extracting: ConversationReader, tm
 def test_nothing_is_opened_for_conversations_with_mistakes(extracting: ConversationReader, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "encoder")
     good, bare = {"speaker": "Ann", "text": "hello"}, {"speaker": "Ann", "text": " "}
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         extracting.document([{"utterances": [good]}, {"utterances": [bare]}])
-    (problem,) = told.value.problems
+    (problem,) = error.value.problems
     assert problem.startswith(
         "[1]: must have words for text or a recording for audio, or feature vectors of text (2 num"
     )
@@ -241,7 +241,7 @@ def test_a_conversation_of_broken_recordings_alone_is_refused(
 
 
 def test_words_of_lines_become_features(extracting: ConversationReader) -> None:
-    spoken = said(extracting, Speakers(2), {"speaker": "Ann", "text": "hello"}, {"speaker": "Bob"})
-    vectors = extracting.vectors(spoken)
+    utterances = said(extracting, Speakers(2), {"speaker": "Ann", "text": "hello"}, {"speaker": "Bob"})
+    vectors = extracting.vectors(utterances)
     assert np.array_equal(vectors["text"][0], hashed(b"saltyhello", 2))
     assert (vectors["text"][1], vectors["audio"]) == (None, [None, None])

@@ -16,11 +16,11 @@ def test_the_first_line_says_whether_it_is_a_stream() -> None:
         pytest.fail("the first line is enough")
 
     for parts, streamed in (((b"\n", turn), True), ((whole,), False), ((b"[\n",), False), ((b"{\n",), False)):
-        rest, told = begun(lines(*parts))
-        assert told is streamed
+        rest, is_stream = begun(lines(*parts))
+        assert is_stream is streamed
         assert [next(rest) for _ in parts] == list(parts)
-    rest, told = begun([b" \n"])
-    assert (list(rest), told) == ([b" \n"], False)
+    rest, is_stream = begun([b" \n"])
+    assert (list(rest), is_stream) == ([b" \n"], False)
     with pytest.raises(DataError, match="must hold JSON, is empty"):
         parse(b" \n")
 
@@ -35,10 +35,10 @@ def test_the_first_line_says_whether_it_is_a_stream() -> None:
     ],
 )
 def test_what_is_no_json_is_told_with_its_place(text: bytes, line: int, problem: str) -> None:
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         parse(text, "talk.json", line)
-    assert told.value.problems[0].startswith(problem)
-    assert str(told.value).startswith("talk.json: the conversations cannot be predicted: 1 problem")
+    assert error.value.problems[0].startswith(problem)
+    assert str(error.value).startswith("talk.json: the conversations cannot be predicted: 1 problem")
 
 
 def test_json_of_editors_with_a_byte_order_mark_is_read() -> None:

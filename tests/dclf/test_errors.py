@@ -37,9 +37,9 @@ def shell() -> InteractiveShell:
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_ipython_shows_the_message_alone(error: Exception, shell: InteractiveShell) -> None:
     shell.user_ns["error"] = error
-    with capture_output() as shown:
+    with capture_output() as output:
         shell.run_cell("def fail():\n    raise error\n\nfail()")
-    assert shown.stdout.strip() == f"{type(error).__name__}: {error}"
+    assert output.stdout.strip() == f"{type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -51,9 +51,9 @@ def test_they_are_what_they_were(error: Exception) -> None:
 
 
 def test_other_errors_keep_their_traceback(shell: InteractiveShell) -> None:
-    with capture_output() as shown:
+    with capture_output() as output:
         shell.run_cell("1 / 0")
-    assert "Traceback" in shown.stdout
+    assert "Traceback" in output.stdout
 
 
 @pytest.mark.parametrize(

@@ -268,8 +268,8 @@ def test_names_are_numbered_as_they_come_up_or_as_told() -> None:
     by_name = predictor.session()
     assert np.array_equal(by_name.hear("Ann", text), first)
     assert np.array_equal(by_name.hear("Bob", text), second)
-    told = predictor.session(["Bob", "Ann"])
-    assert not np.allclose(told.hear("Ann", text), first)
+    session = predictor.session(["Bob", "Ann"])
+    assert not np.allclose(session.hear("Ann", text), first)
     with pytest.raises(ValueError, match=r"speakers must be 3 at most, .* are a, b, c, d"):
         predictor.session(["a", "b", "c", "d"])
 

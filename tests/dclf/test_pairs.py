@@ -91,14 +91,14 @@ def test_pairs_reach_over_unlabelled_utterances(source: str) -> None:
     unlabelled = torch.tensor([1, 3, 5, 9, 12, 15, 16])
     labels = whole.labels.index_fill(0, unlabelled, -1)
     sparse = replace(whole, labels=labels)
-    kept = (labels >= 0).nonzero()[:, 0]
-    counts = torch.bincount(whole.layout.dialogue_of[kept]).tolist()
+    rows = (labels >= 0).nonzero()[:, 0]
+    counts = torch.bincount(whole.layout.dialogue_of[rows]).tolist()
     dense = replace(
         whole,
         layout=Layout.of([count for count in counts if count]),
-        speakers=whole.speakers[kept],
-        labels=labels[kept],
-        positions=torch.arange(len(kept)),
+        speakers=whole.speakers[rows],
+        labels=labels[rows],
+        positions=torch.arange(len(rows)),
         dialogue_ids=tuple(map(str, range(len(counts)))),
     )
 
@@ -114,10 +114,10 @@ def test_pairs_reach_over_unlabelled_utterances(source: str) -> None:
         return index, torch.cat([pairs.positive_mask, pairs.negative_mask], dim=1)
 
     index, mask = rows_of(sparse, 17)
-    expected, expected_mask = rows_of(dense, len(kept))
+    expected, expected_mask = rows_of(dense, len(rows))
     assert not mask[unlabelled].any()
-    assert torch.equal(mask[kept], expected_mask)
-    assert torch.equal(index[kept][expected_mask], kept[expected][expected_mask])
+    assert torch.equal(mask[rows], expected_mask)
+    assert torch.equal(index[rows][expected_mask], rows[expected][expected_mask])
 
 
 def test_a_bank_without_its_index_is_refused() -> None:

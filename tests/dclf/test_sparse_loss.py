@@ -75,8 +75,8 @@ def test_every_mean_leaves_out_what_is_missing(source: str, denominator: str, we
         assert summary[name] == pytest.approx(value.item(), rel=2e-6), name
     parameters = [p for p in model.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
-    wanted = torch.autograd.grad(expected["total"], parameters, allow_unused=True)
-    for gradient, want in zip(gradients, wanted, strict=True):
+    expected_gradients = torch.autograd.grad(expected["total"], parameters, allow_unused=True)
+    for gradient, want in zip(gradients, expected_gradients, strict=True):
         torch.testing.assert_close(gradient, want, rtol=1e-4, atol=1e-6)
 
 
@@ -118,20 +118,20 @@ def total_of_others(encoded: torch.Tensor, right: torch.Tensor, rows: list[int])
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.sampled_from(range(8)), min_size=1, max_size=4, unique=True), st.sampled_from(["bank", "batch"]))
-def test_with_all_labels_and_all_features_masks_change_no_bit(chosen: list[int], source: str) -> None:
-    model, dialogues = model_of(), [WHOLE[n] for n in chosen]
+def test_with_all_labels_and_all_features_masks_change_no_bit(numbers: list[int], source: str) -> None:
+    model, dialogues = model_of(), [WHOLE[n] for n in numbers]
     full = [replace(d, present={m: np.ones(len(d), np.bool_) for m in MODALITIES}) for d in dialogues]
-    plain, named = batch_of(dialogues), batch_of(full)
+    plain, with_masks = batch_of(dialogues), batch_of(full)
     torch.manual_seed(0)
     pairs = pairs_of(plain, source)
     everything = torch.ones(plain.layout.utterances, dtype=torch.bool)
-    forms = (plain, named, replace(plain, present=dict.fromkeys(MODALITIES, everything)))
+    forms = (plain, with_masks, replace(plain, present=dict.fromkeys(MODALITIES, everything)))
     results = []
     for batch in forms:
         output = model(batch.features, batch.speakers, batch.layout, batch.present)
         terms = Objective(LOSS, MODALITIES).terms(model, output, batch, pairs)
         results.append([value for term in terms.values() for value in (term.total.item(), term.count.item())])
-    assert not named.present
+    assert not with_masks.present
     assert results[0] == results[1] == results[2]
 
 

@@ -33,8 +33,8 @@ def outputs(cells: dict[str, list[Output]], last_line: str) -> list[Output]:
 
 
 def test_no_outputs_are_kept_in_it() -> None:
-    kept = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.get("outputs")]
-    assert not kept, "jupyter nbconvert --clear-output --inplace examples/first_study.ipynb"
+    cells_with_outputs = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.get("outputs")]
+    assert not cells_with_outputs, "jupyter nbconvert --clear-output --inplace examples/first_study.ipynb"
 
 
 @pytest.mark.timeout(600)
@@ -48,12 +48,12 @@ def test_nothing_is_printed(cells: dict[str, list[Output]]) -> None:
     assert {source: text for source, parts in cells.items() if (text := printed(parts))} == {}
 
 
-@pytest.mark.parametrize(("last_line", "shown"), [("with_dclf", "epoch 8/8"), ("study", "8 of 8 trials")])
-def test_a_panel_stands_above_the_result(cells: dict[str, list[Output]], last_line: str, shown: str) -> None:
+@pytest.mark.parametrize(("last_line", "progress"), [("with_dclf", "epoch 8/8"), ("study", "8 of 8 trials")])
+def test_a_panel_stands_above_the_result(cells: dict[str, list[Output]], last_line: str, progress: str) -> None:
     panel, result = outputs(cells, last_line)
     assert panel["output_type"] == "display_data"
     for text in panel["data"].values():
-        assert shown in text
+        assert progress in text
     assert result["data"]["text/html"].startswith("<table>")
 
 

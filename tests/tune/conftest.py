@@ -56,7 +56,7 @@ def server(lasting_server: Server) -> Server:
 
 
 @pytest.fixture
-def said() -> Iterator[list[str]]:
+def log_messages() -> Iterator[list[str]]:
     """Log messages of a test, from whatever thread."""
     messages: list[str] = []
     with messages_to(messages.append):

@@ -200,8 +200,8 @@ def test_a_failing_extractor_names_the_utterances_and_keeps_the_rest(
     with pytest.raises(ExtractionError, match=r"dialogue d4 utterance 7.*RuntimeError: no such letter and more"):
         extract(tmp_path)
     assert f"stays in {tmp_path}/cache: the same command goes on from there" in caplog.text
-    kept = len(FeatureCache(tmp_path / "cache", choose("text", LETTERS, {}).resolve()).read())
-    assert 0 < kept < len({*TEXTS})
+    count = len(FeatureCache(tmp_path / "cache", choose("text", LETTERS, {}).resolve()).read())
+    assert 0 < count < len({*TEXTS})
 
 
 def command(folder: Path, *options: str) -> list[str]:
@@ -233,16 +233,18 @@ def test_a_killed_driver_has_lost_nothing_that_had_arrived(tmp_path: Path) -> No
 def test_the_command_says_what_it_wrote_and_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_table(tmp_path, [*TEXTS[:39], "UNREADABLE"])
     assert main(command(tmp_path, "--text-width", "2")) == 0
-    shown = capsys.readouterr()
+    output = capsys.readouterr()
     out = tmp_path / "shards"
-    assert shown.out.splitlines() == [
+    assert output.out.splitlines() == [
         f"{out}: 5 dialogues (3 train, 1 val, 1 test), 40 utterances",
         f"text: 2 wide, by {LETTERS} abc",
         "text: 1 utterance without features, such as d4 utterance 7",
     ]
-    assert shown.err.splitlines()[-1].startswith(f"next: dclf data probe {out} · dclf data inspect {out} · dclf train ")
-    assert "text: 40 of 40" in shown.err
-    assert "text: dialogue d4 utterance 7: it is in another script" in shown.err
+    assert output.err.splitlines()[-1].startswith(
+        f"next: dclf data probe {out} · dclf data inspect {out} · dclf train "
+    )
+    assert "text: 40 of 40" in output.err
+    assert "text: dialogue d4 utterance 7: it is in another script" in output.err
     assert main(command(tmp_path, "--text-width", "2", "--overwrite", "--log", "jsonl")) == 0
     *events, result = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all("event" in event for event in events)

@@ -26,12 +26,12 @@ def write_first_dialogues(meld: Path, folder: Path, count: int) -> None:
     for name in ("train", "dev", "test"):
         with (meld / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
-        chosen = [number for number, row in enumerate(rows) if int(row["Dialogue_ID"]) < count]
-        np.save(folder / f"{name}_rows.npy", np.load(meld / f"{name}_minilm.npy")[chosen])
+        numbers = [number for number, row in enumerate(rows) if int(row["Dialogue_ID"]) < count]
+        np.save(folder / f"{name}_rows.npy", np.load(meld / f"{name}_minilm.npy")[numbers])
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
-            writer.writerows(rows[number] for number in chosen)
+            writer.writerows(rows[number] for number in numbers)
 
 
 @pytest.mark.meld

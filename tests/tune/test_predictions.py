@@ -119,28 +119,30 @@ def test_shards_need_no_labels_and_no_classes_of_the_run(
 def test_json_says_what_shards_say(runs: RunStore, graph: str, test_dialogues: list[Dialogue], tmp_path: Path) -> None:
     conversations = [as_json(dialogue) for dialogue in test_dialogues]
     (tmp_path / "all.json").write_text(json.dumps(conversations, indent=1))
-    wanted = predict(graph, runs.shards, split="test", uri=runs.uri)
+    predictions = predict(graph, runs.shards, split="test", uri=runs.uri)
     done = predict(graph, tmp_path / "all.json", uri=runs.uri)
-    assert [one.id for one in done.conversations] == [one.id for one in wanted.conversations]
-    assert [said.text for said in done.conversations[0].utterances][:2] == ["words 0", "words 1"]
-    assert np.allclose(matrix(done), matrix(wanted), atol=1e-6)
+    assert [one.id for one in done.conversations] == [one.id for one in predictions.conversations]
+    assert [answer.text for answer in done.conversations[0].utterances][:2] == ["words 0", "words 1"]
+    assert np.allclose(matrix(done), matrix(predictions), atol=1e-6)
     (tmp_path / "lines").write_text("\n".join(["", *map(json.dumps, conversations[0]["utterances"])]))
     (one,) = predict(graph, str(tmp_path / "lines"), uri=runs.uri).conversations
-    assert [said.emotion for said in one.utterances] == [said.emotion for said in wanted.conversations[0].utterances]
+    assert [answer.emotion for answer in one.utterances] == [
+        answer.emotion for answer in predictions.conversations[0].utterances
+    ]
 
 
 def test_names_are_as_good_as_numbers(runs: RunStore, graph: str, test_dialogues: list[Dialogue]) -> None:
     numbered = as_json(test_dialogues[0])
-    named = json.loads(json.dumps(numbered))
-    for utterance in named["utterances"]:
+    by_name = json.loads(json.dumps(numbered))
+    for utterance in by_name["utterances"]:
         utterance["speaker"] = "MF"[utterance["speaker"]]
         utterance["features"] = {m: np.array(x) for m, x in utterance["features"].items()}
-    wanted = matrix(predict(graph, numbered, uri=runs.uri))
-    done = predict(graph, named, speakers=["M", "F"], uri=runs.uri)
-    assert np.allclose(matrix(done), wanted, atol=1e-6)
-    assert {said.speaker for said in done.conversations[0].utterances} == {"M", "F"}
-    turned = matrix(predict(graph, named, speakers=["F", "M"], uri=runs.uri))
-    assert not np.allclose(turned, wanted, atol=1e-4)
+    probabilities = matrix(predict(graph, numbered, uri=runs.uri))
+    done = predict(graph, by_name, speakers=["M", "F"], uri=runs.uri)
+    assert np.allclose(matrix(done), probabilities, atol=1e-6)
+    assert {answer.speaker for answer in done.conversations[0].utterances} == {"M", "F"}
+    turned = matrix(predict(graph, by_name, speakers=["F", "M"], uri=runs.uri))
+    assert not np.allclose(turned, probabilities, atol=1e-4)
 
 
 def lines_of(dialogue: Dialogue) -> list[bytes]:
@@ -157,18 +159,18 @@ def test_lines_are_answered_before_the_next_is_read(
             read.append(number)
             yield line
 
-    (wanted,) = predictor.predict([masked(test_dialogues[0])])
+    (probabilities,) = predictor.predict([masked(test_dialogues[0])])
     for number, answer in enumerate(predict_lines(load_run(graph, uri=runs.uri), coming())):
         assert read[-1] == number
-        assert np.allclose([*answer.probabilities.values()], wanted[number], atol=1e-6)
-    assert len(read) == len(wanted)
+        assert np.allclose([*answer.probabilities.values()], probabilities[number], atol=1e-6)
+    assert len(read) == len(probabilities)
 
 
 def test_a_bidirectional_model_answers_when_all_is_said(runs: RunStore, test_dialogues: list[Dialogue]) -> None:
     run_id, _ = runs.train("mmgcn", "both", causal=False)
     answers = predict_lines(load_run(run_id, uri=runs.uri), lines_of(test_dialogues[0]))
-    (wanted,) = load_model(runs.folder / "both").predict([test_dialogues[0]])
-    assert np.allclose([[*answer.probabilities.values()] for answer in answers], wanted, atol=1e-6)
+    (probabilities,) = load_model(runs.folder / "both").predict([test_dialogues[0]])
+    assert np.allclose([[*answer.probabilities.values()] for answer in answers], probabilities, atol=1e-6)
     with pytest.raises(ValueError, match="a session needs a causal model"):
         load_predictor("both", uri=runs.uri).session()
 
@@ -185,9 +187,9 @@ def test_mistakes_of_lines_come_together_unless_they_are_answered_one_by_one(
 ) -> None:
     lines = [lines_of(test_dialogues[0])[0], b'{"speaker": 7}', b"{", b"[]"]
     (tmp_path / "talk.jsonl").write_bytes(b"\n".join(lines))
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         predict(graph, tmp_path / "talk.jsonl", uri=runs.uri)
-    assert [problem.split(": ")[0] for problem in told.value.problems] == ["line 2.speaker", "line 3", "line 4"]
+    assert [problem.split(": ")[0] for problem in error.value.problems] == ["line 2.speaker", "line 3", "line 4"]
     answers = predict_lines(load_run(graph, uri=runs.uri), lines)
     next(answers)
     with pytest.raises(DataError, match=r"1 problem\n.*line 2\.speaker"):
@@ -195,9 +197,9 @@ def test_mistakes_of_lines_come_together_unless_they_are_answered_one_by_one(
 
 
 def test_it_shows_itself_as_a_small_table(runs: RunStore, graph: str, test_dialogues: list[Dialogue]) -> None:
-    told = as_json(test_dialogues[0])
-    told["utterances"][0] |= {"text": "so \x1b[31m " + "long " * 20}
-    done = predict(graph, told, uri=runs.uri)
+    conversation = as_json(test_dialogues[0])
+    conversation["utterances"][0] |= {"text": "so \x1b[31m " + "long " * 20}
+    done = predict(graph, conversation, uri=runs.uri)
     lines = repr(done).splitlines()
     assert lines[0] == f"run graph ({graph}): {len(test_dialogues[0])} utterances of 1 conversation"
     assert lines[1].split() == ["conversation", "speaker", "words", "emotion", "probability"]
@@ -235,10 +237,10 @@ def test_a_training_of_a_study_is_a_run_too(runs: RunStore, test_dialogues: list
     best = checkpoint.load(study.checkpoint(1, 2))
     trained = load_predictor(run_id, uri=runs.uri, storage=storage)
     assert trained.extractors.reads() == {"text": "text", "audio": "recording"}
-    wanted = Predictor(trained.config, info_of(runs), best_model(best))
-    assert np.allclose(matrix(done), np.concatenate(wanted.predict(test_dialogues)), atol=1e-6)
+    reference = Predictor(trained.config, info_of(runs), best_model(best))
+    assert np.allclose(matrix(done), np.concatenate(reference.predict(test_dialogues)), atol=1e-6)
     scored = evaluate(run_id, uri=runs.uri, shards=runs.shards, storage=storage)
-    assert vars(scored) == vars(score_predictor(wanted, read_shards(runs.shards), "test"))
+    assert vars(scored) == vars(score_predictor(reference, read_shards(runs.shards), "test"))
     with pytest.raises(TrackingError, match=r"of study 'parts', which goes on as a whole: dclf resume parts"):
         train(replace(Config(), track=TrackConfig(uri=runs.uri)), resume=run_id)
     places = {"shards": runs.shards, "out": tmp_path / "out", "storage": storage}
@@ -278,9 +280,9 @@ def test_shards_that_do_not_fit_are_refused(
         predict(graph, wide(test_dialogues, info, tmp_path / "only-test"), split="val", uri=runs.uri)
     cut = [replace(d, features={m: x[:, :3] for m, x in d.features.items()}) for d in test_dialogues]
     write_shards(cut, tmp_path / "cut", replace(info, widths=dict.fromkeys(info.widths, 3), speaker_count=5))
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         predict(graph, tmp_path / "cut", uri=runs.uri)
-    assert [problem.split(" ")[0] for problem in told.value.problems] == ["text", "audio", "the"]
+    assert [problem.split(" ")[0] for problem in error.value.problems] == ["text", "audio", "the"]
 
 
 def wide(dialogues: list[Dialogue], info: DatasetInfo, place: Path) -> Path:
@@ -289,13 +291,13 @@ def wide(dialogues: list[Dialogue], info: DatasetInfo, place: Path) -> Path:
 
 
 def test_what_has_no_meaning_is_refused(runs: RunStore, graph: str, test_dialogues: list[Dialogue]) -> None:
-    told = as_json(test_dialogues[0])
+    conversation = as_json(test_dialogues[0])
     with pytest.raises(ValueError, match="split must be left out for JSON"):
-        predict(graph, told, split="test", uri=runs.uri)
+        predict(graph, conversation, split="test", uri=runs.uri)
     with pytest.raises(ValueError, match="speakers must be left out for shards"):
         predict(graph, runs.shards, speakers=["M"], uri=runs.uri)
     with pytest.raises(ValueError, match="speakers must be 2 at most"):
-        predict(graph, told, speakers=["M", "F", "X"], uri=runs.uri)
+        predict(graph, conversation, speakers=["M", "F", "X"], uri=runs.uri)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
         predict(graph, "nowhere.json", uri=runs.uri)
 
@@ -315,34 +317,34 @@ def test_words_and_recordings_say_what_their_rows_say(
     ]
     del rows[3]["text"], rows[4]["audio"]
     utterances = [{"speaker": turn["speaker"], "features": own} for turn, own in zip(turns, rows, strict=True)]
-    wanted = matrix(predict(graph, {"utterances": utterances}, uri=runs.uri))
+    probabilities = matrix(predict(graph, {"utterances": utterances}, uri=runs.uri))
     (tmp_path / "talk.json").write_text(json.dumps({"utterances": turns}))
-    assert np.allclose(matrix(predict(graph, tmp_path / "talk.json", uri=runs.uri)), wanted, atol=1e-6)
+    assert np.allclose(matrix(predict(graph, tmp_path / "talk.json", uri=runs.uri)), probabilities, atol=1e-6)
     assert caplog.messages == [f"utterances[4]: audio features are missing: there is no file {tmp_path / 'gone.wav'}"]
     lines = [json.dumps(turn).encode() for turn in turns]
     (tmp_path / "talk.jsonl").write_bytes(b"\n".join(lines))
-    assert np.allclose(matrix(predict(graph, tmp_path / "talk.jsonl", uri=runs.uri)), wanted, atol=1e-6)
+    assert np.allclose(matrix(predict(graph, tmp_path / "talk.jsonl", uri=runs.uri)), probabilities, atol=1e-6)
     with contextlib.chdir(tmp_path):
         answers = list(predict_lines(load_run(graph, uri=runs.uri), lines))
-    assert np.allclose([[*answer.probabilities.values()] for answer in answers], wanted, atol=1e-6)
+    assert np.allclose([[*answer.probabilities.values()] for answer in answers], probabilities, atol=1e-6)
 
 
 def test_an_encoder_that_was_moved_is_named(runs: RunStore, graph: str, tmp_path: Path) -> None:
-    told = {"utterances": [{"speaker": "Ann", "text": "hello"}]}
-    wanted = matrix(predict(graph, told, uri=runs.uri))
+    conversation = {"utterances": [{"speaker": "Ann", "text": "hello"}]}
+    probabilities = matrix(predict(graph, conversation, uri=runs.uri))
     place = runs.folder / "encoder"
     moved = place.rename(tmp_path / "moved")
     try:
         with pytest.raises(ExtractionError, match=rf"the encoder in {place}, of identity \w+: .*--encoder text=FOLDER"):
-            predict(graph, told, uri=runs.uri)
+            predict(graph, conversation, uri=runs.uri)
         places = {"text": str(moved)}
-        assert np.array_equal(matrix(predict(graph, told, encoders=places, uri=runs.uri)), wanted)
+        assert np.array_equal(matrix(predict(graph, conversation, encoders=places, uri=runs.uri)), probabilities)
         session = load_predictor(graph, encoders=places, uri=runs.uri).session()
-        assert np.allclose(session.hear("Ann", text="hello"), wanted[0], atol=1e-6)
+        assert np.allclose(session.hear("Ann", text="hello"), probabilities[0], atol=1e-6)
     finally:
         moved.rename(place)
     with pytest.raises(ExtractionError, match="must be the one that made the shards' rows"):
-        predict(graph, told, encoders={"text": str(encoder(tmp_path / "other", "sweet"))}, uri=runs.uri)
+        predict(graph, conversation, encoders={"text": str(encoder(tmp_path / "other", "sweet"))}, uri=runs.uri)
 
 
 def test_nothing_to_read_is_refused_with_what_to_do(runs: RunStore, graph: str, tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_tables_share_trainings(place: Place) -> None:
 def test_tables_without_models_of_their_own_come_from_table_3(place: Place) -> None:
     assert items("iemocap") == ("table1", "table3", "table4", "table5", "table6", "table7", "figure3", "figure4")
     assert items("meld") == ("table3", "table4", "table5", "table6", "table7", "figure3", "figure4")
-    wanted = [study.item for study in place.plan("table6", "figure3").studies if study.wanted]
-    assert wanted == ["table3"]
+    sources = [study.item for study in place.plan("table6", "figure3").studies if study.to_run]
+    assert sources == ["table3"]
 
 
 def test_the_same_call_names_the_same_studies_and_another_one_others(place: Place) -> None:
@@ -96,14 +96,14 @@ def test_compared_systems_are_run_where_they_are_asked_for(place: Place) -> None
     plan = place.plan("table4")
     with_compared = plan_reproduction("iemocap", place.keys(), only=["table4"], seeds=1, compared=True)
     assert with_compared.out == plan.out
-    assert not plan.compared.wanted
+    assert not plan.compared.to_run
     title, head, *rows = repr(with_compared).splitlines()
     assert title == f"{with_compared.title}: {with_compared.trainings} trainings, 0 finished"
     assert head.split() == ["item", "study", "runs", "trainings"]
     assert [row.split()[:3] for row in rows] == [
-        [study.item, study.name, "yes" if study.wanted else "no"] for study in with_compared.every
+        [study.item, study.name, "yes" if study.to_run else "no"] for study in with_compared.every
     ]
-    assert with_compared.compared.wanted
+    assert with_compared.compared.to_run
     assert with_compared.trainings == plan.trainings + len(with_compared.compared.trainings)
 
 
@@ -113,10 +113,10 @@ def test_an_unknown_data_set_is_told(place: Place) -> None:
 
 
 def test_mistakes_are_told_at_once(place: Place) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         plan_reproduction("meld", place.keys(), only=("table1", "tabel3"), seeds=0)
     start = "--only: must be among table3, table4, table5, table6, table7, figure3, figure4, has"
-    assert list(caught.value.problems) == [
+    assert list(error.value.problems) == [
         f"{start} 'table1'; did you mean table7?",
         f"{start} 'tabel3'; did you mean table3?",
         "--seeds: must be at least 1, is 0",
@@ -124,9 +124,9 @@ def test_mistakes_are_told_at_once(place: Place) -> None:
 
 
 def test_impossible_values_are_told_once_for_all_studies(place: Place) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         place.plan(**{"train.epochs": 0, "loss.tau": 1})
-    assert sorted(problem.split(":")[0] for problem in caught.value.problems) == ["loss.tau", "train.epochs"]
+    assert sorted(problem.split(":")[0] for problem in error.value.problems) == ["loss.tau", "train.epochs"]
     with pytest.raises(ConfigError, match=r"^train.epochs: must be at least 1, is 0$"):
         place.plan(**{"train.epochs": 0})
 
@@ -161,7 +161,7 @@ def test_a_table_is_run_once_whatever_is_killed_and_laid_out_on_one_page(
     plan = place.plan("table1")
     driver = processes.dclf(place.folder, *words)
     # It is killed in the midst of four trainings.
-    (ledger,) = [Path(study.storage) / study.name / "ledger.jsonl" for study in plan.studies if study.wanted]
+    (ledger,) = [Path(study.storage) / study.name / "ledger.jsonl" for study in plan.studies if study.to_run]
     wait_until(lambda: ended_trials(ledger) >= 1 or not driver.running, 300)
     driver.kill()
     processes.wait_until_gone(60)
@@ -213,7 +213,7 @@ def complete(plan: ReproductionPlan) -> dict[Path, dict[int, dict[int, str]]]:
 @pytest.mark.mlflow
 def test_a_study_most_of_whose_trials_failed_is_no_success(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     changed = {"train.seed": 11}
-    (study,) = [one for one in place.plan("figure4", **changed).studies if one.wanted]
+    (study,) = [one for one in place.plan("figure4", **changed).studies if one.to_run]
     planned = study.planned
     definition = StudyDefinition(
         name=study.name,
@@ -241,10 +241,10 @@ def test_a_study_most_of_whose_trials_failed_is_no_success(place: Place, capsys:
     words = [f"--{key}={value}" for key, value in place.keys(**changed).items()]
     words += ["--out", str(place.folder / "today's")]
     assert main(["reproduce", "iemocap", "--only", "figure4", "--seeds", "1", "--quiet", *words]) == 1
-    shown = capsys.readouterr()
+    output = capsys.readouterr()
     failed = len(planned.settings.start_points) - 1
-    assert f"study {study.name}: {failed} of {failed + 1} trials failed, all of them as this one: OSError" in shown.err
-    assert "missing     Figure 4" not in shown.out
+    assert f"study {study.name}: {failed} of {failed + 1} trials failed, all of them as this one: OSError" in output.err
+    assert "missing     Figure 4" not in output.out
     client = open_client(f"sqlite:///{place.folder}/mlflow.db")
     experiment = client.get_experiment_by_name("dclf").experiment_id
     name = place.plan("figure4", **changed).name

@@ -66,34 +66,34 @@ def records(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Trai
 
 def test_models_are_asked_as_evaluate_asks_them(runs: RunStore) -> None:
     comparison = compare(["graph", "noisy"], uri=runs.uri)
-    told, shards = comparison.changes, read_shards(runs.shards)
-    assert told is not None
+    changes, shards = comparison.changes, read_shards(runs.shards)
+    assert changes is not None
     reports = [score_predictor(load_model(runs.folder / name), shards, "val") for name in ("graph", "noisy")]
-    assert told.total == reports[0].utterances
-    assert [right / told.total for right in told.right] == pytest.approx([one.scores["wa"] for one in reports])
+    assert changes.total == reports[0].utterances
+    assert [right / changes.total for right in changes.right] == pytest.approx([one.scores["wa"] for one in reports])
     own = {f"val/{name}": reports[0].scores[name] for name in ("wa", "wf1", "f1/happy", "f1/sad")}
     scores = comparison.sides[0].scores[1]
     assert {name: scores[name] for name in own} == pytest.approx(own)
-    assert 0 < len(told.utterances) <= told.total
-    assert all(len(set(one.emotions)) > 1 for one in told.utterances)
+    assert 0 < len(changes.utterances) <= changes.total
+    assert all(len(set(one.emotions)) > 1 for one in changes.utterances)
     dialogues = list(read_shards(runs.shards, split="val"))
     rows = load_model(runs.folder / "graph").predict(dialogues)
-    said = {one.dialogue_id: row.argmax(axis=1) for one, row in zip(dialogues, rows, strict=True)}
+    classes = {one.dialogue_id: row.argmax(axis=1) for one, row in zip(dialogues, rows, strict=True)}
     names = shards.info.class_names
-    places = [names[said[one.dialogue][one.place]] for one in told.utterances]
-    assert places == [one.emotions[0] for one in told.utterances], "from 0"
+    places = [names[classes[one.dialogue][one.place]] for one in changes.utterances]
+    assert places == [one.emotions[0] for one in changes.utterances], "from 0"
     names = [f"{side.label}: {side.first.name} ({side.first.run_id[:8]})" for side in comparison.sides]
     assert repr(comparison).splitlines()[-2:] == names
 
 
 def test_the_command_shows_what_differs(runs: RunStore, capsys: Shown) -> None:
     assert main(["compare", "graph", "noisy", "--uri", runs.uri, "--utterances", "2"]) == 0
-    shown = capsys.readouterr().out
-    assert ["train.seed", "1", "2"] in [line.split() for line in shown.splitlines()]
-    assert "  val WF1 " in shown
-    assert "  test F1 " in shown
-    assert "utterances of val are predicted differently: " in shown
-    assert "more; --utterances " in shown
+    output = capsys.readouterr().out
+    assert ["train.seed", "1", "2"] in [line.split() for line in output.splitlines()]
+    assert "  val WF1 " in output
+    assert "  test F1 " in output
+    assert "utterances of val are predicted differently: " in output
+    assert "more; --utterances " in output
 
 
 def test_a_run_without_a_model_leaves_the_rest(runs: RunStore, capsys: Shown) -> None:
@@ -109,21 +109,21 @@ def test_a_run_without_a_model_leaves_the_rest(runs: RunStore, capsys: Shown) ->
 
 
 def test_other_shards_and_splits(runs: RunStore, tmp_path: Path) -> None:
-    told = compare(["graph", "noisy"], uri=runs.uri, split="test", shards=runs.shards).changes
-    assert told is not None
-    assert (told.split, told.total) == ("test", sum(len(one) for one in read_shards(runs.shards, split="test")))
+    changes = compare(["graph", "noisy"], uri=runs.uri, split="test", shards=runs.shards).changes
+    assert changes is not None
+    assert (changes.split, changes.total) == ("test", sum(len(one) for one in read_shards(runs.shards, split="test")))
     assert len(compare(["graph", "noisy"], uri=runs.uri, shards=str(tmp_path / "no")).why) == 2
 
 
 def test_trials_are_compared_over_their_seeds(records: Trainings, capsys: Shown) -> None:
     assert main(["compare", "gammas/0", "gammas/1", "--uri", records.uri]) == 0
-    shown = capsys.readouterr().out
-    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    output = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in output.splitlines()]
     assert "loss.gamma_ca 0 1" in lines
     assert "val WF1 52.00 ± 1.00 54.00 ± 2.00 +2.00" in lines
     assert any(line.startswith("test WF1 3 +2.00 [-0.48, +4.48] 0.0742") for line in lines)
-    assert "Utterances are not compared: several runs on a side" in shown
-    assert "train.seed" not in shown
+    assert "Utterances are not compared: several runs on a side" in output
+    assert "train.seed" not in output
 
 
 def test_json_of_seeds(records: Trainings, capsys: Shown) -> None:
@@ -146,8 +146,8 @@ def test_json_of_seeds(records: Trainings, capsys: Shown) -> None:
 )
 def test_what_cannot_be_compared(records: Trainings, refs: list[str], problems: list[str], capsys: Shown) -> None:
     assert main(["compare", *refs, "--uri", records.uri]) == 2
-    shown = capsys.readouterr().err
-    assert [problem for problem in problems if problem not in shown] == []
+    output = capsys.readouterr().err
+    assert [problem for problem in problems if problem not in output] == []
     with pytest.raises(ConfigError):
         compare(refs, uri=records.uri)
 

@@ -41,7 +41,7 @@ def test_columns_and_sorting_are_those_of_the_command(trainings: Trainings) -> N
 
 
 @pytest.mark.parametrize(
-    ("chosen", "expected"),
+    ("options", "expected"),
     [
         ({"study": "gammas"}, ["gammas-1-seed1", "gammas-0-seed1"]),
         ({"study": "gammas", "status": "pruned"}, ["gammas-1-seed1"]),
@@ -50,8 +50,8 @@ def test_columns_and_sorting_are_those_of_the_command(trainings: Trainings) -> N
         ({"limit": 1}, ["<broken>"]),
     ],
 )
-def test_runs_are_chosen(trainings: Trainings, chosen: dict[str, str], expected: list[str]) -> None:
-    runs = list_runs(uri=trainings.uri, **chosen)  # type: ignore[arg-type]
+def test_runs_are_chosen(trainings: Trainings, options: dict[str, str], expected: list[str]) -> None:
+    runs = list_runs(uri=trainings.uri, **options)  # type: ignore[arg-type]
     assert [run.name for run in runs.runs] == expected
 
 

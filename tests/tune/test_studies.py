@@ -93,9 +93,9 @@ def test_conditions_stand_for_a_perturbation_test(tmp_path: Path) -> None:
         training_seed=0,
         folder=tmp_path,
     )
-    shown = repr(PerturbationTest(report=report, files=(), substitutions=tmp_path))
-    assert shown.startswith("perturbation test of bold (mmgcn), test split\n")
-    assert [line.split() for line in shown.splitlines()[1:]] == [
+    text = repr(PerturbationTest(report=report, files=(), substitutions=tmp_path))
+    assert text.startswith("perturbation test of bold (mmgcn), test split\n")
+    assert [line.split() for line in text.splitlines()[1:]] == [
         ["condition", "WF1", "drop"],
         ["raw", "100.00", "–"],
         ["eics", "50.00", "50.00"],

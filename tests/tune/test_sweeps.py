@@ -150,16 +150,16 @@ def test_failed_trials_are_told_as_what_they_are_and_a_finished_study_goes_on_wi
     text = yaml.safe_dump({**plain(scored.to_dict()), "sweep": plain(own)}, sort_keys=False)
     file.write_text(text, encoding="utf-8")
     assert main(["sweep", str(file), "--name", "failing", "--quiet"]) == 1
-    shown = capsys.readouterr()
+    output = capsys.readouterr()
     folder = StudyFolder.open(settings.storage, "failing")
     trials = folder.ledger.trials
     assert [trial.state for trial in trials.values()] == ["complete", "failed", "failed"]
     assert trials[1].reason.startswith("NonFiniteLossError: ")
     assert trials[2].reason.startswith("out of memory (")
     assert "smaller batch or model" in trials[2].reason
-    assert "2 of 3 trials failed, 1 of them as this one: NonFiniteLossError: " in shown.err
-    assert shown.out.splitlines()[-1].startswith("best validation WF1 ")
-    assert "picked      of the trials on the front whose validation WF1 is within 0.5 points" in shown.out
+    assert "2 of 3 trials failed, 1 of them as this one: NonFiniteLossError: " in output.err
+    assert output.out.splitlines()[-1].startswith("best validation WF1 ")
+    assert "picked      of the trials on the front whose validation WF1 is within 0.5 points" in output.out
     shards = read_shards(config.data.shards)
     alone = train(apply(scored, trials[0].params), LocalSource(shards, config.data.modalities), shards, score=())
     assert trials[0].values == (alone.history[-1].best_wf1, alone.history[-1].robust["eics/wf1"])
@@ -204,9 +204,9 @@ def test_mlflow_has_a_parent_and_a_child_per_trial(finished: Study) -> None:
         assert ("test/wf1" in run.data.metrics) == (trial in scored and trial.state == "complete")
         curve = [point.value for point in client.get_metric_history(run.info.run_id, "val/wf1")]
         assert run.data.metrics["best/val_wf1"] == max(curve), "of a pruned trial too"
-        held = {item.path for item in client.list_artifacts(run.info.run_id, "results")}
-        assert "results/confusion_val.json" in held
-        assert ("results/predictions_test.json" in held) == (trial == finished.best)
+        files = {item.path for item in client.list_artifacts(run.info.run_id, "results")}
+        assert "results/confusion_val.json" in files
+        assert ("results/predictions_test.json" in files) == (trial == finished.best)
         assert bool(run.outputs.model_outputs) == (trial == finished.best)
         if trial == finished.best:
             for name in ("best/val_wf1", "best/epoch", *(key for key in run.data.metrics if key.startswith("test/"))):

@@ -37,6 +37,6 @@ def optimism_of(folder: StudyFolder, variant: Variant) -> dict[int, Optimism]:
 
 def _row(variant: Variant, seeds: Sequence[Optimism]) -> tuple[str, ...]:
     sealed = WF1.mean_text([one.sealed_wf1 for one in seeds])
-    chosen = WF1.mean_text([one.scores["wf1"] for one in seeds])
+    best = WF1.mean_text([one.scores["wf1"] for one in seeds])
     gap = WF1.mean_text([one.gap / 100 for one in seeds])
-    return (variant.model, variant.name, str(len(seeds)), sealed, chosen, gap if gap.startswith("-") else f"+{gap}")
+    return (variant.model, variant.name, str(len(seeds)), sealed, best, gap if gap.startswith("-") else f"+{gap}")

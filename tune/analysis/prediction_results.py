@@ -116,7 +116,9 @@ class Predictions(ShownAsTable):
 
     def summary(self) -> Table:
         """The first utterances."""
-        rows = [(cut(one.id, SPEAKER), *said.cells()) for one in self.conversations for said in one.utterances]
+        rows = [
+            (cut(one.id, SPEAKER), *utterance.cells()) for one in self.conversations for utterance in one.utterances
+        ]
         note = f"and {len(rows) - SHOWN} more, in conversations" if len(rows) > SHOWN else ""
         head = ("conversation", *COLUMNS)
         return Table(title=self.title, head=head, rows=tuple(rows[:SHOWN]), numeric=4, note=note)

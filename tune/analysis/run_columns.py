@@ -93,12 +93,12 @@ def name_problems(names: Mapping[str, Sequence[str]]) -> list[str]:
     Args:
         names: option -> the names given with it.
     """
-    known = columns(datetime.now(UTC))
+    by_name = columns(datetime.now(UTC))
     return [
-        f"{option}: {_unknown(name, known)}"
-        for option, given in names.items()
-        for name in given
-        if name not in known and "." not in name and "/" not in name
+        f"{option}: {_unknown(name, by_name)}"
+        for option, values in names.items()
+        for name in values
+        if name not in by_name and "." not in name and "/" not in name
     ]
 
 
@@ -113,20 +113,20 @@ def select_columns(names: Mapping[str, Sequence[str]], now: datetime, runs: Sequ
     Raises:
         ConfigError: lists those that are none.
     """
-    known = columns(now)
+    by_name = columns(now)
     keys = {prefix: {key for run in runs for key in getattr(run, prefix)} for prefix in PREFIXES}
-    chosen, problems = [], []
-    for option, name in [(option, name) for option, given in names.items() for name in given]:
+    selection, problems = [], []
+    for option, name in [(option, name) for option, values in names.items() for name in values]:
         prefix, _, key = name.partition(".")
-        if name in known:
-            chosen.append(known[name])
+        if name in by_name:
+            selection.append(by_name[name])
         elif prefix in PREFIXES and (key in keys[prefix] or not runs):
-            chosen.append(_carried(name, prefix, key))
+            selection.append(_carried(name, prefix, key))
         else:
-            problems.append(f"{option}: {_unknown(name, known, keys)}")
+            problems.append(f"{option}: {_unknown(name, by_name, keys)}")
     if problems:
         raise ConfigError(problems)
-    return chosen
+    return selection
 
 
 def sort_runs(runs: Iterable[RunEntry], column: Column, *, reverse: bool = False) -> list[RunEntry]:
@@ -167,14 +167,14 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _unknown(name: str, known: Mapping[str, Column], keys: Mapping[str, set[str]] | None = None) -> str:
+def _unknown(name: str, by_name: Mapping[str, Column], keys: Mapping[str, set[str]] | None = None) -> str:
     """Return the problem with a name that is no column, and the one that may be meant."""
     own = {f"{prefix}.{key}": key for prefix, some in (keys or {}).items() for key in sorted(some)}
     bare = [column for column, key in own.items() if key == name]
-    hint = f"; did you mean {bare[0]}?" if bare else suggestion(name, [*known, *own])
+    hint = f"; did you mean {bare[0]}?" if bare else suggestion(name, [*by_name, *own])
     if name.partition(".")[0] in PREFIXES:
         return f"{name}: must be in one of the runs, is in none{hint}"
-    return f"{name}: must be one of {', '.join(known)}, params.KEY, metrics.KEY, tags.KEY{hint}"
+    return f"{name}: must be one of {', '.join(by_name)}, params.KEY, metrics.KEY, tags.KEY{hint}"
 
 
 def _carried(name: str, prefix: str, key: str) -> Column:

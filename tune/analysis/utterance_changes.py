@@ -117,12 +117,12 @@ def changes(
         predictions: of each model, the emotion of an utterance; utterances that not all have are left out.
     """
     shared = [key for key in utterances if all(key in one for one in predictions)]
-    said = {key: tuple(one[key] for one in predictions) for key in shared}
+    emotions = {key: tuple(one[key] for one in predictions) for key in shared}
     targets = {key: utterances[key].target for key in shared}
     different = [
-        UtteranceChange(dialogue=key[0], place=key[1], utterance=utterances[key], emotions=said[key])
+        UtteranceChange(dialogue=key[0], place=key[1], utterance=utterances[key], emotions=emotions[key])
         for key in shared
-        if len(set(said[key])) > 1
+        if len(set(emotions[key])) > 1
     ]
-    right = tuple(sum(said[key][place] == targets[key] for key in shared) for place in range(len(predictions)))
+    right = tuple(sum(emotions[key][place] == targets[key] for key in shared) for place in range(len(predictions)))
     return Changes(split=split, total=len(shared), right=right, utterances=tuple(different))

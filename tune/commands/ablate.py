@@ -74,10 +74,10 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
         ConfigError: with every mistake at once.
     """
     line = read_command_line(argv, parser, flags, (*VALUED, "--models", "--parts"), values=False)
-    models, parts = listed(line.options.models), listed(line.options.parts)
-    known = [part for part in parts if part in PARTS]
-    settings = ablation(models=models, parts=known, seeds=line.options.seeds, settings=line.settings)
-    return sound_comparison(line, settings, [*set_by_comparison(argv), *_unknown(parts)])
+    models, names = listed(line.options.models), listed(line.options.parts)
+    parts = [name for name in names if name in PARTS]
+    settings = ablation(models=models, parts=parts, seeds=line.options.seeds, settings=line.settings)
+    return sound_comparison(line, settings, [*set_by_comparison(argv), *_unknown(names)])
 
 
 def _unknown(parts: Sequence[str]) -> Iterator[str]:

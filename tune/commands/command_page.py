@@ -38,14 +38,14 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
 
 def commands_page() -> str:
     """``docs/commands.md``: a section per command, the groups' commands below their group."""
-    lines, shown = [HEAD], {""}
+    lines, examples = [HEAD], {""}
     with environment({"COLUMNS": str(WIDTH)}, over=True):
         for words in _commands():
             text = help_text(words)
             _, head, end = text.partition("examples:\n")
-            if head + end in shown:  # the group's, which its commands repeat
+            if head + end in examples:  # the group's, which its commands repeat
                 text = text.removesuffix(head + end).rstrip()
-            shown.add(head + end)
+            examples.add(head + end)
             depth = "##" if len(words) < 2 else "###"
             lines += [f"\n{depth} {' '.join(['dclf', *words])}\n", "```text", text, "```"]
     return "\n".join(lines) + "\n"

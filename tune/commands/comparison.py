@@ -63,8 +63,8 @@ def told_with(mistakes: Sequence[str]) -> Iterator[None]:
     except UserError as error:
         if not mistakes:
             raise
-        refused = error.problems if isinstance(error, ConfigError) else [str(error)]
-        raise ConfigError(dict.fromkeys([*mistakes, *refused])) from error
+        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+        raise ConfigError(dict.fromkeys([*mistakes, *problems])) from error
     if mistakes:
         raise ConfigError(mistakes)
 

@@ -54,8 +54,8 @@ def dispatch(
         group.add_parser(name, help=command.summary, add_help=False)
     if not argv or not (argv[0].startswith("-") or argv[0] in commands):
         parser.error(_problem(argv, commands))
-    chosen = parser.parse_args(argv[:1]).command
-    return commands[chosen].load()(argv[1:])
+    choice = parser.parse_args(argv[:1]).command
+    return commands[choice].load()(argv[1:])
 
 
 def _problem(argv: Sequence[str], commands: Mapping[str, Command]) -> str:
@@ -63,6 +63,6 @@ def _problem(argv: Sequence[str], commands: Mapping[str, Command]) -> str:
     choices = f" (choose from {', '.join(commands)})"
     if not argv:
         return f"a command is missing{choices}"
-    begun = [name for name in commands if len(argv[0]) > 1 and name.startswith(argv[0])]
-    hint = f"; did you mean {begun[0]}?" if len(begun) == 1 else suggestion(argv[0], commands)
+    matches = [name for name in commands if len(argv[0]) > 1 and name.startswith(argv[0])]
+    hint = f"; did you mean {matches[0]}?" if len(matches) == 1 else suggestion(argv[0], commands)
     return f"unknown command {argv[0]!r}{hint or choices}"

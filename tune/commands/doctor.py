@@ -99,17 +99,17 @@ def _stores(storage: str, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
     for store in Doctor(storage, uri).stores():
         with suppress(OSError):
             findings = list(store_findings(store))
-            mended, remaining = apply_fixes(findings) if fix else ([], findings)
+            repairs, remaining = apply_fixes(findings) if fix else ([], findings)
             if findings:
-                yield Diagnosis(name=store, mended=mended, findings=remaining)
+                yield Diagnosis(name=store, mended=repairs, findings=remaining)
 
 
 def _verdict(diagnosis: Diagnosis) -> str:
     count = len(diagnosis.findings)
-    mended = f"{counted(len(diagnosis.mended), 'disagreement')} mended, " if diagnosis.mended else ""
+    prefix = f"{counted(len(diagnosis.mended), 'disagreement')} mended, " if diagnosis.mended else ""
     if count:
-        return f"{mended}{counted(count, 'disagreement')}{' left' if mended else ''}"
-    return f"{mended}all that was checked agrees" if diagnosis.unchecked else f"{mended}all agrees"
+        return f"{prefix}{counted(count, 'disagreement')}{' left' if prefix else ''}"
+    return f"{prefix}all that was checked agrees" if diagnosis.unchecked else f"{prefix}all agrees"
 
 
 def _diagnoses(storage: str, name: str | None, uri: str, *, fix: bool) -> Iterator[Diagnosis]:

@@ -128,14 +128,14 @@ def _add_fine_tuning(parser: ArgumentParser) -> None:
 def _fine_tuning(options: Namespace) -> FineTuningOptions | None:
     from dclf.extraction.fine_tuning import FineTuningOptions  # noqa: PLC0415
 
-    given = FineTuningOptions(
+    fine_tuning = FineTuningOptions(
         epochs=options.text_fine_tune,
         learning_rate=options.text_fine_tune_rate,
         batch_size=options.text_fine_tune_batch,
         seed=options.text_fine_tune_seed,
     )
     # A step size, say, without any epochs is a mistake, which is told with all others.
-    return None if given == FineTuningOptions(epochs=0) else given
+    return None if fine_tuning == FineTuningOptions(epochs=0) else fine_tuning
 
 
 def _add_table_options(parser: ArgumentParser) -> None:
@@ -174,10 +174,10 @@ def _add_settings(parser: ArgumentParser, modality: str, argv: Sequence[str]) ->
     from dclf.extraction.choice import option_fields  # noqa: PLC0415
 
     offered: set[str] = set()
-    for settings, said in _types(modality, argv):
+    for settings, count in _types(modality, argv):
         described = parse_docstring(settings.__doc__ or "")
         texts = {param.arg_name: " ".join((param.description or "").split()) for param in described.params}
-        for option in option_fields(settings)[said:]:
+        for option in option_fields(settings)[count:]:
             if option.name not in offered:
                 word, text = f"--{modality}-{option.name.replace('_', '-')}", texts.get(option.name, "")
                 _add_setting(parser, word, option, text.removesuffix(".").replace("``", "`").replace("%", "%%"))
@@ -202,8 +202,8 @@ def _types(modality: str, argv: Sequence[str]) -> Iterator[tuple[type[ExtractorS
         yield settings_type(name), 1
     if word := _word_of(f"--{modality}", argv):
         with suppress(ExtractionError):  # told with all other mistakes
-            settings, said = settings_for(modality, word)
-            yield settings, len(said)
+            settings, values = settings_for(modality, word)
+            yield settings, len(values)
 
 
 def _word_of(option: str, argv: Sequence[str]) -> str:

@@ -65,5 +65,5 @@ def _clean(storage: str, name: str, keep: int | None, *, dry_run: bool) -> Clean
 
 def _text(cleaning: Cleaning, *, dry_run: bool) -> str:
     verb = "would free" if dry_run else "freed"
-    kept = "the best trial keeps its" if cleaning.keep == 1 else f"the best {cleaning.keep} trials keep theirs"
-    return f"{verb} {size_text(cleaning.freed)}: {counted(cleaning.checkpoints, 'checkpoint')}; {kept}"
+    remainder = "the best trial keeps its" if cleaning.keep == 1 else f"the best {cleaning.keep} trials keep theirs"
+    return f"{verb} {size_text(cleaning.freed)}: {counted(cleaning.checkpoints, 'checkpoint')}; {remainder}"

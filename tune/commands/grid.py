@@ -71,8 +71,8 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
         settings=line.settings,
     )
     nothing = [] if varied else ["grid: must vary a key, as in --loss.window 2,4,8,16; every key has one value"]
-    given = {word.partition("=")[0].removeprefix("--") for word in words}
-    twice = [f"{key}: must be given once, has several values and more beside them" for key in varied if key in given]
+    keys = {word.partition("=")[0].removeprefix("--") for word in words}
+    twice = [f"{key}: must be given once, has several values and more beside them" for key in varied if key in keys]
     return sound_comparison(line, settings, [*set_by_comparison(argv), *nothing, *twice])
 
 

@@ -53,15 +53,15 @@ def placed(arguments: Sequence[str], values: Mapping[str, str], short: Mapping[s
         short: option -> the other word for it, with dashes.
     """
     replaced = {f"--{key}" for key in values} | {word for key, word in (short or {}).items() if key in values}
-    kept: list[str] = []
+    rest: list[str] = []
     words = iter(arguments)
     for word in words:
         option, equals, _ = word.partition("=")
         if option not in replaced:
-            kept.append(word)
+            rest.append(word)
         elif not equals:
             next(words, None)
-    return [*kept, *(part for key, value in values.items() for part in (f"--{key}", value))]
+    return [*rest, *(part for key, value in values.items() for part in (f"--{key}", value))]
 
 
 def absolute_database(uri: str) -> str:
@@ -91,8 +91,8 @@ def study_job(
     config = line.config
     places = study_places(config, line.settings.storage)
     study = line.options.name or study
-    named = {"name": study} if study else {}
-    values = places | tracking_place(config) | optuna_place(line.settings.optuna) | named
+    name = {"name": study} if study else {}
+    values = places | tracking_place(config) | optuna_place(line.settings.optuna) | name
     return JobCommand(
         (command, *placed(arguments, values, {STUDIES: "--storage", **({SHARDS: shards} if shards else {})})),
         study,

@@ -51,15 +51,15 @@ def split_overrides(
         if option in ELSEWHERE:
             problems.append(f"{option}: unknown option; {ELSEWHERE[option]}")
             continue
-        key, given = option[2:], value if equals else _next_value(words)
+        key, text = option[2:], value if equals else _next_value(words)
         if "." not in key and key != _WHOLE:
             problems.append(_unknown(option, [*flags, *valued, *short]))
-        elif given is None:
+        elif text is None:
             problems.append(f"{key}: must have a value, as in {option} VALUE")
         elif key in overrides:
-            problems.append(f"{key}: must be given once, is given as {overrides[key]!r} and {given!r}")
+            problems.append(f"{key}: must be given once, is given as {overrides[key]!r} and {text!r}")
         else:
-            overrides[key] = given
+            overrides[key] = text
     return rest, overrides, problems
 
 

@@ -176,8 +176,8 @@ def _add_places(command: ArgumentParser) -> None:
 def _misplaced(options: Namespace, kind: str) -> Iterator[str]:
     """Yield a problem for every option that is for another kind of target."""
     for name, kinds in ONLY_FOR.items():
-        given = options[name] is not None if name == "seeds" else options[name]
-        if given and kind not in kinds:
+        value = options[name] is not None if name == "seeds" else options[name]
+        if value and kind not in kinds:
             option = f"--{name.replace('_', '-')}"
             yield f"{option}: is for a {' or '.join(kinds)}, {options.what!r} is a {kind}; leave it out"
 

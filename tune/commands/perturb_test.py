@@ -172,8 +172,8 @@ def _result(target: Target, scores: Perturbations) -> dict[str, Any]:
 
 
 def _study_result(target: Target, scores: Perturbations) -> dict[str, Any]:
-    shown = {"sentences": target.sentences(scores.split), "page": str(scores.folder / PAGE)}
-    return {"perturbations": {**scores.to_dict(), **shown}}
+    additions = {"sentences": target.sentences(scores.split), "page": str(scores.folder / PAGE)}
+    return {"perturbations": {**scores.to_dict(), **additions}}
 
 
 def _lines(target: Target, scores: Perturbations) -> Iterator[str]:

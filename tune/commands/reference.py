@@ -130,8 +130,8 @@ def _table_head(title: str, text: str) -> list[str]:
 
 
 def _row(key: str, kind: Any, default: Any, text: str) -> str:
-    shown = "empty" if default in ("", {}, ()) else f"`{flow(default)}`"
-    return f"| `{key}` | {describe(kind)} | {shown} | {text.replace('``', '`')} |"
+    cell = "empty" if default in ("", {}, ()) else f"`{flow(default)}`"
+    return f"| `{key}` | {describe(kind)} | {cell} | {text.replace('``', '`')} |"
 
 
 def main(argv: Sequence[str]) -> None:

@@ -148,9 +148,9 @@ def _run(options: Namespace, overrides: Mapping[str, str], command: str) -> int:
         for item, reason in files.missing.items():
             print(f"missing     {item}: {reason}")
         print_next(options, "dclf list", "dclf runs")
-    wanted = [study for study in plan.every if study.wanted]
-    failed = code_of(folder for study in wanted if (folder := study.existing_folder()) is not None)
-    return 1 if {study.planned.plan["paper"] for study in wanted} & files.missing.keys() else failed
+    studies = [study for study in plan.every if study.to_run]
+    failed = code_of(folder for study in studies if (folder := study.existing_folder()) is not None)
+    return 1 if {study.planned.plan["paper"] for study in studies} & files.missing.keys() else failed
 
 
 def build_parser() -> ArgumentParser:
@@ -202,7 +202,7 @@ def _plan_lines(plan: ReproductionPlan) -> Iterator[str]:
     yield f"{plan.title}: {plan.trainings} trainings, {plan.finished} of them finished"
     yield from plan.notes
     for study in plan.every:
-        if study.wanted:
+        if study.to_run:
             settings, paper = study.planned.settings, study.planned.plan
             count = f"{settings.trials} variants with {counted(settings.seeds, 'seed')}"
             yield f"  {paper['paper']:<9} {paper['title']}: {count}, study {study.name}"
@@ -211,7 +211,7 @@ def _plan_lines(plan: ReproductionPlan) -> Iterator[str]:
 
 def _planned(plan: ReproductionPlan) -> dict[str, Any]:
     studies = {
-        study.item: {"study": study.name, "trainings": len(study.trainings)} for study in plan.every if study.wanted
+        study.item: {"study": study.name, "trainings": len(study.trainings)} for study in plan.every if study.to_run
     }
     counts = {"trainings": plan.trainings, "finished": plan.finished}
     return {"dataset": plan.dataset, "studies": studies, **counts, "notes": list(plan.notes), "out": str(plan.out)}
@@ -220,7 +220,7 @@ def _planned(plan: ReproductionPlan) -> dict[str, Any]:
 def _result(plan: ReproductionPlan, files: ReproductionFiles) -> dict[str, Any]:
     return {
         "dataset": plan.dataset,
-        "studies": {study.item: study.name for study in plan.every if study.wanted},
+        "studies": {study.item: study.name for study in plan.every if study.to_run},
         "html": str(files.html),
         "markdown": str(files.markdown),
         "sentences": list(files.sentences),

@@ -102,8 +102,8 @@ def _print(answer: RunList, output: str) -> None:
     runs, columns = answer.runs, answer.columns
     heads = [column.name for column in columns]
     if output == "json":
-        named = [column for column in columns if column.name != "run"]
-        rows = [{"run_id": run.run_id, **{one.name: one.value(run) for one in named}} for run in runs]
+        others = [column for column in columns if column.name != "run"]
+        rows = [{"run_id": run.run_id, **{one.name: one.value(run) for one in others}} for run in runs]
         print_json({"tracking_uri": answer.tracking_uri, "runs": rows, "more": answer.more})
     elif output == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -132,9 +132,9 @@ def _why_none(uri: str, options: Namespace) -> str:
     from tune.tracking.run_entries import trainings  # noqa: PLC0415
 
     latest = [] if is_new(uri) else list(islice(trainings(uri), _SEARCHED))
-    given = {name: options[name] for name in ("study", "status", "model", "filter") if options[name]}
-    if not given or not latest:
+    conditions = {name: options[name] for name in ("study", "status", "model", "filter") if options[name]}
+    if not conditions or not latest:
         return "; dclf train makes one"
     there = {"study": {run.study for run in latest}, "model": {run.params.get("model.name", "") for run in latest}}
-    words = [f"--{name} {value}{suggestion(value, there.get(name, ()))}" for name, value in given.items()]
+    words = [f"--{name} {value}{suggestion(value, there.get(name, ()))}" for name, value in conditions.items()]
     return f" match {', '.join(words)}"

@@ -75,8 +75,8 @@ def _files(place: Path, file: StudyFile) -> tuple[Path, ...]:
     """The study file, and the configurations beside it that it names; none for one of the paper's."""
     if not place.is_file():
         return ()
-    named = [file.base, *(sets for sets in file.models.values() if isinstance(sets, str))]
-    return (place, *(path for name in named if (path := place.parent / name).is_file()))
+    names = [file.base, *(sets for sets in file.models.values() if isinstance(sets, str))]
+    return (place, *(path for name in names if (path := place.parent / name).is_file()))
 
 
 def build_parser(prog: str) -> ArgumentParser:

@@ -64,14 +64,14 @@ def main(argv: Sequence[str]) -> int:
     words, debug = without_debug(argv[split + 1 :])
     name, command = _named_job(options.name, words)
     environment = tracking_environment(endpoint, command) | python_path(endpoint)
-    brought = installation(Path(options.install)) if options.install else None
-    require_same_versions(endpoint, brought=brought is not None)
+    install = installation(Path(options.install)) if options.install else None
+    require_same_versions(endpoint, installation=install is not None)
     with TemporaryFolder("job") as folder, open_jobs(endpoint) as jobs:
         jobs.require_free(name)
-        package = _packed(command, folder, options.exclude, brought)
+        package = _packed(command, folder, options.exclude, install)
         words, version = [*_beside(Path.cwd(), command), *([DEBUG] if debug else [])], own_versions()["dclf"]
         facts = _facts(name, words, command, version)
-        jobs.submit(name, entrypoint(words, version), package, environment, facts, brought)
+        jobs.submit(name, entrypoint(words, version), package, environment, facts, install)
         print(f"dclf: job {name} is on the cluster at {endpoint.url}", file=sys.stderr, flush=True)
         if options.detach:
             print(name)
@@ -142,13 +142,13 @@ def _named_job(own_name: str, words: Sequence[str]) -> tuple[str, JobCommand]:
     return (name if own_name or not command.study or command.study == name else new_name(command.study)), command
 
 
-def _packed(command: JobCommand, scratch: Path, without: str, brought: Installation | None) -> Path:
+def _packed(command: JobCommand, scratch: Path, without: str, install: Installation | None) -> Path:
     """Pack the working folder without the command's outputs."""
     from cluster.jobs.packing import pack  # noqa: PLC0415
 
     here = Path.cwd()
     places = [os.path.relpath(place, here) for place in command.needs.places if Path(place).is_relative_to(here)]
-    beside = {brought.file: brought.constraints} if brought else {}
+    beside = {install.file: install.constraints} if install else {}
     package = pack(here, scratch / "job.zip", needed=command.files, exclude=[*listed(without), *places], beside=beside)
     print(f"dclf: {package.files} files, {package.size / (1 << 20):.1f} MiB go along", file=sys.stderr, flush=True)
     return package.path

@@ -68,8 +68,8 @@ class CommandLine:
         # Imported here: it brings Optuna, for which help should not wait.
         from tune.runner.warm_start import warm_start_problems  # noqa: PLC0415
 
-        named = _name_problems(self.options.name, self.settings.storage)
-        if problems := [*self.problems, *named, *warm_start_problems(self.settings)]:
+        name_problems = _name_problems(self.options.name, self.settings.storage)
+        if problems := [*self.problems, *name_problems, *warm_start_problems(self.settings)]:
             raise ConfigError(problems)
 
 

@@ -166,8 +166,8 @@ def _add_keys(parser: ArgumentParser) -> None:
         for name, default in defaults.items():
             key = f"{section}.{name}"
             text = f"{docs[key]} [{describe(config_types()[key])}]"
-            shown = flow(default) if default not in ("", {}) else None
-            group.add_argument(f"--{key}", metavar=name.upper(), default=shown, help=text)
+            value = flow(default) if default not in ("", {}) else None
+            group.add_argument(f"--{key}", metavar=name.upper(), default=value, help=text)
 
 
 def _needless(config: str | None, overrides: dict[str, str]) -> list[str]:

@@ -39,23 +39,26 @@ class Checks:
             self.problems.append(str(error) or type(error).__name__)
         return None
 
-    def modalities(self, given: Mapping[str, object], options: Mapping[str, Mapping[str, Any]]) -> None:
+    def modalities(self, extractors: Mapping[str, object], options: Mapping[str, Mapping[str, Any]]) -> None:
         """Check that something is to be extracted, and that nothing else is spoken of."""
-        if not given:
+        if not extractors:
             self.problems.append("one of --text, --audio and --visual must say what is to be extracted, none is given")
         for modality in options:
-            if options[modality] and modality not in given:
+            if options[modality] and modality not in extractors:
                 first = next(iter(options[modality])).replace("_", "-")
                 self.problems.append(f"--{modality}-{first}: is for --{modality}, which is not given")
 
     def fine_tuning(
-        self, options: FineTuningOptions | None, given: Mapping[str, object], settings: Mapping[str, ExtractorSettings]
+        self,
+        options: FineTuningOptions | None,
+        extractors: Mapping[str, object],
+        settings: Mapping[str, ExtractorSettings],
     ) -> None:
         """Check how the encoder of the words is to be fine-tuned."""
         if options is None:
             return
         self.problems += [f"--text-fine-tune: {problem}" for problem in options.problems()]
-        if "text" not in given or not isinstance(settings.get("text", TextSettings(model="")), TextSettings):
+        if "text" not in extractors or not isinstance(settings.get("text", TextSettings(model="")), TextSettings):
             self.problems.append("--text-fine-tune: is for --text with an encoder of transformers; leave it out")
 
     def layout(self, actors: ActorSettings, batch_size: int) -> None:

@@ -83,8 +83,8 @@ class CheckedValues:
 
     def _mapping_of(self, key: str) -> str:
         """The key whose value is a mapping that this key belongs into, or nothing."""
-        mappings = (known for known, kind in self.types.items() if get_origin(kind) is dict)
-        return next((known for known in mappings if key.startswith(f"{known}.")), "")
+        mappings = (mapping for mapping, kind in self.types.items() if get_origin(kind) is dict)
+        return next((mapping for mapping in mappings if key.startswith(f"{mapping}.")), "")
 
     def _store(self, key: str, value: Any) -> None:
         self.rejected.discard(key)
@@ -210,8 +210,8 @@ def from_text(value: Any) -> Any:
 def advice(key: str, keys: Collection[str]) -> str:
     """What a mistyped key may have meant: one of that name in another section, or one that looks like it."""
     by_name: dict[str, list[str]] = {}
-    for known in keys:
-        by_name.setdefault(known.rpartition(".")[2], []).append(known)
+    for candidate in keys:
+        by_name.setdefault(candidate.rpartition(".")[2], []).append(candidate)
     name = key.rpartition(".")[2]
     if name in by_name:
         return f"; did you mean {' or '.join(by_name[name])}?"

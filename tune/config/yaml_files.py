@@ -113,17 +113,19 @@ def read_config_file(config: str | Path, sections: Iterable[str]) -> Reading:
     return reading
 
 
-def _read(config: str | Path, asked_at: str, sections: frozenset[str], seen: tuple[str, ...], reading: Reading) -> None:
+def _read(
+    config: str | Path, asked_at: str, sections: frozenset[str], chain: tuple[str, ...], reading: Reading
+) -> None:
     name, text = _find(config, asked_at)
-    if name in seen:
-        reading.problems.append(f"{asked_at}: must not lead back to itself, but {' -> '.join([*seen, name])}")
+    if name in chain:
+        reading.problems.append(f"{asked_at}: must not lead back to itself, but {' -> '.join([*chain, name])}")
         return
     document = _Document(name, text, sections, reading.problems)
     own = document.entries()
     for entry in own:
         if entry.key == EXTENDS:
             base = _beside(entry.value, config)
-            _read(base, f"{entry.where}: {EXTENDS}", sections, (*seen, name), reading)
+            _read(base, f"{entry.where}: {EXTENDS}", sections, (*chain, name), reading)
     reading.entries += [entry for entry in own if entry.key != EXTENDS]
 
 

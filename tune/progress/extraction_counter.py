@@ -38,16 +38,16 @@ class ExtractionCounter:
         self._listeners, self._now = listeners, now
         self._done = done
         self._first: tuple[float, int] | None = None
-        self._sent = now()
+        self._last_time = now()
 
     def add(self, count: int = 1) -> None:
         """Count what is done besides."""
         self._done += count
         now = self._now()
         self._first = self._first or (now, self._done)
-        if self._done < self._total and now - self._sent < EVERY_SECONDS:
+        if self._done < self._total and now - self._last_time < EVERY_SECONDS:
             return
-        self._sent = now
-        begun, before = self._first
-        rate = (self._done - before) / (now - begun) if now > begun else 0.0
+        self._last_time = now
+        start, before = self._first
+        rate = (self._done - before) / (now - start) if now > start else 0.0
         send(ExtractionProgress(self._part, self._done, self._total, self._cached, rate), self._listeners)

@@ -71,7 +71,7 @@ class LivePanel(Renderer):
         # First, as another thread may draw meanwhile.
         self._last: events.ConditionScored | None = None
         self._extracted: events.ExtractionProgress | None = None
-        self._begun = self._scoring = self._now()
+        self._start_time = self._scoring = self._now()
         self._waiting = "starting"
         self._clock = Clock()
         self._report: EpochReport | None = None
@@ -156,7 +156,7 @@ class LivePanel(Renderer):
         return Panel(Group(*self._parts()), title=title, title_align="left")
 
     def _parts(self) -> Iterator[RenderableType]:
-        spent = self._now() - self._begun
+        spent = self._now() - self._start_time
         if self._report is not None:
             yield from epoch_rows(self._report, spent, self._clock.seconds_left)
         yield from self._trials.rows()

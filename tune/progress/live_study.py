@@ -71,14 +71,14 @@ class StudyRows:
         running = [row for _, trial in sorted(self._state.running.items()) for row in _trainings(trial)]
         room = max(self._console.size.height - FIXED_ROWS, 1)
         self._rows = min(max(self._rows, len(running)), room)
-        shown = running if len(running) <= self._rows else running[: self._rows - 1]
+        trainings = running if len(running) <= self._rows else running[: self._rows - 1]
         wide = self._console.size.width >= WIDE
         table = self._table(wide=wide)
-        for training in shown:
+        for training in trainings:
             table.add_row(*self._row(*training, wide=wide))
-        if hidden := len(running) - len(shown):
+        if hidden := len(running) - len(trainings):
             table.add_row("", Text(f"and {hidden} more", style="dim"))
-        for _ in range(self._rows - len(shown) - bool(hidden)):
+        for _ in range(self._rows - len(trainings) - bool(hidden)):
             table.add_row("")
         return table
 

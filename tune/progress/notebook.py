@@ -35,7 +35,7 @@ class NotebookPanel(LivePanel):
     """
 
     def __init__(self) -> None:
-        self._kept: deque[Text] = deque(maxlen=ROWS)
+        self._lines: deque[Text] = deque(maxlen=ROWS)
         self._ending = ""
         # It says how much room there is; what is shown is written by consoles of their own.
         super().__init__("dclf", Console(file=io.StringIO(), width=COLUMNS, height=ROWS, force_jupyter=False))
@@ -82,7 +82,7 @@ class NotebookPanel(LivePanel):
         """Do nothing: the panel stays."""
 
     def _print(self, *lines: str, style: str = "") -> None:
-        self._kept += [Text(line, style=style) for line in lines]
+        self._lines += [Text(line, style=style) for line in lines]
 
     def _parts(self) -> Iterator[RenderableType]:
         yield from super()._parts()
@@ -99,7 +99,7 @@ class NotebookPanel(LivePanel):
             force_terminal=True,
             color_system="truecolor",
         )
-        console.print(Group(*self._kept, self.render()))
+        console.print(Group(*self._lines, self.render()))
         html = console.export_html(inline_styles=True, code_format=_HTML, clear=False)
         return {"text/html": html, "text/plain": console.export_text()}
 

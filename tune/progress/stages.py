@@ -26,7 +26,7 @@ class StartClock:
         self._now = now
         self._stages: dict[str, float] = {}
         self._listeners: Sequence[Listener] = ()
-        self._told: float | None = None
+        self._wait_start: float | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -47,11 +47,11 @@ class StartClock:
         """Send the stages so far, in the order in which they ended, and wait for the first epoch."""
         for name, seconds in self._stages.items():
             send(StageEnded(name, seconds), listeners)
-        self._listeners, self._told = listeners, self._now()
+        self._listeners, self._wait_start = listeners, self._now()
 
     def __call__(self, event: Event) -> None:
         """At the first epoch, send how long it took to get to its first batch."""
-        if self._told is None or not isinstance(event, EpochEnded | TrialEpoch):
+        if self._wait_start is None or not isinstance(event, EpochEnded | TrialEpoch):
             return
-        seconds, self._told = self._now() - self._told - event.report.seconds, None
+        seconds, self._wait_start = self._now() - self._wait_start - event.report.seconds, None
         send(StageEnded(FIRST_BATCH, max(seconds, 0.0)), self._listeners)

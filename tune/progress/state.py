@@ -116,7 +116,7 @@ class StudyState:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._begun = now()
+        self._start_time = now()
         self._states: dict[int, State] = {}
         self._durations: deque[float] = deque(maxlen=REMEMBERED)
         self._most_running = 1
@@ -209,7 +209,7 @@ class StudyState:
     @property
     def spent(self) -> float:
         """Seconds since this driver began."""
-        return self._now() - self._begun
+        return self._now() - self._start_time
 
     @property
     def seconds_left(self) -> float | None:

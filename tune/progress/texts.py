@@ -42,10 +42,10 @@ def losses_text(losses: Mapping[str, float]) -> str:
 def validation_text(report: EpochReport) -> str:
     """Validation WF1 and the best so far, in percent; the test WF1 where the epoch looked at it."""
     wf1 = percent(report.validation["wf1"])
-    peeked = f"  peeked test WF1 {percent(report.peeked['wf1'])}" if report.peeked else ""
+    test_wf1 = f"  peeked test WF1 {percent(report.peeked['wf1'])}" if report.peeked else ""
     robust = robust_text(report)
     best = f"best {percent(report.best_wf1)} (epoch {report.best_epoch}{': ' if robust else ''}{robust})"
-    return f"val WF1 {wf1}  {best}{peeked}"
+    return f"val WF1 {wf1}  {best}{test_wf1}"
 
 
 def robust_text(report: EpochReport) -> str:

@@ -56,9 +56,9 @@ class Drawing:
 
         The figure must be settled. Points outside of their axes are left out, and of too many some, evenly.
         """
-        kept = [place for points in self.points if points.kept for place in _places(points)]
+        signs = [place for points in self.points if points.kept for place in _places(points)]
         others = [place for points in self.points if not points.kept for place in _places(points)]
-        return [*kept, *spread(others, MOST_POINTS - len(kept))]
+        return [*signs, *spread(others, MOST_POINTS - len(signs))]
 
     @property
     def marks(self) -> str:
@@ -90,16 +90,16 @@ def spread(items: Sequence[_T], limit: int) -> list[_T]:
     return [items[place * len(items) // limit] for place in range(limit)]
 
 
-def some_of(shown: Sized, everything: Sized) -> str:
+def some_of(part: Sized, everything: Sized) -> str:
     """A sentence for captions where trials are left out."""
-    if len(shown) == len(everything):
+    if len(part) == len(everything):
         return ""
-    return f" Shown are {len(shown):,} of {len(everything):,} trials, evenly over the study."
+    return f" Shown are {len(part):,} of {len(everything):,} trials, evenly over the study."
 
 
-def first_of(shown: Sized, everything: Sized) -> str:
+def first_of(part: Sized, everything: Sized) -> str:
     """A sentence for captions where parameters are left out."""
-    return "" if len(shown) == len(everything) else f" Shown are the {len(shown)} most important parameters."
+    return "" if len(part) == len(everything) else f" Shown are the {len(part)} most important parameters."
 
 
 def _places(points: Points) -> Iterator[tuple[float, float, str]]:

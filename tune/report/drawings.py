@@ -30,9 +30,9 @@ def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
     numbers = optuna_numbers(folder)
     if not is_comparison(folder.definition):
         return draw_study(study, objectives, numbers, roles=marked_trials(folder))
-    named = curve_figure(folder)
+    drawing = curve_figure(folder)
     # Of more variants than one tells apart: lines that are named under the pointer alone.
-    curves = draw_study(study, objectives, numbers, (CURVES,)) if named is None else Drawings(drawn={CURVES: named})
+    curves = draw_study(study, objectives, numbers, (CURVES,)) if drawing is None else Drawings(drawn={CURVES: drawing})
     drawn = {**comparison_figures(folder), **curves.drawn, **perturbation_figures(perturbed_variants(folder))}
     return Drawings(drawn=drawn, missing=curves.missing)
 

@@ -130,8 +130,8 @@ def standing_text(progress: Progress) -> str:
     counts = f": {', '.join(others)}" if others else ""
     worker = f", {progress.worker} works on it" if progress.worker else ""
     why = f" ({progress.stopped})" if progress.standing == "finished" else ""
-    begun = "not started" if progress.standing == "new" else progress.standing
-    return f"{begun.capitalize()}{why}{worker}; {progress_text(progress)} ended{counts}."
+    standing = "not started" if progress.standing == "new" else progress.standing
+    return f"{standing.capitalize()}{why}{worker}; {progress_text(progress)} ended{counts}."
 
 
 def next_commands(folder: StudyFolder, progress: Progress, best_file: str = "") -> Iterator[tuple[str, str]]:
@@ -224,8 +224,8 @@ def _certainty(scores: Sequence[Score], best: TrialRecord, base: TrialRecord) ->
         span = f"[{score.scale * test.low:+.2f}, {score.scale * test.high:+.2f}]{_points(score)}"
         zero = test.low <= 0 <= test.high
         what = "the gain" if len(scores) == 1 else f"the gain in {score.label}"
-        said = "which holds zero: no gain is shown" if zero else "the choice among many trials not allowed for"
-        yield f"Over {seeds_text(test.count)} {what} has the 95 % interval {span}, {said}."
+        remark = "which holds zero: no gain is shown" if zero else "the choice among many trials not allowed for"
+        yield f"Over {seeds_text(test.count)} {what} has the 95 % interval {span}, {remark}."
 
 
 def _percent(score: Score) -> str:

@@ -139,17 +139,17 @@ def _without_value(axes: Axes, trials: StudyTrials, limits: tuple[float, float])
 def curves(trials: StudyTrials) -> Drawing:
     """A line per trial, by epoch: complete ones solid, pruned ones dashed up to a cross."""
     ended = [trial for trial in trials.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    told = [trial for trial in ended if len(trial.curve) > 1]
-    if not told:
+    every = [trial for trial in ended if len(trial.curve) > 1]
+    if not every:
         raise NothingToDraw("no complete or pruned trial has reported two epochs")
-    special = trials.special(told)
-    others = [trial for trial in told if not trial.role]
-    shown = [*spread(others, MOST_CURVES - len(special)), *special]
-    limits = _curve_limits(trials, shown)
+    special = trials.special(every)
+    others = [trial for trial in every if not trial.role]
+    subset = [*spread(others, MOST_CURVES - len(special)), *special]
+    limits = _curve_limits(trials, subset)
     figure = blank(COLUMN, 2.2)
     axes = figure.subplots()
-    pruned = [trial for trial in shown if trial.state == TrialState.PRUNED]
-    complete = [trial for trial in shown if trial.state == TrialState.COMPLETE]
+    pruned = [trial for trial in subset if trial.state == TrialState.PRUNED]
+    complete = [trial for trial in subset if trial.state == TrialState.COMPLETE]
     _lines(axes, complete, "complete", color=BLUE, linestyles="-", alpha=0.6)
     _lines(axes, pruned, "pruned", color=RED, linestyles="--", alpha=0.8)
     if pruned:
@@ -168,22 +168,22 @@ def curves(trials: StudyTrials) -> Drawing:
     legend_below(figure)
     caption = f"The {trials.score.label} of the best epoch so far{'; pruned trials end at a cross' if pruned else ''}."
     nearest = min if trials.score.direction == "minimize" else max
-    caption += off_axis(np.array([nearest(trial.curve.values()) for trial in shown]), limits)
-    points = tuple(_curve_points(axes, trials, trial) for trial in shown)
-    return Drawing(title="Learning curves", caption=caption + some_of(shown, told), figure=figure, points=points)
+    caption += off_axis(np.array([nearest(trial.curve.values()) for trial in subset]), limits)
+    points = tuple(_curve_points(axes, trials, trial) for trial in subset)
+    return Drawing(title="Learning curves", caption=caption + some_of(subset, every), figure=figure, points=points)
 
 
-def _curve_limits(trials: StudyTrials, shown: Sequence[Shown]) -> tuple[float, float]:
+def _curve_limits(trials: StudyTrials, subset: Sequence[Shown]) -> tuple[float, float]:
     """Limits for the curves that end among the others; single ones that end far worse do not squeeze them."""
-    low, high = objective_limits([trial.curve[max(trial.curve)] for trial in shown], trials.score)
-    near = [value for trial in shown if low <= trial.curve[max(trial.curve)] <= high for value in trial.curve.values()]
+    low, high = objective_limits([trial.curve[max(trial.curve)] for trial in subset], trials.score)
+    near = [value for trial in subset if low <= trial.curve[max(trial.curve)] <= high for value in trial.curve.values()]
     room = 0.05 * (max(near) - min(near)) or 0.5
     return min(near) - room, max(near) + room
 
 
-def _lines(axes: Axes, shown: Sequence[Shown], label: str, **look: object) -> None:
-    if shown:
-        lines = [sorted(trial.curve.items()) for trial in shown]
+def _lines(axes: Axes, trials: Sequence[Shown], label: str, **look: object) -> None:
+    if trials:
+        lines = [sorted(trial.curve.items()) for trial in trials]
         axes.add_collection(LineCollection(lines, linewidths=0.9, label=label, **look))  # type: ignore[arg-type]
 
 

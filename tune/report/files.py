@@ -63,8 +63,8 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
         OSError: the files cannot be written.
     """
     out = folder.path / "report" if out is None else Path(out)
-    chosen = best_trial(folder) is not None and not is_comparison(folder.definition)
-    yaml = best_yaml(folder) if chosen else ""
+    has_best = best_trial(folder) is not None and not is_comparison(folder.definition)
+    yaml = best_yaml(folder) if has_best else ""
     facts = report_facts(folder, str(out / "best.yaml"))
     drawings = study_drawings(folder, study)
     figures = save_figures(drawings.drawn, out / "figures")

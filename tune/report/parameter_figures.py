@@ -51,11 +51,11 @@ def slices(trials: StudyTrials) -> Drawing:
     last = max(1, *(trial.number for trial in trials.done))
     points: list[Points] = []
     for axes, domain in zip(panels, domains, strict=True):
-        shown = [trial for trial in trials.done if domain.name in trial.params]
-        x, y = places(domain, shown), trials.values(shown)
-        _dots(axes, x, y, SHADES(np.array([trial.number for trial in shown]) / last))
-        points.append(trials.points(axes, shown, x, y, [domain.name]))
-        points += trials.signs(axes, shown, x, y, [domain.name], limits=limits)
+        subset = [trial for trial in trials.done if domain.name in trial.params]
+        x, y = places(domain, subset), trials.values(subset)
+        _dots(axes, x, y, SHADES(np.array([trial.number for trial in subset]) / last))
+        points.append(trials.points(axes, subset, x, y, [domain.name]))
+        points += trials.signs(axes, subset, x, y, [domain.name], limits=limits)
         parameter_axis(axes, "x", domain, x.tolist(), 5)
         axes.set_xlabel(literal(wrapped(domain.name, 24)))
         axes.set_ylim(limits)
@@ -83,7 +83,7 @@ def pairs(trials: StudyTrials) -> Drawing:
         pair: [trial for trial in trials.done if all(domain.name in trial.params for domain in pair)]
         for pair in combinations(domains, 2)
     }
-    drawn = {pair: shown for pair, shown in together.items() if len(shown) >= FEWEST_FOR_PAIRS}
+    drawn = {pair: subset for pair, subset in together.items() if len(subset) >= FEWEST_FOR_PAIRS}
     if not drawn:
         names = " and ".join(domain.name for domain in domains[:2])
         count = max(map(len, together.values()))
@@ -92,8 +92,8 @@ def pairs(trials: StudyTrials) -> Drawing:
     limits = objective_limits(values, trials.score)
     figure, panels = _panels(len(drawn))
     points: list[Points] = []
-    for axes, (pair, shown) in zip(panels, drawn.items(), strict=True):
-        points += _pair(axes, trials, pair, shown, limits)
+    for axes, (pair, subset) in zip(panels, drawn.items(), strict=True):
+        points += _pair(axes, trials, pair, subset, limits)
     _bar(figure, panels, limits, trials.score.unit_label, up=trials.score.direction == "maximize")
     legend_below(figure, panels)
     used = {domain.name for pair in drawn for domain in pair}
@@ -108,11 +108,11 @@ def _pair(
     axes: Axes,
     trials: StudyTrials,
     pair: tuple[AxisDomain, AxisDomain],
-    shown: Sequence[Shown],
+    subset: Sequence[Shown],
     limits: tuple[float, float],
 ) -> list[Points]:
     # The best lie on top.
-    ranked = sorted(shown, key=lambda trial: -trials.score.rank(trial.values[0]))
+    ranked = sorted(subset, key=lambda trial: -trials.score.rank(trial.values[0]))
     x, y = (places(domain, ranked) for domain in pair)
     good = _goodness(trials, ranked, limits)
     _dots(axes, x, y, SHADES(good), 0.4 + 1.2 * good)
@@ -135,15 +135,15 @@ def parallel(trials: StudyTrials) -> Drawing:
         raise NothingToDraw("needs two parameters that every complete trial has, the others hang on conditions")
     special = trials.special(trials.done)
     others = [trial for trial in trials.done if not trial.role]
-    shown = [*spread(others, MOST_LINES - len(special)), *special]
+    subset = [*spread(others, MOST_LINES - len(special)), *special]
     limits = objective_limits(trials.values(trials.done), trials.score)
     # By all trials, as the numbers on the axes are, and not by those that are drawn.
     ends = {domain.name: _ends(domain, trials.done) for domain in domains}
-    relative = (_relative(places(one, shown), ends[one.name], log=one.log) for one in domains)
-    heights = np.column_stack([_relative(trials.values(shown), limits), *relative])
+    relative = (_relative(places(one, subset), ends[one.name], log=one.log) for one in domains)
+    heights = np.column_stack([_relative(trials.values(subset), limits), *relative])
     figure = blank(PAGE, 3.0)
     axes = figure.subplots()
-    _parallel_lines(axes, trials, shown, heights, limits)
+    _parallel_lines(axes, trials, subset, heights, limits)
     _upright_axes(axes, trials, domains, ends, limits)
     _bar(figure, [axes], limits, trials.score.unit_label, up=trials.score.direction == "maximize")
     legend_below(figure, [axes])
@@ -154,14 +154,14 @@ def parallel(trials: StudyTrials) -> Drawing:
     if len(everywhere) < len(trials.domains):
         caption += " Parameters that hang on conditions are left out."
     names = [domain.name for domain in domains]
-    points = [trials.points(axes, shown, [0] * len(shown), heights[:, 0], names)]
+    points = [trials.points(axes, subset, [0] * len(subset), heights[:, 0], names)]
     points += [
-        trials.points(axes, shown, [place] * len(shown), heights[:, place], [name])
+        trials.points(axes, subset, [place] * len(subset), heights[:, place], [name])
         for place, name in enumerate(names, start=1)
     ]
     return Drawing(
         title="Parallel coordinates",
-        caption=caption + some_of(shown, trials.done),
+        caption=caption + some_of(subset, trials.done),
         figure=figure,
         points=tuple(points),
     )
@@ -170,17 +170,17 @@ def parallel(trials: StudyTrials) -> Drawing:
 def _parallel_lines(
     axes: Axes,
     trials: StudyTrials,
-    shown: Sequence[Shown],
+    subset: Sequence[Shown],
     heights: NDArray[np.float64],
     limits: tuple[float, float],
 ) -> None:
-    plain = [place for place, trial in enumerate(shown) if not trial.role]
-    plain.sort(key=lambda place: -trials.score.rank(shown[place].values[0]))
+    plain = [place for place, trial in enumerate(subset) if not trial.role]
+    plain.sort(key=lambda place: -trials.score.rank(subset[place].values[0]))
     lines = [list(enumerate(heights[place])) for place in plain]
     if lines:
-        colours = SHADES(_goodness(trials, [shown[place] for place in plain], limits))
+        colours = SHADES(_goodness(trials, [subset[place] for place in plain], limits))
         axes.add_collection(LineCollection(lines, colors=colours, linewidths=0.8, rasterized=len(lines) > MANY))
-    for trial, line in zip(shown, heights, strict=True):
+    for trial, line in zip(subset, heights, strict=True):
         if trial.role:
             axes.plot(range(len(line)), line, color=INK, lw=1.5, ls=DASHES[trial.role], zorder=4)
             for place, height in enumerate(line):
@@ -203,9 +203,9 @@ def _upright_axes(
     axes.spines[:].set_visible(False)
     texts = [{at: plain(value) for at, value in zip((0.0, 1.0), limits, strict=True)}]
     texts += [_height_texts(domain, *ends[domain.name]) for domain in domains]
-    for place, told in enumerate(texts):
+    for place, labels in enumerate(texts):
         axes.axvline(place, color=INK, lw=0.8, zorder=3)
-        for height, text in told.items():
+        for height, text in labels.items():
             axes.annotate(
                 literal(text),
                 (place, height),
@@ -219,11 +219,11 @@ def _upright_axes(
             )
 
 
-def _ends(domain: AxisDomain, shown: Sequence[Shown]) -> tuple[float, float]:
+def _ends(domain: AxisDomain, trials: Sequence[Shown]) -> tuple[float, float]:
     """What stands at the lower and the upper end of an upright axis."""
     if domain.choices:
         return -0.5, len(domain.choices) - 0.5
-    values = [domain.place(trial.params[domain.name]) for trial in shown]
+    values = [domain.place(trial.params[domain.name]) for trial in trials]
     return min(values), max(values)
 
 
@@ -268,9 +268,9 @@ def _dots(
     axes.scatter(x, y, s=area, c=colours, edgecolor=INK, linewidth=0 if many else 0.3, rasterized=many)
 
 
-def _goodness(trials: StudyTrials, shown: Sequence[Shown], limits: tuple[float, float]) -> NDArray[np.float64]:
+def _goodness(trials: StudyTrials, subset: Sequence[Shown], limits: tuple[float, float]) -> NDArray[np.float64]:
     """From 0 to 1, the more the better."""
-    share = _relative(trials.values(shown), limits)
+    share = _relative(trials.values(subset), limits)
     return share if trials.score.direction == "maximize" else 1 - share
 
 

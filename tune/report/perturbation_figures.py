@@ -37,8 +37,8 @@ def _contexts(rows: Sequence[PerturbedVariant]) -> Drawing | None:
     figure, grid = panel_figure(list(panels), "", f"{_split(rows)} WF1 (%)")
     single = one_seed(rows)
     points = []
-    for axes, (title, shown) in zip(grid, panels.items(), strict=True):
-        for place, row in enumerate(shown):
+    for axes, (title, group) in zip(grid, panels.items(), strict=True):
+        for place, row in enumerate(group):
             tested = [(float(at), kind) for at, kind in enumerate(kinds) if row.values(kind, by_draw=False)]
             scores = {at: row.values(kind, by_draw=False) for at, kind in tested}
             names = [KINDS.get(kind, kind) for _, kind in tested]
@@ -88,8 +88,10 @@ def _damage(rows: Sequence[PerturbedVariant]) -> Drawing | None:
 
 def _damaged(row: PerturbedVariant) -> Iterator[tuple[tuple[str, str], tuple[float, str]]]:
     """(modality, damage), (share, name) of every such condition of a row."""
-    named: Mapping[str, Any] = {name: one for test in row.trainings.values() for name, one in test.conditions.items()}
-    for name, condition in named.items():
+    conditions: Mapping[str, Any] = {
+        name: one for test in row.trainings.values() for name, one in test.conditions.items()
+    }
+    for name, condition in conditions.items():
         if condition.share is not None:
             yield (condition.modality, condition.kind), (condition.share, name)
 

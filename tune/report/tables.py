@@ -63,12 +63,12 @@ def front_table(folder: StudyFolder) -> Table:
     The base configuration's own trial comes last where it is not on the front.
     """
     trials, best, base = pareto(folder), best_trial(folder), base_trial(folder)
-    shown = trials[:MOST_IN_FRONT]
-    shown += [trial for trial in trials[MOST_IN_FRONT:] if trial == best]
-    beside = [base] if base is not None and base.state == "complete" and base not in shown else []
+    subset = trials[:MOST_IN_FRONT]
+    subset += [trial for trial in trials[MOST_IN_FRONT:] if trial == best]
+    beside = [base] if base is not None and base.state == "complete" and base not in subset else []
     cut = f", the first {MOST_IN_FRONT} of {len(trials)}" if len(trials) > MOST_IN_FRONT else ""
-    table = trials_table(folder, [*shown, *beside], f"Pareto front of study {folder.definition.name}{cut}")
-    marks = [_marks(trial, best, base, on_front=trial in trials) for trial in [*shown, *beside]]
+    table = trials_table(folder, [*subset, *beside], f"Pareto front of study {folder.definition.name}{cut}")
+    marks = [_marks(trial, best, base, on_front=trial in trials) for trial in [*subset, *beside]]
     note = f"Picked: {pick_rule(scores_of(folder.definition))}." if best is not None else ""
     return replace(_marked(table, marks), note=note)
 

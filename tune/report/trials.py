@@ -152,16 +152,16 @@ class StudyTrials:
         return {self._names[key]: share for key, share in shares.items()}
 
     def points(
-        self, axes: Axes, shown: Sequence[Shown], x: ArrayLike, y: ArrayLike, params: Sequence[str] = ()
+        self, axes: Axes, trials: Sequence[Shown], x: ArrayLike, y: ArrayLike, params: Sequence[str] = ()
     ) -> Points:
         """What the pointer learns of trials at these places: their objectives, and some parameters."""
-        texts = [self.text(trial, params) for trial in shown]
+        texts = [self.text(trial, params) for trial in trials]
         return Points(axes=axes, x=np.asarray(x).tolist(), y=np.asarray(y).tolist(), texts=texts)
 
     def signs(
         self,
         axes: Axes,
-        shown: Sequence[Shown],
+        trials: Sequence[Shown],
         x: ArrayLike,
         y: ArrayLike,
         params: Sequence[str] = (),
@@ -173,8 +173,8 @@ class StudyTrials:
         A sign whose trial lies outside of ``limits``, the ends of the upright axis, stands at the nearer end.
         """
         heights = np.clip(np.asarray(y, dtype=float), *limits)
-        places = {trial.number: place for trial, *place in zip(shown, np.asarray(x).tolist(), heights, strict=True)}
-        marked = self.special(shown)
+        places = {trial.number: place for trial, *place in zip(trials, np.asarray(x).tolist(), heights, strict=True)}
+        marked = self.special(trials)
         xs, ys = ([float(places[trial.number][axis]) for trial in marked] for axis in (0, 1))
         for trial, left, height in zip(marked, xs, ys, strict=True):
             sign(axes, trial.role, left, height, self.label(trial))

@@ -109,10 +109,10 @@ def test_writes(ledger: Ledger, key: Key) -> list[Write]:
         key: trial and seed.
     """
     scores = ledger.tested[key]
-    taken = writes.metrics(records.metric_names(scores, "test"), 0, writes.stamp(ledger.tested_at[key]))
+    metrics = writes.metrics(records.metric_names(scores, "test"), 0, writes.stamp(ledger.tested_at[key]))
     if (confusion := ledger.test_confusion.get(key)) is None:
-        return [taken]
-    return [taken, records.confusion_write("test", class_names(scores), confusion)]
+        return [metrics]
+    return [metrics, records.confusion_write("test", class_names(scores), confusion)]
 
 
 def reused_write(study: str, run_id: str) -> list[Write]:

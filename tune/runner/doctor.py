@@ -108,15 +108,15 @@ class Doctor:
             except StudyError:
                 return self._look(name, worker_of(folder) or "this process")
             before = self._look(name, "")
-            mended, remaining = apply_fixes(before.findings)
-            return self._again(name, mended, remaining) if mended or remaining else before
+            repairs, remaining = apply_fixes(before.findings)
+            return self._again(name, repairs, remaining) if repairs or remaining else before
 
-    def _again(self, name: str, mended: list[Finding], remaining: list[Finding]) -> Diagnosis:
+    def _again(self, name: str, repairs: list[Finding], remaining: list[Finding]) -> Diagnosis:
         """What is left after mending; the reason why it could not be mended is kept."""
         after = self._look(name, "")
         reasons = {(finding.subject, finding.problem): finding for finding in remaining}
         findings = [reasons.get((finding.subject, finding.problem), finding) for finding in after.findings]
-        return Diagnosis(name=name, mended=mended, findings=findings, notes=after.notes, unchecked=after.unchecked)
+        return Diagnosis(name=name, mended=repairs, findings=findings, notes=after.notes, unchecked=after.unchecked)
 
     def _look(self, name: str, worker: str) -> Diagnosis:
         findings: list[Finding] = []
@@ -146,9 +146,9 @@ class Doctor:
 
     def _place(self, folder: StudyFolder) -> str:
         """The URI of the store to look at."""
-        named = resolve_tracking_uri(self._uri) if self._uri else ""
-        if named and (self._insist or noted_store(folder) in ("", without_secrets(named))):
-            return named
+        uri = resolve_tracking_uri(self._uri) if self._uri else ""
+        if uri and (self._insist or noted_store(folder) in ("", without_secrets(uri))):
+            return uri
         return resolve_tracking_uri(folder.definition.base.track.uri)
 
     def _store(self, folder: StudyFolder) -> Store:

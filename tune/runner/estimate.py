@@ -90,14 +90,14 @@ def listed_estimate(
     shared = sum(each) * settings.tasks_per_trial / plan.concurrency
     budget = parse_duration(settings.time) if settings.time else float("inf")
     rows = sum(settings.seeds * config.train.epochs * cost.metrics_per_epoch for config, cost in costs)
-    kept = _checkpoints(settings, len(configs), plan) / len(configs)
+    checkpoints_per_trial = _checkpoints(settings, len(configs), plan) / len(configs)
     return Estimate(
         trials=len(configs),
         seconds=(
             min(budget, max(shared, *each)),
             min(budget + max(each), shared + max(each) * (1 - 1 / plan.concurrency)),
         ),
-        checkpoint_bytes=round(kept * sum(cost.checkpoint_bytes for _, cost in costs)),
+        checkpoint_bytes=round(checkpoints_per_trial * sum(cost.checkpoint_bytes for _, cost in costs)),
         metric_rows=rows,
         metric_bytes=rows * ROW_BYTES,
         memory_bytes=plan.concurrency
@@ -138,8 +138,8 @@ def _checkpoints(settings: SweepSettings, trials: int, plan: TrialPlan) -> int:
     running = min(trials * settings.tasks_per_trial, plan.concurrency)
     # A comparison scores every trial at its end, a population starts from one another's, a front may hold them all.
     all_stay = settings.test == "all" or settings.scheduler == "pbt" or len(settings.objectives) > 1
-    kept = trials if all_stay else min(trials, settings.keep + running)
-    return kept * each + running
+    keepers = trials if all_stay else min(trials, settings.keep + running)
+    return keepers * each + running
 
 
 def _trials(settings: SweepSettings, combinations: int | None) -> int:

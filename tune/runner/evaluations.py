@@ -74,15 +74,15 @@ def _settings(folder: StudyFolder) -> PerturbationSettings:
     """Settings of the perturbation test that the plan names, else the usual ones."""
     from tune.analysis.perturbation.settings import PerturbationSettings  # noqa: PLC0415 - brings torch
 
-    wanted, usual = folder.definition.plan.get(PERTURBATION, {}), PerturbationSettings()
-    return replace(usual, kinds=tuple(wanted.get("kinds", usual.kinds)), draws=wanted.get("draws", usual.draws))
+    options, usual = folder.definition.plan.get(PERTURBATION, {}), PerturbationSettings()
+    return replace(usual, kinds=tuple(options.get("kinds", usual.kinds)), draws=options.get("draws", usual.draws))
 
 
 class _Quarters:
     """Tells of a perturbation test at its begin, at every quarter, and where these are far apart between them."""
 
     def __init__(self) -> None:
-        self._total, self._done, self._told = 0, 0, time.monotonic()
+        self._total, self._done, self._log_time = 0, 0, time.monotonic()
 
     def __call__(self, event: Event) -> None:
         """Log what is scored and where, then how many are scored."""
@@ -93,6 +93,6 @@ class _Quarters:
         elif isinstance(event, ConditionScored):
             before, self._done = self._done, self._done + 1
             quarter = 4 * self._done // self._total > 4 * before // self._total
-            if quarter or time.monotonic() - self._told > TOLD_EVERY_S:
-                self._told = time.monotonic()
+            if quarter or time.monotonic() - self._log_time > TOLD_EVERY_S:
+                self._log_time = time.monotonic()
                 _log.info(f"perturbation test: {self._done} of {self._total} conditions scored")

@@ -38,7 +38,7 @@ def apply_fixes(findings: Iterable[Finding]) -> tuple[list[Finding], list[Findin
     Returns:
         what was mended, and what was not, with the reason as its remedy.
     """
-    mended: list[Finding] = []
+    repairs: list[Finding] = []
     remaining: list[Finding] = []
     lost = ""
     for finding in findings:
@@ -51,5 +51,5 @@ def apply_fixes(findings: Iterable[Finding]) -> tuple[list[Finding], list[Findin
             remaining.append(replace(finding, remedy=f"not done: {cause_of(error)}"))
             lost = cause_of(error) if may_pass(error) else ""
         else:
-            mended.append(finding)
-    return mended, remaining
+            repairs.append(finding)
+    return repairs, remaining

@@ -81,13 +81,13 @@ def plan_leaderboard(
     # The only substitution that a leaderboard has a column for.
     test = {"perturbation": {"kinds": [CONTRASTED], "draws": draws}} if draws else {}
     planned = replace(planned, plan={**planned.plan, **test, "authors": _authors(presets, family)})
-    named = NamedStudy.of(family, LEADERBOARD, planned, str(card["sha256"]))
+    study = NamedStudy.of(family, LEADERBOARD, planned, str(card["sha256"]))
     # Another test is another study, which takes the trainings over.
-    return replace(named, name=name or (named.name if draws == _DRAWS else f"{named.name}-{draws}"))
+    return replace(study, name=name or (study.name if draws == _DRAWS else f"{study.name}-{draws}"))
 
 
 def plan_compared(
-    dataset: str, overrides: Mapping[str, Any], *, seeds: int | None = None, wanted: bool = True
+    dataset: str, overrides: Mapping[str, Any], *, seeds: int | None = None, to_run: bool = True
 ) -> NamedStudy:
     """The leaderboard of the systems that the paper's Table 3 compares with, as far as they are base models here.
 
@@ -95,7 +95,7 @@ def plan_compared(
         dataset: ``iemocap`` or ``meld``.
         overrides: as for ``plan_leaderboard``, with ``data.shards``.
         seeds: trainings per variant; five where None.
-        wanted: whether it is to be run.
+        to_run: whether it is to be run.
 
     Raises:
         Exception: as ``plan_leaderboard``.
@@ -106,7 +106,7 @@ def plan_compared(
     title = {"paper": f"{TABLE}, the compared systems", "title": "What others are without and with DCLF"}
     planned = replace(plan.planned, plan={**plan.planned.plan, **title})
     name = plan.name.replace(f"-{LEADERBOARD}-", f"-{COMPARED}-").removesuffix("-0")
-    return replace(plan, item=COMPARED, name=name, planned=planned, wanted=wanted)
+    return replace(plan, item=COMPARED, name=name, planned=planned, to_run=to_run)
 
 
 def family_of(dataset: str) -> str:
@@ -142,13 +142,13 @@ def _presets(family: str, models: Sequence[str]) -> dict[str, str]:
         ConfigError: a model that ships has no preset for this family.
     """
     shipped = {model: preset for model in BASE_MODELS.shipped if (preset := preset_of(model, family))}
-    chosen = [model for model in models if model != ALL]
+    names = [model for model in models if model != ALL]
     if not models or ALL in models:
-        chosen = [*shipped, *(model for model in chosen if model not in shipped)]
-    if lacking := [model for model in chosen if model in BASE_MODELS.shipped and model not in shipped]:
+        names = [*shipped, *(model for model in names if model not in shipped)]
+    if lacking := [model for model in names if model in BASE_MODELS.shipped and model not in shipped]:
         has = f"must have a preset for {family}, as {', '.join(shipped)} have"
         raise ConfigError([f"--models: {has}, {', '.join(lacking)} has none"])
-    return {model: shipped.get(model, "") for model in dict.fromkeys(chosen)}
+    return {model: shipped.get(model, "") for model in dict.fromkeys(names)}
 
 
 def _file(
@@ -198,10 +198,10 @@ def _number_problems(seeds: int, draws: int) -> Iterator[str]:
 
 
 def _name_problems(model: str) -> Iterator[str]:
-    known = (ALL, *BASE_MODELS.names())
-    if ":" not in model and model not in known:
-        must = f"must be among {', '.join(known)}, or class paths MODULE:NAME"
-        yield f"--models: {must}, has {model!r}{suggestion(model, known)}"
+    names = (ALL, *BASE_MODELS.names())
+    if ":" not in model and model not in names:
+        must = f"must be among {', '.join(names)}, or class paths MODULE:NAME"
+        yield f"--models: {must}, has {model!r}{suggestion(model, names)}"
 
 
 def _family_problems(family: str) -> Iterator[str]:

@@ -27,17 +27,17 @@ class NamedStudy(ShownAsTable):
         name: of the study, made of data set, item and a hash of all that it trains.
         planned: what it runs.
         trainings: hashes of its trainings.
-        wanted: whether this call runs it, or only shows it where it is there.
+        to_run: whether this call runs it, or only shows it where it is there.
     """
 
     item: str
     name: str
     planned: PlannedStudy
     trainings: frozenset[str]
-    wanted: bool
+    to_run: bool
 
     @classmethod
-    def of(cls, dataset: str, item: str, planned: PlannedStudy, shards: str, *, wanted: bool = True) -> NamedStudy:
+    def of(cls, dataset: str, item: str, planned: PlannedStudy, shards: str, *, to_run: bool = True) -> NamedStudy:
         """The study of a plan.
 
         Args:
@@ -45,11 +45,11 @@ class NamedStudy(ShownAsTable):
             item: follows.
             planned: what is trained.
             shards: hash of the shards.
-            wanted: whether it is to be run.
+            to_run: whether it is to be run.
         """
         trainings = frozenset(_trainings(planned))
         name = f"{dataset}-{item}-{digest([shards, *sorted(trainings)])}"
-        return cls(item=item, name=name, planned=planned, trainings=trainings, wanted=wanted)
+        return cls(item=item, name=name, planned=planned, trainings=trainings, to_run=to_run)
 
     def summary(self) -> Table:
         """Its variants."""

@@ -251,9 +251,9 @@ class LiveStudy:
         return self.study.get_trials(deepcopy=False)[number]
 
 
-def _news(attrs: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
+def _news(attrs: Mapping[str, Any], ledger_attrs: Mapping[str, Any]) -> dict[str, Any]:
     # No sampler or pruner changes a value; a rung's may be no number, which equals nothing.
-    return {key: value for key, value in attrs.items() if key not in noted}
+    return {key: value for key, value in attrs.items() if key not in ledger_attrs}
 
 
 class _Entries(BaseJournalBackend):

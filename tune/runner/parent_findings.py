@@ -31,17 +31,17 @@ def parent_findings(
         runs: all of the study.
         alive: a driver works on it.
     """
-    noted = parent_id(folder)
-    own = next((run for run in runs if run.run_id == noted), None)
-    if noted is None:
+    run_id = parent_id(folder)
+    own = next((run for run in runs if run.run_id == run_id), None)
+    if run_id is None:
         yield from () if alive else _unnamed(folder, store, runs)
     elif own is None:
-        fix = partial(_bring_back, folder, store, noted)
-        problem = f"its parent run {noted} is gone from MLflow"
+        fix = partial(_bring_back, folder, store, run_id)
+        problem = f"its parent run {run_id} is gone from MLflow"
         yield Finding(subject=_SUBJECT, problem=problem, remedy="it is brought back or made again", fix=fix)
     elif own.status == "RUNNING" and not alive:
-        problem = f"its parent run {noted} is left RUNNING, and nobody works on it"
-        fix = partial(_close, folder, store, noted)
+        problem = f"its parent run {run_id} is left RUNNING, and nobody works on it"
+        fix = partial(_close, folder, store, run_id)
         yield Finding(subject=_SUBJECT, problem=problem, remedy="it is marked KILLED", fix=fix)
 
 

@@ -99,8 +99,8 @@ def probe_each(
     """
     dearest: dict[str, Config] = {}
     for config in configs:
-        known = dearest.setdefault(config.model.name, config)
-        if known.loss.ablate != WHOLE and config.loss.ablate == WHOLE:
+        candidate = dearest.setdefault(config.model.name, config)
+        if candidate.loss.ablate != WHOLE and config.loss.ablate == WHOLE:
             dearest[config.model.name] = config
     each = seconds / max(1, len(dearest))
     return {model: probe(config, seconds=each, device=device) for model, config in dearest.items()}
@@ -126,7 +126,7 @@ def _affordable(part: _Part, seconds: float) -> int:
 
 def _measure(config: Config, shards: ShardSet, dialogues: int) -> _Part:
     """Prepare a run on the first dialogues, then train two epochs; the second one counts, the first warms up."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     sizes = {split: len(shards.index(split).lengths) for split in config.train.epoch_splits}
     part = min(1.0, dialogues / sizes["train"])
     limits = {split: max(1, round(part * size)) for split, size in sizes.items()}
@@ -143,7 +143,7 @@ def _measure(config: Config, shards: ShardSet, dialogues: int) -> _Part:
         checkpoint_bytes=_checkpoint_bytes(run),
         metrics_per_epoch=len(epoch_metrics(last)),
     )
-    return _Part(result, limits["train"], time.perf_counter() - begun)
+    return _Part(result, limits["train"], time.perf_counter() - start)
 
 
 class FirstDialogues:

@@ -84,14 +84,14 @@ class StudyRecorder:
             TrackingError: the store does not answer.
         """
         definition = self._folder.definition
-        noted = parent_id(self._folder)
+        earlier_id = parent_id(self._folder)
         tags = {DRIVER_TAG: self._token, STATUS_TAG: "running", STUDY_TAG: definition.name, KIND_TAG: definition.kind}
         # Before there is a run: a kill in between would leave it RUNNING.
         self._guardian = Guardian(self.store.uri, self.store.experiment_id, self._token)
         try:
-            run = self._parent(noted, tags)
+            run = self._parent(earlier_id, tags)
             self.run_id = run.run_id
-            if noted is None:
+            if earlier_id is None:
                 self._folder.ledger.note(PARENT_NOTE, run_id=self.run_id, store=self.store.name)
         except BaseException:
             self._guardian.close()
@@ -101,9 +101,9 @@ class StudyRecorder:
         self._describe(card, run)
         return self.run_id
 
-    def _parent(self, noted: str | None, tags: dict[str, str]) -> OpenRun:
-        if noted is not None:
-            return reopen_run(self.store, noted, tags)
+    def _parent(self, earlier_id: str | None, tags: dict[str, str]) -> OpenRun:
+        if earlier_id is not None:
+            return reopen_run(self.store, earlier_id, tags)
         definition = self._folder.definition
         runs = find_runs(self.store, definition.name, {KIND_TAG: definition.kind})
         own = [run.info.run_id for run in runs if run.info.start_time >= created_ms(definition)]
@@ -130,8 +130,8 @@ class StudyRecorder:
         key = trial.number, seed
         self._opened.add(key)
         definition, run = self._folder.definition, trial.runs.get(seed)
-        begun = child_writes.begun(trial, seed, config, self._surroundings)
-        tags = {name: text for item in begun if item.kind == "tags" for name, text in item.body["values"].items()}
+        items = child_writes.begun(trial, seed, config, self._surroundings)
+        tags = {name: text for item in items if item.kind == "tags" for name, text in item.body["values"].items()}
         body = {
             "name": child_name(definition, trial, seed),
             "run_id": run.run_id if run is not None else "",
@@ -141,7 +141,7 @@ class StudyRecorder:
         self._put(_Addressed("open", body, key))
         # Not through _to, which sends tags together with epochs.
         self._put(*(_Addressed(item.kind, item.body, key) for item in records.user_tags(config)))
-        self._to(key, *(item for item in begun if item.kind != "tags"))
+        self._to(key, *(item for item in items if item.kind != "tags"))
         self._send_at[key] = time.monotonic() + SEND_EVERY_S
 
     def epochs(self, number: int, seed: int, reports: Iterable[EpochReport], *, last: bool) -> None:
@@ -187,10 +187,10 @@ class StudyRecorder:
     def ended(self, trial: TrialRecord) -> None:
         """A trial has ended: its runs too."""
         base = self._folder.definition.base.train.seed
-        begun = range(base, base + self._folder.definition.sweep.seeds)
+        seeds = range(base, base + self._folder.definition.sweep.seeds)
         # The ledger learns of a run when the server has made it, which may be later.
-        noted = {seed for seed, run in trial.runs.items() if run.run_id}
-        for seed in noted | {seed for seed in begun if (trial.number, seed) in self._opened}:
+        seeds_with_run = {seed for seed, run in trial.runs.items() if run.run_id}
+        for seed in seeds_with_run | {seed for seed in seeds if (trial.number, seed) in self._opened}:
             self._adopt(trial, seed)
             self._to((trial.number, seed), *child_writes.ended(trial))
             if (best := self._best.pop((trial.number, seed), None)) is not None:
@@ -240,13 +240,13 @@ class StudyRecorder:
         flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S
         unsent = f"MLflow did not answer for {flush_s:g} s"
         try:
-            sent = self._outbox.flush(flush_s, patient=status == "FINISHED")
+            success = self._outbox.flush(flush_s, patient=status == "FINISHED")
         except KeyboardInterrupt:
             if status != "FINISHED":
                 raise
             # Nothing else is left to do, and the study's result is not to be lost with it.
-            sent, unsent = False, "not all of this study has reached MLflow"
-        if not sent:
+            success, unsent = False, "not all of this study has reached MLflow"
+        if not success:
             _log.warning(f"{unsent}; send it the rest with: dclf doctor {self._folder.definition.name} --fix")
         self._outbox.close(0)
         self._guardian.close()

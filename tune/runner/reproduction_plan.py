@@ -53,7 +53,7 @@ class ReproductionPlan(ShownAsTable):
     def summary(self) -> Table:
         """Its studies; those that share trainings count them each."""
         rows = tuple(
-            (study.item, study.name, "yes" if study.wanted else "no", str(len(study.trainings))) for study in self.every
+            (study.item, study.name, "yes" if study.to_run else "no", str(len(study.trainings))) for study in self.every
         )
         title = f"{self.title}: {counted(self.trainings, 'training')}, {self.finished} finished"
         return Table(title=title, head=("item", "study", "runs", "trainings"), rows=rows, numeric=3)
@@ -99,11 +99,11 @@ def plan_reproduction(
     present, notes = _with_present_modalities(dataset, overrides)
     if present != overrides:
         planned = planned_studies(dataset, present, only=only, seeds=seeds)
-    chosen = {SHARED.get(item, item) for item in only or items(dataset)}
+    targets = {SHARED.get(item, item) for item in only or items(dataset)}
     shards = feature_card(next(iter(planned.values())).config.data.shards).to_dict()["sha256"]
-    studies = [NamedStudy.of(dataset, item, plan, shards, wanted=item in chosen) for item, plan in planned.items()]
-    others = plan_compared(dataset, present, seeds=seeds, wanted=compared)
-    needed = frozenset[str]().union(*(study.trainings for study in [*studies, others] if study.wanted))
+    studies = [NamedStudy.of(dataset, item, plan, shards, to_run=item in targets) for item, plan in planned.items()]
+    others = plan_compared(dataset, present, seeds=seeds, to_run=compared)
+    needed = frozenset[str]().union(*(study.trainings for study in [*studies, others] if study.to_run))
     finished = FinishedTrainings(studies[0].storage, shards, models=False)
     name = f"{dataset}-{digest([study.name for study in studies])}"
     return ReproductionPlan(

@@ -128,15 +128,15 @@ class RunFindings:
                 yield from self._training(trial, seed, own.get((number, seed), []))
 
     def _training(self, trial: TrialRecord, seed: int, runs: Sequence[RecordedRun]) -> Iterator[Finding]:
-        key, noted = (trial.number, seed), trial.runs.get(seed, SeedRun(seed=seed)).run_id
-        own = next((run for run in runs if run.run_id == noted), runs[0] if runs else None)
+        key, run_id = (trial.number, seed), trial.runs.get(seed, SeedRun(seed=seed)).run_id
+        own = next((run for run in runs if run.run_id == run_id), runs[0] if runs else None)
         for run in runs:
             if run is not own:
                 yield self._surplus(self._subject(key), run, "is a second one of the same training")
         if own is None:
-            yield from self._missing(trial, key, noted)
+            yield from self._missing(trial, key, run_id)
             return
-        if own.run_id != noted:
+        if own.run_id != run_id:
             problem = f"the ledger does not name its run {own.run_id}"
             fix = partial(self._folder.ledger.run, *key, own.run_id)
             yield Finding(subject=self._subject(key), problem=problem, remedy="it will", fix=fix)
@@ -147,11 +147,11 @@ class RunFindings:
             problem = f"its run {own.run_id} is left RUNNING, and nobody works on the study"
             yield self._unsent(key, problem, "it is marked KILLED")
 
-    def _missing(self, trial: TrialRecord, key: Key, noted: str) -> Iterator[Finding]:
+    def _missing(self, trial: TrialRecord, key: Key, run_id: str) -> Iterator[Finding]:
         if trial.state in ENDED:
             yield self._unsent(key, f"{trial.state}, and has no run in MLflow", "one is made from the ledger")
-        elif noted:
-            yield self._unsent(key, f"its run {noted} is gone from MLflow", "it is brought back or made again")
+        elif run_id:
+            yield self._unsent(key, f"its run {run_id} is gone from MLflow", "it is brought back or made again")
 
     def _lacks(self, trial: TrialRecord, seed: int, run: RecordedRun) -> Iterator[str]:
         tags, metrics = run.tags, run.metrics

@@ -37,9 +37,9 @@ def note_models(folder: StudyFolder) -> list[Key]:
     Args:
         folder: the study; all of its trials have ended, and the test split is scored.
     """
-    best, every, noted = best_trial(folder), is_comparison(folder.definition), noted_models(folder)
-    wanted = [key for key in folder.ledger.tested if every or (best is not None and key[0] == best.number)]
-    keys = [key for key in wanted if key not in noted and has_checkpoint(folder.checkpoint(*key))]
+    best, every, earlier_keys = best_trial(folder), is_comparison(folder.definition), noted_models(folder)
+    candidates = [key for key in folder.ledger.tested if every or (best is not None and key[0] == best.number)]
+    keys = [key for key in candidates if key not in earlier_keys and has_checkpoint(folder.checkpoint(*key))]
     # Those of format 2 an earlier version has trained, and this one cannot read them.
     keys = [key for key in keys if not is_format_2(folder.fetched(*key))]
     for number, seed in keys:

@@ -105,7 +105,7 @@ class Session:
         self._tidier = Tidier(folder, self.settings.keep)
         self._stop = StopRule(self.settings, countable_size(self.settings, space, self.base))
         self._best: int | None = None
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
         self._spent = self.ledger.worked_s
         self.ledger.note(BEGIN_NOTE)
         left = [trial for trial in self.ledger.trials.values() if trial.state not in ENDED]
@@ -117,7 +117,7 @@ class Session:
     @property
     def elapsed(self) -> float:
         """Seconds that drivers have worked on the study, earlier ones included."""
-        return self._spent + time.monotonic() - self._begun
+        return self._spent + time.monotonic() - self._start
 
     @property
     def has_unfinished(self) -> bool:
@@ -328,8 +328,8 @@ class Session:
         """Report the first training of a trial to the pruner, which compares equal epochs."""
         if len(self.settings.objectives) > 1 or step.seed != self.seeds()[0]:
             return False
-        told = zip(step.reports, step.curve, strict=False)
-        curve = {report.epoch: value for report, value in told if not math.isnan(value)}
+        pairs = zip(step.reports, step.curve, strict=False)
+        curve = {report.epoch: value for report, value in pairs if not math.isnan(value)}
         return self._study.report(step.number, curve, last=step.seed_finished)
 
     def _send(self, event: Event) -> None:

@@ -220,8 +220,8 @@ class StudyDriver:
         leave_ray()
         files = _write_report(folder)
         recorder.artifact(files.html)
-        sent = {"tables": [*files.tables.values()], "figures": [*files.figures.values(), *files.pictures.values()]}
-        for folder_name, group in sent.items():
+        groups = {"tables": [*files.tables.values()], "figures": [*files.figures.values(), *files.pictures.values()]}
+        for folder_name, group in groups.items():
             for file in group:
                 recorder.artifact(file, folder_name)
         return files.html

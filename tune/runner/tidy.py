@@ -52,8 +52,8 @@ def _still_measured(folder: StudyFolder) -> set[int]:
 
 def kept_so_far(folder: StudyFolder) -> int:
     """How many of the best trials must still have checkpoints: the smallest number that anybody kept."""
-    noted = [int(note["keep"]) for note in folder.ledger.notes if note["kind"] == KEPT_NOTE]
-    return min([folder.definition.sweep.keep, *noted])
+    counts = [int(note["keep"]) for note in folder.ledger.notes if note["kind"] == KEPT_NOTE]
+    return min([folder.definition.sweep.keep, *counts])
 
 
 def superfluous(folder: StudyFolder, keep: int) -> Iterator[Path]:
@@ -94,15 +94,15 @@ class Tidier:
         # A population's trials start from one another's checkpoints.
         self._idle = folder.definition.sweep.scheduler == "pbt"
         complete = (trial.number for trial in folder.ledger.trials.values() if trial.state == "complete")
-        self._kept = set(complete)
+        self._keepers = set(complete)
 
     def ended(self, trial: TrialRecord) -> None:
         """Delete the ended trial's checkpoint, or that of the trial that it pushed out of the best ``keep``."""
         if self._idle:
             return
-        self._kept.add(trial.number)
-        gone = self._kept - spared(self._folder, self._keep)
-        self._kept -= gone
+        self._keepers.add(trial.number)
+        gone = self._keepers - spared(self._folder, self._keep)
+        self._keepers -= gone
         self._delete(sorted(gone))
 
     def _delete(self, numbers: Iterable[int]) -> None:

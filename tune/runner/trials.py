@@ -54,5 +54,5 @@ def run_trials(
 def _modalities(session: Session, config: Config, shards: ShardSet) -> tuple[str, ...]:
     """Return the modalities that any trial may use."""
     domain = session.folder.definition.space.get("data.modalities", {})
-    named = {modality for choice in domain.get("choices", ()) for modality in choice}
-    return tuple(m for m in shards.info.modalities if m in {*named, *config.data.modalities})
+    modalities = {modality for choice in domain.get("choices", ()) for modality in choice}
+    return tuple(m for m in shards.info.modalities if m in {*modalities, *config.data.modalities})

@@ -87,13 +87,13 @@ def plan_study(
     config, settings, problems = read_sweep(base, {**study.defaults, **study.set, **overrides}, values=False)
     problems = [*problems, *_varied_by_user(study.variants, overrides), *_unknown_models(study, models)]
     problems += _unknown_rows(study, config)
-    wanted = {model: sets for model, sets in study.models.items() if not models or model in models}
-    if study.models and not wanted:
+    selection = {model: sets for model, sets in study.models.items() if not models or model in models}
+    if study.models and not selection:
         return PlannedStudy(config=config, settings=settings, problems=tuple(problems))
     try:
         sets_by_model = {
             model: _model_sets(sets, base, beside, {*study.set, *overrides} - {"data.modalities"})
-            for model, sets in (wanted or {config.model.name: {}}).items()
+            for model, sets in (selection or {config.model.name: {}}).items()
         }
         planned = _planned(study, config, settings, sets_by_model, seeds or study.seeds)
     except ConfigError as error:
@@ -114,8 +114,8 @@ def _flattened(study: StudyFile) -> StudyFile:
 def _planned(
     study: StudyFile, config: Config, settings: SweepSettings, models: Mapping[str, Mapping[str, Any]], seeds: int
 ) -> PlannedStudy:
-    named = [(model, variant) for model in models for variant in _written(study.variants, config)]
-    sets = [{MODEL: model, **models[model], **variant.set} for model, variant in named]
+    pairs = [(model, variant) for model in models for variant in _written(study.variants, config)]
+    sets = [{MODEL: model, **models[model], **variant.set} for model, variant in pairs]
     whole = [_completed(one, sets, config) for one in sets]
     once = [place for place, point in enumerate(whole) if not any(_same(point, before) for before in whole[:place])]
     common = _common([whole[place] for place in once])
@@ -129,7 +129,7 @@ def _planned(
             "published": dict(study.published.get(model, {}).get(variant.name, {})),
             **({"changes": changes} if (changes := _changes(variant, point, model, models[model], config)) else {}),
         }
-        for (model, variant), point in zip((named[place] for place in once), points, strict=True)
+        for (model, variant), point in zip((pairs[place] for place in once), points, strict=True)
     ]
     return PlannedStudy(
         config=apply(config, common),

@@ -55,8 +55,8 @@ def warm_start(folder: StudyFolder) -> list[str]:
     Returns:
         what is used of each study and what cannot be, one line each.
     """
-    noted = {note["study"] for note in _notes(folder)}
-    return [_from(name, folder) for name in folder.definition.sweep.warm_start if name not in noted]
+    earlier_names = {note["study"] for note in _notes(folder)}
+    return [_from(name, folder) for name in folder.definition.sweep.warm_start if name not in earlier_names]
 
 
 def earlier_trials(folder: StudyFolder, space: Space) -> list[FrozenTrial]:

@@ -159,12 +159,12 @@ def _text_problems(settings: SweepSettings) -> Iterator[str]:
 
 
 def _objective_problems(settings: SweepSettings) -> Iterator[str]:
-    known = ", ".join((*OBJECTIVES, *ROBUST_SCORES, "f1/CLASS", "accuracy/CLASS"))
+    names = ", ".join((*OBJECTIVES, *ROBUST_SCORES, "f1/CLASS", "accuracy/CLASS"))
     if not settings.objectives:
-        yield f"sweep.objectives: must name at least one of {known}"
+        yield f"sweep.objectives: must name at least one of {names}"
     for name, direction in settings.objectives.items():
         if name not in (*OBJECTIVES, *ROBUST_SCORES) and not (name.startswith(PER_CLASS) and name.partition("/")[2]):
-            yield f"sweep.objectives.{name}: must be one of {known}"
+            yield f"sweep.objectives.{name}: must be one of {names}"
         if direction not in DIRECTIONS:
             yield f"sweep.objectives.{name}: must be {' or '.join(DIRECTIONS)}, is {direction!r}"
 

@@ -71,10 +71,10 @@ def representatives(space: Space, key: str) -> list[Any]:
     """Values of a parameter that stand for all: those that tell whether its key takes it, or on which others depend."""
     domain = space.domains[key]
     values = domain.samples()
-    named = [
+    condition_values = [
         value for several in space.conditions.values() for one in several if one.key == key for value in one.values
     ]
-    for value in named:
+    for value in condition_values:
         # One that the parameter never has is a mistake of its own.
         with suppress(ValueError):
             values.append(domain.value(value))

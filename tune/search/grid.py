@@ -38,8 +38,8 @@ class Grid:
         self._domains, self._active = domains, active
         free = [key for key in domains if key not in deciding]
         self._blocks = [
-            (chosen, {key: _cells(key, domains[key]) for key in free if active(key, chosen)})
-            for chosen in self._decisions([key for key in domains if key in deciding], {})
+            (values, {key: _cells(key, domains[key]) for key in free if active(key, values)})
+            for values in self._decisions([key for key in domains if key in deciding], {})
         ]
         sizes = [prod(len(cells) for cells in leaves.values()) for _, leaves in self._blocks]
         self._ends = list(accumulate(sizes))
@@ -50,25 +50,25 @@ class Grid:
     def __getitem__(self, index: int) -> dict[str, Any]:
         """The overrides of one cell."""
         block = bisect_right(self._ends, index)
-        chosen, leaves = self._blocks[block]
+        values, leaves = self._blocks[block]
         rest = index - (self._ends[block - 1] if block else 0)
-        cell = dict(chosen)
+        cell = dict(values)
         for key, cells in leaves.items():
             rest, digit = divmod(rest, len(cells))
             cell[key] = cells[digit]
         return {key: cell[key] for key in self._domains if key in cell}
 
-    def _decisions(self, keys: Sequence[str], chosen: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _decisions(self, keys: Sequence[str], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Every combination of the keys that decide whether others are asked."""
         if not keys:
-            yield chosen
+            yield values
             return
         key, *others = keys
-        if not self._active(key, chosen):
-            yield from self._decisions(others, chosen)
+        if not self._active(key, values):
+            yield from self._decisions(others, values)
             return
         for value in _cells(key, self._domains[key]):
-            yield from self._decisions(others, {**chosen, key: value})
+            yield from self._decisions(others, {**values, key: value})
 
 
 def _cells(key: str, domain: Domain) -> list[Any]:

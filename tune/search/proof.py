@@ -82,14 +82,16 @@ def _cause(problem: str, witness: ProofOutcome, outcomes: Sequence[ProofOutcome]
     They do where every combination with these values has the problem, or another one of the same key: a base model
     tells of one at a time.
     """
-    named = _key(problem)
-    keys = [key for key in witness.values if key != named]
-    first = (named,) if named in witness.values else ()
+    problem_key = _key(problem)
+    keys = [key for key in witness.values if key != problem_key]
+    first = (problem_key,) if problem_key in witness.values else ()
     for size in range(LARGEST_CAUSE + 1 - len(first)):
         # Of equals the last: what depends on others stands behind them.
         for some in choose(reversed(keys), size):
             cause = (*first, *some)
-            if cause and all(named in map(_key, one.problems) for one in outcomes if _agrees(one, witness, cause)):
+            if cause and all(
+                problem_key in map(_key, one.problems) for one in outcomes if _agrees(one, witness, cause)
+            ):
                 return cause
     return (*first, *keys)
 
@@ -106,13 +108,17 @@ def _advice(
     problem: str,
     witness: ProofOutcome,
 ) -> str:
-    subject, named = cause[0], _key(problem)
+    subject, problem_key = cause[0], _key(problem)
     if isinstance(space.domains[subject], Numbers) and "must be a whole number" in problem:
         return "; write int: true"
     if len(cause) == 2 and isinstance(space.domains[cause[1]], Choices):
-        return _missing_condition(space, config, outcomes, cause, named, witness)
-    if named.startswith(f"{OPTIONS}.") and named not in witness.values and value_of(config, named) is not None:
-        return f"; leave {named} out of the configuration, and give it in the space to the models that have it"
+        return _missing_condition(space, config, outcomes, cause, problem_key, witness)
+    if (
+        problem_key.startswith(f"{OPTIONS}.")
+        and problem_key not in witness.values
+        and value_of(config, problem_key) is not None
+    ):
+        return f"; leave {problem_key} out of the configuration, and give it in the space to the models that have it"
     return ""
 
 
@@ -121,7 +127,7 @@ def _missing_condition(
     config: Config,
     outcomes: Sequence[ProofOutcome],
     cause: Sequence[str],
-    named: str,
+    problem_key: str,
     witness: ProofOutcome,
 ) -> str:
     """Return the ``when`` that keeps the first key to fitting values of the second; empty where that does not help.
@@ -132,7 +138,7 @@ def _missing_condition(
 
     def sound(value: Any) -> bool:
         matching = [one for one in outcomes if subject in one.values and same(one.values.get(other), value)]
-        return bool(matching) and not any(named in map(_key, one.problems) for one in matching)
+        return bool(matching) and not any(problem_key in map(_key, one.problems) for one in matching)
 
     allowed = [value for value in space.domains[other].samples() if sound(value)]
     if not allowed or refusals(config, {other: witness.values[other]}):

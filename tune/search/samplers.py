@@ -33,12 +33,12 @@ SAMPLERS = ExtensionPoint(
 """Those that ship are set up below by the settings of the sweep; all others are called with a seed alone."""
 
 
-def search_seed(settings: SweepSettings, known: int) -> int:
+def search_seed(settings: SweepSettings, trials: int) -> int:
     """The seed of a sampler that starts or resumes with so many known trials.
 
     A resumed sweep must not draw again what its first trials drew, and must draw the same whenever it is resumed here.
     """
-    return int(np.random.SeedSequence([settings.seed, known]).generate_state(1)[0])
+    return int(np.random.SeedSequence([settings.seed, trials]).generate_state(1)[0])
 
 
 def make_sampler(settings: SweepSettings, space: Space, search_seed: int) -> BaseSampler:

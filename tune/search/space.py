@@ -106,8 +106,8 @@ class Space:
     @cached_property
     def deciding(self) -> list[str]:
         """Parameters on which others depend."""
-        named = {condition.key for required in self.conditions.values() for condition in required}
-        return [key for key in self.domains if key in named]
+        keys = {condition.key for required in self.conditions.values() for condition in required}
+        return [key for key in self.domains if key in keys]
 
     @cached_property
     def grid(self) -> Grid:
@@ -126,13 +126,13 @@ class Space:
         except UncountableError:
             return None
 
-    def active(self, key: str, chosen: Mapping[str, Any]) -> bool:
+    def active(self, key: str, values: Mapping[str, Any]) -> bool:
         """Whether a parameter is asked for, given the values of those it depends on.
 
         Raises:
             ValueError: that depends on the base configuration, and the space was made without one.
         """
-        return all(self._holds(condition, chosen) for condition in self.conditions.get(key, ()))
+        return all(self._holds(condition, values) for condition in self.conditions.get(key, ()))
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """What a trial of Optuna sets: dotted key -> value as the configuration takes it, active parameters only.
@@ -186,22 +186,22 @@ class Space:
         values: dict[str, Any] = {}
         for key, domain in self.domains.items():
             if self.active(key, values):
-                given = value_of(config, key)
+                value = value_of(config, key)
                 try:
-                    values[key] = domain.value(given)
+                    values[key] = domain.value(value)
                 except ValueError:
-                    values[key] = given
+                    values[key] = value
         return values
 
-    def _value(self, key: str, given: Any) -> Any:
+    def _value(self, key: str, value: Any) -> Any:
         try:
-            return self.domains[key].value(given)
+            return self.domains[key].value(value)
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from None
 
-    def _holds(self, condition: Condition, chosen: Mapping[str, Any]) -> bool:
+    def _holds(self, condition: Condition, values: Mapping[str, Any]) -> bool:
         if condition.key in self.domains:
-            return condition.key in chosen and condition.holds(chosen[condition.key])
+            return condition.key in values and condition.holds(values[condition.key])
         if self.base is None:
             raise ValueError(f"{condition.key} is not searched: Space.of needs the base configuration to decide `when`")
         return condition.holds(value_of(self.base, condition.key))

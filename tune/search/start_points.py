@@ -28,8 +28,8 @@ def start_points(settings: SweepSettings, space: Space, config: Config) -> list[
     """
     base = None if settings.sampler == "listed" else space.point(config)
     points = [] if base is None else [base]
-    for given in settings.start_points:
-        point = complete(given, space, config)
+    for overrides in settings.start_points:
+        point = complete(overrides, space, config)
         if point not in points:
             points.append(point)
     return points
@@ -48,36 +48,36 @@ def countable_size(settings: SweepSettings, space: Space, config: Config) -> int
     return space.size if settings.sampler == "grid" else None
 
 
-def complete(given: Mapping[str, Any], space: Space, config: Config) -> dict[str, Any]:
+def complete(overrides: Mapping[str, Any], space: Space, config: Config) -> dict[str, Any]:
     """A start point with the base configuration's values where it says nothing.
 
     Raises:
         ValueError: the space cannot express it; the message names key and domain.
     """
     try:
-        changed = apply(config, given)
+        changed = apply(config, overrides)
     except ConfigError as error:
         raise ValueError("; ".join(error.problems)) from None
-    unknown = [key for key in given if key not in space.domains]
+    unknown = [key for key in overrides if key not in space.domains]
     if unknown:
         raise ValueError(f"{unknown[0]}: is not searched; the space has {', '.join(space.domains)}")
     if reasons := space.outside(changed):
         raise ValueError("; ".join(reasons))
     point = space.point(changed) or {}
-    idle = [key for key in given if key not in point]
+    idle = [key for key in overrides if key not in point]
     if idle:
         # params_of says which condition does not hold.
-        space.params_of({**point, **given})
+        space.params_of({**point, **overrides})
     return point
 
 
 def start_point_problems(settings: SweepSettings, space: Space, config: Config) -> list[str]:
     """Start points that the space cannot express or the configuration refuses, as ``sweep.start_points: ...``."""
     own, problems = config.problems(), []
-    for place, given in enumerate(settings.start_points, start=1):
+    for place, overrides in enumerate(settings.start_points, start=1):
         try:
-            refused = refusals(config, complete(given, space, config), own)
+            reasons = refusals(config, complete(overrides, space, config), own)
         except ValueError as error:
-            refused = [str(error)]
-        problems += [f"sweep.start_points: point {place}: {problem}" for problem in refused]
+            reasons = [str(error)]
+        problems += [f"sweep.start_points: point {place}: {problem}" for problem in reasons]
     return problems

@@ -43,24 +43,24 @@ def dataset_note(definition: StudyDefinition) -> DatasetNote:
     return shards_note(definition.base.data.shards, definition.shards_sha256)
 
 
-def shards_note(shards: str, known: str = "") -> DatasetNote:
+def shards_note(shards: str, sha256: str = "") -> DatasetNote:
     """Read the manifest of shards; where it cannot be read, say so.
 
     Args:
         shards: folder or URI.
-        known: hash of them when the study was created; empty where there is no study.
+        sha256: hash of them when the study was created; empty where there is no study.
     """
     try:
         manifest = read_manifest(shards)
     except (DataError, OSError, ValueError) as error:
         sentence = f"The shards at {shards or 'no path'} could not be read when this report was written."
-        return DatasetNote(name="unknown", sentence=sentence, warning=str(error), sha256=known)
+        return DatasetNote(name="unknown", sentence=sentence, warning=str(error), sha256=sha256)
     warning = ""
-    if known and manifest.sha256 != known:
+    if sha256 and manifest.sha256 != sha256:
         warning = f"The shards at {shards} have changed since the study was created: they now have another hash."
     name, generated = manifest.info.dataset, is_generated(manifest.info.dataset, manifest.info.provenance)
     sentence = f"{_kind(name, generated=generated)} {_size(manifest)}"
-    return DatasetNote(name=name, sentence=sentence, warning=warning, sha256=known, generated=generated)
+    return DatasetNote(name=name, sentence=sentence, warning=warning, sha256=sha256, generated=generated)
 
 
 def _kind(name: str, *, generated: bool) -> str:

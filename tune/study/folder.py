@@ -71,16 +71,16 @@ class StudyFolder:
         """The folder, or the URI of a study at one, as other machines know it."""
         return str(self.path) if self._mirror is None else place_below(self.storage, self.path.name)
 
-    def address_of(self, place: Path, *, kept: bool = False) -> str:
+    def address_of(self, place: Path, *, results: bool = False) -> str:
         """A folder within this one as other machines know it.
 
         Args:
             place: the folder.
-            kept: it is of results, which a URI keeps apart from what trials write.
+            results: it is of results, which a URI keeps apart from what trials write.
         """
         if self._mirror is None:
             return str(place)
-        return place_below(self.address, f"{'files/' if kept else ''}{place.relative_to(self.path).as_posix()}")
+        return place_below(self.address, f"{'files/' if results else ''}{place.relative_to(self.path).as_posix()}")
 
     @classmethod
     def create(cls, storage: Path | str, definition: StudyDefinition) -> StudyFolder:
@@ -190,10 +190,10 @@ class StudyFolder:
             StudyError: another process works on it.
             StorageError: the store does not answer.
         """
-        with ExitStack() as held:
+        with ExitStack() as stack:
             with self._held_elsewhere_named():
-                held.enter_context(locked(self.path / "lock"))
-            held.enter_context(self._driven())
+                stack.enter_context(locked(self.path / "lock"))
+            stack.enter_context(self._driven())
             # Another driver may have worked on the study since it was opened.
             self._read()
             yield

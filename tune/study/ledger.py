@@ -150,8 +150,8 @@ class Ledger:
     def run(self, number: int, seed: int, run_id: str) -> None:
         """A training of the trial is recorded as this MLflow run; nothing is written where that is noted already."""
         with self._lock:
-            noted = self.trials[number].runs.get(seed)
-            if noted is None or noted.run_id != run_id:
+            run = self.trials[number].runs.get(seed)
+            if run is None or run.run_id != run_id:
                 self._write("run", number=number, seed=seed, run_id=run_id)
 
     def seed_done(self, number: int, seed: int, values: tuple[float, ...], epochs: int) -> None:
@@ -292,10 +292,10 @@ def _changed(trial: TrialRecord, line: Mapping[str, Any]) -> TrialRecord:
     event, when = line["event"], line["time"]
     if event == "started":
         started = when if trial.started is None else trial.started
-        begun = replace(trial, state="running", started=started, ended=None, reason="")
+        record = replace(trial, state="running", started=started, ended=None, reason="")
         if "seed" not in line or line["seed"] in trial.runs:  # the former in ledgers of earlier versions
-            return begun
-        return _with_run(begun, SeedRun(seed=line["seed"]))
+            return record
+        return _with_run(record, SeedRun(seed=line["seed"]))
     if event == "params":
         return replace(trial, params=line["params"])
     if event == "attrs":

@@ -111,7 +111,7 @@ class ObjectLog:
         self._own_turn = 0
         self._number = 0  # of the next object of our turn
         self._room = 0  # how many objects may follow before the next whole one; 0 where that comes next
-        self._sent = 0  # bytes
+        self._offset = 0  # of the first byte that is not uploaded
         self._note = local.with_name(f".{local.name}.joined")
 
     @property
@@ -142,7 +142,7 @@ class ObjectLog:
         Raises:
             OSError: the store does not answer.
         """
-        self._own_turn, self._number, self._room, self._sent = turn, 0, 0, 0
+        self._own_turn, self._number, self._room, self._offset = turn, 0, 0, 0
         self._upload(self._unsent_lines())
 
     def push(self) -> int:
@@ -192,9 +192,9 @@ class ObjectLog:
         # Until this object is known to have arrived, the next one must not build on it.
         room, self._room = self._room, 0
         self._number += 1
-        end = self._sent + len(lines)
+        end = self._offset + len(lines)
         self._remote.write_bytes(entry.name, self._between(0, end) if entry.whole else lines)
-        self._room, self._sent = self._appends if entry.whole else room - 1, end
+        self._room, self._offset = self._appends if entry.whole else room - 1, end
         self._keep_joined(entry.name, end)
         if entry.whole:
             self._delete_before(entry)
@@ -205,7 +205,7 @@ class ObjectLog:
             list(pool.map(self._remote.delete, replaced))
 
     def _unsent_lines(self) -> bytes:
-        content = self._between(self._sent, None)
+        content = self._between(self._offset, None)
         return content[: content.rfind(b"\n") + 1]
 
     def _between(self, start: int, end: int | None) -> bytes:

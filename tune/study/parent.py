@@ -28,9 +28,9 @@ def noted_store(folder: StudyFolder) -> str:
 
     Where study and store were moved together, it is the store's place of today.
     """
-    noted = [note["store"] for note in folder.ledger.notes if note["kind"] == PARENT_NOTE]
+    stores = [note["store"] for note in folder.ledger.notes if note["kind"] == PARENT_NOTE]
     home = folder.definition.folder
-    return relocated(noted[-1], Path(home), folder.path) if noted and home else next(reversed(noted), "")
+    return relocated(stores[-1], Path(home), folder.path) if stores and home else next(reversed(stores), "")
 
 
 def created_ms(definition: StudyDefinition) -> int:

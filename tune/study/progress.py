@@ -139,6 +139,6 @@ def _by_reason(trials: Iterable[TrialRecord]) -> dict[str, list[int]]:
 
 def numbers_text(numbers: list[int], limit: int = 5) -> str:
     """``trials 3, 8, 9`` or, for many, ``trials 3, 8, 9, 12, 15 and 40 more``."""
-    shown = ", ".join(map(str, numbers[:limit]))
+    text = ", ".join(map(str, numbers[:limit]))
     more = f" and {len(numbers) - limit} more" if len(numbers) > limit else ""
-    return f"trial{'s' if len(numbers) > 1 else ''} {shown}{more}"
+    return f"trial{'s' if len(numbers) > 1 else ''} {text}{more}"

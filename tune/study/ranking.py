@@ -132,8 +132,8 @@ def untested(folder: StudyFolder) -> list[tuple[int, int]]:
     With ``sweep.test`` best the winner is known when all trials have ended; until then this names the best so far.
     """
     winner = best_trial(folder)
-    chosen = [] if winner is None else [winner]
-    ranked = _complete(folder, 1) if folder.definition.sweep.test == "all" else chosen
+    winners = [] if winner is None else [winner]
+    ranked = _complete(folder, 1) if folder.definition.sweep.test == "all" else winners
     tested = folder.ledger.tested
     return [(trial.number, seed) for trial in ranked for seed in trial.runs if (trial.number, seed) not in tested]
 

@@ -71,9 +71,9 @@ class Score:
             values: of the seeds, as far as they are known.
             mean: of the trial.
         """
-        shown = self.number(mean)
+        number = self.number(mean)
         spread = deviation(values)
-        return shown if math.isnan(spread) else f"{shown} ± {self.number(spread)}"
+        return number if math.isnan(spread) else f"{number} ± {self.number(spread)}"
 
     def mean_text(self, values: Sequence[float]) -> str:
         """``text`` of values that are all known: their own mean."""

@@ -222,8 +222,8 @@ def _missing(client: Any, uri: str, ref: str, experiments: list[str]) -> str:
     recent = _search(client, experiments, "", _SEARCHED)
     names = {name: run for run in reversed(recent) for name in (run.info.run_name, run.info.run_id)}
     near = list({names[name].info.run_id: names[name] for name in difflib.get_close_matches(ref, names)}.values())
-    shown = near or recent[:_SHOWN]
-    hint = f"; {'near matches' if near else 'the latest runs'}:\n{_lines(shown)}" if shown else "; it has no runs yet"
+    runs = near or recent[:_SHOWN]
+    hint = f"; {'near matches' if near else 'the latest runs'}:\n{_lines(runs)}" if runs else "; it has no runs yet"
     return f"{without_secrets(uri)} has no run with the id or name {ref!r}{hint}"
 
 

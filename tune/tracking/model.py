@@ -161,8 +161,8 @@ def _example(widths: Mapping[str, int], *, words: bool) -> Any:
     import pandas as pd  # noqa: PLC0415 - as slow to import as MLflow
 
     features: dict[str, Any] = {m: [[0.5, *[0.0] * (width - 1)] for _ in range(2)] for m, width in widths.items()}
-    said = {"words": ["How can I help you?", "My parcel has not come."]} if words else {}
-    return pd.DataFrame({"dialogue_id": ["d1", "d1"], "speaker": [0, 1], **features, **said})
+    texts = {"words": ["How can I help you?", "My parcel has not come."]} if words else {}
+    return pd.DataFrame({"dialogue_id": ["d1", "d1"], "speaker": [0, 1], **features, **texts})
 
 
 def new_token() -> str:

@@ -35,7 +35,7 @@ class Outbox:
         self._queue: deque[Write] = deque()
         self._changed = threading.Condition()
         self._away = False
-        self._hurried = False
+        self._hurry = False
         self._stopped = False
         self._pause_s = FIRST_PAUSE_S
         self._thread = threading.Thread(target=self._run, daemon=True, name="dclf-tracking-outbox")
@@ -57,14 +57,14 @@ class Outbox:
             patient: it begins anew with every write that is sent, for a server that is slow and not lost.
         """
         with self._changed:
-            self._hurried = True
+            self._hurry = True
             self._changed.notify_all()
             if patient:
                 while self._queue and self._shrinks(timeout_s):
                     pass
             else:
                 self._changed.wait_for(lambda: not self._queue, timeout_s)
-            self._hurried = False
+            self._hurry = False
             return not self._queue
 
     def _shrinks(self, timeout_s: float) -> bool:
@@ -76,16 +76,16 @@ class Outbox:
 
         Where flushing is interrupted, what is left is in the file before that goes on.
         """
-        sent = False
+        success = False
         try:
-            sent = self.flush(timeout_s, patient=patient)
+            success = self.flush(timeout_s, patient=patient)
         finally:
             with self._changed:
                 self._stopped = True
                 self._changed.notify_all()
-                if not sent:
+                if not success:
                     self._keep(lambda spool: spool.write(self._queue))
-        if not sent:
+        if not success:
             return None if self._spool is None else self._spool.path
         self._thread.join()
         if self._spool is not None:
@@ -131,8 +131,8 @@ class Outbox:
         if news:
             _log.warning(f"MLflow does not answer ({cause_of(error)}); training goes on, and its records are kept")
         with self._changed:
-            pause = FIRST_PAUSE_S if self._hurried else self._pause_s
-            self._changed.wait_for(lambda: self._stopped or (self._hurried and pause > FIRST_PAUSE_S), pause)
+            pause = FIRST_PAUSE_S if self._hurry else self._pause_s
+            self._changed.wait_for(lambda: self._stopped or (self._hurry and pause > FIRST_PAUSE_S), pause)
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _refuse(self, write: Write, error: Exception) -> None:

@@ -35,8 +35,8 @@ def page_of(uri: str, ref: str = "", experiment: str = "") -> str:
         run = recorded_run(uri, ref, experiment or None)
         return f"/#/experiments/{run.experiment_id}/runs/{run.run_id}?{urlencode(_TRAINING)}"
     latest = list_runs(uri, experiment or None, limit=1)
-    known = [run.experiment_id for run in latest] or [connect(uri, experiment or EXPERIMENT).experiment_id]
-    return _table(uri, known[0])
+    experiments = [run.experiment_id for run in latest] or [connect(uri, experiment or EXPERIMENT).experiment_id]
+    return _table(uri, experiments[0])
 
 
 def _table(uri: str, experiment_id: str) -> str:

@@ -98,14 +98,14 @@ def metric_names(values: Mapping[str, float], prefix: str) -> dict[str, float]:
 
     Where that makes names equal (``joy!`` and ``joy?``) the second ends in ``_2``, whatever the order of the values.
     """
-    named: dict[str, float] = {}
+    by_name: dict[str, float] = {}
     for key in sorted(values, key=lambda key: (_NOT_IN_NAMES.search(key) is not None, key)):
         name = free = _NOT_IN_NAMES.sub("_", f"{prefix}/{key}")
         number = 2
-        while free in named:
+        while free in by_name:
             free, number = f"{name}_{number}", number + 1
-        named[free] = float(values[key])
-    return named
+        by_name[free] = float(values[key])
+    return by_name
 
 
 def epoch_write(report: EpochReport) -> Write:

@@ -87,7 +87,7 @@ class RunTracker:
             if not self._open:
                 return
             if isinstance(error, KeyboardInterrupt | SystemExit) and self._scored:
-                self._close("FINISHED", "finished; figures and model left out", hurried=True)
+                self._close("FINISHED", "finished; figures and model left out", hurry=True)
             elif isinstance(error, KeyboardInterrupt | SystemExit):
                 self.kill(str(error) or type(error).__name__)
             else:
@@ -170,7 +170,7 @@ class RunTracker:
 
     def kill(self, reason: str) -> None:
         """End the run as KILLED, with the reason as a tag; somebody waits for us, so a lost server gets less time."""
-        self._close("KILLED", f"killed: {without_secrets(reason)}", hurried=True)
+        self._close("KILLED", f"killed: {without_secrets(reason)}", hurry=True)
 
     def _begin(self, config: Config, card: Mapping[str, Any] | None, resume: str | None, token: str) -> OpenRun:
         tags = {DRIVER_TAG: token, STATUS_TAG: "running"}
@@ -213,13 +213,13 @@ class RunTracker:
         for item in items:
             self._outbox.put(item)
 
-    def _close(self, status: str, reason: str, *, hurried: bool = False) -> None:
-        """End the run; hurried where somebody waits for us, so that a lost server gets less time."""
+    def _close(self, status: str, reason: str, *, hurry: bool = False) -> None:
+        """End the run; hurry where somebody waits for us, so that a lost server gets less time."""
         self._open = False
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
-        flush_s = min(self._flush_s, _KILLED_FLUSH_S) if hurried else self._flush_s
+        flush_s = min(self._flush_s, _KILLED_FLUSH_S) if hurry else self._flush_s
         try:
-            unsent = self._outbox.close(flush_s, patient=not hurried)
+            unsent = self._outbox.close(flush_s, patient=not hurry)
         except BaseException:
             self._tell_rest("not all of this run has reached MLflow", self._spool.path)
             if status == "FINISHED":  # the guardian would call it KILLED, as it may another one

@@ -118,8 +118,8 @@ def _refuse_null_ids(ids: pd.Series[Any]) -> None:
     """Raise DataError with the rows that are of no dialogue: they would be grouped with none, and so have no answer."""
     rows = np.flatnonzero(ids.isna())
     if len(rows):
-        named = ", ".join(map(str, rows[:ROWS_NAMED])) + ("" if len(rows) <= ROWS_NAMED else ", ...")
-        raise DataError([f"dialogue_id must be a text in every row, is null in {counted(len(rows), 'row')}: {named}"])
+        numbers = ", ".join(map(str, rows[:ROWS_NAMED])) + ("" if len(rows) <= ROWS_NAMED else ", ...")
+        raise DataError([f"dialogue_id must be a text in every row, is null in {counted(len(rows), 'row')}: {numbers}"])
 
 
 def _cells(rows: pd.DataFrame, columns: Mapping[str, str]) -> list[dict[str, Any]]:

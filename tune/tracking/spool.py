@@ -162,14 +162,14 @@ def send_spool(path: Path | str, uri: str = "") -> SpoolResult:
     file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
     address, writes = read_spool(file)
     send = Sender(open_client(uri or address.uri), address.run_id, address.experiment_id)
-    refused = [problem for write in writes if (problem := _refusal(send, write, file))]
+    problems = [problem for write in writes if (problem := _refusal(send, write, file))]
     file.unlink()
     folder = file.absolute().parent
     if folder.name == _folder_name(address.run_id):
         shutil.rmtree(folder / _COPIES, ignore_errors=True)
         with suppress(OSError):  # it holds something else
             folder.rmdir()
-    return SpoolResult(address.run_id, len(writes) - len(refused), refused)
+    return SpoolResult(address.run_id, len(writes) - len(problems), problems)
 
 
 def _refusal(send: Sender, write: Write, file: Path) -> str | None:

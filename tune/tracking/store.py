@@ -123,8 +123,8 @@ def mend_move(uri: str) -> None:
 
 def mending(uri: str) -> str:
     """The command that mends a store that was moved."""
-    named = "" if uri == resolve_tracking_uri() else f" --uri {shlex.quote(uri)}"
-    return f"dclf doctor --fix{named}"
+    option = "" if uri == resolve_tracking_uri() else f" --uri {shlex.quote(uri)}"
+    return f"dclf doctor --fix{option}"
 
 
 def _moved(homes: list[Path]) -> str:

@@ -82,8 +82,8 @@ def without_metrics(write: Write, names: Container[str]) -> Write:
     if write.kind not in ("metrics", "history"):
         return write
     steps = [write.body] if write.kind == "metrics" else write.body["steps"]
-    kept = [{**step, "values": {key: v for key, v in step["values"].items() if key not in names}} for step in steps]
-    return Write("history", {"steps": kept, "tags": write.body.get("tags", {})})
+    rest = [{**step, "values": {key: v for key, v in step["values"].items() if key not in names}} for step in steps]
+    return Write("history", {"steps": rest, "tags": write.body.get("tags", {})})
 
 
 def artifact(file: Path, folder: str = "") -> Write:

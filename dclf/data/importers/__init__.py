@@ -111,12 +111,12 @@ def import_dataset(
         ValueError: unknown importer or option; what the importer and ``write_shards`` raise.
     """
     importer = importer_named(name)
-    given = {key: value for key, value in options.items() if value is not None}
+    arguments = {key: value for key, value in options.items() if value is not None}
     own = importer_options(importer)
-    unknown = sorted(set(given) - set(own))
+    unknown = sorted(set(arguments) - set(own))
     if unknown:
         raise ValueError(f"the importer {name} takes no {', '.join(unknown)}; it takes {', '.join(own)}")
-    info, dialogues = _imported(name, importer(source, **given))
+    info, dialogues = _imported(name, importer(source, **arguments))
     return write_shards(dialogues, out, info, overwrite=overwrite, warn=warn)
 
 

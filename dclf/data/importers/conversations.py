@@ -163,9 +163,9 @@ class LayerRows:
             raise SourceError(f"dialogue {conversation.name!r}: the text layers must have as many rows, have {counts}")
         widths = [matrix.shape[1] for matrix in matrices]
         if self.how == "mean" and len({*widths}) > 1:
-            told = ", ".join(map(str, widths))
+            sizes = ", ".join(map(str, widths))
             raise SourceError(
-                f"dialogue {conversation.name!r}: the text layers must be equally wide for their mean, are {told} wide"
+                f"dialogue {conversation.name!r}: the text layers must be equally wide for their mean, are {sizes} wide"
             )
         rows = np.concatenate(matrices, axis=1) if self.how == "concat" else np.mean(matrices, axis=0)
         rows = rows.astype(np.float32)

@@ -88,14 +88,14 @@ def _files(root: Path, variant: str | None) -> dict[str, Path]:
         )
     if variant is None and len(variants) > 1:
         raise SourceError(f"{root}: has files of {join_words([*variants])}; say which with --variant")
-    chosen = variants.get(variant or next(iter(variants)))
-    if chosen is None:
+    files = variants.get(variant or next(iter(variants)))
+    if files is None:
         raise SourceError(f"{root}: --variant must be one of {join_words([*variants], 'or')}, is {variant!r}")
-    if lacking := [split for split in SPLITS if split not in chosen]:
+    if lacking := [split for split in SPLITS if split not in files]:
         raise SourceError(
-            f"{root}: has no file of the {join_words(lacking)} split beside {next(iter(chosen.values())).name}"
+            f"{root}: has no file of the {join_words(lacking)} split beside {next(iter(files.values())).name}"
         )
-    return {split: chosen[split] for split in SPLITS}
+    return {split: files[split] for split in SPLITS}
 
 
 def _vocabulary(file: Path) -> tuple[str, ...]:

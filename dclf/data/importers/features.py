@@ -106,8 +106,8 @@ def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
     rows = rows_of(parts, text_layers)
     if len(parts.features.get("text", ())) > 1 and text is None:
         provenance["text layers"] = text_layers
-    given = {"text": text, "audio": audio, "visual": visual}
-    rows, origins = with_replacements(rows, given, conversations)
+    replacements = {"text": text, "audio": audio, "visual": visual}
+    rows, origins = with_replacements(rows, replacements, conversations)
     return assemble(corpus, conversations, rows, {**provenance, "validation": validation, **origins}, count)
 
 

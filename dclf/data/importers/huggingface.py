@@ -65,19 +65,19 @@ def import_huggingface(
     needed = [role for role in ("dialogue", "speaker", "emotion", "split") if not _given(role, files, clips)]
     refuse_lacking(roles, needed, schema.names, source)
     data = _read(files, [*roles.values(), *([clips] if clips else [])])
-    told = {column: _label_names(root, schema, roles.get(column)) for column in ("emotion", "sentiment")}
-    given = listed_classes(classes)
-    class_names = given or told["emotion"]
+    label_names = {column: _label_names(root, schema, roles.get(column)) for column in ("emotion", "sentiment")}
+    names = listed_classes(classes)
+    class_names = names or label_names["emotion"]
     if class_names is None:
-        seen = dict.fromkeys(map(str, data[roles["emotion"]].to_pylist()))
+        values = dict.fromkeys(map(str, data[roles["emotion"]].to_pylist()))
         raise SourceError(
             f"{source}: the column {roles['emotion']} does not name its classes; name them in their order with "
-            f"--classes NAME,NAME,... It holds {', '.join(list(seen)[:20])}"
+            f"--classes NAME,NAME,... It holds {', '.join(list(values)[:20])}"
         )
     texts = {role: _texts(data[name]) for role, name in roles.items() if role in COLUMNS}
-    texts["emotion"] = _by_label(data[roles["emotion"]], told["emotion"] or class_names)
+    texts["emotion"] = _by_label(data[roles["emotion"]], label_names["emotion"] or class_names)
     if "sentiment" in roles:
-        texts["sentiment"] = _by_label(data[roles["sentiment"]], told["sentiment"])
+        texts["sentiment"] = _by_label(data[roles["sentiment"]], label_names["sentiment"])
     if "split" not in roles:
         texts["split"] = data[_FILE_SPLIT].to_pylist()
     if clips:
@@ -91,7 +91,7 @@ def import_huggingface(
         numbered=pa.types.is_integer(data[roles["speaker"]].type) and not data[roles["speaker"]].null_count,
         numbers=numbers,
     )
-    sentiments = (told["sentiment"] or table.seen("sentiment")) if "sentiment" in roles else ()
+    sentiments = (label_names["sentiment"] or table.seen("sentiment")) if "sentiment" in roles else ()
     corpus = Corpus(name=dataset or root.resolve().name, class_names=class_names, sentiment_names=sentiments)
     conversations = table.conversations(corpus.class_names, corpus.sentiment_names)
     own = {m: _vectors(source, data[roles[f"{m}_features"]]) for m in MODALITIES if f"{m}_features" in roles}
@@ -100,7 +100,7 @@ def import_huggingface(
         "importer": "huggingface",
         "sources": {str(file.relative_to(root)): describe(file) for file in files},
         "columns": roles,
-        "class order": "as --classes gives it" if given else f"of the ClassLabel of {roles['emotion']}",
+        "class order": "as --classes gives it" if names else f"of the ClassLabel of {roles['emotion']}",
         "validation": {"method": "the table's split column" if "split" in roles else "the files' own split"},
         **origins,
     }
@@ -205,9 +205,9 @@ def _by_label(column: pa.ChunkedArray, names: Sequence[str] | None) -> list[str]
     """The name of each number; texts as they are, and numbers without a name as text."""
     if not pa.types.is_integer(column.type):
         return _texts(column)
-    known = names or ()
+    classes = names or ()
     return [
-        "" if value is None or value == -1 else known[value] if 0 <= value < len(known) else str(value)
+        "" if value is None or value == -1 else classes[value] if 0 <= value < len(classes) else str(value)
         for value in column.to_pylist()
     ]
 
@@ -239,8 +239,8 @@ def _vectors(source: str, column: pa.ChunkedArray) -> Rows:
     lengths = pc.list_value_length(rows).drop_null().to_numpy(zero_copy_only=False)
     width = int(lengths[0]) if len(lengths) else 0
     if not width or (lengths != width).any():
-        told = join_words([str(int(length)) for length in np.unique(lengths)]) or "none"
-        raise SourceError(f"{source}: a column of features must have vectors, all equally wide; the widths are {told}")
+        sizes = join_words([str(int(length)) for length in np.unique(lengths)]) or "none"
+        raise SourceError(f"{source}: a column of features must have vectors, all equally wide; the widths are {sizes}")
     matrix = np.zeros((len(rows), width), dtype=np.float32)
     matrix[present] = rows.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
     return TableRows(matrix, present=None if present.all() else present)

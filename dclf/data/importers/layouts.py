@@ -246,26 +246,26 @@ def parse_elements(text: str, count: int) -> dict[str, list[int]]:
     Raises:
         SourceError: with every part that is not understood.
     """
-    chosen: dict[str, list[int]] = {}
+    by_role: dict[str, list[int]] = {}
     wrong = []
     for part in text.split(","):
         role, _, value = (piece.strip() for piece in part.partition("="))
         first, _, last = value.partition("-")
-        known = role in ROLES and role != ROBERTA and first.isdecimal() and (last.isdecimal() or not last)
-        places = list(range(int(first), int(last or first) + 1)) if known else []
-        if role in chosen or not places or places[-1] >= count or (len(places) > 1 and role != "text"):
+        valid = role in ROLES and role != ROBERTA and first.isdecimal() and (last.isdecimal() or not last)
+        places = list(range(int(first), int(last or first) + 1)) if valid else []
+        if role in by_role or not places or places[-1] >= count or (len(places) > 1 and role != "text"):
             wrong.append(part.strip())
         else:
-            chosen[role] = places
-    taken = [place for places in chosen.values() for place in places]
-    if wrong or len({*taken}) < len(taken):
+            by_role[role] = places
+    all_places = [place for places in by_role.values() for place in places]
+    if wrong or len({*all_places}) < len(all_places):
         what = f"does not understand {join_words([repr(part) for part in wrong])}" if wrong else "names one twice"
         roles = ", ".join(role for role in ROLES if role != ROBERTA)
         raise SourceError(
             f"--elements {text}: must be ROLE=K with commas between, K from 0 to {count - 1}, ROLE one of {roles}, "
             f"and text also K-K for layers; {what}"
         )
-    return chosen
+    return by_role
 
 
 def described(roles: Mapping[str, Sequence[int]], elements: Sequence[Element]) -> list[str]:

@@ -71,18 +71,18 @@ def import_meld_csv(
         SourceError: a table or a file of rows is missing or laid out otherwise, or has another number of rows.
         DataError: unknown emotions, utterances without a speaker or twice, broken clock times: all of them.
     """
-    given = {m: p for m, p in (("text", text), ("audio", audio), ("visual", visual)) if p is not None}
-    if not given:
+    replacements = {m: p for m, p in (("text", text), ("audio", audio), ("visual", visual)) if p is not None}
+    if not replacements:
         raise SourceError("meld-csv: no features asked for; give at least one of text, audio (or 'timing') and visual")
     for modality in ("text", "visual"):
-        if given.get(modality) == TIMING:
+        if replacements.get(modality) == TIMING:
             raise SourceError(f"{modality}: 'timing' is known for audio only; give a file, or a pattern with {{split}}")
     transcript, tables = read_meld(folder)
     sources, rows = transcript.provenance["sources"], dict[str, Rows]()
-    if given.get("audio") == TIMING and isinstance(sources, dict):
-        del given["audio"]
+    if replacements.get("audio") == TIMING and isinstance(sources, dict):
+        del replacements["audio"]
         rows["audio"], sources["audio"] = _timing(tables)
-    rows, origins = with_replacements(rows, given, transcript.conversations)
+    rows, origins = with_replacements(rows, replacements, transcript.conversations)
     provenance = {"importer": "meld-csv", **transcript.provenance, **origins}
     return assemble(transcript.corpus, transcript.conversations, rows, provenance)
 
@@ -137,11 +137,11 @@ def _in_spoken_order(rows: Sequence[Mapping[str, str]], places: list[int]) -> li
 
 
 def _refuse_bad_rows(file: Path, rows: list[dict[str, str]]) -> None:
-    known = {"Emotion": MELD_CLASSES, _SENTIMENT: MELD_SENTIMENTS}
+    labels = {"Emotion": MELD_CLASSES, _SENTIMENT: MELD_SENTIMENTS}
     problems = [
         f"row {line}, dialogue {row['Dialogue_ID']}: {row[column]!r} is none of {', '.join(names)}"
         for line, row in enumerate(rows, start=2)
-        for column, names in known.items()
+        for column, names in labels.items()
         if column in row and row[column].lower() not in names
     ]
     first: dict[tuple[str, str], int] = {}

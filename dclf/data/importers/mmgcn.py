@@ -61,9 +61,9 @@ def import_mmgcn_iemocap(
     Raises:
         UnsafePickleError, SourceError, DataError: see ``dclf.data.errors``.
     """
-    given = {"text": _with_element(text, text_element), "audio": audio, "visual": visual}
+    replacements = {"text": _with_element(text, text_element), "audio": audio, "visual": visual}
     origin = {"importer": "mmgcn-iemocap", "source": describe(pickle)}
-    return _import(_read(pickle, 9), "iemocap", genders, given, origin, (val_dialogues, seed, 2))
+    return _import(_read(pickle, 9), "iemocap", genders, replacements, origin, (val_dialogues, seed, 2))
 
 
 def import_mmgcn_meld(
@@ -93,9 +93,9 @@ def import_mmgcn_meld(
     Raises:
         UnsafePickleError, SourceError, DataError: see ``dclf.data.errors``.
     """
-    given = {"text": _with_element(text, text_element), "audio": audio, "visual": visual}
+    replacements = {"text": _with_element(text, text_element), "audio": audio, "visual": visual}
     origin = {"importer": "mmgcn-meld", "source": describe(pickle)}
-    return _import(_read(pickle, 10), "meld", one_hot, given, origin, (val_dialogues, seed, MELD_SPEAKERS))
+    return _import(_read(pickle, 10), "meld", one_hot, replacements, origin, (val_dialogues, seed, MELD_SPEAKERS))
 
 
 def _with_element(text: PathLike | None, element: int | None) -> str | None:
@@ -137,7 +137,7 @@ def _import(
     parts: Parts,
     dataset: str,
     speakers: Speakers,
-    given: dict[str, PathLike | None],
+    replacements: dict[str, PathLike | None],
     origin: Mapping[str, object],
     numbers: tuple[int, int, int],
 ) -> Imported:
@@ -145,5 +145,5 @@ def _import(
     corpus = CORPORA[dataset]
     splits, validation = split_dialogues(parts, corpus, val_dialogues=val_dialogues, seed=seed)
     conversations = conversations_of(parts, splits, speakers)
-    rows, origins = with_replacements(rows_of(parts, "1"), given, conversations)
+    rows, origins = with_replacements(rows_of(parts, "1"), replacements, conversations)
     return assemble(corpus, conversations, rows, {**origin, "validation": validation, **origins}, speaker_count)

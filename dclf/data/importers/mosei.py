@@ -59,7 +59,7 @@ def import_mosei(  # noqa: PLR0917 - the options of a command
     content, source = read_content(os.fspath(file)), os.fspath(file)
     class_names, to_class = _BINS[bins]
     corpus = Corpus(name="mosei", class_names=class_names)
-    given = {"text": text, "audio": audio, "visual": visual}
+    replacements = {"text": text, "audio": audio, "visual": visual}
     provenance: dict[str, object] = {"importer": "mosei", "source": describe(file), "bins": bins}
 
     def read_labels(value: Any, where: str) -> NDArray[np.int32]:
@@ -68,16 +68,16 @@ def import_mosei(  # noqa: PLR0917 - the options of a command
     if is_mmsa(content):
         _refuse_unused(source, {"--val-ids": val_ids, "--val-dialogues": val_dialogues, "--seed": seed or None})
         conversations, own = read_mmsa(source, content, read_labels)
-        rows, origins = with_replacements(own, given, conversations)
+        rows, origins = with_replacements(own, replacements, conversations)
         provenance["layout"] = "splits of series, as MMSA reads them: means over the steps of each segment"
         provenance["validation"] = {"method": "the file's own split"}
         return assemble(corpus, conversations, rows, provenance | origins)
     looks = look_at(content) if isinstance(content, (tuple, list)) else []
     if not fits(_MOSEI, looks):
-        shown = "\n".join(f"  {element}" for element in looks) or f"  it is a {type(content).__name__}"
+        listing = "\n".join(f"  {element}" for element in looks) or f"  it is a {type(content).__name__}"
         raise SourceError(
             f"{source}: must be a tuple of 9, {', '.join(_MOSEI.roles)}, with scores as labels, or MMSA's dict of "
-            f"train, valid and test; rearrange the elements, or see `dclf data import features`. It holds\n{shown}"
+            f"train, valid and test; rearrange the elements, or see `dclf data import features`. It holds\n{listing}"
         )
     roles = places_of(_MOSEI, looks)
     refuse_owned(source, roles, looks)
@@ -85,7 +85,7 @@ def import_mosei(  # noqa: PLR0917 - the options of a command
     splits, validation = split_dialogues(parts, corpus, val_ids=val_ids, val_dialogues=val_dialogues, seed=seed)
     read_speakers, count = reader_of_speakers(looks[1].kind, parts.speakers)
     conversations = conversations_of(parts, splits, read_speakers, read_labels)
-    rows, origins = with_replacements(rows_of(parts, "1"), given, conversations)
+    rows, origins = with_replacements(rows_of(parts, "1"), replacements, conversations)
     provenance["layout"] = "a tuple of 9 as GraphSmile and CORECT read it, scores as labels"
     provenance["elements"] = described(roles, looks)
     return assemble(corpus, conversations, rows, {**provenance, "validation": validation, **origins}, count)
@@ -93,10 +93,10 @@ def import_mosei(  # noqa: PLR0917 - the options of a command
 
 def _refuse_unused(source: str, options: Mapping[str, object]) -> None:
     """SourceError names the options of a hold-out that are given for a file with splits of its own."""
-    if given := [option for option, value in options.items() if value is not None]:
+    if names := [option for option, value in options.items() if value is not None]:
         raise SourceError(
             f"{source}: has a validation split of its own (MMSA's valid), so nothing is held out; leave out "
-            f"{join_words(given)}"
+            f"{join_words(names)}"
         )
 
 

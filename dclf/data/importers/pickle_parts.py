@@ -123,12 +123,12 @@ def split_dialogues(
     if problems := parts.problems():
         raise DataError(problems, parts.source)
     if parts.val and val_ids is None:
-        told: dict[str, object] = {"method": "the file's own list"}
-        return {"train": [*parts.train], "val": [*parts.val], "test": [*parts.test]}, told
+        validation: dict[str, object] = {"method": "the file's own list"}
+        return {"train": [*parts.train], "val": [*parts.val], "test": [*parts.test]}, validation
     train = [*parts.train, *parts.val]
-    val, told = _validation(parts, train, corpus, val_ids, val_dialogues, seed)
-    held = {*val}
-    return {"train": [name for name in train if name not in held], "val": val, "test": [*parts.test]}, told
+    val, validation = _validation(parts, train, corpus, val_ids, val_dialogues, seed)
+    val_names = {*val}
+    return {"train": [name for name in train if name not in val_names], "val": val, "test": [*parts.test]}, validation
 
 
 def _validation(
@@ -177,11 +177,11 @@ Speakers = Callable[[Any, str], NDArray[np.int32]]
 
 def genders(value: Any, where: str) -> NDArray[np.int32]:
     """'M' and 'F' as 0 and 1."""
-    known = {"M": 0, "F": 1}
-    unknown = sorted({str(speaker) for speaker in value if str(speaker) not in known})
+    numbers = {"M": 0, "F": 1}
+    unknown = sorted({str(speaker) for speaker in value if str(speaker) not in numbers})
     if unknown:
         raise SourceError(f"{where}: speakers must be 'M' or 'F', found {unknown[0]!r}")
-    return np.array([known[str(speaker)] for speaker in value], dtype=np.int32)
+    return np.array([numbers[str(speaker)] for speaker in value], dtype=np.int32)
 
 
 def one_hot(value: Any, where: str) -> NDArray[np.int32]:
@@ -283,7 +283,7 @@ def _conversation(
     _refuse_singles(parts, name)
     speakers, labels = readers
     ids = _ids_of(parts, name)
-    named = all(isinstance(one, str) for one in ids)
+    all_names = all(isinstance(one, str) for one in ids)
     return Conversation(
         name=name,
         dialogue_id=str(name),
@@ -293,8 +293,8 @@ def _conversation(
         utterances=transcripts(parts.sentences[name]) if parts.sentences else (),
         sentiments=labels_of(parts.sentiments[name], where, "sentiment") if parts.sentiments else None,
         number=number,
-        utterance_ids=tuple(ids) if named else (),
-        utterance_numbers=() if named else tuple(str(one) for one in ids),
+        utterance_ids=tuple(ids) if all_names else (),
+        utterance_numbers=() if all_names else tuple(str(one) for one in ids),
     )
 
 
@@ -312,8 +312,8 @@ def _refuse_singles(parts: Parts, name: Any) -> None:
         for value in (without_objects(layer[name]) for layer in layers if name in layer):
             widths = {length_of(row) or 0 for row in value} if isinstance(value, (list, tuple)) else set()
             if len(widths) > 1:
-                told = join_words([str(width) for width in sorted(widths)])
-                raise SourceError(f"dialogue {name!r}: its {modality} rows must be equally wide, are {told} wide")
+                sizes = join_words([str(width) for width in sorted(widths)])
+                raise SourceError(f"dialogue {name!r}: its {modality} rows must be equally wide, are {sizes} wide")
 
 
 def transcripts(sentences: Iterable[Any]) -> tuple[str, ...]:

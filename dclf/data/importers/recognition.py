@@ -36,7 +36,7 @@ def roles_of(source: str, looks: Sequence[Element], elements: str | None) -> tup
         return replace(agreeing[0], users="MultiEMO"), places_of(agreeing[0], looks)
     if len(agreeing) == 1:
         return agreeing[0], places_of(agreeing[0], looks)
-    shown = "\n".join(f"  {element}" for element in looks)
+    listing = "\n".join(f"  {element}" for element in looks)
     if fitting:
         question = (
             "is laid out as a published file, but not as wide, so it is not clear which rows are text, audio and "
@@ -47,34 +47,34 @@ def roles_of(source: str, looks: Sequence[Element], elements: str | None) -> tup
             "is laid out as no published file; say what its elements are, from 0, with --elements, such as --elements "
             "speakers=1,labels=2,text=3,audio=4,visual=5,sentences=6,train=7,test=8"
         )
-    raise SourceError(f"{source}: {question}\n{shown}")
+    raise SourceError(f"{source}: {question}\n{listing}")
 
 
 def _told_roles(
     source: str, looks: Sequence[Element], fitting: Sequence[TupleLayout], elements: str
 ) -> tuple[TupleLayout | None, Roles]:
     """What ``--elements`` says; the rest as the layout has it."""
-    told = parse_elements(elements, len(looks))
+    by_role = parse_elements(elements, len(looks))
     roles: Roles = {}
     if fitting:
-        taken = {place for places in told.values() for place in places}
+        all_places = {place for places in by_role.values() for place in places}
         roles = {
             role: places
             for role, places in places_of(fitting[0], looks).items()
-            if role not in MODALITIES and not taken & {*places}
+            if role not in MODALITIES and not all_places & {*places}
         }
-    roles |= told
+    roles |= by_role
     lacking = [role for role in ("speakers", "labels", "train", "test") if role not in roles]
     wrong = [
         f"{role}={place} is {looks[place]}"
-        for role, places in told.items()
+        for role, places in by_role.items()
         for place in places
         if not _may_be(role, looks[place])
     ]
     if lacking or wrong:
         problem = "; ".join([*wrong, *([f"{join_words(lacking)} must be named too"] if lacking else [])])
-        shown = "\n".join(f"  {element}" for element in looks)
-        raise SourceError(f"{source}: --elements {elements}: {problem}\n{shown}")
+        listing = "\n".join(f"  {element}" for element in looks)
+        raise SourceError(f"{source}: --elements {elements}: {problem}\n{listing}")
     return None, roles
 
 

@@ -36,34 +36,34 @@ from dclf.prose import counted
 SPLIT_NAMES = {"train": ("train",), "val": ("dev", "val", "valid", "validation"), "test": ("test",)}
 """Our split -> what files and tables call it."""
 
-Given = Mapping[str, str | os.PathLike[str] | None]
+Replacements = Mapping[str, str | os.PathLike[str] | None]
 Facts = dict[str, object]
 
 
 def with_replacements(
-    rows: Mapping[str, Rows], given: Given, conversations: Sequence[Conversation]
+    rows: Mapping[str, Rows], replacements: Replacements, conversations: Sequence[Conversation]
 ) -> tuple[dict[str, Rows], dict[str, object]]:
     """The features with those of files put in their place, and what was taken, for the provenance.
 
     Args:
         rows: modality -> the source's own features.
-        given: modality -> a file, None where it stays.
+        replacements: modality -> a file, None where it stays.
         conversations: of all splits, at least one.
 
     Raises:
         SourceError: no modality remains, or a file does not fit the conversations.
         UnsafePickleError: see ``dclf.data.importers.safe_pickle``.
     """
-    files = {modality: os.fspath(path) for modality, path in given.items() if path is not None}
+    files = {modality: os.fspath(path) for modality, path in replacements.items() if path is not None}
     stay = {modality: source for modality, source in rows.items() if modality not in files}
     widths = {modality: source.of(conversations[0])[0].shape[1] for modality, source in stay.items()}
-    chosen: dict[str, Rows] = dict(stay)
+    features: dict[str, Rows] = dict(stay)
     origins: dict[str, object] = {}
     for modality, file in files.items():
-        chosen[modality], origins[modality] = feature_rows(file, modality, conversations, others=widths)
-    if not chosen:
+        features[modality], origins[modality] = feature_rows(file, modality, conversations, others=widths)
+    if not features:
         raise SourceError("the source has no features of its own: give at least one of --text, --audio and --visual")
-    return chosen, origins
+    return features, origins
 
 
 def feature_rows(
@@ -108,8 +108,8 @@ def feature_rows(
         )
         facts["read as"] = "train, dev and test, numbered anew"
     elif isinstance(content, (tuple, list)):
-        rows, chosen = _of_elements(path, modality, content, conversations, others or {}, choice)
-        facts |= chosen
+        rows, origin = _of_elements(path, modality, content, conversations, others or {}, choice)
+        facts |= origin
     else:
         if choice is not None:
             raise SourceError(
@@ -143,9 +143,9 @@ def _split_file(pattern: str, split: str) -> Path:
 def _by_split(content: Any, conversations: Sequence[Conversation]) -> dict[str, Any] | None:
     """Split -> its own content, where a file has one for each; None where it is one for all."""
     if isinstance(content, dict):
-        named = {split: [name for name in names if name in content] for split, names in SPLIT_NAMES.items()}
-        if all(len(names) == 1 for names in named.values()) and len(content) <= 4:
-            return {split: content[name] for split, (name,) in named.items()}
+        keys = {split: [name for name in names if name in content] for split, names in SPLIT_NAMES.items()}
+        if all(len(names) == 1 for names in keys.values()) and len(content) <= 4:
+            return {split: content[name] for split, (name,) in keys.items()}
         return None
     if not isinstance(content, (tuple, list)) or len(content) != 3:
         return None
@@ -185,8 +185,8 @@ def _checked(
     firsts = {split: next(c for c in conversations if split in ("", c.split)) for split in of_splits}
     widths = {split: source.of(firsts[split])[0].shape[1] for split, source in of_splits.items()}
     if len({*widths.values()}) > 1:
-        told = ", ".join(f"{split} is {width} wide" for split, width in widths.items())
-        raise SourceError(f"{path}: the splits must be equally wide, {told}; give files of one encoder")
+        sizes = ", ".join(f"{split} is {width} wide" for split, width in widths.items())
+        raise SourceError(f"{path}: the splits must be equally wide, {sizes}; give files of one encoder")
     width = facts["width"] = next(iter(widths.values()))
     owner, what = OWN_WIDTHS.get(width, (modality, ""))
     if owner != modality:
@@ -243,9 +243,9 @@ def _of_elements(
     if not elements:
         raise SourceError(no_rows_message(path, modality, conversations, None))
     if choice is not None and choice.isdecimal():
-        chosen = _element_at(path, elements, choice)
-        facts: Facts = {"element": chosen.place, "chosen by": f"#{choice}"}
-        return rows_in(path, modality, content[chosen.place], conversations), facts
+        element = _element_at(path, elements, choice)
+        facts: Facts = {"element": element.place, "chosen by": f"#{choice}"}
+        return rows_in(path, modality, content[element.place], conversations), facts
     candidates = [one for one in elements if one.open]
     if len({one.width for one in candidates}) != 1:
         raise SourceError(_unclear(path, modality, content, elements, candidates))

@@ -33,7 +33,7 @@ DAMAGED = (
     MemoryError,
     RecursionError,
 )
-_Seen = dict[int, tuple[Any, Any]]
+_Memo = dict[int, tuple[Any, Any]]
 """Object and what became of it, by id; holding the object keeps its id from being used again."""
 _TYPE_CODE = re.compile(r"^([<>|=]?)(\?|b|h|i|l|q|B|H|I|L|Q|e|f|d|b1|[iu][1248]|f[248]|[SU]\d+|O8?)$")
 
@@ -180,13 +180,13 @@ class _Array:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self._parts = tuple(state[-4:])
 
-    def resolve(self, seen: _Seen) -> NDArray[Any]:
+    def resolve(self, memo: _Memo) -> NDArray[Any]:
         if self._parts is None:
             raise ValueError("an array without its data")
         shape, kind, fortran, data = self._parts
         dtype = kind.resolve()
         count = math.prod(_sizes(shape))
-        flat = _objects(data, count, seen) if dtype == np.dtype(object) else _numbers(data, dtype, count)
+        flat = _objects(data, count, memo) if dtype == np.dtype(object) else _numbers(data, dtype, count)
         return flat.reshape(shape, order="F" if fortran else "C")
 
 
@@ -203,12 +203,12 @@ def _numbers(data: Any, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     return np.frombuffer(raw, dtype)
 
 
-def _objects(data: Any, count: int, seen: _Seen) -> NDArray[Any]:
+def _objects(data: Any, count: int, memo: _Memo) -> NDArray[Any]:
     if not isinstance(data, list) or len(data) != count:
         raise ValueError(f"an array of {count} objects does not come with a list of as many")
     flat = np.empty(count, dtype=object)
     for place, value in enumerate(data):
-        flat[place] = _put_together(value, seen)
+        flat[place] = _put_together(value, memo)
     return flat
 
 
@@ -293,28 +293,28 @@ class _SafeUnpickler(pickle.Unpickler):
         return _Builder(_ADMITTED[module, name])
 
 
-def _put_together(value: Any, seen: _Seen) -> Any:
+def _put_together(value: Any, memo: _Memo) -> Any:
     """Replace array parts by arrays, throughout nested containers, each object once."""
     if value is None or isinstance(value, (str, bytes, bytearray, bool, int, float, complex)):
         return value
-    if id(value) not in seen:
-        seen[id(value)] = (value, value)  # stands in for itself while a container that holds itself is walked
-        seen[id(value)] = (value, _resolved(value, seen))
-    return seen[id(value)][1]
+    if id(value) not in memo:
+        memo[id(value)] = (value, value)  # stands in for itself while a container that holds itself is walked
+        memo[id(value)] = (value, _resolved(value, memo))
+    return memo[id(value)][1]
 
 
-def _resolved(value: Any, seen: _Seen) -> Any:
+def _resolved(value: Any, memo: _Memo) -> Any:
     if isinstance(value, _Array):
-        return value.resolve(seen)
+        return value.resolve(memo)
     if isinstance(value, _Tensor):
         return value.resolve()
     if isinstance(value, dict):
         for key in value:
-            value[key] = _put_together(value[key], seen)
+            value[key] = _put_together(value[key], memo)
         return value
     if isinstance(value, list):
-        value[:] = [_put_together(item, seen) for item in value]
+        value[:] = [_put_together(item, memo) for item in value]
         return value
     if isinstance(value, (tuple, set, frozenset)):
-        return type(value)(_put_together(item, seen) for item in value)
+        return type(value)(_put_together(item, memo) for item in value)
     raise ValueError("a name or a part of an array stands where a value belongs")

@@ -44,8 +44,8 @@ def hold_out(train: Sequence[Any], count: int, seed: int) -> list[Any]:
             f"is {count}"
         )
     ordered = natural_order(train)
-    chosen = np.random.default_rng(seed).choice(len(ordered), size=count, replace=False)
-    return [ordered[place] for place in sorted(chosen)]
+    places = np.random.default_rng(seed).choice(len(ordered), size=count, replace=False)
+    return [ordered[place] for place in sorted(places)]
 
 
 def refuse_empty_splits(splits: Mapping[str, Sequence[Any]], source: str) -> None:

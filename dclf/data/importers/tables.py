@@ -199,7 +199,7 @@ def _counted_by(splits: Sequence[str]) -> NDArray[np.intp]:
     return places
 
 
-def parse_columns(text: str | None, present: Sequence[str], known: Sequence[str], source: str) -> dict[str, str]:
+def parse_columns(text: str | None, present: Sequence[str], roles: Sequence[str], source: str) -> dict[str, str]:
     """What a column is for -> its name, from ``dialogue=Dialogue_ID,text=Utterance``; else the column of the same name.
 
     A column that is named for something is not taken for what it is called too.
@@ -207,19 +207,19 @@ def parse_columns(text: str | None, present: Sequence[str], known: Sequence[str]
     Raises:
         SourceError: with every part that is not understood, and every column that is not there.
     """
-    given: dict[str, str] = {}
+    columns: dict[str, str] = {}
     wrong = []
     for part in (text or "").split(",") if text else ():
         role, mark, column = (piece.strip() for piece in part.partition("="))
-        if role not in known or not mark:
-            wrong.append(f"{part.strip()!r} must be WHAT=COLUMN, WHAT one of {', '.join(known)}")
+        if role not in roles or not mark:
+            wrong.append(f"{part.strip()!r} must be WHAT=COLUMN, WHAT one of {', '.join(roles)}")
         elif column not in present:
             wrong.append(f"there is no column {column!r} for {role}")
         else:
-            given[role] = column
+            columns[role] = column
     if wrong:
         raise SourceError(f"{source}: --columns {text}: {'; '.join(wrong)}. The columns are {', '.join(present)}")
-    return {role: role for role in known if role in present and role not in given.values()} | given
+    return {role: role for role in roles if role in present and role not in columns.values()} | columns
 
 
 def refuse_lacking(columns: Mapping[str, str], needed: Sequence[str], present: Sequence[str], source: str) -> None:
@@ -262,8 +262,8 @@ def import_csv(
         DataError: emotions or splits that are none, dialogues in two splits, utterances twice: all of them.
     """
     transcript, _ = read_own_table(table, columns, classes, dataset)
-    given = {"text": text, "audio": audio, "visual": visual}
-    features, origins = with_replacements({}, given, transcript.conversations)
+    replacements = {"text": text, "audio": audio, "visual": visual}
+    features, origins = with_replacements({}, replacements, transcript.conversations)
     provenance = {"importer": "csv", **transcript.provenance, **origins}
     return assemble(transcript.corpus, transcript.conversations, features, provenance)
 
@@ -298,16 +298,16 @@ def read_own_table(
     roles = parse_columns(columns, present, (*COLUMNS, *beside), source)
     refuse_lacking(roles, NEEDED, present, source)
     utterances = SourceTable(source=source, columns={role: [row[name] for row in rows] for role, name in roles.items()})
-    given = listed_classes(classes)
+    names = listed_classes(classes)
     corpus = Corpus(
         name=dataset or Path(source).stem,
-        class_names=given or utterances.seen("emotion"),
+        class_names=names or utterances.seen("emotion"),
         sentiment_names=utterances.seen("sentiment"),
     )
     provenance: dict[str, object] = {
         "source": describe(source),
         "columns": roles,
-        "class order": "as --classes gives it" if given else "first appearance in the table",
+        "class order": "as --classes gives it" if names else "first appearance in the table",
         "validation": {"method": "the table's split column"},
     }
     conversations = utterances.conversations(corpus.class_names, corpus.sentiment_names)

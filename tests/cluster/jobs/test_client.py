@@ -82,12 +82,12 @@ def test_waiting_outlasts_a_connection_that_breaks(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_connection_that_stays_broken_is_told_in_words() -> None:
-    told = (
+    message = (
         r"^the connection to the cluster at http://127\.0\.0\.1:8265 broke \(ConnectionError\); .*; check the network"
     )
-    with pytest.raises(ConnectionBrokenError, match=told):
+    with pytest.raises(ConnectionBrokenError, match=message):
         jobs(BROKEN).get("gammas")
-    with pytest.raises(ConnectionBrokenError, match=told):
+    with pytest.raises(ConnectionBrokenError, match=message):
         jobs(BROKEN).wait("gammas", 0)
     with pytest.raises(JobError, match="did not do it: disk of the dashboard"):
         jobs(RuntimeError("disk of the dashboard is full")).get("gammas")

@@ -23,9 +23,9 @@ def test_only_the_url_of_a_dashboard_will_do(address: str) -> None:
 
 
 def test_an_address_holds_no_password() -> None:
-    with pytest.raises(JobError, match="must not hold a user or password") as caught:
+    with pytest.raises(JobError, match="must not hold a user or password") as error:
         find_endpoint("http://me:hush@host:8265")
-    assert "hush" not in str(caught.value)
+    assert "hush" not in str(error.value)
 
 
 def test_without_any_address_the_remedy_is_named() -> None:

@@ -15,15 +15,15 @@ CONSTRAINTS = ROOT / "constraints.txt"
 
 
 @pytest.fixture
-def brought() -> Installation:
+def install() -> Installation:
     return installation(CONSTRAINTS)
 
 
-def test_the_projects_constraints_pin_what_it_needs(brought: Installation) -> None:
-    assert "torch==2.13.0" in brought.constraints.splitlines()
-    assert any(line.startswith("ray[") for line in brought.requirements)
-    assert not any("pytest" in line or "psycopg" in line for line in brought.requirements)
-    assert brought.sources == tuple(ROOT / name for name in PACKAGES)
+def test_the_projects_constraints_pin_what_it_needs(install: Installation) -> None:
+    assert "torch==2.13.0" in install.constraints.splitlines()
+    assert any(line.startswith("ray[") for line in install.requirements)
+    assert not any("pytest" in line or "psycopg" in line for line in install.requirements)
+    assert install.sources == tuple(ROOT / name for name in PACKAGES)
 
 
 def test_extras_stay_out() -> None:
@@ -31,28 +31,28 @@ def test_extras_stay_out() -> None:
     assert own_requirements(lines) == ("torch==2.13.0", 'tomli; python_version < "3.11"')
 
 
-def test_ray_takes_the_environment(brought: Installation) -> None:
-    environment = RuntimeEnv(**{**brought.runtime_environment(), "py_modules": ["gcs://sent.zip"]})
-    assert environment.pip_config()["packages"][0] == f"-c {FOLDER}/{brought.file}"
+def test_ray_takes_the_environment(install: Installation) -> None:
+    environment = RuntimeEnv(**{**install.runtime_environment(), "py_modules": ["gcs://sent.zip"]})
+    assert environment.pip_config()["packages"][0] == f"-c {FOLDER}/{install.file}"
     assert environment["config"]["setup_timeout_seconds"] == 1800
 
 
-def test_the_constraints_lie_in_the_package(brought: Installation, tmp_path: Path) -> None:
+def test_the_constraints_lie_in_the_package(install: Installation, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    packed = pack(tmp_path / "folder", tmp_path / "job.zip", beside={brought.file: brought.constraints})
+    packed = pack(tmp_path / "folder", tmp_path / "job.zip", beside={install.file: install.constraints})
     with zipfile.ZipFile(packed.path) as archive:
-        assert archive.read(brought.file).decode() == brought.constraints
+        assert archive.read(install.file).decode() == install.constraints
 
 
-def test_other_constraints_are_another_environment(brought: Installation) -> None:
-    other = Installation(brought.requirements, f"{brought.constraints}\n", brought.sources)
-    assert other.runtime_environment()["pip"] != brought.runtime_environment()["pip"]
+def test_other_constraints_are_another_environment(install: Installation) -> None:
+    other = Installation(install.requirements, f"{install.constraints}\n", install.sources)
+    assert other.runtime_environment()["pip"] != install.runtime_environment()["pip"]
 
 
 @pytest.mark.slow
-def test_pip_reads_it_and_finds_nothing_to_do_where_all_is_there(brought: Installation, tmp_path: Path) -> None:
-    (tmp_path / brought.file).write_text(brought.constraints, encoding="utf-8")
-    lines = brought.runtime_environment()["pip"]["packages"]
+def test_pip_reads_it_and_finds_nothing_to_do_where_all_is_there(install: Installation, tmp_path: Path) -> None:
+    (tmp_path / install.file).write_text(install.constraints, encoding="utf-8")
+    lines = install.runtime_environment()["pip"]["packages"]
     (tmp_path / "requirements.txt").write_text("\n".join(lines), encoding="utf-8")
     words = ["install", "--no-index", "--dry-run", "--disable-pip-version-check", "-r", "requirements.txt"]
     done = subprocess.run(

@@ -22,14 +22,14 @@ def pieces(text: str, cuts: list[int]) -> list[str]:
 
 @given(st.lists(st.integers(0, 200)), st.lists(st.integers(0, 200)), st.integers(0, 10))
 def test_each_character_of_the_command_comes_once(first: list[int], second: list[int], lost_at: int) -> None:
-    shown: list[str] = []
-    output = Output(shown.append)
+    parts: list[str] = []
+    output = Output(parts.append)
     for piece in pieces(RAY + COMMAND, first)[:lost_at]:
         output.feed(piece)
     output.restart()
     for piece in pieces(RAY + COMMAND, second):
         output.feed(piece)
-    assert "".join(shown) == COMMAND
+    assert "".join(parts) == COMMAND
 
 
 def test_rays_own_lines_are_left_out() -> None:
@@ -42,22 +42,22 @@ class Breaking:
 
     Args:
         lines: what a job writes in all.
-        shown: how many lines come at the first try.
+        count: how many lines come at the first try.
     """
 
-    def __init__(self, lines: list[str], shown: int) -> None:
+    def __init__(self, lines: list[str], count: int) -> None:
         self.client = self
         self._lines = lines
-        self._shown = shown
+        self._count = count
 
     def get(self, _name: str) -> Any:
         return SimpleNamespace(state="RUNNING")
 
     async def tail_job_logs(self, _name: str) -> AsyncIterator[str]:
-        for line in self._lines[: self._shown]:
+        for line in self._lines[: self._count]:
             yield line
-        if self._shown < len(self._lines):
-            self._shown += 1
+        if self._count < len(self._lines):
+            self._count += 1
             raise ConnectionError("reset by peer")
 
     def wait(self, _name: str, _limit_s: float) -> Any:
@@ -87,18 +87,18 @@ class Silent(Breaking):
 def test_a_head_that_says_nothing_more_is_asked_whether_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.jobs.follow._PAUSE_S", 0)
     monkeypatch.setattr("cluster.jobs.follow.SILENCE_S", 0.05)
-    shown: list[str] = []
+    parts: list[str] = []
     jobs = Silent([RAY, "one\n", "two\n"], 1)
-    follow(jobs, "gammas", shown.append)  # type: ignore[arg-type]
-    assert "".join(shown) == "one\ntwo\n"
+    follow(jobs, "gammas", parts.append)  # type: ignore[arg-type]
+    assert "".join(parts) == "one\ntwo\n"
     assert jobs.looks == 3
 
 
 def test_a_connection_that_breaks_is_given_up_only_where_nothing_new_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.jobs.follow._PAUSE_S", 0)
-    shown: list[str] = []
+    parts: list[str] = []
     lines = [RAY, *(f"trial {number}\n" for number in range(30))]
-    follow(Breaking(lines, 1), "gammas", shown.append)  # type: ignore[arg-type]
-    assert "".join(shown) == "".join(lines[1:])
+    follow(Breaking(lines, 1), "gammas", parts.append)  # type: ignore[arg-type]
+    assert "".join(parts) == "".join(lines[1:])
     with pytest.raises(JobError, match=r"the connection to the job gammas broke \(reset by peer"):
-        follow(Breaking([""] * 30, 1), "gammas", shown.append)  # type: ignore[arg-type]
+        follow(Breaking([""] * 30, 1), "gammas", parts.append)  # type: ignore[arg-type]

@@ -43,10 +43,10 @@ def test_a_state_from_before_a_reboot_is_cleared_away(folder: Path, caplog: pyte
 def test_a_dead_cluster_is_reported_and_taken_down(folder: Path, capsys: Shown) -> None:
     cluster = ended_cluster(folder)
     assert main(["cluster", "status", "--folder", str(folder)]) == 1
-    shown = capsys.readouterr()
-    assert "head       1 CPUs, lost" in shown.out
-    assert "DOES NOT ANSWER" in shown.out
-    assert "`dclf cluster down`, then `dclf cluster up`" in shown.err
+    output = capsys.readouterr()
+    assert "head       1 CPUs, lost" in output.out
+    assert "DOES NOT ANSWER" in output.out
+    assert "`dclf cluster down`, then `dclf cluster up`" in output.err
     assert down(folder) == cluster
     assert_nothing_is_left(cluster)
 

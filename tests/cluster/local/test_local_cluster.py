@@ -67,16 +67,16 @@ REFUSALS = (
 
 def speak(port: int, token: str) -> set[object]:
     """What a server says to gRPC and, where that is not its language, to HTTP."""
-    said: set[object] = {call(port, method, token) for method in DOORS}
-    if said != {grpc.StatusCode.UNAVAILABLE}:
-        return said
+    answers: set[object] = {call(port, method, token) for method in DOORS}
+    if answers != {grpc.StatusCode.UNAVAILABLE}:
+        return answers
     request = Request(f"http://127.0.0.1:{port}/", headers={"Authorization": f"Bearer {token}"} if token else {})
     try:
         with urlopen(request, timeout=10) as answer:
             return {HTTPStatus(answer.status)}
-    except HTTPError as refused:
-        with refused:
-            return {HTTPStatus(refused.code)}
+    except HTTPError as error:
+        with error:
+            return {HTTPStatus(error.code)}
 
 
 def test_the_nodes_are_real_and_known(cluster: LocalCluster) -> None:
@@ -105,7 +105,7 @@ def test_everything_listens_on_loopback_alone(cluster: LocalCluster) -> None:
 def test_every_port_refuses_strangers(cluster: LocalCluster, token: str) -> None:
     web = {cluster.dashboard_port, cluster.mlflow_port}
     ports = {port for _process, _address, port in listening(cluster.mark)} - web
-    open_ports = {port: said for port in ports if (said := speak(port, token)) not in REFUSALS}
+    open_ports = {port: answers for port in ports if (answers := speak(port, token)) not in REFUSALS}
     assert open_ports == {}
     assert len(ports) >= 10  # control store, client server, and of each node raylet, objects and the agents
 
@@ -179,9 +179,9 @@ def test_a_driver_with_another_token_stays_outside(cluster: LocalCluster) -> Non
 def test_a_second_up_finds_the_first(cluster: LocalCluster, capsys: Shown) -> None:
     assert up(small(nodes=5), cluster.folder) == load_cluster(cluster.folder)
     assert main(["cluster", "up", "--folder", str(cluster.folder)]) == 0
-    shown = capsys.readouterr()
-    assert "a local cluster is up already, since" in shown.err
-    assert cluster.jobs_address in shown.out
+    output = capsys.readouterr()
+    assert "a local cluster is up already, since" in output.err
+    assert cluster.jobs_address in output.out
 
 
 def test_status_prints_addresses_and_nodes(cluster: LocalCluster, capsys: Shown) -> None:
@@ -206,9 +206,9 @@ def test_ui_says_where_the_server_is(cluster: LocalCluster, capsys: Shown) -> No
     assert main(["ui", "--cluster", "--folder", folder]) == 0
     assert main(["ui", "--address", cluster.jobs_address, "--folder", folder]) == 0
     assert main(["ui", "--address", cluster.mlflow_uri]) == 0
-    shown = capsys.readouterr().out
-    assert shown.count(f"MLflow UI: {cluster.mlflow_uri}/#/") == 3
-    assert shown.count("password in") == 2
+    output = capsys.readouterr().out
+    assert output.count(f"MLflow UI: {cluster.mlflow_uri}/#/") == 3
+    assert output.count("password in") == 2
 
 
 def test_ui_refuses_an_address_that_is_not_mlflows(cluster: LocalCluster, tmp_path: Path, capsys: Shown) -> None:

@@ -114,11 +114,11 @@ def test_a_database_that_does_not_let_in_is_told_before_anything_starts(
         "port": postgres.url.replace(f":{postgres.port}/", f":{elsewhere}/"),
     }[change]
     caplog.set_level(logging.INFO, "cluster")
-    with pytest.raises(ClusterError, match="--mlflow-backend: the database cannot be used") as refused:
+    with pytest.raises(ClusterError, match="--mlflow-backend: the database cannot be used") as error:
         up(small(mlflow_backend=changed), tmp_path)
-    assert reason in str(refused.value)
-    assert "hunter2" not in str(refused.value)
-    assert postgres.password not in str(refused.value)
+    assert reason in str(error.value)
+    assert "hunter2" not in str(error.value)
+    assert postgres.password not in str(error.value)
     assert not [record.message for record in caplog.records if record.name == "cluster.local.start"]
 
 

@@ -21,7 +21,7 @@ from tests.ports import free_ports
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
+def busy_port() -> Iterator[int]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -46,10 +46,10 @@ def taken() -> Iterator[int]:
     ],
 )
 def test_the_impossible_is_refused_before_anything_is_started(options: Options, problem: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--") as refused:
+    with pytest.raises(ValueError, match="--") as error:
         up(options, tmp_path / "cluster")
-    assert problem in str(refused.value)
-    assert "hunter2" not in str(refused.value)
+    assert problem in str(error.value)
+    assert "hunter2" not in str(error.value)
     assert not (tmp_path / "cluster").exists()
 
 
@@ -71,19 +71,19 @@ def test_the_defaults_are_possible() -> None:
 
 @pytest.mark.parametrize("name", PORTS)
 def test_a_port_in_use_is_refused_and_nothing_is_left(
-    name: str, taken: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    name: str, busy_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "cluster")
-    with pytest.raises(ClusterError, match=rf"--{name.replace('_', '-')}: port {taken} is in use on 127.0.0.1"):
-        up(Options(**{name: taken}), tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(ClusterError, match=rf"--{name.replace('_', '-')}: port {busy_port} is in use on 127.0.0.1"):
+        up(Options(**{name: busy_port}), tmp_path)  # type: ignore[arg-type]
     assert not [record.message for record in caplog.records if record.name == "cluster.local.start"]
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_ports_that_nobody_asked_for_are_free_and_differ() -> None:
-    (wanted,) = free_ports(1)
-    claimed = claim_ports(Options(dashboard_port=wanted))
-    assert claimed["dashboard_port"] == wanted
+    (port,) = free_ports(1)
+    claimed = claim_ports(Options(dashboard_port=port))
+    assert claimed["dashboard_port"] == port
     assert len(set(claimed.values())) == 3
 
 
@@ -101,9 +101,9 @@ def test_a_default_port_that_was_asked_for_elsewhere_is_left_to_it() -> None:
 
 
 def test_a_password_on_the_command_line_is_refused_without_repeating_it() -> None:
-    with pytest.raises(ClusterError, match="put the whole URL into MLFLOW_BACKEND_STORE_URI") as refused:
+    with pytest.raises(ClusterError, match="put the whole URL into MLFLOW_BACKEND_STORE_URI") as error:
         without_password("postgresql://me:hunter2@host/runs")
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(error.value)
 
 
 def test_the_environment_may_name_the_database() -> None:

@@ -137,8 +137,8 @@ def test_composes_secrets_come_from_files() -> None:
     compose = yaml.safe_load(TEXTS["compose"])
     assert all(set(secret) == {"file"} for secret in compose["secrets"].values())
     for service in compose["services"].values():
-        named = [key for key in service["environment"] if SECRET_WORDS.search(key)]
-        assert not named, named
+        secrets = [key for key in service["environment"] if SECRET_WORDS.search(key)]
+        assert not secrets, secrets
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -76,18 +76,18 @@ def token(tmp_path: Path) -> Path:
 
 
 def test_what_is_missing_is_told_before_anything_starts(tmp_path: Path) -> None:
-    refused = run(tmp_path, "iemocap", "--name", "gammas")
-    assert refused.returncode == 2
-    assert "no token in" in refused.stderr
+    result = run(tmp_path, "iemocap", "--name", "gammas")
+    assert result.returncode == 2
+    assert "no token in" in result.stderr
     assert "MLFLOW_TRACKING_URI" in run(tmp_path, "iemocap", MLFLOW_TRACKING_URI="").stderr
 
 
 @pytest.mark.usefixtures("token")
 @pytest.mark.parametrize("words", [(), ("iemocap",), ("iemocap", "--name", "../other"), ("iemocap", "--name=a b")])
 def test_a_study_without_a_proper_name_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
-    refused = run(tmp_path, *words)
-    assert refused.returncode == 2
-    assert "slurm.sh: " in refused.stderr
+    result = run(tmp_path, *words)
+    assert result.returncode == 2
+    assert "slurm.sh: " in result.stderr
 
 
 @pytest.mark.slow

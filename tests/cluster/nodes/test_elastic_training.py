@@ -72,10 +72,10 @@ def epochs(driver: Driver) -> list[int]:
     return [line["epoch"] for line in events(driver) if line["event"] == "epoch"]
 
 
-def check_run(uri: str, told: list[int]) -> None:
+def check_run(uri: str, steps: list[int]) -> None:
     """One run has every epoch once, whatever became of the workers."""
-    assert told == list(range(1, len(told) + 1))
+    assert steps == list(range(1, len(steps) + 1))
     store = connect(uri, "dclf")
     (run,) = store.client.search_runs([store.experiment_id])
     assert run.info.status == "KILLED"
-    assert [point.step for point in store.client.get_metric_history(run.info.run_id, "val/wf1")] == told
+    assert [point.step for point in store.client.get_metric_history(run.info.run_id, "val/wf1")] == steps

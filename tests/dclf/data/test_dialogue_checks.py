@@ -144,12 +144,12 @@ def test_a_repeated_dialogue_is_refused(tmp_path: Path, splits: tuple[str, str],
 
 def test_an_error_lists_twenty_problems_and_counts_all(tmp_path: Path) -> None:
     wrong = [make_dialogue(n, labels=np.full(4, 9)) for n in range(33)]
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         write_shards(wrong, tmp_path / "set", make_info())
-    assert len(caught.value.problems) == 33
-    assert str(caught.value).count("\n  - dialogue") == 20
-    assert "33 problems" in str(caught.value)
-    assert "and 13 more, 33 in total" in str(caught.value)
+    assert len(error.value.problems) == 33
+    assert str(error.value).count("\n  - dialogue") == 20
+    assert "33 problems" in str(error.value)
+    assert "and 13 more, 33 in total" in str(error.value)
 
 
 def test_validating_shards_finds_what_is_wrong_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

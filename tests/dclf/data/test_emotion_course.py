@@ -72,10 +72,10 @@ def test_the_test_split_alone_keeps_at_another_rate(preset: str, keep: float) ->
     assert shape.rates_in("test").keep == keep
     world = World.of(shape, 0)
     for split in ("train", "test"):
-        kept = [shares_kept(make_dialogue(shape, world, 0, number, split)) for number in range(60)]
+        shares = [shares_kept(make_dialogue(shape, world, 0, number, split)) for number in range(60)]
         rates = shape.rates_in(split)
         # The others hit upon the own last emotion, too.
-        assert rates.keep < np.mean(kept) < rates.keep + 0.6 * (1 - rates.keep)
+        assert rates.keep < np.mean(shares) < rates.keep + 0.6 * (1 - rates.keep)
 
 
 def shares_kept(dialogue: Dialogue) -> float:

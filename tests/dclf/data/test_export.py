@@ -74,9 +74,9 @@ def test_there_and_back_by_the_command_that_is_told(
     write_shards(dialogues, tmp_path / "shards", info)
     command = ["data", "export", str(tmp_path / "shards"), str(tmp_path / "exported"), "--format", form]
     assert main(command) == 0
-    told = capsys.readouterr().out
-    assert str(tmp_path / "exported") in told
-    assert main(again(told, tmp_path / "back")) == 0
+    output = capsys.readouterr().out
+    assert str(tmp_path / "exported") in output
+    assert main(again(output, tmp_path / "back")) == 0
     assert_alike(tmp_path / "shards", tmp_path / "back", whole=True)
     assert read_shards(tmp_path / "back").info.class_names == info.class_names
     assert main(command) == 2
@@ -251,8 +251,8 @@ def test_a_dialogue_as_a_person_reads_it(shards: Path, capsys: pytest.CaptureFix
     assert readable(steering, names).splitlines()[1].endswith("one?[31m?1A two")
     assert readable(steering, names).replace("\n", "").isprintable()
     assert main(["data", "head", str(shards), "-n", "3"]) == 0
-    shown = capsys.readouterr().out
-    assert [line.partition(":")[0] for line in shown.splitlines() if line[:1].strip()] == ["d0", "d1", "d2"]
+    output = capsys.readouterr().out
+    assert [line.partition(":")[0] for line in output.splitlines() if line[:1].strip()] == ["d0", "d1", "d2"]
     assert main(["data", "head", str(shards), "--split", "val"]) == 0
     assert capsys.readouterr().out.count(": val, ") == 2
     assert main(["data", "head", str(shards), "-n", "0"]) == 2

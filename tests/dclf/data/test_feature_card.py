@@ -54,12 +54,12 @@ def test_the_card_as_json_and_as_text(card: FeatureCard) -> None:
 
 
 def test_the_provenance_reads_as_a_person_writes_it(tmp_path: Path) -> None:
-    told = {
+    provenance = {
         "planted": {"keep": 0.68, "carries": {"text": 0.6, "audio": 0.45}},
         "sources": ["a.csv", "b.csv"],
         "left out": [],
     }
-    write_shards(make_dialogues(), tmp_path / "set", replace(make_info(), provenance=told))
+    write_shards(make_dialogues(), tmp_path / "set", replace(make_info(), provenance=provenance))
     text = feature_card(tmp_path / "set").to_text()
     assert "- planted: keep 0.68, carries (text 0.6, audio 0.45)\n- sources: a.csv, b.csv\n- left out: none\n" in text
 

@@ -128,13 +128,13 @@ UNCLEAR: dict[str, tuple[Any, dict[str, int], str]] = {
 @pytest.mark.parametrize("case", UNCLEAR, ids=str)
 def test_what_is_not_clear_is_asked_for(tmp_path: Path, case: str) -> None:
     content, others, words = UNCLEAR[case]
-    with pytest.raises(SourceError, match=rf"text\.pkl: {words}; say which one with --text .*text\.pkl#K") as caught:
+    with pytest.raises(SourceError, match=rf"text\.pkl: {words}; say which one with --text .*text\.pkl#K") as error:
         feature_rows(write(tmp_path, content), "text", CONVERSATIONS, others=others)
     for place, element in enumerate(content):
         if isinstance(element, dict) and isinstance(element[TRAIN[0]], np.ndarray):
             width = element[TRAIN[0]].shape[1]
-            assert f"  element {place}: " in str(caught.value)
-            assert f", {width} wide" in str(caught.value)
+            assert f"  element {place}: " in str(error.value)
+            assert f", {width} wide" in str(error.value)
     place = 3 if isinstance(content, tuple) else 1
     features, facts = feature_rows(f"{write(tmp_path, content)}#{place}", "text", CONVERSATIONS, others=others)
     assert matrices(features)[TRAIN[0]].shape == content[place][TRAIN[0]].shape
@@ -143,9 +143,9 @@ def test_what_is_not_clear_is_asked_for(tmp_path: Path, case: str) -> None:
 
 def test_the_list_says_what_each_element_looks_like(tmp_path: Path) -> None:
     content = (ONE_HOT, LABELS, rows(768), rows(300), rows(1582), rows(512))
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(SourceError) as error:
         feature_rows(write(tmp_path, content), "text", CONVERSATIONS, others=MELD)
-    assert str(caught.value).splitlines()[1:] == [
+    assert str(error.value).splitlines()[1:] == [
         "  element 0: one-hot rows, 9 wide",
         "  element 2: rows of numbers, 768 wide",
         "  element 3: as wide as the feature pickle's audio, 300 wide",
@@ -279,11 +279,11 @@ def test_numpys_archives_are_told_from_torchs(tmp_path: Path) -> None:
         feature_rows(tmp_path / "text.pt", "text", CONVERSATIONS)
 
 
-@pytest.mark.parametrize(("kept", "words"), [(b"", "holds objects; save numbers"), (b"\x93NUMPY\x01", "save it again")])
-def test_an_npy_that_is_no_array_of_numbers_says_why(tmp_path: Path, kept: bytes, words: str) -> None:
+@pytest.mark.parametrize(("data", "words"), [(b"", "holds objects; save numbers"), (b"\x93NUMPY\x01", "save it again")])
+def test_an_npy_that_is_no_array_of_numbers_says_why(tmp_path: Path, data: bytes, words: str) -> None:
     np.save(tmp_path / "text.npy", np.array({"a": np.ones(3)}, dtype=object), allow_pickle=True)
-    if kept:
-        (tmp_path / "text.npy").write_bytes(kept)
+    if data:
+        (tmp_path / "text.npy").write_bytes(data)
     with pytest.raises(SourceError, match=rf"text\.npy: cannot be read as an \.npy array of numbers: .*{words}"):
         feature_rows(tmp_path / "text.npy", "text", CONVERSATIONS)
 

@@ -182,9 +182,9 @@ def test_mmsas_own_split_leaves_nothing_to_hold_out(tmp_path: Path) -> None:
 def test_mmsas_lists_go_together(tmp_path: Path, key: str, value: Any, words: str) -> None:
     content = mmsa()
     content["test"][key] = value
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=words) as error:
         import_mosei(save(tmp_path / "mosi.pkl", content))
-    assert "mosi.pkl" in str(caught.value)
+    assert "mosi.pkl" in str(error.value)
 
 
 def test_mmsas_scores_must_be_numbers(tmp_path: Path) -> None:
@@ -198,10 +198,10 @@ def test_wrong_mmsa_files_are_named(tmp_path: Path) -> None:
     content = mmsa()
     content["valid"]["id"] = content["test"]["id"][:3]
     content["train"]["id"][0] = "v00"
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         import_mosei(save(tmp_path / "mosi.pkl", content))
-    assert "train: the id 'v00' must be VIDEO$_$SEGMENT" in caught.value.problems
-    assert any("is in two splits, val and test" in problem for problem in caught.value.problems)
+    assert "train: the id 'v00' must be VIDEO$_$SEGMENT" in error.value.problems
+    assert any("is in two splits, val and test" in problem for problem in error.value.problems)
     content = mmsa()
     content["test"]["text"] = content["test"]["text"][:, 0]
     with pytest.raises(SourceError, match=r"text must be series \[N, T, D\] for the 6 ids, has \[6, 3\]"):
@@ -350,9 +350,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_holds_no_conversations_is_refused_with_the_way_to_use_it(tmp_path: Path, case: str) -> None:
     content, words = REFUSED[case]
-    with pytest.raises(SourceError, match=words) as caught:
+    with pytest.raises(SourceError, match=words) as error:
         import_features(save(tmp_path / "other.pkl", content))
-    assert "other.pkl" in str(caught.value)
+    assert "other.pkl" in str(error.value)
 
 
 def test_scores_as_labels_are_mosei(tmp_path: Path) -> None:
@@ -413,9 +413,9 @@ def test_another_order_is_asked_for_and_settled(tmp_path: Path) -> None:
     order = ["labels", "visual", "audio", "speakers", "text", "test", "train", "sentences"]
     content, places = shuffled(iemocap(), order, widths)
     source = save(tmp_path / "own.pkl", content)
-    with pytest.raises(SourceError, match="is laid out as no published file; say what its elements are") as caught:
+    with pytest.raises(SourceError, match="is laid out as no published file; say what its elements are") as error:
         import_features(source)
-    assert "  element 1: rows of numbers, 6 wide\n" in str(caught.value)
+    assert "  element 1: rows of numbers, 6 wide\n" in str(error.value)
     elements = ",".join(f"{role}={place}" for role, place in places.items())
     info, dialogues = import_features(source, elements=elements)
     assert dict(info.widths) == widths
@@ -558,10 +558,10 @@ def test_every_broken_dialogue_is_named(tmp_path: Path, place: str) -> None:
     content[1][names[2]] = ["M", "X"]
     content[1][names[3]] = None
     content[4][names[4]] = [np.ones(1024), np.ones(1023)]
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         import_features(save(tmp_path / "broken.pkl", content))
-    problems = "\n".join(caught.value.problems)
-    assert len(caught.value.problems) == 5
+    problems = "\n".join(error.value.problems)
+    assert len(error.value.problems) == 5
     assert all(f"dialogue {name!r}" in problems for name in names)
     assert "speakers must be 'M' or 'F', found 'X'" in problems
 

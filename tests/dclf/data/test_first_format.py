@@ -51,15 +51,15 @@ def write_first_format(dialogues: list[Dialogue], folder: Path, info: DatasetInf
     schema = pa.schema([*plain, words, *features], metadata={"dclf": json.dumps(facts_of(info))})
     shards, places = [], []
     for split in ("train", "val", "test"):
-        chosen = [d for d in dialogues if d.split == split]
+        part = [d for d in dialogues if d.split == split]
         name = f"{split}-00000.arrow"
         rows = [
             {**rows_of(d), "utterances": list(d.utterances), **{m: x.tolist() for m, x in d.features.items()}}
-            for d in chosen
+            for d in part
         ]
         entry = write_file(folder / name, schema, rows)
-        shards.append({**entry, "split": split, "rows": len(chosen), "utterances": sum(map(len, chosen))})
-        places += [{**rows_of(d), "shard": name, "row": row} for row, d in enumerate(chosen)]
+        shards.append({**entry, "split": split, "rows": len(part), "utterances": sum(map(len, part))})
+        places += [{**rows_of(d), "shard": name, "row": row} for row, d in enumerate(part)]
     place = [pa.field("shard", pa.string(), nullable=False), pa.field("row", pa.int64(), nullable=False)]
     index = write_file(folder / "index.arrow", pa.schema([*plain, *place]), places)
     digest = hashlib.sha256("".join(f"{s['file']} {s['sha256']}\n" for s in shards).encode()).hexdigest()
@@ -76,8 +76,8 @@ def folder(tmp_path: Path) -> Path:
 def test_they_hold_what_they_held(folder: Path) -> None:
     shards = read_shards(folder)
     assert shards.info == make_info()
-    for dialogue, wanted in zip(shards, make_dialogues(), strict=True):
-        assert_same(dialogue, wanted)
+    for dialogue, original in zip(shards, make_dialogues(), strict=True):
+        assert_same(dialogue, original)
         assert not dialogue.present
         assert dialogue.sentiments is None
     np.testing.assert_array_equal(shards.index("val").labels, np.concatenate([d.labels for d in make_dialogues()[5:7]]))
@@ -92,5 +92,5 @@ def test_written_again_they_are_of_this_version_and_hold_the_same(folder: Path, 
     shards = read_shards(folder)
     write_shards(shards, tmp_path / "again", shards.info)
     assert json.loads((tmp_path / "again" / "manifest.json").read_text())["format_version"] == 2
-    for dialogue, wanted in zip(read_shards(tmp_path / "again"), shards, strict=True):
-        assert_same(dialogue, wanted)
+    for dialogue, original in zip(read_shards(tmp_path / "again"), shards, strict=True):
+        assert_same(dialogue, original)

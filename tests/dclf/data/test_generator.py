@@ -47,9 +47,9 @@ def test_a_model_without_context_is_well_below_what_context_gives(
     iemocap: tuple[DatasetInfo, list[Dialogue]],
 ) -> None:
     def flat(split: str) -> tuple[np.ndarray, np.ndarray]:
-        chosen = [d for d in iemocap[1] if d.split == split]
-        rows = [np.concatenate([d.features[m] for m in iemocap[0].modalities], axis=1) for d in chosen]
-        return np.concatenate(rows)[:, ::4], np.concatenate([d.labels for d in chosen])
+        dialogues = [d for d in iemocap[1] if d.split == split]
+        rows = [np.concatenate([d.features[m] for m in iemocap[0].modalities], axis=1) for d in dialogues]
+        return np.concatenate(rows)[:, ::4], np.concatenate([d.labels for d in dialogues])
 
     (x, y), (tx, ty) = flat("train"), flat("test")
     model = LogisticRegression(max_iter=60, C=0.01, tol=0.01).fit((x - x.mean(0)) / x.std(0), y)

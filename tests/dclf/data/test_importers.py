@@ -111,10 +111,10 @@ def test_broken_dialogues_are_named(
     places = ["ids", "speakers", "labels", "text", "audio", "visual", "sentences", "train", "test"]
     content = iemocap_content()[places.index(part)]
     source = iemocap(**{part: {**content, "Ses01F_00": broken}})
-    with pytest.raises((SourceError, DataError)) as caught:
+    with pytest.raises((SourceError, DataError)) as error:
         import_dataset("mmgcn-iemocap", source, tmp_path / "out", val_dialogues=4)
-    assert "Ses01F_00" in str(caught.value)
-    assert words in str(caught.value)
+    assert "Ses01F_00" in str(error.value)
+    assert words in str(error.value)
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
@@ -179,10 +179,10 @@ class Payload:
 def test_code_in_a_pickle_never_runs(payload: Callable[[Path], Any], protocol: int, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     source = write_pickle(tmp_path / "bad.pkl", payload(mark), protocol)
-    with pytest.raises(UnsafePickleError, match=r"bad\.pkl") as caught:
+    with pytest.raises(UnsafePickleError, match=r"bad\.pkl") as error:
         read_pickle(source)
     assert not mark.exists()
-    assert any(name in str(caught.value) for name in ("system", "eval", "exec", "getattr", "fromfile", "load", "mkdir"))
+    assert any(name in str(error.value) for name in ("system", "eval", "exec", "getattr", "fromfile", "load", "mkdir"))
 
 
 def test_hand_written_opcodes_find_no_way_round(tmp_path: Path) -> None:

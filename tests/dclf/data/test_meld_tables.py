@@ -107,9 +107,9 @@ def test_wrong_cells_are_named_with_file_and_row(
     tmp_path: Path, changes: dict[tuple[str, int, str], str], words: str
 ) -> None:
     write_tables(tmp_path, changes)
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=words) as error:
         import_meld_csv(tmp_path, audio="timing")
-    assert str(tmp_path) in str(caught.value)
+    assert str(tmp_path) in str(error.value)
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:

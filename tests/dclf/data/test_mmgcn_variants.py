@@ -134,9 +134,9 @@ def test_other_layouts_are_refused(tmp_path: Path, content: Any, words: str) -> 
 def test_dialogues_without_an_element_are_all_named(tmp_path: Path) -> None:
     content = iemocap_content()
     del content[4]["Ses02"], content[LABELS]["Ses08"]
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         import_mmgcn_iemocap(saved(tmp_path, content), val_dialogues=2)
-    assert caught.value.problems == (
+    assert error.value.problems == (
         "dialogue 'Ses02': the pickle has no audio for it",
         "dialogue 'Ses08': the pickle has no labels for it",
     )

@@ -187,11 +187,11 @@ def test_the_source_own_errors_are_not_blamed_on_the_folder(tmp_path: Path) -> N
 
 def test_invalid_dialogues_leave_nothing_and_are_all_named(tmp_path: Path) -> None:
     wrong = [make_dialogue(n, speakers=make_dialogue(n).speakers + 5) for n in (1, 3)]
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         write_shards([make_dialogue(0), wrong[0], make_dialogue(2), wrong[1]], tmp_path / "set", make_info())
-    assert len(caught.value.problems) == 2
-    assert "'d1'" in caught.value.problems[0]
-    assert "'d3'" in caught.value.problems[1]
+    assert len(error.value.problems) == 2
+    assert "'d1'" in error.value.problems[0]
+    assert "'d3'" in error.value.problems[1]
     assert list((tmp_path / "set").iterdir()) == []
 
 

@@ -75,11 +75,11 @@ def test_the_classes_may_be_told_in_another_order(tmp_path: Path) -> None:
     info, _ = import_csv(source, classes=",".join(names), dataset="own", **options)
     assert (info.dataset, info.class_names) == ("own", names)
     assert info.provenance["class order"] == "as --classes gives it"
-    with pytest.raises(DataError, match=r"row \d+, dialogue \w+: 'disgust' is none of neutral, joy") as caught:
+    with pytest.raises(DataError, match=r"row \d+, dialogue \w+: 'disgust' is none of neutral, joy") as error:
         import_csv(source, classes="neutral, joy", **options)
     # Every unknown name once, with how often it is there.
-    assert len(caught.value.problems) == 4
-    assert any(problem.endswith(" rows") for problem in caught.value.problems)
+    assert len(error.value.problems) == 4
+    assert any(problem.endswith(" rows") for problem in error.value.problems)
     with pytest.raises(SourceError, match="two or more different names"):
         import_csv(source, classes="joy,joy", **options)
 

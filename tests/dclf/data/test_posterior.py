@@ -35,15 +35,15 @@ def all_hypotheses(shape: Preset, world: World, rates: Rates, dialogue: Dialogue
     speakers = dialogue.speakers[:n]
     voices = 2 if rates.reply else 1
     one = list(itertools.product(range(2), range(voices), *[(0, 1)] * len(dialogue.features)))
-    labels, remarks, *shown = np.moveaxis(np.array(list(itertools.product(one, repeat=n))), 2, 0)
+    labels, remarks, *signals = np.moveaxis(np.array(list(itertools.product(one, repeat=n))), 2, 0)
     same = (speakers[:, None] == speakers).astype(np.float64)
     weights = np.zeros((TOPICS, len(labels)))
     for topic in range(TOPICS):
         weights[topic] = _log_prior(world, rates, topic, speakers, labels, remarks)
-        for (modality, features), shows in zip(dialogue.features.items(), shown, strict=True):
+        for (modality, features), signal in zip(dialogue.features.items(), signals, strict=True):
             share, mixing = shape.carries[modality], world.mixing[modality].astype(np.float64)
-            weights[topic] += np.log(np.where(shows, share, 1 - share)).sum(1)
-            latent = shows[..., None] * world.emotions[modality].astype(np.float64)[labels]
+            weights[topic] += np.log(np.where(signal, share, 1 - share)).sum(1)
+            latent = signal[..., None] * world.emotions[modality].astype(np.float64)[labels]
             if modality == "text":
                 latent = latent + world.topics[topic] + (world.remarks[remarks] if rates.reply else 0)
             inner = mixing.T @ mixing

@@ -75,11 +75,11 @@ def test_an_encoder_fitted_to_train_alone_is_not_suspected(tmp_path: Path) -> No
 
 def test_labels_that_only_test_rows_show_are_suspected(tmp_path: Path) -> None:
     """Of a probe that is trained on train they are hidden."""
-    shown = [
+    samples = [
         replace(one, features={"text": np.column_stack([one.features["text"], hint(one)]).astype(np.float32)})
         for one in dialogues(5)
     ]
-    write_shards(shown, tmp_path / "set", replace(INFO, widths={"text": 7}))
+    write_shards(samples, tmp_path / "set", replace(INFO, widths={"text": 7}))
     (probe,) = probe_shards(tmp_path / "set").modalities
     assert probe.suspicious == ("test",)
 
@@ -152,9 +152,9 @@ def test_other_proportions_of_emotions_are_no_excess() -> None:
 
 def test_what_cannot_be_probed_is_told_at_once(tmp_path: Path) -> None:
     write_shards(dialogues(0, train=3, others=1), tmp_path / "set", INFO)
-    with pytest.raises(DataError) as refused:
+    with pytest.raises(DataError) as error:
         probe_shards(tmp_path / "set")
-    assert [problem.split()[1] for problem in refused.value.problems] == ["train", "val", "test"]
+    assert [problem.split()[1] for problem in error.value.problems] == ["train", "val", "test"]
 
 
 def relabelled(seed: int, split: str, rare: int | None = None, **options: int) -> list[Dialogue]:

@@ -34,8 +34,8 @@ def test_reading_gives_back_what_was_written(
     assert read_manifest(folder) == manifest
     expected = [d for split in SPLITS for d in dialogues if d.split == split]
     assert len(shards) == len(expected)
-    for dialogue, wanted in zip(shards, expected, strict=True):
-        assert_same(dialogue, wanted)
+    for dialogue, original in zip(shards, expected, strict=True):
+        assert_same(dialogue, original)
 
 
 @settings(max_examples=20)
@@ -49,9 +49,9 @@ def test_the_index_tells_what_the_shards_hold(
     shards = read_shards(folder)
     for split in SPLITS:
         index = shards.index(split)
-        chosen = list(shards.select(split))
-        assert index.dialogue_ids == tuple(d.dialogue_id for d in chosen)
-        for place, dialogue in enumerate(chosen):
+        selection = list(shards.select(split))
+        assert index.dialogue_ids == tuple(d.dialogue_id for d in selection)
+        for place, dialogue in enumerate(selection):
             rows = slice(index.offsets[place], index.offsets[place] + index.lengths[place])
             assert index.position(dialogue.dialogue_id) == place
             np.testing.assert_array_equal(index.labels[rows], dialogue.labels)
@@ -68,21 +68,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_selection_decodes_only_its_columns_and_split(folder: Path) -> None:
-    chosen = read_shards(folder).select("test", ["visual", "text"])
-    assert chosen.modalities == ("text", "visual")
-    assert len(chosen) == 3
+    selection = read_shards(folder).select("test", ["visual", "text"])
+    assert selection.modalities == ("text", "visual")
+    assert len(selection) == 3
     expected = [d for d in make_dialogues() if d.split == "test"]
-    for dialogue, wanted in zip(chosen, expected, strict=True):
-        assert_same(dialogue, wanted, ("text", "visual"))
+    for dialogue, original in zip(selection, expected, strict=True):
+        assert_same(dialogue, original, ("text", "visual"))
     table = read_rows(folder, "test-00000.arrow", [0], columns_for(["audio"]))
     assert table.schema.names == ["dialogue_id", "split", "speakers", "labels", "utterances", "audio"]
 
 
 def test_a_selection_keeps_what_it_is_not_asked_to_change(folder: Path) -> None:
-    chosen = read_shards(folder, split="val", modalities=["audio"]).select()
-    assert (chosen.split, chosen.modalities, len(chosen)) == ("val", ("audio",), 2)
-    assert chosen.splits == {"train": 5, "val": 2, "test": 3}
-    assert chosen.index().dialogue_ids == ("d5", "d6")
+    selection = read_shards(folder, split="val", modalities=["audio"]).select()
+    assert (selection.split, selection.modalities, len(selection)) == ("val", ("audio",), 2)
+    assert selection.splits == {"train": 5, "val": 2, "test": 3}
+    assert selection.index().dialogue_ids == ("d5", "d6")
     assert len(read_shards(folder).index()) == 10
 
 
@@ -93,8 +93,8 @@ def test_iterating_twice_gives_the_same(folder: Path) -> None:
 
 def test_a_shard_set_travels_between_processes(folder: Path) -> None:
     moved = pickle.loads(pickle.dumps(read_shards(folder, split="train", modalities=["text"])))
-    wanted = [dialogue for dialogue in make_dialogues() if dialogue.split == "train"]
-    for dialogue, expected in zip(moved, wanted, strict=True):
+    dialogues = [dialogue for dialogue in make_dialogues() if dialogue.split == "train"]
+    for dialogue, expected in zip(moved, dialogues, strict=True):
         assert_same(dialogue, expected, ("text",))
 
 
@@ -159,8 +159,8 @@ def test_any_store_that_fsspec_knows_holds_shards(folder: Path) -> None:
     uri = f"memory://{uuid.uuid4().hex}/set"
     manifest = write_shards(make_dialogues(), uri, make_info(), max_shard_bytes=1500)
     assert manifest.sha256 == read_manifest(folder).sha256
-    for dialogue, wanted in zip(read_shards(uri), read_shards(folder), strict=True):
-        assert_same(dialogue, wanted)
+    for dialogue, original in zip(read_shards(uri), read_shards(folder), strict=True):
+        assert_same(dialogue, original)
     index = read_shards(uri).index("test")
     table = read_rows(uri, index.shards[0], [index.rows[0]], columns_for(["text"]))
     assert next(dialogues_from_table(table, make_info(), ["text"])).dialogue_id == index.dialogue_ids[0]
@@ -175,8 +175,8 @@ def test_a_dialogue_without_sentiments_among_others_stays_without(tmp_path: Path
     info = make_info(sentiment_names=("negative", "positive"))
     dialogues = [make_dialogue(0), make_dialogue(1, sentiments=np.array([1, -1, 0, 0], np.int32))]
     write_shards(dialogues, tmp_path / "set", info)
-    for dialogue, wanted in zip(read_shards(tmp_path / "set"), dialogues, strict=True):
-        assert_same(dialogue, wanted)
+    for dialogue, original in zip(read_shards(tmp_path / "set"), dialogues, strict=True):
+        assert_same(dialogue, original)
 
 
 def test_what_lies_below_a_missing_row_is_read_as_zeros() -> None:

@@ -131,9 +131,9 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE, ids=str)
 def test_a_name_outside_the_list_ends_the_reading(tmp_path: Path, case: str) -> None:
     ran = tmp_path / "ran"
-    with pytest.raises(UnsafePickleError, match=r"features\.pkl: the pickle names .*nothing of it was run") as caught:
+    with pytest.raises(UnsafePickleError, match=r"features\.pkl: the pickle names .*nothing of it was run") as error:
         load(tmp_path, HOSTILE[case].replace(b"RAN", bytes(ran)))
-    assert "take the features from a source you trust" in str(caught.value)
+    assert "take the features from a source you trust" in str(error.value)
     assert not ran.exists()
 
 

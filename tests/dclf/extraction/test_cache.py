@@ -76,10 +76,10 @@ def test_a_file_that_was_cut_off_keeps_its_whole_batches(
     data: st.DataObject, whole: tuple[bytes, list[int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     content, sizes = whole
-    kept = data.draw(st.integers(0, len(content)))
+    length = data.draw(st.integers(0, len(content)))
     file = tmp_path_factory.mktemp("torn") / "one.arrows"
-    file.write_bytes(content[:kept])
-    assert holds(CachedRows([file]), BATCHES[: sum(size <= kept for size in sizes)])
+    file.write_bytes(content[:length])
+    assert holds(CachedRows([file]), BATCHES[: sum(size <= length for size in sizes)])
 
 
 def test_two_writers_keep_what_both_wrote(cache: FeatureCache) -> None:

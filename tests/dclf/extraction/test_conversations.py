@@ -45,18 +45,18 @@ def test_words_become_the_rows_of_the_runs_extractor(provenance: dict[str, Any])
 def test_an_encoder_gets_no_more_at_a_time_than_in_an_extraction(
     provenance: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[int] = []
+    sizes: list[int] = []
     rows = Hashes.rows
 
     def counting(extractor: Hashes, utterances: Sequence[Utterance]) -> list[Row]:
-        given.append(len(utterances))
+        sizes.append(len(utterances))
         return rows(extractor, utterances)
 
     monkeypatch.setattr(Hashes, "rows", counting)
     (tmp_path / "talk.wav").write_bytes(b"noise")
     raw = [Utterance(recording=str(tmp_path / "talk.wav"), start=float(second)) for second in range(19)]
     columns = RunExtractors(WIDTHS, provenance).vectors([{}] * 19, raw, ["here"] * 19)
-    assert given == [8, 8, 3]
+    assert sizes == [8, 8, 3]
     for second, row in enumerate(columns["audio"]):
         assert np.array_equal(row, hashed(f"saltynoise{float(second)}-None".encode(), 2))
 
@@ -77,12 +77,12 @@ def test_recordings_and_what_is_broken_in_them(provenance: dict[str, Any], tmp_p
     empty.write_bytes(b"")
     raw = [Utterance(recording=str(place), start=0.5) for place in (sound, absent, empty, sound)]
     columns = RunExtractors(WIDTHS, provenance).vectors([{}] * 4, raw, ["one", "two", "three", "four"])
-    wanted = hashed(b"saltynoise0.5-None", 2)
+    vector = hashed(b"saltynoise0.5-None", 2)
     assert [None if row is None else row.tolist() for row in columns["audio"]] == [
-        wanted.tolist(),
+        vector.tolist(),
         None,
         None,
-        wanted.tolist(),
+        vector.tolist(),
     ]
     assert caplog.messages == [
         f"two: audio features are missing: there is no file {absent}",
@@ -94,13 +94,13 @@ def test_a_recording_for_features_that_come_from_elsewhere_is_told_once(
     folder: Path, tmp_path: Path, caplog: Logged
 ) -> None:
     extractors = RunExtractors(WIDTHS, {"extraction": facts(folder, text=3)})
-    spoken = Utterance(text="hello", recording=str(tmp_path / "talk.wav"))
-    made(extractors, spoken, audio=[1.0, 2.0])
+    utterance = Utterance(text="hello", recording=str(tmp_path / "talk.wav"))
+    made(extractors, utterance, audio=[1.0, 2.0])
     assert not caplog.messages
-    made(extractors, spoken)
-    assert made(extractors, spoken)["audio"] is None
-    (told,) = caplog.messages
-    assert told.startswith("here: audio features are missing, here and wherever no vector comes")
+    made(extractors, utterance)
+    assert made(extractors, utterance)["audio"] is None
+    (message,) = caplog.messages
+    assert message.startswith("here: audio features are missing, here and wherever no vector comes")
 
 
 @pytest.mark.parametrize("provenance", [{}, {"extraction": None}, {"extraction": {"visual": {}}}, None])
@@ -116,10 +116,10 @@ def test_a_run_whose_features_came_from_elsewhere_makes_none(provenance: dict[st
 def test_an_encoder_that_has_gone_or_changed_is_named(provenance: dict[str, Any], folder: Path) -> None:
     identity = provenance["extraction"]["text"]["identity"]
     encoder(folder, "sweet")
-    with pytest.raises(ExtractionError) as told:
+    with pytest.raises(ExtractionError) as error:
         made(RunExtractors(WIDTHS, provenance), Utterance(text="hello"))
-    assert f"with the encoder in {folder}, of identity {identity}: the salt in {folder} is another" in str(told.value)
-    assert f"--encoder text=FOLDER, encoders= in Python, {environment_name('text')} behind MLflow" in str(told.value)
+    assert f"with the encoder in {folder}, of identity {identity}: the salt in {folder} is another" in str(error.value)
+    assert f"--encoder text=FOLDER, encoders= in Python, {environment_name('text')} behind MLflow" in str(error.value)
     shutil.rmtree(folder)
     with pytest.raises(ExtractionError, match=f"text features cannot be made .* of identity {identity}: .*must hold"):
         made(RunExtractors(WIDTHS, provenance), Utterance(text="hello"))
@@ -129,13 +129,13 @@ def test_an_encoder_may_lie_elsewhere_but_must_be_the_same(
     provenance: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:
     extractors = RunExtractors(WIDTHS, provenance)
-    wanted = made(extractors, Utterance(text="hello"))["text"]
+    vector = made(extractors, Utterance(text="hello"))["text"]
     moved, other = folder.rename(tmp_path / "moved"), encoder(tmp_path / "other", "sweet")
     extractors = RunExtractors(WIDTHS, provenance)
     with pytest.raises(ExtractionError, match=f"the encoder of text: the encoder in {other} must be the one that made"):
         extractors.locate({"text": str(other)})
     extractors.locate({"text": str(moved)})
-    assert np.array_equal(made(extractors, Utterance(text="hello"))["text"], wanted)
+    assert np.array_equal(made(extractors, Utterance(text="hello"))["text"], vector)
 
 
 def test_a_path_that_the_system_refuses_is_a_missing_row(provenance: dict[str, Any], caplog: Logged) -> None:

@@ -135,8 +135,8 @@ class TestOpening:
     def test_weights_must_be_complete(self, encoder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         weights = load_file(encoder / "model.safetensors")
         dropped = [name for name in weights if "pooler" in name or "word_embeddings" in name]
-        kept = {name: value for name, value in weights.items() if name not in dropped}
-        save_file(kept, encoder / "model.safetensors", metadata={"format": "pt"})
+        rest = {name: value for name, value in weights.items() if name not in dropped}
+        save_file(rest, encoder / "model.safetensors", metadata={"format": "pt"})
         with pytest.raises(ExtractionError, match=r"must be complete, lack 1, such as embeddings\.word_embeddings"):
             open_model(encoder, "cpu")
         with pytest.raises(ExtractionError, match="must be complete, lack 3"):

@@ -49,9 +49,9 @@ TEXTS, LABELS = sentences()
 
 
 def tuned(base: TextSettings, folder: Path, epochs: list[FineTuningEpoch] | None = None, **values: Any) -> TextSettings:
-    given = {"texts": TEXTS, "labels": LABELS, "options": OPTIONS, **values}
+    arguments = {"texts": TEXTS, "labels": LABELS, "options": OPTIONS, **values}
     heard = None if epochs is None else epochs.append
-    return fine_tune(base, given["texts"], given["labels"], 2, folder, given["options"], heard=heard)
+    return fine_tune(base, arguments["texts"], arguments["labels"], 2, folder, arguments["options"], heard=heard)
 
 
 @pytest.fixture(scope="module")

@@ -90,10 +90,10 @@ def test_damaged_frames_are_left_out(tmp_path: Path) -> None:
     content = bytearray(clip.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 2000] = bytes(2000)
     clip.write_bytes(content)
-    seen = [*read_frames(str(clip), 20)]
-    assert 15 <= len(seen) < 20
+    frames = [*read_frames(str(clip), 20)]
+    assert 15 <= len(frames) < 20
     originals = [picture.tobytes() for picture in pictures]
-    places = [originals.index(picture.tobytes()) for picture in seen]
+    places = [originals.index(picture.tobytes()) for picture in frames]
     assert places == sorted(places)
 
 

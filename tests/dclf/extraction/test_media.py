@@ -50,8 +50,8 @@ class TestSamples:
     @pytest.mark.parametrize("rate", [16000, 48000, 5512])
     def test_resampling_keeps_what_is_heard(self, tmp_path: Path, rate: int) -> None:
         path = write_wav(tmp_path / "tone.wav", tone(1), RATE)
-        samples, given = sound(str(path), rate=rate)
-        assert given == rate
+        samples, sample_rate = sound(str(path), rate=rate)
+        assert sample_rate == rate
         assert abs(len(samples) - rate) <= 2
         middle = slice(rate // 4, rate // 2)
         expected = 20000 / 32768 * np.sin(2 * np.pi * 440 * np.arange(len(samples)) / rate)
@@ -126,21 +126,21 @@ class TestSegments:
 
 class TestBroken:
     def reason(self, path: Path, start: float | None = None, end: float | None = None, longest: float = 60) -> str:
-        with pytest.raises(BrokenRecording) as caught:
+        with pytest.raises(BrokenRecording) as error:
             sound(str(path), start, end, longest=longest)
-        assert caught.value.lasting
-        assert "\n" not in caught.value.reason
-        return caught.value.reason
+        assert error.value.lasting
+        assert "\n" not in error.value.reason
+        return error.value.reason
 
     def test_a_file_that_is_absent_may_come(self, tmp_path: Path) -> None:
-        with pytest.raises(BrokenRecording, match=r"there is no file .*dia110_utt7\.mp4") as caught:
+        with pytest.raises(BrokenRecording, match=r"there is no file .*dia110_utt7\.mp4") as error:
             sound(str(tmp_path / "dia110_utt7.mp4"))
-        assert not caught.value.lasting
+        assert not error.value.lasting
 
     def test_one_that_may_not_be_read_may_be_later(self, tmp_path: Path) -> None:
-        with pytest.raises(BrokenRecording, match="there is no file") as caught:
+        with pytest.raises(BrokenRecording, match="there is no file") as error:
             sound(str(tmp_path))
-        assert not caught.value.lasting
+        assert not error.value.lasting
 
     def test_an_utterance_without_a_recording(self) -> None:
         with pytest.raises(BrokenRecording, match="there is no recording"):

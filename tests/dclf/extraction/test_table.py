@@ -75,10 +75,10 @@ def test_wrong_cells_are_named(tmp_path: Path, before: str, after: str, words: s
 
 
 def test_all_wrong_times_are_named_at_once(tmp_path: Path) -> None:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         table_of(tmp_path, CSV.replace("0.5", "x").replace("0:00:03,250", "y"))
-    assert "row 2: start" in str(caught.value)
-    assert "row 3: end" in str(caught.value)
+    assert "row 2: start" in str(error.value)
+    assert "row 3: end" in str(error.value)
 
 
 def test_seconds_and_clock_times() -> None:

@@ -136,11 +136,11 @@ def loop_row(folder: Path, text: str, pooling: str, limit: int) -> NDArray[np.fl
         layers = [layer[0].numpy() for layer in model(torch.tensor([ids]), output_hidden_states=True).hidden_states]
     if pooling == "cls":
         return np.asarray(layers[-1][0], dtype=np.float64)
-    chosen = layers[-4:] if pooling == "last4" else layers[-1:]
+    last_layers = layers[-4:] if pooling == "last4" else layers[-1:]
     total = np.zeros(WIDTH)
     for token in range(len(ids)):
-        for layer in chosen:
-            total += layer[token] / len(chosen) / len(ids)
+        for layer in last_layers:
+            total += layer[token] / len(last_layers) / len(ids)
     return total
 
 

@@ -115,8 +115,8 @@ def test_masked_pairs_and_uncounted_anchors_do_not_matter() -> None:
     assert context_contrastive_loss(anchor, *changed, positive_mask, negative_mask, 0.1) == loss
     keep = positive_mask.any(1) & negative_mask.any(1)
     assert 0 < keep.sum() < 6
-    kept = [v[keep] for v in (anchor, positives, negatives, positive_mask, negative_mask)]
-    assert context_contrastive_loss(*kept, 0.1).item() == pytest.approx(loss.item(), abs=1e-12)
+    inputs = [v[keep] for v in (anchor, positives, negatives, positive_mask, negative_mask)]
+    assert context_contrastive_loss(*inputs, 0.1).item() == pytest.approx(loss.item(), abs=1e-12)
 
 
 def test_terms_of_parts_add_up_to_the_mean_over_all() -> None:

@@ -48,11 +48,11 @@ def test_it_is_torchs(causal: bool) -> None:
         return output
 
     parts = zip(asking.split(layout.lengths), answering.split(layout.lengths), strict=True)
-    wanted, given = torch.cat([reference(*part) for part in parts]), ours(asking, answering, layout)
-    assert_close(given, wanted)
-    mixture = torch.randn_like(wanted)
+    their_output, our_output = torch.cat([reference(*part) for part in parts]), ours(asking, answering, layout)
+    assert_close(our_output, their_output)
+    mixture = torch.randn_like(their_output)
     inputs = asking, answering
-    gradients = (torch.autograd.grad((out * mixture).sum(), inputs) for out in (given, wanted))
+    gradients = (torch.autograd.grad((out * mixture).sum(), inputs) for out in (our_output, their_output))
     for of_ours, of_theirs in zip(*gradients, strict=True):
         assert_close(of_ours, of_theirs)
 
@@ -63,11 +63,11 @@ def test_one_by_one_is_as_together(lengths: list[int], seed: int) -> None:
     causal = attention(causal=True)
     asking, answering, layout = rows_of(lengths, seed)
     together = causal(asking, answering, layout)
-    for x, y, wanted in zip(*(rows.split(layout.lengths) for rows in (asking, answering, together)), strict=True):
+    for x, y, outputs in zip(*(rows.split(layout.lengths) for rows in (asking, answering, together)), strict=True):
         memory: KeysValues | None = None
         for i in range(len(x)):
             row, memory = causal.hear(x[i : i + 1], y[i : i + 1], memory)
-            assert_close(row[0], wanted[i])
+            assert_close(row[0], outputs[i])
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -134,8 +134,8 @@ def test_the_shift_term(golden: Golden, model: CFNESA, encode: ModalityEncoders,
     shift = shift_of(golden, CFNESAConfig(**OPTIONS, shift_share=0.5047 if meld else 0.4364))
     for dialogue, (first, second) in enumerate(halves(golden, shift, output)):
         n = len(first)
-        wanted = golden["expected/shift_logits"][dialogue, :n, :n]
-        assert_close(shift.scores(first, second), wanted, atol=1e-6, rtol=0)
+        shift_logits = golden["expected/shift_logits"][dialogue, :n, :n]
+        assert_close(shift.scores(first, second), shift_logits, atol=1e-6, rtol=0)
     key = "_meld" if meld else ""
     assert_close(shift.get_buffer("pair_weights").double(), golden[f"shift_weights{key}"], atol=1e-6, rtol=0)
     positions, names = torch.full_like(labels, -1), ("a", "b", "c")

@@ -140,9 +140,9 @@ def one_dialogue(
 def test_it_is_what_the_equations_say(batch: Conversation, window: int) -> None:
     model = model_of(batch.modalities, window)
     output = batch.run(model)
-    ours, wanted = (output.hidden, output.state, output.context), reference(model, batch)
-    for given_, expected in zip(ours, wanted, strict=True):
-        assert_close(given_, expected)
+    ours, theirs = (output.hidden, output.state, output.context), reference(model, batch)
+    for tensor, expected in zip(ours, theirs, strict=True):
+        assert_close(tensor, expected)
 
 
 @pytest.mark.parametrize("window", [1, 2, 9])
@@ -159,12 +159,12 @@ def test_a_session_forgets_what_nobody_can_hear_any_more() -> None:
     model = model_of(("text",), 2)
     speakers, memory = [0, 1, 2, 0, 1, 2, 1, 1, 0, 2, 2, 2, 2], None
     rows = torch.randn(len(speakers), WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    kept = []
+    sizes = []
     for row, speaker in zip(rows.split(1), speakers, strict=True):
         hidden, memory = model.hear({"text": row}, torch.tensor([speaker]), memory)
-        kept.append(len(memory.speakers))
+        sizes.append(len(memory.speakers))
     # All that was said until everybody has spoken twice, at the sixth; then back to the last turn but one of whoever
     # has waited longest: 0's first, from the ninth on 2's first, from the tenth on 0's second.
-    assert kept == [1, 2, 3, 4, 5, 6, 7, 8, 7, 7, 8, 9, 10]
+    assert sizes == [1, 2, 3, 4, 5, 6, 7, 8, 7, 7, 8, 9, 10]
     whole = model({"text": rows}, torch.tensor(speakers), Layout.of([len(speakers)]))
     assert_close(hidden, whole.hidden[-1:])

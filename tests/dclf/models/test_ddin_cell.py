@@ -31,9 +31,9 @@ def random_inputs() -> CellInputs:
         "fuse": (M * HISTORY, HISTORY),
         "fuse_bias": (1, HISTORY),
     }
-    given = {name: torch.randn(M, *shape, dtype=torch.float64).requires_grad_() for name, shape in shapes.items()}
+    inputs = {name: torch.randn(M, *shape, dtype=torch.float64).requires_grad_() for name, shape in shapes.items()}
     queries = torch.randn(LAYOUT.utterances, M, M, HISTORY, dtype=torch.float64).requires_grad_()
-    return CellInputs(queries=queries, **given)
+    return CellInputs(queries=queries, **inputs)
 
 
 def mask(width: int) -> Tensor:

@@ -25,11 +25,11 @@ def test_it_is_torchs(layers: int, bidirectional: bool) -> None:
                 getattr(theirs, f"{name}_l{number}{end}").data = part[direction, 0].detach().clone()
     layout = Layout.of([5, 1, 3])
     rows = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
-    wanted = torch.cat([theirs(part[None])[0][0] for part in rows.split(layout.lengths)])
-    given = ours(rows, layout)
-    assert_close(given, wanted)
-    mixture = torch.randn_like(wanted)
-    assert_close(*(torch.autograd.grad((out * mixture).sum(), rows)[0] for out in (given, wanted)))
+    their_output = torch.cat([theirs(part[None])[0][0] for part in rows.split(layout.lengths)])
+    our_output = ours(rows, layout)
+    assert_close(our_output, their_output)
+    mixture = torch.randn_like(their_output)
+    assert_close(*(torch.autograd.grad((out * mixture).sum(), rows)[0] for out in (our_output, their_output)))
 
 
 @pytest.mark.parametrize("layers", [1, 2])

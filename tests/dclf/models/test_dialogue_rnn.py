@@ -112,10 +112,10 @@ def test_who_speaks_matters() -> None:
 
 
 def test_a_listener_is_updated_on_request() -> None:
-    quiet, told = made(("text",)), made(("text",), listener=True)
-    told.load_state_dict(quiet.state_dict(), strict=False)
+    quiet, listener = made(("text",)), made(("text",), listener=True)
+    listener.load_state_dict(quiet.state_dict(), strict=False)
     batch = Conversation(((0, 1),), ("text",))
-    difference = (batch.run(quiet).hidden - batch.run(told).hidden).abs().amax(1)
+    difference = (batch.run(quiet).hidden - batch.run(listener).hidden).abs().amax(1)
     assert difference[0] == 0
     assert difference[1] > 1e-6
 

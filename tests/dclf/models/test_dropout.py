@@ -16,9 +16,9 @@ def test_each_element_is_dropped_at_the_rate_or_scaled_up_and_so_is_its_gradient
     dropped = dropout(values, 0.4, True)
     (gradient,) = torch.autograd.grad(dropped.sum(), values)
     assert torch.equal(gradient, dropped)
-    kept = dropped[dropped != 0]
-    assert_close(kept, torch.full_like(kept, 1 / 0.6), rtol=1e-2 if dtype == torch.bfloat16 else 1e-4, atol=0)
-    assert abs(len(kept) / values.numel() - 0.6) < 0.02
+    rest = dropped[dropped != 0]
+    assert_close(rest, torch.full_like(rest, 1 / 0.6), rtol=1e-2 if dtype == torch.bfloat16 else 1e-4, atol=0)
+    assert abs(len(rest) / values.numel() - 0.6) < 0.02
 
 
 def test_evaluation_and_rate_zero_leave_the_values_alone() -> None:

@@ -23,9 +23,9 @@ def model_of(name: str) -> DCLF:
 
 
 def every_tensor(output: DCLFOutput) -> dict[str, Tensor]:
-    named = {"logits": output.logits, "state": output.state, "context": output.context}
-    named |= {f"encoded/{m}": rows for m, rows in output.encoded.items()}
-    return named | {f"unimodal/{m}": rows for m, rows in output.unimodal.items()}
+    tensors = {"logits": output.logits, "state": output.state, "context": output.context}
+    tensors |= {f"encoded/{m}": rows for m, rows in output.encoded.items()}
+    return tensors | {f"unimodal/{m}": rows for m, rows in output.unimodal.items()}
 
 
 def masks_of(missing: dict[str, list[int]]) -> dict[str, Tensor]:
@@ -79,9 +79,9 @@ def test_a_missing_row_teaches_nothing(name: str) -> None:
 
 @settings(max_examples=20)
 @given(st.sampled_from(sorted(SMALL)), st.sets(st.sampled_from(MODALITIES)), st.lists(st.integers(1, 6), min_size=1))
-def test_masks_that_hide_nothing_change_no_bit(name: str, named: set[str], lengths: list[int]) -> None:
+def test_masks_that_hide_nothing_change_no_bit(name: str, modalities: set[str], lengths: list[int]) -> None:
     model, (features, speakers, layout) = model_of(name), random_rows(lengths)
-    full = {m: torch.ones(sum(lengths), dtype=torch.bool) for m in named}
+    full = {m: torch.ones(sum(lengths), dtype=torch.bool) for m in modalities}
     with_masks = every_tensor(model(features, speakers, layout, full))
     for tensor, rows in every_tensor(model(features, speakers, layout)).items():
         assert torch.equal(rows, with_masks[tensor])

@@ -143,18 +143,18 @@ def test_hidden_reads_what_lies_in_reach_and_a_session_keeps_no_more() -> None:
         hidden, memory = model.hear({m: x[i : i + 1] for m, x in rows.items()}, speakers[:1], memory)
         assert_close(hidden, whole[i : i + 1], atol=1e-12, rtol=0)
     assert memory is not None
-    kept = [rows.shape for streams in memory.streams if streams is not None for rows in streams]
-    assert kept == [(2, 2, 4)] * 9  # the past two of both members, in every layer of every pair
+    shapes = [rows.shape for streams in memory.streams if streams is not None for rows in streams]
+    assert shapes == [(2, 2, 4)] * 9  # the past two of both members, in every layer of every pair
 
 
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 0.5), (0.0, 0.0)])
 def test_a_weight_of_0_switches_a_head_off(weights: tuple[float, float]) -> None:
     terms = small(sentiment_weight=weights[0], shift_weight=weights[1]).auxiliary(EMOTIONS)
-    wanted = {name: weight for name, weight in zip(("sentiment", "shift"), weights, strict=True) if weight}
-    assert (terms is None) == (not wanted)
+    positive_weights = {name: weight for name, weight in zip(("sentiment", "shift"), weights, strict=True) if weight}
+    assert (terms is None) == (not positive_weights)
     if terms is not None:
-        assert terms.weights == wanted
-        assert {name.split(".")[0] for name, _ in terms.named_parameters()} == {*wanted}
+        assert terms.weights == positive_weights
+        assert {name.split(".")[0] for name, _ in terms.named_parameters()} == {*positive_weights}
 
 
 def test_classes_without_a_sentiment_are_named() -> None:

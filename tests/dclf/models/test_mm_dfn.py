@@ -55,8 +55,8 @@ def test_what_lies_on_the_way(recording: tuple[Golden, ModalityEncoders, MMDFN])
     encoded, speakers, layout = encode(golden.features), golden.rows("speakers"), golden.layout
     assert model.text is not None
     assert_close(model.text(encoded["text"], layout), golden.rows("expected/gru_text"), atol=1e-6, rtol=0)
-    for modality, said in model._parties(encoded, layout, speakers).items():
-        assert_close(said, golden.rows(f"expected/party_{modality}"), atol=1e-6, rtol=0)
+    for modality, party in model._parties(encoded, layout, speakers).items():
+        assert_close(party, golden.rows(f"expected/party_{modality}"), atol=1e-6, rtol=0)
     nodes = model._nodes(encoded, speakers, layout)
     for place, modality in enumerate(model.modalities):
         assert_close(nodes[:, place], golden.rows(f"expected/nodes_{modality}"), atol=1e-6, rtol=0)
@@ -94,11 +94,11 @@ def test_with_weights_of_zero_nobody_asks_who_speaks() -> None:
 
 def test_the_same_part_of_the_nodes_drops_out_of_the_graph_and_of_hidden() -> None:
     model, batch = small(dropout=0.5).train(), rows()
-    seen: list[torch.Tensor] = []
-    model.fusion.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    nodes: list[torch.Tensor] = []
+    model.fusion.register_forward_pre_hook(lambda _, arguments: nodes.append(arguments[0]))
     hidden = model(*batch).hidden.unflatten(1, (2, 14))
-    assert torch.equal(hidden[..., :8], seen[0])
-    assert 0.3 < float((seen[0] == 0).double().mean()) < 0.7
+    assert torch.equal(hidden[..., :8], nodes[0])
+    assert 0.3 < float((nodes[0] == 0).double().mean()) < 0.7
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,10 @@ def heard_alone(blocks: list[Tensor] | tuple[Tensor, ...], graph: PairGraph) -> 
 
 def test_scores_that_were_kept_are_given_again_with_their_gradient() -> None:
     layout, speakers = Layout.of([4]), torch.tensor([0, 1, 1, 0])
-    tiles, tensors, kept = PairTiles.of(PairGraph(layout, 2, 1), speakers, SPEAKERS), inputs(1, 4), []
-    (first,) = pair_scores(*tensors, tiles, kept)
-    (second,) = pair_scores(*tensors, tiles, kept)
-    assert len(kept) == 1
+    tiles, tensors, cache = PairTiles.of(PairGraph(layout, 2, 1), speakers, SPEAKERS), inputs(1, 4), []
+    (first,) = pair_scores(*tensors, tiles, cache)
+    (second,) = pair_scores(*tensors, tiles, cache)
+    assert len(cache) == 1
     assert torch.equal(first, second)
     for one, other in zip(*(torch.autograd.grad(s.sum(), tensors) for s in (first, second)), strict=True):
         assert torch.equal(one, other)

@@ -57,9 +57,9 @@ def test_it_computes_the_equations_with_their_gradients(past: int, future: int, 
     assert_close(ours, theirs, atol=1e-12, rtol=0)
     mixture = torch.randn_like(ours)
     inputs = [nodes, *graph.parts()]
-    for mine, wanted in zip(*(torch.autograd.grad((o * mixture).sum(), inputs) for o in (ours, theirs)), strict=True):
-        assert wanted.any()
-        assert_close(mine, wanted, atol=1e-12, rtol=0)
+    for mine, right in zip(*(torch.autograd.grad((o * mixture).sum(), inputs) for o in (ours, theirs)), strict=True):
+        assert right.any()
+        assert_close(mine, right, atol=1e-12, rtol=0)
 
 
 def test_a_band_is_normalised_by_what_both_ends_hear() -> None:

@@ -16,8 +16,8 @@ DIALOGUES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=7), min_si
 def test_every_party_has_its_utterances_in_order(dialogues: list[list[int]]) -> None:
     layout, speakers = Layout.of([len(d) for d in dialogues]), torch.tensor([s for d in dialogues for s in d])
     parties = Parties.of(layout, speakers)
-    spoken = [(d, speaker) for d, dialogue in enumerate(dialogues) for speaker in sorted(set(dialogue))]
-    expected = [((layout.dialogue_of == d) & (speakers == speaker)).nonzero()[:, 0].tolist() for d, speaker in spoken]
+    pairs = [(d, speaker) for d, dialogue in enumerate(dialogues) for speaker in sorted(set(dialogue))]
+    expected = [((layout.dialogue_of == d) & (speakers == speaker)).nonzero()[:, 0].tolist() for d, speaker in pairs]
     assert [rows.tolist() for rows in parties.rows.split(parties.layout.lengths)] == expected
     assert torch.equal(parties.rows[parties.places], torch.arange(layout.utterances))
 

@@ -138,13 +138,15 @@ def test_a_weight_of_zero_switches_a_term_off(weights: tuple[float, float]) -> N
     options = {"width": 8, "heads": 2, "modality_weight": weights[0], "distillation_weight": weights[1]}
     model = DCLF(INFO, MODALITIES, ModelConfig(name="sdt", options=options), LossConfig(ablate="base"))
     output = model.double()(*random_rows())
-    kept = {name: weight for name, weight in zip(("modality", "distillation"), weights, strict=True) if weight}
-    if not kept:
+    positive_weights = {
+        name: weight for name, weight in zip(("modality", "distillation"), weights, strict=True) if weight
+    }
+    if not positive_weights:
         assert model.auxiliary is None
         assert not output.base.auxiliary
     else:
         assert model.auxiliary is not None
-        assert model.auxiliary.weights == kept
+        assert model.auxiliary.weights == positive_weights
         assert set(output.base.auxiliary) == {f"reduced_{m}" for m in MODALITIES}
 
 

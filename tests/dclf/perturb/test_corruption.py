@@ -65,8 +65,8 @@ def test_a_missing_modality_is_zero_to_the_model() -> None:
 
     targets = conversations("t", [[0, 1, 2]])
     lost = Corruption(damage="missing", modalities=("text",), share=1.0).apply(targets, MOMENTS)
-    seen = Standardiser.of(MOMENTS)({"text": torch.from_numpy(lost.features["text"])})
-    assert not seen["text"].any()
+    features = Standardiser.of(MOMENTS)({"text": torch.from_numpy(lost.features["text"])})
+    assert not features["text"].any()
 
 
 def test_noise_has_the_training_deviation() -> None:

@@ -84,7 +84,7 @@ def test_replicated_labels_lose_their_score() -> None:
 def test_every_target_ends_a_dialogue_of_its_own(emotions: list[list[int]], kind: Kind, seed: int, rows: int) -> None:
     targets, pool = conversations("t", emotions), conversations("p", POOL)
     drawn = substitute_context(targets, pool, kind, seed=seed)
-    seen: list[int] = []
+    order: list[int] = []
     for part in perturbed_batches(targets, pool, drawn, rows):
         batch, lengths = part.batch, part.batch.layout.lengths
         assert batch.layout.utterances <= rows or len(lengths) == 1
@@ -100,8 +100,8 @@ def test_every_target_ends_a_dialogue_of_its_own(emotions: list[list[int]], kind
             np.testing.assert_array_equal(rows_of[-1], targets.features["text"][row])
             np.testing.assert_array_equal(voices, targets.speakers[start : start + time + 1])
             assert batch.labels[place] == targets.labels[row]
-        seen += part.rows.tolist()
-    assert sorted(seen) == list(range(len(targets.labels)))
+        order += part.rows.tolist()
+    assert sorted(order) == list(range(len(targets.labels)))
 
 
 @settings(max_examples=40)
@@ -133,8 +133,8 @@ def test_labelled_targets_alone_are_scored_and_the_unlabelled_are_read(
     emotions: list[list[int]], kind: Kind, seed: int, rows: int
 ) -> None:
     targets, pool = conversations("t", [*emotions, [0, -1, 1]]), conversations("p", POOL)
-    drawn, wanted = substitute_context(targets, pool, kind, seed=seed), np.flatnonzero(targets.labels >= 0)
-    seen: list[int] = []
+    drawn, rows_with_label = substitute_context(targets, pool, kind, seed=seed), np.flatnonzero(targets.labels >= 0)
+    order: list[int] = []
     for part in perturbed_batches(targets, pool, drawn, rows):
         text = np.split(part.batch.features["text"].numpy(), np.cumsum(part.batch.layout.lengths)[:-1])
         for row, rows_of in zip(part.rows, text, strict=True):
@@ -143,14 +143,14 @@ def test_labelled_targets_alone_are_scored_and_the_unlabelled_are_read(
             own = targets.features["text"][start : row + 1]
             expected = np.where((context == OWN)[:, None], own[:-1], pool.features["text"][context])
             np.testing.assert_array_equal(rows_of, [*expected, own[-1]])
-        seen += part.rows.tolist()
-    assert sorted(seen) == wanted.tolist()
+        order += part.rows.tolist()
+    assert sorted(order) == rows_with_label.tolist()
     raw = score_raw(Judge(TargetOnly()), targets, rows=rows)
     perturbed = score_substituted(Judge(TargetOnly()), targets, pool, drawn, rows=rows)
     np.testing.assert_array_equal(perturbed.predictions, raw.predictions)
-    np.testing.assert_array_equal(raw.targets, targets.labels[wanted])
-    np.testing.assert_array_equal(raw.positions, targets.time[wanted])
-    assert raw.lengths.sum() == len(wanted) == raw.to_table().num_rows
+    np.testing.assert_array_equal(raw.targets, targets.labels[rows_with_label])
+    np.testing.assert_array_equal(raw.positions, targets.time[rows_with_label])
+    assert raw.lengths.sum() == len(rows_with_label) == raw.to_table().num_rows
     assert raw.to_table()["position"].to_pylist()[-2:] == [0, 2]
 
 
@@ -162,9 +162,11 @@ def test_masks_go_where_the_rows_go(of_targets: bool, of_pool: bool) -> None:
     # Where text is missing a fifth column says so, and the batches' masks have to agree with it.
     targets, pool = (
         replace(
-            part, present={"text": masks[name]} if given_ else {}, features={"text": told(part, masks[name], given_)}
+            part,
+            present={"text": masks[name]} if has_mask else {},
+            features={"text": told(part, masks[name], has_mask)},
         )
-        for name, part, given_ in (("t", targets, of_targets), ("p", pool, of_pool))
+        for name, part, has_mask in (("t", targets, of_targets), ("p", pool, of_pool))
     )
     drawn = substitute_context(targets, pool, "eics", seed=1)
     for part in (*perturbed_batches(targets, pool, drawn, 7), *whole_batches(targets, 3)):
@@ -173,8 +175,8 @@ def test_masks_go_where_the_rows_go(of_targets: bool, of_pool: bool) -> None:
         np.testing.assert_array_equal(mask, text[:, 4] > 0)
 
 
-def told(part: Conversations, mask: np.ndarray, given_: bool) -> np.ndarray:
-    column = mask if given_ else np.ones_like(mask)
+def told(part: Conversations, mask: np.ndarray, has_mask: bool) -> np.ndarray:
+    column = mask if has_mask else np.ones_like(mask)
     return np.column_stack([part.features["text"], column]).astype(np.float32)
 
 

@@ -89,10 +89,10 @@ def test_a_draw_is_a_function_of_dialogue_and_position_alone(
     whole = substitute_context(conversations("t", emotions), pool, kind, seed=seed)
     names = list(range(len(emotions)))
     random.shuffle(names)  # type: ignore[attr-defined]
-    chosen = names[: len(names) // 2 + 1]
-    some = Conversations.of([dialogue_of(f"t{n}", emotions[n]) for n in chosen], ("text",))
+    subset = names[: len(names) // 2 + 1]
+    some = Conversations.of([dialogue_of(f"t{n}", emotions[n]) for n in subset], ("text",))
     part = substitute_context(some, pool, kind, seed=seed)
-    for n in chosen:
+    for n in subset:
         for position in range(len(emotions[n])):
             np.testing.assert_array_equal(part.context(f"t{n}", position), whole.context(f"t{n}", position))
 

@@ -62,8 +62,8 @@ class HearsOthers(Broken):
 
 
 class NormsTheBatch(Broken):
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.norm = nn.BatchNorm1d(WIDTH)
 
     def hidden(self, rows: Tensor, layout: Layout) -> Tensor:

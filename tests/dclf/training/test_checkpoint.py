@@ -126,15 +126,15 @@ def test_a_reader_meets_whole_states_only(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    seen = set()
+    numbers = set()
     try:
         while not ended.is_set():
             values = load(tmp_path)["w"].unique().tolist()
             assert len(values) == 1
-            seen.update(values)
+            numbers.update(values)
     finally:
         writer.join()
-    assert len(seen) > 1
+    assert len(numbers) > 1
 
 
 def test_an_absent_file_is_told(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ def test_an_absent_file_is_told(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 15, 40, -40])
-def test_a_broken_file_is_told(tmp_path: Path, kept: int) -> None:
+@pytest.mark.parametrize("end", [0, 5, 15, 40, -40])
+def test_a_broken_file_is_told(tmp_path: Path, end: int) -> None:
     save(tmp_path, {"w": torch.rand(100)})
     path = tmp_path / STATE_FILE
     whole = path.read_bytes()
-    path.write_bytes(whole[:kept])
+    path.write_bytes(whole[:end])
     with pytest.raises(CheckpointError, match=r"state\.pt: cannot be read as a checkpoint"):
         load(tmp_path)
 

@@ -77,8 +77,8 @@ def test_every_epoch_adds_a_bucket_of_harder_dialogues(dialogues: list[Turns], b
     assert min(sizes) > 0
     assert max(sizes) - min(sizes) <= 1
     for epoch in range(1, buckets + 3):
-        begun = sum(sizes[: min(epoch, count)])
-        assert curriculum.dialogues(epoch) == {f"d{place}" for place in order[:begun]}
+        total = sum(sizes[: min(epoch, count)])
+        assert curriculum.dialogues(epoch) == {f"d{place}" for place in order[:total]}
 
 
 @given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 2)), min_size=1))
@@ -121,9 +121,9 @@ def test_the_workers_shares_together_are_the_buckets_whether_kept_or_streamed(
         split.fill()
         assert (split.kept is None) == (budget == 0)
     for epoch in (1, 2, 3, 4):
-        chosen = curriculum.dialogues(epoch)
-        names = [one.dialogue_id for split in splits for one in shuffled(split, 0, epoch, 2**20, chosen)]
-        assert sorted(names) == sorted(chosen)
+        ids = curriculum.dialogues(epoch)
+        names = [one.dialogue_id for split in splits for one in shuffled(split, 0, epoch, 2**20, ids)]
+        assert sorted(names) == sorted(ids)
     assert sorted(curriculum.dialogues(3)) == sorted(shards.index("train").dialogue_ids)
 
 
@@ -155,13 +155,13 @@ class Epochs(Recorder):
 def test_a_training_follows_it_and_goes_on_where_it_stopped(config: Config, shards: ShardSet, cache_mb: int) -> None:
     config = with_(with_(config, "data", cache_mb=cache_mb), "loss", terms={f"{__name__}:watch": 0.0})
     config = with_(config, "train", curriculum=3, epochs=4)
-    wanted = [sorted(Curriculum(shards.index("train"), 3).dialogues(epoch)) for epoch in (1, 2, 3, 4)]
-    assert len(wanted[0]) < len(wanted[1]) < len(wanted[2]) == len(wanted[3])
+    ids = [sorted(Curriculum(shards.index("train"), 3).dialogues(epoch)) for epoch in (1, 2, 3, 4)]
+    assert len(ids[0]) < len(ids[1]) < len(ids[2]) == len(ids[3])
     whole, later = Epochs(), Epochs()
     final = run(config, shards, reporter=whole)
-    assert whole.trained == wanted
+    assert whole.trained == ids
     assert timeless(run(config, shards, reporter=later, state=whole.states[0])) == timeless(final)
-    assert later.trained == wanted[1:]
+    assert later.trained == ids[1:]
 
 
 def test_patience_counts_from_the_epoch_that_trains_on_all(config: Config, shards: ShardSet) -> None:

@@ -154,14 +154,14 @@ def test_resuming_a_finished_run_only_scores_it(config: Config, shards: ShardSet
 def test_the_test_split_stays_sealed_until_the_end(config: Config, shards: ShardSet) -> None:
     SpySource.asked = []
     source = SpySource(shards, config.data.modalities)
-    seen: list[list[str]] = []
+    snapshots: list[list[str]] = []
 
     class Listener:
         def epoch(self, report: EpochReport, state: dict[str, Any]) -> None:
-            seen.append(list(source.asked))
+            snapshots.append(list(source.asked))
 
     train(config, source, shards, reporter=Listener())
-    assert all("test" not in splits for splits in seen)
+    assert all("test" not in splits for splits in snapshots)
     assert source.asked.count("test") == 1
 
 
@@ -258,12 +258,12 @@ def test_a_window_longer_than_any_dialogue_works(config: Config, shards: ShardSe
 
 def test_dialogues_of_one_utterance_train(config: Config, shards: ShardSet, tmp_path: Path) -> None:
     """No history, so no context contrast, for every third dialogue; then for all of them."""
-    for kept in (3, 1):
-        cut = (first_utterances(d, 1 if n % kept == 0 else len(d)) for n, d in enumerate(shards))
-        write_shards(cut, tmp_path / str(kept), shards.info)
-        epoch = run(with_(config, "train", epochs=1), read_shards(tmp_path / str(kept))).history[0]
+    for step in (3, 1):
+        cut = (first_utterances(d, 1 if n % step == 0 else len(d)) for n, d in enumerate(shards))
+        write_shards(cut, tmp_path / str(step), shards.info)
+        epoch = run(with_(config, "train", epochs=1), read_shards(tmp_path / str(step))).history[0]
         assert all(math.isfinite(value) for value in epoch.losses.values())
-        assert (epoch.losses["ca"] > 0) == (kept == 3)
+        assert (epoch.losses["ca"] > 0) == (step == 3)
 
 
 def first_utterances(dialogue: Dialogue, count: int) -> Dialogue:

@@ -19,13 +19,13 @@ def busy(seconds: float) -> None:
 def test_the_use_is_that_of_this_machine_and_process() -> None:
     use = MachineUse(torch.device("cpu"))
     busy(0.5)
-    seen = use.look()
+    values = use.look()
     one_processor = 100 / psutil.cpu_count()
-    assert 0.5 * one_processor < seen["cpu_utilization_percentage"] <= 100
+    assert 0.5 * one_processor < values["cpu_utilization_percentage"] <= 100
     total = psutil.virtual_memory().total / MB
-    assert 0 < seen["process_memory_usage_megabytes"] < seen["system_memory_usage_megabytes"] < total
-    assert 0 < seen["system_memory_usage_percentage"] < 100
-    assert not any(name.startswith("gpu") for name in seen)
+    assert 0 < values["process_memory_usage_megabytes"] < values["system_memory_usage_megabytes"] < total
+    assert 0 < values["system_memory_usage_percentage"] < 100
+    assert not any(name.startswith("gpu") for name in values)
 
 
 def test_what_the_process_takes_up_shows() -> None:
@@ -34,8 +34,8 @@ def test_what_the_process_takes_up_shows() -> None:
     # From the system itself: an allocator may hand out again what an earlier test gave back.
     with mmap.mmap(-1, 64 * 1024 * 1024) as block:
         block[:: mmap.PAGESIZE] = bytes(len(block) // mmap.PAGESIZE)
-        taken = use.look()["process_memory_usage_megabytes"] - before
-        assert taken == pytest.approx(len(block) / MB, rel=0.25)
+        growth = use.look()["process_memory_usage_megabytes"] - before
+        assert growth == pytest.approx(len(block) / MB, rel=0.25)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the machine has no GPU")

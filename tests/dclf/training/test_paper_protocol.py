@@ -43,10 +43,10 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def report(epoch: int, peeked: float | None = None) -> EpochReport:
-    seen = {} if peeked is None else {"wf1": peeked}
+def report(epoch: int, test_wf1: float | None = None) -> EpochReport:
+    scores = {} if test_wf1 is None else {"wf1": test_wf1}
     return EpochReport(
-        epoch=epoch, epochs=9, losses={}, validation={}, best_epoch=1, best_wf1=0.5, seconds=1.0, peeked=seen
+        epoch=epoch, epochs=9, losses={}, validation={}, best_epoch=1, best_wf1=0.5, seconds=1.0, peeked=scores
     )
 
 
@@ -86,9 +86,9 @@ def test_what_an_epoch_sees_on_test_is_its_own_models_score(config: Config, shar
     assert selection is not None
     best = max(alone)
     assert (selection.epoch, selection.scores["wf1"]) == (alone.index(best) + 1, best)
-    chosen = alone[final.history[-1].best_epoch - 1]
-    assert selection.sealed_wf1 == chosen == final.splits["test"].scores["wf1"]
-    assert selection.gap == pytest.approx(100 * (best - chosen))
+    final_wf1 = alone[final.history[-1].best_epoch - 1]
+    assert selection.sealed_wf1 == final_wf1 == final.splits["test"].scores["wf1"]
+    assert selection.gap == pytest.approx(100 * (best - final_wf1))
 
 
 def test_test_is_read_once_and_kept(config: Config, shards: ShardSet) -> None:
@@ -125,45 +125,45 @@ def test_a_paper_checkpoint_remembers_what_was_seen(config: Config, shards: Shar
     source = LocalSource(shards, config.data.modalities)
     first = TrainingRun(as_paper(config), source, shards)
     first.prepare()
-    seen = first.epoch().peeked
+    scores = first.epoch().peeked
     checkpoint.save(tmp_path, first.state())
     second = TrainingRun(as_paper(config), source, shards)
     second.restore(checkpoint.load(tmp_path))
-    assert second.progress.history[0].peeked == seen != {}
+    assert second.progress.history[0].peeked == scores != {}
 
 
 def test_reports_travel_as_json_and_older_ones_are_read() -> None:
     split = SplitReport(split="test", scores={"wf1": 0.5}, confusion=[[1]], utterances=1)
     final = FinalReport(class_names=["sad"], history=[report(1, 0.25), report(2, 0.75)], splits={"test": split})
-    told = json.loads(json.dumps(final.to_dict()))
-    again = FinalReport.from_dict(told)
+    content = json.loads(json.dumps(final.to_dict()))
+    again = FinalReport.from_dict(content)
     assert again == final
     assert again.optimism is not None
     assert again.optimism.gap == 25.0
-    for epoch in told["history"]:
+    for epoch in content["history"]:
         del epoch["peeked"]
-    older = FinalReport.from_dict(told)
+    older = FinalReport.from_dict(content)
     assert [epoch.peeked for epoch in older.history] == [{}, {}]
     assert older.optimism is None
     assert replace(final, splits={}).optimism is None
 
 
 @given(st.lists(st.none() | SHARES, max_size=8), SHARES)
-def test_the_gap_by_hand(seen: list[float | None], sealed: float) -> None:
-    selection = optimism([report(epoch, wf1) for epoch, wf1 in enumerate(seen, start=1)], sealed)
-    values = [wf1 for wf1 in seen if wf1 is not None]
+def test_the_gap_by_hand(scores: list[float | None], sealed: float) -> None:
+    selection = optimism([report(epoch, wf1) for epoch, wf1 in enumerate(scores, start=1)], sealed)
+    values = [wf1 for wf1 in scores if wf1 is not None]
     if not values:
         assert selection is None
         return
     assert selection is not None
     best = max(values)
-    assert selection.epoch == seen.index(best) + 1, "of equal epochs the first"
+    assert selection.epoch == scores.index(best) + 1, "of equal epochs the first"
     assert selection.gap == pytest.approx(100 * best - 100 * sealed)
 
 
 @given(st.lists(SHARES, min_size=1, max_size=8), st.data())
-def test_selecting_on_test_never_looks_worse(seen: list[float], data: st.DataObject) -> None:
-    chosen = data.draw(st.sampled_from(seen))
-    selection = optimism([report(epoch, wf1) for epoch, wf1 in enumerate(seen, start=1)], chosen)
+def test_selecting_on_test_never_looks_worse(scores: list[float], data: st.DataObject) -> None:
+    score = data.draw(st.sampled_from(scores))
+    selection = optimism([report(epoch, wf1) for epoch, wf1 in enumerate(scores, start=1)], score)
     assert selection is not None
     assert selection.gap >= 0

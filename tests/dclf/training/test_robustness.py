@@ -116,10 +116,10 @@ def test_resuming_equals_never_having_stopped_and_runs_that_share_a_cache(config
 
 def test_an_older_history_has_none(config: Config, robust: ShardSet) -> None:
     report = run(perturbed(config, 1, epochs=1), robust).history[0]
-    kept = report.to_dict()
-    assert EpochReport(**kept) == report
-    assert kept.pop("robust").keys() == SCORES
-    assert EpochReport(**kept).robust == {}
+    content = report.to_dict()
+    assert EpochReport(**content) == report
+    assert content.pop("robust").keys() == SCORES
+    assert EpochReport(**content).robust == {}
 
 
 def test_a_validation_split_without_replacements_or_shifts_is_refused_before_training(

@@ -26,11 +26,11 @@ def study(storage: Path, settings: SweepSettings) -> StudyFolder:
     return StudyFolder.create(storage, definition)
 
 
-def history(seen: list[float]) -> list[EpochReport]:
+def history(scores: list[float]) -> list[EpochReport]:
     return [
         EpochReport(
             epoch=number,
-            epochs=len(seen),
+            epochs=len(scores),
             losses={},
             validation={"wf1": 0.5},
             best_epoch=1,
@@ -38,16 +38,16 @@ def history(seen: list[float]) -> list[EpochReport]:
             seconds=1.0,
             peeked={"wf1": wf1} if wf1 else {},
         )
-        for number, wf1 in enumerate(seen, start=1)
+        for number, wf1 in enumerate(scores, start=1)
     ]
 
 
 def add(folder: StudyFolder, params: dict[str, Any], seeds: list[list[float]]) -> int:
     """A variant whose seeds saw these WF1 on test; the first epoch was the best on validation."""
     number = add_trial(folder, params, [[0.5]] * len(seeds)).number
-    for seed, seen in enumerate(seeds):
-        folder.ledger.test(number, seed, {"wf1": seen[0] or 0.5, "wa": 0.5})
-        write_history(folder.checkpoint(number, seed), history(seen))
+    for seed, scores in enumerate(seeds):
+        folder.ledger.test(number, seed, {"wf1": scores[0] or 0.5, "wa": 0.5})
+        write_history(folder.checkpoint(number, seed), history(scores))
     return number
 
 

@@ -23,9 +23,9 @@ PARAMS = {"loss.gamma_ca": 0.6, "loss.window": 4}
 
 def study_folder(storage: Path, name: str = "gammas", **settings: Any) -> StudyFolder:
     """A new study of four trials within an hour, unless the settings say otherwise."""
-    wanted = SweepSettings(**{"trials": 4, "time": "1h", "storage": str(storage), **settings})
+    sweep = SweepSettings(**{"trials": 4, "time": "1h", "storage": str(storage), **settings})
     config = Config(data=DataConfig(shards="shards/demo")).to_dict()
-    return StudyFolder.create(storage, StudyDefinition(name=name, config=config, settings=wanted.to_dict()))
+    return StudyFolder.create(storage, StudyDefinition(name=name, config=config, settings=sweep.to_dict()))
 
 
 def start(folder: StudyFolder, **params: Any) -> TrialRecord:

@@ -36,6 +36,6 @@ def test_no_secret_is_printed(cluster: LocalCluster) -> None:
 
 def test_env_refuses_a_cluster_that_has_ended(cluster: LocalCluster, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cluster", "env", "--folder", str(cluster.folder)]) == 1
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "no longer runs as a whole" in shown.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "no longer runs as a whole" in output.err

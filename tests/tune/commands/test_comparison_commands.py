@@ -57,7 +57,7 @@ def test_lists_in_brackets_are_one_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["ablate", "iemocap", "--parts", "no_cal"], "--parts: must be among no_cacl, no_ce, no_mccl, no_ica, base"),
         (["ablate", "iemocap", *DATA, "--models", "mmgnc"], "mmgnc"),
@@ -77,9 +77,9 @@ def test_lists_in_brackets_are_one_value() -> None:
         (["train", "--resume", "bold", "--print-config"], "--print-config: must be left out with --resume"),
     ],
 )
-def test_mistakes_are_told_before_anything_starts(words: list[str], said: str, capsys: Shown) -> None:
+def test_mistakes_are_told_before_anything_starts(words: list[str], message: str, capsys: Shown) -> None:
     assert main(words) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_mistakes_are_told_before_anything_starts(words: list[str], said: str, c
 def test_mistakes_are_told_at_once(words: list[str], shards: Path, capsys: Shown) -> None:
     more = ["--data.shards", str(shards), "--loss.windw", "3", "--train.lr", "-1", "--sampler", "gp"]
     assert main([*words, *more]) == 2
-    shown = capsys.readouterr().err
-    told = ["--sampler: is for searches", "loss.windw: unknown key", "train.lr: must be above 0 and finite, is -1.0"]
-    assert [start for start in told if shown.count(start) != 1] == []
+    output = capsys.readouterr().err
+    starts = ["--sampler: is for searches", "loss.windw: unknown key", "train.lr: must be above 0 and finite, is -1.0"]
+    assert [start for start in starts if output.count(start) != 1] == []
 
 
 def test_a_job_that_trains_first_refuses_options_of_searches() -> None:
@@ -109,7 +109,7 @@ def test_a_job_that_trains_first_refuses_options_of_searches() -> None:
 @pytest.mark.parametrize("command", ["ablate", "grid"])
 def test_help_names_the_options_and_no_search(command: str, capsys: Shown) -> None:
     assert main([command, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert "--seeds" in shown
-    assert "--concurrency" in shown
-    assert "--scheduler" not in shown
+    output = capsys.readouterr().out
+    assert "--seeds" in output
+    assert "--concurrency" in output
+    assert "--scheduler" not in output

@@ -94,11 +94,11 @@ def test_a_command_that_takes_keys_completes_all_of_them(command: str, complete:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_shell_has_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
-    shown = capsys.readouterr().out
+    script = capsys.readouterr().out
     for name in COMMANDS:
-        assert name in shown
+        assert name in script
     if shell == "zsh":
         # Where nothing is known of a value zsh completes files only if it is told so.
-        assert '"--out[' in shown
-        assert ':_files"' in shown
-        assert ':"\n' not in shown
+        assert '"--out[' in script
+        assert ':_files"' in script
+        assert ':"\n' not in script

@@ -47,8 +47,8 @@ def served(storage: Path | str) -> Iterator[tuple[str, str]]:
             yield line, line.partition("/dashboard/")[0].removeprefix("optuna-dashboard: ")
         finally:
             server.send_signal(signal.SIGINT)
-            _, said = server.communicate(timeout=LIMIT_S)
-    assert (server.returncode, said) == (0, "")
+            _, err = server.communicate(timeout=LIMIT_S)
+    assert (server.returncode, err) == (0, "")
 
 
 def finish(driver: Driver) -> None:

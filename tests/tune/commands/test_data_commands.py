@@ -47,10 +47,10 @@ def test_foreign_names_do_not_steer_the_terminal(tmp_path: Path, capsys: Shown) 
     facts = {"dataset": "toy\x1b]0;", "class_names": names, "provenance": {"importer": "own\x07"}}
     write_shards(dialogues, tmp_path / "shards", replace(info, **facts))  # type: ignore[arg-type]
     assert main(["data", "inspect", str(tmp_path / "shards")]) == 0
-    shown = capsys.readouterr()
-    assert "no utterance is ?1Anever" in shown.err
-    assert "?[2Jlast" in shown.out
-    assert (shown.out + shown.err).replace("\n", "").isprintable()
+    output = capsys.readouterr()
+    assert "no utterance is ?1Anever" in output.err
+    assert "?[2Jlast" in output.out
+    assert (output.out + output.err).replace("\n", "").isprintable()
 
 
 def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Shown) -> None:
@@ -107,9 +107,9 @@ def test_what_is_missing_is_told_per_split(tmp_path: Path, capsys: Shown) -> Non
     (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| without audio"))
     assert [int(cell) for cell in row.split("|")[2:-1]] == [splits[s]["missing"].get("audio", 0) for s in SPLITS]
     assert main(["data", "validate", str(tmp_path / "sparse")]) == 0
-    told = capsys.readouterr().err
-    assert f"note: train: {splits['train']['unlabelled']} utterances without a label" in told
-    assert f"note: train: {splits['train']['missing']['text']} utterances without text features" in told
+    output = capsys.readouterr().err
+    assert f"note: train: {splits['train']['unlabelled']} utterances without a label" in output
+    assert f"note: train: {splits['train']['missing']['text']} utterances without text features" in output
     assert main(["data", "validate", str(tmp_path / "sparse"), "--output", "json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["unlabelled"]["train"] == splits["train"]["unlabelled"]
@@ -193,10 +193,10 @@ def test_all_zero_rows_are_told_on_importing(tmp_path: Path, capsys: Shown, dial
     write_meld(tmp_path, dialogues)
     out, pattern = str(tmp_path / "out"), str(tmp_path / "{split}_text.npy")
     assert main(["data", "import", "meld-csv", str(tmp_path), out, "--text", pattern]) == 0
-    shown = capsys.readouterr()
-    assert shown.out.startswith(f"{out}: {3 * dialogues} dialogues")
-    assert shown.err.count("text features are all zero at utterance 0") == min(3 * dialogues, 5)
-    *_, last, steps = shown.err.splitlines()
+    output = capsys.readouterr()
+    assert output.out.startswith(f"{out}: {3 * dialogues} dialogues")
+    assert output.err.count("text features are all zero at utterance 0") == min(3 * dialogues, 5)
+    *_, last, steps = output.err.splitlines()
     assert last.startswith(rest or "warning: dialogue ")
     assert steps == f"next: dclf data inspect {out} · dclf train meld --data.shards {out} --data.modalities text"
 
@@ -276,9 +276,9 @@ def test_an_importer_by_its_class_path_has_its_own_options(tmp_path: Path, capsy
     assert main([*command, "--width", "wide"]) == 2
     assert "--width" in capsys.readouterr().err
     assert main([*command[:3], "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert "Dialogues that are all alike." in shown
-    assert "of the text features, 100 % of it (type: int, default: 2)" in " ".join(shown.split())
+    output = capsys.readouterr().out
+    assert "Dialogues that are all alike." in output
+    assert "of the text features, 100 % of it (type: int, default: 2)" in " ".join(output.split())
 
 
 def test_an_importer_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: Shown) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dclf.uris import sqlite_uri
-from tests.tune.runner.broken import SEED, Writer, check
+from tests.tune.runner.study_writer import SEED, Writer, check
 from tune.commands.main import main
 from tune.runner.doctor import Doctor
 from tune.study.folder import StudyFolder
@@ -43,7 +43,7 @@ def dclf(storage: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def test_a_broken_study_is_shown_then_mended_then_healthy(storage: Path, store: Store, dclf: Run) -> None:
-    Writer(storage, store).write(sent=12)
+    Writer(storage, store).write(sends=12)
     (storage / "gammas" / "ray-tune").mkdir()
     code, out, err = dclf("doctor", "gammas")
     assert (code, err) == (1, "")
@@ -61,7 +61,7 @@ def test_a_broken_study_is_shown_then_mended_then_healthy(storage: Path, store: 
 
 
 def test_json_has_the_same(storage: Path, store: Store, dclf: Run) -> None:
-    Writer(storage, store).write(sent=12)
+    Writer(storage, store).write(sends=12)
     code, out, _ = dclf("doctor", "gammas", "--output", "json")
     (study,) = json.loads(out)["studies"]
     assert (code, study["agrees"], len(study["findings"])) == (1, False, 3)
@@ -74,7 +74,7 @@ def test_json_has_the_same(storage: Path, store: Store, dclf: Run) -> None:
 
 
 def test_while_a_driver_works_nothing_is_changed(storage: Path, store: Store, dclf: Run) -> None:
-    folder = Writer(storage, store).write(sent=12)
+    folder = Writer(storage, store).write(sends=12)
     with folder.locked():
         code, out, _ = dclf("doctor", "gammas", "--fix")
         assert dclf("gc", "gammas")[0] == 1
@@ -134,22 +134,22 @@ def test_a_copied_project_is_mended_and_leaves_the_original_alone(
     original, copy = tmp_path / "original", tmp_path / "a?b%41#c&d'e fü"
     original.mkdir()
     store = connect(f"sqlite:///{shutil.copy(empty_store, original / 'mlflow.db')}", "dclf")
-    Writer(original / "studies", store).write(sent=12)
+    Writer(original / "studies", store).write(sends=12)
     shutil.copytree(original, copy)
     before = contents(original)
     words = ["doctor", "gammas", "--storage", str(copy / "studies")]
     uri = sqlite_uri(copy / "mlflow.db")
     assert main(words) == 1
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith(f"MLflow store {uri}: was moved or copied from {original}, ")
-    assert said[1] == f"  mend it with: dclf doctor --fix --uri {shlex.quote(uri)}"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"MLflow store {uri}: was moved or copied from {original}, ")
+    assert lines[1] == f"  mend it with: dclf doctor --fix --uri {shlex.quote(uri)}"
     assert main([*words, "--output", "json"]) == 1
     (stores,) = json.loads(capsys.readouterr().out)["stores"]
     assert (stores["name"], stores["agrees"]) == (uri, False)
     assert main([*words, "--fix"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith(f"MLflow store mended: {uri}: ")
-    assert said[1] == "study gammas: 3 disagreements mended, all agrees"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"MLflow store mended: {uri}: ")
+    assert lines[1] == "study gammas: 3 disagreements mended, all agrees"
     assert main(words) == 0
     check(StudyFolder.open(copy / "studies", "gammas"), connect(uri, "dclf"))
     assert contents(original) == before
@@ -212,8 +212,8 @@ def test_no_studies_are_no_disagreement(dclf: Run, storage: Path) -> None:
 @pytest.mark.slow
 def test_more_runs_than_a_page_of_mlflow_are_all_looked_at(storage: Path, store: Store, dclf: Run) -> None:
     last = _fill(storage, store, 1100)
-    told = "dclf: study gammas: 1,000 runs read from MLflow\n"
-    assert dclf("doctor", "gammas") == (0, "study gammas: all agrees\n", told)
+    message = "dclf: study gammas: 1,000 runs read from MLflow\n"
+    assert dclf("doctor", "gammas") == (0, "study gammas: all agrees\n", message)
     store.client.delete_run(last)
     code, out, _ = dclf("doctor", "gammas")
     assert code == 1
@@ -250,9 +250,9 @@ def _copy_runs(store: Store, original: str, ids: dict[int, str]) -> None:
             columns = [row[1] for row in file.execute(f"PRAGMA table_info({table})")]
             special = {"run_uuid": "n.id", "value": f"CASE WHEN t.key = '{TRIAL_TAG}' THEN n.number ELSE t.value END"}
             replaced = {"run_uuid"} if table != "tags" else {"run_uuid", "value"}
-            chosen = [special[column] if column in replaced else f't."{column}"' for column in columns]
+            expressions = [special[column] if column in replaced else f't."{column}"' for column in columns]
             names = ", ".join(f'"{column}"' for column in columns)
             file.execute(
-                f"INSERT INTO {table} ({names}) SELECT {', '.join(chosen)} FROM {table} t, n WHERE t.run_uuid = ?",
+                f"INSERT INTO {table} ({names}) SELECT {', '.join(expressions)} FROM {table} t, n WHERE t.run_uuid = ?",
                 (original,),
             )

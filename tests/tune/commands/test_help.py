@@ -26,56 +26,56 @@ FLAG_DEFAULT = re.compile(r"\(default:\s+False\)")
 
 def helps(*command: str) -> Iterator[tuple[str, str]]:
     """A command and its help, and those of the commands below it."""
-    with redirect_stdout(StringIO()) as shown:
+    with redirect_stdout(StringIO()) as output:
         assert main([*command, "--help"]) == 0, command
-    yield " ".join(["dclf", *command]), shown.getvalue()
-    if GROUP.search(shown.getvalue()):
-        for name in MEMBER.findall(shown.getvalue()):
+    yield " ".join(["dclf", *command]), output.getvalue()
+    if GROUP.search(output.getvalue()):
+        for name in MEMBER.findall(output.getvalue()):
             yield from helps(*command, name)
 
 
 @pytest.fixture(scope="module")
-def shown() -> dict[str, str]:
+def texts() -> dict[str, str]:
     return dict(helps())
 
 
-def test_every_command_is_walked_through(shown: dict[str, str]) -> None:
+def test_every_command_is_walked_through(texts: dict[str, str]) -> None:
     assert {"dclf train", "dclf plan ablate", "dclf data import meld-csv", "dclf cluster up", "dclf version"} <= {
-        *shown
+        *texts
     }
-    assert len(shown) > 40
+    assert len(texts) > 40
 
 
-def test_every_command_has_a_section_on_its_page(shown: dict[str, str]) -> None:
-    assert re.findall(r"^##+ (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE) == list(shown)
+def test_every_command_has_a_section_on_its_page(texts: dict[str, str]) -> None:
+    assert re.findall(r"^##+ (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE) == list(texts)
 
 
-def test_every_help_says_what_the_command_does(shown: dict[str, str]) -> None:
-    for command, text in shown.items():
+def test_every_help_says_what_the_command_does(texts: dict[str, str]) -> None:
+    for command, text in texts.items():
         usage, description, *_ = text.split("\n\n")
         assert usage.split()[: 1 + len(command.split())] == ["usage:", *command.split()], command
         assert re.match(r"[A-Z].*[.)]$", description, re.DOTALL), (command, description)
 
 
-def test_no_help_has_leftovers_of_its_making(shown: dict[str, str]) -> None:
-    odd = [(command, match[0]) for command, text in shown.items() for match in ODD.finditer(text)]
+def test_no_help_has_leftovers_of_its_making(texts: dict[str, str]) -> None:
+    odd = [(command, match[0]) for command, text in texts.items() for match in ODD.finditer(text)]
     assert odd == []
-    assert [command for command, text in shown.items() if FLAG_DEFAULT.search(text)] == []
+    assert [command for command, text in texts.items() if FLAG_DEFAULT.search(text)] == []
 
 
-def test_every_option_has_a_meaning(shown: dict[str, str]) -> None:
-    for command, text in shown.items():
+def test_every_option_has_a_meaning(texts: dict[str, str]) -> None:
+    for command, text in texts.items():
         lines = text.splitlines()
         for line, after in zip(lines, [*lines[1:], ""], strict=True):
             if re.match(r"  (-\w, )?--\w", line):
                 assert re.search(r"\S {2,}\S", line[2:]) or after.startswith(" " * 8), (command, line)
 
 
-def test_every_option_is_reached_by_both_spellings(shown: dict[str, str]) -> None:
-    told = {option for text in shown.values() for option in OPTION.findall(text)} - {"--section.key"}
+def test_every_option_is_reached_by_both_spellings(texts: dict[str, str]) -> None:
+    options = {option for text in texts.values() for option in OPTION.findall(text)} - {"--section.key"}
     keys = {f"--{key}" for key in (*config_types(), *sweep_types())}
-    assert {"--print-config", "--seeds-per-trial", "--val-dialogues", "--train.batch_size"} <= told | keys
-    for option in told | keys:
+    assert {"--print-config", "--seeds-per-trial", "--val-dialogues", "--train.batch_size"} <= options | keys
+    for option in options | keys:
         for other in (option.replace("_", "-"), f"--{option[2:].replace('-', '_')}"):
             assert spelled([other, f"{other}=a-b_c"]) == [option, f"{option}=a-b_c"]
 
@@ -107,7 +107,7 @@ def test_every_option_of_the_parser_is_told_from_overrides(parser: ArgumentParse
 
 
 def test_names_that_users_gave_and_words_after_two_dashes_stay() -> None:
-    kept = [
+    words = [
         "--sweep.space.loss.terms.my-term.weight",
         "1",
         "--track.tags.my-tag",
@@ -117,7 +117,7 @@ def test_names_that_users_gave_and_words_after_two_dashes_stay() -> None:
         "--",
         "--a_b",
     ]
-    assert spelled(kept) == kept
+    assert spelled(words) == words
 
 
 def test_debug_belongs_to_the_command_on_whose_side_of_two_dashes_it_stands() -> None:

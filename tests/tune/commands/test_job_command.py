@@ -36,9 +36,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("storage", ["--storage", "--sweep.storage", None])
 def test_places_of_a_study_become_absolute(here: Path, storage: str | None) -> None:
-    given = [*SWEEP, storage, "studies"] if storage else SWEEP
+    words = [*SWEEP, storage, "studies"] if storage else SWEEP
     studies = str(here / ("studies" if storage else "dclf-runs/studies"))
-    command = read_job_command(given, study="gammas")
+    command = read_job_command(words, study="gammas")
     assert command.words == (
         *("sweep", "iemocap", "--trials", "3", "--data.shards", str(here / "shards")),
         *("--sweep.storage", studies, "--name", "gammas"),
@@ -130,9 +130,9 @@ def test_a_database_of_optunas_becomes_absolute(here: Path) -> None:
 
 def test_a_password_in_a_configuration_file_is_kept_off_the_cluster(here: Path) -> None:
     (here / "my.yaml").write_text("data: {shards: 's3://me:hush@bucket/shards'}\n", encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         read_job_command(["sweep", "my.yaml", "--trials", "1"])
-    assert "hush" not in str(caught.value)
+    assert "hush" not in str(error.value)
 
 
 def test_every_command_is_a_job_or_says_why_not() -> None:
@@ -172,10 +172,10 @@ def test_the_configuration_file_is_named(here: Path) -> None:
     ],
 )
 def test_mistakes_are_told_before_anything_is_sent(words: list[str], message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         read_job_command(words)
-    assert message in str(caught.value)
-    assert "hush" not in str(caught.value)
+    assert message in str(error.value)
+    assert "hush" not in str(error.value)
 
 
 def test_the_trackers_address_goes_along_and_its_password_stays(
@@ -189,9 +189,9 @@ def test_the_trackers_address_goes_along_and_its_password_stays(
     assert "MLflow's password stays here" in capsys.readouterr().err
     assert tracking_environment(Endpoint("http://a:1", "token", local=True), plain) == {}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hush@runs:5000")
-    with pytest.raises(ConfigError, match="must not hold a user or password") as caught:
+    with pytest.raises(ConfigError, match="must not hold a user or password") as error:
         tracking_environment(remote, plain)
-    assert "hush" not in str(caught.value)
+    assert "hush" not in str(error.value)
 
 
 def recorded(shards: str, storage: str) -> RunRecord:
@@ -232,6 +232,6 @@ def test_a_run_with_relative_places_is_refused(words: list[str], monkeypatch: py
 def test_a_job_shows_the_traceback_where_its_command_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
     for more in ([], ["--debug"]):
         assert job_entry.run(["--dclf", "0.0", "--", "train", "meld", *more]) == 1
-        shown = capsys.readouterr().err
-        assert "the client must have the version of the cluster" in shown
-        assert ("Traceback" in shown) == bool(more)
+        output = capsys.readouterr().err
+        assert "the client must have the version of the cluster" in output
+        assert ("Traceback" in output) == bool(more)

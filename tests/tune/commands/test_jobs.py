@@ -62,8 +62,8 @@ def dclf(
 
     def run(command: str, *words: str) -> tuple[int, str, str]:
         code = main([command, "--folder", str(cluster.folder), *words])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run
 
@@ -95,7 +95,7 @@ def test_a_submitted_sweep_finishes(cluster: LocalCluster, project: Path, dclf: 
 
 def assert_no_secret(cluster: LocalCluster) -> None:
     """Neither in what the Jobs API tells, nor in what MLflow has of any run, on any command line or in any log."""
-    told = json.dumps(fetch_json(f"{cluster.jobs_address}/api/jobs/", bearer=cluster.token))
+    jobs = json.dumps(fetch_json(f"{cluster.jobs_address}/api/jobs/", bearer=cluster.token))
     lines = "\n".join(" ".join(process.cmdline()) for process in marked(cluster.mark))
     runs = (cluster.folder / "mlflow.db").read_bytes().decode(errors="replace")
     folders = (cluster.folder / "logs", cluster.ray_folder / "session_latest" / "logs")
@@ -103,7 +103,7 @@ def assert_no_secret(cluster: LocalCluster) -> None:
     assert "gamma_ca" in runs
     assert len(logs) > 10
     for secret in (cluster.token, cluster.mlflow_password):
-        assert not [text for text in (told, lines, runs, *logs) if secret in text]
+        assert not [text for text in (jobs, lines, runs, *logs) if secret in text]
 
 
 def test_a_report_is_written_by_the_head_alone(project: Path, dclf: Dclf) -> None:
@@ -117,15 +117,15 @@ def test_a_report_is_written_by_the_head_alone(project: Path, dclf: Dclf) -> Non
 
 
 def test_the_exit_code_and_the_reason_come_back_and_the_name_is_taken(dclf: Dclf) -> None:
-    taken = "taken"
-    code, out, _ = dclf("submit", "--name", taken, "--", *SWEEP, "--data.shards", "nowhere")
+    name = "taken"
+    code, out, _ = dclf("submit", "--name", name, "--", *SWEEP, "--data.shards", "nowhere")
     assert code == 2
     assert "nowhere" in out
     assert "is ready" not in out
     before = jobs_of(dclf)
-    code, _, err = dclf("submit", "--name", taken, "--", *SWEEP)
+    code, _, err = dclf("submit", "--name", name, "--", *SWEEP)
     assert code == 2
-    assert f"a job named {taken} is on the cluster already; choose another" in err
+    assert f"a job named {name} is on the cluster already; choose another" in err
     assert jobs_of(dclf).keys() == before.keys()
 
 
@@ -186,13 +186,13 @@ def test_a_job_goes_on_without_its_follower_and_can_be_stopped(
     assert follower.end() == 130
     assert "the job goes on; dclf logs long -f follows it, dclf stop long stops it" in follower.output
     assert jobs_of(dclf)["long"]["state"] == "RUNNING"
-    for answer, code, told in (("d", 0, "the job goes on"), ("s", 0, "job long stopped")):
+    for answer, code, message in (("d", 0, "the job goes on"), ("s", 0, "job long stopped")):
         terminal = Terminal(project, processes.environment, "logs", "long", "-f", "--folder", str(cluster.folder))
         terminal.wait_for("study long")
         terminal.type("\x03")
         terminal.wait_for("stop the job long, or detach from it? [s/D]")
         terminal.type(f"{answer}\n")
-        terminal.wait_for(told)
+        terminal.wait_for(message)
         assert terminal.end() == code
     code, _, err = dclf("stop", "long")
     assert code == 0

@@ -24,7 +24,7 @@ def test_options_are_the_plans(shards: Path) -> None:
 
 def test_mistakes_are_told_before_anything_starts(shards: Path, tmp_path: Path, capsys: Shown) -> None:
     other = renamed_shards(shards, tmp_path / "other", "emorynlp")
-    for words, said in (
+    for words, message in (
         ([], "--shards: must name the folder of shards, is missing"),
         (["--shards", "nowhere"], "nowhere: no manifest.json here"),
         (["--shards", str(shards), "--models", "mmgnc"], "did you mean mmgcn?"),
@@ -34,7 +34,7 @@ def test_mistakes_are_told_before_anything_starts(shards: Path, tmp_path: Path, 
         (["--shards", str(shards), "--loss.windw", "4"], "loss.windw: unknown key"),
     ):
         assert main(["leaderboard", *words]) == 2, words
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 def test_a_job_has_absolute_places_and_the_studys_name(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,9 +55,9 @@ def test_plain_lines_have_it_as_it_is(logging_run: Runs, capsys: Shown) -> None:
 
 def test_json_lines_have_a_note(logging_run: Runs, capsys: Shown) -> None:
     assert main([*TRAIN, "--log", "jsonl"]) == 0
-    shown = capsys.readouterr()
-    assert json.loads(shown.out.splitlines()[0]) == {"event": "note", "text": "100 % of the server is back"}
-    assert shown.err == ""
+    output = capsys.readouterr()
+    assert json.loads(output.out.splitlines()[0]) == {"event": "note", "text": "100 % of the server is back"}
+    assert output.err == ""
 
 
 def test_quiet_has_nothing(logging_run: Runs, capsys: Shown) -> None:
@@ -111,14 +111,14 @@ def test_a_user_s_own_log_file_goes_on(runs: Runs, tmp_path: Path) -> None:
 
 def test_a_signal_s_message_does_not_wait_for_one_that_a_thread_is_showing() -> None:
     """The first Ctrl-C says so from a signal handler, while another thread's message may be under way."""
-    shown: list[str] = []
+    messages: list[str] = []
     showing, interrupted = threading.Event(), threading.Event()
 
     def show(text: str) -> None:
         if text == "slow":
             showing.set()
             assert interrupted.wait(60)
-        shown.append(text)
+        messages.append(text)
 
     def interrupt(_number: int, _frame: object) -> None:
         _log.info("ending")
@@ -134,4 +134,4 @@ def test_a_signal_s_message_does_not_wait_for_one_that_a_thread_is_showing() -> 
             thread.join(60)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert shown == ["ending", "slow"]
+    assert messages == ["ending", "slow"]

@@ -54,9 +54,9 @@ def test_help_of_groups_shows_examples(arguments: list[str], capsys: pytest.Capt
 )
 def test_help_of_commands_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert f"usage: dclf {' '.join(command)}" in shown
-    assert f"\n  dclf {' '.join(command)}" in shown
+    output = capsys.readouterr().out
+    assert f"usage: dclf {' '.join(command)}" in output
+    assert f"\n  dclf {' '.join(command)}" in output
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -135,9 +135,9 @@ def test_an_option_that_a_command_lacks_is_told_with_all_else(
     arguments: list[str], problems: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
-    shown = capsys.readouterr().err
-    assert [problem for problem in problems if problem not in shown] == []
-    assert "must have a value" not in shown
+    output = capsys.readouterr().err
+    assert [problem for problem in problems if problem not in output] == []
+    assert "must have a value" not in output
 
 
 def test_a_mistake_is_one_message_without_traceback(tmp_path: Path) -> None:

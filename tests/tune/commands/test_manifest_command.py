@@ -12,9 +12,9 @@ Shown = pytest.CaptureFixture[str]
 @pytest.mark.parametrize("name", FILES)
 def test_a_manifest_is_printed_as_it_is_packaged(name: str, capsys: Shown) -> None:
     assert main(["cluster", "manifest", name]) == 0
-    shown = capsys.readouterr()
-    assert shown.out == manifest(name)
-    assert shown.err == ""
+    output = capsys.readouterr()
+    assert output.out == manifest(name)
+    assert output.err == ""
 
 
 def test_all_of_them_are_listed(capsys: Shown) -> None:

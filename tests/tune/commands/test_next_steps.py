@@ -14,8 +14,8 @@ RUN = "3f2a91c0" + "0" * 24
 
 def test_the_line_stands_below_the_result_on_stderr(capsys: Shown) -> None:
     print_next({"quiet": False, "log": "auto", "output": "text"}, "dclf list", "", "dclf ui")
-    shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("", "next: dclf list · dclf ui\n")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "next: dclf list · dclf ui\n")
     print_next({}, "")
     assert capsys.readouterr().err == ""
 
@@ -71,8 +71,8 @@ def test_the_list_of_studies_ends_with_the_latest(tmp_path: Path, capsys: Shown)
     folder = study_folder(tmp_path, "gammas")
     end(folder, start(folder).number, "complete", 0.5)
     assert main(["list", "--storage", str(tmp_path)]) == 0
-    shown = capsys.readouterr()
-    verb = "resume" if "interrupted" in shown.out else "show"
-    assert shown.err.startswith(f"next: dclf {verb} gammas --storage {tmp_path} · dclf ")
+    output = capsys.readouterr()
+    verb = "resume" if "interrupted" in output.out else "show"
+    assert output.err.startswith(f"next: dclf {verb} gammas --storage {tmp_path} · dclf ")
     assert main(["list", "--storage", str(tmp_path), "--output", "json"]) == 0
     assert capsys.readouterr().err == ""

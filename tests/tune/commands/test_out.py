@@ -31,16 +31,16 @@ def test_an_impossible_place_is_named_with_its_option(
     words: dict[str, list[str]], command: str, tmp_path: Path, capsys: Shown
 ) -> None:
     (tmp_path / "file").touch()
-    told = []
+    messages = []
     # What is refused is the same for all of them; each of the others reads all that it would compute first.
     places = ("file/below", "/proc/nowhere", "x" * 300) if command == "report" else ()
     for place in ("file", *places, "s3://bucket/paper"):
         assert main([*words[command], "--out", place]) == 2
-        told.append(capsys.readouterr().err)
-    shapes = [line.replace("\n", "").split("--out: must be a folder ")[1][:22] for line in told]
+        messages.append(capsys.readouterr().err)
+    shapes = [line.replace("\n", "").split("--out: must be a folder ")[1][:22] for line in messages]
     assert shapes == ["that can be made and w"] * (1 + len(places)) + ["on this machine, is s3"]
-    assert all(line.startswith("dclf: error: --out: ") and line.count("\n") == 1 for line in told)
-    assert not [line for line in told if "Errno" in line]
+    assert all(line.startswith("dclf: error: --out: ") and line.count("\n") == 1 for line in messages)
+    assert not [line for line in messages if "Errno" in line]
     assert {path.name for path in tmp_path.iterdir()} == {"file", "studies", "shards"}
 
 

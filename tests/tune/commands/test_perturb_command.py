@@ -38,8 +38,8 @@ def words(runs: RunStore, *more: str, run: str = "graph") -> list[str]:
 def test_the_table_has_the_papers_form(runs: RunStore, capsys: Shown) -> None:
     corrupt = ["--corrupt", "text:noise,audio:missing:50"]
     assert main(words(runs, "--draws", "2", *corrupt, "--log", "plain")) == 0
-    shown = capsys.readouterr()
-    lines = shown.out.splitlines()
+    output = capsys.readouterr()
+    lines = output.out.splitlines()
     assert lines[0].startswith("WF1 (%) of run graph on the test split of generated-iemocap-small (")
     assert lines[0].endswith("raw and substituted contexts (2 draws with seed 0)")
     assert lines[1] == "  One seed: ± is the deviation over draws and says nothing of training seeds."
@@ -64,8 +64,8 @@ def test_the_table_has_the_papers_form(runs: RunStore, capsys: Shown) -> None:
         "test.json", "results.arrow", "summary.json", "scores.csv", "table.md", "table.tex", "recorded.json",
         "perturbation.html", "contexts.svg", "contexts.png", "damage.svg", "damage.png",
     }  # fmt: skip
-    assert "eics, draw 2 of 2  WF1 " in shown.err
-    assert len([line for line in shown.err.splitlines() if "  WF1 " in line]) == 1 + 2 * 2 + 9 + 1
+    assert "eics, draw 2 of 2  WF1 " in output.err
+    assert len([line for line in output.err.splitlines() if "  WF1 " in line]) == 1 + 2 * 2 + 9 + 1
 
 
 def test_latex_has_no_sign_that_it_lacks(runs: RunStore, capsys: Shown) -> None:
@@ -79,9 +79,9 @@ def test_latex_has_no_sign_that_it_lacks(runs: RunStore, capsys: Shown) -> None:
 def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
     arguments = words(runs, "--draws", "2", "--kinds", "eics", "--seed", "3", "--output", "json", "--quiet")
     assert main(arguments) == 0
-    shown = capsys.readouterr()
-    assert shown.err == ""
-    result = json.loads(shown.out)
+    output = capsys.readouterr()
+    assert output.err == ""
+    result = json.loads(output.out)
     summary = json.loads(Path(result["results"]).with_name("summary.json").read_text())
     assert {**summary, **{name: result[name] for name in ("page", "results", "substitutions", "data")}} == result
     assert result["data"]["sentence"].startswith("Generated dialogues (generated-iemocap-small)")
@@ -131,9 +131,9 @@ def test_mistakes_come_together(runs: RunStore, capsys: Shown) -> None:
 
 def test_an_unknown_run_is_code_2_and_the_near_ones_are_named(runs: RunStore, capsys: Shown) -> None:
     assert main(words(runs, run="grap")) == 2
-    shown = capsys.readouterr().err
-    assert "has no run with the id or name 'grap'; near matches:" in shown
-    assert "graph  FINISHED" in shown
+    output = capsys.readouterr().err
+    assert "has no run with the id or name 'grap'; near matches:" in output
+    assert "graph  FINISHED" in output
     assert main(["evaluate", "grap", "--uri", runs.uri]) == 2
 
 
@@ -148,9 +148,9 @@ def test_shards_that_do_not_fit_the_model_are_told_with_what_is_wrong(
     info, dialogues = generate("meld-small", dialogues=24)
     write_shards(dialogues, tmp_path / "meld", info)
     assert main(words(runs, "--draws", "1", "--kinds", "eccs", "--shards", str(tmp_path / "meld"))) == 1
-    said = capsys.readouterr().err
-    assert "dclf: error: run graph: DataError: the shards do not fit the model" in said
-    assert "classes must be happy, sad" in said
+    output = capsys.readouterr().err
+    assert "dclf: error: run graph: DataError: the shards do not fit the model" in output
+    assert "classes must be happy, sad" in output
 
 
 def test_a_list_of_damages() -> None:
@@ -180,10 +180,10 @@ def study_words(runs: RunStore, storage: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_study_is_tested_training_by_training(study_words: list[str], capsys: Shown) -> None:
     words = ["perturb", "parts", *study_words, "--at-a-time", "1", "--corrupt", "text:missing:50"]
     assert main([*words, "--log", "plain"]) == 0
-    shown = capsys.readouterr()
-    assert "4 of 4 trained models to score" in shown.err
-    assert "16/16  trial 1, seed 2: text, missing, 50 %  WF1 " in shown.err
-    lines = shown.out.splitlines()
+    output = capsys.readouterr()
+    assert "4 of 4 trained models to score" in output.err
+    assert "16/16  trial 1, seed 2: text, missing, 50 %  WF1 " in output.err
+    lines = output.out.splitlines()
     assert lines[0].startswith("WF1 (%) of study parts on the test split of generated-iemocap-small (")
     assert lines[0].endswith("raw and substituted contexts (1 draw with seed 0)")
     head = next(place for place, line in enumerate(lines) if line.split()[:2] == ["model", "variant"])
@@ -209,8 +209,8 @@ def test_a_name_that_means_two_things_is_refused_until_one_is_chosen(
     runs: RunStore, study_words: list[str], capsys: Shown
 ) -> None:
     assert main(["perturb", "graph", *study_words]) == 2
-    said = capsys.readouterr().err
-    assert "'graph' names several things, a study and a run; say which one with --as study or --as run" in said
+    output = capsys.readouterr().err
+    assert "'graph' names several things, a study and a run; say which one with --as study or --as run" in output
     assert main(["perturb", "graph", "--as", "run", *study_words, "--quiet"]) == 0
     assert capsys.readouterr().out.startswith("WF1 (%) of run graph on the test split")
     assert main(["perturb", "graph", "--as", "study", *study_words]) == 2

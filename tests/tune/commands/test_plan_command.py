@@ -119,10 +119,10 @@ def test_the_impossible_is_refused_with_what_to_change(
     plan: list[str], capsys: Shown, words: list[str], message: str
 ) -> None:
     assert main([*plan, *words]) == 2
-    shown = capsys.readouterr()
-    assert message in shown.err
-    assert shown.out == ""
-    assert len(shown.err.splitlines()) == 1
+    output = capsys.readouterr()
+    assert message in output.err
+    assert output.out == ""
+    assert len(output.err.splitlines()) == 1
 
 
 def test_mistakes_come_at_once(plan: list[str], tmp_path: Path, capsys: Shown) -> None:
@@ -138,10 +138,10 @@ def test_mistakes_come_at_once(plan: list[str], tmp_path: Path, capsys: Shown) -
         "x",
     ]
     assert main([*plan, *words]) == 2
-    shown = capsys.readouterr().err
+    output = capsys.readouterr().err
     for part in ("--name: study 'gammas' exists already", "loss.windw", "train.lr: must be a number"):
-        assert part in shown
-    assert "Traceback" not in shown
+        assert part in output
+    assert "Traceback" not in output
 
 
 def test_a_class_that_the_data_lack_is_no_objective(plan: list[str], capsys: Shown) -> None:
@@ -179,6 +179,6 @@ def test_too_little_disk_or_memory_is_warned_of(
     monkeypatch.setattr(plan_results.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
     monkeypatch.setattr(plan_results.os, "sysconf", lambda _name: 100)
     assert main(plan) == 0
-    shown = capsys.readouterr().out
-    assert "warning: only 1000 bytes are free there" in shown
-    assert "warning: this machine has 9.8 KiB" in shown
+    output = capsys.readouterr().out
+    assert "warning: only 1000 bytes are free there" in output
+    assert "warning: this machine has 9.8 KiB" in output

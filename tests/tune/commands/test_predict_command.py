@@ -58,8 +58,8 @@ def utterances(dialogue: Dialogue) -> list[dict[str, Any]]:
     ]
 
 
-def probabilities(told: list[dict[str, Any]]) -> np.ndarray:
-    return np.array([list(one["probabilities"].values()) for one in told])
+def probabilities(answers: list[dict[str, Any]]) -> np.ndarray:
+    return np.array([list(one["probabilities"].values()) for one in answers])
 
 
 def wanted(runs: RunStore, dialogue: Dialogue, run: str = "graph") -> np.ndarray:
@@ -88,9 +88,9 @@ def test_a_conversation_as_json(runs: RunStore, dialogue: Dialogue, tmp_path: Pa
     place = tmp_path / "talk.json"
     place.write_text(json.dumps({"id": "call", "speakers": ["M", "F"], "utterances": utterances(dialogue)}, indent=2))
     assert main(words(runs, place, "--output", "json")) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["name"], told["class_names"]) == ("graph", list(read_shards(runs.shards).info.class_names))
-    (conversation,) = told["conversations"]
+    result = json.loads(capsys.readouterr().out)
+    assert (result["name"], result["class_names"]) == ("graph", list(read_shards(runs.shards).info.class_names))
+    (conversation,) = result["conversations"]
     assert conversation["id"] == "call"
     assert np.allclose(probabilities(conversation["utterances"]), wanted(runs, dialogue), atol=1e-6)
     assert conversation["utterances"][1]["text"] == "word 1 \u00fc"
@@ -113,9 +113,9 @@ def test_a_document_from_stdin(
 def test_lines_from_stdin_as_a_table(
     runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Shown
 ) -> None:
-    said = utterances(dialogue)
-    said[0]["text"] = "a long story " * 9
-    stdin(monkeypatch, "\n\n".join(map(json.dumps, said)))
+    turns = utterances(dialogue)
+    turns[0]["text"] = "a long story " * 9
+    stdin(monkeypatch, "\n\n".join(map(json.dumps, turns)))
     assert main(words(runs, "-")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["speaker", "words", "emotion", "probability"]
@@ -129,8 +129,8 @@ def test_a_bidirectional_model_answers_lines_in_the_end(
 ) -> None:
     stdin(monkeypatch, "\n".join(map(json.dumps, utterances(dialogue))))
     assert main(words(runs, "-", "--speakers", "M,F", "--output", "json", run="both")) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert np.allclose(probabilities(told), wanted(runs, dialogue, "both"), atol=1e-6)
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert np.allclose(probabilities(answers), wanted(runs, dialogue, "both"), atol=1e-6)
 
 
 def started(runs: RunStore, folder: Path, *more: str) -> subprocess.Popen[str]:
@@ -147,16 +147,16 @@ def started(runs: RunStore, folder: Path, *more: str) -> subprocess.Popen[str]:
 def test_every_line_is_answered_before_the_next_comes_and_no_ray_is_there(
     runs: RunStore, dialogue: Dialogue, tmp_path: Path
 ) -> None:
-    told = []
+    answers = []
     with started(runs, tmp_path, "--speakers", "M,F", "--output", "json") as talk:
         assert talk.stdin is not None
         assert talk.stdout is not None
         for utterance in utterances(dialogue):
             print(json.dumps(utterance), file=talk.stdin, flush=True)
-            told.append(json.loads(talk.stdout.readline()))
-        rest, said = talk.communicate(timeout=60)
-    assert (talk.returncode, rest, said) == (0, "", "")
-    assert np.allclose(probabilities(told), wanted(runs, dialogue), atol=1e-6)
+            answers.append(json.loads(talk.stdout.readline()))
+        rest, err = talk.communicate(timeout=60)
+    assert (talk.returncode, rest, err) == (0, "", "")
+    assert np.allclose(probabilities(answers), wanted(runs, dialogue), atol=1e-6)
     assert not list(tmp_path.iterdir())
 
 
@@ -167,8 +167,8 @@ def test_ctrl_c_ends_a_stream(runs: RunStore, dialogue: Dialogue, tmp_path: Path
         print(json.dumps(utterances(dialogue)[0]), file=talk.stdin, flush=True)
         assert talk.stdout.readline()
         talk.send_signal(signal.SIGINT)
-        rest, said = talk.communicate(timeout=60)
-    assert (talk.returncode, rest, said) == (130, "", "dclf: interrupted\n")
+        rest, err = talk.communicate(timeout=60)
+    assert (talk.returncode, rest, err) == (130, "", "dclf: interrupted\n")
 
 
 def test_a_mistake_in_a_stream_ends_it_after_what_was_answered(
@@ -177,11 +177,11 @@ def test_a_mistake_in_a_stream_ends_it_after_what_was_answered(
     good = json.dumps(utterances(dialogue)[0])
     stdin(monkeypatch, f'{good}\n{{"speaker": "F", "text": 1, "features": {{"text": [1]}}}}\n{good}')
     assert main(words(runs, "-", "--output", "json")) == 2
-    shown = capsys.readouterr()
-    assert len(shown.out.splitlines()) == 1
-    assert shown.err.splitlines()[0] == "dclf: error: stdin: the conversations cannot be predicted: 2 problems"
-    assert "  - line 2.text: must be the words as a text, is 1" in shown.err
-    assert "  - line 2.features.text: must be " in shown.err
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == 1
+    assert output.err.splitlines()[0] == "dclf: error: stdin: the conversations cannot be predicted: 2 problems"
+    assert "  - line 2.text: must be the words as a text, is 1" in output.err
+    assert "  - line 2.features.text: must be " in output.err
 
 
 def test_all_mistakes_of_a_document_come_with_their_places(runs: RunStore, tmp_path: Path, capsys: Shown) -> None:
@@ -231,11 +231,11 @@ def test_words_and_recordings_as_lines(
     expected = [session.hear(turn["speaker"], own) for turn, own in zip(turns, rows, strict=True)]
     stdin(monkeypatch, "\n".join(map(json.dumps, [*turns, {"speaker": "M", "text": "hi", "media": "gone.wav"}])))
     assert main(words(runs, "-", "--output", "json")) == 0
-    shown = capsys.readouterr()
-    told = [json.loads(line) for line in shown.out.splitlines()]
-    assert np.allclose(probabilities(told[:2]), expected, atol=1e-6)
-    assert len(told) == 3
-    assert shown.err == "dclf: line 3: audio features are missing: there is no file gone.wav\n"
+    output = capsys.readouterr()
+    answers = [json.loads(line) for line in output.out.splitlines()]
+    assert np.allclose(probabilities(answers[:2]), expected, atol=1e-6)
+    assert len(answers) == 3
+    assert output.err == "dclf: line 3: audio features are missing: there is no file gone.wav\n"
 
 
 def test_an_encoder_may_be_named(runs: RunStore, tmp_path: Path, capsys: Shown) -> None:

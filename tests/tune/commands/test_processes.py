@@ -155,13 +155,13 @@ def test_a_copy_works_after_doctor_fix_and_leaves_the_original_alone(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for words in (["evaluate", run_id], ["perturb", run_id], ["train", "--resume", run_id]):
         assert main(words) == 1
-        said = capsys.readouterr().err
-        assert f"was moved or copied from {project.folder / 'dclf-runs'}" in said
-        assert said.endswith("mend it with: dclf doctor --fix\n")
+        output = capsys.readouterr().err
+        assert f"was moved or copied from {project.folder / 'dclf-runs'}" in output
+        assert output.endswith("mend it with: dclf doctor --fix\n")
     assert main(["doctor"]) == 1
     assert "mend it with: dclf doctor --fix" in capsys.readouterr().out
-    mended = project.run(["doctor", "--fix"], folder=copy)
-    assert mended.returncode == 0, mended.stderr
+    doctor = project.run(["doctor", "--fix"], folder=copy)
+    assert doctor.returncode == 0, doctor.stderr
     uri = sqlite_uri(copy / "dclf-runs" / "mlflow.db")
     record = find_run(uri, run_id)
     assert record.checkpoint == str(copy / "dclf-runs" / "checkpoints" / run_id)
@@ -234,13 +234,13 @@ def test_the_ui_opens_the_page_of_a_run_and_ends_on_an_interrupt(project: Projec
         assert ui.stdout is not None
         line = ui.stdout.readline()
         fragment = rf"/#/experiments/\d+/runs/{project.run_id}\?workflowType=machine_learning"
-        ((shown, address),) = re.findall(rf"MLflow UI: ((http://127\.0\.0\.1:\d+){fragment}) \(Ctrl-C ends it\)", line)
+        ((link, address),) = re.findall(rf"MLflow UI: ((http://127\.0\.0\.1:\d+){fragment}) \(Ctrl-C ends it\)", line)
         with urlopen(address, timeout=10) as page:
             assert b"<html" in page.read()
         os.killpg(ui.pid, signal.SIGINT)
-        _, said = ui.communicate(timeout=LIMIT_S)
-    assert (ui.returncode, said) == (0, "")
-    assert (tmp_path / "opened").read_text(encoding="utf-8").strip() == shown
+        _, err = ui.communicate(timeout=LIMIT_S)
+    assert (ui.returncode, err) == (0, "")
+    assert (tmp_path / "opened").read_text(encoding="utf-8").strip() == link
     project.processes.wait_until_gone(GONE_S)
     with pytest.raises(OSError, match="refused"):
         urlopen(address, timeout=2)

@@ -115,23 +115,23 @@ def test_any_parameter_metric_and_tag_is_a_column(trainings: Trainings, capsys: 
 )
 def test_mistakes_are_told_all_at_once(trainings: Trainings, words: str, problems: list[str], capsys: Shown) -> None:
     assert main(["runs", "--uri", trainings.uri, *words.split()]) == 2
-    shown = capsys.readouterr()
-    assert [problem for problem in problems if problem not in shown.err] == []
-    assert shown.out == ""
+    output = capsys.readouterr()
+    assert [problem for problem in problems if problem not in output.err] == []
+    assert output.out == ""
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("--study gamas", "match --study gamas; did you mean gammas?"),
         ("--model mmgnc --status failed", "match --status failed, --model mmgnc; did you mean mmgcn?"),
     ],
 )
 def test_nothing_that_matches_is_told_with_what_may_be_meant(
-    trainings: Trainings, words: str, told: str, capsys: Shown
+    trainings: Trainings, words: str, message: str, capsys: Shown
 ) -> None:
     assert main(["runs", "--uri", trainings.uri, *words.split()]) == 0
-    assert capsys.readouterr().out.endswith(f"{told}\n")
+    assert capsys.readouterr().out.endswith(f"{message}\n")
     assert listed(trainings, capsys, *words.split()) == []
 
 
@@ -149,9 +149,9 @@ def test_a_place_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 
 def test_more_runs_than_are_shown(trainings: Trainings, capsys: Shown) -> None:
     assert main(["runs", "--uri", trainings.uri, "--limit", "2"]) == 0
-    shown = capsys.readouterr()
-    assert len(shown.out.splitlines()) == 3
-    assert shown.err.startswith(
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == 3
+    assert output.err.startswith(
         "dclf: there are more; --limit 4 shows twice as many, --limit 0 all\nnext: dclf compare "
     )
     for limit, more in (("2", True), ("5", False)):

@@ -33,16 +33,16 @@ def shell(command: str, folder: Path, **environment: str) -> subprocess.Complete
 
 
 @pytest.mark.parametrize(
-    ("encoding", "shown"),
+    ("encoding", "line"),
     [
         ("ascii", "63.70 +- 0.42 (-3.70) - M\\xfcller ..."),
         ("latin-1", "63.70 ± 0.42 (-3.70) - Müller ..."),
         ("utf-8", "63.70 ± 0.42 (↓3.70) – Müller …"),
     ],
 )
-def test_what_an_encoding_lacks_has_a_plain_form(encoding: str, shown: str, tmp_path: Path) -> None:
+def test_what_an_encoding_lacks_has_a_plain_form(encoding: str, line: str, tmp_path: Path) -> None:
     done = shell('"$PYTHON" -c "$PRINT"', tmp_path, PYTHONIOENCODING=encoding)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{shown}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{line}\n", "")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])

@@ -66,7 +66,7 @@ def test_a_dry_run_says_what_would_be_trained(shards: str, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "starts"),
     [
         ([], ["data.shards: must name a folder or URI of Arrow shards, is empty; make some with `dclf data generate`"]),
         (
@@ -92,12 +92,12 @@ def test_a_dry_run_says_what_would_be_trained(shards: str, capsys: pytest.Captur
     ],
 )
 def test_mistakes_of_a_reproduction_are_told(
-    words: list[str], told: list[str], capsys: pytest.CaptureFixture[str]
+    words: list[str], starts: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["reproduce", "iemocap", *words]) == 2
     lines = errors(capsys)
-    assert len(lines) == len(told)
-    for line, start in zip(lines, told, strict=True):
+    assert len(lines) == len(starts)
+    for line, start in zip(lines, starts, strict=True):
         assert line.startswith(start)
 
 
@@ -133,6 +133,6 @@ def test_mistakes_of_a_planned_study_are_told(shards: str, capsys: pytest.Captur
 def test_what_never_began_is_not_cut_short(shards: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--shards", shards, "--only", "table4", "--sweep.workers_per_trial", "4000"]
     assert main(["reproduce", "iemocap", *words]) == 2
-    shown = capsys.readouterr().err
-    assert "dclf: error: " in shown
-    assert "cut short" not in shown
+    output = capsys.readouterr().err
+    assert "dclf: error: " in output
+    assert "cut short" not in output

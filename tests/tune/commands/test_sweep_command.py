@@ -31,8 +31,8 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweeps:
 
 def test_the_last_line_is_the_best_validation_wf1(sweeps: Sweeps, capsys: Shown) -> None:
     assert main([*SWEEP, "--name", "gammas", "--log", "plain"]) == 0
-    shown = capsys.readouterr()
-    assert shown.out.splitlines() == [
+    output = capsys.readouterr()
+    assert output.out.splitlines() == [
         "study       gammas (1 complete, 1 pruned)",
         "tracked at  sqlite:///x, run 3f2a",
         f"report      {sweeps.storage / 'gammas' / 'report' / 'index.html'}",
@@ -41,7 +41,7 @@ def test_the_last_line_is_the_best_validation_wf1(sweeps: Sweeps, capsys: Shown)
         "            window 4",
         "best validation WF1 62.50",
     ]
-    assert "study gammas: 4 trials" in shown.err
+    assert "study gammas: 4 trials" in output.err
     assert sweeps.swept[0][2] == {"name": "gammas", "verbose": False, "address": None}
 
 
@@ -52,8 +52,8 @@ def test_short_options_are_keys_of_the_sweep_section(sweeps: Sweeps) -> None:
         == 0
     )
     config, settings, _ = sweeps.swept[0]
-    wanted = {"trials": 9, "time": "2h", "sampler": "gp", "scheduler": "none", "concurrency": 0, "seeds": 3}
-    overrides = {f"sweep.{key}": value for key, value in {**wanted, "storage": "studies", "stop_at": 0.9}.items()}
+    values = {"trials": 9, "time": "2h", "sampler": "gp", "scheduler": "none", "concurrency": 0, "seeds": 3}
+    overrides = {f"sweep.{key}": value for key, value in {**values, "storage": "studies", "stop_at": 0.9}.items()}
     assert (config, settings) == load_sweep("iemocap", {"data.shards": "shards", **overrides})
 
 
@@ -65,9 +65,9 @@ def test_every_short_option_is_a_key_and_explained(option: str) -> None:
 
 def test_json_is_the_last_line(sweeps: Sweeps, capsys: Shown) -> None:
     assert main([*SWEEP, "--name", "gammas", "--quiet", "--output", "json"]) == 0
-    shown = capsys.readouterr()
-    assert shown.err == ""
-    result = json.loads(shown.out)
+    output = capsys.readouterr()
+    assert output.err == ""
+    result = json.loads(output.out)
     assert result["best"] == {
         "trial": 0,
         "values": {"wf1": 0.625},
@@ -150,9 +150,9 @@ def test_a_study_most_of_whose_trials_failed_failed(sweeps: Sweeps, capsys: Show
     losses = [f"NonFiniteLossError: loss nan after {batch} batches" for batch in (3, 8)]
     sweeps.behaviour = failing("OSError: disk full", *losses)
     assert main([*words, "--name", "gammas", "--quiet", "--output", "json"]) == 1
-    shown = capsys.readouterr()
-    assert json.loads(shown.out)["best"]["values"]["wf1"] == 0.625, "the result is told all the same"
-    assert shown.err == (
+    output = capsys.readouterr()
+    assert json.loads(output.out)["best"]["values"]["wf1"] == 0.625, "the result is told all the same"
+    assert output.err == (
         f"dclf: error: study gammas: 3 of 5 trials failed, 2 of them as this one: {losses[0]}; "
         f"see them all: dclf show gammas --storage {sweeps.storage}\n"
     )
@@ -212,7 +212,7 @@ def test_all_mistakes_come_at_once(sweeps: Sweeps, tmp_path: Path, capsys: Shown
     file.write_text("sweep:\n  trails: 5\n  seeds: 0\nloss:\n  gama_ca: 1\n", encoding="utf-8")
     words = ["--trial", "5", "--time", "soon", "--train.lr", "--concurrency", "many", "--sweep.sampler", "x"]
     assert main(["sweep", str(file), "--name", "gammas", "--storage", str(tmp_path), *words]) == 2
-    shown = capsys.readouterr()
+    output = capsys.readouterr()
     for part in (
         f"{file}:2: sweep.trails: unknown key; did you mean sweep.trials?",
         f"{file}:3: sweep.seeds: must be at least 1, is 0",
@@ -225,8 +225,8 @@ def test_all_mistakes_come_at_once(sweeps: Sweeps, tmp_path: Path, capsys: Shown
         "data.shards: must name a folder",
         f"--name: study 'gammas' exists already in {tmp_path}; go on with it (dclf resume gammas)",
     ):
-        assert part in shown.err
-    assert all(line.startswith("dclf: error: ") for line in shown.err.splitlines())
+        assert part in output.err
+    assert all(line.startswith("dclf: error: ") for line in output.err.splitlines())
     assert not sweeps.swept
 
 
@@ -243,9 +243,9 @@ def test_an_impossible_name_is_refused(sweeps: Sweeps, capsys: Shown) -> None:
 def test_an_impossible_layout_is_refused_before_ray(sweeps: Sweeps, capsys: Shown) -> None:
     assert main([*SWEEP, "--gpus-per-trial", "0.5"]) == 2
     assert "needs a GPU, there is none; set sweep.gpus_per_trial to 0" in capsys.readouterr().err
-    begun = time.process_time()  # from here on without the import of torch
+    beginning = time.process_time()  # from here on without the import of torch
     assert main([*SWEEP, "--concurrency", "5"]) == 2
-    assert time.process_time() - begun < 2
+    assert time.process_time() - beginning < 2
     assert "set sweep.concurrency to 4" in capsys.readouterr().err
     assert not sweeps.swept
 
@@ -262,8 +262,8 @@ def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Sho
     file.write_text(capsys.readouterr().out, encoding="utf-8")
     config, settings = load_sweep(file, {"data.shards": "x"})
     overrides = {"sweep.trials": 7, "sweep.warm_start": ["a", "b"], "loss.ablate": "no_ica"}
-    wanted, without_space = load_sweep("meld", {"data.shards": "x", **overrides})
-    assert config == wanted
+    preset, without_space = load_sweep("meld", {"data.shards": "x", **overrides})
+    assert config == preset
     assert "loss.gamma_ca" in settings.space
     assert {**settings.to_dict(), "space": {}} == without_space.to_dict()
 
@@ -282,9 +282,9 @@ def test_an_unknown_study_is_refused_with_those_there_are(sweeps: Sweeps, capsys
     assert main(["resume", "gamas", "--storage", str(sweeps.storage)]) == 2
     assert "no study 'gamas'" in capsys.readouterr().err
     assert main(["resume", "gammas", "--storage", str(sweeps.storage), "--trials", "-1", "--time", "soon"]) == 2
-    shown = capsys.readouterr().err
-    assert "--trials: must be 0 or more, is -1" in shown
-    assert "--time: must be a duration" in shown
+    output = capsys.readouterr().err
+    assert "--trials: must be 0 or more, is -1" in output
+    assert "--time: must be a duration" in output
     assert not sweeps.resumed
 
 

@@ -34,8 +34,8 @@ def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys:
     assert main(train) == 0
     assert "published   test WF1 61.02 on meld\n" in capsys.readouterr().out
     assert main([*train, "--data.modalities", "text,audio"]) == 0
-    assert "61.02" not in (shown := capsys.readouterr().out)
-    assert "published   none for these data: read are text and audio, in the paper text, audio and visual\n" in shown
+    assert "61.02" not in (output := capsys.readouterr().out)
+    assert "published   none for these data: read are text and audio, in the paper text, audio and visual\n" in output
 
 
 def test_generated_data_have_no_published_result(runs: Runs, capsys: Shown, tmp_path: Path) -> None:
@@ -43,8 +43,8 @@ def test_generated_data_have_no_published_result(runs: Runs, capsys: Shown, tmp_
     info, dialogues = generate("meld-small", 12)
     write_shards(dialogues, tmp_path / "shards", info)
     assert main(["train", "meld", "--data.shards", str(tmp_path / "shards"), "--quiet"]) == 0
-    assert "67.11" not in (shown := capsys.readouterr().out)
-    assert "published   none for these data: the data are generated\n" in shown
+    assert "67.11" not in (output := capsys.readouterr().out)
+    assert "published   none for these data: the data are generated\n" in output
     assert main(["train", "--data.shards", str(tmp_path / "shards"), "--quiet"]) == 0
     assert "published" not in capsys.readouterr().out, "nothing is published for a configuration without a preset"
 
@@ -72,9 +72,9 @@ def test_published_results_follow_model_and_ablation(
 
 def test_json_is_the_last_line(runs: Runs, capsys: Shown) -> None:
     assert main(["train", "iemocap", *SHARDS, "--output", "json", "--quiet", "--verbose"]) == 0
-    shown = capsys.readouterr()
-    result = json.loads(shown.out.splitlines()[-1])
-    assert shown.err == ""
+    output = capsys.readouterr()
+    result = json.loads(output.out.splitlines()[-1])
+    assert output.err == ""
     assert result["test"]["wf1"] == 0.7207
     assert result["val"]["wf1"] == 0.625
     assert (result["run_id"], result["checkpoint"], result["best_epoch"]) == ("3f2a", "store/bold", 2)
@@ -95,8 +95,8 @@ def test_json_has_the_published_result_or_why_there_is_none(
 
 def looked_at_test(final: FinalReport) -> FinalReport:
     """The same run under the paper's protocol."""
-    seen = [{"wf1": wf1, "wa": wf1} for wf1 in (0.5, 0.7, 0.7307)]
-    history = [replace(report, peeked=scores) for report, scores in zip(final.history, seen, strict=True)]
+    test_scores = [{"wf1": wf1, "wa": wf1} for wf1 in (0.5, 0.7, 0.7307)]
+    history = [replace(report, peeked=scores) for report, scores in zip(final.history, test_scores, strict=True)]
     return replace(final, history=history)
 
 
@@ -148,9 +148,9 @@ def test_json_lines_hold_every_event_and_the_result(runs: Runs, capsys: Shown) -
 
 def test_mistakes_of_command_line_and_values_come_together(runs: Runs, capsys: Shown) -> None:
     assert main(["train", "iemocap", "--loss.gama_ca", "1", "--train.epochs", "x", "--train.lr"]) == 2
-    shown = capsys.readouterr().err
+    output = capsys.readouterr().err
     for part in ("train.lr: must have a value", "did you mean loss.gamma_ca?", "train.epochs: must be", "data.shards:"):
-        assert part in shown
+        assert part in output
     assert not runs.trained
 
 
@@ -173,9 +173,9 @@ def test_what_mlflow_would_refuse_comes_with_the_rest_before_any_work(
 
 def test_an_undotted_unknown_option_is_a_mistake_of_the_configuration(runs: Runs, capsys: Shown) -> None:
     assert main(["train", "iemocap", *SHARDS, "--gamma_ca", "1", "--epochs", "x"]) == 2
-    shown = capsys.readouterr().err
-    assert "did you mean loss.gamma_ca?" in shown
-    assert "did you mean train.epochs?" in shown
+    output = capsys.readouterr().err
+    assert "did you mean loss.gamma_ca?" in output
+    assert "did you mean train.epochs?" in output
 
 
 def test_a_key_given_twice_is_refused(runs: Runs, capsys: Shown) -> None:
@@ -193,9 +193,9 @@ def test_resume_takes_the_run_s_own_configuration(runs: Runs, capsys: Shown) -> 
     config, resume, _ = runs.trained[0]
     assert (config.track.uri, resume) == ("sqlite:///y", "3f2a")
     assert main(["train", "iemocap", "--resume", "3f2a", "--train.epochs", "9"]) == 2
-    shown = capsys.readouterr().err
-    assert "CONFIG iemocap: must be left out" in shown
-    assert "train.epochs: must be left out" in shown
+    output = capsys.readouterr().err
+    assert "CONFIG iemocap: must be left out" in output
+    assert "train.epochs: must be left out" in output
     assert len(runs.trained) == 1
 
 
@@ -203,8 +203,8 @@ def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Sho
     assert main(["train", "meld-ddin", "--print_config", "--train.workers", "1,2", "--track.tags.a", "b"]) == 0
     file = tmp_path / "printed.yaml"
     file.write_text(capsys.readouterr().out, encoding="utf-8")
-    wanted = {"data.shards": "x", "train.workers": (1, 2), "track.tags": {"a": "b"}}
-    assert load_config(file, {"data.shards": "x"}) == load_config("meld-ddin", wanted)
+    overrides = {"data.shards": "x", "train.workers": (1, 2), "track.tags": {"a": "b"}}
+    assert load_config(file, {"data.shards": "x"}) == load_config("meld-ddin", overrides)
 
 
 @pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
@@ -227,9 +227,9 @@ def test_a_scored_run_has_nothing_to_go_on_with(runs: Runs, capsys: Shown) -> No
 
     runs.behaviour = interrupt
     assert main(["train", "iemocap", *SHARDS, "--log", "plain"]) == 130
-    shown = capsys.readouterr().err
-    assert "--resume" not in shown
-    assert "dclf: the run has finished; MLflow may lack its figures and its model\n" in shown
+    output = capsys.readouterr().err
+    assert "--resume" not in output
+    assert "dclf: the run has finished; MLflow may lack its figures and its model\n" in output
 
 
 def test_an_interrupt_before_the_run_has_nothing_to_resume(runs: Runs, capsys: Shown) -> None:
@@ -247,17 +247,17 @@ def test_a_failed_run_is_code_1_and_the_log_says_why(runs: Runs, capsys: Shown) 
 
     runs.behaviour = fail
     assert main(["train", "iemocap", *SHARDS, "--log", "jsonl"]) == 1
-    shown = capsys.readouterr()
-    assert json.loads(shown.out) == {"event": "failed", "error": "L_CA is not finite"}
-    assert shown.err == "dclf: error: L_CA is not finite\n"
+    output = capsys.readouterr()
+    assert json.loads(output.out) == {"event": "failed", "error": "L_CA is not finite"}
+    assert output.err == "dclf: error: L_CA is not finite\n"
 
 
 def test_help_lists_every_key_with_its_meaning(capsys: Shown) -> None:
     assert main(["train", "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert [key for key in config_types() if f"--{key}" not in shown] == ["published"]
-    assert "tau of both contrasts." in shown
-    assert "default: 0.07" in shown
+    output = capsys.readouterr().out
+    assert [key for key in config_types() if f"--{key}" not in output] == ["published"]
+    assert "tau of both contrasts." in output
+    assert "default: 0.07" in output
 
 
 def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Shown) -> None:

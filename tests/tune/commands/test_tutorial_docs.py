@@ -75,17 +75,17 @@ def test_its_commands_and_options_are_there(page: str) -> None:
 @pytest.mark.timeout(1200)
 def test_its_blocks_end_with_the_table_and_the_page(tmp_path: Path) -> None:
     processes = Processes()
-    begun, shown = time.monotonic(), ""
+    start, output = time.monotonic(), ""
     for block in TUTORIAL:
-        shown += paste(block, tmp_path, processes.environment)
-    print(f"{len(TUTORIAL)} blocks in {time.monotonic() - begun:.0f} s")
+        output += paste(block, tmp_path, processes.environment)
+    print(f"{len(TUTORIAL)} blocks in {time.monotonic() - start:.0f} s")
     processes.wait_until_gone(GONE_S)
     place = 0
     for text in SHOWN:
-        place = shown.find(text, place)
-        assert place >= 0, text + shown
+        place = output.find(text, place)
+        assert place >= 0, text + output
     imported = next(words for words in COMMAND_LINES["docs/tutorial.md"] if words[:2] == ["data", "import"])
-    assert shlex.join(["dclf", *imported[:4], "SHARDS", *imported[5:]]) in shown, "what dclf data export says"
+    assert shlex.join(["dclf", *imported[:4], "SHARDS", *imported[5:]]) in output, "what dclf data export says"
     assert (tmp_path / "emotions.json").stat().st_size > 0
     report = tmp_path / "dclf-runs" / "studies" / "parts" / "report"
     table = [*csv.DictReader((report / "variants.csv").read_text(encoding="utf-8").splitlines())]

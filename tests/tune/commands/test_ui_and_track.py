@@ -12,17 +12,17 @@ Shown = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
+def port() -> Iterator[int]:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         listener.listen()
         yield listener.getsockname()[1]
 
 
-def test_a_port_in_use_is_refused(taken: int, tmp_path: Path, capsys: Shown) -> None:
+def test_a_port_in_use_is_refused(port: int, tmp_path: Path, capsys: Shown) -> None:
     (tmp_path / "mlflow.db").touch()
-    assert main(["ui", "--uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(taken)]) == 1
-    assert f"port {taken} is in use" in capsys.readouterr().err
+    assert main(["ui", "--uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(port)]) == 1
+    assert f"port {port} is in use" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
@@ -67,7 +67,7 @@ def test_sending_a_file_that_is_no_spool(tmp_path: Path, capsys: Shown) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "starts"),
     [
         ("--address http://127.0.0.1:9 --uri sqlite:///x.db --port 8080", ["--uri: is for a store", "--port: is for"]),
         ("--cluster --uri sqlite:///x.db", ["--uri: is for a store that is shown here, --cluster names a server"]),
@@ -75,7 +75,7 @@ def test_sending_a_file_that_is_no_spool(tmp_path: Path, capsys: Shown) -> None:
         ("--uri http://127.0.0.1:9 --port 8080", ["--port: is for a store without a server"]),
     ],
 )
-def test_options_that_would_change_nothing_are_refused(words: str, said: list[str], capsys: Shown) -> None:
+def test_options_that_would_change_nothing_are_refused(words: str, starts: list[str], capsys: Shown) -> None:
     assert main(["ui", *words.split()]) == 2
-    shown = capsys.readouterr().err
-    assert [start for start in said if f"dclf: error: {start}" not in shown] == []
+    output = capsys.readouterr().err
+    assert [start for start in starts if f"dclf: error: {start}" not in output] == []

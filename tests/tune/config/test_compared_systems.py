@@ -15,8 +15,8 @@ def test_the_paper_compares_with_twelve() -> None:
 
 def test_each_is_a_base_model_or_says_why_not() -> None:
     assert all(bool(system.model) != bool(system.why) for system in compared_systems())
-    named = {system.model for system in compared_systems() if system.model}
-    assert named == {"mm_dfn", "graphmft", "graphcfc", "dag_erc"}
+    models = {system.model for system in compared_systems() if system.model}
+    assert models == {"mm_dfn", "graphmft", "graphcfc", "dag_erc"}
 
 
 @pytest.mark.parametrize("dataset", ["iemocap", "meld"])

@@ -26,14 +26,14 @@ def test_caches_lie_in_the_home_folder_unless_the_user_says_where(
 
 def test_a_study_at_a_uri_needs_a_folder_for_its_working_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/dev/null/home")
-    refused = r"XDG_CACHE_HOME: must name a folder that can be written to, for working copies .*\(Not a directory\)"
-    with pytest.raises(OSError, match=refused):
+    message = r"XDG_CACHE_HOME: must name a folder that can be written to, for working copies .*\(Not a directory\)"
+    with pytest.raises(OSError, match=message):
         working_copies("s3://bucket/studies")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert working_copies("s3://bucket/studies").parent == tmp_path / "dclf" / "studies"
 
 
-def test_whoever_waits_for_another_process_says_so(tmp_path: Path, said: list[str]) -> None:
+def test_whoever_waits_for_another_process_says_so(tmp_path: Path, log_messages: list[str]) -> None:
     entered = threading.Event()
 
     def second() -> None:
@@ -43,19 +43,19 @@ def test_whoever_waits_for_another_process_says_so(tmp_path: Path, said: list[st
     with alone(tmp_path / "lock", "make the tables"):
         thread = threading.Thread(target=second)
         thread.start()
-        wait_until(lambda: len(said) == 1, 20)
+        wait_until(lambda: len(log_messages) == 1, 20)
         assert not entered.is_set()
     thread.join(20)
     assert entered.is_set()
-    assert said == [f"waiting for another process to make the tables ({tmp_path / 'lock'} is its lock)"]
+    assert log_messages == [f"waiting for another process to make the tables ({tmp_path / 'lock'} is its lock)"]
 
 
 def test_without_locks_the_work_is_done_with_a_warning(
-    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, log_messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(file: object, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with alone(tmp_path / "lock", "make the tables"):
-        assert len(said) == 1
+        assert len(log_messages) == 1

@@ -27,9 +27,9 @@ def write(folder: Path, text: str, name: str = "run.yaml") -> Path:
 
 
 def problems_of(config: str | Path | None, overrides: dict[str, Any] | None = None) -> tuple[str, ...]:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         load_config(config, overrides)
-    return caught.value.problems
+    return error.value.problems
 
 
 def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -410,8 +410,8 @@ def test_a_mark_of_byte_order_is_no_part_of_the_text(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     presets = ", ".join(preset_names())
-    for place, shown in ((tmp_path, f"the folder '{tmp_path}'"), ("", "''"), ("x" * 5000, f"'{'x' * 299}…")):
-        assert problems_of(place, SOUND) == (f"config: must be a YAML file or a preset ({presets}), is {shown}",)
+    for place, text in ((tmp_path, f"the folder '{tmp_path}'"), ("", "''"), ("x" * 5000, f"'{'x' * 299}…")):
+        assert problems_of(place, SOUND) == (f"config: must be a YAML file or a preset ({presets}), is {text}",)
     deep = write(tmp_path, "[" * 5_000)
     assert problems_of(deep) == (f"{deep}: must be YAML that can be read, is nested too deeply",)
 

@@ -44,9 +44,9 @@ EXPECTED = [
 def test_all_mistakes_are_told_at_once_with_their_places(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(WRONG)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         read_study_file(file)
-    problems = caught.value.problems
+    problems = error.value.problems
     assert len(problems) == len(EXPECTED)
     for line, expected in zip(problems, EXPECTED, strict=True):
         assert line.startswith(f"{file}{expected}")
@@ -55,17 +55,17 @@ def test_all_mistakes_are_told_at_once_with_their_places(tmp_path: Path) -> None
 def test_a_study_must_say_what_it_changes_and_how(tmp_path: Path) -> None:
     file = tmp_path / "empty.yaml"
     file.write_text("title: nothing\n")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         read_study_file(file)
-    assert [line.removeprefix(f"{file}: ") for line in caught.value.problems] == [
+    assert [line.removeprefix(f"{file}: ") for line in error.value.problems] == [
         "base: must name the configuration that the variants change, is missing",
         "variants: must name leave_one_out, grid or listed, names none",
     ]
 
 
 def test_an_unknown_study_is_told_with_those_there_are() -> None:
-    told = r"must be a YAML file or one of iemocap/figure4.*did you mean iemocap/table4\?"
-    with pytest.raises(ConfigError, match=told):
+    message = r"must be a YAML file or one of iemocap/figure4.*did you mean iemocap/table4\?"
+    with pytest.raises(ConfigError, match=message):
         read_study_file("iemocap/tabel4")
 
 
@@ -165,9 +165,9 @@ def test_names_of_variants_are_rows_of_tables(tmp_path: Path) -> None:
     names = ["one", "one", "two\nlines", "x" * 101, "x" * 100]
     listed = [{"name": name, "set": {"loss.window": place}} for place, name in enumerate(names, start=1)]
     file.write_text(yaml.safe_dump({"base": "iemocap", "variants": {"listed": listed}}), encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         read_study_file(file)
-    assert [line.partition("variants.listed: ")[2][:71] for line in caught.value.problems] == [
+    assert [line.partition("variants.listed: ")[2][:71] for line in error.value.problems] == [
         "variant 3: its name, a row of every table, must be one line of at most ",
         "variant 4: its name, a row of every table, must be one line of at most ",
         "the name 'one' must stand for one variant, stands for 2",
@@ -189,9 +189,9 @@ def test_what_would_be_dropped_is_refused(tmp_path: Path) -> None:
         "base: iemocap\nset: {sweep.trials: 5}\ndefaults:\n  sweep: {sampler: gp}\nvariants:\n  listed:\n"
         "    - {name: one, reference: true}\n    - {name: two, set: {loss.window: 3}, reference: true}\n"
     )
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         read_study_file(file)
-    assert [line.removeprefix(f"{file}:") for line in caught.value.problems] == [
+    assert [line.removeprefix(f"{file}:") for line in error.value.problems] == [
         "2: set.sweep.trials: is for searches; a study trains every variant to its end, leave it out",
         "4: defaults.sweep.sampler: is for searches; a study trains every variant to its end, leave it out",
         "6: variants.listed: must have one variant with reference: true at most, has one, two",

@@ -36,17 +36,17 @@ def test_a_run(history: list[EpochReport], final: FinalReport) -> None:
         lines(WorkersRestarted(1))
         lines.note("the server is back")
         lines(RunFinished(final))
-    shown = stream.getvalue().splitlines()
-    assert shown[:2] == ["mmgcn (causal) with DCLF on shards/demo, run bold (3f2a)", "1 worker, 1 CPU"]
-    assert shown[2] == (
+    output = stream.getvalue().splitlines()
+    assert output[:2] == ["mmgcn (causal) with DCLF on shards/demo, run bold (3f2a)", "1 worker, 1 CPU"]
+    assert output[2] == (
         "epoch 1/4  total 1.500  ce 1.000  ca 0.250  val WF1 50.00  best 50.00 (epoch 1)  2.0 s  left 0:06"
     )
-    assert shown[4].endswith("val WF1 60.00  best 62.50 (epoch 2)  2.0 s  left 0:02")
-    assert shown[5:7] == [
+    assert output[4].endswith("val WF1 60.00  best 62.50 (epoch 2)  2.0 s  left 0:02")
+    assert output[5:7] == [
         "a worker was lost: training goes on from the last checkpoint (restart 1)",
         "the server is back",
     ]
-    assert [line.split() for line in shown[7:]] == [
+    assert [line.split() for line in output[7:]] == [
         ["split", "WA", "WF1", "happy", "sad"],
         ["val", "75.00", "62.50", "50.00", "50.00"],
         ["test", "75.00", "72.07", "50.00", "50.00"],
@@ -154,6 +154,6 @@ def test_the_studies_of_a_reproduction_are_counted_each_for_itself(tmp_path: Pat
         lines(ReproductionStudy("Table 4", "Ablations"))
         run_three(lines, folder, watch)
         lines(StudyFinished(folder))
-    shown = stream.getvalue().splitlines()
-    assert shown.count("1 complete, 1 running, 0 pruned, 1 failed, 1 waiting; took 1:00") == 2
-    assert shown[:2] == ["", "Table 4: Ablations"]
+    output = stream.getvalue().splitlines()
+    assert output.count("1 complete, 1 running, 0 pruned, 1 failed, 1 waiting; took 1:00") == 2
+    assert output[:2] == ["", "Table 4: Ablations"]

@@ -88,8 +88,8 @@ def test_a_run_has_one_output_that_is_redrawn(cells: dict[str, list[Output]]) ->
     (panel,) = cells[RUN]
     assert panel["output_type"] == "display_data"
     text, html = panel["data"]["text/plain"], panel["data"]["text/html"]
-    for shown in ("epoch 2/4", "60.00", "best 62.50 (epoch 1)", "run bold (3f2a)"):
-        assert shown in text
+    for words in ("epoch 2/4", "60.00", "best 62.50 (epoch 1)", "run bold (3f2a)"):
+        assert words in text
     assert "epoch 1/4" not in text
     assert "&lt;b&gt;few&lt;/b&gt;" in html
     assert "<b>" not in html

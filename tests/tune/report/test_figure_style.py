@@ -154,9 +154,9 @@ def test_the_best_and_the_base_are_marked_in_words_wherever_they_stand(figures: 
         best = "picked" if name.startswith(("two", "many")) else "best"
         assert any(label.startswith("base, trial 0") for label in labels), name
         assert any(label.startswith(f"{best}, trial ") for label in labels), name
-        told = " ".join(text for points in drawing.points for text in points.texts)
-        assert "base, trial 0: " in told, name
-        assert f"{best}, trial " in told, name
+        words = " ".join(text for points in drawing.points for text in points.texts)
+        assert "base, trial 0: " in words, name
+        assert f"{best}, trial " in words, name
 
 
 def test_the_signs_stand_at_their_trials(tmp_path: Path) -> None:

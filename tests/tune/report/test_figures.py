@@ -180,9 +180,9 @@ def test_numbers_are_percent_and_names_short(drawings: Drawings) -> None:
 def test_trials_of_an_earlier_study_are_left_out(tmp_path: Path) -> None:
     study = study_of(tmp_path, 40)
     numbers = {4: 0, 0: 2, 99: 3}
-    shown = draw_study(study, ["wf1"], numbers=numbers).drawn["history"].figure.axes[0].collections[0]
-    wanted = [[place, 100 * study.trials[number].values[0]] for number, place in ((4, 0), (0, 2))]
-    assert np.array(shown.get_offsets()).tolist() == pytest.approx(np.array(wanted))
+    dots = draw_study(study, ["wf1"], numbers=numbers).drawn["history"].figure.axes[0].collections[0]
+    positions = [[place, 100 * study.trials[number].values[0]] for number, place in ((4, 0), (0, 2))]
+    assert np.array(dots.get_offsets()).tolist() == pytest.approx(np.array(positions))
 
 
 def test_ends_without_a_value_differ_by_their_sign(tmp_path: Path) -> None:
@@ -232,13 +232,13 @@ def test_lines_that_are_left_out_take_part_in_the_upright_axes() -> None:
     study = flat_study([0.6 + 0.001 * place for place in range(250)], choices=("a", "b"))
     drawing = draw_study(study, ["wf1"], names={"parallel"}).drawn["parallel"]
     (gamma,) = (points for points in drawing.points if points.x[0] and "gamma_ca" in points.texts[0])
-    shown = {
+    heights = {
         int(text.split(":")[0].removeprefix("trial ")): height
         for text, height in zip(gamma.texts, gamma.y, strict=True)
     }
-    assert len(shown) == 200
-    assert 249 not in shown, "the trial with the largest value is no line"
-    assert shown == {number: pytest.approx(number / 249) for number in shown}
+    assert len(heights) == 200
+    assert 249 not in heights, "the trial with the largest value is no line"
+    assert heights == {number: pytest.approx(number / 249) for number in heights}
 
 
 def test_domains_set_the_axes(drawings: Drawings) -> None:
@@ -277,13 +277,13 @@ def test_a_condition_leaves_a_trial_out_of_a_parameters_panel_alone() -> None:
 def test_large_studies_are_thinned_out_and_say_so(tmp_path: Path) -> None:
     drawings = draw_study(study_of(tmp_path, 140), ["wf1"])
     assert f"Shown are {MOST_CURVES} of " in drawings.drawn["curves"].caption
-    shown = drawings.drawn["curves"].figure.axes[0].findobj(LineCollection)
-    assert sum(len(lines.get_segments()) for lines in shown) == MOST_CURVES
+    collections = drawings.drawn["curves"].figure.axes[0].findobj(LineCollection)
+    assert sum(len(lines.get_segments()) for lines in collections) == MOST_CURVES
 
 
 @pytest.mark.parametrize(("count", "limit"), [(0, 3), (3, 3), (10, 3), (5000, 60)])
 def test_spread_is_even(count: int, limit: int) -> None:
-    shown = spread(list(range(count)), limit)
-    assert len(shown) == min(count, limit)
-    steps = {b - a for a, b in pairwise(shown)}
+    items = spread(list(range(count)), limit)
+    assert len(items) == min(count, limit)
+    steps = {b - a for a, b in pairwise(items)}
     assert not steps or max(steps) - min(steps) <= 1

@@ -117,11 +117,11 @@ def browser() -> Iterator[Browser]:
 def shown(browser: Browser, file: Path, width: int = 1400, scheme: Scheme = "light", **more: Any) -> Page:
     """A page whose scripts have run; what they say on the console is an error of the test."""
     page = browser.new_page(viewport={"width": width, "height": 1200}, color_scheme=scheme, **more)
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     page.goto(file.as_uri())
-    assert not said
+    assert not messages
     return page
 
 

@@ -153,7 +153,7 @@ def test_the_page_begins_with_every_finding_its_numbers_and_a_verdict(generated:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "said"),
+    ("outcome", "cell"),
     [
         ("contradicted", "✗ disagrees: contradicted"),
         ("not confirmed", "– undecided: not confirmed"),
@@ -161,12 +161,12 @@ def test_the_page_begins_with_every_finding_its_numbers_and_a_verdict(generated:
         ("the same direction, but not significant", "– undecided: the same direction, but not significant"),
     ],
 )
-def test_only_what_is_significant_agrees_or_disagrees(outcome: str, said: str) -> None:
+def test_only_what_is_significant_agrees_or_disagrees(outcome: str, cell: str) -> None:
     verdict = Verdict(
         about="a", sentence="", outcome=outcome, finding="a against b", published="+1.00", measured="0.00"
     )
     (row,) = verdict_table([("Table 4", [verdict])], {}, "").rows
-    assert row == ("Table 4", "a against b", "+1.00", "0.00", "not measured", said)
+    assert row == ("Table 4", "a against b", "+1.00", "0.00", "not measured", cell)
 
 
 def test_the_papers_own_data_confirm_or_not(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_list_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_show_tells_what_matters(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = run(["show", "gammas"], storage, capsys)
+    output = run(["show", "gammas"], storage, capsys)
     for words in (
         "sweep gammas: Interrupted; 38 of 50 trials ended",
         "Best is trial 32: validation WF1 68.67 %.",
@@ -74,8 +74,8 @@ def test_show_tells_what_matters(storage: Path, capsys: pytest.CaptureFixture[st
         "failed  3      L_CA became NaN in epoch 3",
         f"dclf resume gammas --storage {storage}",
     ):
-        assert words in shown
-    assert len(shown.split("Best trials")[1].split("\n\n")[0].splitlines()) == 12
+        assert words in output
+    assert len(output.split("Best trials")[1].split("\n\n")[0].splitlines()) == 12
 
 
 def test_show_tells_how_far_trainings_are_that_have_not_ended(
@@ -85,21 +85,21 @@ def test_show_tells_how_far_trainings_are_that_have_not_ended(
     number = add_trial(folder, {"loss.window": 3}, [[0.6]], state="running", epochs=9).number
     folder.ledger.run(number, 1, "second")
     write_history(folder.checkpoint(number, 1), [epoch_report(1, 0.5, (1, 0.5)), epoch_report(2, 0.4, (1, 0.5))])
-    shown = run(["show", "long"], tmp_path, capsys)
-    row = shown.split("Trainings cut short")[1].splitlines()[2]
+    output = run(["show", "long"], tmp_path, capsys)
+    row = output.split("Trainings cut short")[1].splitlines()[2]
     assert row.split() == ["0", "1", "2", "of", "4", "40.00", "50.00", "2.0", "s"]
-    assert shown.split("epochs  ")[1].split()[0] == "11"
+    assert output.split("epochs  ")[1].split()[0] == "11"
     details = json.loads(run(["show", "long", "--output", "json"], tmp_path, capsys))
     assert details["open"] == [{"trial": 0, "seed": 1, "epoch": 2, "epochs": 4, "wf1": 0.4, "best_wf1": 0.5}]
 
 
 def test_show_as_json(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = json.loads(run(["show", "pair", "--output", "json"], storage, capsys))
-    assert shown["best"]["number"] == shown["top"][0]["number"] == 9
-    assert shown["base"]["number"] == 0
-    assert shown["pareto"] == [9]
-    assert len(shown["top"]) == 6
-    assert shown["failures"] == {
+    details = json.loads(run(["show", "pair", "--output", "json"], storage, capsys))
+    assert details["best"]["number"] == details["top"][0]["number"] == 9
+    assert details["base"]["number"] == 0
+    assert details["pareto"] == [9]
+    assert len(details["top"]) == 6
+    assert details["failures"] == {
         "L_CA became NaN in epoch 3": [5],
         "out of memory: 2.1 GiB asked for, 1.4 GiB free": [7],
     }
@@ -107,9 +107,9 @@ def test_show_as_json(storage: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_numbers_that_are_none_are_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add_trial(new_folder(tmp_path), {"loss.window": 10}, [[float("nan")]])
-    shown = json.loads(run(["show", "gammas", "--output", "json"], tmp_path, capsys))
-    assert shown["base"]["values"] == [None]
-    assert shown["base"]["seeds"] == {"0": [None]}
+    details = json.loads(run(["show", "gammas", "--output", "json"], tmp_path, capsys))
+    assert details["base"]["values"] == [None]
+    assert details["base"]["seeds"] == {"0": [None]}
 
 
 def test_report_writes_the_files(storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,9 +126,9 @@ def test_an_unknown_study_lists_those_that_are_there(
     command: str, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, "gamma", "--storage", str(storage)]) != 0
-    said = capsys.readouterr().err
-    assert said.startswith(f"dclf: error: no study 'gamma' in {storage}; it has: ")
-    assert "gammas" in said
+    message = capsys.readouterr().err
+    assert message.startswith(f"dclf: error: no study 'gamma' in {storage}; it has: ")
+    assert "gammas" in message
 
 
 @pytest.mark.parametrize("command", ["list", "show", "report"])

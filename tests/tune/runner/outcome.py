@@ -52,9 +52,9 @@ def check_optuna(folder: StudyFolder) -> None:
 
 def check_trials(folder: StudyFolder, frozen: list[FrozenTrial]) -> None:
     for trial in folder.ledger.trials.values():
-        told = frozen[trial.optuna]
-        assert told.state.name == STATES[trial.state]
-        assert trial.state != "complete" or tuple(told.values or ()) == trial.values
+        optuna_trial = frozen[trial.optuna]
+        assert optuna_trial.state.name == STATES[trial.state]
+        assert trial.state != "complete" or tuple(optuna_trial.values or ()) == trial.values
     numbers = {trial.optuna for trial in folder.ledger.trials.values()}
     assert {trial.state.name for trial in frozen if trial.number not in numbers} <= {"WAITING"}
 

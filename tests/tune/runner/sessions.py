@@ -37,11 +37,11 @@ def definition(
         train=TrainConfig(epochs=epochs, seed=3),
         track=TrackConfig(uri=uri, experiment="dclf", tags=tags or {}),
     )
-    wanted = SweepSettings(**{"trials": 4, "scheduler": "none", "sampler": "random", **settings})
+    sweep = SweepSettings(**{"trials": 4, "scheduler": "none", "sampler": "random", **settings})
     return StudyDefinition(
         name=name,
         config=config.to_dict(),
-        settings=wanted.to_dict(),
+        settings=sweep.to_dict(),
         space=Space.of(SPACE).spec,
         created="2024-01-01T00:00:00+00:00",
     )
@@ -113,21 +113,21 @@ class Driver:
         trial = self.folder.ledger.trials[task.number]
         for seed in task.seeds:
             if seed not in finished_seeds(trial):
-                said = yield from self._seed(trial, seed)
-                if said is not None:
-                    self.session.prune(trial.number, said)
+                step = yield from self._seed(trial, seed)
+                if step is not None:
+                    self.session.prune(trial.number, step)
                     return
         self.session.finish(task)
 
     def _seed(self, trial: TrialRecord, seed: int) -> Generator[None, None, TrialStep | None]:
         """Train; what was said last where the task is to end early."""
-        told = self.trained.get((trial.number, seed)) == self.epochs
-        while told or self.trained.get((trial.number, seed), 0) < self.epochs:
-            self.trained[trial.number, seed] = self.trained.get((trial.number, seed), 0) + (not told)
-            said = self.told(trial, seed, self.trained[trial.number, seed])
-            if self.session.record_step(said):
-                return said
-            told = False
+        repeat = self.trained.get((trial.number, seed)) == self.epochs
+        while repeat or self.trained.get((trial.number, seed), 0) < self.epochs:
+            self.trained[trial.number, seed] = self.trained.get((trial.number, seed), 0) + (not repeat)
+            step = self.told(trial, seed, self.trained[trial.number, seed])
+            if self.session.record_step(step):
+                return step
+            repeat = False
             yield
         return None
 

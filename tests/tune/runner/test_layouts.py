@@ -28,11 +28,11 @@ from tune.sweeps import sweep
 with ray_session(sys.argv[1]):
     for keys in json.loads(sys.argv[2]):
         config, settings = load_sweep("iemocap", keys)
-        begun = time.process_time()
+        start = time.process_time()
         try:
             sweep(config, settings, name="victim")
         except TrialPlanError as error:
-            seconds = time.process_time() - begun
+            seconds = time.process_time() - start
             print(json.dumps({"seconds": seconds, "nearest": error.nearest, "message": str(error)}))
 """
 

@@ -134,14 +134,14 @@ def test_other_data_need_a_family(shards: Path, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_told(shards: Path, options: dict[str, Any], problems: Sequence[str]) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         plan_leaderboard(shards, **{"models": ["mmgcn"], **options})
-    assert len(caught.value.problems) == len(problems)
-    assert all(problem.startswith(own) for problem, own in zip(caught.value.problems, problems, strict=True))
+    assert len(error.value.problems) == len(problems)
+    assert all(problem.startswith(own) for problem, own in zip(error.value.problems, problems, strict=True))
 
 
 def test_compared_systems_are_those_that_ship(shards: Path) -> None:
-    plan = plan_compared("iemocap", {"data.shards": str(shards)}, seeds=1, wanted=False)
+    plan = plan_compared("iemocap", {"data.shards": str(shards)}, seeds=1, to_run=False)
     assert {model for model, _ in trained(plan)} == {"mm_dfn", "graphmft", "graphcfc", "dag_erc"}
     assert plan.name.startswith("iemocap-compared-")
     assert plan.planned.plan["paper"] == "Table 3, the compared systems"

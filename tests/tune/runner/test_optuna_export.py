@@ -57,7 +57,7 @@ def test_the_copy_is_replaced_by_that_of_the_next_driver(tmp_path: Path, url: st
 
 
 def test_ctrl_c_leaves_out_the_copy_alone(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, said: list[str]
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, log_messages: list[str]
 ) -> None:
     def interrupt(_folder: StudyFolder) -> None:
         raise KeyboardInterrupt
@@ -65,7 +65,7 @@ def test_ctrl_c_leaves_out_the_copy_alone(
     folder = new_study(tmp_path, optuna=url)
     monkeypatch.setattr("tune.runner.study_driver.export_study", interrupt)
     _copy(folder)
-    assert said == [
+    assert log_messages == [
         f"copying the study to {url}; Ctrl-C leaves it out",
         "not copied: interrupted; dclf resume gammas copies the study again",
     ]

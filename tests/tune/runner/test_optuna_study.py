@@ -70,9 +70,9 @@ def next_points(driver: Driver) -> list[dict[str, Any]]:
 def test_a_driver_that_took_over_goes_on_as_the_one_before(
     sampler: str, scheduler: str, more: dict[str, Any], trials: int, epochs: int
 ) -> None:
-    chosen = {"sampler": sampler, "scheduler": scheduler, "startup_trials": 3, "grace_epochs": 1, **more}
+    options = {"sampler": sampler, "scheduler": scheduler, "startup_trials": 3, "grace_epochs": 1, **more}
     with TemporaryDirectory() as place:
-        folder = new_study(Path(place), trials=20, **chosen)
+        folder = new_study(Path(place), trials=20, **options)
         first = Driver(folder)
         for _ in range(trials):
             trial = first.session.next()
@@ -93,9 +93,9 @@ def begin(driver: Driver, epochs: int) -> None:
     assert trial is not None
     driver.session.start(trial)
     for epoch in range(1, epochs + 1):
-        told = driver.told(trial, 3, epoch)
-        write_history(driver.folder.checkpoint(trial.number, 3), told.reports)
-        driver.session.record_step(told)
+        step = driver.told(trial, 3, epoch)
+        write_history(driver.folder.checkpoint(trial.number, 3), step.reports)
+        driver.session.record_step(step)
 
 
 def test_population_and_parents_of_nsga2_survive(tmp_path: Path) -> None:
@@ -182,10 +182,10 @@ def test_what_a_kill_does_to_the_journal_holds_up_nobody(tmp_path: Path, harm: C
     assert trial is not None
     first.run(trial)
     harm(folder.path / JOURNAL)
-    begun = time.monotonic()
+    start = time.monotonic()
     second = Driver(reopened(folder))
     second.work()
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - start < 20
     assert second.ran == [1, 2]
     check_optuna(second.folder)
     assert [path.name for path in folder.path.glob("*optuna*")] == [JOURNAL]
@@ -197,8 +197,8 @@ def test_others_see_the_trials_while_the_driver_works(tmp_path: Path) -> None:
     assert trial is not None
     driver.session.record_step(driver.told(trial, 3, 2))
     backend = JournalFileBackend(str(tmp_path / "gammas" / JOURNAL))
-    (seen,) = optuna.load_study(study_name="gammas", storage=JournalStorage(backend)).get_trials()
-    assert (seen.state, seen.last_step) == (TrialState.RUNNING, 2)
+    (optuna_trial,) = optuna.load_study(study_name="gammas", storage=JournalStorage(backend)).get_trials()
+    assert (optuna_trial.state, optuna_trial.last_step) == (TrialState.RUNNING, 2)
 
 
 def test_times_are_those_of_the_ledger(tmp_path: Path) -> None:
@@ -229,9 +229,9 @@ def test_five_thousand_trials_are_there_within_seconds(tmp_path: Path, monkeypat
         if line.get("number") == one.number
     ]
     folder.ledger.path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, *copies]))
-    begun = time.process_time()
+    start = time.process_time()
     study = Driver(reopened(folder)).study
-    took = time.process_time() - begun
+    took = time.process_time() - start
     assert isinstance(study, LiveStudy)
     assert len(study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) == 5000
     print(f"{took:.1f} s")

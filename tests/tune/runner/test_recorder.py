@@ -55,19 +55,19 @@ def test_a_study_is_a_parent_and_a_run_per_trial_and_seed(tmp_path: Path, store:
 
 
 def test_ctrl_c_while_the_last_records_are_sent_costs_no_finished_study_its_result(
-    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, said: list[str]
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, log_messages: list[str]
 ) -> None:
     recorder = opened(new_study(tmp_path, uri=store.uri, trials=1), store)
     assert recorder._outbox.flush(60)
     with monkeypatch.context() as once:
 
-        def interrupt(*_: object, **_named: object) -> bool:
+        def interrupt(*_: object, **_options: object) -> bool:
             once.undo()
             raise KeyboardInterrupt
 
         once.setattr(recorder._outbox, "flush", interrupt)
         recorder.close("FINISHED", "finished")
-    assert said == ["not all of this study has reached MLflow; send it the rest with: dclf doctor gammas --fix"]
+    assert log_messages == ["not all of this study has reached MLflow; send it the rest with: dclf doctor gammas --fix"]
     assert recorder._guardian._child.poll() is not None, "it would call the run KILLED"
 
 
@@ -118,12 +118,12 @@ def test_the_parent_has_the_test_scores_of_a_winner_once(tmp_path: Path, store: 
 
 def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = new_study(tmp_path, uri=store.uri, trials=1)
-    sent: list[set[int]] = []
+    requests: list[set[int]] = []
     batches: Counter[str] = Counter()
     log_batch = store.client.log_batch
 
     def counted(run_id: str, metrics: Sequence[Any] = (), **rest: Any) -> None:
-        sent.append({metric.step for metric in metrics if metric.key == "val/wf1"})
+        requests.append({metric.step for metric in metrics if metric.key == "val/wf1"})
         batches[run_id] += 1
         log_batch(run_id, metrics=metrics, **rest)
 
@@ -132,18 +132,20 @@ def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch:
     recorder = opened(folder, store)
     Driver(folder, recorder).work()
     recorder.close("FINISHED", "finished")
-    assert [steps for steps in sent if steps] == [set(range(1, EPOCHS + 1))]
+    assert [steps for steps in requests if steps] == [set(range(1, EPOCHS + 1))]
     (run,) = folder.ledger.trials[0].runs.values()
     assert batches[run.run_id] == 2, "parameters, and at the end metrics and tags together"
     check_runs(folder, store)
 
 
-def test_tags_that_mlflow_refuses_take_nothing_else_with_them(tmp_path: Path, store: Store, said: list[str]) -> None:
+def test_tags_that_mlflow_refuses_take_nothing_else_with_them(
+    tmp_path: Path, store: Store, log_messages: list[str]
+) -> None:
     folder = new_study(tmp_path, uri=store.uri, trials=1, tags={"purpose": "test", "a?b": "c", "dclf.trial": "17"})
     recorder = opened(folder, store)
     Driver(folder, recorder).work()
     recorder.close("FINISHED", "finished")
-    assert [note.partition(":")[0] for note in said] == ["MLflow refused tags of this run"]
+    assert [note.partition(":")[0] for note in log_messages] == ["MLflow refused tags of this run"]
     check_runs(folder, store)
     (child,) = folder.ledger.trials[0].runs.values()
     runs = [store.client.get_run(run_id) for run_id in (recorder.run_id, child.run_id)]
@@ -261,7 +263,7 @@ def test_what_a_killed_driver_had_not_sent_is_made_again(tmp_path: Path, store: 
 
 @pytest.mark.slow
 @pytest.mark.mlflow
-def test_a_lost_server_loses_nothing(tmp_path: Path, server: Server, said: list[str]) -> None:
+def test_a_lost_server_loses_nothing(tmp_path: Path, server: Server, log_messages: list[str]) -> None:
     store = connect(server.uri, "dclf")
     folder = new_study(tmp_path, uri=server.uri, trials=4)
     recorder = opened(folder, store)
@@ -273,11 +275,11 @@ def test_a_lost_server_loses_nothing(tmp_path: Path, server: Server, said: list[
     trial = driver.session.next()
     assert trial is not None
     driver.run(trial)
-    wait_until(lambda: any("MLflow does not answer" in note for note in said), 60)
+    wait_until(lambda: any("MLflow does not answer" in note for note in log_messages), 60)
     driver.work()
     server.start()
     recorder.close("FINISHED", "finished")
     check_runs(folder, store)
     for trial in folder.ledger.trials.values():
         assert [step for step, _ in points(store, trial.runs[3].run_id)] == list(range(1, EPOCHS + 1))
-    assert any("MLflow answers again" in note for note in said)
+    assert any("MLflow answers again" in note for note in log_messages)

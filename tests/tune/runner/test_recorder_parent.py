@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.tune.runner.broken import SEED, Writer, definition
+from tests.tune.runner.study_writer import SEED, Writer, definition
 from tune.runner.doctor import Doctor
 from tune.runner.recorder import StudyRecorder
 from tune.study.definition import StudyDefinition

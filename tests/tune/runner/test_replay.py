@@ -9,8 +9,8 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from tests.tune.runner.broken import SEED, Writer, check, healthy, points, replay_all
 from tests.tune.runner.sessions import EPOCHS, Driver, new_study
+from tests.tune.runner.study_writer import SEED, Writer, check, healthy, points, replay_all
 from tests.tune.runner.test_recorder import CARD
 from tests.tune.tracking.server import wait_until
 from tune.runner.doctor import Doctor
@@ -33,15 +33,15 @@ def store(sqlite_uri: str) -> Store:
 @pytest.mark.slow
 # An example takes a second or two: one that fails is not made smaller.
 @settings(max_examples=15, phases=[Phase.explicit, Phase.generate])
-@example(steps=1, sent=0, torn=False)
-@example(steps=2, sent=0, torn=False)
-@example(steps=7, sent=1, torn=True)
-@given(steps=st.integers(1, 45), sent=st.integers(0, 60), torn=st.booleans())
-def test_a_kill_anywhere_is_mended_once_and_for_all(empty_store: Path, steps: int, sent: int, torn: bool) -> None:
+@example(steps=1, sends=0, torn=False)
+@example(steps=2, sends=0, torn=False)
+@example(steps=7, sends=1, torn=True)
+@given(steps=st.integers(1, 45), sends=st.integers(0, 60), torn=st.booleans())
+def test_a_kill_anywhere_is_mended_once_and_for_all(empty_store: Path, steps: int, sends: int, torn: bool) -> None:
     with TemporaryDirectory() as place:
         storage = Path(place)
         store = connect(f"sqlite:///{shutil.copy(empty_store, storage / 'mlflow.db')}", "dclf")
-        Writer(storage, store).write(steps, sent, torn=torn)
+        Writer(storage, store).write(steps, sends, torn=torn)
         Doctor(storage).mend("gammas")
         assert healthy(storage)
         folder = StudyFolder.open(storage, "gammas")
@@ -55,14 +55,14 @@ def test_a_kill_anywhere_is_mended_once_and_for_all(empty_store: Path, steps: in
 
 @pytest.mark.slow
 @settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
-@example(steps=2, sent=0, torn=False)
-@example(steps=7, sent=1, torn=True)
-@given(steps=st.integers(2, 45), sent=st.integers(0, 60), torn=st.booleans())
-def test_a_study_that_is_resumed_lacks_nothing(empty_store: Path, steps: int, sent: int, torn: bool) -> None:
+@example(steps=2, sends=0, torn=False)
+@example(steps=7, sends=1, torn=True)
+@given(steps=st.integers(2, 45), sends=st.integers(0, 60), torn=st.booleans())
+def test_a_study_that_is_resumed_lacks_nothing(empty_store: Path, steps: int, sends: int, torn: bool) -> None:
     with TemporaryDirectory() as place:
         storage = Path(place)
         store = connect(f"sqlite:///{shutil.copy(empty_store, storage / 'mlflow.db')}", "dclf")
-        folder = Writer(storage, store).write(steps, sent, torn=torn)
+        folder = Writer(storage, store).write(steps, sends, torn=torn)
         send_unsent(folder, store)
         resumed(folder, store).close("KILLED", "killed: Ctrl-C")
         assert [finding for finding in Doctor(storage).look("gammas").findings if finding.subject != "Optuna"] == []
@@ -95,9 +95,9 @@ def test_what_was_sent_live_and_again_is_there_once(tmp_path: Path, store: Store
     assert points(store, "gammas") == live
 
 
-@pytest.mark.parametrize("sent", [0, None])
-def test_epochs_of_an_earlier_version_are_there_once(tmp_path: Path, store: Store, sent: int | None) -> None:
-    folder = Writer(tmp_path, store).write(sent=sent)
+@pytest.mark.parametrize("sends", [0, None])
+def test_epochs_of_an_earlier_version_are_there_once(tmp_path: Path, store: Store, sends: int | None) -> None:
+    folder = Writer(tmp_path, store).write(sends=sends)
     before = points(store, "gammas")
     for trial in folder.ledger.trials.values():
         place = folder.checkpoint(trial.number, SEED)
@@ -108,7 +108,7 @@ def test_epochs_of_an_earlier_version_are_there_once(tmp_path: Path, store: Stor
     key = trial.runs[SEED].run_id, "val/wf1"
     after = points(store, "gammas")[key]
     assert [step for step, *_ in after] == [1, 2, 3]
-    if sent is None:
+    if sends is None:
         assert after == before[key], "the run keeps the times that it has"
     else:
         assert [time for _, time, _ in after] == [round(1000 * (trial.started or 0) + 500 * step) for step in (1, 2, 3)]
@@ -129,10 +129,12 @@ def test_looking_changes_nothing(tmp_path: Path, store: Store) -> None:
     assert _everything(tmp_path, store) == before
 
 
-def test_resuming_mends_all_but_the_parent_that_it_takes_up(tmp_path: Path, store: Store, said: list[str]) -> None:
-    folder = Writer(tmp_path, store).write(sent=12)
+def test_resuming_mends_all_but_the_parent_that_it_takes_up(
+    tmp_path: Path, store: Store, log_messages: list[str]
+) -> None:
+    folder = Writer(tmp_path, store).write(sends=12)
     assert send_unsent(folder, store) == ["MLflow: 4 trainings sent again"]
-    assert said == ["MLflow: sending 4 trainings again, as the last driver may have left them unsent"]
+    assert log_messages == ["MLflow: sending 4 trainings again, as the last driver may have left them unsent"]
     left = Doctor(tmp_path).look("gammas").findings
     assert [(finding.subject, finding.remedy) for finding in left] == [("the study", "it is marked KILLED")]
 
@@ -170,16 +172,16 @@ def test_a_long_study_is_marked_now_and_then(tmp_path: Path, store: Store, monke
 def test_a_second_run_and_a_strange_one_are_deleted(tmp_path: Path, store: Store) -> None:
     writer = Writer(tmp_path, store)
     folder = writer.write()
-    kept = folder.ledger.trials[0].runs[4].run_id
-    tags = {**store.client.get_run(kept).data.tags}
+    first = folder.ledger.trials[0].runs[4].run_id
+    tags = {**store.client.get_run(first).data.tags}
     second = store.client.create_run(store.experiment_id, tags=tags, start_time=1).info.run_id
     strange = store.client.create_run(store.experiment_id, tags={**tags, TRIAL_TAG: "17"}).info.run_id
     # Another study of the same name, in another storage: none of our business.
     other = store.client.create_run(store.experiment_id, tags={**tags, "mlflow.parentRunId": "another"}).info.run_id
     report = Doctor(tmp_path).mend("gammas")
     assert report.agrees
-    stages = {run: store.client.get_run(run).info.lifecycle_stage for run in (kept, second, strange, other)}
-    assert stages == {kept: "active", second: "deleted", strange: "deleted", other: "active"}
+    stages = {run: store.client.get_run(run).info.lifecycle_stage for run in (first, second, strange, other)}
+    assert stages == {first: "active", second: "deleted", strange: "deleted", other: "active"}
 
 
 def test_the_oldest_run_stays_where_the_ledger_names_none(tmp_path: Path, store: Store) -> None:
@@ -231,7 +233,7 @@ def test_a_store_that_never_held_the_study_is_refused(tmp_path: Path, store: Sto
 
 
 def test_epochs_that_nobody_kept_are_left_missing(tmp_path: Path, store: Store) -> None:
-    folder = Writer(tmp_path, store).write(sent=12)
+    folder = Writer(tmp_path, store).write(sends=12)
     shutil.rmtree(folder.checkpoint(1, 4))
     report = Doctor(tmp_path).mend("gammas")
     assert [finding.problem.partition(" lacks ")[2] for finding in report.findings] == ["epochs 1 to 1"]
@@ -253,8 +255,8 @@ def test_the_parent_that_the_ledger_does_not_name_is_found(tmp_path: Path, store
     assert run.info.status == "KILLED"
 
 
-@pytest.mark.parametrize(("test", "begun"), [("all", [3]), ("best", [3, 4])])
-def test_a_training_of_a_comparison_that_never_began_gets_no_run(tmp_path: Path, test: str, begun: list[int]) -> None:
+@pytest.mark.parametrize(("test", "seeds"), [("all", [3]), ("best", [3, 4])])
+def test_a_training_of_a_comparison_that_never_began_gets_no_run(tmp_path: Path, test: str, seeds: list[int]) -> None:
     """It may be taken over from another study; a search's next training may have begun unseen."""
     folder = new_study(tmp_path, trials=1, seeds=3, test=test)
     driver = Driver(folder)
@@ -263,4 +265,4 @@ def test_a_training_of_a_comparison_that_never_began_gets_no_run(tmp_path: Path,
     driver.session.start(task)
     driver.session.record_step(driver.told(task, 3, EPOCHS))
     reopened = StudyFolder.open(tmp_path, folder.definition.name)
-    assert begun_seeds(reopened, reopened.ledger.trials[0]) == begun
+    assert begun_seeds(reopened, reopened.ledger.trials[0]) == seeds

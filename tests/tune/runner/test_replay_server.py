@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.local.postgres import Postgres, require_programs
-from tests.tune.runner.broken import SEED, Writer, check, points, replay_all
+from tests.tune.runner.study_writer import SEED, Writer, check, points, replay_all
 from tests.tune.tracking.server import Server
 from tune.runner.doctor import Doctor
 from tune.runner.replay import send_unsent
@@ -24,13 +24,13 @@ def store(server: Server) -> Store:
 
 
 @pytest.mark.parametrize(
-    ("steps", "sent", "torn"), [(None, 12, False), (None, 1, True), (12, 1, True), (None, None, False)]
+    ("steps", "sends", "torn"), [(None, 12, False), (None, 1, True), (12, 1, True), (None, None, False)]
 )
 def test_what_a_kill_left_is_mended(
-    tmp_path: Path, store: Store, steps: int | None, sent: int | None, torn: bool
+    tmp_path: Path, store: Store, steps: int | None, sends: int | None, torn: bool
 ) -> None:
-    name = f"gammas-{steps}-{sent}"
-    folder = Writer(tmp_path, store, name=name).write(steps, sent, torn=torn)
+    name = f"gammas-{steps}-{sends}"
+    folder = Writer(tmp_path, store, name=name).write(steps, sends, torn=torn)
     send_unsent(folder, store)
     # The parent run is left to the driver.
     store.client.set_terminated(parent_id(folder), "KILLED")

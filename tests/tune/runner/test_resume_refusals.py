@@ -45,9 +45,9 @@ def test_checkpoints_of_the_version_before_are_refused_and_their_trials_can_stil
 def test_a_budget_is_checked_and_what_was_sound_when_the_study_began_is_not(tmp_path: Path, shards: Path) -> None:
     # The threshold is the version's own: earlier ones may have let other settings begin.
     begun(tmp_path, shards, stop_at=7.0)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as error:
         resume("gammas", storage=str(tmp_path), time="soon")
-    assert [problem.split(":")[0] for problem in refused.value.problems] == ["sweep.time"]
+    assert [problem.split(":")[0] for problem in error.value.problems] == ["sweep.time"]
 
 
 def test_a_study_without_a_number_of_trials_keeps_a_time(tmp_path: Path, shards: Path) -> None:
@@ -60,14 +60,14 @@ def test_there_are_no_fewer_trials_than_there_are_and_a_comparison_has_no_budget
     folder = begun(tmp_path, shards)
     for number in (1, 2):
         folder.ledger.create({"loss.gamma_ca": 0.1 * number}, optuna=number)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as error:
         resume("gammas", storage=str(tmp_path), trials=2)
     rule = "must be at least 3, as many as there are, or 0 for no limit, is 2"
-    assert list(refused.value.problems) == [f"sweep.trials: {rule}"]
+    assert list(error.value.problems) == [f"sweep.trials: {rule}"]
     begun(tmp_path / "compared", shards, test="all")
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as error:
         resume("gammas", storage=str(tmp_path / "compared"), trials=0, time="1h")
-    assert [line.partition(";")[0] for line in refused.value.problems] == [
+    assert [line.partition(";")[0] for line in error.value.problems] == [
         "sweep.trials: is for searches",
         "sweep.time: is for searches",
     ]
@@ -88,6 +88,6 @@ def test_shards_that_changed_are_refused(tmp_path: Path) -> None:
 def test_a_name_that_was_made_up_and_is_taken_meanwhile_is_made_up_anew(tmp_path: Path) -> None:
     other = new_study(tmp_path)
     settings = SweepSettings(storage=str(tmp_path))
-    assert _created(settings, other.definition, named=False).path.name == "gammas-2"
+    assert _created(settings, other.definition, has_name=False).path.name == "gammas-2"
     with pytest.raises(StudyError, match="exists already"):
-        _created(settings, other.definition, named=True)
+        _created(settings, other.definition, has_name=True)

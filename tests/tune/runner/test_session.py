@@ -102,11 +102,11 @@ class Files(SilentRecorder):
 
 @pytest.mark.parametrize(("test", "chooses"), [("all", False), ("best", True)])
 def test_a_comparison_tells_mlflow_of_no_best(tmp_path: Path, test: str, *, chooses: bool) -> None:
-    folder, told = new_study(tmp_path, trials=2, test=test), Files()
-    Driver(folder, recorder=told).work()
+    folder, recorder = new_study(tmp_path, trials=2, test=test), Files()
+    Driver(folder, recorder=recorder).work()
     metrics = {name for write in progress_writes(folder, 1) for name in write.body["values"]}
     assert any(name.startswith("best/") for name in metrics) == chooses
-    assert ("best.yaml" in told.files) == chooses
+    assert ("best.yaml" in recorder.files) == chooses
     assert "trials/complete" in metrics
 
 
@@ -189,8 +189,8 @@ def test_the_pruner_ends_what_is_worse(tmp_path: Path) -> None:
 def test_epochs_without_the_objective_are_not_told_to_optuna(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=2, objectives={"eics/wf1": "maximize"})
     driver = Driver(folder, score=lambda _params, _seed, epoch: epoch / 10 if epoch % 2 == 0 else math.nan)
-    told = driver.told
-    driver.told = lambda *arguments: replace(told(*arguments), curve=[math.nan, 0.2, math.nan, 0.4][: arguments[2]])  # type: ignore[method-assign]
+    original = driver.told
+    driver.told = lambda *arguments: replace(original(*arguments), curve=[math.nan, 0.2, math.nan, 0.4][: arguments[2]])  # type: ignore[method-assign]
     driver.work()
     assert [trial.intermediate_values for trial in driver.study.study.trials] == [{2: 0.2, 4: 0.4}] * 2
     assert [trial.curve for trial in folder.ledger.trials.values()] == [(None, 0.2, None, 0.4)] * 2
@@ -198,8 +198,8 @@ def test_epochs_without_the_objective_are_not_told_to_optuna(tmp_path: Path) -> 
 
 def test_the_parent_has_the_pick_trial_whenever_it_changes(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=3, objectives={"wf1": "maximize", "eics/wf1": "maximize"})
-    told = Files()
-    driver = Driver(folder, recorder=told)
+    recorder = Files()
+    driver = Driver(folder, recorder=recorder)
     for wf1, eics in ((0.6, 0.5), (0.596, 0.6), (0.604, 0.1)):
         task = driver.session.next()
         assert task is not None
@@ -212,7 +212,7 @@ def test_the_parent_has_the_pick_trial_whenever_it_changes(tmp_path: Path) -> No
         (0.596, 0.6),
         (0.6, 0.5),
     ]
-    assert told.count == 3
+    assert recorder.count == 3
 
 
 def test_an_objective_that_is_no_number_fails_its_trial_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dclf.training import checkpoint
-from tests.tune.runner.broken import definition
+from tests.tune.runner.study_writer import definition
 from tests.tune.tracking.samples import epoch
 from tune.runner.tidy import Tidier, kept_so_far, needed, tidy
 from tune.runner.tidy_all import clean, survey_waste

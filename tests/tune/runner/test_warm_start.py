@@ -8,8 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from dclf.config import Config
-from tests.tune.runner.broken import definition
 from tests.tune.runner.sessions import Driver
+from tests.tune.runner.study_writer import definition
 from tune.config.settings import ConfigError
 from tune.config.sweep_settings import SweepSettings
 from tune.runner.optuna_study import load_study

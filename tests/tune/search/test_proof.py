@@ -60,10 +60,10 @@ def test_what_is_accepted_can_be_trained_and_what_is_refused_cannot(spec: dict[s
     messages = [
         line for line in space_problems(space, config) if "can never hold" not in line and "at least one" not in line
     ]
-    refused = [
+    bad_cells = [
         cell for cell in (space.grid[index] for index in range(len(space.grid))) if apply(config, cell).problems()
     ]
-    assert bool(messages) == bool(refused), (messages, refused[:3])
+    assert bool(messages) == bool(bad_cells), (messages, bad_cells[:3])
 
 
 def test_an_option_that_one_of_the_models_lacks_is_named_with_the_condition_to_write() -> None:
@@ -175,7 +175,7 @@ def test_batches_are_no_smaller_than_a_trial_has_workers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "wanted"),
+    ("spec", "modalities"),
     [
         ({}, {"text", "audio", "visual"}),
         ({"data.modalities": {"choices": [["text"], ["audio", "text"]]}}, {"text", "audio"}),
@@ -188,8 +188,8 @@ def test_batches_are_no_smaller_than_a_trial_has_workers() -> None:
         ),
     ],
 )
-def test_the_shards_are_asked_for_every_modality_of_any_trial(spec: dict[str, Any], wanted: set[str]) -> None:
-    assert set(trained_modalities(Space.of(spec, BASE), BASE)) == wanted
+def test_the_shards_are_asked_for_every_modality_of_any_trial(spec: dict[str, Any], modalities: set[str]) -> None:
+    assert set(trained_modalities(Space.of(spec, BASE), BASE)) == modalities
 
 
 def test_what_is_wrong_with_the_configuration_itself_is_not_the_space_s() -> None:

@@ -51,9 +51,9 @@ CURVE = st.lists(st.floats(0, 1), min_size=EPOCHS, max_size=EPOCHS).map(lambda v
 def test_to_ask_after_the_deciding_epochs_is_to_ask_after_every_one(
     scheduler: Scheduler, grace: int, curves: list[list[float]]
 ) -> None:
-    chosen = chosen_by(scheduler, 2, grace)
-    deciding = list(deciding_epochs(chosen, EPOCHS))
-    assert ended(curves, chosen, deciding) == ended(curves, chosen, range(1, EPOCHS + 1))
+    sweep = chosen_by(scheduler, 2, grace)
+    deciding = list(deciding_epochs(sweep, EPOCHS))
+    assert ended(curves, sweep, deciding) == ended(curves, sweep, range(1, EPOCHS + 1))
 
 
 def test_the_epochs_of_a_decision() -> None:

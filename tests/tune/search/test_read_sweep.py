@@ -122,9 +122,9 @@ sweep:
         "sweep.concurrency": "must be 0 or more, is -1",
     }
     assert settings.trials == SweepSettings().trials
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         load_sweep(file, {"sweep.concurrency": "-1", "train.epoch": "3"})
-    assert list(caught.value.problems) == problems
+    assert list(error.value.problems) == problems
 
 
 def test_seeds_of_all_trainings_must_be_seeds() -> None:

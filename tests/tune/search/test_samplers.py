@@ -46,15 +46,15 @@ def score(overrides: dict[str, Any]) -> float:
 def run(study: optuna.Study, space: Space, trials: int) -> list[dict[str, Any]]:
     """Ask and tell with two trials in flight, as a sweep does."""
     waiting: list[tuple[optuna.Trial, dict[str, Any]]] = []
-    seen = []
+    suggestions = []
     for _ in range(trials):
         trial = study.ask()
         waiting.append((trial, space.suggest(trial)))
-        seen.append(waiting[-1][1])
+        suggestions.append(waiting[-1][1])
         if len(waiting) == 2:
             first, overrides = waiting.pop(0)
             study.tell(first, [score(overrides), overrides["loss.window"]][: len(study.directions)])
-    return seen
+    return suggestions
 
 
 @pytest.mark.parametrize("space", [SMALL, CONDITIONAL], ids=["plain", "conditional"])
@@ -125,13 +125,13 @@ def test_the_grid_tries_every_combination_once_across_resumptions(space: Space) 
     study = study_of(settings, space)
     start = space.grid[3]
     study.enqueue_trial(space.params_of(start))
-    seen = run(study, space, 7)
+    suggestions = run(study, space, 7)
     study.sampler = make_sampler(settings, space, search_seed(settings, 7))
     while not exhausted(study):
-        seen += run(study, space, 1)
-    assert seen[0] == start
+        suggestions += run(study, space, 1)
+    assert suggestions[0] == start
     every = [space.grid[index] for index in range(len(space.grid))]
-    assert sorted(map(repr, seen)) == sorted(map(repr, every))
+    assert sorted(map(repr, suggestions)) == sorted(map(repr, every))
     trial = study.ask()
     with pytest.raises(ValueError, match=f"all {space.size} combinations of the grid are tried"):
         space.suggest(trial)
@@ -154,8 +154,8 @@ def test_a_large_grid_is_never_laid_out() -> None:
     space = Space.of({key: {"low": 0, "high": 1, "step": 0.001} for key in keys})
     assert space.size == 1001**5
     study = study_of(SweepSettings(sampler="grid"), space)
-    seen = [space.suggest(study.ask()) for _ in range(20)]
-    assert all(one != other for one, other in itertools.combinations(seen, 2))
+    suggestions = [space.suggest(study.ask()) for _ in range(20)]
+    assert all(one != other for one, other in itertools.combinations(suggestions, 2))
 
 
 def test_a_grid_needs_steps() -> None:

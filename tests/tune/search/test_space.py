@@ -30,14 +30,14 @@ def suggested(space: Space, fixed: dict[str, Any]) -> dict[str, Any]:
     return space.suggest(study.ask())
 
 
-def by_hand(space: Space, keys: list[str], chosen: dict[str, Any]) -> list[dict[str, Any]]:
+def by_hand(space: Space, keys: list[str], values: dict[str, Any]) -> list[dict[str, Any]]:
     """All combinations, one after another."""
     if not keys:
-        return [chosen]
-    if not space.active(keys[0], chosen):
-        return by_hand(space, keys[1:], chosen)
+        return [values]
+    if not space.active(keys[0], values):
+        return by_hand(space, keys[1:], values)
     cells = space.domains[keys[0]].cells() or []
-    return [cell for value in cells for cell in by_hand(space, keys[1:], {**chosen, keys[0]: value})]
+    return [cell for value in cells for cell in by_hand(space, keys[1:], {**values, keys[0]: value})]
 
 
 @settings(max_examples=50)
@@ -199,9 +199,9 @@ def test_a_base_value_outside_the_space_is_said() -> None:
     ],
 )
 def test_overrides_that_the_space_cannot_express(overrides: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as error:  # noqa: PT011
         Space.of(CHAIN, BASE).params_of(overrides)
-    assert message in str(caught.value)
+    assert message in str(error.value)
 
 
 def test_a_space_with_mistakes_suggests_nothing_and_is_not_written_down() -> None:

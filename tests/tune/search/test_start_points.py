@@ -23,8 +23,8 @@ SPACE = Space.of(
 )
 
 
-def points(*given: dict[str, Any], base: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    return start_points(SweepSettings(start_points=given), SPACE, apply(BASE, base or {}))
+def points(*overrides: dict[str, Any], base: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    return start_points(SweepSettings(start_points=overrides), SPACE, apply(BASE, base or {}))
 
 
 def test_the_base_comes_first_and_fills_what_a_start_point_leaves_out() -> None:
@@ -43,8 +43,8 @@ def test_a_list_is_tried_as_it_stands_and_nothing_else() -> None:
 
 
 def test_a_list_must_have_something_on_it() -> None:
-    wanted = "sweep.start_points: must name at least one configuration for sampler listed, is empty"
-    assert wanted in sweep_problems(SweepSettings(sampler="listed", trials=0), BASE)
+    problem = "sweep.start_points: must name at least one configuration for sampler listed, is empty"
+    assert problem in sweep_problems(SweepSettings(sampler="listed", trials=0), BASE)
 
 
 def test_none_is_tried_twice() -> None:
@@ -57,7 +57,7 @@ def test_a_base_outside_the_space_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("overrides", "text"),
     [
         ({"loss.gamma_ca": 0.5}, "loss.gamma_ca: must be a number from 0 to 1 in steps of 0.2, is 0.5"),
         ({"loss.gamma_mc": 0.5}, "loss.gamma_mc: is not searched; the space has loss.gamma_ca, loss.window"),
@@ -69,8 +69,8 @@ def test_a_base_outside_the_space_is_left_out() -> None:
         ),
     ],
 )
-def test_start_points_outside_the_space(given: dict[str, Any], text: str) -> None:
-    settings = SweepSettings(start_points=({"loss.window": 3}, given))
+def test_start_points_outside_the_space(overrides: dict[str, Any], text: str) -> None:
+    settings = SweepSettings(start_points=({"loss.window": 3}, overrides))
     problems = start_point_problems(settings, SPACE, BASE)
     assert len(problems) == 1
     assert problems[0].startswith(f"sweep.start_points: point 2: {text}")

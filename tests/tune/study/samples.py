@@ -110,8 +110,8 @@ def fill(folder: StudyFolder, count: int, seeds: int = 1) -> StudyFolder:
         params = base_params() if number == 0 else random_params(draw)
         values = [[quality(params, draw) / (place + 1) for place in range(objectives)] for _ in range(seeds)]
         state, reason = _fate(number, count)
-        kept = values if state in ("complete", "pruned") else []
-        add_trial(folder, params, kept, state, reason=reason, origin="start" if number == 0 else "search")
+        results = values if state in ("complete", "pruned") else []
+        add_trial(folder, params, results, state, reason=reason, origin="start" if number == 0 else "search")
     return folder
 
 

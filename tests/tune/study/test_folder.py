@@ -47,13 +47,13 @@ def test_a_definition_comes_back_as_it_was(
     storage: str,
     points: list[dict[str, object]],
 ) -> None:
-    wanted = definition(trials=trials, stop_at=stop_at, storage=storage, start_points=tuple(points))
+    study = definition(trials=trials, stop_at=stop_at, storage=storage, start_points=tuple(points))
     folder = tmp_path_factory.mktemp("definition")
-    StudyFolder.create(folder, wanted)
+    StudyFolder.create(folder, study)
     copy = StudyFolder.open(folder, "gammas").definition
-    assert copy.base == wanted.base
-    assert copy.sweep == wanted.sweep
-    assert (copy.space, copy.created, copy.name) == (wanted.space, wanted.created, wanted.name)
+    assert copy.base == study.base
+    assert copy.sweep == study.sweep
+    assert (copy.space, copy.created, copy.name) == (study.space, study.created, study.name)
 
 
 def test_a_taken_name_is_refused_with_the_way_to_go_on(tmp_path: Path) -> None:
@@ -110,13 +110,13 @@ def test_a_study_that_was_moved_names_what_came_along(tmp_path: Path) -> None:
     original, new = tmp_path / "original", tmp_path / "new"
     (original / "shards").mkdir(parents=True)
     (original / "mlflow.db").touch()
-    wanted = definition(optuna=sqlite_uri(original / "optuna.db"))
+    study = definition(optuna=sqlite_uri(original / "optuna.db"))
     config = {
-        **wanted.config,
+        **study.config,
         "data": {"shards": str(original / "shards")},
         "track": {"uri": sqlite_uri(original / "mlflow.db")},
     }
-    StudyFolder.create(original / "studies", replace(wanted, config=config))
+    StudyFolder.create(original / "studies", replace(study, config=config))
     original.rename(new)
     copy = StudyFolder.open(new / "studies", "gammas").definition
     assert copy.base.data.shards == str(new / "shards")

@@ -114,13 +114,13 @@ def test_a_damaged_line_is_named(
 def test_a_line_that_a_full_disk_cut_off_is_passed_over_by_the_same_writer(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.create({"loss.window": 3})
-    begun = ledger.path.read_bytes()
+    content = ledger.path.read_bytes()
     ledger.path.unlink()
     ledger.path.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         ledger.start(0, 0)
     ledger.path.unlink()
-    ledger.path.write_bytes(begun + b'{"event": "started", "params": {}')
+    ledger.path.write_bytes(content + b'{"event": "started", "params": {}')
     assert ledger.trials[0].state == "waiting"
     again = Ledger(ledger.path)
     again.end(0, "failed", reason="full disk")
@@ -161,8 +161,8 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
 
 def ledger_of(path: Path, *lines: tuple[float, str, dict[str, Any]]) -> Ledger:
     """A ledger whose lines were written at these times."""
-    said = ({"event": event, "time": when, **content} for when, event, content in lines)
-    path.write_text("".join(json.dumps(line) + "\n" for line in said))
+    events = ({"event": event, "time": when, **content} for when, event, content in lines)
+    path.write_text("".join(json.dumps(line) + "\n" for line in events))
     return Ledger(path)
 
 

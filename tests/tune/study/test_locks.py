@@ -36,11 +36,11 @@ def test_a_run_has_one_driver(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_without_locks_a_study_is_worked_on_with_a_warning(tmp_path: Path, said: list[str]) -> None:
+def test_without_locks_a_study_is_worked_on_with_a_warning(tmp_path: Path, log_messages: list[str]) -> None:
     folder = new_study(tmp_path)
     with folder.locked():
         assert worker_of(folder) == ""
-    assert [note.partition(": ")[2].partition(" (")[0] for note in said] == [
+    assert [note.partition(": ")[2].partition(" (")[0] for note in log_messages] == [
         "nothing keeps a second process from working here, as there are no locks"
     ]
 

@@ -369,10 +369,10 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_starts(place: str) -
 def test_a_store_that_nobody_reaches_is_told_within_15_seconds(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (port,) = free_ports(1)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
-    begun = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(StorageError, match=r"the store does not answer: check the network, AWS_ENDPOINT_URL"):
         checked_storage(place, "run")
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - start < 15
 
 
 def test_missing_permissions_are_told(place: str, store: Store) -> None:

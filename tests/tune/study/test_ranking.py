@@ -165,13 +165,13 @@ def test_the_pick_is_of_the_front_near_its_best_and_the_same_trial_by_trial(
 ) -> None:
     objectives = TWO if several else {"wf1": "maximize"}
     folder = new_folder(tmp_path_factory.mktemp("studies"), objectives=objectives)
-    scores, kept = scores_of(folder.definition), []
+    scores, candidates = scores_of(folder.definition), []
     for first, second in pairs:
         trial = add_trial(folder, {}, [[0.6 + first / 500, second / 10][: len(scores)]])
-        kept = with_trial(scores, kept, trial)
+        candidates = with_trial(scores, candidates, trial)
         best = best_trial(folder)
         assert best is not None
-        assert pick_trial(scores, kept) == best
+        assert pick_trial(scores, candidates) == best
         trials = list(folder.ledger.trials.values())
         most = max(each.values[0] for each in trials)
         if not several:
@@ -183,18 +183,18 @@ def test_the_pick_is_of_the_front_near_its_best_and_the_same_trial_by_trial(
 
 
 @pytest.mark.parametrize(
-    ("winner", "said"),
+    ("winner", "sentence"),
     [
         ([0.55, 0.56, 0.57], "Over 3 seeds the gain has the 95 % interval [+5.00, +5.00] points"),
         ([0.50, 0.58, 0.55], "points, which holds zero: no gain is shown."),
     ],
 )
 def test_a_gain_that_the_seeds_do_not_bear_out_is_called_so(
-    folder: StudyFolder, winner: list[float], said: str
+    folder: StudyFolder, winner: list[float], sentence: str
 ) -> None:
     add_trial(folder, base_params(), [[0.50], [0.51], [0.5200001]])
     add_trial(folder, {"loss.window": 3}, [[value] for value in winner])
-    assert said in " ".join(result_lines(folder))
+    assert sentence in " ".join(result_lines(folder))
 
 
 def test_the_best_and_the_base_are_marked_by_words(folder: StudyFolder) -> None:
@@ -214,8 +214,8 @@ def test_the_gain_of_the_winner_is_told_on_test_as_well(folder: StudyFolder) -> 
     folder.ledger.test(0, 1, {"wf1": 0.52, "wa": 0.3})
     assert base_untested(folder) == []
     assert base_scores(folder) == pytest.approx({"wf1": 0.51, "wa": 0.3})
-    said = " ".join(result_lines(folder))
-    assert re.search(r"On the test split it has 51\.00 ± \d\.\d\d %: a gain of 11\.00 points\.", said)
+    text = " ".join(result_lines(folder))
+    assert re.search(r"On the test split it has 51\.00 ± \d\.\d\d %: a gain of 11\.00 points\.", text)
     assert next(row for row in comparison_table(folder).rows if row[0] == "test WF1 (%)")[1].startswith("51.00")
 
 

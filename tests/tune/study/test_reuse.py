@@ -48,14 +48,14 @@ def comparison(storage: Path, name: str, points: tuple[dict[str, Any], ...] = PO
     )
 
 
-def train(folder: StudyFolder, *, tested: bool = True, kept: bool = True) -> Driver:
+def train(folder: StudyFolder, *, tested: bool = True, weights: bool = True) -> Driver:
     """Run a study, and leave what its trainings leave."""
     driver = Driver(folder, recorder=Recorder())
     driver.work()
     for number, seed in driver.trained:
         values = [score(folder.ledger.trials[number].params, seed, epoch) for epoch in range(1, EPOCHS + 1)]
         write_history(folder.checkpoint(number, seed), [report(epoch, values) for epoch in range(1, EPOCHS + 1)])
-        if kept:
+        if weights:
             (folder.checkpoint(number, seed) / "state.pt").write_bytes(b"weights")
         if tested:
             folder.ledger.test(number, seed, {"wf1": seed / 10}, [[seed, 0], [1, 2]])
@@ -116,8 +116,8 @@ def test_a_search_takes_nothing_over(tmp_path: Path) -> None:
         ({"versions": {**VERSIONS, "torch": "1.0"}}, {}),
         ({"versions": {}}, {}),
         ({"settings": {"workers_per_trial": 2}}, {}),
-        ({}, {"tested": False, "kept": False}),
-        ({"plan": {"evaluations": ["perturbation"]}}, {"kept": False}),
+        ({}, {"tested": False, "weights": False}),
+        ({"plan": {"evaluations": ["perturbation"]}}, {"weights": False}),
     ],
 )
 def test_what_may_differ_or_is_gone_is_trained_again(
@@ -128,7 +128,7 @@ def test_what_may_differ_or_is_gone_is_trained_again(
     assert train(comparison(tmp_path, "second", plan=plan)).ran == [0, 0, 1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("first", [{"tested": False}, {"kept": False}])
+@pytest.mark.parametrize("first", [{"tested": False}, {"weights": False}])
 def test_a_model_or_its_test_scores_will_do(tmp_path: Path, first: dict[str, bool]) -> None:
     train(comparison(tmp_path, "first"), **first)
     assert train(comparison(tmp_path, "second")).ran == []

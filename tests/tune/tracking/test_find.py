@@ -79,10 +79,10 @@ def test_a_name_with_quotes(store: Store, make: Make) -> None:
 
 def test_an_ambiguous_name_lists_the_runs(store: Store, make: Make) -> None:
     ids = [make("twice"), make("twice")]
-    with pytest.raises(TrackingError, match=r"'twice' means several runs; give an id") as told:
+    with pytest.raises(TrackingError, match=r"'twice' means several runs; give an id") as error:
         find_run(store.uri, "twice")
-    assert all(run_id in str(told.value) for run_id in ids)
-    assert str(told.value).count("UTC") == 2
+    assert all(run_id in str(error.value) for run_id in ids)
+    assert str(error.value).count("UTC") == 2
     assert [record.run_id for record in list_runs(store.uri)] == ids[::-1]
     assert [record.run_id for record in list_runs(store.uri, "dclf", limit=1)] == ids[1:]
 

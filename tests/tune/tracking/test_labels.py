@@ -46,9 +46,9 @@ def taken(store: Store, run_id: str, tag: str, value: str = "x") -> bool:
 @settings(max_examples=60, deadline=None)
 @given(name=NAMES)
 def test_tag_names_are_refused_where_mlflow_refuses_them(store: Store, run_id: str, name: str) -> None:
-    refused = bool(list(label_problems("dclf", "", {name: "x"})))
+    refusal = bool(list(label_problems("dclf", "", {name: "x"})))
     # A line's end at the end of a name slips through MLflow's rule, and makes a mess of its pages.
-    assert refused == (not taken(store, run_id, name) or name.endswith("\n"))
+    assert refusal == (not taken(store, run_id, name) or name.endswith("\n"))
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_experiments_that_mlflow_refuses_are_refused(store: Store, name: str) ->
 
 def test_a_run_has_no_tag_of_ours_that_a_user_may_set() -> None:
     trial = TrialRecord(number=0, params={}, origin="search")
-    begun = [
+    tags = [
         name
         for write in child_writes.begun(trial, 0, CONFIG, {})
         if write.kind == "tags"
         for name in write.body["values"]
     ]
     study = [children.PARENT_TAG, children.STUDY_TAG, children.KIND_TAG, children.TRIAL_TAG, children.SEED_TAG]
-    own = [*surroundings(), *begun, *study, children.STATE_TAG, child_writes.REUSED_TAG]
+    own = [*surroundings(), *tags, *study, children.STATE_TAG, child_writes.REUSED_TAG]
     own += [CHECKPOINT_TAG, DRIVER_TAG, STATUS_TAG, "mlflow.note.content", "mlflow.runName"]
     assert [tag for tag in own if not is_own_tag(tag)] == []

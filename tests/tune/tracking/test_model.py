@@ -121,9 +121,9 @@ def test_absent_features_are_missing_rows(packed: Path, trained_model: Path, abs
         present, audio = np.ones(len(one), np.bool_), one.features["audio"].copy()
         present[places], audio[places] = False, 0
         masked.append(replace(one, features={**one.features, "audio": audio}, present={"audio": present}))
-    wanted = np.concatenate(load_model(trained_model).predict(masked))
+    reference = np.concatenate(load_model(trained_model).predict(masked))
     probabilities = load(packed).predict(rows)[COLUMNS[2:]].to_numpy()
-    assert np.allclose(probabilities, wanted, atol=1e-6)
+    assert np.allclose(probabilities, reference, atol=1e-6)
     assert not np.allclose(probabilities[0], expected(trained_model)[0], atol=1e-4)
 
 
@@ -136,9 +136,9 @@ def test_a_dialogue_without_features_is_refused_beside_other_mistakes(packed: Pa
     rows = table()
     rows["text"] = [[0.0] * 5] * 3 + [None] * 5
     rows["audio"] = [[0.0] * 3] * 2 + ["loud"] + [None] * 5
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         load(packed).predict(rows)
-    first, second, third = told.value.problems
+    first, second, third = error.value.problems
     assert first == "dialogue 'd0': audio features at utterance 2 must be a list of 3 numbers"
     assert second.startswith("dialogue 'd1': must have feature vectors of text (5 numbers) or audio (3 numbers)")
     assert third.startswith("dialogue 'd2': must have feature vectors of text")
@@ -168,22 +168,22 @@ def test_a_model_brings_its_own_code_and_that_of_an_own_base_model_and_extractor
     (tmp_path / "elsewhere").mkdir()
     own = "from dclf.models.mmgcn import MMGCN\n\n\nclass Mine(MMGCN):\n    pass\n"
     (tmp_path / "elsewhere" / "own_served.py").write_text(own, encoding="utf-8")
-    kept = torch.load(trained_model / "model.pt", weights_only=True)
-    kept["config"]["model"]["name"] = "own_served:Mine"
+    content = torch.load(trained_model / "model.pt", weights_only=True)
+    content["config"]["model"]["name"] = "own_served:Mine"
     packed = tmp_path / "packed"
     with hashing.as_own_module(tmp_path / "elsewhere", "own_words") as module:
-        kept["info"]["provenance"] = {"extraction": module.facts(tmp_path / "encoder", text=5)}
-        save_model(tmp_path / "own", {**kept, "progress": {"best_model": kept["model"]}})
+        content["info"]["provenance"] = {"extraction": module.facts(tmp_path / "encoder", text=5)}
+        save_model(tmp_path / "own", {**content, "progress": {"best_model": content["model"]}})
         pack_model(tmp_path / "own", packed)
     monkeypatch.setenv("DCLF_ENCODER_TEXT", str((tmp_path / "encoder").rename(tmp_path / "moved")))
-    told, wanted = table(), table()
-    told["words"] = ["hello" if place in (0, 5) else None for place in range(len(told))]
-    told["text"] = [None if place in (0, 5) else vector for place, vector in enumerate(told["text"])]
-    wanted["text"] = [
-        hashing.hashed(b"saltyhello", 5) if i in (0, 5) else vector for i, vector in enumerate(wanted["text"])
+    request, reference = table(), table()
+    request["words"] = ["hello" if place in (0, 5) else None for place in range(len(request))]
+    request["text"] = [None if place in (0, 5) else vector for place, vector in enumerate(request["text"])]
+    reference["text"] = [
+        hashing.hashed(b"saltyhello", 5) if i in (0, 5) else vector for i, vector in enumerate(reference["text"])
     ]
     rows = tmp_path / "rows.json"
-    rows.write_text(json.dumps({"dataframe_split": told.to_dict(orient="split", index=False)}))
+    rows.write_text(json.dumps({"dataframe_split": request.to_dict(orient="split", index=False)}))
     answer = tmp_path / "answer.json"
     options = ["--env-manager", "local", "-m", str(packed), "-i", str(rows), "-o", str(answer)]
     loaded = subprocess.run(
@@ -197,7 +197,7 @@ def test_a_model_brings_its_own_code_and_that_of_an_own_base_model_and_extractor
     assert [row["dialogue_id"] for row in predictions] == table()["dialogue_id"].tolist()
     probabilities = [[row[column] for column in COLUMNS[2:]] for row in predictions]
     model = load_model(trained_model)
-    assert np.allclose(probabilities, np.concatenate(model.predict(dialogues_of(wanted))), atol=1e-6)
+    assert np.allclose(probabilities, np.concatenate(model.predict(dialogues_of(reference))), atol=1e-6)
     assert loaded.stdout.split() == [
         str(packed / "code" / "dclf" / "__init__.py"),
         str(packed / "code" / "own_served.py"),

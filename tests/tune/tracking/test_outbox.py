@@ -53,7 +53,7 @@ def test_writes_arrive_in_order(receiver: Receiver, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_lost_while_the_server_is_away(receiver: Receiver, tmp_path: Path, said: list[str]) -> None:
+def test_nothing_is_lost_while_the_server_is_away(receiver: Receiver, tmp_path: Path, log_messages: list[str]) -> None:
     spool = Spool(tmp_path, ADDRESS)
     outbox = Outbox(receiver, spool)
     receiver.failure = ConnectionRefusedError(111, "Connection refused")
@@ -66,24 +66,24 @@ def test_nothing_is_lost_while_the_server_is_away(receiver: Receiver, tmp_path: 
     assert outbox.flush(10)
     assert steps(receiver.taken) == [0, 1, 2, 3, 4]
     assert not spool.path.exists()
-    wait_until(lambda: len(said) == 2)
-    assert "Connection refused" in said[0]
-    assert "answers again" in said[1]
+    wait_until(lambda: len(log_messages) == 2)
+    assert "Connection refused" in log_messages[0]
+    assert "answers again" in log_messages[1]
     assert outbox.close(10) is None
 
 
-@pytest.mark.usefixtures("said")
+@pytest.mark.usefixtures("log_messages")
 def test_what_is_left_is_kept_in_a_file(receiver: Receiver, tmp_path: Path) -> None:
     receiver.failure = ConnectionResetError()
     outbox = Outbox(receiver, Spool(tmp_path, ADDRESS))
-    sent = [writes.metrics({"x": float("nan")}, 3, timestamp=7), *writes.text_values("tags", {"a": "ü\n"})]
-    for write in sent:
+    items = [writes.metrics({"x": float("nan")}, 3, timestamp=7), *writes.text_values("tags", {"a": "ü\n"})]
+    for write in items:
         outbox.put(write)
     left = outbox.close(0.2)
     assert left == tmp_path / "unsent-r1" / "writes.jsonl"
-    address, kept = read_spool(left)
+    address, rest = read_spool(left)
     assert address == ADDRESS
-    assert [write.to_json() for write in kept] == [write.to_json() for write in sent]
+    assert [write.to_json() for write in rest] == [write.to_json() for write in items]
 
 
 def test_a_request_that_hangs_does_not_hold_the_end(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_an_interrupt_while_the_rest_is_sent_leaves_it_in_the_file(tmp_path: Pat
     hanging = threading.Event()
 
     def interrupting(_write: Write) -> None:
-        wait_until(lambda: outbox._hurried)
+        wait_until(lambda: outbox._hurry)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         hanging.wait()
 
@@ -129,7 +129,7 @@ def test_a_slow_server_is_waited_for_as_long_as_it_takes_anything(tmp_path: Path
     assert outbox.close(10) is None
 
 
-@pytest.mark.usefixtures("said")
+@pytest.mark.usefixtures("log_messages")
 def test_pauses_grow(receiver: Receiver, tmp_path: Path) -> None:
     outbox = Outbox(receiver, Spool(tmp_path, ADDRESS))
     receiver.failure = ConnectionError()
@@ -141,12 +141,12 @@ def test_pauses_grow(receiver: Receiver, tmp_path: Path) -> None:
     assert outbox.close(10) is None
 
 
-def test_a_full_disk_stops_nothing(receiver: Receiver, tmp_path: Path, said: list[str]) -> None:
+def test_a_full_disk_stops_nothing(receiver: Receiver, tmp_path: Path, log_messages: list[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     outbox = Outbox(receiver, Spool(tmp_path / "file", ADDRESS))
     receiver.failure = ConnectionError()
     outbox.put(writes.metrics({"x": 1.0}, 0))
-    wait_until(lambda: len(said) == 2)
+    wait_until(lambda: len(log_messages) == 2)
     outbox.put(writes.metrics({"x": 1.0}, 1))
     receiver.failure = None
     assert outbox.close(10) is None
@@ -154,23 +154,23 @@ def test_a_full_disk_stops_nothing(receiver: Receiver, tmp_path: Path, said: lis
     assert steps(receiver.taken) == [0, 1]
 
 
-def test_a_refused_write_is_told_and_left_out(store: Store, tmp_path: Path, said: list[str]) -> None:
+def test_a_refused_write_is_told_and_left_out(store: Store, tmp_path: Path, log_messages: list[str]) -> None:
     with RunTracker(store, tmp_path) as tracker:
         tracker.start(CONFIG, CARD)
         tracker._put(writes.metrics({"bad\nname": 1.0}, 0), writes.metrics({"bad\nname": 1.0}, 1))
         tracker._put(writes.artifact(tmp_path / "absent.png"))
         tracker.epoch(epoch(1))
         tracker.finish(final(1))
-    assert len(said) == 2
-    assert said[0].startswith("MLflow refused metrics of this run: Invalid value")
-    assert said[1].startswith("MLflow refused artifact of this run: No such file")
+    assert len(log_messages) == 2
+    assert log_messages[0].startswith("MLflow refused metrics of this run: Invalid value")
+    assert log_messages[1].startswith("MLflow refused artifact of this run: No such file")
     assert store.client.get_run(tracker.run_id).data.metrics["loss/ce"] == 1.0
 
 
 @pytest.mark.mlflow
 @pytest.mark.slow
 def test_a_server_lost_in_mid_run_costs_nothing(
-    server: Server, tmp_path: Path, trained_model: Path, said: list[str]
+    server: Server, tmp_path: Path, trained_model: Path, log_messages: list[str]
 ) -> None:
     store = connect(server.uri, "lost")
     with RunTracker(store, tmp_path) as tracker:
@@ -181,13 +181,13 @@ def test_a_server_lost_in_mid_run_costs_nothing(
         server.kill()
         for number in range(2, 8):
             tracker.epoch(epoch(number))
-        wait_until(lambda: len(said) == 1)
+        wait_until(lambda: len(log_messages) == 1)
         server.start()
         for number in range(8, 11):
             tracker.epoch(epoch(number))
         tracker.finish(final(10), trained_model)
-    assert "MLflow does not answer" in said[0]
-    assert "MLflow answers again" in said[1]
+    assert "MLflow does not answer" in log_messages[0]
+    assert "MLflow answers again" in log_messages[1]
     run = store.client.get_run(tracker.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["dclf.checkpoint"] == str(Path("dclf-runs/it").absolute()), "others run in other folders"
@@ -207,7 +207,7 @@ def test_a_server_lost_in_mid_run_costs_nothing(
 @pytest.mark.mlflow
 @pytest.mark.slow
 def test_a_server_that_stays_away_gets_the_rest_later(
-    server: Server, tmp_path: Path, trained_model: Path, said: list[str]
+    server: Server, tmp_path: Path, trained_model: Path, log_messages: list[str]
 ) -> None:
     store = connect(server.uri, "later")
     with RunTracker(store, tmp_path, flush_s=1.0) as tracker:
@@ -218,12 +218,12 @@ def test_a_server_that_stays_away_gets_the_rest_later(
         tracker.epoch(epoch(3))
         tracker.finish(final(), trained_model)
     file = tmp_path / f"unsent-{tracker.run_id}" / "writes.jsonl"
-    assert said[-1].endswith(f"dclf track send {file}")
+    assert log_messages[-1].endswith(f"dclf track send {file}")
     with pytest.raises(TrackingError, match="Connection refused"):
         send_spool(file)
     server.start()
-    sent = send_spool(file)
-    assert (sent.run_id, sent.refused) == (tracker.run_id, [])
+    result = send_spool(file)
+    assert (result.run_id, result.refused) == (tracker.run_id, [])
     run = store.client.get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["dclf.status"]) == ("FINISHED", "finished")
     history = store.client.get_metric_history(tracker.run_id, "loss/ce")

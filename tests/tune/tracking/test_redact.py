@@ -6,7 +6,7 @@ from tune.tracking.redact import clean, without_secrets
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "output"),
     [
         ("http://me:geheim@host:5000/x", "http://host:5000/x"),
         ("postgresql+psycopg://me:ge%40heim@host/db", "postgresql+psycopg://host/db"),
@@ -17,8 +17,8 @@ from tune.tracking.redact import clean, without_secrets
         ("write to me@host", "write to me@host"),
     ],
 )
-def test_secrets_leave_uris(text: str, shown: str) -> None:
-    assert without_secrets(text) == shown
+def test_secrets_leave_uris(text: str, output: str) -> None:
+    assert without_secrets(text) == output
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"], exclude_characters="/'\""), min_size=1))

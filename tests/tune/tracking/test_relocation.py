@@ -161,13 +161,13 @@ def test_every_place_that_mlflow_keeps_is_known(store: Store, tmp_path: Path, tr
     with closing(sqlite3.connect(tmp_path / "store" / "mlflow.db")) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         columns = [(t, row[1]) for t in tables for row in connection.execute(f"PRAGMA table_info({t})")]
-        held = {
+        places = {
             (table, column)
             for table, column in columns
             for (value,) in connection.execute(f"SELECT {column} FROM {table}")
             if str(tmp_path / "store") in str(value)
         }
-    assert held - OWN == set(PLACES)
+    assert places - OWN == set(PLACES)
 
 
 def test_what_a_moved_run_could_not_send_goes_to_the_store_that_moved_with_it(store: Store, tmp_path: Path) -> None:

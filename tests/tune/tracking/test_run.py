@@ -113,8 +113,8 @@ def test_tags_say_where_it_came_from(finished: Any) -> None:
     assert tags["dclf.status"] == "finished"
     assert tags["seed"] == "0"
     assert tags["purpose"] == "test"
-    wanted = ("version.torch", "version.ray", "version.mlflow", "version.dclf", "version.python", "host", "command")
-    assert all(tags[name] for name in (*wanted, "hardware.cpu", "hardware.gpus", "mlflow.user"))
+    names = ("version.torch", "version.ray", "version.mlflow", "version.dclf", "version.python", "host", "command")
+    assert all(tags[name] for name in (*names, "hardware.cpu", "hardware.gpus", "mlflow.user"))
     assert int(tags["hardware.cores"]) >= 1
     assert float(tags["hardware.memory_gib"]) > 0
 
@@ -219,9 +219,9 @@ def test_an_interrupt_behind_the_scores_costs_figures_and_model_alone(
 
 
 def test_an_interrupt_while_the_end_is_sent_leaves_the_rest_to_be_sent(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_messages: list[str]
 ) -> None:
-    def interrupt(*_: object, **_named: object) -> bool:
+    def interrupt(*_: object, **_options: object) -> bool:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tune.tracking.outbox.Outbox.flush", interrupt)
@@ -239,7 +239,9 @@ def test_an_interrupt_while_the_end_is_sent_leaves_the_rest_to_be_sent(
     away.set()
     monkeypatch.undo()
     (file,) = tmp_path.glob("unsent-*/writes.jsonl")
-    assert said == [f"not all of this run has reached MLflow; send the rest of this run with: dclf track send {file}"]
+    assert log_messages == [
+        f"not all of this run has reached MLflow; send the rest of this run with: dclf track send {file}"
+    ]
     assert tracker._guardian._child.poll() is not None, "it would call the run KILLED"
     assert send_spool(file).refused == []
     run = store.client.get_run(tracker.run_id)
@@ -262,8 +264,8 @@ def test_mlflow_shows_the_best_epoch_beside_the_last_one(store: Store, tmp_path:
             tracker.epoch(report)
         tracker.finish(replace(final(), history=reports), trained_model)
     run = store.client.get_run(tracker.run_id)
-    shown = ("best/val_wf1", "best/epoch", "val/wf1", "test/wf1", "test/wa")
-    assert [run.data.metrics[name] for name in shown] == [0.5, 2, 0.3, 0.25, 0.25]
+    names = ("best/val_wf1", "best/epoch", "val/wf1", "test/wf1", "test/wa")
+    assert [run.data.metrics[name] for name in names] == [0.5, 2, 0.3, 0.25, 0.25]
     model = store.client.get_logged_model(run.outputs.model_outputs[0].model_id)
     scores = {metric.key: metric.value for metric in model.metrics}
     assert [scores[name] for name in ("best/val_wf1", "best/epoch", "test/wf1")] == [0.5, 2, 0.25]
@@ -367,18 +369,20 @@ def test_resuming_a_run_that_is_not_there(store: Store, tmp_path: Path) -> None:
         tracker.start(CONFIG, CARD, resume_run_id="0" * 32)
 
 
-def test_a_tag_that_mlflow_refuses_takes_none_of_ours_with_it(store: Store, tmp_path: Path, said: list[str]) -> None:
+def test_a_tag_that_mlflow_refuses_takes_none_of_ours_with_it(
+    store: Store, tmp_path: Path, log_messages: list[str]
+) -> None:
     """Such tags are refused before a run; should MLflow be stricter one day, this is what is left."""
-    refused = {"purpose": "test", "a?b": "c", "seed": "mine"}
+    tags = {"purpose": "test", "a?b": "c", "seed": "mine"}
     with RunTracker(store, tmp_path / "unsent") as tracker:
-        tracker.start(replace(CONFIG, track=replace(CONFIG.track, tags=refused)), CARD)
+        tracker.start(replace(CONFIG, track=replace(CONFIG.track, tags=tags)), CARD)
         tracker.finish(final())
     run = store.client.get_run(tracker.run_id)
     assert {"version.torch", "hardware.cores", "host", "command", "mlflow.user"} <= run.data.tags.keys()
     assert run.data.tags["seed"] == "0"
     assert run.data.params["loss.ica_width"] == "4"
     assert not {"purpose", "a?b"} & run.data.tags.keys()
-    assert [note.partition(":")[0] for note in said] == ["MLflow refused tags of this run"]
+    assert [note.partition(":")[0] for note in log_messages] == ["MLflow refused tags of this run"]
 
 
 def test_a_command_line_that_is_no_text_is_recorded(
@@ -394,8 +398,8 @@ def test_a_command_line_that_is_no_text_is_recorded(
 
 def test_every_class_has_a_metric_of_its_own(store: Store) -> None:
     scores = {"f1/喜": 0.1, "f1/怒": 0.2, "f1/joy?": 0.4, "f1/joy!": 0.3, "f1/joy_": 0.5, "f1/zufällig": 0.6}
-    named = metric_names(scores, "test")
-    assert named == {
+    metrics = metric_names(scores, "test")
+    assert metrics == {
         "test/f1/喜": 0.1,
         "test/f1/怒": 0.2,
         "test/f1/joy_": 0.5,
@@ -403,8 +407,8 @@ def test_every_class_has_a_metric_of_its_own(store: Store) -> None:
         "test/f1/joy__3": 0.4,
         "test/f1/zufällig": 0.6,
     }
-    assert metric_names(dict(reversed(scores.items())), "test") == named
+    assert metric_names(dict(reversed(scores.items())), "test") == metrics
     run_id = store.client.create_run(store.experiment_id).info.run_id
-    for name, value in named.items():
+    for name, value in metrics.items():
         store.client.log_metric(run_id, name, value)
-    assert store.client.get_run(run_id).data.metrics == named
+    assert store.client.get_run(run_id).data.metrics == metrics

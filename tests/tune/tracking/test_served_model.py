@@ -43,9 +43,9 @@ def packed(trained_model: Path, encoder: Path, tmp_path_factory: pytest.TempPath
 
 def save_with(trained_model: Path, folder: Path, provenance: dict[str, Any]) -> None:
     """The trained model, of data that came about in another way."""
-    kept = torch.load(trained_model / "model.pt", weights_only=True)
+    content = torch.load(trained_model / "model.pt", weights_only=True)
     info = replace(INFO, provenance=provenance).to_dict()
-    save_model(folder, {"config": kept["config"], "info": info, "progress": {"best_model": kept["model"]}})
+    save_model(folder, {"config": content["config"], "info": info, "progress": {"best_model": content["model"]}})
 
 
 def load(path: Path) -> Any:
@@ -69,17 +69,17 @@ def test_words_in_place_of_vectors(packed: Path, trained_model: Path) -> None:
     own = [0.5] * WIDTHS["text"]
     rows = records({"words": "hello"}, {"words": "shown", "text": own}, {"words": None}, {"words": float("nan")})
     probabilities = load(packed).predict(pd.DataFrame(rows))[SCORES].to_numpy()
-    wanted = heard(trained_model, {"text": words("hello")}, {"text": own}, {}, {})
-    assert np.allclose(probabilities, wanted, atol=1e-6)
+    reference = heard(trained_model, {"text": words("hello")}, {"text": own}, {}, {})
+    assert np.allclose(probabilities, reference, atol=1e-6)
 
 
 def test_they_are_read_over_http(packed: Path, trained_model: Path) -> None:
     audio = [0.25] * WIDTHS["audio"]
     rows = records({"words": "hello"}, {"text": None, "audio": audio, "words": "bye"}, {"audio": audio})
-    wanted = heard(trained_model, {"text": words("hello")}, {"text": words("bye"), "audio": audio}, {"audio": audio})
+    reference = heard(trained_model, {"text": words("hello")}, {"text": words("bye"), "audio": audio}, {"audio": audio})
     with served(load(packed)) as address:
         answer = ask(address, rows)
-    assert np.allclose([[row[name] for name in SCORES] for row in answer], wanted, atol=1e-6)
+    assert np.allclose([[row[name] for name in SCORES] for row in answer], reference, atol=1e-6)
 
 
 def test_the_signature_the_example_and_the_requirements_say_so(packed: Path, trained_model: Path) -> None:
@@ -110,12 +110,12 @@ def test_recordings_are_read_from_the_one_folder_alone(
         model.predict(rows)
     monkeypatch.setenv("DCLF_MEDIA_DIR", str(folder))
     parts = (hashing.hashed(b"saltynoise" + bounds, WIDTHS["audio"]) for bounds in (b"1.0-None", b"None-2.0"))
-    wanted = heard(trained_model, *({"audio": part} for part in parts))
-    assert np.allclose(model.predict(rows)[SCORES].to_numpy(), wanted, atol=1e-6)
+    reference = heard(trained_model, *({"audio": part} for part in parts))
+    assert np.allclose(model.predict(rows)[SCORES].to_numpy(), reference, atol=1e-6)
     outside = ("../secret.wav", str(tmp_path / "secret.wav"), str(folder / "talk.wav"), "link.wav", "../media/../x")
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         model.predict(pd.DataFrame(records(*({"media": place} for place in outside))))
-    assert told.value.problems == tuple(
+    assert error.value.problems == tuple(
         f"dialogue 'call' utterance {i}: media must be a path within the server's folder of recordings, which it leaves"
         for i in range(len(outside))
     )
@@ -123,9 +123,9 @@ def test_recordings_are_read_from_the_one_folder_alone(
 
 def test_what_is_no_words_and_no_recording_is_named(packed: Path) -> None:
     wrong = records({"words": 3}, {"words": "hello", "start": 1.0}, {"words": "hello", "media": ""})
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         load(packed).predict(pd.DataFrame(wrong))
-    assert [problem.split(" must ")[0].split("utterance ")[1] for problem in told.value.problems] == [
+    assert [problem.split(" must ")[0].split("utterance ")[1] for problem in error.value.problems] == [
         "0: words",
         "1: start",
         "2: media",
@@ -140,13 +140,13 @@ def test_the_environment_says_where_an_encoder_lies(
     packed: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = pd.DataFrame(records({"words": "hello"}))
-    wanted = load(packed).predict(rows)
+    predictions = load(packed).predict(rows)
     moved = encoder.rename(tmp_path / "moved")
     try:
         with pytest.raises(ExtractionError, match="DCLF_ENCODER_TEXT behind MLflow"):
             load(packed).predict(rows)
         monkeypatch.setenv("DCLF_ENCODER_TEXT", str(moved))
-        assert load(packed).predict(rows).equals(wanted)
+        assert load(packed).predict(rows).equals(predictions)
     finally:
         moved.rename(encoder)
     monkeypatch.setenv("DCLF_ENCODER_TEXT", str(hashing.encoder(tmp_path / "other", "sweet")))
@@ -154,11 +154,13 @@ def test_the_environment_says_where_an_encoder_lies(
         load(packed)
 
 
-def test_an_extractor_that_is_not_here_leaves_vectors(trained_model: Path, tmp_path: Path, said: list[str]) -> None:
+def test_an_extractor_that_is_not_here_leaves_vectors(
+    trained_model: Path, tmp_path: Path, log_messages: list[str]
+) -> None:
     save_with(trained_model, tmp_path / "own", {"extraction": {"text": {"extractor": "nowhere:Settings"}}})
     pack_model(tmp_path / "own", tmp_path / "packed")
-    (told,) = said
-    assert told.startswith(
+    (message,) = log_messages
+    assert message.startswith(
         "the model in MLflow takes feature vectors alone, no words or recordings: extractor: 'nowhere"
     )
     assert all(column.required for column in mlflow.models.Model.load(str(tmp_path / "packed")).signature.inputs.inputs)

@@ -18,15 +18,19 @@ def spool(store: Store, tmp_path: Path) -> Spool:
 def test_sending_twice_leaves_one_of_each(spool: Spool, store: Store) -> None:
     picture = spool.new_file("picture.png")
     picture.write_bytes(b"x")
-    kept = [writes.metrics({"loss/ce": 0.5}, 1), *writes.text_values("params", {"a": 1}), writes.artifact(picture, "f")]
+    items = [
+        writes.metrics({"loss/ce": 0.5}, 1),
+        *writes.text_values("params", {"a": 1}),
+        writes.artifact(picture, "f"),
+    ]
     for _ in range(2):
         picture.parent.mkdir(parents=True, exist_ok=True)
         picture.write_bytes(b"x")
-        spool.write(kept)
-        sent = send_spool(spool.folder)
-        assert (sent.writes, sent.refused) == (3, [])
-    assert len(store.client.get_metric_history(sent.run_id, "loss/ce")) == 1
-    assert [file.path for file in store.client.list_artifacts(sent.run_id, "f")] == ["f/picture.png"]
+        spool.write(items)
+        result = send_spool(spool.folder)
+        assert (result.writes, result.refused) == (3, [])
+    assert len(store.client.get_metric_history(result.run_id, "loss/ce")) == 1
+    assert [file.path for file in store.client.list_artifacts(result.run_id, "f")] == ["f/picture.png"]
     assert not spool.folder.exists()
 
 
@@ -34,13 +38,13 @@ def test_a_file_that_was_moved_takes_nothing_of_its_new_folder_with_it(spool: Sp
     spool.write([writes.metrics({"loss/ce": 0.5}, 1)])
     home = tmp_path / "home"
     (home / "files" / "0000").mkdir(parents=True)
-    kept = [home / "thesis.tex", home / "files" / "0000" / "photo.png"]
-    for file in kept:
+    files = [home / "thesis.tex", home / "files" / "0000" / "photo.png"]
+    for file in files:
         file.write_text("mine")
     moved = spool.path.rename(home / "writes.jsonl")
     assert send_spool(moved).writes == 1
     assert not moved.exists()
-    assert [file for file in kept if not file.exists()] == []
+    assert [file for file in files if not file.exists()] == []
 
 
 def test_what_else_lies_in_the_folder_of_a_run_stays(spool: Spool) -> None:
@@ -53,10 +57,10 @@ def test_what_else_lies_in_the_folder_of_a_run_stays(spool: Spool) -> None:
 
 def test_refused_writes_do_not_hold_the_others(spool: Spool, store: Store) -> None:
     spool.write([writes.metrics({"bad\nname": 1.0}, 1), writes.metrics({"good": 1.0}, 1)])
-    sent = send_spool(spool.path)
-    assert sent.writes == 1
-    assert str(sent).startswith(f"{sent.run_id} (1 records)\n  refused: metrics: Invalid value")
-    assert store.client.get_run(sent.run_id).data.metrics == {"good": 1.0}
+    result = send_spool(spool.path)
+    assert result.writes == 1
+    assert str(result).startswith(f"{result.run_id} (1 records)\n  refused: metrics: Invalid value")
+    assert store.client.get_run(result.run_id).data.metrics == {"good": 1.0}
 
 
 def test_a_line_cut_short_by_a_kill_is_left_out(spool: Spool) -> None:

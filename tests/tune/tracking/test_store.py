@@ -106,10 +106,10 @@ def test_an_unreachable_server_is_told_at_once() -> None:
         start = time.monotonic()
         with pytest.raises(
             TrackingError, match=rf"MLflow at http://127.0.0.1:{port} .*refused.*start the server"
-        ) as told:
+        ) as error:
             connect(f"http://me:geheim@127.0.0.1:{port}", "dclf")
     assert time.monotonic() - start < 10
-    assert "geheim" not in str(told.value)
+    assert "geheim" not in str(error.value)
 
 
 def test_a_server_that_says_nothing_is_given_up() -> None:

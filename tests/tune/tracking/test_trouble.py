@@ -17,9 +17,9 @@ def plain_answer(status: int) -> MlflowException:
     response = requests.Response()
     response.status_code = status
     response._content = b"<html>no</html>"
-    with pytest.raises(MlflowException) as caught:
+    with pytest.raises(MlflowException) as error:
         verify_rest_response(response, "/api/2.0/mlflow/logged-models")
-    return caught.value
+    return error.value
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_the_cause_is_the_root_in_one_line() -> None:
     "error", [plain_answer(401), plain_answer(403), RestException({"error_code": "UNAUTHENTICATED"})]
 )
 def test_a_server_that_refuses_access_names_the_credentials(error: MlflowException) -> None:
-    said = r"^MLflow at http://host must take this user's requests"
-    with pytest.raises(TrackingError, match=said) as caught, explained("http://me:geheim@host"):
+    pattern = r"^MLflow at http://host must take this user's requests"
+    with pytest.raises(TrackingError, match=pattern) as refusal, explained("http://me:geheim@host"):
         raise error
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
-        assert name in str(caught.value)
+        assert name in str(refusal.value)

@@ -23,10 +23,10 @@ class Browser:
     def show(self, address: str) -> str:
         """The page's elements after thirty seconds of its own time, in which it has loaded what it needs."""
         options = ["--window-size=1400,1600", "--virtual-time-budget=30000", "--timeout=90000", "--dump-dom"]
-        shown = subprocess.run(
+        result = subprocess.run(
             [*self._command, *options, address], capture_output=True, text=True, timeout=120, check=True
         )
-        return shown.stdout
+        return result.stdout
 
 
 @pytest.mark.browser

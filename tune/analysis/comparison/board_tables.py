@@ -50,11 +50,17 @@ def board_tables(folder: StudyFolder) -> dict[str, Table]:
     tables = {LEADERBOARD: _table(entries, _title(name), numbers, _note(entries)), **class_tables(folder)}
     if costs := list(_costs(entries)):
         tables["costs"] = _table(entries, f"What the models of {name} cost", costs, _COSTS)
-    told = [entry for entry in entries if has_published(entry.variant, SCORES) or entry.authors]
-    if told:
-        columns = [*_scores(told), *_published(told, other_data(folder.definition)), *_sources(told)]
+    published_entries = [entry for entry in entries if has_published(entry.variant, SCORES) or entry.authors]
+    if published_entries:
+        columns = [
+            *_scores(published_entries),
+            *_published(published_entries, other_data(folder.definition)),
+            *_sources(published_entries),
+        ]
         title = f"Measured and published scores (%) of the models of {name}"
-        tables["published"] = _table(told, title, columns, _PUBLISHED if any(one.authors for one in told) else "")
+        tables["published"] = _table(
+            published_entries, title, columns, _PUBLISHED if any(one.authors for one in published_entries) else ""
+        )
     return tables
 
 

@@ -223,10 +223,10 @@ def _of_windows(folder: StudyFolder) -> Iterator[Verdict]:
         about = f"{grid.model}, best window"
         where = join_words([value_text(window) for (window,) in grid.best])
         sentence = f"{about}: W {where} with {_best(grid)}{end}."
-        shown = TableWords(
+        words = TableWords(
             finding=about, published=f"W {published}" if papers else "", measured=f"W {where}", interval=""
         )
-        yield Verdict(about=about, sentence=sentence, paper=bool(end), **shown)
+        yield Verdict(about=about, sentence=sentence, paper=bool(end), **words)
 
 
 def _of_gammas(folder: StudyFolder) -> Iterator[Verdict]:
@@ -239,8 +239,8 @@ def _of_gammas(folder: StudyFolder) -> Iterator[Verdict]:
         about = f"{grid.model}, best weights"
         where = join_words([f"gamma_ca {value_text(ca)}, gamma_mc {value_text(mc)}" for ca, mc in grid.best])
         sentence = f"{about}: {where} with {_best(grid)}{end}."
-        shown = TableWords(finding=about, published=published, measured=where, interval="")
-        yield Verdict(about=about, sentence=sentence, paper=bool(end), **shown)
+        words = TableWords(finding=about, published=published, measured=where, interval="")
+        yield Verdict(about=about, sentence=sentence, paper=bool(end), **words)
 
 
 def _best(grid: Grid) -> str:

@@ -69,8 +69,8 @@ class Recorder:
             TrackingError: the store does not answer or does not take them.
         """
         mark = files[0].with_name(RECORDED)
-        sent = read_json(mark) or {}
-        before = sent.get("files", {}) if sent.get("run_id") == run_id else {}
+        record = read_json(mark) or {}
+        before = record.get("files", {}) if record.get("run_id") == run_id else {}
         hashes = {file.name: sha256(file.read_bytes()).hexdigest() for file in files}
         if not self._uri or not run_id or hashes.items() <= before.items():
             return

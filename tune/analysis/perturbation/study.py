@@ -76,7 +76,7 @@ class StudyTarget(Target):
             config=apply(study.definition.base, {**trial.params, "train.seed": seed}),
             trial=number,
             folder=folder,
-            address=study.address_of(folder, kept=True),
+            address=study.address_of(folder, results=True),
         )
 
     @contextmanager
@@ -109,11 +109,11 @@ class StudyTarget(Target):
 
 def _store(study: StudyFolder) -> str:
     """URI of the store that has the study's runs; TrackingError where another one is named now."""
-    definition, noted = study.definition, noted_store(study)
+    definition, store = study.definition, noted_store(study)
     uri = resolve_tracking_uri(definition.base.track.uri)
-    if noted and noted != without_secrets(uri):
+    if store and store != without_secrets(uri):
         raise TrackingError(
-            f"study {definition.name!r} is recorded at {noted}, MLflow is at {without_secrets(uri)} here; name that "
+            f"study {definition.name!r} is recorded at {store}, MLflow is at {without_secrets(uri)} here; name that "
             "store in MLFLOW_TRACKING_URI"
         )
     return uri

@@ -122,8 +122,8 @@ def gamma_figure(folder: StudyFolder) -> Drawing | None:
         panels = figure.subplots(rows, beside, squeeze=False).ravel().tolist()
         for axes in panels[len(grids) :]:
             axes.remove()
-        shown = list(zip(panels, grids, strict=False))
-        points = [_heat(axes, grid, min(values), max(values)) for axes, grid in shown]
+        pairs = list(zip(panels, grids, strict=False))
+        points = [_heat(axes, grid, min(values), max(values)) for axes, grid in pairs]
         image = panels[0].images[0]
         bar = figure.colorbar(image, ax=panels[: len(grids)], location="bottom", aspect=40, shrink=0.7, pad=0.03)
         bar.set_label("test WF1 (%)")
@@ -172,8 +172,8 @@ def curve_figure(folder: StudyFolder) -> Drawing | None:
     points = []
     with in_style():
         figure, grid = panel_figure(list(panels), "epoch", literal(wrapped(score.unit_label, 26)))
-        for axes, (title, shown) in zip(grid, panels.items(), strict=True):
-            for place, one in enumerate(shown):
+        for axes, (title, group) in zip(grid, panels.items(), strict=True):
+            for place, one in enumerate(group):
                 curve = curves[one.trial]
                 epochs, values = list(curve), [value * score.scale for value in curve.values()]
                 name = f"{one.model}, {one.name}"
@@ -331,8 +331,10 @@ def _curve(axes: Axes, grid: Grid, windows: Sequence[object], place: int) -> lis
     if published:
         x, y = zip(*published, strict=True)
         axes.plot(x, y, ":D", color=dark, markersize=4, markerfacecolor=PAPER, label=literal(f"{name}, published"))
-        told = [f"{name}, published, W {value_text(windows[where])}: {value:.2f} %" for where, value in published]
-        points.append(Points(axes=axes, x=x, y=y, texts=told))
+        published_texts = [
+            f"{name}, published, W {value_text(windows[where])}: {value:.2f} %" for where, value in published
+        ]
+        points.append(Points(axes=axes, x=x, y=y, texts=published_texts))
     return points
 
 

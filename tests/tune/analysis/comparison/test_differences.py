@@ -61,21 +61,21 @@ def test_table_3_turns_it_round(ablations: StudyFolder) -> None:
 
 def p_values(differences: Sequence[Difference]) -> dict[frozenset[str], set[float]]:
     """Pair of variants -> every p-value that is told of it."""
-    told: dict[frozenset[str], set[float]] = {}
+    by_pair: dict[frozenset[str], set[float]] = {}
     for one in differences:
         if one.reference is not None:
-            told.setdefault(frozenset((one.variant.name, one.reference.name)), set()).add(one.p)
-    return told
+            by_pair.setdefault(frozenset((one.variant.name, one.reference.name)), set()).add(one.p)
+    return by_pair
 
 
 @pytest.mark.parametrize("layout", ["", "variants", "main"])
 def test_a_pair_has_one_p_value_whichever_table_shows_it(ablations: StudyFolder, layout: str) -> None:
     ablations.definition = replace(ablations.definition, plan={"layout": layout})
-    told = p_values([*compared_variants(ablations), *against_base(ablations)])
-    assert frozenset(("base model", "DCLF")) in told
-    assert {len(ps) for ps in told.values()} == {1}
-    shown = study_tables(ablations)
-    cells = [row[head.index("p")] for head, row in rows_of_pair(shown, "base model", "DCLF")]
+    by_pair = p_values([*compared_variants(ablations), *against_base(ablations)])
+    assert frozenset(("base model", "DCLF")) in by_pair
+    assert {len(ps) for ps in by_pair.values()} == {1}
+    tables = study_tables(ablations)
+    cells = [row[head.index("p")] for head, row in rows_of_pair(tables, "base model", "DCLF")]
     assert len(set(cells)) == 1, "in every table that has the pair"
 
 
@@ -130,9 +130,9 @@ def test_sides_that_no_other_is_compared_with_have_a_family_of_their_own(tmp_pat
     _, whole = against_base(folder)
     assert (whole.family, whole.reference is not None and whole.reference.name) == (1, "base")
     assert whole.p == pytest.approx(stats.ttest_rel([0.7, 0.71, 0.73], [0.6, 0.62, 0.61]).pvalue)
-    told = p_values([*compared_variants(folder), *against_base(folder)])
-    assert len(told) == 3
-    assert {len(ps) for ps in told.values()} == {1}
+    by_pair = p_values([*compared_variants(folder), *against_base(folder)])
+    assert len(by_pair) == 3
+    assert {len(ps) for ps in by_pair.values()} == {1}
 
 
 def test_every_base_model_has_its_own_reference(tmp_path: Path) -> None:
@@ -170,13 +170,13 @@ def test_an_option_at_its_default_is_the_configuration_itself(tmp_path: Path, mo
 
 
 def test_a_study_file_names_its_variants(tmp_path: Path, shards: Path) -> None:
-    wanted: list[dict[str, Any]] = [
+    variants: list[dict[str, Any]] = [
         {"name": "long", "model": "mmgcn", "params": {"loss.window": 8}, "reference": False, "published": {"wf1": 70}},
         {"name": "short", "model": "mmgcn", "params": {"loss.window": 2}, "reference": True, "published": {"wf1": 68}},
         {"name": "failed", "model": "mmgcn", "params": {"loss.window": 3}, "reference": False, "published": {}},
     ]
     settings = grid({"loss.window": {"choices": [2, 3, 8]}}, seeds=2)
-    folder = comparison(tmp_path, settings, with_paper(shards), kind="study", variants=wanted)
+    folder = comparison(tmp_path, settings, with_paper(shards), kind="study", variants=variants)
     add_tested(folder, {"loss.window": 2}, [0.5, 0.6])
     add_tested(folder, {"loss.window": 8}, [0.6, 0.72])
     differences = compared_variants(folder)

@@ -43,7 +43,7 @@ def test_a_base_model_that_is_not_scored_is_not_one_that_was_not_asked_for(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "words"),
     [
         ({}, "All are real-time here, where the published systems hear whole conversations. MultiDAG's published"),
         ({"train.curriculum": 5}, "with it. All are real-time here, where the published systems hear whole conversa"),
@@ -51,10 +51,10 @@ def test_a_base_model_that_is_not_scored_is_not_one_that_was_not_asked_for(tmp_p
         ({"model.causal": False, "train.curriculum": 5}, "without DCLF and with it."),
     ],
 )
-def test_the_note_says_what_holds(tmp_path: Path, shards: Path, changes: dict[str, Any], said: str) -> None:
+def test_the_note_says_what_holds(tmp_path: Path, shards: Path, changes: dict[str, Any], words: str) -> None:
     base = load_config("iemocap", {"data.shards": str(shards), **changes})
     note = compared_table("iemocap", leaderboard(tmp_path, base, ("mm_dfn", "dag_erc"))).note
-    assert said in note
+    assert words in note
     assert ("real-time" in note) == ("model.causal" not in changes)
     assert ("curriculum" in note) == ("train.curriculum" not in changes)
 

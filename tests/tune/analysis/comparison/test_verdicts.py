@@ -78,21 +78,21 @@ def test_other_data_and_unknown_data_confirm_nothing(tmp_path: Path, shards: Pat
 )
 def test_a_name_alone_makes_no_data_the_papers(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     folder = ablation_study(tmp_path, with_paper(write_like_paper(tmp_path / "data", **changes)))
-    *said, caveat = comparison_lines(folder)
+    *lines, caveat = comparison_lines(folder)
     assert caveat.startswith(f"These data are called iemocap and are not the paper's: {words}")
-    assert "confirmed" not in " ".join(said)
+    assert "confirmed" not in " ".join(lines)
     assert comparison_facts(folder)["unlike_paper"][0].startswith(words)
 
 
 def test_other_modalities_are_another_experiment(tmp_path: Path, own_data: Path) -> None:
     base = with_paper(own_data)
     text_alone = replace(base, data=replace(base.data, modalities=("text",)))
-    *said, caveat = comparison_lines(ablation_study(tmp_path, text_alone))
+    *lines, caveat = comparison_lines(ablation_study(tmp_path, text_alone))
     assert (
         caveat
         == "The paper's models read text, audio, visual, these text alone: agreement confirms nothing of the paper."
     )
-    assert "confirmed" not in " ".join(said)
+    assert "confirmed" not in " ".join(lines)
 
 
 def test_a_gain_where_the_paper_has_a_loss_is_contradicted(tmp_path: Path, own_data: Path) -> None:
@@ -116,14 +116,14 @@ def test_the_gap_at_emotion_shifts_is_tested_against_the_base_model(tmp_path: Pa
     shifts = {"base": [0.50, 0.53, 0.51], "none": [0.60, 0.61, 0.63]}
     for part, wf1 in shifts.items():
         add_tested(folder, {"loss.ablate": part}, [0.7, 0.7, 0.7], shift__wf1=wf1, no_shift__wf1=[0.8, 0.8, 0.8])
-    said = sentences(folder)["mmgcn, emotion shift"]
-    assert "below that elsewhere by 18.67 ± 1.53 points with DCLF, by 28.67 ± 1.53 without" in said
+    sentence = sentences(folder)["mmgcn, emotion shift"]
+    assert "below that elsewhere by 18.67 ± 1.53 points with DCLF, by 28.67 ± 1.53 without" in sentence
     p = stats.ttest_rel([0.8 - x for x in shifts["none"]], [0.8 - x for x in shifts["base"]]).pvalue
-    assert f"p {p:.4f}: the paper's -3.86 is confirmed." in said
+    assert f"p {p:.4f}: the paper's -3.86 is confirmed." in sentence
 
 
 @pytest.mark.parametrize(
-    ("whole", "base", "said"),
+    ("whole", "base", "words"),
     [
         (
             [0.82, 0.83, 0.85],
@@ -143,13 +143,13 @@ def test_the_gap_at_emotion_shifts_is_tested_against_the_base_model(tmp_path: Pa
     ],
 )
 def test_a_gap_the_other_way_round_is_told_without_a_minus(
-    tmp_path: Path, whole: list[float], base: list[float], said: str
+    tmp_path: Path, whole: list[float], base: list[float], words: str
 ) -> None:
     folder = comparison(tmp_path, ablation(parts=["base"], seeds=3))
     for part, wf1 in (("none", whole), ("base", base)):
         add_tested(folder, {"loss.ablate": part}, [0.7, 0.71, 0.7], shift__wf1=wf1, no_shift__wf1=[0.8, 0.8, 0.8])
     sentence = sentences(folder)["mmgcn, emotion shift"]
-    assert said in sentence
+    assert words in sentence
     assert "by -" not in sentence.split("the gap changes")[0]
     assert "without: the gap changes by " in sentence
 

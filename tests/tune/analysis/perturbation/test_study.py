@@ -127,7 +127,7 @@ def test_a_second_call_computes_nothing(runs: RunStore, trained: StudyFolder, do
 
 
 def test_a_store_that_is_silent_for_a_while_ends_no_scoring(
-    runs: RunStore, fresh: StudyFolder, monkeypatch: pytest.MonkeyPatch, said: list[str]
+    runs: RunStore, fresh: StudyFolder, monkeypatch: pytest.MonkeyPatch, log_messages: list[str]
 ) -> None:
     silences, send = [TrackingError("MLflow does not answer")], Recorder.send
 
@@ -138,7 +138,7 @@ def test_a_store_that_is_silent_for_a_while_ends_no_scoring(
 
     monkeypatch.setattr(Recorder, "send", send_later)
     assert perturbed(runs, fresh).missing == ()
-    assert "MLflow does not answer; the scores of trial 0, seed" in "\n".join(said)
+    assert "MLflow does not answer; the scores of trial 0, seed" in "\n".join(log_messages)
     marks = [name for name in kept(fresh) if name.endswith("/recorded.json")]
     assert len(marks) == len(KEYS), "all are in MLflow at the end"
 

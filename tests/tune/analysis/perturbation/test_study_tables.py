@@ -205,7 +205,7 @@ def seeds_of(*drops: float) -> list[tuple[float, float, tuple[float, float]]]:
 
 
 @pytest.mark.parametrize(
-    ("base", "dclf", "said"),
+    ("base", "dclf", "words"),
     [
         (
             (0.02, -0.015, 0.0028),
@@ -234,13 +234,15 @@ def seeds_of(*drops: float) -> list[tuple[float, float, tuple[float, float]]]:
         ),
     ],
 )
-def test_a_sentence_says_what_happened(tmp_path: Path, base: Sequence[float], dclf: Sequence[float], said: str) -> None:
+def test_a_sentence_says_what_happened(
+    tmp_path: Path, base: Sequence[float], dclf: Sequence[float], words: str
+) -> None:
     """Percentages of a drop that is beyond its own uncertainty alone, and no drop below zero that grows."""
     folder = study(tmp_path, ablation(parts=["base"], seeds=len(base)), replace(BASE, published={}))
     add(folder, {"loss.ablate": "base"}, seeds_of(*base))
     add(folder, {"loss.ablate": "none"}, seeds_of(*dclf))
     (sentence,) = perturbation_sentences(folder)
-    assert said in sentence
+    assert words in sentence
     assert " by -" not in sentence
     assert sentence.count("%") == sentence.count("95 %")
 

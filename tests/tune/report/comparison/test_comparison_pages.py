@@ -40,7 +40,7 @@ def perturbed(tmp_path: Path, shards: Path) -> StudyFolder:
 def test_show_begins_with_the_variants(tmp_path: Path, shards: Path, capsys: Shown) -> None:
     ablation_study(tmp_path, with_paper(shards))
     assert main(["show", "parts", "--storage", str(tmp_path)]) == 0
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     for words in (
         "ablation parts: Interrupted",
         "mmgcn, w/o CACL: -3.00 points [-5.48, -0.52], p 0.0351: the same sign as the paper's -2.12, significant.",
@@ -48,40 +48,40 @@ def test_show_begins_with_the_variants(tmp_path: Path, shards: Path, capsys: Sho
         "Test scores of study parts, differences in WF1 to the base model",
         "F1 (%) per class",
     ):
-        assert words in shown
-    assert shown.index("Variants of study parts") < shown.index("What was compared")
-    assert "Best trial" not in shown
-    assert "Best is trial" not in shown
+        assert words in output
+    assert output.index("Variants of study parts") < output.index("What was compared")
+    assert "Best trial" not in output
+    assert "Best is trial" not in output
 
 
 def test_show_as_json_has_scores_and_verdicts(tmp_path: Path, shards: Path, capsys: Shown) -> None:
     ablation_study(tmp_path, with_paper(shards))
     assert main(["show", "parts", "--storage", str(tmp_path), "--output", "json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    variants = {one["variant"]: one for one in shown["variants"]}
+    details = json.loads(capsys.readouterr().out)
+    variants = {one["variant"]: one for one in details["variants"]}
     assert variants["DCLF"]["test"]["1"]["wf1"] == 0.71
     assert variants["DCLF"]["against_reference"] is None
     assert variants["w/o CACL"]["against_reference"]["p_holm"] == pytest.approx(0.0351, abs=1e-4)
     assert variants["w/o MCCL"]["against_reference"]["p"] is None
-    assert shown["verdicts"][0]["outcome"] == "the paper's sign, significant"
+    assert details["verdicts"][0]["outcome"] == "the paper's sign, significant"
 
 
 def test_every_form_says_in_the_caption_which_tests_are_a_family(tmp_path: Path, shards: Path, capsys: Shown) -> None:
     folder = ablation_study(tmp_path, with_paper(shards))
-    said = "with Holm's correction over the 2 tests of WF1 that this study has."
+    phrase = "with Holm's correction over the 2 tests of WF1 that this study has."
     files = write_report(folder, optuna_study(comparison(tmp_path, ablation(), name="none")))
     html, markdown = (file.read_text(encoding="utf-8") for file in (files.html, files.markdown))
-    assert html.count(said.replace("'", "&#39;")) == 2, "under the variants and under Table 3"
-    assert markdown.count(said) == 2
+    assert html.count(phrase.replace("'", "&#39;")) == 2, "under the variants and under Table 3"
+    assert markdown.count(phrase) == 2
     for name in ("variants.tex", "main.tex"):
         caption = files.tables[name].read_text(encoding="utf-8").split(r"\caption{")[1].split(r"\label")[0]
-        assert said in caption
-    assert said in comparison_note(folder)
+        assert phrase in caption
+    assert phrase in comparison_note(folder)
     windows = window_study(tmp_path, with_paper(shards), (2, 4, 8, 10), seeds=3)
     note = comparison_note(windows)
     assert note.index("over the 3 tests of WF1") < note.index("by dialogue window W"), "which has no test of its own"
     assert main(["show", "parts", "--storage", str(tmp_path)]) == 0
-    assert " ".join(capsys.readouterr().out.split()).count(said) == 2
+    assert " ".join(capsys.readouterr().out.split()).count(phrase) == 2
 
 
 def test_nothing_is_called_the_best_where_nothing_was_chosen(tmp_path: Path, shards: Path, capsys: Shown) -> None:

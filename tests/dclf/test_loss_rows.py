@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dclf.data.batch import collate
-from dclf.labelled import labelled_part
+from dclf.loss_rows import labelled_part
 from dclf.models.contract import BaseOutput
 from dclf.models.framework import DCLFOutput
 from tests.dclf.data.support import make_dialogue
@@ -28,9 +28,9 @@ def test_the_labelled_rows_are_left_dialogue_by_dialogue() -> None:
     assert part.layout.lengths == (2, 1)
     assert part.dialogue_ids == ("d0", "d2")
     assert part.labels.tolist() == [0, 1, 2]
-    wanted = torch.tensor([0, 2, 6])
-    assert torch.equal(part.features["text"], batch.features["text"][wanted])
-    assert torch.equal(part.speakers, batch.speakers[wanted])
+    places = torch.tensor([0, 2, 6])
+    assert torch.equal(part.features["text"], batch.features["text"][places])
+    assert torch.equal(part.speakers, batch.speakers[places])
     base = output.base
     of_base = (base.hidden, base.state, base.context, base.auxiliary["reduced"])
     for rows in (output.logits, output.unimodal["text"], output.encoded["text"], *of_base):

@@ -46,7 +46,7 @@ def _output(output: DCLFOutput, rows: Tensor) -> DCLFOutput:
 
 def _batch(batch: Batch, rows: Tensor) -> Batch:
     counts = torch.bincount(batch.layout.dialogue_of[rows], minlength=batch.layout.dialogues).tolist()
-    named = zip(batch.dialogue_ids, counts, strict=True)
+    dialogues = zip(batch.dialogue_ids, counts, strict=True)
     return replace(
         batch,
         layout=Layout(tuple(count for count in counts if count), batch.layout.device),
@@ -54,7 +54,7 @@ def _batch(batch: Batch, rows: Tensor) -> Batch:
         speakers=batch.speakers[rows],
         labels=batch.labels[rows],
         positions=batch.positions[rows],
-        dialogue_ids=tuple(name for name, count in named if count),
+        dialogue_ids=tuple(name for name, count in dialogues if count),
         present=_of_each(batch.present, rows),
     )
 

@@ -44,11 +44,11 @@ def definition(uri: str, name: str = "gammas", **settings: Any) -> StudyDefiniti
         train=TrainConfig(epochs=EPOCHS, seed=SEED),
         track=TrackConfig(uri=uri, experiment="dclf"),
     )
-    wanted = SweepSettings(**{"trials": 4, "scheduler": "none", **settings})
+    sweep = SweepSettings(**{"trials": 4, "scheduler": "none", **settings})
     return StudyDefinition(
         name=name,
         config=config.to_dict(),
-        settings=wanted.to_dict(),
+        settings=sweep.to_dict(),
         space=Space.of(SPACE).spec,
         created="2024-01-01T00:00:00+00:00",
     )
@@ -72,23 +72,23 @@ class Writer:
     torn: bool = False
 
     def __post_init__(self) -> None:
-        wanted = definition(self.store.uri, self.name, **self.settings)
-        self.folder = StudyFolder.create(self.storage, wanted)
+        study = definition(self.store.uri, self.name, **self.settings)
+        self.folder = StudyFolder.create(self.storage, study)
         self.ledger = self.folder.ledger
-        self.children = Children(self.store, wanted.name, self._note)
-        self._seeds = range(SEED, SEED + wanted.sweep.seeds)
+        self.children = Children(self.store, study.name, self._note)
+        self._seeds = range(SEED, SEED + study.sweep.seeds)
 
-    def write(self, steps: int | None = None, sent: int | None = None, *, torn: bool = False) -> StudyFolder:
+    def write(self, steps: int | None = None, sends: int | None = None, *, torn: bool = False) -> StudyFolder:
         """So many steps of the driver's thread, then so many of its queue; all where None.
 
         Args:
             steps: of the driver's thread.
-            sent: of the queue.
+            sends: of the queue.
             torn: the kill falls between the last run's creation and the ledger's line on it.
         """
         for _ in zip(range(10_000 if steps is None else steps), self.driver(), strict=False):
             pass
-        waiting = self.queue[: None if sent is None else sent]
+        waiting = self.queue[: None if sends is None else sends]
         for place, send in enumerate(waiting):
             self.torn = torn and place == len(waiting) - 1
             try:
@@ -164,8 +164,8 @@ def check(folder: StudyFolder, store: Store) -> None:
     assert len(children) == len(tagged), "two runs of one training"
     for trial in folder.ledger.trials.values():
         mine = {seed: run for (number, seed), run in children.items() if number == trial.number}
-        named = {seed: run.run_id for seed, run in trial.runs.items() if run.run_id}
-        assert {seed: run.info.run_id for seed, run in mine.items()} == named
+        run_ids = {seed: run.run_id for seed, run in trial.runs.items() if run.run_id}
+        assert {seed: run.info.run_id for seed, run in mine.items()} == run_ids
         if trial.state not in ENDED:
             assert {run.info.status for run in mine.values()} <= {"KILLED"}
             continue
