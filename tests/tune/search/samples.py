@@ -45,8 +45,8 @@ def stepped(draw: st.DrawFn, lowest: float) -> dict[str, Any]:
 
 
 @st.composite
-def whole(draw: st.DrawFn) -> dict[str, Any]:
-    low, step, count = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(1, 6))
+def whole(draw: st.DrawFn, lowest: int) -> dict[str, Any]:
+    low, step, count = draw(st.integers(lowest, 5)), draw(st.integers(1, 4)), draw(st.integers(1, 6))
     spec: dict[str, Any] = {"low": low, "high": low + step * count, "int": True}
     kind = draw(st.sampled_from(["plain", "step", "log"]))
     return {**spec, **({"step": step} if kind == "step" else {"log": True} if kind == "log" else {})}
@@ -59,7 +59,10 @@ def chosen(key: str) -> st.SearchStrategy[dict[str, Any]]:
 def domain(key: str) -> st.SearchStrategy[dict[str, Any]]:
     if key in CHOICES:
         return chosen(key)
-    return whole() if key in WHOLE else numbers(0.001 if key in ABOVE_ZERO else 0.0)
+    if key in WHOLE:
+        # Pairs within a batch, one of the choices, need two dialogues in it.
+        return whole(2 if key == "train.batch_size" else 1)
+    return numbers(0.001 if key in ABOVE_ZERO else 0.0)
 
 
 @st.composite
