@@ -25,19 +25,19 @@ def mismatches(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[s
             yield f"{name} {theirs[name]} (here {ours[name]})"
 
 
-def require_same_versions(endpoint: Endpoint, *, installation: bool = False) -> None:
+def require_same_versions(endpoint: Endpoint, *, installs: bool = False) -> None:
     """Ask the cluster, before anything is sent to it.
 
     Args:
         endpoint: of the cluster.
-        installation: whether the job brings dclf and what it needs; Ray and Python are the cluster's all the same.
+        installs: whether the job brings dclf and what it needs; Ray and Python are the cluster's all the same.
 
     Raises:
         JobError: it does not answer, or runs other versions.
     """
     metadata = endpoint.get(METADATA)["data"]
     theirs = {**endpoint.versions, "ray": metadata["rayVersion"], "python": metadata["pythonVersion"]}
-    if installation:
+    if installs:
         theirs.pop("dclf", None)
     if differing := sorted(mismatches(theirs, own_versions())):
         raise JobError(

@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     name, command = _named_job(options.name, words)
     environment = tracking_environment(endpoint, command) | python_path(endpoint)
     install = installation(Path(options.install)) if options.install else None
-    require_same_versions(endpoint, installation=install is not None)
+    require_same_versions(endpoint, installs=install is not None)
     with TemporaryFolder("job") as folder, open_jobs(endpoint) as jobs:
         jobs.require_free(name)
         package = _packed(command, folder, options.exclude, install)
