@@ -56,7 +56,7 @@ def made(place: str, name: str = "gammas") -> StudyFolder:
 def test_options_in_a_uri_stay_out_of_the_names_of_what_lies_there(place: str) -> None:
     folder = made(f"{place}?region={REGION}")
     assert folder.address == f"{place}/gammas?region={REGION}"
-    assert folder.address_of(folder.path / "report", kept=True) == f"{place}/gammas/files/report?region={REGION}"
+    assert folder.address_of(folder.path / "report", results=True) == f"{place}/gammas/files/report?region={REGION}"
     train(folder, 0)
     files = TrainingFiles(folder.address, 1, 3)
     snapshot = b'{"latest_checkpoint_result": {"checkpoint_dir_name": "checkpoint_1"}}'
@@ -161,7 +161,7 @@ def test_reports_and_results_are_there_on_every_machine(place: str, on: Move) ->
     folder.share_files()
     on("there")
     other = StudyFolder.open(place, "gammas")
-    with written_to(other.address_of(other.path / "perturbations" / "test" / "0-s3", kept=True)) as results:
+    with written_to(other.address_of(other.path / "perturbations" / "test" / "0-s3", results=True)) as results:
         (results / "summary.json").write_text("{}")
     on("here")
     again = StudyFolder.open(place, "gammas")
