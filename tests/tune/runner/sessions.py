@@ -30,11 +30,16 @@ def score(params: Mapping[str, Any], seed: int, epoch: int) -> float:
 
 
 def definition(
-    name: str = "gammas", uri: str = "", tags: dict[str, str] | None = None, epochs: int = EPOCHS, **settings: Any
+    name: str = "gammas",
+    uri: str = "",
+    tags: dict[str, str] | None = None,
+    epochs: int = EPOCHS,
+    seed: int = 3,
+    **settings: Any,
 ) -> StudyDefinition:
     config = Config(
         data=DataConfig(shards="shards/demo"),
-        train=TrainConfig(epochs=epochs, seed=3),
+        train=TrainConfig(epochs=epochs, seed=seed),
         track=TrackConfig(uri=uri, experiment="dclf", tags=tags or {}),
     )
     sweep = SweepSettings(**{"trials": 4, "scheduler": "none", "sampler": "random", **settings})

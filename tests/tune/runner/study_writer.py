@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dclf.config import Config, DataConfig, TrackConfig, TrainConfig
+from tests.tune.runner import sessions
+from tests.tune.runner.sessions import SPACE
 from tests.tune.tracking.samples import epoch
-from tune.config.sweep_settings import SweepSettings
 from tune.runner import child_writes
 from tune.runner.doctor import Doctor
 from tune.runner.optuna_study import load_study
@@ -31,7 +31,6 @@ from tune.tracking.writes import Sender, status
 
 EPOCHS = 3
 SEED = 4
-SPACE = {"loss.gamma_ca": {"low": 0.0, "high": 1.0, "step": 0.05}, "loss.window": {"low": 2, "high": 20, "int": True}}
 
 
 class Killed(BaseException):
@@ -39,19 +38,7 @@ class Killed(BaseException):
 
 
 def definition(uri: str, name: str = "gammas", **settings: Any) -> StudyDefinition:
-    config = Config(
-        data=DataConfig(shards="shards/demo"),
-        train=TrainConfig(epochs=EPOCHS, seed=SEED),
-        track=TrackConfig(uri=uri, experiment="dclf"),
-    )
-    sweep = SweepSettings(**{"trials": 4, "scheduler": "none", **settings})
-    return StudyDefinition(
-        name=name,
-        config=config.to_dict(),
-        settings=sweep.to_dict(),
-        space=Space.of(SPACE).spec,
-        created="2024-01-01T00:00:00+00:00",
-    )
+    return sessions.definition(name, uri, epochs=EPOCHS, seed=SEED, **{"sampler": "tpe", **settings})
 
 
 @dataclass
