@@ -144,7 +144,7 @@ def key(line: Line) -> str:
     return json.dumps([line[name] for name in ("model", "variant", "seed", "draws", "config")], sort_keys=True)
 
 
-def kept(file: Path) -> dict[str, Line]:
+def read_lines(file: Path) -> dict[str, Line]:
     """Key -> line."""
     lines = map(json.loads, file.read_text().splitlines()) if file.exists() else ()
     return {key(line): line for line in lines}
@@ -232,7 +232,7 @@ def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     arguments = arguments_of()
     arguments.keep.parent.mkdir(parents=True, exist_ok=True)
-    lines, by_key = kept(arguments.keep), {key(identity(job)): job for job in jobs(arguments)}
+    lines, by_key = read_lines(arguments.keep), {key(identity(job)): job for job in jobs(arguments)}
     if not arguments.table:
         todo = [job for name, job in by_key.items() if name not in lines]
         lines |= {key(line): line for line in train_all(todo, arguments.processes, arguments.keep)}

@@ -38,7 +38,7 @@ from dclf.metrics import classification_scores
 from dclf.negatives import EmotionIndex
 from dclf.training.reports import EpochReport
 from tune.config.sweep_settings import SweepSettings
-from tune.runner.child_writes import begun, child_tags, ended
+from tune.runner.child_writes import child_tags, end_writes, start_writes
 from tune.runner.optuna_study import JOURNAL, LiveStudy
 from tune.search.samplers import make_sampler
 from tune.search.space import DEFAULT, Space
@@ -203,13 +203,13 @@ def record(children: Children, definition: StudyDefinition, number: int) -> tupl
     trial = TrialRecord(number=number, params=params(number), state="complete", values=(0.8,))
     start = time.perf_counter()
     children.open(key, f"scaling-{number}", child_tags(definition, "0" * 32, number, 0), "", look=False)
-    for write in begun(trial, 0, Config(), {}):
+    for write in start_writes(trial, 0, Config(), {}):
         children.send(key, write)
     described = time.perf_counter()
     for epoch in range(1, EPOCHS + 1):
         children.send(key, epoch_write(report(epoch)))
     trained = time.perf_counter()
-    for write in ended(trial):
+    for write in end_writes(trial):
         children.send(key, write)
     return described - start, (trained - described) / EPOCHS, time.perf_counter() - trained
 

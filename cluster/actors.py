@@ -20,7 +20,7 @@ from cluster.plan import READ_CPUS, SMALLEST_SHARE, PlanError
 from cluster.resources import ClusterResources, Node
 from cluster.trial_layout import TrialLayout
 from cluster.trial_room import room_for
-from dclf.prose import counted
+from dclf.prose import quantity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,11 +79,11 @@ class ActorPlan:
     @property
     def slots(self) -> str:
         """What each actor holds."""
-        return counted(self.cpus, "CPU slot") + (f" and {self.gpus:g} GPU" if self.gpus else "")
+        return quantity(self.cpus, "CPU slot") + (f" and {self.gpus:g} GPU" if self.gpus else "")
 
     def describe(self) -> list[str]:
         """Lines for the terminal."""
-        return [f"{counted(self.actors, 'actor')} with {self.slots} each", *self.notes]
+        return [f"{quantity(self.actors, 'actor')} with {self.slots} each", *self.notes]
 
 
 def plan_actors(settings: ActorSettings, resources: ClusterResources, pieces: int | None = None) -> ActorPlan:
@@ -104,7 +104,7 @@ def plan_actors(settings: ActorSettings, resources: ClusterResources, pieces: in
     plan = ActorPlan(actors=count, cpus=settings.cpus_per_actor, gpus=settings.gpus)
     if room < max(1, count):
         raise PlanError(
-            f"{counted(max(1, count), 'actor')} with {plan.slots} each, "
+            f"{quantity(max(1, count), 'actor')} with {plan.slots} each, "
             f"and {READ_CPUS} slot beside them, must fit; the cluster has {resources.cpus} CPU slots and "
             f"{resources.gpus} GPUs, room for {room}; ask for fewer actors or slots, or use a larger cluster"
         )

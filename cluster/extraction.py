@@ -24,7 +24,7 @@ from cluster.signals import termination_raises
 from dclf.errors import first_line
 from dclf.extraction.arrow_rows import row_at
 from dclf.extraction.contract import BATCH_SIZES, ExtractionWorkError, ExtractorSettings, Row, Unreadable, Utterance
-from dclf.prose import counted
+from dclf.prose import quantity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +35,7 @@ TASKS_EACH = 4
 """That every actor gets, at least: none is to wait for the others' last one for long."""
 RESTARTS = 3
 """Times that the work is taken up again with what is left, where processes are lost."""
-_SHOWN = 5
+_MOST_SHOWN = 5
 _log = logging.getLogger(__name__)
 
 
@@ -112,7 +112,7 @@ def extraction_workers(
 
     local = local_resources(actors)
     if not works_elsewhere(actors) and (plan := plan_actors(actors, local)).actors == 1:
-        started([f"one batch at a time, in this process, on {counted(plan.cpus, 'thread')}"])
+        started([f"one batch at a time, in this process, on {quantity(plan.cpus, 'thread')}"])
         yield OneProcess(plan.device, batch_size, plan.cpus)
         return
     with (
@@ -184,7 +184,7 @@ class Actors:
                 if not missing:  # it was lost after its last row had come
                     return
                 if restart == RESTARTS:
-                    raise ExtractionWorkError(_lost(error, _named(list(missing), names))) from None
+                    raise ExtractionWorkError(_loss_message(error, _name_list(list(missing), names))) from None
                 _log.warning("a process that extracts was lost (%s); %d rows are left", first_line(error), len(missing))
                 # With its node: as many actors as before might wait for ever.
                 self._plan = self._plan_anew()
@@ -223,7 +223,7 @@ def _losses() -> tuple[type[Exception], ...]:
     )
 
 
-def _lost(error: BaseException, missing: str) -> str:
+def _loss_message(error: BaseException, missing: str) -> str:
     return (
         f"processes that extract were lost {RESTARTS + 1} times ({first_line(error)}), at last with {missing} to read; "
         "they may have run out of memory: ask for fewer actors or smaller batches, and go on; where one of these "
@@ -254,7 +254,7 @@ def _arrived(block: pa.Table, names: Sequence[str]) -> Iterator[Arrived]:
     failure = next((failure for failure in failures if failure is not None), None)
     if failure is not None:
         failed = [place for place, one in zip(places, failures, strict=True) if one == failure]
-        raise ExtractionWorkError(f"{_named(failed, names)}: {failure}" if failed != [-1] else failure)
+        raise ExtractionWorkError(f"{_name_list(failed, names)}: {failure}" if failed != [-1] else failure)
 
 
 def _row_at(block: pa.Table, at: int) -> Row:
@@ -262,9 +262,9 @@ def _row_at(block: pa.Table, at: int) -> Row:
     return Unreadable(row.reason, lasting=block["lasting"][at].as_py()) if isinstance(row, Unreadable) else row
 
 
-def _named(places: Sequence[int], names: Sequence[str]) -> str:
-    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
-    return ", ".join(names[place] for place in places[:_SHOWN]) + more
+def _name_list(places: Sequence[int], names: Sequence[str]) -> str:
+    more = f" and {len(places) - _MOST_SHOWN} more" if len(places) > _MOST_SHOWN else ""
+    return ", ".join(names[place] for place in places[:_MOST_SHOWN]) + more
 
 
 def _last_line(error: BaseException) -> str:

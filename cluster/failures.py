@@ -9,7 +9,7 @@ from ray.exceptions import RayActorError, RayError
 from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
 from dclf.errors import DISK_REFUSES, first_line
-from dclf.prose import counted
+from dclf.prose import quantity
 
 
 class TrainingError(RuntimeError):
@@ -106,7 +106,7 @@ def _of_controller(error: BaseException) -> BaseException:
 def _of_workers(failures: Mapping[int, BaseException], restarts: int) -> TrainingError:
     lost = any(map(_is_lost, failures.values()))
     what = "were lost" if lost else "failed"
-    times = f"after {counted(restarts, 'restart')}" if restarts else "and train.max_failures is 0"
+    times = f"after {quantity(restarts, 'restart')}" if restarts else "and train.max_failures is 0"
     errors = "; ".join(f"worker {rank}: {first_line(error)}" for rank, error in sorted(failures.items()))
     remedy = "give the workers more memory" if lost else "mend what the errors name"
     return TrainingError(

@@ -151,7 +151,7 @@ def fine_tuned_by_task(
 def _by_one_task(work: FineTuningWork, plan: ActorPlan, heard: Heard) -> TextSettings:
     import ray  # noqa: PLC0415 - one at a time needs no Ray
 
-    task: Any = ray.remote(_said).options(
+    task: Any = ray.remote(_progress).options(
         num_cpus=plan.cpus, num_gpus=plan.gpus, max_retries=0, num_returns="streaming"
     )
     settings: TextSettings | None = None
@@ -177,7 +177,7 @@ def _await_begin(stream: Any, plan: ActorPlan) -> None:
         waiting.look()
 
 
-def _said(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings | None]:
+def _progress(work: FineTuningWork, device: str) -> Iterator[FineTuningEpoch | TextSettings | None]:
     """None when the task has begun, the epochs as they end, and then the settings."""
     yield None
     messages: SimpleQueue[Any] = SimpleQueue()

@@ -23,7 +23,7 @@ from cluster.actors import (
     tables_from_actors,
 )
 from dclf.errors import UserError, first_line
-from dclf.prose import counted
+from dclf.prose import quantity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +33,8 @@ Message = Mapping[str, Any]
 Work = Callable[[Mapping[str, Any]], Iterator[Message]]
 """Works on the model that a job's body describes; sent to every actor once, and called there model after model."""
 
-_BEGUN, _SAID, _ENDED, _FAILED = "begun", "said", "ended", "failed"
-_SHOWN = 8
+_BEGIN, _MESSAGE, _END, _FAILURE = "begin", "message", "end", "failure"
+_EXAMPLES = 8
 _LONGEST = 2000
 
 
@@ -91,7 +91,7 @@ def work_on_models(
     cpus = local_resources(settings, count).cpus
     with ray_session(settings.address, verbose=settings.verbose, num_cpus=cpus) as resources:
         plan = plan_actors(settings, resources, count)
-        started([f"{counted(plan.actors, 'model')} at a time, each with {plan.slots}", *plan.notes])
+        started([f"{quantity(plan.actors, 'model')} at a time, each with {plan.slots}", *plan.notes])
         yield from work_on_actors(work_for(plan.device), jobs, plan)
 
 
@@ -145,9 +145,9 @@ def work_on_actors(work: Work, jobs: Sequence[ModelJob], plan: ActorPlan) -> Ite
                 for row in table.to_pylist():
                     yield from progress.row(row)
     except RayActorError as error:
-        raise ModelError(progress.lost(error.actor_id, first_line(error))) from None
+        raise ModelError(progress.loss_message(error.actor_id, first_line(error))) from None
     except RayError as error:
-        raise ModelError(progress.lost(None, first_line(error))) from None
+        raise ModelError(progress.loss_message(None, first_line(error))) from None
     finally:
         release_actors()
 
@@ -163,21 +163,21 @@ class _Progress:
     def row(self, row: Mapping[str, Any]) -> Iterator[tuple[ModelJob, Message]]:
         """A row of a block; ModelError where it tells of a failure."""
         job = self._jobs[row["place"]]
-        if row["kind"] == _FAILED:
+        if row["kind"] == _FAILURE:
             raise ModelError(_failed(job, row["text"]))
-        if row["kind"] == _BEGUN:
+        if row["kind"] == _BEGIN:
             self._actors[row["place"]] = row["text"]
-        elif row["kind"] == _ENDED:
+        elif row["kind"] == _END:
             self._ended.add(row["place"])
         else:
             yield job, json.loads(row["text"])
 
-    def lost(self, actor: str | None, reason: str) -> str:
+    def loss_message(self, actor: str | None, reason: str) -> str:
         """An error's text for the end of an actor, known by Ray's id or unknown, as where its machine is lost."""
         under_way = {place: worker for place, worker in self._actors.items() if place not in self._ended}
         places = [place for place, worker in under_way.items() if worker == actor] or list(under_way)
         places = places or [place for place in range(len(self._jobs)) if place not in self._actors]
-        names = "; ".join(self._jobs[place].name for place in places[:_SHOWN]) + "; ..." * (len(places) > _SHOWN)
+        names = "; ".join(self._jobs[place].name for place in places[:_EXAMPLES]) + "; ..." * (len(places) > _EXAMPLES)
         process = "the process that worked on it" if len(places) == 1 else "a process that worked on one of them"
         return (
             f"{names}: {process} was lost ({reason}); it may have run out of memory: ask for fewer at a time, and go on"
@@ -194,13 +194,13 @@ class _Worker:
         import ray  # noqa: PLC0415 - one at a time needs no Ray
 
         (row,) = batch.to_pylist()
-        yield _block(row["place"], _BEGUN, str(ray.get_runtime_context().get_actor_id()))
+        yield _block(row["place"], _BEGIN, str(ray.get_runtime_context().get_actor_id()))
         try:
             for message in self._work(json.loads(row["body"])):
-                yield _block(row["place"], _SAID, json.dumps(message))
-            yield _block(row["place"], _ENDED, "")
+                yield _block(row["place"], _MESSAGE, json.dumps(message))
+            yield _block(row["place"], _END, "")
         except Exception as error:  # noqa: BLE001 - raised by the driver under the model's name
-            yield _block(row["place"], _FAILED, _text(error))
+            yield _block(row["place"], _FAILURE, _text(error))
 
 
 def _block(place: int, kind: str, text: str) -> pa.Table:

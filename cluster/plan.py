@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dclf.config import Config, TrainConfig
 from dclf.errors import UserError
-from dclf.prose import counted
+from dclf.prose import quantity
 
 if TYPE_CHECKING:  # the command line knows PlanError without importing Ray
     from cluster.resources import ClusterResources, Node
@@ -58,10 +58,10 @@ class TrainingPlan:
     def describe(self) -> list[str]:
         """Lines for the terminal."""
         low, high = self.workers
-        count = f"{low} to {high} workers" if self.elastic else counted(high, "worker")
-        cpus = counted(self.cpus_per_worker, "CPU slot")
+        count = f"{low} to {high} workers" if self.elastic else quantity(high, "worker")
+        cpus = quantity(self.cpus_per_worker, "CPU slot")
         each = f"{cpus} and 1 GPU" if self.gpus_per_worker else cpus
-        return [f"{count} with {each} each, {counted(self.read_cpus, 'CPU slot')} for reading", *self.notes]
+        return [f"{count} with {each} each, {quantity(self.read_cpus, 'CPU slot')} for reading", *self.notes]
 
 
 def plan_training(config: Config, resources: ClusterResources) -> TrainingPlan:
@@ -108,7 +108,7 @@ def crowding(plan: TrainingPlan, cores: int) -> str | None:
         return None
     return (
         f"warning: {threads} threads (train.workers {plan.workers[1]}, train.cpus_per_worker {plan.cpus_per_worker}) "
-        f"compete for this machine's {counted(cores, 'core')} and slow each other down; lower "
+        f"compete for this machine's {quantity(cores, 'core')} and slow each other down; lower "
         "train.workers or train.cpus_per_worker, or use a cluster"
     )
 
@@ -138,7 +138,7 @@ def _too_small(train: TrainConfig, resources: ClusterResources, device: str) -> 
     low = train.worker_range[0]
     gpus = f" and {low} GPUs" if device == "gpu" else ""
     have = f", {resources.gpus} GPUs" if device == "gpu" else ""
-    machines = counted(len(resources.nodes), "machine")
+    machines = quantity(len(resources.nodes), "machine")
     largest = max((floor(node.cpus) for node in resources.nodes), default=0)
     return (
         f"train.workers {low} with train.cpus_per_worker {train.cpus_per_worker} needs "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import floor
 from typing import Any
 
-from dclf.prose import counted
+from dclf.prose import quantity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +49,10 @@ class ClusterResources:
 
     def describe(self) -> str:
         """What there is, in words."""
-        machines = counted(len(self.nodes), "machine")
-        gpus = f" and {counted(self.gpus, 'GPU')}" if self.gpus else ""
+        machines = quantity(len(self.nodes), "machine")
+        gpus = f" and {quantity(self.gpus, 'GPU')}" if self.gpus else ""
         free = "" if self.free_cpus is None else f", {self.free_cpus:g} of the CPU slots free"
-        return f"{counted(self.cpus, 'CPU slot')}{gpus} on {machines}{free}"
+        return f"{quantity(self.cpus, 'CPU slot')}{gpus} on {machines}{free}"
 
     def busy_notes(self, needed: int, outcome: str, gpus: float = 0.0) -> Iterator[str]:
         """Yield a sentence where fewer CPU slots are free than needed, and one where fewer GPUs are.

@@ -23,7 +23,7 @@ from cluster.worker import work
 from dclf.config import Config
 from dclf.data.storage import Folder, absolute, place_below
 from dclf.modalities import SCORED_SPLITS
-from dclf.prose import counted
+from dclf.prose import quantity
 from dclf.training.reports import EpochReport, FinalReport
 
 __all__ = ["Terminated", "TrainingOutcome", "train_on_ray"]
@@ -119,8 +119,8 @@ class _Run:
     @property
     def needs(self) -> str:
         """What the fewest workers need, in words."""
-        each = counted(self.plan.cpus_per_worker, "CPU slot") + (" and a GPU" if self.plan.gpus_per_worker else "")
-        return f"{counted(self.plan.workers[0], 'worker')} with {each} each beside a CPU slot for reading must fit"
+        each = quantity(self.plan.cpus_per_worker, "CPU slot") + (" and a GPU" if self.plan.gpus_per_worker else "")
+        return f"{quantity(self.plan.workers[0], 'worker')} with {each} each beside a CPU slot for reading must fit"
 
     def trainer(self, sender: Sender) -> DataParallelTrainer:
         slots = {"CPU": float(self.plan.cpus_per_worker), "GPU": float(self.plan.gpus_per_worker)}

@@ -18,7 +18,7 @@ from cluster.resources import ClusterResources, Node
 from cluster.trial_layout import Change, TrialLayout, TrialSettings, smaller
 from cluster.trial_room import room_for
 from dclf.config import Config
-from dclf.prose import counted
+from dclf.prose import quantity
 
 
 class TrialPlanError(PlanError):
@@ -72,13 +72,13 @@ class TrialPlan:
 
     def describe(self) -> list[str]:
         """Lines for the terminal."""
-        slots = counted(self.cpus_per_worker, "CPU slot")
+        slots = quantity(self.cpus_per_worker, "CPU slot")
         slots += f" and {self.gpus_per_worker:g} GPU" if self.gpus_per_worker else ""
         if self.workers_per_trial:
-            workers = f"{counted(self.workers_per_trial, 'worker')} of {slots}"
-            slots = f"{counted(self.driver_cpus, 'CPU slot')} for itself and {workers}"
-        line = f"{counted(self.concurrency, self.task_name)} at a time, each with {slots}"
-        reading = f"{counted(self.read_cpus, 'CPU slot')} for reading"
+            workers = f"{quantity(self.workers_per_trial, 'worker')} of {slots}"
+            slots = f"{quantity(self.driver_cpus, 'CPU slot')} for itself and {workers}"
+        line = f"{quantity(self.concurrency, self.task_name)} at a time, each with {slots}"
+        reading = f"{quantity(self.read_cpus, 'CPU slot')} for reading"
         return [f"{line}; {reading}, up to {self.cache_mb} MiB of dialogues kept on each machine", *self.notes]
 
 
@@ -117,7 +117,7 @@ def concurrency_of(layout: TrialLayout, resources: ClusterResources) -> int:
     """
     if contradiction := next(_contradictions(layout), None):
         message, change = contradiction
-        raise TrialPlanError(message, _mended(layout, change, resources))
+        raise TrialPlanError(message, _remedy(layout, change, resources))
     room = room_for(layout, resources)
     concurrency = layout.concurrency or max(room, 1)
     concurrency = min(concurrency, layout.tasks) if layout.tasks else concurrency
@@ -176,7 +176,7 @@ def _contradictions(layout: TrialLayout) -> Iterator[tuple[str, Change]]:
         )
 
 
-def _mended(layout: TrialLayout, change: Change, resources: ClusterResources) -> Change:
+def _remedy(layout: TrialLayout, change: Change, resources: ClusterResources) -> Change:
     """Return the change that makes the layout possible, and then fit, if any does."""
     candidate = layout.changed(change)
     try:
@@ -199,7 +199,7 @@ def _too_large(layout: TrialLayout, concurrency: int, resources: ClusterResource
         return f"sweep.gpus_per_trial {layout.gpus:g} needs a GPU, there is none"
     trials = f"sweep.concurrency {concurrency}" if concurrency > 1 else f"one {layout.task_name}"
     workers = f"sweep.workers_per_trial {layout.workers} and " if layout.workers else ""
-    needs = counted(concurrency * layout.trial_cpus + READ_CPUS, "CPU slot")
+    needs = quantity(concurrency * layout.trial_cpus + READ_CPUS, "CPU slot")
     gpus = f" and {concurrency * layout.gpus:g} GPUs" if layout.gpus else ""
     drivers = f", one for each {layout.task_name} beside its workers" if layout.workers else ""
     return (
@@ -210,7 +210,7 @@ def _too_large(layout: TrialLayout, concurrency: int, resources: ClusterResource
 
 def _has(layout: TrialLayout, resources: ClusterResources) -> str:
     largest = max((int(node.cpus) for node in resources.nodes), default=0)
-    on = f"on {counted(len(resources.nodes), 'machine')}, at most {largest} on one"
+    on = f"on {quantity(len(resources.nodes), 'machine')}, at most {largest} on one"
     return f"{resources.cpus} {on}{f' and {resources.gpus} GPUs' if layout.gpus else ''}"
 
 
@@ -226,7 +226,7 @@ def _notes(layout: TrialLayout, concurrency: int, resources: ClusterResources) -
     cpus = concurrency * layout.trial_cpus + READ_CPUS
     yield from resources.busy_notes(cpus, outcome, gpus=concurrency * layout.gpus)
     if resources.gpus and not layout.gpus and layout.device != "cpu":
-        idle = counted(resources.gpus, "GPU")
+        idle = quantity(resources.gpus, "GPU")
         yield f"{idle} left idle: give each {layout.task_name} a share with sweep.gpus_per_trial"
 
 

@@ -23,8 +23,8 @@ from dclf.prose import join_words
 
 HALVES = "must be Unicode, has half of a surrogate pair: {}; write the character whole"
 """The problem of a text that is not ``is_unicode``, with a place for what it is."""
-_SHOWN = 60
-_BROUGHT = {"text": "words", "recording": "a recording"}
+_LONGEST_TEXT = 60
+_RAW_INPUTS = {"text": "words", "recording": "a recording"}
 
 
 class Speakers:
@@ -137,7 +137,7 @@ def no_features(widths: Mapping[str, int], reads: Mapping[str, str] | None = Non
             "dclf data extract made the run's shards; make the vectors with what made those of its shards (dclf data "
             "inspect names it)"
         )
-    raw = join_words([f"{_BROUGHT[kind]} for {modality}" for modality, kind in reads.items()], "or")
+    raw = join_words([f"{_RAW_INPUTS[kind]} for {modality}" for modality, kind in reads.items()], "or")
     return f"must have {raw}, or feature vectors of {vectors}; has none that can be read"
 
 
@@ -189,7 +189,7 @@ def raw_utterance(raw: Mapping[str, Any], folder: str = "") -> Utterance:
 def json_text(value: Any) -> str:
     """A value in JSON, cut short."""
     text = json.dumps(value, default=str)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
 def is_unicode(text: str) -> bool:

@@ -76,11 +76,11 @@ class JsonConversation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Written:
+class _WholeConversation:
     """A conversation without mistakes."""
 
     name: str
-    spoken: Sequence[JsonUtterance]
+    utterances: Sequence[JsonUtterance]
     speakers: Speakers
     where: str
 
@@ -131,7 +131,7 @@ class ConversationReader:
         if len(written) == len(parts):
             self._note_repeated([part.name for part in written])
         self.refuse_mistakes()
-        conversations = [self.conversation(one.name, one.spoken, one.speakers) for one in written]
+        conversations = [self.conversation(one.name, one.utterances, one.speakers) for one in written]
         self.refuse_unreadable(conversations, [part.where for part in written])
         return conversations
 
@@ -182,7 +182,7 @@ class ConversationReader:
         features, raw = [one.features for one in utterances], [one.raw for one in utterances]
         return self.extractors.vectors(features, raw, [one.where for one in utterances])
 
-    def _conversation(self, content: Any, where: str, default: str) -> _Written | None:
+    def _conversation(self, content: Any, where: str, default: str) -> _WholeConversation | None:
         before = len(self.problems)
         if not self._is_object(content, where, _CONVERSATION, "a conversation"):
             return None
@@ -204,7 +204,7 @@ class ConversationReader:
         if not any(self._brings_features(one) for one in utterances):
             self._add(where, "", self._no_features())
             return None
-        return _Written(name=name, spoken=utterances, speakers=speakers, where=where)
+        return _WholeConversation(name=name, utterances=utterances, speakers=speakers, where=where)
 
     def _brings_features(self, utterance: JsonUtterance) -> bool:
         own = any(utterance.features.get(modality) is not None for modality in self.widths)

@@ -35,7 +35,7 @@ def parse(text: bytes, source: str = "", line: int = 0) -> Any:
     raise DataError([problem], heading(source))
 
 
-def begun(stream: Iterable[bytes]) -> tuple[Iterator[bytes], bool]:
+def look_ahead(stream: Iterable[bytes]) -> tuple[Iterator[bytes], bool]:
     """Look at the first line of JSON that is not blank, and wait for no other.
 
     Returns:

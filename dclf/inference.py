@@ -26,7 +26,7 @@ from dclf.models.framework import DCLF
 from dclf.training.checkpoint import CheckpointError, load_weights
 
 MODEL_FILE = "model.pt"
-_REFUSED = "the utterance cannot be predicted"
+_REFUSAL = "the utterance cannot be predicted"
 
 
 class Predictor:
@@ -230,10 +230,10 @@ class Session:
         """Modality -> the vector of an utterance in a list: its own, else made of what it brings."""
         where, extractors = f"utterance {self._count + 1}", self._predictor.extractors
         if problems := [f"{where}: {key} {problem}" for key, problem in raw_problems(raw).items()]:
-            raise DataError(problems, _REFUSED)
+            raise DataError(problems, _REFUSAL)
         utterance, silent = raw_utterance(raw), not own.keys() & extractors.widths.keys()
         if silent and utterance != Utterance() and not extractors.lacking(own, utterance):
-            raise DataError([f"{where}: {no_features(extractors.widths, extractors.reads())}"], _REFUSED)
+            raise DataError([f"{where}: {no_features(extractors.widths, extractors.reads())}"], _REFUSAL)
         return extractors.vectors([own], [utterance], [where])
 
 

@@ -17,7 +17,7 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
-def counted(count: int, noun: str) -> str:
+def quantity(count: int, noun: str) -> str:
     """Return ``1 problem``, ``2 problems``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
@@ -25,7 +25,7 @@ def counted(count: int, noun: str) -> str:
 def size_text(count: float) -> str:
     """Return bytes as ``1 byte``, ``12 bytes``, ``3.4 MiB``."""
     if count < 1024:
-        return counted(round(count), "byte")
+        return quantity(round(count), "byte")
     for unit in ("KiB", "MiB", "GiB"):
         count /= 1024
         if count < 1024:

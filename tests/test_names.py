@@ -1,6 +1,6 @@
 """``import dclf`` and ``import tune`` offer what others call and build on, and cost nothing until it is used.
 
-Within, variables have nouns for what they hold.
+Within, variables, functions and classes have names of the field, not participles.
 """
 
 import ast
@@ -44,8 +44,8 @@ def test_importing_it_is_light(package: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def variables_of(tree: ast.Module) -> Iterator[ast.Name | ast.arg | ast.Attribute]:
-    """Where a variable, a parameter or a private attribute gets its name; fields of classes are others' to read."""
+def names_of(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and name of every variable, parameter, private attribute, function and class; fields are others' to read."""
     fields = {
         node.target
         for body in ast.walk(tree)
@@ -55,31 +55,35 @@ def variables_of(tree: ast.Module) -> Iterator[ast.Name | ast.arg | ast.Attribut
     }
     for node in ast.walk(tree):
         match node:
-            case ast.Name(ctx=ast.Store()) if node not in fields:
-                yield node
+            case ast.Name(ctx=ast.Store(), id=name) if node not in fields:
+                yield node.lineno, name
             case ast.Attribute(ctx=ast.Store(), attr=name) if name.startswith("_"):
-                yield node
-            case ast.arg():
-                yield node
+                yield node.lineno, name
+            case (
+                ast.arg(arg=name)
+                | ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
+                yield node.lineno, name
 
 
-def word_of(node: ast.Name | ast.arg | ast.Attribute) -> str:
-    name = node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else node.attr
-    return name.strip("_")
+def is_participle(name: str) -> bool:
+    return PARTICIPLE.fullmatch(name.strip("_").lower()) is not None
 
 
 @pytest.mark.parametrize("folder", ["dclf", "cluster", "tune", "benchmarks", "examples", "tests"])
-def test_variables_are_nouns(folder: str) -> None:
+def test_names_are_no_participles(folder: str) -> None:
     participles = [
-        f"{path.relative_to(ROOT)}:{node.lineno}: {word_of(node)}"
+        f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in sorted((ROOT / folder).rglob("*.py"))
-        for node in variables_of(ast.parse(path.read_text(encoding="utf-8")))
-        if PARTICIPLE.fullmatch(word_of(node))
+        for line, name in names_of(ast.parse(path.read_text(encoding="utf-8")))
+        if is_participle(name)
     ]
     assert participles == []
 
 
 def test_a_participle_is_noticed() -> None:
-    source = "def f(told, *, name):\n    kept = 1\n    self._known = name\nclass A:\n    shown: int"
-    words = [word_of(node) for node in variables_of(ast.parse(source))]
-    assert sorted(filter(PARTICIPLE.fullmatch, words)) == ["kept", "known", "told"]
+    source = "def taken(told, *, name):\n    kept = 1\n    self._known = name\nclass Given:\n    shown: int"
+    participles = [name for _, name in names_of(ast.parse(source)) if is_participle(name)]
+    assert sorted(participles) == ["Given", "_known", "kept", "taken", "told"]

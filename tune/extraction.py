@@ -32,7 +32,7 @@ from dclf.extraction.fine_tuning import FineTuningEpoch, FineTuningOptions
 from dclf.extraction.table import UtteranceTable, read_table
 from dclf.extraction.text import TextSettings
 from dclf.extraction.work import ModalityWork
-from dclf.prose import counted, join_words
+from dclf.prose import join_words, quantity
 from tune.config.defaults import FEATURE_CACHE
 from tune.config.extraction_checks import Checks, resolved
 from tune.config.yaml_files import ConfigError
@@ -154,7 +154,7 @@ def _fine_tuned(
     assert isinstance(settings, TextSettings)  # Checks.fine_tuning
     classes, conversations = len(table.transcript.corpus.class_names), table.transcript.conversations
     work = FineTuningWork.of(settings, conversations, classes, options, cache)
-    _log.info("fine-tuning %s on %s of the training split", settings.model, counted(len(work.texts), "utterance"))
+    _log.info("fine-tuning %s on %s of the training split", settings.model, quantity(len(work.texts), "utterance"))
     return fine_tuned(work, actors, _say_epoch)
 
 
@@ -215,7 +215,7 @@ def _stream(part: ModalityWork, workers: RowSource, listeners: Sequence[Listener
     utterances = [part.table.utterances[place] for place in places]
     names = [part.table.names[place] for place in places]
     progress = ExtractionCounter(
-        part.modality, len(part.keys), listeners, cached=part.known - part.empty, done=part.known
+        part.modality, len(part.keys), listeners, cached=part.ready - part.empty, done=part.ready
     )
     with closing(workers.extract(part.settings, utterances, names)) as stream, part.cache.writer() as writer:
         for arrived in stream:

@@ -44,7 +44,7 @@ __all__ = [
     "perturb_study",
 ]
 
-_SHOWN = (".html", ".csv", ".md", ".tex", ".svg", ".png")
+_RESULT_SUFFIXES = (".html", ".csv", ".md", ".tex", ".svg", ".png")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -224,5 +224,5 @@ def _perturb(
     with listening(listeners, progress) as audience:
         scores = run_with_page(target, settings, audience)
     (report,) = scores.trainings
-    files = sorted(path for path in scores.folder.iterdir() if path.suffix in _SHOWN)
+    files = sorted(path for path in scores.folder.iterdir() if path.suffix in _RESULT_SUFFIXES)
     return PerturbationTest(report=report, files=(*report.files, *files), substitutions=target.suite.substitutions)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dclf.conversation import Speakers
 from dclf.conversation_json import ConversationReader, JsonConversation, JsonUtterance
-from dclf.conversation_text import begun, parse
+from dclf.conversation_text import look_ahead, parse
 from dclf.data import DataError, Dialogue, read_shards
 from dclf.data.storage import absolute, is_remote
 from dclf.errors import AbsentFileError, WrongInputError
@@ -173,7 +173,7 @@ def predict_source(
     if not path.exists():
         raise AbsentFileError(f"{place}: must be a file of JSON, a folder or a URI of shards, is absent")
     with path.open("rb") as file:
-        lines, streamed = begun(file)
+        lines, streamed = look_ahead(file)
         if streamed:
             return _predict_all(model, [_whole(model.reader(place, speakers, str(path.parent)), lines)])
         return predict_document(model, lines, source=place, speakers=speakers, folder=str(path.parent))
@@ -223,7 +223,7 @@ def predict_lines(
             yield from conversation.utterances
         return
     session = model.predictor.session(speakers)
-    for utterance in _spoken(reader, lines, session.speakers):
+    for utterance in _utterances(reader, lines, session.speakers):
         reader.refuse_mistakes()
         assert utterance is not None
         vectors = {modality: vector for modality, (vector,) in reader.vectors([utterance]).items()}
@@ -293,14 +293,16 @@ def _predicted(
 def _whole(reader: ConversationReader, lines: Iterable[bytes]) -> JsonConversation:
     """The conversation of JSON lines, when they have ended; with mistakes, those of all lines are told."""
     speakers = Speakers(reader.speaker_count, reader.names)
-    utterances = [one for one in _spoken(reader, lines, speakers) if one is not None]
+    utterances = [one for one in _utterances(reader, lines, speakers) if one is not None]
     reader.refuse_mistakes()
     conversation = reader.conversation("1", utterances, speakers)
     reader.refuse_unreadable([conversation])
     return conversation
 
 
-def _spoken(reader: ConversationReader, lines: Iterable[bytes], speakers: Speakers) -> Iterator[JsonUtterance | None]:
+def _utterances(
+    reader: ConversationReader, lines: Iterable[bytes], speakers: Speakers
+) -> Iterator[JsonUtterance | None]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield reader.line(line, number, speakers)

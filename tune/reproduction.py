@@ -83,9 +83,9 @@ def reproduce(
             from tune.sweeps import begin_or_resume  # noqa: PLC0415
 
             begin_or_resume(study, "study", listeners=audience, verbose=verbose, address=address)
-            files = _written(plan)
+            files = _write_page(plan)
     # Where all studies were finished, the page may still be missing, or be of another selection.
-    files = files or _written(plan)
+    files = files or _write_page(plan)
     _record(plan, files)
     return files
 
@@ -105,7 +105,7 @@ def _join_ray(stack: ExitStack, study: NamedStudy, *, verbose: bool, address: st
     stack.enter_context(ray_session(address, verbose=verbose, num_cpus=slots, kept_bytes=settings.cache_mb << 20))
 
 
-def _written(plan: ReproductionPlan) -> ReproductionFiles:
+def _write_page(plan: ReproductionPlan) -> ReproductionFiles:
     # Imported here: matplotlib is slow to import.
     from tune.report.reproduction import write_reproduction  # noqa: PLC0415
 

@@ -135,7 +135,7 @@ def _entries(uri: str, refs: Sequence[str]) -> list[RunEntry]:
     entries: dict[str, RunEntry] = {}
     problems = []
     for ref in refs:
-        for run in _meant(uri, ref):
+        for run in _runs_of(uri, ref):
             if not run.is_training:
                 trial = f"{run.name}/0"
                 problems.append(
@@ -151,7 +151,7 @@ def _entries(uri: str, refs: Sequence[str]) -> list[RunEntry]:
     return list(entries.values())
 
 
-def _meant(uri: str, ref: str) -> list[RunEntry]:
+def _runs_of(uri: str, ref: str) -> list[RunEntry]:
     """The run of that name, or the trainings of ``STUDY/TRIAL``."""
     if (parts := trial_of(ref)) is not None:
         study, trial = parts
@@ -229,9 +229,9 @@ def _tests(side: Side, sides: Sequence[Side]) -> list[dict[str, Any]]:
             "score": one.score,
             "seeds": one.test.count,
             "difference": one.test.difference,
-            "low": _known(one.test.low),
-            "high": _known(one.test.high),
-            "p_holm": _known(one.p),
+            "low": _without_nan(one.test.low),
+            "high": _without_nan(one.test.high),
+            "p_holm": _without_nan(one.p),
         }
         for one in score_tests(side, sides)
     ]
@@ -247,5 +247,5 @@ def _changes(result: Changes, labels: Sequence[str], longest: int | None) -> Map
     }
 
 
-def _known(value: float) -> float | None:
+def _without_nan(value: float) -> float | None:
     return None if math.isnan(value) else value

@@ -32,7 +32,7 @@ from dclf.config import Config
 from dclf.data import feature_card, read_shards
 from dclf.data.storage import absolute, is_remote, parent_and_name, place_below
 from dclf.inference import Predictor, load_model, predictor_of, save_model
-from dclf.prose import counted
+from dclf.prose import quantity
 from dclf.training.evaluation import score_predictor
 from dclf.training.preflight import check_classes, check_same_shards, check_shards
 from dclf.training.reports import EpochReport, FinalReport, SplitReport, class_names
@@ -116,7 +116,7 @@ class ScoredSplit(ShownAsTable, SplitReport):
         """WA, WF1 and the F1 of every class in percent."""
         names = class_names(self.scores)
         row = tuple(WF1.number(self.scores[key]) for key in ("wa", "wf1", *(f"f1/{name}" for name in names)))
-        title = f"{self.split} split, {counted(self.utterances, 'utterance')}"
+        title = f"{self.split} split, {quantity(self.utterances, 'utterance')}"
         return Table(title=title, head=("WA", "WF1", *names), rows=(row,), numeric=0)
 
 
@@ -289,7 +289,7 @@ class _Tracked:
 
 
 def _workers_note(count: int) -> str:
-    return f"training goes on with {counted(count, 'worker')}, from the last epoch"
+    return f"training goes on with {quantity(count, 'worker')}, from the last epoch"
 
 
 @contextmanager
@@ -333,7 +333,7 @@ def _last_checkpoint(config: Config, record: RunRecord) -> str | None:
     if last is None and epochs:
         place = without_secret(absolute(_run_folder(config, record.run_id)))
         raise StorageError(
-            f"run {record.name} ({record.run_id}) has trained {counted(epochs, 'epoch')}, and must have a checkpoint "
+            f"run {record.name} ({record.run_id}) has trained {quantity(epochs, 'epoch')}, and must have a checkpoint "
             f"at {place}, has none; bring that folder back, or start a new run"
         )
     return last

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tune.report.gallery import Gallery
 
-SHOWN = 5
+MOST_SHOWN = 5
 """Trials in the table that stands for a study."""
 
 
@@ -91,7 +91,7 @@ class Study(ShownAsTable):
         compared = next(iter(study_tables(self.folder).values()), None)
         if compared is not None:
             return replace(compared, title=f"{title}; {compared.title}")
-        return top_table(self.folder, title, SHOWN)
+        return top_table(self.folder, title, MOST_SHOWN)
 
 
 def open_study(name: str, *, storage: str | Path = SweepSettings.storage) -> Study:

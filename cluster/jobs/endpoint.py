@@ -61,7 +61,7 @@ class Endpoint:
             return fetch_json(f"{self.url}{path}", bearer=self.token)
         except HTTPError as error:
             with error:
-                raise self._refused(error.code) from error
+                raise self._refusal(error.code) from error
         except OSError as error:
             raise ConnectionBrokenError(
                 f"--address: nobody answers at {self.url} ({error}); check that the cluster is up and that this is its "
@@ -70,7 +70,7 @@ class Endpoint:
         except ValueError as error:
             raise JobError(f"--address: {self.url} must be Ray's dashboard, answers as something else") from error
 
-    def _refused(self, code: int) -> JobError:
+    def _refusal(self, code: int) -> JobError:
         if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             what = "is not the one of this cluster" if self.token else "is needed"
             return JobError(

@@ -58,7 +58,7 @@ def check_nodes(needs: Needs) -> list[str]:
     """
     digests = {shards: _digest(shards) for shards in needs.shards}
     with _Marks(needs.storages) as marks:
-        nodes = {node["NodeID"]: _shown(node) for node in _alive()} if needs.everywhere else {}
+        nodes = {node["NodeID"]: _node_name(node) for node in _alive()} if needs.everywhere else {}
         faults = dict(_faults(nodes, digests, needs.storages, marks.name)) if nodes else {}
         for node_id in nodes.keys() - faults.keys():
             faults[node_id] = marks.missing(node_id)
@@ -172,7 +172,7 @@ def _alive() -> Sequence[Mapping[str, Any]]:
     return [node for node in nodes if node["Alive"]]
 
 
-def _shown(node: Mapping[str, Any]) -> str:
+def _node_name(node: Mapping[str, Any]) -> str:
     """The name it was given; where that is its address, with the beginning of its id."""
     name, address = str(node.get("NodeName") or ""), str(node["NodeManagerAddress"])
     return name if name and name != address else f"{address} ({node['NodeID'][:8]})"

@@ -25,7 +25,7 @@ NOTE = ".dclf-job"
 """A file of every package, so that none is empty."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Times do not matter: the same files are the same package, which is sent once."""
-_SHOWN = 3
+_MOST_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def pack(
         JobError: the folder is too large, or a needed file is not in the package.
     """
     root = folder.absolute()
-    sizes = {path: path.stat().st_size for path in _chosen(root, (*LEFT_OUT, *exclude))}
+    sizes = {path: path.stat().st_size for path in _package_files(root, (*LEFT_OUT, *exclude))}
     _require_needed(root, needed, sizes.keys())
     if (total := sum(sizes.values())) > LIMIT_BYTES:
-        largest = sorted(sizes, key=lambda path: -sizes[path])[:_SHOWN]
+        largest = sorted(sizes, key=lambda path: -sizes[path])[:_MOST_SHOWN]
         listing = ", ".join(f"{path.relative_to(root)} ({sizes[path] >> 20} MiB)" for path in largest)
         raise JobError(
             f"{root}: a job's folder may hold {LIMIT_BYTES >> 20} MiB, holds {total >> 20} MiB; the largest files are "
@@ -88,7 +88,7 @@ def _add(archive: zipfile.ZipFile, root: Path, path: Path) -> None:
     archive.writestr(entry, path.read_bytes())
 
 
-def _chosen(root: Path, patterns: Sequence[str]) -> Iterator[Path]:
+def _package_files(root: Path, patterns: Sequence[str]) -> Iterator[Path]:
     count = 0
     for place, folders, names in os.walk(root):
         here = Path(place)

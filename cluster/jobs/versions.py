@@ -21,7 +21,7 @@ def own_versions() -> dict[str, str]:
 def mismatches(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[str]:
     """What differs, a phrase each; of Python only the first two numbers count, what is not known counts as equal."""
     for name in ours.keys() & theirs.keys():
-        if _counted(name, ours[name]) != _counted(name, theirs[name]):
+        if _comparable(name, ours[name]) != _comparable(name, theirs[name]):
             yield f"{name} {theirs[name]} (here {ours[name]})"
 
 
@@ -46,5 +46,5 @@ def require_same_versions(endpoint: Endpoint, *, installs: bool = False) -> None
         )
 
 
-def _counted(name: str, text: str) -> str:
+def _comparable(name: str, text: str) -> str:
     return ".".join(text.split(".")[:2]) if name == "python" else text

@@ -51,7 +51,7 @@ class Status:
 
 def status_of_cluster(cluster: LocalCluster) -> Status:
     """Ask the dashboard and the MLflow server, each for five seconds at most, and look at the processes."""
-    ray_nodes = _known(cluster)
+    ray_nodes = _ray_nodes(cluster)
     nodes = tuple(
         NodeStatus(member.name, _state(member.process.alive, member.name, ray_nodes), cluster.cpus, member.process.pid)
         for member in cluster.members
@@ -60,7 +60,7 @@ def status_of_cluster(cluster: LocalCluster) -> Status:
     return Status(nodes, dashboard=ray_nodes is not None, mlflow=is_healthy(cluster))
 
 
-def _known(cluster: LocalCluster) -> dict[str, Mapping[str, Any]] | None:
+def _ray_nodes(cluster: LocalCluster) -> dict[str, Mapping[str, Any]] | None:
     try:
         return known_nodes(cluster)
     except (OSError, ValueError, LookupError, TypeError):

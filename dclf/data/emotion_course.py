@@ -26,7 +26,7 @@ TAKE = 0.14
 ANSWER = 0.75
 """Probability that the next utterance is somebody else's."""
 
-KEPT, TAKEN, DRAWN, REPLIED = 0, 1, 2, 3
+FROM_SELF, FROM_OTHER, FROM_PRIOR, FROM_REPLY = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Course:
     Attributes:
         speakers: int32 [n].
         labels: int32 [n].
-        sources: int8 [n], where each emotion came from: ``KEPT``, ``TAKEN``, ``DRAWN`` or ``REPLIED``.
+        sources: int8 [n], which of ``FROM_SELF``, ``FROM_OTHER``, ``FROM_PRIOR`` and ``FROM_REPLY`` each emotion is.
         remarks: int64 [n], what is said; None where nobody replies.
     """
 
@@ -103,11 +103,11 @@ def plan_course(
     sources = np.empty(length, dtype=np.int8)
     for i in range(length):
         own, other = _last(speakers[:i] == speakers[i]), _last(speakers[:i] != speakers[i])
-        place = {KEPT: own, TAKEN: other, DRAWN: None, REPLIED: other}[int(wishes[i])]
-        sources[i] = DRAWN if place is None else wishes[i]
+        place = {FROM_SELF: own, FROM_OTHER: other, FROM_PRIOR: None, FROM_REPLY: other}[int(wishes[i])]
+        sources[i] = FROM_PRIOR if place is None else wishes[i]
         if place is None:
             labels[i] = draws[i]
-        elif remarks is not None and replies is not None and wishes[i] == REPLIED:
+        elif remarks is not None and replies is not None and wishes[i] == FROM_REPLY:
             labels[i] = replies[remarks[place]]
         else:
             labels[i] = labels[place]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dclf.errors import UsageError, UserError
-from dclf.prose import counted
+from dclf.prose import quantity
 
 LISTED = 20
 """How many problems an error message lists before it only counts them."""
@@ -25,7 +25,7 @@ class DataError(UserError, ValueError):
 
     def _message(self) -> str:
         count = len(self.problems)
-        lines = [f"{self.heading}: {counted(count, 'problem')}"]
+        lines = [f"{self.heading}: {quantity(count, 'problem')}"]
         lines += [f"  - {problem}" for problem in self.problems[:LISTED]]
         if count > LISTED:
             lines.append(f"  - and {count - LISTED} more, {count} in total")

@@ -21,7 +21,7 @@ from dclf.data.errors import OutputFolderError, OutputTakenError
 from dclf.data.presets import IEMOCAP_CLASSES, MELD_SPEAKERS
 from dclf.data.reader import ShardSet, read_shards
 from dclf.data.storage import Folder, is_uri
-from dclf.prose import counted, join_words
+from dclf.prose import join_words, quantity
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """Our split -> the datasets library's name for it."""
@@ -71,7 +71,7 @@ def export_shards(
         for place in (target, _val_list(target)) if form == "mmgcn" else (target,):
             _refuse_taken(place, form, overwrite=overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
-        return _written(source, target, form)
+        return _replace(source, target, form)
     except OutputFolderError:
         raise
     except OSError as error:
@@ -82,7 +82,7 @@ def _refuse_shards(shards: Folder, target: Path) -> None:
     """Raise OutputTakenError where the target is the shards' folder or in it."""
     own, place = Path(shards.root).resolve(), target.resolve()
     if shards.is_local and own in (place, *place.parents):
-        raise OutputTakenError(f"{target}: must lie outside the shards at {shards.shown}; choose another place")
+        raise OutputTakenError(f"{target}: must lie outside the shards at {shards.address}; choose another place")
 
 
 def _refuse_taken(place: Path, form: str, *, overwrite: bool) -> None:
@@ -101,7 +101,7 @@ def _refuse_taken(place: Path, form: str, *, overwrite: bool) -> None:
         raise OutputTakenError(f"{place}: must hold an export alone to be overwritten, holds {others[0]!r}; {remedy}")
 
 
-def _written(source: ShardSet, target: Path, form: str) -> Export:
+def _replace(source: ShardSet, target: Path, form: str) -> Export:
     """Write beside the target, then put all in its place: what was there goes when the new one is there."""
     scratch, aside = _places(target)
     aside.parent.mkdir(parents=True)
@@ -271,10 +271,10 @@ def _mmgcn_notes(info: DatasetInfo, every: Sequence[Dialogue], target: Path, val
         yield f"its {join_words(absent)} is None: MMGCN's program needs all three modalities"
     missing = sum(int((~there).sum()) for d in every for there in d.present.values())
     if missing:
-        yield f"{counted(missing, 'missing row')} became zeros"
+        yield f"{quantity(missing, 'missing row')} became zeros"
     unlabelled = sum(int((d.labels == UNLABELLED).sum()) for d in every)
     if unlabelled:
-        yield f"{counted(unlabelled, 'utterance')} without a label have -1, which other programs may not know"
+        yield f"{quantity(unlabelled, 'utterance')} without a label have -1, which other programs may not know"
     if info.sentiment_names:
         yield "the sentiments are left out"
     places = ",".join(f"{m}={place}" for place, m in enumerate(MODALITIES, start=3) if m in info.widths)

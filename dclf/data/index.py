@@ -65,9 +65,9 @@ def read_index(folder: Folder, split: str | None = None) -> DialogueIndex:
         table = pa.ipc.open_file(folder.open_source(INDEX, whole=True)).read_all()
         refuse_other_types(table.schema, index_schema().names, index_schema())
     except (KeyError, ShardError) as error:
-        raise ShardError(f"{folder.shown}/{INDEX}: {error.args[0]}; {REMEDY}") from error
+        raise ShardError(f"{folder.address}/{INDEX}: {error.args[0]}; {REMEDY}") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise unreadable(error, f"{folder.shown}/{INDEX}", REMEDY, remote=not folder.is_local) from error
+        raise unreadable(error, f"{folder.address}/{INDEX}", REMEDY, remote=not folder.is_local) from error
     if split is not None:
         table = table.filter(pc.equal(table["split"], split))
     return _index_of(table.combine_chunks())

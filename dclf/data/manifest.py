@@ -125,14 +125,16 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     folder = Folder.of(path)
     if not _is_there(folder):
         raise ShardError(
-            f"{folder.shown}: no {MANIFEST} here, so this is not a finished shard set; check the path, or {REMEDY}"
+            f"{folder.address}: no {MANIFEST} here, so this is not a finished shard set; check the path, or {REMEDY}"
         )
     try:
         return Manifest.from_dict(json.loads(folder.read_bytes(MANIFEST)))
     except ShardError as error:
-        raise ShardError(f"{folder.shown}: {error}") from error
+        raise ShardError(f"{folder.address}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ShardError(f"{folder.shown}/{MANIFEST} is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
+        raise ShardError(
+            f"{folder.address}/{MANIFEST} is damaged ({type(error).__name__}: {error}); {REMEDY}"
+        ) from error
 
 
 def _is_there(folder: Folder) -> bool:
@@ -141,7 +143,7 @@ def _is_there(folder: Folder) -> bool:
             return True
         folder.require_bucket()
     except OSError as error:
-        raise ShardsUnavailableError(f"{folder.shown}: cannot be read: {trouble_with(error)}") from error
+        raise ShardsUnavailableError(f"{folder.address}: cannot be read: {trouble_with(error)}") from error
     return False
 
 
@@ -149,11 +151,11 @@ def verify_shard(path: str | os.PathLike[str], entry: FileEntry) -> None:
     """Check a file's SHA-256 against the manifest; ShardError names the file, the expected and the actual hash."""
     folder = Folder.of(path)
     if not folder.exists(entry.file):
-        raise ShardError(f"{folder.shown}/{entry.file} is missing although the manifest lists it; {REMEDY}")
+        raise ShardError(f"{folder.address}/{entry.file} is missing although the manifest lists it; {REMEDY}")
     digest = folder.sha256(entry.file)
     if digest != entry.sha256:
         size = folder.filesystem.get_file_info(folder.path(entry.file)).size
         raise ShardError(
-            f"{folder.shown}/{entry.file} is damaged: expected {entry.bytes} bytes with sha256 {entry.sha256}, "
+            f"{folder.address}/{entry.file} is damaged: expected {entry.bytes} bytes with sha256 {entry.sha256}, "
             f"found {size} bytes with sha256 {digest}; {REMEDY}"
         )

@@ -83,14 +83,14 @@ class _View:
     """One modality of the dialogue in coordinates where noise is of deviation 1.
 
     Attributes:
-        seen: [n, R], t.
+        rows: [n, R], t.
         means: [V, 2, C, R], mu without the topic, the second axis s; V is 1 but for text.
         topics: [K, R], zero but for text.
         offsets: [R], variance of a speaker's offset.
         carries: probability that the emotion shows.
     """
 
-    seen: Array
+    rows: Array
     means: Array
     topics: Array
     offsets: Array
@@ -106,7 +106,7 @@ class _View:
         words = world.remarks @ turn if text and rates.reply else np.zeros((1, len(mixing)))
         emotions = world.emotions[modality] @ turn
         return cls(
-            seen=dialogue.features[modality].astype(np.float64) @ (mixing.T @ (turn / spread)),
+            rows=dialogue.features[modality].astype(np.float64) @ (mixing.T @ (turn / spread)),
             means=words[:, None, None] + np.stack([np.zeros_like(emotions), emotions]),
             topics=world.topics @ turn if text else np.zeros((TOPICS, len(mixing))),
             offsets=SPEAKER_STRENGTH**2 / noise,
@@ -127,7 +127,7 @@ class _View:
         """
         beta = 1 / (1 / self.offsets + earlier)
         precision = 1 / (1 + beta)
-        rest = self.seen[i] - self.topics[topics] - beta * sums
+        rest = self.rows[i] - self.topics[topics] - beta * sums
         means = self.means.reshape(-1, len(beta))
         squares = (rest**2 @ precision)[:, None] - 2 * rest @ (precision * means).T + means**2 @ precision
         logarithms = -squares.reshape(len(rest), *self.means.shape[:-1]) / 2
@@ -138,7 +138,7 @@ class _View:
     def residuals(self, i: int, topics: Whole, labels: Whole, remarks: Whole, signal: Whole) -> Array:
         """t_i - mu_i, [H, R]."""
         words = remarks if len(self.means) > 1 else np.zeros_like(remarks)
-        residuals: Array = self.seen[i] - self.topics[topics] - self.means[words, signal, labels]
+        residuals: Array = self.rows[i] - self.topics[topics] - self.means[words, signal, labels]
         return residuals
 
 

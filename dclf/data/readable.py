@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dclf.data.dialogue import UNLABELLED, DatasetInfo, Dialogue
-from dclf.prose import counted, join_words, printable
+from dclf.prose import join_words, printable, quantity
 
 NO_LABEL, NO_WORDS = "(no label)", "(no transcript)"
 
@@ -19,7 +19,7 @@ def readable(dialogue: Dialogue, info: DatasetInfo) -> str:
         dialogue: to show.
         info: the dataset facts, for the names of emotions and sentiments.
     """
-    name, size = printable(dialogue.dialogue_id), counted(len(dialogue), "utterance")
+    name, size = printable(dialogue.dialogue_id), quantity(len(dialogue), "utterance")
     head = f"{name}: {dialogue.split}, {size}, {_features(dialogue)}"
     rows = list(_rows(dialogue, info))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

@@ -159,4 +159,4 @@ def _naming_the_shard(folder: Folder, shard: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
-        raise unreadable(error, f"{folder.shown}/{shard}", REMEDY, remote=not folder.is_local) from error
+        raise unreadable(error, f"{folder.address}/{shard}", REMEDY, remote=not folder.is_local) from error

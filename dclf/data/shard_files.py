@@ -31,7 +31,7 @@ def naming_the_folder(folder: Folder) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputFolderError(
-            f"{folder.shown}: cannot write the shards here ({error}); free space or make the folder writable, "
+            f"{folder.address}: cannot write the shards here ({error}); free space or make the folder writable, "
             "or choose another output folder"
         ) from error
 

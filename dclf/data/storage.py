@@ -111,12 +111,12 @@ class Folder:
     Attributes:
         filesystem: pyarrow's view of the store.
         root: path of the folder on ``filesystem``.
-        shown: the folder as the user named it, for messages.
+        address: the folder as the user named it, for messages.
     """
 
     filesystem: Any
     root: str
-    shown: str
+    address: str
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Folder:
@@ -154,7 +154,7 @@ class Folder:
 
     def below(self, name: str) -> Folder:
         """A folder in this one."""
-        return Folder(self.filesystem, self.path(name), place_below(self.shown, name))
+        return Folder(self.filesystem, self.path(name), place_below(self.address, name))
 
     def files(self, name: str = "") -> dict[str, FileFacts]:
         """All files of the folder, or of a folder in it, at any depth, by their path below it."""

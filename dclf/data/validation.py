@@ -14,7 +14,7 @@ from dclf.data.dialogue import SPLITS, UNLABELLED, Dialogue
 from dclf.data.errors import ShardError
 from dclf.data.manifest import Manifest, ShardEntry, verify_shard
 from dclf.data.reader import ShardSet, read_shards
-from dclf.prose import counted
+from dclf.prose import quantity
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class ValidationReport:
     @property
     def notes(self) -> list[str]:
         """What is no mistake but should be known: utterances without a label or without features."""
-        lines = [f"{split}: {counted(n, 'utterance')} without a label" for split, n in self.unlabelled.items()]
+        lines = [f"{split}: {quantity(n, 'utterance')} without a label" for split, n in self.unlabelled.items()]
         lines += [
-            f"{split}: {counted(n, 'utterance')} without {modality} features"
+            f"{split}: {quantity(n, 'utterance')} without {modality} features"
             for split, counts in self.missing.items()
             for modality, n in counts.items()
         ]

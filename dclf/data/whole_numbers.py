@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-NAMED = 5
+MOST_NAMED = 5
 """How many places a message names."""
 _BOUNDS = np.iinfo(np.int32)
 
@@ -67,10 +67,10 @@ def not_whole(array: NDArray[Any]) -> NDArray[np.intp]:
 
 def places(rows: NDArray[np.intp]) -> str:
     """``utterance 3``, or ``utterances 0, 1, 2, 3, 4 and 7 more``."""
-    numbers = ", ".join(str(int(row)) for row in rows[:NAMED])
+    numbers = ", ".join(str(int(row)) for row in rows[:MOST_NAMED])
     if len(rows) == 1:
         return f"utterance {numbers}"
-    return f"utterances {numbers}" + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+    return f"utterances {numbers}" + (f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else "")
 
 
 def _mixes_truth(values: Any) -> bool:

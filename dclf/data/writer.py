@@ -55,7 +55,7 @@ def write_shards(
     """
     folder = Folder.of(path)
     if problems := info_problems(info):
-        raise DataError(problems, f"{folder.shown}: nothing was written, the dataset facts are not valid")
+        raise DataError(problems, f"{folder.address}: nothing was written, the dataset facts are not valid")
     place = _prepare(folder, path, overwrite)
     writer = _ShardSetWriter(place, info, max_shard_bytes, warn)
     try:
@@ -84,7 +84,7 @@ def refuse_filled(path: str | os.PathLike[str]) -> None:
     with naming_the_folder(folder):
         if names := folder.names():
             raise OutputTakenError(
-                f"{folder.shown}: the output folder is not empty (it holds {names[0]!r}); choose another folder, or "
+                f"{folder.address}: the output folder is not empty (it holds {names[0]!r}); choose another folder, or "
                 "overwrite the shards in it (overwrite=True, on the command line --overwrite)"
             )
 
@@ -144,7 +144,7 @@ class _ShardSetWriter:
 
     def finish(self) -> Manifest:
         if self._problems:
-            raise DataError(self._problems, f"{self._folder.shown}: nothing was written, the data are not valid")
+            raise DataError(self._problems, f"{self._folder.address}: nothing was written, the data are not valid")
         with naming_the_folder(self._folder):
             for split in self._splits.values():
                 split.finish()

@@ -16,7 +16,7 @@ from dclf.extraction.cache import CachedRows
 from dclf.extraction.contents import Key
 from dclf.extraction.contract import ExtractionError, Row, Unreadable
 from dclf.extraction.table import UtteranceTable
-from dclf.prose import counted
+from dclf.prose import quantity
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,7 +89,7 @@ class ExtractedRows:
     def facts(self) -> dict[str, object]:
         """For the provenance: the width, and what is missing."""
         names = [self.table.names[place].removeprefix("dialogue ") for place in list(self.absent)[:MISSING_NAMED]]
-        count = counted(len(self.absent), "utterance")
+        count = quantity(len(self.absent), "utterance")
         missing = {"missing": f"{count} without features, such as {', '.join(names)}"} if names else {}
         return {"width": self.width, **missing}
 
@@ -104,4 +104,4 @@ def first_lines(lines: Sequence[str], count: int, noun: str) -> Iterator[str]:
     """The first of some lines, and one for how many more there are of what the noun names."""
     yield from lines[:count]
     if (rest := len(lines) - count) > 0:
-        yield f"and {counted(rest, f'more {noun}')}"
+        yield f"and {quantity(rest, f'more {noun}')}"

@@ -127,11 +127,11 @@ class Speech:
         mask = (torch.arange(longest) < lengths[:, None]).long().to(self._device) if len(parts) > 1 else None
         with torch.inference_mode():
             output = self._model(padded.to(self._device), attention_mask=mask, output_hidden_states=True)
-            states = self._chosen(output).float().cpu().numpy()
+            states = self._layer_states(output).float().cpu().numpy()
         counts = [self._frames(len(part)) for part in parts] if len(parts) > 1 else [states.shape[1]]
         return [part[:count] for part, count in zip(states, counts, strict=True)]
 
-    def _chosen(self, output: Any) -> Any:
+    def _layer_states(self, output: Any) -> Any:
         """The states [parts, F, D] that the settings name."""
         if self._last_four:
             return sum(output.hidden_states[-LAYERS:]) / LAYERS

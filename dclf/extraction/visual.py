@@ -27,7 +27,7 @@ from dclf.extraction.image_models import UNUSABLE, PictureEncoder, Pixels, Trans
 from dclf.extraction.media import BrokenRecording
 from dclf.extraction.onnx_models import IMAGENET_MEAN, IMAGENET_STD, ONNX_SUFFIX, OnnxEncoder, onnx_identity
 from dclf.extraction.packages import distributions, missing_packages, require
-from dclf.prose import counted
+from dclf.prose import quantity
 
 BATCH = 16
 """Pictures that go through an encoder at a time."""
@@ -217,7 +217,7 @@ class Images:
                 faces_seen += 1
                 yield face
         if not faces_seen:
-            raise BrokenRecording(f"there is no face in any of its {counted(frames_seen, 'frame')}")
+            raise BrokenRecording(f"there is no face in any of its {quantity(frames_seen, 'frame')}")
 
     def _vectors(self, pictures: Iterator[Picture]) -> Iterator[Vector]:
         """Vectors [n, D] of pictures, batch by batch; a processor may make pictures of several shapes."""

@@ -62,7 +62,7 @@ class ModalityWork:
         return places
 
     @property
-    def known(self) -> int:
+    def ready(self) -> int:
         """Utterances that need no extractor: they were in the cache, or have nothing to read."""
         return len(self.keys) - sum(self._uses[key] for key in self.pending)
 
@@ -73,7 +73,7 @@ class ModalityWork:
 
     def describe(self) -> str:
         """A line for the terminal."""
-        cached = f"{self.known - self.empty:,} of {len(self.keys):,} utterances are in the cache"
+        cached = f"{self.ready - self.empty:,} of {len(self.keys):,} utterances are in the cache"
         return f"{self.modality}: {self.name}, {cached}" + f", {self.empty:,} have nothing to read" * bool(self.empty)
 
     def arrived(self, keys: Sequence[str], rows: Sequence[Row]) -> int:

@@ -94,11 +94,11 @@ class CFNESAMemory:
 
     Attributes:
         states: of each recurrent layer, see ``DialogueGRU.hear``.
-        heard: of each cross-modal layer, name of an attention -> what it keeps.
+        keys_values: of each cross-modal layer, name of an attention -> what it keeps.
     """
 
     states: Sequence[tuple[Tensor, ...]]
-    heard: Sequence[Mapping[str, KeysValues]]
+    keys_values: Sequence[Mapping[str, KeysValues]]
 
 
 class CFNESA(BaseModel):
@@ -174,7 +174,7 @@ class CFNESA(BaseModel):
 
         rows, heard = self._encode(encoded, recur), []
         for number, layer in enumerate(self.cross):
-            rows, keys_values = layer.hear(rows, {} if memory is None else memory.heard[number])  # type: ignore[operator]
+            rows, keys_values = layer.hear(rows, {} if memory is None else memory.keys_values[number])  # type: ignore[operator]
             heard.append(keys_values)
         return self._join(rows), CFNESAMemory(states, heard)
 

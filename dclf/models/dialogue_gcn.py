@@ -70,14 +70,14 @@ class DialogueGCNMemory:
     Attributes:
         lstm: see ``DialogueLSTM.hear``.
         keys: W_e u of the last ``past`` utterances, [P, D].
-        sent: W_r u of them, by who may hear it, [P, S, G].
+        messages: W_r u of them, by who may hear it, [P, S, G].
         relational: v of them, [P, G].
         nodes: e of all utterances, [n, D + G].
     """
 
     lstm: tuple[Tensor, Tensor]
     keys: Tensor
-    sent: Tensor
+    messages: Tensor
     relational: Tensor
     nodes: Tensor
 
@@ -127,7 +127,7 @@ class DialogueGCN(BaseModel):
         row = torch.cat([encoded[modality] for modality in self.modalities], 1)
         utterance, lstm = self.lstm.hear(row, None if memory is None else memory.lstm)
         with torch.autocast(row.device.type, enabled=False):
-            earlier = None if memory is None else (memory.keys, memory.sent)
+            earlier = None if memory is None else (memory.keys, memory.messages)
             own, keys, messages = self.relational.hear(utterance, speaker, earlier)
             relational = own if memory is None else torch.cat((memory.relational, own))
             graph = self.own(own) + self.heard(relational.sum(0, keepdim=True))
@@ -175,7 +175,7 @@ class RelationalLayer(nn.Module):
         """u [N, D], who says them int64 [N], who hears whom bool [B, L, L] -> v [N, G]."""
         weights = self.weights(utterances, window, layout)
         both = torch.cat((weights.tril(-1), weights.triu()), 2)  # [B, L, 2 L]
-        messages = layout.pad(self._sent(utterances, speakers)).transpose(1, 2).flatten(1, 2)  # [B, 2 L, S, G]
+        messages = layout.pad(self._messages(utterances, speakers)).transpose(1, 2).flatten(1, 2)  # [B, 2 L, S, G]
         sums = layout.pack(torch.bmm(both, messages.flatten(2))).view(-1, *messages.shape[2:])  # [N, S, G]
         mine = speakers[:, None, None].expand(-1, 1, sums.shape[2])
         relational: Tensor = self.root(utterances) + sums.gather(1, mine).squeeze(1)
@@ -194,7 +194,7 @@ class RelationalLayer(nn.Module):
         Returns:
             v [1, G], and what was ``earlier`` with the utterance's own.
         """
-        before, now = self._sent(utterance, speaker).unbind(1)
+        before, now = self._messages(utterance, speaker).unbind(1)
         keys, heard, messages = self.edge(utterance), now, before
         if earlier is not None:
             keys, heard, messages = (
@@ -208,7 +208,7 @@ class RelationalLayer(nn.Module):
         keys = layout.pad(self.edge(utterances))
         return softmax_where(window, torch.bmm(layout.pad(utterances), keys.transpose(1, 2)))
 
-    def _sent(self, utterances: Tensor, speakers: Tensor) -> Tensor:
+    def _messages(self, utterances: Tensor, speakers: Tensor) -> Tensor:
         """W_r u_j of every r that an utterance may have as a sender, [N, 2, S, G]: one product for each speaker."""
         order = speakers.argsort(stable=True)
         counts = speakers.bincount(minlength=len(self.relations)).tolist()

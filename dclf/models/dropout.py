@@ -52,7 +52,7 @@ def keep_mask(shape: torch.Size | tuple[int, ...], rate: float, like: Tensor) ->
     """A dropout mask of this shape, dtype and device of ``like``: zero or 1 / (1 - rate), all zero at rate 1."""
     if like.is_cuda or rate >= 1:
         return functional.dropout(like.new_ones(shape), rate)
-    return _kept(shape, rate).to(like.dtype).mul_(_scale(rate))
+    return _keep_mask(shape, rate).to(like.dtype).mul_(_scale(rate))
 
 
 class _Drop(torch.autograd.Function):
@@ -60,7 +60,7 @@ class _Drop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, rate: float) -> Tensor:
-        mask = _kept(values.shape, rate)
+        mask = _keep_mask(values.shape, rate)
         ctx.save_for_backward(mask.to(torch.int8))
         ctx.scale = _scale(rate)
         return mask.to(values.dtype).mul_(values).mul_(ctx.scale)
@@ -72,7 +72,7 @@ class _Drop(torch.autograd.Function):
         return mask.to(grad.dtype).mul_(grad).mul_(ctx.scale), None
 
 
-def _kept(shape: torch.Size | tuple[int, ...], rate: float) -> Tensor:
+def _keep_mask(shape: torch.Size | tuple[int, ...], rate: float) -> Tensor:
     """int16 of this shape, 0 where an element is dropped, else 1."""
     count = torch.Size(shape).numel()
     drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)

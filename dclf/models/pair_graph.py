@@ -140,7 +140,7 @@ class PairGraph:
     future: int
 
     @cached_property
-    def heard(self) -> list[Tensor]:
+    def hearing(self) -> list[Tensor]:
         """Per dialogue bool [n, n]: row hears column within its member."""
         times = [torch.arange(n, device=self.layout.device) for n in self.layout.lengths]
         ahead = [time - time[:, None] for time in times]
@@ -156,7 +156,7 @@ class PairGraph:
         """
         lengths = self.layout.lengths
         beyond = [None] * len(lengths) if across is None else across.split(lengths, -1)
-        parts = zip(within, self.heard, beyond, values.split(lengths, 2), strict=True)
+        parts = zip(within, self.hearing, beyond, values.split(lengths, 2), strict=True)
         return torch.cat([_attend(*part) for part in parts], 1)
 
 

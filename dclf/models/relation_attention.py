@@ -59,7 +59,7 @@ class RelationGraph:
     def loops(self) -> Tensor:
         """float64 [N, R], the share of each relation in whatever else an utterance hears."""
         who = functional.one_hot(self.speakers, len(self.numbers)).double()
-        parts = zip(self.graph.heard, who.split(self.graph.layout.lengths), strict=True)
+        parts = zip(self.graph.hearing, who.split(self.graph.layout.lengths), strict=True)
         counts = torch.cat([heard.double() @ speaks for heard, speaks in parts]) - who
         pairs = int(self.numbers[-1, -1]) + 1
         shares = counts.new_zeros(len(who), pairs).scatter(1, self.numbers[self.speakers], counts)

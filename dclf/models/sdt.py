@@ -85,11 +85,11 @@ class SDTMemory:
 
     Attributes:
         length: utterances heard.
-        heard: name of a block -> what its attention keeps of them.
+        keys_values: name of a block -> what its attention keeps of them.
     """
 
     length: int = 0
-    heard: Mapping[str, KeysValues] = field(default_factory=dict)
+    keys_values: Mapping[str, KeysValues] = field(default_factory=dict)
 
 
 class SDT(BaseModel):
@@ -154,7 +154,7 @@ class SDT(BaseModel):
 
         def block(name: str, asking: Tensor, answering: Tensor) -> Tensor:
             output: Tensor
-            output, heard[name] = self.blocks[name].hear(asking, answering, past.heard.get(name))  # type: ignore[operator]
+            output, heard[name] = self.blocks[name].hear(asking, answering, past.keys_values.get(name))  # type: ignore[operator]
             return output
 
         reduced = self._reduced(self._inputs(encoded, speaker, position), block)

@@ -42,7 +42,7 @@ class CachedSplit:
         self._dialogues: list[Dialogue] | None = None
 
     @property
-    def kept(self) -> list[Dialogue] | None:
+    def dialogues(self) -> list[Dialogue] | None:
         """The whole share, if it fits and has been read."""
         return self._dialogues
 
@@ -90,8 +90,8 @@ def shuffled(
         ids: of the dialogues to give out, whoever's share they are in; all where None.
     """
     random = _generator(seed, epoch)
-    if split.kept is not None:
-        part = list(_only(split.kept, ids))
+    if split.dialogues is not None:
+        part = list(_only(split.dialogues, ids))
         for place in random.permutation(len(part)):
             yield part[place]
         return

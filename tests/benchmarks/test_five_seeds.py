@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.five_seeds import VARIANTS, arguments_of, identity, jobs, kept, key, table, train
+from benchmarks.five_seeds import VARIANTS, arguments_of, identity, jobs, key, read_lines, table, train
 from dclf.data import generate, write_shards
 from dclf.objective import Objective
 from tune.analysis.statistics import holm, paired
@@ -45,7 +45,7 @@ def test_a_training_is_a_line_that_is_found_again(shards: str, tmp_path: Path) -
     job, other = jobs(arguments_of(words(shards, "--variants", "base,heads_ica")))
     line = train(job)
     (tmp_path / "lines.jsonl").write_text(json.dumps(line) + "\n")
-    (same,) = kept(tmp_path / "lines.jsonl").items()
+    (same,) = read_lines(tmp_path / "lines.jsonl").items()
     assert same == (key(identity(job)), line)
     assert key(identity(other)) != same[0]
     assert 0 < line["wf1"] < 100

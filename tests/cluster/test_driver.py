@@ -72,7 +72,7 @@ class Shrunk:
 def test_a_training_that_too_few_workers_are_left_for_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     notice = threading.Event()
 
-    class Told:
+    class Watch:
         """Stands for the watch over waiting work."""
 
         def __init__(self, needs: str) -> None:
@@ -84,7 +84,7 @@ def test_a_training_that_too_few_workers_are_left_for_says_what_it_waits_for(mon
         def look(self) -> None:
             notice.set()
 
-    monkeypatch.setattr("cluster.driver.Waiting", Told)
+    monkeypatch.setattr("cluster.driver.Waiting", Watch)
     monkeypatch.setattr("cluster.driver.LOOK_SECONDS", 0.01)
     driver = Driver(Hooks(*[lambda _: None] * 3), NEEDS)
     result: Any = driver.run(lambda sender: Shrunk(sender, notice))  # type: ignore[arg-type,return-value]

@@ -37,7 +37,7 @@ class Count:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def said(messages: Iterator[tuple[ModelJob, Mapping[str, Any]]]) -> dict[str, list[int]]:
+def steps_of(messages: Iterator[tuple[ModelJob, Mapping[str, Any]]]) -> dict[str, list[int]]:
     """Name of a model -> its steps in the order of arrival."""
     steps: dict[str, list[int]] = {}
     for job, message in messages:
@@ -62,16 +62,19 @@ def test_one_model_on_a_gpu_goes_to_the_cluster_that_has_it(monkeypatch: pytest.
 @pytest.mark.ray
 @pytest.mark.slow
 def test_actors_say_what_this_process_says(local_ray: ClusterResources) -> None:
-    assert said(work_on_actors(Count(), JOBS, ActorPlan(actors=2))) == ALL
-    assert said(work_here(Count(), JOBS)) == ALL
+    assert steps_of(work_on_actors(Count(), JOBS, ActorPlan(actors=2))) == ALL
+    assert steps_of(work_here(Count(), JOBS)) == ALL
 
 
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_failing_model_is_named_and_the_rest_is_ended(local_ray: ClusterResources) -> None:
     with pytest.raises(ModelError, match=r"^model 1: ValueError: no such layer and more$"):
-        said(work_on_actors(Count(failing=1), JOBS, ActorPlan(actors=2)))
-    assert said(work_on_actors(Count(), JOBS[:2], ActorPlan(actors=2))) == {"model 0": [0, 1, 2], "model 1": [0, 1, 2]}
+        steps_of(work_on_actors(Count(failing=1), JOBS, ActorPlan(actors=2)))
+    assert steps_of(work_on_actors(Count(), JOBS[:2], ActorPlan(actors=2))) == {
+        "model 0": [0, 1, 2],
+        "model 1": [0, 1, 2],
+    }
 
 
 @pytest.mark.ray
@@ -93,19 +96,19 @@ def test_a_lost_actor_is_told_with_its_model_and_not_tried_again(local_ray: Clus
 
 def test_a_failing_model_is_named_in_this_process_too() -> None:
     with pytest.raises(ModelError, match=r"^model 3: ValueError: no such layer and more$"):
-        said(work_here(Count(failing=3), JOBS))
+        steps_of(work_here(Count(failing=3), JOBS))
 
 
 def test_one_model_needs_no_ray() -> None:
     lines: list[str] = []
     devices: list[str] = []
 
-    def made(device: str) -> Count:
+    def count_on(device: str) -> Count:
         devices.append(device)
         return Count()
 
-    assert said(work_on_models(made, JOBS[:1], ActorSettings(), lines.extend)) == {"model 0": [0, 1, 2]}
-    assert said(work_on_models(made, JOBS, ActorSettings(actors=1), lines.extend)) == ALL
+    assert steps_of(work_on_models(count_on, JOBS[:1], ActorSettings(), lines.extend)) == {"model 0": [0, 1, 2]}
+    assert steps_of(work_on_models(count_on, JOBS, ActorSettings(actors=1), lines.extend)) == ALL
     assert (lines, devices) == (["one model at a time, in this process"] * 2, ["cpu", "cpu"])
 
 
@@ -113,5 +116,5 @@ def test_a_layout_that_does_not_fit_is_refused_before_anything_begins(monkeypatc
     monkeypatch.setattr("cluster.actors.machine_gpus", lambda: 0)
     lines: list[str] = []
     with pytest.raises(PlanError, match="the cluster has none"):
-        said(work_on_models(lambda _device: Count(), JOBS, ActorSettings(gpus=0.5, actors=1), lines.extend))
+        steps_of(work_on_models(lambda _device: Count(), JOBS, ActorSettings(gpus=0.5, actors=1), lines.extend))
     assert lines == []

@@ -24,7 +24,7 @@ def utterance(speaker: Any = "Ann", **more: Any) -> dict[str, Any]:
     return {"speaker": speaker, "text": "hello", "features": {"text": [1, 2], "audio": [0.5]}, **more}
 
 
-def refused(content: Any) -> list[str]:
+def problems_of(content: Any) -> list[str]:
     with pytest.raises(DataError) as error:
         reader().document(content)
     return list(error.value.problems)
@@ -140,13 +140,13 @@ def test_speakers_can_be_told() -> None:
     ],
 )
 def test_a_mistake_has_its_place(content: Any, problem: str) -> None:
-    (message,) = refused(content)
+    (message,) = problems_of(content)
     assert message.startswith(problem)
 
 
 def test_all_mistakes_come_at_once() -> None:
     broken = utterance(3, text=None, features={"text": [], "audio": [True]}, extra=1)
-    places = [problem.split(":")[0] for problem in refused([{"utterances": [utterance(0), broken]}, {"id": 1}])]
+    places = [problem.split(":")[0] for problem in problems_of([{"utterances": [utterance(0), broken]}, {"id": 1}])]
     assert places == [
         "[0].utterances[1].extra",
         "[0].utterances[1].speaker",
@@ -158,24 +158,24 @@ def test_all_mistakes_come_at_once() -> None:
     ]
 
 
-def said(reading: ConversationReader, speakers: Speakers, *lines: Any) -> list[Any]:
+def utterances_of(reading: ConversationReader, speakers: Speakers, *lines: Any) -> list[Any]:
     utterances = [reading.line(json.dumps(line).encode(), number, speakers) for number, line in enumerate(lines, 1)]
     reading.refuse_mistakes()
     return utterances
 
 
 def test_a_line_is_an_utterance() -> None:
-    first, second = said(reader(), Speakers(2), utterance("Ann"), {"speaker": "Bob"})
+    first, second = utterances_of(reader(), Speakers(2), utterance("Ann"), {"speaker": "Bob"})
     assert (first.speaker, first.text, first.features["text"]) == ("Ann", "hello", [1, 2])
     assert (second.speaker, second.text, second.features) == ("Bob", "", {})
-    (missing,) = said(reader(), Speakers(2), {"speaker": "Bob", "features": {"text": None}})
+    (missing,) = utterances_of(reader(), Speakers(2), {"speaker": "Bob", "features": {"text": None}})
     assert missing.features == {"text": None}
 
 
 def test_mistakes_of_lines_have_their_places() -> None:
     lines = [{"speaker": "Ann", "text": "hi"}, {"speaker": "Bob"}, {"speaker": "Cem", "text": 1}, [], utterance()]
     with pytest.raises(DataError) as error:
-        said(reader(), Speakers(2), *lines)
+        utterances_of(reader(), Speakers(2), *lines)
     assert [problem.split(": ")[0] for problem in error.value.problems] == [
         "line 1",
         "line 3.speaker",
@@ -241,7 +241,7 @@ def test_a_conversation_of_broken_recordings_alone_is_refused(
 
 
 def test_words_of_lines_become_features(extracting: ConversationReader) -> None:
-    utterances = said(extracting, Speakers(2), {"speaker": "Ann", "text": "hello"}, {"speaker": "Bob"})
+    utterances = utterances_of(extracting, Speakers(2), {"speaker": "Ann", "text": "hello"}, {"speaker": "Bob"})
     vectors = extracting.vectors(utterances)
     assert np.array_equal(vectors["text"][0], hashed(b"saltyhello", 2))
     assert (vectors["text"][1], vectors["audio"]) == (None, [None, None])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from dclf.conversation_text import begun, parse
+from dclf.conversation_text import look_ahead, parse
 from dclf.data.errors import DataError
 
 
@@ -16,10 +16,10 @@ def test_the_first_line_says_whether_it_is_a_stream() -> None:
         pytest.fail("the first line is enough")
 
     for parts, streamed in (((b"\n", turn), True), ((whole,), False), ((b"[\n",), False), ((b"{\n",), False)):
-        rest, is_stream = begun(lines(*parts))
+        rest, is_stream = look_ahead(lines(*parts))
         assert is_stream is streamed
         assert [next(rest) for _ in parts] == list(parts)
-    rest, is_stream = begun([b" \n"])
+    rest, is_stream = look_ahead([b" \n"])
     assert (list(rest), is_stream) == ([b" \n"], False)
     with pytest.raises(DataError, match="must hold JSON, is empty"):
         parse(b" \n")

@@ -85,4 +85,4 @@ def test_a_file_uri_that_is_more_than_a_path_is_refused(uri: str) -> None:
 
 def test_a_folder_within_is_shown_whole(tmp_path: Path) -> None:
     folder = Folder.of(tmp_path / NASTY).below("trials")
-    assert (folder.shown, folder.root) == (f"{tmp_path / NASTY}/trials",) * 2
+    assert (folder.address, folder.root) == (f"{tmp_path / NASTY}/trials",) * 2

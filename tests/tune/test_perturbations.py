@@ -62,7 +62,7 @@ def recurrent(runs: RunStore) -> str:
 
 
 @pytest.fixture(scope="module")
-def done(runs: RunStore, graph: str) -> PerturbationTest:
+def perturbation(runs: RunStore, graph: str) -> PerturbationTest:
     return perturbed(runs, graph)
 
 
@@ -90,39 +90,41 @@ def flat(runs: RunStore, split: str) -> Conversations:
     return Conversations.of(read_shards(runs.shards, split=split), MODALITIES)
 
 
-def test_the_raw_score_is_the_runs_own(runs: RunStore, graph: str, done: PerturbationTest) -> None:
-    assert done.report.raw == pytest.approx(recorded(runs, graph).data.metrics["test/wf1"])
+def test_the_raw_score_is_the_runs_own(runs: RunStore, graph: str, perturbation: PerturbationTest) -> None:
+    assert perturbation.report.raw == pytest.approx(recorded(runs, graph).data.metrics["test/wf1"])
 
 
 def test_every_model_meets_the_stored_substitutions(
-    runs: RunStore, graph: str, recurrent: str, done: PerturbationTest
+    runs: RunStore, graph: str, recurrent: str, perturbation: PerturbationTest
 ) -> None:
-    files = sorted(done.substitutions.iterdir())
+    files = sorted(perturbation.substitutions.iterdir())
     assert len(files) == 2 * 3
     before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
     other = perturbed(runs, recurrent)
     assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in other.substitutions.iterdir()} == before
     targets, pool = flat(runs, "test"), flat(runs, "train")
-    for name, test in (("graph", done), ("recurrent", other)):
+    for name, test in (("graph", perturbation), ("recurrent", other)):
         predictor = load_model(runs.folder / name)
         table = read_arrow(test.results)
         for drawn in map(read_substitutions, files):
             assert drawn.seed == 4
             expected = score_substituted(predictor, targets, pool, drawn)
             np.testing.assert_array_equal(predictions(table, drawn.kind, drawn.draw), expected.predictions)
-    assert other.report.to_dict()["conditions"] != done.report.to_dict()["conditions"]
+    assert other.report.to_dict()["conditions"] != perturbation.report.to_dict()["conditions"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def test_a_second_call_gives_the_same_and_adds_nothing(runs: RunStore, graph: str, done: PerturbationTest) -> None:
-    before, files, watcher = recorded(runs, graph), contents(done.folder), Watcher()
+def test_a_second_call_gives_the_same_and_adds_nothing(
+    runs: RunStore, graph: str, perturbation: PerturbationTest
+) -> None:
+    before, files, watcher = recorded(runs, graph), contents(perturbation.folder), Watcher()
     again = perturb(graph[:8], BOTH, uri=runs.uri, out=runs.folder / "perturbations", listeners=[watcher])
     assert (watcher.total, watcher.scores) == (0, {}), "nothing is computed"
-    assert again.results.stat().st_mtime_ns == done.results.stat().st_mtime_ns
-    assert again.report.to_dict() == done.report.to_dict()
+    assert again.results.stat().st_mtime_ns == perturbation.results.stat().st_mtime_ns
+    assert again.report.to_dict() == perturbation.report.to_dict()
     assert contents(again.folder) == files
     after = recorded(runs, graph)
     assert (after.info.status, after.info.end_time) == ("FINISHED", before.info.end_time)
@@ -130,14 +132,14 @@ def test_a_second_call_gives_the_same_and_adds_nothing(runs: RunStore, graph: st
     names = [name for name in after.data.metrics if name.startswith("perturb/")]
     assert {len(runs.client.get_metric_history(graph, name)) for name in names} == {1}
     artifacts = [file.path for file in runs.client.list_artifacts(graph, "perturbations/test")]
-    assert sorted(artifacts) == sorted(f"perturbations/test/{file.name}" for file in done.files)
-    assert files.keys() == {*(file.name for file in done.files), "test.json", "recorded.json"}
+    assert sorted(artifacts) == sorted(f"perturbations/test/{file.name}" for file in perturbation.files)
+    assert files.keys() == {*(file.name for file in perturbation.files), "test.json", "recorded.json"}
 
 
-def test_a_run_has_a_page_of_its_own(runs: RunStore, done: PerturbationTest) -> None:
-    page = done.page.read_text(encoding="utf-8")
+def test_a_run_has_a_page_of_its_own(runs: RunStore, perturbation: PerturbationTest) -> None:
+    page = perturbation.page.read_text(encoding="utf-8")
     assert "<h1>Perturbation test of run graph on generated-iemocap-small, test split</h1>" in page
-    eics = 100 * done.report.score("eics").wf1
+    eics = 100 * perturbation.report.score("eics").wf1
     assert f"{eics:.2f} % under EICS." in page
     assert "One seed per model" in page
     assert "Pale dots: the draws." in page
@@ -145,8 +147,8 @@ def test_a_run_has_a_page_of_its_own(runs: RunStore, done: PerturbationTest) -> 
     assert not re.search(r'(src|href)="(?!#)', page)
 
 
-def test_results_per_utterance_give_the_scores_again(runs: RunStore, done: PerturbationTest) -> None:
-    table, targets = read_arrow(done.results), flat(runs, "test")
+def test_results_per_utterance_give_the_scores_again(runs: RunStore, perturbation: PerturbationTest) -> None:
+    table, targets = read_arrow(perturbation.results), flat(runs, "test")
     assert table.num_rows == len(targets.labels) * 3 * 2
     facts = json.loads(table.schema.metadata[b"dclf-perturbation"])
     for kind in ("eccs", "eics"):
@@ -159,21 +161,23 @@ def test_results_per_utterance_give_the_scores_again(runs: RunStore, done: Pertu
                 classification_scores(rows["label"], rows[name], facts["class_names"])["wf1"]
                 for name in ("prediction", "raw_prediction")
             )
-            assert wf1 == done.report.score(kind).values[draw]
-            assert raw == done.report.raw
+            assert wf1 == perturbation.report.score(kind).values[draw]
+            assert raw == perturbation.report.raw
             first = np.array(rows["utterance"]) == 0
             np.testing.assert_array_equal(np.array(rows["prediction"])[first], np.array(rows["raw_prediction"])[first])
 
 
-def test_the_run_in_mlflow_has_means_deviations_and_drops(runs: RunStore, graph: str, done: PerturbationTest) -> None:
+def test_the_run_in_mlflow_has_means_deviations_and_drops(
+    runs: RunStore, graph: str, perturbation: PerturbationTest
+) -> None:
     metrics = recorded(runs, graph).data.metrics
     for kind in ("eccs", "eics"):
-        values = done.report.score(kind).values
+        values = perturbation.report.score(kind).values
         assert len(values) == metrics[f"perturb/{kind}/draws"] == 3
         assert metrics[f"perturb/{kind}/wf1"] == pytest.approx(np.mean(values))
         assert metrics[f"perturb/{kind}/wf1_std"] == pytest.approx(np.std(values, ddof=1))
-        assert metrics[f"perturb/{kind}/drop"] == pytest.approx(done.report.raw - np.mean(values))
-    assert metrics["perturb/raw/wf1"] == done.report.raw
+        assert metrics[f"perturb/{kind}/drop"] == pytest.approx(perturbation.report.raw - np.mean(values))
+    assert metrics["perturb/raw/wf1"] == perturbation.report.raw
 
 
 def test_another_test_takes_the_place_of_the_first(runs: RunStore, recurrent: str) -> None:
@@ -184,11 +188,11 @@ def test_another_test_takes_the_place_of_the_first(runs: RunStore, recurrent: st
     assert np.isnan(metrics["perturb/eics/wf1_std"])
 
 
-def test_the_validation_split_has_names_of_its_own(runs: RunStore, graph: str, done: PerturbationTest) -> None:
+def test_the_validation_split_has_names_of_its_own(runs: RunStore, graph: str, perturbation: PerturbationTest) -> None:
     report = perturbed(runs, graph, PerturbationSettings(draws=1, split="val", kinds=("eccs",))).report
     metrics = recorded(runs, graph).data.metrics
     assert metrics["perturb_val/raw/wf1"] == report.raw == pytest.approx(metrics["best/val_wf1"])
-    assert metrics["perturb/raw/wf1"] == done.report.raw
+    assert metrics["perturb/raw/wf1"] == perturbation.report.raw
     assert report.utterances == len(flat(runs, "val").labels)
 
 
@@ -265,22 +269,22 @@ def test_a_folder_that_cannot_be_written_is_named(runs: RunStore, graph: str, tm
 
 
 def test_the_table_has_one_row(runs: RunStore, graph: str) -> None:
-    done = perturbed(runs, graph, replace(BOTH, draws=2))
-    score = done.report.score("eics")
+    two_draws = perturbed(runs, graph, replace(BOTH, draws=2))
+    score = two_draws.report.score("eics")
     arrow = "↓" if score.drop >= 0 else "↑"
     cell = f"{100 * score.wf1:.2f} ± {100 * score.deviation:.2f} ({arrow}{abs(100 * score.drop):.2f})"
-    lines = (done.folder / "table.md").read_text(encoding="utf-8").splitlines()
+    lines = (two_draws.folder / "table.md").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("WF1 (%) of run graph on the test split of generated-iemocap-small (")
     assert lines[-3] == "| model | variant | seeds | raw | ECCS | EICS |"
-    assert lines[-1].startswith(f"| mmgcn | base model | 1 | {100 * done.report.raw:.2f} | ")
+    assert lines[-1].startswith(f"| mmgcn | base model | 1 | {100 * two_draws.report.raw:.2f} | ")
     assert lines[-1].endswith(f" | {cell} |")
     assert "± is the deviation over draws" in "".join(lines)
 
 
-def test_a_model_in_memory_is_tested_likewise(runs: RunStore, done: PerturbationTest, tmp_path: Path) -> None:
+def test_a_model_in_memory_is_tested_likewise(runs: RunStore, perturbation: PerturbationTest, tmp_path: Path) -> None:
     test = perturb_model(load_model(runs.folder / "graph"), RunName(id="trial-7", name="seven"), BOTH, out=tmp_path)
     assert test.folder.relative_to(tmp_path).parts[1:] == ("runs", "trial-7", "test")
-    assert test.report.to_dict()["conditions"] == done.report.to_dict()["conditions"]
+    assert test.report.to_dict()["conditions"] == perturbation.report.to_dict()["conditions"]
 
 
 def test_another_model_under_the_same_name_is_scored_anew(runs: RunStore, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tune.tracking.store import connect
 from tune.tracking.trouble import UnknownRunError
 
 pytestmark = pytest.mark.slow  # torch, MLflow and a training
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_models_are_asked_as_evaluate_asks_them(runs: RunStore) -> None:
     assert repr(comparison).splitlines()[-2:] == names
 
 
-def test_the_command_shows_what_differs(runs: RunStore, capsys: Shown) -> None:
+def test_the_command_shows_what_differs(runs: RunStore, capsys: Streams) -> None:
     assert main(["compare", "graph", "noisy", "--uri", runs.uri, "--utterances", "2"]) == 0
     output = capsys.readouterr().out
     assert ["train.seed", "1", "2"] in [line.split() for line in output.splitlines()]
@@ -96,7 +96,7 @@ def test_the_command_shows_what_differs(runs: RunStore, capsys: Shown) -> None:
     assert "more; --utterances " in output
 
 
-def test_a_run_without_a_model_leaves_the_rest(runs: RunStore, capsys: Shown) -> None:
+def test_a_run_without_a_model_leaves_the_rest(runs: RunStore, capsys: Streams) -> None:
     words = ["compare", "bare", "graph", "--uri", runs.uri]
     assert main([*words, "--output", "json"]) == 0
     facts = json.loads(capsys.readouterr().out)
@@ -115,7 +115,7 @@ def test_other_shards_and_splits(runs: RunStore, tmp_path: Path) -> None:
     assert len(compare(["graph", "noisy"], uri=runs.uri, shards=str(tmp_path / "no")).why) == 2
 
 
-def test_trials_are_compared_over_their_seeds(records: Trainings, capsys: Shown) -> None:
+def test_trials_are_compared_over_their_seeds(records: Trainings, capsys: Streams) -> None:
     assert main(["compare", "gammas/0", "gammas/1", "--uri", records.uri]) == 0
     output = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in output.splitlines()]
@@ -126,7 +126,7 @@ def test_trials_are_compared_over_their_seeds(records: Trainings, capsys: Shown)
     assert "train.seed" not in output
 
 
-def test_json_of_seeds(records: Trainings, capsys: Shown) -> None:
+def test_json_of_seeds(records: Trainings, capsys: Streams) -> None:
     assert main(["compare", "gammas/0", "gammas/1", "--uri", records.uri, "--output", "json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert [len(side["runs"]) for side in facts["sides"]] == [3, 3]
@@ -144,7 +144,7 @@ def test_json_of_seeds(records: Trainings, capsys: Shown) -> None:
         (["broken", "gammas"], ["gammas: must be a run, is a study; name a trial of it as gammas/0"]),
     ],
 )
-def test_what_cannot_be_compared(records: Trainings, refs: list[str], problems: list[str], capsys: Shown) -> None:
+def test_what_cannot_be_compared(records: Trainings, refs: list[str], problems: list[str], capsys: Streams) -> None:
     assert main(["compare", *refs, "--uri", records.uri]) == 2
     output = capsys.readouterr().err
     assert [problem for problem in problems if problem not in output] == []
@@ -152,7 +152,7 @@ def test_what_cannot_be_compared(records: Trainings, refs: list[str], problems: 
         compare(refs, uri=records.uri)
 
 
-def test_runs_that_are_not_there(records: Trainings, tmp_path: Path, capsys: Shown) -> None:
+def test_runs_that_are_not_there(records: Trainings, tmp_path: Path, capsys: Streams) -> None:
     with pytest.raises(UnknownRunError, match="study gammas has no trial 7; dclf runs --study gammas lists"):
         compare(["gammas/7", "broken"], uri=records.uri)
     with pytest.raises(UnknownRunError, match="no run with the id or name 'brokn'; near matches:"):

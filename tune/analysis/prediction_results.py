@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dclf.prose import counted, printable
+from dclf.prose import printable, quantity
 from tune.analysis.table import ShownAsTable, Table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WORDS, SPEAKER = 40, 16
 """Characters that a table shows of what was said and by whom."""
-SHOWN = 10
+MOST_SHOWN = 10
 """Utterances in the table that stands for predictions."""
 COLUMNS = ("speaker", "words", "emotion", "probability")
 
@@ -111,7 +111,7 @@ class Predictions(ShownAsTable):
     def title(self) -> str:
         """The run, and how much it was told."""
         utterances = sum(len(one.utterances) for one in self.conversations)
-        counts = f"{counted(utterances, 'utterance')} of {counted(len(self.conversations), 'conversation')}"
+        counts = f"{quantity(utterances, 'utterance')} of {quantity(len(self.conversations), 'conversation')}"
         return f"run {self.name} ({self.run_id}): {counts}"
 
     def summary(self) -> Table:
@@ -119,9 +119,9 @@ class Predictions(ShownAsTable):
         rows = [
             (cut(one.id, SPEAKER), *utterance.cells()) for one in self.conversations for utterance in one.utterances
         ]
-        note = f"and {len(rows) - SHOWN} more, in conversations" if len(rows) > SHOWN else ""
+        note = f"and {len(rows) - MOST_SHOWN} more, in conversations" if len(rows) > MOST_SHOWN else ""
         head = ("conversation", *COLUMNS)
-        return Table(title=self.title, head=head, rows=tuple(rows[:SHOWN]), numeric=4, note=note)
+        return Table(title=self.title, head=head, rows=tuple(rows[:MOST_SHOWN]), numeric=4, note=note)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -44,7 +44,7 @@ def study_summary(folder: StudyFolder) -> dict[str, Any]:
 
     A comparison has no best trial: nothing is chosen there.
     """
-    progress, best = progress_of(folder), _chosen(folder)
+    progress, best = progress_of(folder), _best_trial(folder)
     first = scores_of(folder.definition)[0]
     return {
         "name": folder.definition.name,
@@ -64,7 +64,7 @@ def study_details(folder: StudyFolder) -> dict[str, Any]:
 
     ``open`` has the trainings that have begun and not ended, and how far each is.
     """
-    best, base = _chosen(folder), base_trial(folder)
+    best, base = _best_trial(folder), base_trial(folder)
     several = len(scores_of(folder.definition)) > 1
     return {
         **study_summary(folder),
@@ -97,7 +97,7 @@ def _open_facts(training: tuple[int, int], history: Sequence[EpochReport]) -> di
     }
 
 
-def _chosen(folder: StudyFolder) -> TrialRecord | None:
+def _best_trial(folder: StudyFolder) -> TrialRecord | None:
     """The best trial of a search; None while it has none, and for a comparison."""
     return None if is_comparison(folder.definition) else best_trial(folder)
 

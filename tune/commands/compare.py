@@ -28,7 +28,7 @@ examples:
   dclf compare gammas/0 gammas/7
   dclf compare 3f2a91c0 8e6d83f3 --utterances 0               configuration and scores alone, without the models
 """
-SHOWN = 10
+UTTERANCES = 10
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,7 +65,9 @@ def build_parser() -> ArgumentParser:
     """Return a parser with the options of the command."""
     parser = command_parser("dclf compare", DESCRIPTION, EXAMPLES)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="two runs or more; the first is what others differ from")
-    parser.add_argument("--utterances", metavar="N", type=int, default=SHOWN, help="how many that changed are shown")
+    parser.add_argument(
+        "--utterances", metavar="N", type=int, default=UTTERANCES, help="how many that changed are shown"
+    )
     parser.add_argument("--split", choices=SCORED_SPLITS, default="val", help="the split that the models predict")
     parser.add_argument("--shards", help="shards to predict; those of the runs where absent")
     add_uri_option(parser)

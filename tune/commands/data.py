@@ -10,7 +10,7 @@ from itertools import islice
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 from dclf.modalities import SPLITS
-from dclf.prose import counted
+from dclf.prose import quantity
 from tune.analysis.table import aligned
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.next_steps import after_shards, print_next, training_line
@@ -246,9 +246,8 @@ def validate(argv: Sequence[str]) -> int:
         for kind, lines in (("problem", report.problems), ("warning", report.warnings), ("note", report.notes)):
             for line in lines:
                 print(f"{kind}: {line}", file=sys.stderr)
-        print(
-            f"{options.shards}: {counted(len(report.problems), 'problem')}, {counted(len(report.warnings), 'warning')}"
-        )
+        counts = quantity(len(report.problems), "problem"), quantity(len(report.warnings), "warning")
+        print(f"{options.shards}: {', '.join(counts)}")
     if not report.problems:
         info = data.read_shards(options.shards).info
         print_next(options, training_line(options.shards, info.dataset, info.widths))

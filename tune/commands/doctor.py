@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dclf.prose import counted
+from dclf.prose import quantity
 from tune.commands.options import add_output_option, add_storage_option, add_uri_option, command_parser, print_json
 from tune.config.sweep_settings import SweepSettings
 
@@ -70,13 +70,13 @@ def lines(diagnosis: Diagnosis, storage: str) -> Iterator[str]:
     """One study for a terminal."""
     name, count = diagnosis.name, len(diagnosis.findings)
     yield f"study {name}: {_verdict(diagnosis)}"
-    yield from (f"  mended: {finding.line}" for finding in diagnosis.mended)
+    yield from (f"  mended: {finding.line}" for finding in diagnosis.repairs)
     yield from (f"  {finding.line}" for finding in diagnosis.findings)
     yield from (f"  not checked: {reason}" for reason in diagnosis.unchecked)
     yield from (f"  {note}" for note in diagnosis.notes)
     if diagnosis.worker:
         yield f"  {diagnosis.worker} works on it: nothing is changed, and what is listed may be on its way"
-    elif count and not diagnosis.mended and any(finding.fix for finding in diagnosis.findings):
+    elif count and not diagnosis.repairs and any(finding.fix for finding in diagnosis.findings):
         place = "" if storage == SweepSettings().storage else f" --storage {shlex.quote(storage)}"
         yield f"  mend it with: dclf doctor {name} --fix{place}"
 
@@ -85,7 +85,7 @@ def _store_lines(diagnosis: Diagnosis, *, fix: bool) -> Iterator[str]:
     """A store that was moved, for a terminal."""
     from tune.tracking.store import mending  # noqa: PLC0415
 
-    yield from (f"MLflow store mended: {finding.line}" for finding in diagnosis.mended)
+    yield from (f"MLflow store mended: {finding.line}" for finding in diagnosis.repairs)
     yield from (f"MLflow store {finding.line}" for finding in diagnosis.findings)
     if diagnosis.findings and not fix:
         yield f"  mend it with: {mending(diagnosis.name)}"
@@ -101,14 +101,14 @@ def _stores(storage: str, uri: str, *, fix: bool) -> Iterator[Diagnosis]:
             findings = list(store_findings(store))
             repairs, remaining = apply_fixes(findings) if fix else ([], findings)
             if findings:
-                yield Diagnosis(name=store, mended=repairs, findings=remaining)
+                yield Diagnosis(name=store, repairs=repairs, findings=remaining)
 
 
 def _verdict(diagnosis: Diagnosis) -> str:
     count = len(diagnosis.findings)
-    prefix = f"{counted(len(diagnosis.mended), 'disagreement')} mended, " if diagnosis.mended else ""
+    prefix = f"{quantity(len(diagnosis.repairs), 'disagreement')} mended, " if diagnosis.repairs else ""
     if count:
-        return f"{prefix}{counted(count, 'disagreement')}{' left' if prefix else ''}"
+        return f"{prefix}{quantity(count, 'disagreement')}{' left' if prefix else ''}"
     return f"{prefix}all that was checked agrees" if diagnosis.unchecked else f"{prefix}all agrees"
 
 
@@ -130,7 +130,7 @@ def _plain(diagnosis: Diagnosis) -> dict[str, Any]:
         "name": diagnosis.name,
         "agrees": diagnosis.agrees,
         "worker": diagnosis.worker,
-        "mended": [_finding(finding) for finding in diagnosis.mended],
+        "mended": [_finding(finding) for finding in diagnosis.repairs],
         "findings": [_finding(finding) for finding in diagnosis.findings],
         "notes": diagnosis.notes,
         "unchecked": diagnosis.unchecked,

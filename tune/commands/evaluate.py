@@ -64,10 +64,10 @@ class EvaluateRequest:
     def job(self, _study: str) -> JobCommand:
         """See ``tune.commands.request.Request``."""
         from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
-        from tune.commands.job_words import JobCommand, placed, run_places  # noqa: PLC0415
+        from tune.commands.job_words import JobCommand, run_places, with_values  # noqa: PLC0415
 
         shards, uri = run_places(self.options.shards, self.options.uri)
-        words = ("evaluate", *placed(self.arguments, shards | uri))
+        words = ("evaluate", *with_values(self.arguments, shards | uri))
         needs = Needs(tuple(shards.values()), everywhere=False)
         return JobCommand(words, "", needs, uri.get("uri", ""), run=self.options.run)
 

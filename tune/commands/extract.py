@@ -86,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
         print_json(_result(options.out, manifest))
     else:
         print_written(options.out, manifest)
-        print(*taken(manifest), sep="\n")
+        print(*feature_lines(manifest), sep="\n")
     print_card_warnings(feature_card(options.out))
     print_next(options, f"dclf data probe {shlex.quote(options.out)}", *after_shards(options.out, manifest))
     return 0
@@ -232,7 +232,7 @@ def _result(out: str, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def taken(manifest: Manifest) -> Iterator[str]:
+def feature_lines(manifest: Manifest) -> Iterator[str]:
     """What each modality's features are, and what is missing, a line each."""
     for modality in MODALITIES:
         facts = manifest.info.provenance.get(modality)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dclf.prose import counted, size_text
+from dclf.prose import quantity, size_text
 from tune.commands.next_steps import print_next
 from tune.commands.options import add_output_option, add_storage_option, command_parser, print_json
 from tune.config.yaml_files import ConfigError
@@ -66,4 +66,4 @@ def _clean(storage: str, name: str, keep: int | None, *, dry_run: bool) -> Clean
 def _text(cleaning: Cleaning, *, dry_run: bool) -> str:
     verb = "would free" if dry_run else "freed"
     remainder = "the best trial keeps its" if cleaning.keep == 1 else f"the best {cleaning.keep} trials keep theirs"
-    return f"{verb} {size_text(cleaning.freed)}: {counted(cleaning.checkpoints, 'checkpoint')}; {remainder}"
+    return f"{verb} {size_text(cleaning.freed)}: {quantity(cleaning.checkpoints, 'checkpoint')}; {remainder}"

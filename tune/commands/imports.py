@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 
 from dclf.extensions import summary_of
 from dclf.modalities import MODALITIES
-from dclf.prose import counted
+from dclf.prose import quantity
 from tune.commands.dispatch import Command, dispatch
 from tune.commands.next_steps import after_shards, print_next
 from tune.commands.options import add_overwrite_option, command_parser, print_card_warnings, print_written
@@ -111,7 +111,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
     warnings: list[str] = []
     manifest = import_dataset(name, source, out, warn=warnings.append, **options)
     print_written(out, manifest)
-    for line in taken(manifest.info.provenance):
+    for line in choice_lines(manifest.info.provenance):
         print(line)
     print_card_warnings(feature_card(out))
     _print_warnings(warnings, out)
@@ -119,7 +119,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
     return 0
 
 
-def taken(provenance: Mapping[str, object]) -> Iterator[str]:
+def choice_lines(provenance: Mapping[str, object]) -> Iterator[str]:
     """What an importer took for what, a line each; nothing where there was no choice."""
     for fact in ("layout", "class order", "classes", "text layers", "bins", "dialogues", "numbering"):
         if fact in provenance:
@@ -158,6 +158,6 @@ def _print_warnings(warnings: Sequence[str], out: str) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     if (rest := len(warnings) - WARNINGS_SHOWN) > 0:
         print(
-            f"and {counted(rest, 'further warning')}; all of them: dclf data validate {shlex.quote(out)}",
+            f"and {quantity(rest, 'further warning')}; all of them: dclf data validate {shlex.quote(out)}",
             file=sys.stderr,
         )

@@ -44,7 +44,9 @@ class JobCommand:
     tracks: bool = True
 
 
-def placed(arguments: Sequence[str], values: Mapping[str, str], short: Mapping[str, str] | None = None) -> list[str]:
+def with_values(
+    arguments: Sequence[str], values: Mapping[str, str], short: Mapping[str, str] | None = None
+) -> list[str]:
     """The arguments with these values, whatever was there for them before, at their end.
 
     Args:
@@ -94,7 +96,7 @@ def study_job(
     name = {"name": study} if study else {}
     values = places | tracking_place(config) | optuna_place(line.settings.optuna) | name
     return JobCommand(
-        (command, *placed(arguments, values, {STUDIES: "--storage", **({SHARDS: shards} if shards else {})})),
+        (command, *with_values(arguments, values, {STUDIES: "--storage", **({SHARDS: shards} if shards else {})})),
         study,
         Needs((places[SHARDS],), {STUDIES: places[STUDIES]}),
         absolute_database(config.track.uri),

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from cluster.jobs.node_check import Needs
 from dclf.data.storage import absolute
 from tune.analysis.perturbation.files import OUT
-from tune.commands.job_words import JobCommand, placed, run_places, study_job
+from tune.commands.job_words import JobCommand, run_places, study_job, with_values
 from tune.commands.perturb_config import read
 from tune.commands.perturb_target import Kind, named_on_disk
 from tune.commands.request import config_files
@@ -34,20 +34,20 @@ def perturb_job(arguments: Sequence[str], options: Namespace, overrides: Mapping
     if kind == "config":
         line = read(options, {**overrides, STUDIES: storage})
         line.require_sound()
-        return study_job("perturb", placed(arguments, {"out": out}), line, study, config_files(options.what))
+        return study_job("perturb", with_values(arguments, {"out": out}), line, study, config_files(options.what))
     places = {STUDIES: storage, "out": out}
     return _of_run(arguments, options, places) if kind == "run" else _of_study(arguments, options.what, places)
 
 
 def _of_run(arguments: Sequence[str], options: Namespace, places: Mapping[str, str]) -> JobCommand:
     shards, uri = run_places(options.shards, options.uri)
-    words = ("perturb", *placed(arguments, {**places, **shards, **uri}, {STUDIES: "--storage"}))
+    words = ("perturb", *with_values(arguments, {**places, **shards, **uri}, {STUDIES: "--storage"}))
     needs = Needs(tuple(shards.values()), {"out": places["out"]}, everywhere=False)
     return JobCommand(words, "", needs, uri.get("uri", ""), run=options.what, again=words)
 
 
 def _of_study(arguments: Sequence[str], name: str, places: Mapping[str, str]) -> JobCommand:
     config = StudyFolder.open(places[STUDIES], name).definition.base
-    words = ("perturb", *placed(arguments, places, {STUDIES: "--storage"}))
+    words = ("perturb", *with_values(arguments, places, {STUDIES: "--storage"}))
     needs = Needs((absolute(config.data.shards),), {STUDIES: places[STUDIES]})
     return JobCommand(words, name, needs, config.track.uri, again=words)

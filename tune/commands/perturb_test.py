@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tune.commands.perturb_target import Kind
     from tune.studies import Study
 
-_SHOWN = 5
+_MOST_SHOWN = 5
 _ACTOR_OPTIONS = {"gpus:": "--gpus-per-model:", "actors:": "--at-a-time:"}
 
 
@@ -53,7 +53,7 @@ def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Map
     except UnknownRunError as error:
         # The name may be a mistyped one of a study.
         storage = overrides[STUDIES]
-        names = ", ".join(study_names(storage)[:_SHOWN])
+        names = ", ".join(study_names(storage)[:_MOST_SHOWN])
         raise UnknownRunError(f"{error}\nnor is it a study in {storage}" + (f": {names}" if names else "")) from None
     return 0
 

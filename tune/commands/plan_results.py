@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.trial_plan import TrialPlan
 from dclf.config import Config
 from dclf.data.storage import is_remote
-from dclf.prose import counted, size_text
+from dclf.prose import quantity, size_text
 from tune.commands.options import print_json
 from tune.config.durations import duration
 from tune.config.sweep_settings import SweepSettings
@@ -90,7 +90,7 @@ def _lines(plan: SweepPlan) -> Iterator[tuple[str, str]]:
     scheduler = "" if settings.scheduler == "none" else f" and {settings.scheduler}"
     seeds = f", {settings.seeds} seeds each" if settings.seeds > 1 else ""
     if settings.test == "all":
-        yield "compares", f"{counted(settings.trials, 'variant')}{seeds}; {objectives}"
+        yield "compares", f"{quantity(settings.trials, 'variant')}{seeds}; {objectives}"
     else:
         yield "search", f"{budget_text(settings)}{seeds} by {settings.sampler}{scheduler}; {objectives}"
     yield "training", f"{config.model.name} on {config.data.shards}, {config.train.epochs} epochs"

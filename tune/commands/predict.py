@@ -124,10 +124,10 @@ def _encoders(words: Sequence[str]) -> dict[str, str]:
 
 
 def _answer_stdin(model: RunModel, speakers: Sequence[str], *, as_json: bool) -> None:
-    from dclf.conversation_text import begun  # noqa: PLC0415
+    from dclf.conversation_text import look_ahead  # noqa: PLC0415
     from tune.predictions import predict_document, predict_lines  # noqa: PLC0415
 
-    lines, streamed = begun(iter(()) if sys.stdin is None else sys.stdin.buffer)
+    lines, streamed = look_ahead(iter(()) if sys.stdin is None else sys.stdin.buffer)
     if not streamed:
         _print(predict_document(model, lines, source="stdin", speakers=speakers), as_json=as_json)
         return

@@ -70,12 +70,12 @@ class ReportRequest:
     def job(self, _study: str) -> JobCommand:
         """See ``tune.commands.request.Request``."""
         from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
-        from tune.commands.job_words import JobCommand, placed  # noqa: PLC0415
+        from tune.commands.job_words import JobCommand, with_values  # noqa: PLC0415
 
         options = self.options
         places = {"storage": absolute(options.storage)} | ({"out": absolute(options.out)} if options.out else {})
         needs = Needs(storages=places, everywhere=False)
-        return JobCommand(("report", *placed(self.arguments, places)), options.name, needs, tracks=False)
+        return JobCommand(("report", *with_values(self.arguments, places)), options.name, needs, tracks=False)
 
 
 def build_parser() -> ArgumentParser:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.data.storage import absolute
-from dclf.prose import counted
+from dclf.prose import quantity
 from tune.commands.comparison import (
     FLAGS,
     SHARDS,
@@ -116,7 +116,7 @@ class ReproduceRequest:
         out = {"out": absolute(options.out)} if options.out else {}
         databases = words.tracking_place(planned.config) | words.optuna_place(planned.settings.optuna)
         short = {words.SHARDS: SHARDS, STUDIES: "--storage"}
-        command = ("reproduce", *words.placed(self.arguments, places | databases | out, short))
+        command = ("reproduce", *words.with_values(self.arguments, places | databases | out, short))
         needs = Needs((places[words.SHARDS],), {STUDIES: places[STUDIES]})
         tracking = words.absolute_database(planned.config.track.uri)
         return words.JobCommand(command, "", needs, tracking, again=command)
@@ -204,7 +204,7 @@ def _plan_lines(plan: ReproductionPlan) -> Iterator[str]:
     for study in plan.every:
         if study.to_run:
             settings, paper = study.planned.settings, study.planned.plan
-            count = f"{settings.trials} variants with {counted(settings.seeds, 'seed')}"
+            count = f"{settings.trials} variants with {quantity(settings.seeds, 'seed')}"
             yield f"  {paper['paper']:<9} {paper['title']}: {count}, study {study.name}"
     yield f"page: {plan.out}"
 

@@ -73,10 +73,10 @@ class ResumeRequest:
     def job(self, _study: str) -> JobCommand:
         """See ``tune.commands.request.Request``."""
         from cluster.jobs.node_check import Needs  # noqa: PLC0415 - it brings Ray
-        from tune.commands.job_words import JobCommand, placed  # noqa: PLC0415
+        from tune.commands.job_words import JobCommand, with_values  # noqa: PLC0415
 
         name, storage = self.options.name, absolute(self.options.storage)
-        words = ("resume", *placed(self.arguments, {"storage": storage}))
+        words = ("resume", *with_values(self.arguments, {"storage": storage}))
         if not Path(storage).is_dir():  # seen by the cluster alone: the job looks into it
             return JobCommand(words, name, Needs(storages={"storage": storage}), again=words)
         config = StudyFolder.open(storage, name).definition.base

@@ -100,11 +100,11 @@ class TrainRequest:
 
         tracking, uri = words.tracking_place(self.config), words.absolute_database(self.config.track.uri)
         if self.options.resume is not None:
-            again = ("train", *words.placed(self.arguments, tracking))
+            again = ("train", *words.with_values(self.arguments, tracking))
             return words.JobCommand(again, "", Needs(), uri, run=self.options.resume, again=again)
         shards, storage = absolute(self.config.data.shards), absolute(self.config.train.storage)
         places = {words.SHARDS: shards, words.CHECKPOINTS: storage}
-        command = ("train", *words.placed(self.arguments, places | tracking))
+        command = ("train", *words.with_values(self.arguments, places | tracking))
         needs = Needs((shards,), {words.CHECKPOINTS: storage})
         return words.JobCommand(command, "", needs, uri, config_files(self.options.config))
 

@@ -12,7 +12,7 @@ from dclf.extraction.choice import choose, with_options
 from dclf.extraction.fine_tuning import FineTuningOptions
 from dclf.extraction.table import UtteranceTable
 from dclf.extraction.text import TextSettings
-from dclf.prose import counted
+from dclf.prose import quantity
 from tune.config.yaml_files import ConfigError
 
 P = ParamSpec("P")
@@ -96,7 +96,7 @@ class Checks:
             first = next((u.recording for u in table.utterances if u.recording), "any")
             self.problems.append(
                 f"--{readers[0]} reads recordings: {table.media} must have those of "
-                f"{counted(len(table.utterances), 'utterance')}, has none, such as {first}; name their folder with "
+                f"{quantity(len(table.utterances), 'utterance')}, has none, such as {first}; name their folder with "
                 "--media"
             )
 

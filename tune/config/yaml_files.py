@@ -221,11 +221,12 @@ class _Document:
         own = [(name, value) for name, value in node.value if name.tag != _MERGE]
         loader.flatten_mapping(node)
         merged = [
-            (*self._named(loader, prefix, name), value) for name, value in node.value[: len(node.value) - len(own)]
+            (*self._key_and_place(loader, prefix, name), value)
+            for name, value in node.value[: len(node.value) - len(own)]
         ]
         stands: set[str] = set()
         for name, value in own:
-            key, where = self._named(loader, prefix, name)
+            key, where = self._key_and_place(loader, prefix, name)
             stands.add(key)
             if key in self._first:
                 self.problems.append(f"{where}: {key}: must stand once, but stands at {self._first[key]} already")
@@ -235,7 +236,7 @@ class _Document:
         last = {key: (key, value, where) for key, where, value in merged if key not in stands}
         yield from last.values()
 
-    def _named(self, loader: yaml.SafeLoader, prefix: str, node: yaml.Node) -> tuple[str, str]:
+    def _key_and_place(self, loader: yaml.SafeLoader, prefix: str, node: yaml.Node) -> tuple[str, str]:
         """The dotted key that a node is, as it is written, and its place."""
         name = node.value if isinstance(node, yaml.ScalarNode) else loader.construct_object(node, deep=True)
         return f"{prefix}{name}", f"{self.name}:{node.start_mark.line + 1}"

@@ -118,7 +118,7 @@ class StudyRows:
 
 def _trainings(running: RunningTrial) -> list[tuple[TrialRecord, int, EpochReport | None]]:
     """Rows of a running trial: it, seed and last epoch of each training; one without an epoch while it starts."""
-    return [(running.trial, *training) for training in running.shown.items()] or [(running.trial, 0, None)]
+    return [(running.trial, *training) for training in running.latest.items()] or [(running.trial, 0, None)]
 
 
 def _line(text: Text) -> Text:

@@ -71,7 +71,7 @@ class RunningTrial:
         return {seed: self.reports[seed] for seed in sorted(self.reports.keys() - self.over)}
 
     @property
-    def shown(self) -> dict[int, EpochReport]:
+    def latest(self) -> dict[int, EpochReport]:
         """The last epochs to show: of the trainings under way, else of the one that ended last."""
         return self.under_way or dict([*self.reports.items()][-1:])
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dclf.config import Config
-from dclf.prose import counted
+from dclf.prose import quantity
 from dclf.training.reports import ROBUST_SCORES, EpochReport, FinalReport, Optimism
 from tune.config.durations import duration
 from tune.config.sweep_settings import SweepSettings
@@ -91,8 +91,8 @@ def study_headline(folder: StudyFolder, run_id: str) -> str:
     models = [variant["model"] for variant in definition.variants] or _searched_models(definition.space)
     end = f"{', '.join(dict.fromkeys(models or [config.model.name]))} on {config.data.shards}, run {run_id}"
     if settings.test == "all":
-        seeds = f" with {counted(settings.seeds, 'seed')} each" if settings.seeds > 1 else ""
-        return f"study {definition.name}: {counted(settings.trials, 'variant')}{seeds}, {end}"
+        seeds = f" with {quantity(settings.seeds, 'seed')} each" if settings.seeds > 1 else ""
+        return f"study {definition.name}: {quantity(settings.trials, 'variant')}{seeds}, {end}"
     scheduler = "" if settings.scheduler == "none" else f" and {settings.scheduler}"
     search = f"{budget_text(settings)} by {settings.sampler}{scheduler}".strip()
     return f"study {definition.name}: {search}, {end}"
@@ -126,7 +126,7 @@ def _running_trial(running: RunningTrial, seeds: int) -> list[str]:
     return [
         f"{name}{f' seed {seed}' if seeds > 1 else ''} epoch {report.epoch}/{report.epochs} "
         f"val WF1 {percent(report.validation['wf1'])}"
-        for seed, report in running.shown.items()
+        for seed, report in running.latest.items()
     ] or [f"{name} starts"]
 
 

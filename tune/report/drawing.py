@@ -25,14 +25,14 @@ class Points:
         x: their place, in the axes' data.
         y: likewise.
         texts: what each is.
-        kept: whether they stay where there are too many: the best and the base.
+        special: whether they stay where there are too many: the best and the base.
     """
 
     axes: Axes
     x: Sequence[float]
     y: Sequence[float]
     texts: Sequence[str]
-    kept: bool = False
+    special: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,8 @@ class Drawing:
 
         The figure must be settled. Points outside of their axes are left out, and of too many some, evenly.
         """
-        signs = [place for points in self.points if points.kept for place in _places(points)]
-        others = [place for points in self.points if not points.kept for place in _places(points)]
+        signs = [place for points in self.points if points.special for place in _places(points)]
+        others = [place for points in self.points if not points.special for place in _places(points)]
         return [*signs, *spread(others, MOST_POINTS - len(signs))]
 
     @property
@@ -71,11 +71,11 @@ class Drawings:
     """The figures of a study.
 
     Attributes:
-        drawn: name -> figure, names such as ``history`` and ``slice``.
+        figures: name -> figure, names such as ``history`` and ``slice``.
         missing: name -> why that figure is not drawn.
     """
 
-    drawn: dict[str, Drawing] = field(default_factory=dict)
+    figures: dict[str, Drawing] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
 

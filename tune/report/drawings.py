@@ -32,9 +32,11 @@ def study_drawings(folder: StudyFolder, study: optuna.Study) -> Drawings:
         return draw_study(study, objectives, numbers, roles=marked_trials(folder))
     drawing = curve_figure(folder)
     # Of more variants than one tells apart: lines that are named under the pointer alone.
-    curves = draw_study(study, objectives, numbers, (CURVES,)) if drawing is None else Drawings(drawn={CURVES: drawing})
-    drawn = {**comparison_figures(folder), **curves.drawn, **perturbation_figures(perturbed_variants(folder))}
-    return Drawings(drawn=drawn, missing=curves.missing)
+    curves = (
+        draw_study(study, objectives, numbers, (CURVES,)) if drawing is None else Drawings(figures={CURVES: drawing})
+    )
+    drawn = {**comparison_figures(folder), **curves.figures, **perturbation_figures(perturbed_variants(folder))}
+    return Drawings(figures=drawn, missing=curves.missing)
 
 
 def marked_trials(folder: StudyFolder) -> dict[int, str]:

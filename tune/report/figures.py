@@ -32,7 +32,7 @@ from dclf.canvas import (
 from tune.report.drawing import Drawing, Drawings, NothingToDraw, Points, first_of, some_of, spread
 from tune.report.parameter_axes import objective_limits, off_axis
 from tune.report.parameter_figures import pairs, parallel, slices
-from tune.report.trials import FEWEST_FOR_IMPORTANCE, Shown, StudyTrials, number_text
+from tune.report.trials import FEWEST_FOR_IMPORTANCE, FigureTrial, StudyTrials, number_text
 from tune.study.ranking import front, pick_rule
 
 MOST_CURVES, MOST_BARS = 60, 20
@@ -63,7 +63,7 @@ def draw_study(
             continue
         try:
             with in_style():
-                drawings.drawn[name] = draw(trials)
+                drawings.figures[name] = draw(trials)
         except NothingToDraw as reason:
             drawings.missing[name] = str(reason)
     return drawings
@@ -173,7 +173,7 @@ def curves(trials: StudyTrials) -> Drawing:
     return Drawing(title="Learning curves", caption=caption + some_of(subset, every), figure=figure, points=points)
 
 
-def _curve_limits(trials: StudyTrials, subset: Sequence[Shown]) -> tuple[float, float]:
+def _curve_limits(trials: StudyTrials, subset: Sequence[FigureTrial]) -> tuple[float, float]:
     """Limits for the curves that end among the others; single ones that end far worse do not squeeze them."""
     low, high = objective_limits([trial.curve[max(trial.curve)] for trial in subset], trials.score)
     near = [value for trial in subset if low <= trial.curve[max(trial.curve)] <= high for value in trial.curve.values()]
@@ -181,13 +181,13 @@ def _curve_limits(trials: StudyTrials, subset: Sequence[Shown]) -> tuple[float, 
     return min(near) - room, max(near) + room
 
 
-def _lines(axes: Axes, trials: Sequence[Shown], label: str, **look: object) -> None:
+def _lines(axes: Axes, trials: Sequence[FigureTrial], label: str, **look: object) -> None:
     if trials:
         lines = [sorted(trial.curve.items()) for trial in trials]
         axes.add_collection(LineCollection(lines, linewidths=0.9, label=label, **look))  # type: ignore[arg-type]
 
 
-def _curve_points(axes: Axes, trials: StudyTrials, trial: Shown) -> Points:
+def _curve_points(axes: Axes, trials: StudyTrials, trial: FigureTrial) -> Points:
     epochs = sorted(trial.curve)
     values = [trial.curve[epoch] for epoch in epochs]
     word = "pruned, " if trial.state == TrialState.PRUNED else ""

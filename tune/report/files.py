@@ -67,8 +67,8 @@ def write_report(folder: StudyFolder, study: optuna.Study, out: Path | None = No
     yaml = best_yaml(folder) if has_best else ""
     facts = report_facts(folder, str(out / "best.yaml"))
     drawings = study_drawings(folder, study)
-    figures = save_figures(drawings.drawn, out / "figures")
-    remove_other_figures(out / "figures", drawings.drawn)
+    figures = save_figures(drawings.figures, out / "figures")
+    remove_other_figures(out / "figures", drawings.figures)
     links = {name: f"figures/{path.name}" for name, path in figures.vector.items()}
     if not yaml:
         # An earlier report may have had one.

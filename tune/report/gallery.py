@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from dclf.canvas import in_style, settle
-from dclf.prose import counted
+from dclf.prose import quantity
 from tune.analysis.table import ShownAsTable, Table
 from tune.report.drawing import Drawings
 from tune.report.figure_files import PNG_DPI, figure_svg
@@ -68,7 +68,7 @@ class Gallery(ShownAsTable, Mapping[str, Picture]):
         """The figures of a report."""
         pictures = [
             Picture(name=name, title=drawing.title, caption=drawing.caption, figure=drawing.figure)
-            for name, drawing in drawings.drawn.items()
+            for name, drawing in drawings.figures.items()
         ]
         return cls(tuple(pictures), drawings.missing)
 
@@ -88,7 +88,7 @@ class Gallery(ShownAsTable, Mapping[str, Picture]):
         """Names and titles, and why others are missing."""
         rows = [(picture.name, picture.title) for picture in self.values()]
         rows += [(name, f"not drawn: {why}") for name, why in self.missing.items()]
-        return Table(title=counted(len(self), "figure"), head=("name", "figure"), rows=tuple(rows), numeric=2)
+        return Table(title=quantity(len(self), "figure"), head=("name", "figure"), rows=tuple(rows), numeric=2)
 
     def _repr_html_(self) -> str:
         missing = "".join(f"<p>{escape(name)}: {escape(why)}</p>" for name, why in self.missing.items())

@@ -23,7 +23,7 @@ PAGE_COLOURS = {INK: "--ink", GRID: "--grid", PAPER: "--paper"} | {
 """What of a figure has the page's own colours, light or dark."""
 SMALLEST, LARGEST = 1.5, 2.2
 """Pixels of the page for one point of a figure."""
-_NAMED = re.compile(r'(\bid="|href="#|url\(#)')
+_ID_USES = re.compile(r'(\bid="|href="#|url\(#)')
 _SIZE = re.compile(r'width="([0-9.]+)pt" height="[0-9.]+pt"')
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 
@@ -64,7 +64,7 @@ def html_page(template: str, svgs: dict[str, str], **content: Any) -> str:
 
 def inline_svg(svg: str, name: str) -> Markup:
     """An SVG for the midst of a page: ids told apart from those of other figures, the page's colours, its size."""
-    body = _NAMED.sub(rf"\g<1>{name}-", _PROLOGUE.sub("", svg, count=1))
+    body = _ID_USES.sub(rf"\g<1>{name}-", _PROLOGUE.sub("", svg, count=1))
     for constant, variable in PAGE_COLOURS.items():
         body = body.replace(constant, f"var({variable}, {constant})")
     # Matplotlib has escaped all text in it.

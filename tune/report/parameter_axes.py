@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dclf.canvas import few, literal
 from dclf.prose import shorten
-from tune.report.trials import AxisDomain, Shown
+from tune.report.trials import AxisDomain, FigureTrial
 from tune.study.scores import Score
 
 SPREAD = 0.22
@@ -23,7 +23,7 @@ LONGEST = 16
 """Characters of a choice on an axis; a page's pointer tells it whole."""
 
 
-def places(domain: AxisDomain, trials: Sequence[Shown]) -> NDArray[np.float64]:
+def places(domain: AxisDomain, trials: Sequence[FigureTrial]) -> NDArray[np.float64]:
     """Where trials lie on a parameter's axis; those of one choice side by side, as they would cover each other."""
     whole = np.array([domain.place(trial.params[domain.name]) for trial in trials], dtype=float)
     if not domain.choices:

@@ -34,7 +34,7 @@ from dclf.canvas import (
 from dclf.prose import shorten
 from tune.report.drawing import Drawing, NothingToDraw, Points, first_of, some_of, spread
 from tune.report.parameter_axes import LONGEST, objective_limits, off_axis, parameter_axis, places, plain
-from tune.report.trials import AxisDomain, Shown, StudyTrials
+from tune.report.trials import AxisDomain, FigureTrial, StudyTrials
 
 MOST_LINES = 200
 MOST_PARAMS, MOST_IN_PAIRS = 6, 3
@@ -108,7 +108,7 @@ def _pair(
     axes: Axes,
     trials: StudyTrials,
     pair: tuple[AxisDomain, AxisDomain],
-    subset: Sequence[Shown],
+    subset: Sequence[FigureTrial],
     limits: tuple[float, float],
 ) -> list[Points]:
     # The best lie on top.
@@ -170,7 +170,7 @@ def parallel(trials: StudyTrials) -> Drawing:
 def _parallel_lines(
     axes: Axes,
     trials: StudyTrials,
-    subset: Sequence[Shown],
+    subset: Sequence[FigureTrial],
     heights: NDArray[np.float64],
     limits: tuple[float, float],
 ) -> None:
@@ -219,7 +219,7 @@ def _upright_axes(
             )
 
 
-def _ends(domain: AxisDomain, trials: Sequence[Shown]) -> tuple[float, float]:
+def _ends(domain: AxisDomain, trials: Sequence[FigureTrial]) -> tuple[float, float]:
     """What stands at the lower and the upper end of an upright axis."""
     if domain.choices:
         return -0.5, len(domain.choices) - 0.5
@@ -268,7 +268,7 @@ def _dots(
     axes.scatter(x, y, s=area, c=colours, edgecolor=INK, linewidth=0 if many else 0.3, rasterized=many)
 
 
-def _goodness(trials: StudyTrials, subset: Sequence[Shown], limits: tuple[float, float]) -> NDArray[np.float64]:
+def _goodness(trials: StudyTrials, subset: Sequence[FigureTrial], limits: tuple[float, float]) -> NDArray[np.float64]:
     """From 0 to 1, the more the better."""
     share = _relative(trials.values(subset), limits)
     return share if trials.score.direction == "maximize" else 1 - share

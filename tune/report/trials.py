@@ -25,7 +25,7 @@ FEWEST_FOR_IMPORTANCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class FigureTrial:
     """A trial as figures show it.
 
     Attributes:
@@ -90,7 +90,7 @@ class StudyTrials:
         numbers = {number: number for number in every} if numbers is None else numbers
         self._frozen = {new: every[old] for old, new in numbers.items() if old in every}
         self._names = short_names(list(dict.fromkeys(key for one in self._frozen.values() for key in one.params)))
-        self.trials = [self._shown(new, trial, (roles or {}).get(new, "")) for new, trial in self._frozen.items()]
+        self.trials = [self._trial(new, trial, (roles or {}).get(new, "")) for new, trial in self._frozen.items()]
         self.done = [trial for trial in self.trials if trial.values]
 
     @property
@@ -98,20 +98,20 @@ class StudyTrials:
         """The first objective."""
         return self.scores[0]
 
-    def values(self, trials: Sequence[Shown], objective: int = 0) -> NDArray[np.float64]:
+    def values(self, trials: Sequence[FigureTrial], objective: int = 0) -> NDArray[np.float64]:
         """An objective of complete trials as printed."""
         return np.array([trial.values[objective] for trial in trials], dtype=float)
 
-    def special(self, trials: Sequence[Shown]) -> list[Shown]:
+    def special(self, trials: Sequence[FigureTrial]) -> list[FigureTrial]:
         """The marked trials among these, the best one last so that it is drawn on top."""
         return sorted((trial for trial in trials if trial.role), key=lambda trial: trial.role == "best")
 
-    def label(self, trial: Shown) -> str:
+    def label(self, trial: FigureTrial) -> str:
         """A marked trial in a legend, such as ``best, trial 12``."""
         role = "picked" if trial.role == "best" and len(self.scores) > 1 else trial.role
         return f"{role}, trial {trial.number}"
 
-    def text(self, trial: Shown, params: Sequence[str] = (), extra: str = "") -> str:
+    def text(self, trial: FigureTrial, params: Sequence[str] = (), extra: str = "") -> str:
         """A trial in words, for the pointer, with some of its parameters.
 
         Args:
@@ -147,12 +147,12 @@ class StudyTrials:
             return {}
         with quiet_optuna():
             study = optuna.create_study(direction=StudyDirection[self.score.direction.upper()])
-            study.add_trials([self._told(trial) for trial in self.done])
+            study.add_trials([self._for_optuna(trial) for trial in self.done])
             shares = optuna.importance.get_param_importances(study)
         return {self._names[key]: share for key, share in shares.items()}
 
     def points(
-        self, axes: Axes, trials: Sequence[Shown], x: ArrayLike, y: ArrayLike, params: Sequence[str] = ()
+        self, axes: Axes, trials: Sequence[FigureTrial], x: ArrayLike, y: ArrayLike, params: Sequence[str] = ()
     ) -> Points:
         """What the pointer learns of trials at these places: their objectives, and some parameters."""
         texts = [self.text(trial, params) for trial in trials]
@@ -161,7 +161,7 @@ class StudyTrials:
     def signs(
         self,
         axes: Axes,
-        trials: Sequence[Shown],
+        trials: Sequence[FigureTrial],
         x: ArrayLike,
         y: ArrayLike,
         params: Sequence[str] = (),
@@ -178,7 +178,7 @@ class StudyTrials:
         xs, ys = ([float(places[trial.number][axis]) for trial in marked] for axis in (0, 1))
         for trial, left, height in zip(marked, xs, ys, strict=True):
             sign(axes, trial.role, left, height, self.label(trial))
-        return [Points(axes=axes, x=xs, y=ys, texts=[self.text(trial, params) for trial in marked], kept=True)]
+        return [Points(axes=axes, x=xs, y=ys, texts=[self.text(trial, params) for trial in marked], special=True)]
 
     def need(self, trials: int, params: int = 0) -> None:
         """Raise NothingToDraw unless there are so many complete trials and varied parameters."""
@@ -188,17 +188,17 @@ class StudyTrials:
             count = len(self.domains)
             raise NothingToDraw(f"needs parameters that take several values: at least {params}, has {count}")
 
-    def _told(self, trial: Shown) -> FrozenTrial:
+    def _for_optuna(self, trial: FigureTrial) -> FrozenTrial:
         """A complete trial for Optuna, by the first objective alone."""
         frozen = self._frozen[trial.number]
         return optuna.trial.create_trial(
             value=trial.values[0], params=frozen.params, distributions=frozen.distributions
         )
 
-    def _shown(self, number: int, trial: FrozenTrial, role: str) -> Shown:
+    def _trial(self, number: int, trial: FrozenTrial, role: str) -> FigureTrial:
         complete = trial.state == TrialState.COMPLETE and all(map(math.isfinite, trial.values or ()))
         scale = self.scores[0].scale
-        return Shown(
+        return FigureTrial(
             number=number,
             role=role,
             state=trial.state,

@@ -43,7 +43,7 @@ def child_tags(definition: StudyDefinition, parent: str, number: int, seed: int)
     }
 
 
-def begun(
+def start_writes(
     trial: TrialRecord, seed: int, config: Config, tags: Mapping[str, Any], had: Container[str] = ()
 ) -> list[Write]:
     """Return the writes of a training that begins: origin and further tags, not the user's, and the configuration.
@@ -125,7 +125,7 @@ def final_status(trial: TrialRecord) -> str:
     return "FAILED" if trial.state == "failed" else "FINISHED"
 
 
-def ended(trial: TrialRecord) -> list[Write]:
+def end_writes(trial: TrialRecord) -> list[Write]:
     """Return the writes of a trial that has ended."""
     tags = {STATE_TAG: trial.state, STATUS_TAG: f"{trial.state}: {trial.reason}".rstrip(": ")}
     when = writes.now_ms() if trial.ended is None else writes.stamp(trial.ended)
@@ -133,7 +133,7 @@ def ended(trial: TrialRecord) -> list[Write]:
     return [*writes.text_values("tags", tags), status]
 
 
-def cut_short() -> list[Write]:
+def cut_writes() -> list[Write]:
     """Return the writes of a trial that has not ended and that nobody works on."""
     tags = {STATE_TAG: "waiting", STATUS_TAG: "killed: the study was cut short"}
     return [*writes.text_values("tags", tags), writes.status("KILLED")]

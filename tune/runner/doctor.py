@@ -37,7 +37,7 @@ class Diagnosis:
     Attributes:
         name: of the study.
         worker: the process that works on it; empty where none does. What is found then may be on its way.
-        mended: what did not agree and does now.
+        repairs: what did not agree and does now.
         findings: what does not agree, or cannot be mended.
         notes: what the user should know, though nothing is wrong.
         unchecked: what could not be looked at, and why.
@@ -45,7 +45,7 @@ class Diagnosis:
 
     name: str
     worker: str = ""
-    mended: list[Finding] = field(default_factory=list)
+    repairs: list[Finding] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
@@ -116,7 +116,7 @@ class Doctor:
         after = self._look(name, "")
         reasons = {(finding.subject, finding.problem): finding for finding in remaining}
         findings = [reasons.get((finding.subject, finding.problem), finding) for finding in after.findings]
-        return Diagnosis(name=name, mended=repairs, findings=findings, notes=after.notes, unchecked=after.unchecked)
+        return Diagnosis(name=name, repairs=repairs, findings=findings, notes=after.notes, unchecked=after.unchecked)
 
     def _look(self, name: str, worker: str) -> Diagnosis:
         findings: list[Finding] = []

@@ -22,7 +22,7 @@ def file_findings(folder: StudyFolder, *, alive: bool) -> Iterator[Finding]:
     for number in sorted(needed(folder, kept_so_far(folder))):
         for seed in folder.ledger.trials[number].runs:
             if not has_checkpoint(folder.checkpoint(number, seed)):
-                yield _lost(folder, number, seed)
+                yield _missing_checkpoint(folder, number, seed)
     ray_folder = folder.path / RAY_FOLDER
     if ray_folder.exists() and not alive:
         remedy, fix = "it is deleted", partial(shutil.rmtree, ray_folder)
@@ -42,7 +42,7 @@ def restarts(folder: StudyFolder) -> Iterator[str]:
                 yield f"trial {trial.number}: the checkpoint of seed {seed} is gone; it starts from epoch 1 again"
 
 
-def _lost(folder: StudyFolder, number: int, seed: int) -> Finding:
+def _missing_checkpoint(folder: StudyFolder, number: int, seed: int) -> Finding:
     name = folder.definition.name
     return Finding(
         subject=f"trial {number}",

@@ -98,7 +98,7 @@ def main(study: str, out: str) -> None:
     target = Path(out)
     target.mkdir(parents=True, exist_ok=True)
     trials_frame(folder).to_csv(target / "trials.csv", index=False)
-    for name, drawing in study_drawings(folder, load_study(folder)).drawn.items():
+    for name, drawing in study_drawings(folder, load_study(folder)).figures.items():
         (target / f"{name}.svg").write_text(figure_svg(drawing.figure, name), encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dclf.prose import counted
+from dclf.prose import quantity
 from tune.analysis.table import ShownAsTable, Table
 from tune.progress.texts import params_text
 from tune.runner.variants import PlannedStudy
@@ -54,7 +54,7 @@ class NamedStudy(ShownAsTable):
     def summary(self) -> Table:
         """Its variants."""
         points = self.planned.settings.start_points
-        title = f"planned study {self.name}: {counted(len(self.trainings), 'training')}"
+        title = f"planned study {self.name}: {quantity(len(self.trainings), 'training')}"
         rows = tuple((str(place), params_text(point)) for place, point in enumerate(points))
         return Table(title=title, head=("variant", "values"), rows=rows, numeric=2)
 

@@ -55,7 +55,7 @@ def export_study(folder: StudyFolder) -> None:
         if _require_free(definition, database, folder):
             optuna.delete_study(study_name=definition.name, storage=database)
         optuna.copy_study(from_study_name=definition.name, from_storage=memory, to_storage=database)
-    if not _noted(folder):
+    if not _has_note(folder):
         note_copies(folder)
 
 
@@ -64,7 +64,7 @@ def _require_free(definition: StudyDefinition, database: RDBStorage, folder: Stu
     if definition.name not in optuna.get_all_study_names(database):
         return False
     there = optuna.load_study(study_name=definition.name, storage=database).user_attrs.get(_CREATED)
-    of_version_before = there is None and folder is not None and not _noted(folder)
+    of_version_before = there is None and folder is not None and not _has_note(folder)
     if there != definition.created and not of_version_before:
         raise StudyError(
             f"sweep.optuna: {without_secrets(definition.sweep.optuna)} holds another study named "
@@ -73,7 +73,7 @@ def _require_free(definition: StudyDefinition, database: RDBStorage, folder: Stu
     return True
 
 
-def _noted(folder: StudyFolder) -> bool:
+def _has_note(folder: StudyFolder) -> bool:
     return any(note["kind"] == _NOTE for note in folder.ledger.notes)
 
 

@@ -130,7 +130,7 @@ class StudyRecorder:
         key = trial.number, seed
         self._opened.add(key)
         definition, run = self._folder.definition, trial.runs.get(seed)
-        items = child_writes.begun(trial, seed, config, self._surroundings)
+        items = child_writes.start_writes(trial, seed, config, self._surroundings)
         tags = {name: text for item in items if item.kind == "tags" for name, text in item.body["values"].items()}
         body = {
             "name": child_name(definition, trial, seed),
@@ -192,7 +192,7 @@ class StudyRecorder:
         seeds_with_run = {seed for seed, run in trial.runs.items() if run.run_id}
         for seed in seeds_with_run | {seed for seed in seeds if (trial.number, seed) in self._opened}:
             self._adopt(trial, seed)
-            self._to((trial.number, seed), *child_writes.ended(trial))
+            self._to((trial.number, seed), *child_writes.end_writes(trial))
             if (best := self._best.pop((trial.number, seed), None)) is not None:
                 self._to((trial.number, seed), *child_writes.validation_writes(best))
 
@@ -234,7 +234,7 @@ class StudyRecorder:
         """
         for number, seed in self._opened:
             if self._folder.ledger.trials[number].ended is None:
-                self._to((number, seed), *child_writes.cut_short())
+                self._to((number, seed), *child_writes.cut_writes())
         self._put(*writes.text_values("tags", {STATUS_TAG: reason}), writes.status(status))
         self._mark(closed=True)
         flush_s = FLUSH_S if status == "FINISHED" else INTERRUPTED_FLUSH_S

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 
 from cluster.temporary import TemporaryFolder
-from dclf.prose import counted
+from dclf.prose import quantity
 from dclf.training.reports import EpochReport
 from tune.runner import child_writes
 from tune.runner.parent_writes import ended_trials, progress_writes
@@ -60,9 +60,9 @@ class Replay:
         run_id = trial.runs[seed].run_id if seed in trial.runs else ""
         run = self._children.open(key, child_name(definition, trial, seed), tags, run_id, look=True)
         for write in (
-            *child_writes.begun(trial, seed, config, {}, had=run.params),
+            *child_writes.start_writes(trial, seed, config, {}, had=run.params),
             *self._results(trial, seed, run),
-            *(child_writes.ended(trial) if trial.state in ENDED else child_writes.cut_short()),
+            *(child_writes.end_writes(trial) if trial.state in ENDED else child_writes.cut_writes()),
             # Last: nothing else is lost with what MLflow refuses of them.
             *records.user_tags(config),
         ):
@@ -120,7 +120,7 @@ def send_unsent(folder: StudyFolder, store: Store) -> list[str]:
     trainings = [(trial.number, seed) for trial in unsent_trials(folder) for seed in begun_seeds(folder, trial)]
     if parent_id(folder) is None or not trainings:
         return []
-    many = counted(len(trainings), "training")
+    many = quantity(len(trainings), "training")
     _log.info(f"MLflow: sending {many} again, as the last driver may have left them unsent")
     replay = Replay(folder, store)
     with explained(store.uri):

@@ -9,7 +9,7 @@ from typing import Any
 
 from dclf.data import feature_card
 from dclf.data.storage import is_remote
-from dclf.prose import counted, suggestion
+from dclf.prose import quantity, suggestion
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import read_config
 from tune.config.study_files import datasets, read_study_file, shipped_studies
@@ -55,7 +55,7 @@ class ReproductionPlan(ShownAsTable):
         rows = tuple(
             (study.item, study.name, "yes" if study.to_run else "no", str(len(study.trainings))) for study in self.every
         )
-        title = f"{self.title}: {counted(self.trainings, 'training')}, {self.finished} finished"
+        title = f"{self.title}: {quantity(self.trainings, 'training')}, {self.finished} finished"
         return Table(title=title, head=("item", "study", "runs", "trainings"), rows=rows, numeric=3)
 
     @property

@@ -110,7 +110,7 @@ class StudyTrial(tune.Trainable):
 
     def _put_away(self) -> None:
         if self._files is not None:
-            self._files.done()
+            self._files.close()
         self._files = None
 
     def _begin(self, config: dict[str, Any]) -> None:

@@ -114,7 +114,7 @@ def _flattened(study: StudyFile) -> StudyFile:
 def _planned(
     study: StudyFile, config: Config, settings: SweepSettings, models: Mapping[str, Mapping[str, Any]], seeds: int
 ) -> PlannedStudy:
-    pairs = [(model, variant) for model in models for variant in _written(study.variants, config)]
+    pairs = [(model, variant) for model in models for variant in _variants_of(study.variants, config)]
     sets = [{MODEL: model, **models[model], **variant.set} for model, variant in pairs]
     whole = [_completed(one, sets, config) for one in sets]
     once = [place for place, point in enumerate(whole) if not any(_same(point, before) for before in whole[:place])]
@@ -166,7 +166,7 @@ def _settings(
     )
 
 
-def _written(spec: VariantsSpec, config: Config) -> Iterator[_Variant]:
+def _variants_of(spec: VariantsSpec, config: Config) -> Iterator[_Variant]:
     """The variants of every base model, as the file has them."""
     if spec.leave_one_out:
         yield _Variant(NAMES["none"], {ABLATE: "none"}, reference=True)
@@ -277,7 +277,10 @@ def _unknown_models(study: StudyFile, models: Iterable[str]) -> Iterator[str]:
 
 def _unknown_rows(study: StudyFile, config: Config) -> Iterator[str]:
     """Published values that stand beside no variant."""
-    models, variants = list(study.models) or [config.model.name], [one.name for one in _written(study.variants, config)]
+    models, variants = (
+        list(study.models) or [config.model.name],
+        [one.name for one in _variants_of(study.variants, config)],
+    )
     for model, rows in study.published.items():
         if model not in models:
             must = f"must name base models of the study ({', '.join(models)})"

@@ -23,7 +23,7 @@ WARM_NOTE = "warm_start"
 """Kind of the ledger's notes on trials of earlier studies, one for each study."""
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
 _LEARN_NOTHING = ("grid", "random", "listed")
-_SHOWN = 3
+_MOST_SHOWN = 3
 
 
 def warm_start_problems(settings: SweepSettings) -> list[str]:
@@ -114,7 +114,7 @@ class _Reader:
         """How many could not be used, and the most frequent reasons."""
         if not self._reasons:
             return ""
-        reasons = "; ".join(f"{count} because {reason}" for reason, count in self._reasons.most_common(_SHOWN))
+        reasons = "; ".join(f"{count} because {reason}" for reason, count in self._reasons.most_common(_MOST_SHOWN))
         return f", {self._reasons.total()} cannot be used ({reasons})"
 
     def content(self, trial: TrialRecord) -> dict[str, Any] | None:

@@ -62,7 +62,7 @@ def read_sweep(
     checked = CheckedValues(types=sweep_types(), parser=class_parser(SweepSettings, SWEEP))
     for entry in [*(entry for entry in reading.entries if _is_sweep(entry.key)), *own]:
         checked.add(_structured(entry))
-    settings = SweepSettings.from_dict(_named(checked.values))
+    settings = SweepSettings.from_dict(_without_prefix(checked.values))
     elsewhere = "" if config is None else f"{config}: "
     impossible = checked.located(sweep_problems(settings, base) if values else [], elsewhere)
     return base, settings, [*problems, *checked.problems, *impossible]
@@ -83,5 +83,5 @@ def _structured(entry: Entry) -> Entry:
     return replace(entry, value=from_text(entry.value)) if entry.key in STRUCTURED else entry
 
 
-def _named(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_prefix(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(f"{SWEEP}."): value for key, value in values.items()}

@@ -143,7 +143,7 @@ class Claims:
 
 
 def _this_process() -> dict[str, Any]:
-    return {**_this_machine(), "pid": os.getpid(), "begun": _begun(os.getpid())}
+    return {**_this_machine(), "pid": os.getpid(), "begun": _start_ticks(os.getpid())}
 
 
 def _this_machine() -> dict[str, str]:
@@ -155,7 +155,7 @@ def _this_machine() -> dict[str, str]:
         return {}
 
 
-def _begun(pid: int) -> str:
+def _start_ticks(pid: int) -> str:
     """When a process began, in the system's ticks; empty where there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
@@ -168,4 +168,4 @@ def _known_dead(process: dict[str, Any]) -> bool:
     here = _this_machine()
     if not here or any(process.get(key) != value for key, value in here.items()):
         return False
-    return _begun(int(process["pid"])) != process.get("begun")
+    return _start_ticks(int(process["pid"])) != process.get("begun")

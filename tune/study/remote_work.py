@@ -71,7 +71,7 @@ class _Uploads:
         if not self._claims.held:
             return
         try:
-            patiently(self._mirror.remote.shown, self._finish, patience=CLOSING_S, tell=_log.warning)
+            patiently(self._mirror.remote.address, self._finish, patience=CLOSING_S, tell=_log.warning)
         except StorageError as trouble:
             unsent = self._mirror.log.unsent
             text = (
@@ -106,12 +106,12 @@ class _Uploads:
     def _answers(self) -> None:
         if self._away:
             self._away = False
-            _log.info(f"{self._mirror.remote.shown} answers again; all is uploaded")
+            _log.info(f"{self._mirror.remote.address} answers again; all is uploaded")
 
     def _does_not_answer(self, error: Exception) -> None:
         if not self._away:
             self._away = True
             _log.warning(
-                f"{self._mirror.remote.shown}: {trouble_with(error)}; trials wait, what is recorded is kept on this "
+                f"{self._mirror.remote.address}: {trouble_with(error)}; trials wait, what is recorded is kept on this "
                 "machine and uploaded as soon as the store answers"
             )

@@ -80,7 +80,7 @@ class TrainingFiles:
             names = (HISTORY_FILE,) if epochs_only else (STATE_FILE, HISTORY_FILE)
             patiently(self.address, lambda: self._keep(Folder.of(self.address), names))
 
-    def done(self) -> None:
+    def close(self) -> None:
         """Leave nothing on this machine that is kept elsewhere."""
         if self._own is not None:
             self._own.close()

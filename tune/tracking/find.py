@@ -22,7 +22,7 @@ from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG, all_pages
 from tune.tracking.store import open_client, sqlite_path
 from tune.tracking.trouble import TrackingError, UnknownExperimentError, UnknownRunError, cause_of, explained
 
-_SHOWN = 5
+_MOST_SHOWN = 5
 _SEARCHED = 1000
 
 
@@ -172,13 +172,13 @@ def _experiment_ids(client: Any, uri: str, experiment: str | None) -> list[str]:
         return experiment_ids(client)
     entry = client.get_experiment_by_name(experiment)
     if entry is None:
-        names = ", ".join(other.name for other in client.search_experiments(max_results=_SHOWN))
+        names = ", ".join(other.name for other in client.search_experiments(max_results=_MOST_SHOWN))
         raise UnknownExperimentError(f"{without_secrets(uri)} has no experiment {experiment!r}; it has {names}")
     return [entry.experiment_id]
 
 
 def _the_one(client: Any, uri: str, ref: str, experiments: list[str]) -> Any:
-    for look in (_named, _beginning, _of_trial):
+    for look in (_of_name, _beginning, _of_trial):
         runs = look(client, ref, experiments)
         if len(runs) == 1:
             return runs[0]
@@ -187,15 +187,15 @@ def _the_one(client: Any, uri: str, ref: str, experiments: list[str]) -> Any:
     raise UnknownRunError(_missing(client, uri, ref, experiments))
 
 
-def _named(client: Any, name: str, experiments: list[str]) -> list[Any]:
+def _of_name(client: Any, name: str, experiments: list[str]) -> list[Any]:
     """MLflow's filters have no escapes: a name that would need one is looked for among the latest runs."""
     if any(c in name for c in "\"'\\"):
         return [run for run in _search(client, experiments, "", _SEARCHED) if run.info.run_name == name]
-    return _search(client, experiments, f'attributes.run_name = "{name}"', 2 * _SHOWN)
+    return _search(client, experiments, f'attributes.run_name = "{name}"', 2 * _MOST_SHOWN)
 
 
 def _beginning(client: Any, ref: str, experiments: list[str]) -> list[Any]:
-    return _search(client, experiments, f"attributes.run_id LIKE '{ref}%'", 2 * _SHOWN) if ref.isalnum() else []
+    return _search(client, experiments, f"attributes.run_id LIKE '{ref}%'", 2 * _MOST_SHOWN) if ref.isalnum() else []
 
 
 def _of_trial(client: Any, ref: str, experiments: list[str]) -> list[Any]:
@@ -203,7 +203,7 @@ def _of_trial(client: Any, ref: str, experiments: list[str]) -> list[Any]:
     trial = trial_of(ref)
     if trial is None:
         return []
-    return _search(client, experiments, tagged({STUDY_TAG: trial[0], TRIAL_TAG: trial[1]}), 2 * _SHOWN)
+    return _search(client, experiments, tagged({STUDY_TAG: trial[0], TRIAL_TAG: trial[1]}), 2 * _MOST_SHOWN)
 
 
 def trial_of(ref: str) -> tuple[str, str] | None:
@@ -222,7 +222,7 @@ def _missing(client: Any, uri: str, ref: str, experiments: list[str]) -> str:
     recent = _search(client, experiments, "", _SEARCHED)
     names = {name: run for run in reversed(recent) for name in (run.info.run_name, run.info.run_id)}
     near = list({names[name].info.run_id: names[name] for name in difflib.get_close_matches(ref, names)}.values())
-    runs = near or recent[:_SHOWN]
+    runs = near or recent[:_MOST_SHOWN]
     hint = f"; {'near matches' if near else 'the latest runs'}:\n{_lines(runs)}" if runs else "; it has no runs yet"
     return f"{without_secrets(uri)} has no run with the id or name {ref!r}{hint}"
 

@@ -101,14 +101,14 @@ class Outbox:
                     self._wait_for_server(error)
                     continue
                 self._refuse(write, error)
-            self._done()
+            self._drop_first()
 
     def _next(self) -> Write | None:
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._stopped)
             return None if self._stopped else self._queue[0]
 
-    def _done(self) -> None:
+    def _drop_first(self) -> None:
         with self._changed:
             if self._stopped:  # close() has written the spool; what it says is not changed behind its back
                 return

@@ -28,7 +28,7 @@ from dclf.data.whole_numbers import whole_numbers
 from dclf.extraction.contract import Utterance
 from dclf.extraction.conversations import environment_name
 from dclf.inference import Predictor, load_model
-from dclf.prose import counted
+from dclf.prose import quantity
 
 ARTIFACT = "trained"
 MEDIA_DIR = "DCLF_MEDIA_DIR"
@@ -119,7 +119,9 @@ def _refuse_null_ids(ids: pd.Series[Any]) -> None:
     rows = np.flatnonzero(ids.isna())
     if len(rows):
         numbers = ", ".join(map(str, rows[:ROWS_NAMED])) + ("" if len(rows) <= ROWS_NAMED else ", ...")
-        raise DataError([f"dialogue_id must be a text in every row, is null in {counted(len(rows), 'row')}: {numbers}"])
+        raise DataError(
+            [f"dialogue_id must be a text in every row, is null in {quantity(len(rows), 'row')}: {numbers}"]
+        )
 
 
 def _cells(rows: pd.DataFrame, columns: Mapping[str, str]) -> list[dict[str, Any]]:

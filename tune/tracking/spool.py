@@ -134,15 +134,15 @@ class SpoolResult:
     Attributes:
         run_id: its run.
         writes: how many writes the store has taken.
-        refused: why it did not take others, one line each.
+        refusals: why it did not take others, one line each.
     """
 
     run_id: str
     writes: int
-    refused: list[str]
+    refusals: list[str]
 
     def __str__(self) -> str:
-        refusals = "".join(f"\n  refused: {problem}" for problem in self.refused)
+        refusals = "".join(f"\n  refused: {problem}" for problem in self.refusals)
         return f"{self.run_id} ({self.writes} records){refusals}"
 
 

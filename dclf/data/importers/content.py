@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from dclf.data.errors import SourceError, UnsafePickleError
 from dclf.data.importers.safe_pickle import DAMAGED, read_pickle, tensor_values
-from dclf.prose import counted, join_words
+from dclf.prose import join_words, quantity
 
-_NAMED = 5
+_MOST_NAMED = 5
 _ZIP, _NPY = b"PK\x03\x04", b"\x93NUMPY"
 _ARCHIVE = 0x1950A86A20F9469CFC6C
 """The number that ``torch.save`` wrote first into its archives before they were zip files."""
@@ -69,9 +69,9 @@ def _read_archive(file: Path) -> Any:
     with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if names and all(name.endswith(".npy") for name in names):
-            arrays = join_words([name.removesuffix(".npy") for name in names[:_NAMED]])
+            arrays = join_words([name.removesuffix(".npy") for name in names[:_MOST_NAMED]])
             raise SourceError(
-                f"{file}: is an .npz, an archive of {counted(len(names), 'array')} ({arrays}); save the one that is "
+                f"{file}: is an .npz, an archive of {quantity(len(names), 'array')} ({arrays}); save the one that is "
                 "meant by numpy.save(FILE.npy, array), or all as a dict by pickle.dump"
             )
     import torch  # noqa: PLC0415 - a second's import, for these files only

@@ -200,13 +200,13 @@ def assemble(
         class_names=corpus.class_names,
         widths={m: source.of(conversations[0])[0].shape[1] for m, source in ordered.items()},
         speaker_count=max(highest, speaker_count or 1),
-        provenance={**provenance, "classes": _told(corpus.class_names)},
+        provenance={**provenance, "classes": _class_list(corpus.class_names)},
         sentiment_names=corpus.sentiment_names if any(c.sentiments is not None for c in conversations) else (),
     )
     return info, (_dialogue(conversation, ordered) for conversation in conversations)
 
 
-def _told(names: Sequence[str]) -> str:
+def _class_list(names: Sequence[str]) -> str:
     return ", ".join(f"{number} {name}" for number, name in enumerate(names))
 
 

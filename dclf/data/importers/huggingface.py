@@ -62,7 +62,7 @@ def import_huggingface(
     schema = _schema(next(iter(files)))
     roles = parse_columns(columns, schema.names, (*COLUMNS, *FEATURES), source)
     clips = _clip_column(next(iter(files)), schema) if "dialogue" not in roles else None
-    needed = [role for role in ("dialogue", "speaker", "emotion", "split") if not _given(role, files, clips)]
+    needed = [role for role in ("dialogue", "speaker", "emotion", "split") if not _has_other_source(role, files, clips)]
     refuse_lacking(roles, needed, schema.names, source)
     data = _read(files, [*roles.values(), *([clips] if clips else [])])
     label_names = {column: _label_names(root, schema, roles.get(column)) for column in ("emotion", "sentiment")}
@@ -91,7 +91,7 @@ def import_huggingface(
         numbered=pa.types.is_integer(data[roles["speaker"]].type) and not data[roles["speaker"]].null_count,
         numbers=numbers,
     )
-    sentiments = (label_names["sentiment"] or table.seen("sentiment")) if "sentiment" in roles else ()
+    sentiments = (label_names["sentiment"] or table.values_of("sentiment")) if "sentiment" in roles else ()
     corpus = Corpus(name=dataset or root.resolve().name, class_names=class_names, sentiment_names=sentiments)
     conversations = table.conversations(corpus.class_names, corpus.sentiment_names)
     own = {m: _vectors(source, data[roles[f"{m}_features"]]) for m in MODALITIES if f"{m}_features" in roles}
@@ -114,7 +114,7 @@ def import_huggingface(
 _FILE_SPLIT = "__split__"
 
 
-def _given(role: str, files: Mapping[Path, str], clips: str | None) -> bool:
+def _has_other_source(role: str, files: Mapping[Path, str], clips: str | None) -> bool:
     """Whether something else than a column says it."""
     return (role == "dialogue" and clips is not None) or (role == "split" and all(files.values()))
 

@@ -141,7 +141,7 @@ def _validation(
 ) -> tuple[list[Any], dict[str, object]]:
     if val_ids is not None:
         ids = read_ids(val_ids)
-        return _named(train, ids, os.fspath(val_ids)), {"method": "the list of --val-ids", "dialogues": ids}
+        return _validation_part(train, ids, os.fspath(val_ids)), {"method": "the list of --val-ids", "dialogues": ids}
     if corpus.name == "meld" and has_published_dev(parts):
         return list(MELD_DEV), {"method": "published dev split"}
     if count is None and corpus.val_first:
@@ -155,7 +155,7 @@ def _validation(
     return val, {"method": "held out of the training dialogues", "seed": seed, "dialogues": names}
 
 
-def _named(train: Sequence[Any], val_ids: Sequence[str], file: str) -> list[Any]:
+def _validation_part(train: Sequence[Any], val_ids: Sequence[str], file: str) -> list[Any]:
     by_text = {str(name): name for name in train}
     unknown = [name for name in val_ids if name not in by_text]
     if unknown or not 0 < len({*val_ids}) < len(train):

@@ -31,7 +31,7 @@ from dclf.data.importers.conversations import Conversation, LayerRows, Rows, Spl
 from dclf.data.importers.keyed_rows import DIALOGUES, MISSING_NAMED, SCHEMES, UtteranceRows, no_rows_message, rows_in
 from dclf.data.importers.layouts import OWN_WIDTHS, is_one_hot, rows_or_none
 from dclf.data.importers.sources import describe
-from dclf.prose import counted
+from dclf.prose import quantity
 
 SPLIT_NAMES = {"train": ("train",), "val": ("dev", "val", "valid", "validation"), "test": ("test",)}
 """Our split -> what files and tables call it."""
@@ -198,7 +198,9 @@ def _checked(
         names = [
             f"{c.dialogue_id} utterance {int(turn)}" for c, present in missing for turn in np.flatnonzero(~present)
         ]
-        facts["missing"] = f"{counted(count, 'utterance')} without features, such as {', '.join(names[:MISSING_NAMED])}"
+        facts["missing"] = (
+            f"{quantity(count, 'utterance')} without features, such as {', '.join(names[:MISSING_NAMED])}"
+        )
     return rows, facts
 
 

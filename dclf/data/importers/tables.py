@@ -57,7 +57,7 @@ class SourceTable:
         turns = self.columns.get("utterance", ())
         return len({*turns}) == len(turns)
 
-    def seen(self, column: str) -> tuple[str, ...]:
+    def values_of(self, column: str) -> tuple[str, ...]:
         """The values of a column in the order in which they appear, without the empty one.
 
         Raises:
@@ -301,8 +301,8 @@ def read_own_table(
     names = listed_classes(classes)
     corpus = Corpus(
         name=dataset or Path(source).stem,
-        class_names=names or utterances.seen("emotion"),
-        sentiment_names=utterances.seen("sentiment"),
+        class_names=names or utterances.values_of("emotion"),
+        sentiment_names=utterances.values_of("sentiment"),
     )
     provenance: dict[str, object] = {
         "source": describe(source),

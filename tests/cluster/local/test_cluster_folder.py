@@ -18,7 +18,7 @@ from tests.cluster.local.support import assert_nothing_is_left, ended_cluster, s
 from tests.tune.tracking.server import wait_until
 from tune.commands.main import main
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_state_from_before_a_reboot_is_cleared_away(folder: Path, caplog: pyte
     assert load_cluster(folder) is None
 
 
-def test_a_dead_cluster_is_reported_and_taken_down(folder: Path, capsys: Shown) -> None:
+def test_a_dead_cluster_is_reported_and_taken_down(folder: Path, capsys: Streams) -> None:
     cluster = ended_cluster(folder)
     assert main(["cluster", "status", "--folder", str(folder)]) == 1
     output = capsys.readouterr()
@@ -51,7 +51,7 @@ def test_a_dead_cluster_is_reported_and_taken_down(folder: Path, capsys: Shown) 
     assert_nothing_is_left(cluster)
 
 
-def test_no_cluster_is_no_trouble_for_down_and_one_for_status(folder: Path, capsys: Shown) -> None:
+def test_no_cluster_is_no_trouble_for_down_and_one_for_status(folder: Path, capsys: Streams) -> None:
     assert main(["cluster", "down", "--folder", str(folder)]) == 0
     assert main(["cluster", "status", "--folder", str(folder)]) == 1
     assert "start one with `dclf cluster up`" in capsys.readouterr().err

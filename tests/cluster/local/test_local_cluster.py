@@ -24,7 +24,7 @@ from tests.proxies import behind_proxy
 from tune.commands.main import main
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 DOORS = (
     "NodeInfoGcsService/GetAllNodeInfo",
@@ -176,7 +176,7 @@ def test_a_driver_with_another_token_stays_outside(cluster: LocalCluster) -> Non
     assert "cpus" not in done.stdout
 
 
-def test_a_second_up_finds_the_first(cluster: LocalCluster, capsys: Shown) -> None:
+def test_a_second_up_finds_the_first(cluster: LocalCluster, capsys: Streams) -> None:
     assert up(small(nodes=5), cluster.folder) == load_cluster(cluster.folder)
     assert main(["cluster", "up", "--folder", str(cluster.folder)]) == 0
     output = capsys.readouterr()
@@ -184,7 +184,7 @@ def test_a_second_up_finds_the_first(cluster: LocalCluster, capsys: Shown) -> No
     assert cluster.jobs_address in output.out
 
 
-def test_status_prints_addresses_and_nodes(cluster: LocalCluster, capsys: Shown) -> None:
+def test_status_prints_addresses_and_nodes(cluster: LocalCluster, capsys: Streams) -> None:
     assert main(["cluster", "status", "--folder", str(cluster.folder)]) == 0
     out = capsys.readouterr().out
     for words in (cluster.ray_address, cluster.jobs_address, cluster.mlflow_uri, "head       2 CPUs, alive", "node-1"):
@@ -193,7 +193,7 @@ def test_status_prints_addresses_and_nodes(cluster: LocalCluster, capsys: Shown)
     assert cluster.mlflow_password not in out
 
 
-def test_status_as_json(cluster: LocalCluster, capsys: Shown) -> None:
+def test_status_as_json(cluster: LocalCluster, capsys: Streams) -> None:
     assert main(["cluster", "status", "--folder", str(cluster.folder), "--output", "json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["addresses"]["jobs"] == cluster.jobs_address
@@ -201,7 +201,7 @@ def test_status_as_json(cluster: LocalCluster, capsys: Shown) -> None:
     assert facts["mlflow"] is True
 
 
-def test_ui_says_where_the_server_is(cluster: LocalCluster, capsys: Shown) -> None:
+def test_ui_says_where_the_server_is(cluster: LocalCluster, capsys: Streams) -> None:
     folder = str(cluster.folder)
     assert main(["ui", "--cluster", "--folder", folder]) == 0
     assert main(["ui", "--address", cluster.jobs_address, "--folder", folder]) == 0
@@ -211,6 +211,6 @@ def test_ui_says_where_the_server_is(cluster: LocalCluster, capsys: Shown) -> No
     assert output.count("password in") == 2
 
 
-def test_ui_refuses_an_address_that_is_not_mlflows(cluster: LocalCluster, tmp_path: Path, capsys: Shown) -> None:
+def test_ui_refuses_an_address_that_is_not_mlflows(cluster: LocalCluster, tmp_path: Path, capsys: Streams) -> None:
     assert main(["ui", "--address", cluster.jobs_address, "--folder", str(tmp_path)]) == 1
     assert "must be the address of an MLflow server" in capsys.readouterr().err

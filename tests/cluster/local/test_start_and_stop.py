@@ -41,11 +41,11 @@ def launch(processes: Processes, folder: Path, *words: str) -> Driver:
 def launched(driver: Driver, folder: Path, name: str) -> LocalCluster:
     """The state as soon as a member was started."""
 
-    def found() -> bool:
+    def is_member() -> bool:
         cluster = load_cluster(folder)
         return cluster is not None and name in [member.name for member in cluster.members]
 
-    wait_until(lambda: found() or not driver.running, 60)
+    wait_until(lambda: is_member() or not driver.running, 60)
     cluster = load_cluster(folder)
     assert cluster is not None, driver.output
     return cluster

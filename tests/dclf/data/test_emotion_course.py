@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from dclf.data import Dialogue, generate
-from dclf.data.emotion_course import ANSWER, DRAWN, KEEP, KEPT, REPLIED, TAKE, TAKEN, Course, Rates, plan_course
+from dclf.data.emotion_course import (
+    ANSWER,
+    FROM_OTHER,
+    FROM_PRIOR,
+    FROM_REPLY,
+    FROM_SELF,
+    KEEP,
+    TAKE,
+    Course,
+    Rates,
+    plan_course,
+)
 from dclf.data.generator import World, make_dialogue
 from dclf.data.presets import PRESETS, preset_named
 from tests.dclf.data.support import assert_same
@@ -40,7 +51,7 @@ def test_with_replies_the_shares_are_the_planted_ones_too(replying: Course) -> N
 
 def test_replies_are_to_what_somebody_else_said_last_and_nothing_else(replying: Course) -> None:
     assert replying.remarks is not None
-    for i in np.flatnonzero(replying.sources[:500] == REPLIED):
+    for i in np.flatnonzero(replying.sources[:500] == FROM_REPLY):
         other = np.flatnonzero(replying.speakers[:i] != replying.speakers[i])[-1]
         assert replying.labels[i] == REPLIES[replying.remarks[other]]
     # A remark knows nothing of the emotion it is said in.
@@ -51,7 +62,7 @@ def test_replies_are_to_what_somebody_else_said_last_and_nothing_else(replying: 
 
 def test_one_person_alone_has_nobody_to_reply_to() -> None:
     alone = plan_course(np.random.default_rng(1), 200, 1, PRIOR, REPLYING, REPLIES)
-    assert set(alone.sources) == {KEPT, DRAWN}
+    assert set(alone.sources) == {FROM_SELF, FROM_PRIOR}
 
 
 def test_replies_must_be_known() -> None:
@@ -126,13 +137,13 @@ def test_a_seed_gives_what_it_gave(preset: str, seed: int, courses: str, feature
 def test_kept_and_taken_emotions_are_the_last_of_the_right_speaker(course: Course) -> None:
     for i in range(500):
         others = course.speakers[:i] != course.speakers[i]
-        matches = {KEPT: ~others, TAKEN: others}.get(int(course.sources[i]))
+        matches = {FROM_SELF: ~others, FROM_OTHER: others}.get(int(course.sources[i]))
         if matches is not None:
             assert course.labels[i] == course.labels[np.flatnonzero(matches)[-1]]
 
 
 def test_drawn_emotions_follow_the_prior(course: Course) -> None:
-    drawn = course.labels[course.sources == DRAWN]
+    drawn = course.labels[course.sources == FROM_PRIOR]
     np.testing.assert_allclose(np.bincount(drawn, minlength=4) / len(drawn), PRIOR, atol=0.03)
 
 
@@ -146,7 +157,7 @@ def test_speakers_alternate_as_often_as_planted_and_are_numbered_by_appearance(c
 def test_one_person_alone_keeps_or_draws() -> None:
     alone = plan_course(np.random.default_rng(1), 200, 1, PRIOR)
     assert set(alone.speakers) == {0}
-    assert set(alone.sources) == {KEPT, DRAWN}
+    assert set(alone.sources) == {FROM_SELF, FROM_PRIOR}
 
 
 @pytest.mark.parametrize("modality", ["text", "audio", "visual"])

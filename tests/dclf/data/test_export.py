@@ -15,7 +15,7 @@ from dclf.data import Dialogue, OutputFolderError, export_shards, generate, impo
 from dclf.data.dialogue import DatasetInfo
 from dclf.data.readable import readable
 from tests.dclf.data.support import make_dialogue, make_dialogues, make_info
-from tests.dclf.data.test_mmgcn_variants import saved
+from tests.dclf.data.test_mmgcn_variants import pickle_of
 from tune.commands.main import main
 
 
@@ -116,7 +116,7 @@ def test_mmgcns_own_file_comes_back(tmp_path: Path) -> None:
     from tests.dclf.data.feature_files import LAYOUTS  # noqa: PLC0415
 
     layout = LAYOUTS["MMGCN, IEMOCAP"]
-    source = saved(tmp_path, layout.content(layout.talks))
+    source = pickle_of(tmp_path, layout.content(layout.talks))
     import_dataset("features", source, tmp_path / "first")
     export_shards(tmp_path / "first", tmp_path / "again.pkl", "mmgcn")
     content = pickle.loads((tmp_path / "again.pkl").read_bytes())

@@ -14,7 +14,7 @@ from dclf.data import SourceError
 from dclf.data.importers import import_mmgcn_iemocap, import_mmgcn_meld
 from dclf.data.importers.conversations import Conversation
 from dclf.data.importers.replacement import feature_rows
-from tests.dclf.data.test_mmgcn_variants import iemocap_content, meld_content, saved
+from tests.dclf.data.test_mmgcn_variants import iemocap_content, meld_content, pickle_of
 
 LENGTHS = {"Ses01F_impro01": 3, "Ses01F_impro02": 2}
 IEMOCAP, MELD = {"audio": 1582, "visual": 342}, {"audio": 300, "visual": 342}
@@ -396,16 +396,16 @@ def test_the_importers_know_the_widths_that_stay(tmp_path: Path) -> None:
     content = iemocap_content()
     names = list(content[2])
     beside = [{name: np.full((2, width), 0.5) for name in names} for width in (6, 4, 3)]
-    text = saved(tmp_path, beside, "text.pkl")
-    info, _ = import_mmgcn_iemocap(saved(tmp_path, content), text=text, val_dialogues=2)
+    text = pickle_of(tmp_path, beside, "text.pkl")
+    info, _ = import_mmgcn_iemocap(pickle_of(tmp_path, content), text=text, val_dialogues=2)
     assert dict(info.widths) == {"text": 6, "audio": 4, "visual": 3}
-    info, _ = import_mmgcn_iemocap(saved(tmp_path, content), text=text, val_dialogues=2, text_element=1)
+    info, _ = import_mmgcn_iemocap(pickle_of(tmp_path, content), text=text, val_dialogues=2, text_element=1)
     assert info.widths["text"] == 4
     with pytest.raises(SourceError, match="which element of --text to take, which is not given"):
-        import_mmgcn_iemocap(saved(tmp_path, content), val_dialogues=2, text_element=1)
+        import_mmgcn_iemocap(pickle_of(tmp_path, content), val_dialogues=2, text_element=1)
     meld = meld_content(range(20), range(20, 25), dev_utterances=114)
     rows_beside = [{name: np.full((n, width), 0.5) for name, n in meld[0].items()} for width in (7, 3, 4)]
     info, _ = import_mmgcn_meld(
-        saved(tmp_path, meld, "meld.pkl"), text=saved(tmp_path, rows_beside, "rows.pkl"), val_dialogues=3
+        pickle_of(tmp_path, meld, "meld.pkl"), text=pickle_of(tmp_path, rows_beside, "rows.pkl"), val_dialogues=3
     )
     assert info.widths["text"] == 7

@@ -334,7 +334,7 @@ def test_names_of_emotions_that_differ_in_case_are_named(tmp_path: Path) -> None
     assert import_features(source, elements=elements, classes="calm,Calm,cross")[0].class_names[1] == "Calm"
 
 
-REFUSED: dict[str, tuple[Any, str]] = {
+REFUSALS: dict[str, tuple[Any, str]] = {
     "MMSA": (
         {"train": {"text": np.ones((3, 2, 4))}, "valid": {}, "test": {}},
         "MMSA's, .* are read by `dclf data import mosei`",
@@ -347,9 +347,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REFUSALS)
 def test_what_holds_no_conversations_is_refused_with_the_way_to_use_it(tmp_path: Path, case: str) -> None:
-    content, words = REFUSED[case]
+    content, words = REFUSALS[case]
     with pytest.raises(SourceError, match=words) as error:
         import_features(save(tmp_path / "other.pkl", content))
     assert "other.pkl" in str(error.value)

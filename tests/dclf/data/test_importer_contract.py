@@ -22,7 +22,7 @@ from tests.dclf.data.feature_files import (
     write_mosei,
 )
 from tests.dclf.data.test_meld_tables import write_tables
-from tests.dclf.data.test_mmgcn_variants import iemocap_content, meld_content, saved
+from tests.dclf.data.test_mmgcn_variants import iemocap_content, meld_content, pickle_of
 
 
 class TestFeatures(ImporterContract):
@@ -70,7 +70,7 @@ class TestIEMOCAP(ImporterContract):
     options: ClassVar = {"val_dialogues": 2}
 
     def source(self, folder: Path) -> Path:
-        return saved(folder, tuple(iemocap_content()))
+        return pickle_of(folder, tuple(iemocap_content()))
 
 
 class TestMELD(ImporterContract):
@@ -78,7 +78,7 @@ class TestMELD(ImporterContract):
     options: ClassVar = {"val_dialogues": 2, "seed": 1}
 
     def source(self, folder: Path) -> Path:
-        return saved(folder, tuple(meld_content(range(6), range(6, 9), dev_utterances=114)))
+        return pickle_of(folder, tuple(meld_content(range(6), range(6, 9), dev_utterances=114)))
 
 
 class TestMELDTables(ImporterContract):

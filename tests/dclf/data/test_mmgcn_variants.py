@@ -36,7 +36,7 @@ def iemocap_content() -> Content:
     return [{}, {name: ["M", "F"] for name in names}, labels, *rows, sentences, names[:6], names[6:]]
 
 
-def saved(folder: Path, content: Any, name: str = "features.pkl") -> Path:
+def pickle_of(folder: Path, content: Any, name: str = "features.pkl") -> Path:
     (folder / name).write_bytes(pickle.dumps(content, protocol=2))
     return folder / name
 
@@ -46,7 +46,7 @@ PUBLISHED = [n for n in range(1153) if n != 60]
 
 @pytest.mark.parametrize("train", [PUBLISHED, [*range(1153)]], ids=["gap at 60", "no gap"])
 def test_melds_own_dev_split_is_recovered_from_the_published_numbering(tmp_path: Path, train: list[int]) -> None:
-    info, stream = import_mmgcn_meld(saved(tmp_path, meld_content(train, range(1153, 1433))))
+    info, stream = import_mmgcn_meld(pickle_of(tmp_path, meld_content(train, range(1153, 1433))))
     splits = {split: [int(d.dialogue_id) for d in dialogues] for split, dialogues in by_split(stream).items()}
     assert splits["val"] == list(range(1039, 1153))
     assert splits["train"] == [n for n in train if n < 1039]
@@ -64,7 +64,7 @@ def test_melds_own_dev_split_is_recovered_from_the_published_numbering(tmp_path:
     ids=["other test ids", "other dev utterances", "a dev dialogue missing"],
 )
 def test_other_numberings_fall_back_to_a_recorded_hold_out(tmp_path: Path, content: Content) -> None:
-    info, stream = import_mmgcn_meld(saved(tmp_path, content), seed=5)
+    info, stream = import_mmgcn_meld(pickle_of(tmp_path, content), seed=5)
     val = [d.dialogue_id for d in by_split(stream)["val"]]
     assert len(val) == 114
     assert val != [str(n) for n in range(1039, 1153)]
@@ -84,8 +84,8 @@ def test_the_widest_rows_of_a_roberta_tuple_replace_the_text(tmp_path: Path) -> 
     wide = {name: [[float(n)] * 8] * 2 for n, name in enumerate(content[2])}
     later = {name: [[-1.0] * 8] * 2 for name in content[2]}
     one_hot = {name: [[1, 0]] * 2 for name in content[2]}
-    text = saved(tmp_path, (one_hot, content[2], wide, later, ["Ses01"]), "roberta.pkl")
-    info, stream = import_mmgcn_iemocap(saved(tmp_path, content), text=text, val_dialogues=2)
+    text = pickle_of(tmp_path, (one_hot, content[2], wide, later, ["Ses01"]), "roberta.pkl")
+    info, stream = import_mmgcn_iemocap(pickle_of(tmp_path, content), text=text, val_dialogues=2)
     assert info.widths["text"] == 8
     assert [d.features["text"][0, 0] for d in sorted(stream, key=lambda d: d.dialogue_id)] == list(range(9))
     origin = info.provenance["text"]
@@ -103,9 +103,9 @@ def test_the_widest_rows_of_a_roberta_tuple_replace_the_text(tmp_path: Path) -> 
     ],
 )
 def test_rows_that_do_not_fit_the_dialogues_are_refused(tmp_path: Path, content: Any, words: str) -> None:
-    text = saved(tmp_path, content, "roberta.pkl")
+    text = pickle_of(tmp_path, content, "roberta.pkl")
     with pytest.raises(SourceError, match=rf"roberta\.pkl: .*{words}"):
-        import_mmgcn_iemocap(saved(tmp_path, iemocap_content()), text=text, val_dialogues=2)
+        import_mmgcn_iemocap(pickle_of(tmp_path, iemocap_content()), text=text, val_dialogues=2)
 
 
 def changed(place: int, value: Any) -> Content:
@@ -128,14 +128,14 @@ def changed(place: int, value: Any) -> Content:
 )
 def test_other_layouts_are_refused(tmp_path: Path, content: Any, words: str) -> None:
     with pytest.raises(SourceError, match=rf"features\.pkl: {words}"):
-        import_mmgcn_iemocap(saved(tmp_path, content), val_dialogues=2)
+        import_mmgcn_iemocap(pickle_of(tmp_path, content), val_dialogues=2)
 
 
 def test_dialogues_without_an_element_are_all_named(tmp_path: Path) -> None:
     content = iemocap_content()
     del content[4]["Ses02"], content[LABELS]["Ses08"]
     with pytest.raises(DataError) as error:
-        import_mmgcn_iemocap(saved(tmp_path, content), val_dialogues=2)
+        import_mmgcn_iemocap(pickle_of(tmp_path, content), val_dialogues=2)
     assert error.value.problems == (
         "dialogue 'Ses02': the pickle has no audio for it",
         "dialogue 'Ses08': the pickle has no labels for it",
@@ -145,20 +145,20 @@ def test_dialogues_without_an_element_are_all_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("place", "split"), [(7, "train"), (8, "test")])
 def test_an_empty_split_is_named(tmp_path: Path, place: int, split: str) -> None:
     with pytest.raises(DataError, match=f"the {split} split is empty"):
-        import_mmgcn_iemocap(saved(tmp_path, changed(place, [])), val_dialogues=2)
+        import_mmgcn_iemocap(pickle_of(tmp_path, changed(place, [])), val_dialogues=2)
 
 
 @pytest.mark.parametrize("count", [0, 6, 20])
 def test_a_hold_out_must_leave_both_sides_something(tmp_path: Path, count: int) -> None:
     with pytest.raises(ValueError, match=rf"val_dialogues must be between 1 and 5 .* is {count}"):
-        import_mmgcn_iemocap(saved(tmp_path, iemocap_content()), val_dialogues=count)
+        import_mmgcn_iemocap(pickle_of(tmp_path, iemocap_content()), val_dialogues=count)
 
 
 def test_the_hold_out_does_not_depend_on_the_order_of_the_ids(tmp_path: Path) -> None:
     content = iemocap_content()
     reversed_ids = [*content[:7], content[7][::-1], content[8]]
     first, second = (
-        {d.dialogue_id for d in by_split(import_mmgcn_iemocap(saved(tmp_path, c), val_dialogues=2)[1])["val"]}
+        {d.dialogue_id for d in by_split(import_mmgcn_iemocap(pickle_of(tmp_path, c), val_dialogues=2)[1])["val"]}
         for c in (content, reversed_ids)
     )
     assert first == second
@@ -168,7 +168,7 @@ def test_speakers_that_are_not_one_hot_are_named(tmp_path: Path) -> None:
     content = meld_content(range(20), range(20, 25), dev_utterances=114)
     content[1][3] = [[0.5] * 9]
     with pytest.raises(DataError, match="dialogue 3: speakers must be one-hot rows"):
-        list(import_mmgcn_meld(saved(tmp_path, content), val_dialogues=3)[1])
+        list(import_mmgcn_meld(pickle_of(tmp_path, content), val_dialogues=3)[1])
 
 
 def test_a_hostile_feature_pickle_is_refused_by_the_importers(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dclf.extraction import Unreadable, Utterance
 from dclf.extraction.contents import Key, recording_digests, recording_keys, text_keys
 
 
-def heard(*parts: tuple[Path, float | None, float | None]) -> list[Key]:
+def keys_of(*parts: tuple[Path, float | None, float | None]) -> list[Key]:
     utterances = [Utterance(recording=str(path), start=start, end=end) for path, start, end in parts]
     return recording_keys(utterances, recording_digests([u.recording for u in utterances], lambda: None))
 
@@ -24,17 +24,17 @@ def test_a_recording_is_its_bytes_and_the_part_of_it(tmp_path: Path) -> None:
     one.write_bytes(b"sound")
     copy.write_bytes(b"sound")
     other.write_bytes(b"noise")
-    keys = heard(
+    keys = keys_of(
         (one, None, None), (copy, None, None), (other, None, None), (one, 0.5, None), (one, 0.5, 2), (one, 1, 2)
     )
     assert keys[0] == keys[1]
     assert len({*keys}) == 5
-    assert heard((copy, 0.5, 2.0)) == [keys[4]]
+    assert keys_of((copy, 0.5, 2.0)) == [keys[4]]
 
 
 def test_a_recording_that_cannot_be_read_is_told_and_may_be_there_next_time(tmp_path: Path) -> None:
-    (absent,) = heard((tmp_path / "absent.wav", None, None))
-    (folder,) = heard((tmp_path, 1.0, None))
+    (absent,) = keys_of((tmp_path / "absent.wav", None, None))
+    (folder,) = keys_of((tmp_path, 1.0, None))
     assert absent == Unreadable(f"{tmp_path}/absent.wav is not there", lasting=False)
     assert folder == Unreadable(f"{tmp_path} cannot be read (Is a directory)", lasting=False)
     assert recording_keys([Utterance(text="Oh.")], {}) == [Unreadable("it has no recording")]

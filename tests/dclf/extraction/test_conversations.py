@@ -27,7 +27,7 @@ def provenance(folder: Path) -> dict[str, Any]:
     return {"importer": "extract", "extraction": facts(folder, **WIDTHS)}
 
 
-def made(extractors: RunExtractors, raw: Utterance, **features: Any) -> dict[str, Any]:
+def rows_of(extractors: RunExtractors, raw: Utterance, **features: Any) -> dict[str, Any]:
     return {m: column[0] for m, column in extractors.vectors([features], [raw], ["here"]).items()}
 
 
@@ -65,8 +65,8 @@ def test_own_vectors_win_and_null_stays_missing(provenance: dict[str, Any], fold
     shutil.rmtree(folder)  # nothing is opened
     extractors = RunExtractors(WIDTHS, provenance)
     own = [1.0, 2.0, 3.0]
-    assert made(extractors, Utterance(text="hello"), text=own, audio=None) == {"text": own, "audio": None}
-    assert made(extractors, Utterance(text="hello"), text=None) == {"text": None, "audio": None}
+    assert rows_of(extractors, Utterance(text="hello"), text=own, audio=None) == {"text": own, "audio": None}
+    assert rows_of(extractors, Utterance(text="hello"), text=None) == {"text": None, "audio": None}
     assert extractors.lacking({"text": None}, Utterance(text="hello")) == ()
     assert extractors.lacking({}, Utterance(text="hello", recording="x")) == ("text", "audio")
 
@@ -95,10 +95,10 @@ def test_a_recording_for_features_that_come_from_elsewhere_is_told_once(
 ) -> None:
     extractors = RunExtractors(WIDTHS, {"extraction": facts(folder, text=3)})
     utterance = Utterance(text="hello", recording=str(tmp_path / "talk.wav"))
-    made(extractors, utterance, audio=[1.0, 2.0])
+    rows_of(extractors, utterance, audio=[1.0, 2.0])
     assert not caplog.messages
-    made(extractors, utterance)
-    assert made(extractors, utterance)["audio"] is None
+    rows_of(extractors, utterance)
+    assert rows_of(extractors, utterance)["audio"] is None
     (message,) = caplog.messages
     assert message.startswith("here: audio features are missing, here and wherever no vector comes")
 
@@ -108,7 +108,7 @@ def test_a_run_whose_features_came_from_elsewhere_makes_none(provenance: dict[st
     extractors = RunExtractors(WIDTHS, provenance)
     assert extractors.reads() == {}
     assert extractors.lacking({}, Utterance(text="hello", recording="x")) == ()
-    assert made(extractors, Utterance(text="hello")) == {"text": None, "audio": None}
+    assert rows_of(extractors, Utterance(text="hello")) == {"text": None, "audio": None}
     with pytest.raises(ExtractionError, match=r"must be of a modality .* dclf extracted \(none\), is of 'text'"):
         extractors.locate({"text": "folder"})
 
@@ -117,30 +117,30 @@ def test_an_encoder_that_has_gone_or_changed_is_named(provenance: dict[str, Any]
     identity = provenance["extraction"]["text"]["identity"]
     encoder(folder, "sweet")
     with pytest.raises(ExtractionError) as error:
-        made(RunExtractors(WIDTHS, provenance), Utterance(text="hello"))
+        rows_of(RunExtractors(WIDTHS, provenance), Utterance(text="hello"))
     assert f"with the encoder in {folder}, of identity {identity}: the salt in {folder} is another" in str(error.value)
     assert f"--encoder text=FOLDER, encoders= in Python, {environment_name('text')} behind MLflow" in str(error.value)
     shutil.rmtree(folder)
     with pytest.raises(ExtractionError, match=f"text features cannot be made .* of identity {identity}: .*must hold"):
-        made(RunExtractors(WIDTHS, provenance), Utterance(text="hello"))
+        rows_of(RunExtractors(WIDTHS, provenance), Utterance(text="hello"))
 
 
 def test_an_encoder_may_lie_elsewhere_but_must_be_the_same(
     provenance: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:
     extractors = RunExtractors(WIDTHS, provenance)
-    vector = made(extractors, Utterance(text="hello"))["text"]
+    vector = rows_of(extractors, Utterance(text="hello"))["text"]
     moved, other = folder.rename(tmp_path / "moved"), encoder(tmp_path / "other", "sweet")
     extractors = RunExtractors(WIDTHS, provenance)
     with pytest.raises(ExtractionError, match=f"the encoder of text: the encoder in {other} must be the one that made"):
         extractors.locate({"text": str(other)})
     extractors.locate({"text": str(moved)})
-    assert np.array_equal(made(extractors, Utterance(text="hello"))["text"], vector)
+    assert np.array_equal(rows_of(extractors, Utterance(text="hello"))["text"], vector)
 
 
 def test_a_path_that_the_system_refuses_is_a_missing_row(provenance: dict[str, Any], caplog: Logged) -> None:
     name = "x" * 300
-    assert made(RunExtractors(WIDTHS, provenance), Utterance(recording=name))["audio"] is None
+    assert rows_of(RunExtractors(WIDTHS, provenance), Utterance(recording=name))["audio"] is None
     assert caplog.messages == [f"here: audio features are missing: {name} cannot be read (File name too long)"]
 
 
@@ -149,26 +149,26 @@ def test_rows_are_checked_as_in_an_extraction(
 ) -> None:
     extractors, hello = RunExtractors(WIDTHS, provenance), Utterance(text="hello")
     monkeypatch.setattr(Hashes, "rows", lambda *_: [np.full(3, np.nan, np.float32)])
-    assert made(extractors, hello)["text"] is None
+    assert rows_of(extractors, hello)["text"] is None
     assert caplog.messages == ["here: text features are missing: its row has numbers that are not finite"]
     monkeypatch.setattr(Hashes, "rows", lambda *_: [])
     with pytest.raises(ExtractionError, match=r"text features cannot be made .* must return a row for each of 1 utter"):
-        made(extractors, hello)
+        rows_of(extractors, hello)
     monkeypatch.setattr(Hashes, "rows", lambda *_: [np.zeros(3)])
     with pytest.raises(ExtractionError, match=r"rows must be float32 \[3\], are float64 \[3\]"):
-        made(extractors, hello)
+        rows_of(extractors, hello)
 
 
 def test_rows_of_another_width_are_refused(provenance: dict[str, Any]) -> None:
     with pytest.raises(ExtractionError, match="its rows must have 4 numbers, have 3"):
-        made(RunExtractors({"text": 4}, provenance), Utterance(text="hello"))
+        rows_of(RunExtractors({"text": 4}, provenance), Utterance(text="hello"))
 
 
 def test_an_extractor_that_is_not_installed_hinders_nobody_who_needs_none(caplog: Logged) -> None:
     extractors = RunExtractors(WIDTHS, {"extraction": {"text": {"extractor": "nowhere:Settings"}}})
-    assert made(extractors, Utterance(text="hello"), text=[1.0] * 3)["text"] == [1.0] * 3
+    assert rows_of(extractors, Utterance(text="hello"), text=[1.0] * 3)["text"] == [1.0] * 3
     with pytest.raises(ExtensionError, match="'nowhere:Settings' cannot be imported"):
-        made(extractors, Utterance(text="hello"))
+        rows_of(extractors, Utterance(text="hello"))
 
 
 def test_only_an_encoder_of_files_can_lie_elsewhere() -> None:

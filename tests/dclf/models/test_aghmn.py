@@ -25,7 +25,7 @@ D = 5
 EXAMPLE = Conversation(speakers=((0,) * 5, (0,), (1,) * 8, (0, 2, 0)), seed=4)
 
 
-def made(modalities: tuple[str, ...], window: int = 3) -> AGHMN:
+def aghmn(modalities: tuple[str, ...], window: int = 3) -> AGHMN:
     torch.manual_seed(12)
     config = AGHMNConfig(encoder_width=WIDTH, width=D, window=window)
     return AGHMN(modalities, SPEAKERS, True, config).double().eval()
@@ -63,7 +63,7 @@ def reference(model: AGHMN, batch: Conversation) -> tuple[Tensor, Tensor]:
 @settings(max_examples=50)
 @given(batch=conversations(), window=st.integers(1, 8))
 def test_it_computes_the_equations(batch: Conversation, window: int) -> None:
-    model = made(batch.modalities, window)
+    model = aghmn(batch.modalities, window)
     output = batch.run(model)
     hidden, context = reference(model, batch)
     assert_close(output.hidden, hidden, atol=1e-10, rtol=0)
@@ -72,7 +72,7 @@ def test_it_computes_the_equations(batch: Conversation, window: int) -> None:
 
 
 def test_its_gradients_are_those_of_the_equations() -> None:
-    model = made(EXAMPLE.modalities)
+    model = aghmn(EXAMPLE.modalities)
     output = EXAMPLE.run(model)
     ours = gradients(model, (output.hidden, output.context))
     theirs = gradients(model, reference(model, EXAMPLE))
@@ -83,7 +83,7 @@ def test_its_gradients_are_those_of_the_equations() -> None:
 
 @given(window=st.integers(1, 6), changed=st.integers(0, 7))
 def test_nothing_before_the_window_is_heard(window: int, changed: int) -> None:
-    batch, model = Conversation(((0,) * 8,), ("text",)), made(("text",), window)
+    batch, model = Conversation(((0,) * 8,), ("text",)), aghmn(("text",), window)
     text = batch.encoded()["text"]
     text[changed] *= -2
     same = (batch.run(model).hidden == batch.run(model, {"text": text}).hidden).all(1)
@@ -91,14 +91,14 @@ def test_nothing_before_the_window_is_heard(window: int, changed: int) -> None:
 
 
 def test_it_does_not_ask_who_speaks() -> None:
-    model = made(EXAMPLE.modalities)
+    model = aghmn(EXAMPLE.modalities)
     others = tuple(tuple((s + 1) % SPEAKERS for s in dialogue) for dialogue in EXAMPLE.speakers)
     assert torch.equal(EXAMPLE.run(model).hidden, Conversation(others, EXAMPLE.modalities, 4).run(model).hidden)
 
 
 def test_first_utterances_alone_leave_every_parameter_a_gradient() -> None:
     """Workers add up gradients: a share of the batch without any history must have them too."""
-    model, batch = made(("text",)), Conversation(((0,), (1,), (2,)), ("text",))
+    model, batch = aghmn(("text",)), Conversation(((0,), (1,), (2,)), ("text",))
     output = batch.run(model)
     assert not output.context.any()
     grads = gradients(model, (output.hidden, output.context))
@@ -107,7 +107,7 @@ def test_first_utterances_alone_leave_every_parameter_a_gradient() -> None:
 
 
 def test_dropout_is_part_of_training_alone() -> None:
-    check_dropout(made(EXAMPLE.modalities), EXAMPLE)
+    check_dropout(aghmn(EXAMPLE.modalities), EXAMPLE)
 
 
 def test_a_bidirectional_form_is_refused() -> None:

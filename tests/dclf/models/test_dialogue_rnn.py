@@ -24,7 +24,7 @@ from tests.dclf.models.recurrent_reference import (
 EXAMPLE = Conversation(speakers=((0, 1, 1, 2, 0), (2,), (1, 0, 1, 0, 0, 1, 2), (0, 2, 0)), seed=4)
 
 
-def made(modalities: tuple[str, ...], *, causal: bool = True, listener: bool = False) -> DialogueRNN:
+def dialogue_rnn(modalities: tuple[str, ...], *, causal: bool = True, listener: bool = False) -> DialogueRNN:
     torch.manual_seed(11)
     config = DialogueRNNConfig(encoder_width=WIDTH, history_width=5, party_width=6, emotion_width=3, listener=listener)
     return DialogueRNN(modalities, SPEAKERS, causal, config).double().eval()
@@ -73,7 +73,7 @@ def reference(model: DialogueRNN, batch: Conversation, *, listener: bool) -> tup
 @settings(max_examples=50)
 @given(batch=conversations(), causal=st.booleans(), listener=st.booleans())
 def test_it_computes_the_equations(batch: Conversation, causal: bool, listener: bool) -> None:
-    model = made(batch.modalities, causal=causal, listener=listener)
+    model = dialogue_rnn(batch.modalities, causal=causal, listener=listener)
     output = batch.run(model)
     state, context = reference(model, batch, listener=listener)
     assert_close(output.state, state, atol=1e-10, rtol=0)
@@ -84,7 +84,7 @@ def test_it_computes_the_equations(batch: Conversation, causal: bool, listener: 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("listener", [True, False])
 def test_its_gradients_are_those_of_the_equations(causal: bool, listener: bool) -> None:
-    model = made(EXAMPLE.modalities, causal=causal, listener=listener)
+    model = dialogue_rnn(EXAMPLE.modalities, causal=causal, listener=listener)
     output = EXAMPLE.run(model)
     ours = gradients(model, (output.hidden, output.context))
     state, context = reference(model, EXAMPLE, listener=listener)
@@ -97,14 +97,14 @@ def test_its_gradients_are_those_of_the_equations(causal: bool, listener: bool) 
 @settings(max_examples=50)
 @given(batch=conversations(), names=st.permutations(range(SPEAKERS)), listener=st.booleans())
 def test_names_of_speakers_do_not_matter(batch: Conversation, names: list[int], listener: bool) -> None:
-    model = made(batch.modalities, listener=listener)
+    model = dialogue_rnn(batch.modalities, listener=listener)
     renamed = tuple(tuple(names[speaker] for speaker in dialogue) for dialogue in batch.speakers)
     other = Conversation(renamed, batch.modalities, batch.seed)
     assert_close(other.run(model).hidden, batch.run(model).hidden, atol=1e-12, rtol=0)
 
 
 def test_who_speaks_matters() -> None:
-    model = made(("text",))
+    model = dialogue_rnn(("text",))
     pair, monologue = Conversation(((0, 1, 0),), ("text",)), Conversation(((0, 0, 0),), ("text",))
     difference = (pair.run(model).hidden - monologue.run(model).hidden).abs().amax(1)
     assert difference[0] == 0
@@ -112,7 +112,7 @@ def test_who_speaks_matters() -> None:
 
 
 def test_a_listener_is_updated_on_request() -> None:
-    quiet, listener = made(("text",)), made(("text",), listener=True)
+    quiet, listener = dialogue_rnn(("text",)), dialogue_rnn(("text",), listener=True)
     listener.load_state_dict(quiet.state_dict(), strict=False)
     batch = Conversation(((0, 1),), ("text",))
     difference = (batch.run(quiet).hidden - batch.run(listener).hidden).abs().amax(1)
@@ -121,7 +121,7 @@ def test_a_listener_is_updated_on_request() -> None:
 
 
 def test_dropout_is_part_of_training_alone() -> None:
-    check_dropout(made(EXAMPLE.modalities, listener=True), EXAMPLE)
+    check_dropout(dialogue_rnn(EXAMPLE.modalities, listener=True), EXAMPLE)
 
 
 def test_a_wrong_option_is_told() -> None:

@@ -106,7 +106,7 @@ def test_a_first_layer(recording: Recording) -> None:
 def test_edges_and_relations_are_the_recorded_ones(recording: Recording) -> None:
     golden, _, model = recording
     graph = PairGraph(golden.layout, int(golden["past"]), int(golden["future"]))
-    for dialogue, (n, heard) in enumerate(zip(golden.layout.lengths, graph.heard, strict=True)):
+    for dialogue, (n, heard) in enumerate(zip(golden.layout.lengths, graph.hearing, strict=True)):
         recorded, who = golden["expected/edges"][dialogue], golden["speakers"][dialogue][:n]
         assert torch.equal(recorded[:n, :n] >= 0, heard)
         numbers = model.get_buffer("numbers")[who][:, who]

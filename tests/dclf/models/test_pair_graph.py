@@ -14,13 +14,13 @@ from tests.dclf.models.small import SMALL
 
 
 def test_a_window_reaches_back_and_ahead() -> None:
-    (first, second) = PairGraph(Layout.of([4, 1]), 2, 1).heard
+    (first, second) = PairGraph(Layout.of([4, 1]), 2, 1).hearing
     assert first.int().tolist() == [[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1]]
     assert second.tolist() == [[True]]
 
 
 def test_without_a_future_no_later_utterance_is_heard() -> None:
-    (heard,) = PairGraph(Layout.of([4]), 2, 0).heard
+    (heard,) = PairGraph(Layout.of([4]), 2, 0).hearing
     assert heard.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1]]
 
 

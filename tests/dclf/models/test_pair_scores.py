@@ -54,7 +54,7 @@ def test_scores_and_gradients(lengths: list[int], members: int, window: tuple[in
 
 
 def heard_alone(blocks: list[Tensor] | tuple[Tensor, ...], graph: PairGraph) -> Tensor:
-    return torch.cat([block[..., heard].flatten() for block, heard in zip(blocks, graph.heard, strict=True)])
+    return torch.cat([block[..., heard].flatten() for block, heard in zip(blocks, graph.hearing, strict=True)])
 
 
 def test_scores_that_were_kept_are_given_again_with_their_gradient() -> None:

@@ -16,13 +16,13 @@ LAYOUT = Layout.of([6, 1, 3])
 RATE = 0.3
 
 
-def made(past: int) -> tuple[PairStreams, Tensor]:
+def streams_and_nodes(past: int) -> tuple[PairStreams, Tensor]:
     torch.manual_seed(8)
     graph = PairStreams(4, 3, past=past, dropout=RATE).double()
     return graph, torch.randn(LAYOUT.utterances, 2, 4, dtype=torch.float64, requires_grad=True)
 
 
-def heard(nodes: Tensor, past: int, future: int) -> Tensor:
+def other_member(nodes: Tensor, past: int, future: int) -> Tensor:
     """A of the other member's rows [N, 2, H], utterance by utterance."""
     out, starts = torch.zeros_like(nodes), LAYOUT.starts.tolist()
     for start, n in zip(starts, LAYOUT.lengths, strict=True):
@@ -37,7 +37,7 @@ def heard(nodes: Tensor, past: int, future: int) -> Tensor:
 def reference(graph: PairStreams, nodes: Tensor, future: int, keeps: list[Tensor]) -> Tensor:
     out = nodes
     for keep, weight, bias, share, share_bias in zip(keeps, *graph.parts(), strict=True):
-        nodes = heard(nodes, graph.past, future) @ weight + bias
+        nodes = other_member(nodes, graph.past, future) @ weight + bias
         out = out + functional.leaky_relu(nodes @ share + share_bias, 0.01) * keep
     return out
 
@@ -45,7 +45,7 @@ def reference(graph: PairStreams, nodes: Tensor, future: int, keeps: list[Tensor
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("past", "future"), [(2, 1), (1, 0), (9, 9)])
 def test_it_computes_the_equations_with_their_gradients(past: int, future: int, training: bool) -> None:
-    graph, nodes = made(past)
+    graph, nodes = streams_and_nodes(past)
     graph.train(training)
     torch.manual_seed(1)
     ours = graph(nodes, Adjacency.of(LAYOUT, past, future, nodes))

@@ -158,11 +158,11 @@ def test_a_term_that_is_off_is_not_computed() -> None:
     labels = torch.zeros_like(speakers)
     batch = Batch(layout, features, speakers, labels, torch.full_like(labels, -1), ("a", "b", "c", "d"))
 
-    def refused(logits: Tensor, labels: Tensor) -> Term:
+    def no_term(logits: Tensor, labels: Tensor) -> Term:
         raise AssertionError("the term modality is off")
 
     assert model.auxiliary is not None
-    assert set(model.auxiliary(output.base, output.logits, batch, refused)) == {"distillation"}
+    assert set(model.auxiliary(output.base, output.logits, batch, no_term)) == {"distillation"}
 
 
 def test_the_identity_gate_has_no_weights() -> None:

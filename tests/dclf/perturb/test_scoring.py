@@ -164,7 +164,7 @@ def test_masks_go_where_the_rows_go(of_targets: bool, of_pool: bool) -> None:
         replace(
             part,
             present={"text": masks[name]} if has_mask else {},
-            features={"text": told(part, masks[name], has_mask)},
+            features={"text": with_mask(part, masks[name], has_mask)},
         )
         for name, part, has_mask in (("t", targets, of_targets), ("p", pool, of_pool))
     )
@@ -175,7 +175,7 @@ def test_masks_go_where_the_rows_go(of_targets: bool, of_pool: bool) -> None:
         np.testing.assert_array_equal(mask, text[:, 4] > 0)
 
 
-def told(part: Conversations, mask: np.ndarray, has_mask: bool) -> np.ndarray:
+def with_mask(part: Conversations, mask: np.ndarray, has_mask: bool) -> np.ndarray:
     column = mask if has_mask else np.ones_like(mask)
     return np.column_stack([part.features["text"], column]).astype(np.float32)
 

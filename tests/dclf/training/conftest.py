@@ -11,16 +11,16 @@ from dclf.data.reader import ShardSet
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
     """A few dialogues, where it is of no account what a model learns from them."""
-    return written(tmp_path_factory.mktemp("shards") / "few", 24)
+    return shard_set(tmp_path_factory.mktemp("shards") / "few", 24)
 
 
 @pytest.fixture(scope="session")
 def enough(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
     """As many as a model needs to learn something."""
-    return written(tmp_path_factory.mktemp("shards") / "enough", None)
+    return shard_set(tmp_path_factory.mktemp("shards") / "enough", None)
 
 
-def written(folder: Path, count: int | None) -> ShardSet:
+def shard_set(folder: Path, count: int | None) -> ShardSet:
     info, dialogues = generate("iemocap-small", count, seed=3)
     write_shards(dialogues, folder, info)
     return read_shards(folder)

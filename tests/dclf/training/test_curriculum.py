@@ -119,7 +119,7 @@ def test_the_workers_shares_together_are_the_buckets_whether_kept_or_streamed(
     splits = [CachedSplit(Share(shards, config.data.modalities, start), "train", budget) for start in (0, 1)]
     for split in splits:
         split.fill()
-        assert (split.kept is None) == (budget == 0)
+        assert (split.dialogues is None) == (budget == 0)
     for epoch in (1, 2, 3, 4):
         ids = curriculum.dialogues(epoch)
         names = [one.dialogue_id for split in splits for one in shuffled(split, 0, epoch, 2**20, ids)]

@@ -128,10 +128,10 @@ def pairs(
     arguments = (str(folder / "store"), str(folder / "final"), [one.to_dict() for one in configs])
     multiprocessing.spawn(_work, args=arguments, nprocs=2)
 
-    def said(number: int, rank: int) -> FinalReport:
+    def report_of(number: int, rank: int) -> FinalReport:
         return FinalReport.from_dict(json.loads((folder / f"final-{number}-{rank}.json").read_text()))
 
-    return [(said(number, 0), said(number, 1)) for number in range(len(configs))]
+    return [(report_of(number, 0), report_of(number, 1)) for number in range(len(configs))]
 
 
 @pytest.mark.slow

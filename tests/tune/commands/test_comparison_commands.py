@@ -11,7 +11,7 @@ from tune.commands.main import main
 from tune.config.yaml_files import ConfigError
 
 DATA = ("--data.shards", "shards/demo")
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 def test_ablations_leave_out_every_part_by_default() -> None:
@@ -77,7 +77,7 @@ def test_lists_in_brackets_are_one_value() -> None:
         (["train", "--resume", "bold", "--print-config"], "--print-config: must be left out with --resume"),
     ],
 )
-def test_mistakes_are_told_before_anything_starts(words: list[str], message: str, capsys: Shown) -> None:
+def test_mistakes_are_told_before_anything_starts(words: list[str], message: str, capsys: Streams) -> None:
     assert main(words) == 2
     assert message in capsys.readouterr().err
 
@@ -93,7 +93,7 @@ def test_mistakes_are_told_before_anything_starts(words: list[str], message: str
         ["study", "iemocap/table4"],
     ],
 )
-def test_mistakes_are_told_at_once(words: list[str], shards: Path, capsys: Shown) -> None:
+def test_mistakes_are_told_at_once(words: list[str], shards: Path, capsys: Streams) -> None:
     more = ["--data.shards", str(shards), "--loss.windw", "3", "--train.lr", "-1", "--sampler", "gp"]
     assert main([*words, *more]) == 2
     output = capsys.readouterr().err
@@ -107,7 +107,7 @@ def test_a_job_that_trains_first_refuses_options_of_searches() -> None:
 
 
 @pytest.mark.parametrize("command", ["ablate", "grid"])
-def test_help_names_the_options_and_no_search(command: str, capsys: Shown) -> None:
+def test_help_names_the_options_and_no_search(command: str, capsys: Streams) -> None:
     assert main([command, "--help"]) == 0
     output = capsys.readouterr().out
     assert "--seeds" in output

@@ -32,7 +32,7 @@ def driver(tmp_path: Path) -> Driver:
     driver = Driver(new_study(tmp_path, trials=2))
     trial = driver.session.next()
     assert trial is not None
-    driver.session.record_step(driver.told(trial, 3, 2))
+    driver.session.record_step(driver.step_of(trial, 3, 2))
     return driver
 
 

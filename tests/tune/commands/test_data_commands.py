@@ -14,18 +14,18 @@ from tests.dclf.data.test_mmgcn_variants import iemocap_content
 from tests.dclf.sparse import made_sparse
 from tune.commands.main import main
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def shards(tmp_path: Path, capsys: Shown) -> Path:
+def shards(tmp_path: Path, capsys: Streams) -> Path:
     folder = tmp_path / "shards"
     assert main(["data", "generate", str(folder), "--preset", "meld-small", "--dialogues", "12", "--seed", "3"]) == 0
     assert capsys.readouterr().out.startswith(f"{folder}: 12 dialogues (")
     return folder
 
 
-def test_generating_again_needs_overwrite(shards: Path, capsys: Shown) -> None:
+def test_generating_again_needs_overwrite(shards: Path, capsys: Streams) -> None:
     again = ["data", "generate", str(shards), "--preset", "iemocap-small", "--dialogues", "5"]
     assert main(again) == 2
     assert "--overwrite" in capsys.readouterr().err
@@ -33,7 +33,7 @@ def test_generating_again_needs_overwrite(shards: Path, capsys: Shown) -> None:
     assert sum(1 for _ in read_shards(shards)) == 5
 
 
-def test_inspect_prints_the_card(shards: Path, capsys: Shown) -> None:
+def test_inspect_prints_the_card(shards: Path, capsys: Streams) -> None:
     assert main(["data", "inspect", str(shards)]) == 0
     assert "generated-meld-small" in capsys.readouterr().out
     assert main(["data", "inspect", str(shards), "--output", "json"]) == 0
@@ -41,7 +41,7 @@ def test_inspect_prints_the_card(shards: Path, capsys: Shown) -> None:
     assert sum(split["dialogues"] for split in card["splits"].values()) == 12
 
 
-def test_foreign_names_do_not_steer_the_terminal(tmp_path: Path, capsys: Shown) -> None:
+def test_foreign_names_do_not_steer_the_terminal(tmp_path: Path, capsys: Streams) -> None:
     info, dialogues = generate("meld-small", 12)
     names = (*info.class_names[:-1], "\x1b[2Jlast", "\x9b1Anever")
     facts = {"dataset": "toy\x1b]0;", "class_names": names, "provenance": {"importer": "own\x07"}}
@@ -53,7 +53,7 @@ def test_foreign_names_do_not_steer_the_terminal(tmp_path: Path, capsys: Shown) 
     assert (output.out + output.err).replace("\n", "").isprintable()
 
 
-def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Shown) -> None:
+def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Streams) -> None:
     shards = tmp_path / "shards"
     assert main(["data", "generate", str(shards), "--preset", "meld-small", "--dialogues", "40"]) == 0
     capsys.readouterr()
@@ -68,7 +68,7 @@ def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Show
     assert "| visual | " in capsys.readouterr().out
 
 
-def test_the_best_answers_are_printed_and_the_card_shows_them(tmp_path: Path, capsys: Shown) -> None:
+def test_the_best_answers_are_printed_and_the_card_shows_them(tmp_path: Path, capsys: Streams) -> None:
     shards = tmp_path / "shards"
     words = ["--preset", "iemocap-small", "--dialogues", "9", "--test-keep", "0.2"]
     assert main(["data", "generate", str(shards), *words]) == 0
@@ -86,19 +86,19 @@ def test_the_best_answers_are_printed_and_the_card_shows_them(tmp_path: Path, ca
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_can_be_generated(preset: str, tmp_path: Path, capsys: Shown) -> None:
+def test_every_preset_can_be_generated(preset: str, tmp_path: Path, capsys: Streams) -> None:
     shards = tmp_path / "shards"
     assert main(["data", "generate", str(shards), "--preset", preset, "--dialogues", "3"]) == 0
     assert read_shards(shards).info.dataset == f"generated-{preset}"
 
 
-def test_no_share_is_refused_before_anything_is_written(tmp_path: Path, capsys: Shown) -> None:
+def test_no_share_is_refused_before_anything_is_written(tmp_path: Path, capsys: Streams) -> None:
     assert main(["data", "generate", str(tmp_path / "shards"), "--test-keep", "2"]) == 2
     assert "test_keep" in capsys.readouterr().err
     assert not (tmp_path / "shards").exists()
 
 
-def test_what_is_missing_is_told_per_split(tmp_path: Path, capsys: Shown) -> None:
+def test_what_is_missing_is_told_per_split(tmp_path: Path, capsys: Streams) -> None:
     info, dialogues = generate("meld-small", 12, 0)
     write_shards(made_sparse(dialogues), tmp_path / "sparse", info)
     assert main(["data", "inspect", str(tmp_path / "sparse"), "--output", "json"]) == 0
@@ -116,7 +116,7 @@ def test_what_is_missing_is_told_per_split(tmp_path: Path, capsys: Shown) -> Non
     assert report["missing"]["train"] == splits["train"]["missing"]
 
 
-def test_validate_counts_problems(shards: Path, capsys: Shown) -> None:
+def test_validate_counts_problems(shards: Path, capsys: Streams) -> None:
     assert main(["data", "validate", str(shards)]) == 0
     assert capsys.readouterr().out == f"{shards}: 0 problems, 0 warnings\n"
     damaged = sorted(shards.glob("train-*.arrow"))[0]
@@ -129,7 +129,7 @@ def test_validate_counts_problems(shards: Path, capsys: Shown) -> None:
 
 
 @pytest.mark.parametrize("option", [["--dialogues", "many"], ["--preset", "emorynlp"], ["--seeds", "1"]])
-def test_wrong_options_are_code_2(tmp_path: Path, option: list[str], capsys: Shown) -> None:
+def test_wrong_options_are_code_2(tmp_path: Path, option: list[str], capsys: Streams) -> None:
     assert main(["data", "generate", str(tmp_path / "out"), *option]) == 2
     assert "dclf data generate --help" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -139,7 +139,7 @@ def test_wrong_options_are_code_2(tmp_path: Path, option: list[str], capsys: Sho
     ("option", "problem"),
     [(["--seed", "-1"], "--seed must be 0 or more"), (["--dialogues", "2"], "--dialogues must be")],
 )
-def test_wrong_values_are_code_2(tmp_path: Path, option: list[str], problem: str, capsys: Shown) -> None:
+def test_wrong_values_are_code_2(tmp_path: Path, option: list[str], problem: str, capsys: Streams) -> None:
     assert main(["data", "generate", str(tmp_path / "out"), *option]) == 2
     assert f"dclf: error: {problem}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -155,7 +155,7 @@ class Payload:
         return os.mkdir, (str(self.trace),)
 
 
-def test_a_pickle_with_code_is_refused_and_nothing_runs(tmp_path: Path, capsys: Shown) -> None:
+def test_a_pickle_with_code_is_refused_and_nothing_runs(tmp_path: Path, capsys: Streams) -> None:
     source, trace = tmp_path / "bad.pkl", tmp_path / "trace"
     source.write_bytes(pickle.dumps(Payload(trace)))
     assert main(["data", "import", "mmgcn-iemocap", str(source), str(tmp_path / "out")]) == 2
@@ -163,7 +163,7 @@ def test_a_pickle_with_code_is_refused_and_nothing_runs(tmp_path: Path, capsys: 
     assert not trace.exists()
 
 
-def test_meld_tables_become_shards(tmp_path: Path, capsys: Shown) -> None:
+def test_meld_tables_become_shards(tmp_path: Path, capsys: Streams) -> None:
     head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
     rows = (
         '1,Hi there,Ann,joy,positive,0,0,1,1,"00:00:01,000","00:00:02,000"\n'
@@ -189,7 +189,7 @@ def write_meld(folder: Path, dialogues: int) -> None:
 
 
 @pytest.mark.parametrize(("dialogues", "rest"), [(1, ""), (3, "and 4 further warnings; all of them: dclf data valid")])
-def test_all_zero_rows_are_told_on_importing(tmp_path: Path, capsys: Shown, dialogues: int, rest: str) -> None:
+def test_all_zero_rows_are_told_on_importing(tmp_path: Path, capsys: Streams, dialogues: int, rest: str) -> None:
     write_meld(tmp_path, dialogues)
     out, pattern = str(tmp_path / "out"), str(tmp_path / "{split}_text.npy")
     assert main(["data", "import", "meld-csv", str(tmp_path), out, "--text", pattern]) == 0
@@ -201,7 +201,7 @@ def test_all_zero_rows_are_told_on_importing(tmp_path: Path, capsys: Shown, dial
     assert steps == f"next: dclf data inspect {out} · dclf train meld --data.shards {out} --data.modalities text"
 
 
-def test_classes_that_no_utterance_has_are_told_once(tmp_path: Path, capsys: Shown) -> None:
+def test_classes_that_no_utterance_has_are_told_once(tmp_path: Path, capsys: Streams) -> None:
     write_meld(tmp_path, 2)
     out, pattern = str(tmp_path / "out"), str(tmp_path / "{split}_text.npy")
     words = "warning: no utterance is neutral, surprise, fear, sadness, disgust, anger: 6 of the 7 classes are empty, "
@@ -222,7 +222,7 @@ def test_classes_that_no_utterance_has_are_told_once(tmp_path: Path, capsys: Sho
     assert capsys.readouterr().err.startswith("next: ")
 
 
-def test_the_text_element_is_told_and_can_be_chosen(tmp_path: Path, capsys: Shown) -> None:
+def test_the_text_element_is_told_and_can_be_chosen(tmp_path: Path, capsys: Streams) -> None:
     source, text, out = tmp_path / "features.pkl", tmp_path / "roberta.pkl", str(tmp_path / "out")
     content = iemocap_content()
     layers = [{name: np.full((2, 8), layer / 4) for name in content[2]} for layer in range(2)]
@@ -241,7 +241,7 @@ def test_the_text_element_is_told_and_can_be_chosen(tmp_path: Path, capsys: Show
     assert "element 2: rows of numbers, 6 wide" in capsys.readouterr().err
 
 
-def test_an_importer_without_any_modality_says_so(tmp_path: Path, capsys: Shown) -> None:
+def test_an_importer_without_any_modality_says_so(tmp_path: Path, capsys: Streams) -> None:
     assert main(["data", "import", "meld-csv", str(tmp_path), str(tmp_path / "out")]) == 2
     assert "give at least one of text" in capsys.readouterr().err
 
@@ -267,7 +267,7 @@ def rows(table: str, width: int = 2, text_only: bool = True) -> tuple[DatasetInf
     return info, dialogues()
 
 
-def test_an_importer_by_its_class_path_has_its_own_options(tmp_path: Path, capsys: Shown) -> None:
+def test_an_importer_by_its_class_path_has_its_own_options(tmp_path: Path, capsys: Streams) -> None:
     (tmp_path / "ids").write_text("train-1 val-1 test-1", encoding="utf-8")
     command = ["data", "import", f"{__name__}:rows", str(tmp_path / "ids"), str(tmp_path / "out")]
     assert main([*command, "--text_only", "false", "--width", "3"]) == 0
@@ -281,6 +281,6 @@ def test_an_importer_by_its_class_path_has_its_own_options(tmp_path: Path, capsy
     assert "of the text features, 100 % of it (type: int, default: 2)" in " ".join(output.split())
 
 
-def test_an_importer_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: Shown) -> None:
+def test_an_importer_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: Streams) -> None:
     assert main(["data", "import", "no_such_module:rows", "ids", str(tmp_path / "out")]) == 2
     assert "importer: 'no_such_module:rows' cannot be imported: ModuleNotFoundError" in capsys.readouterr().err

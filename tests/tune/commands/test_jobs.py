@@ -26,7 +26,7 @@ from tune.analysis.summary import list_studies
 from tune.commands.main import main
 
 pytestmark = [pytest.mark.ray, pytest.mark.mlflow, pytest.mark.slow]
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 CONFIG = """
 data: {shards: shards, modalities: [text]}
 model: {name: ddin}
@@ -53,7 +53,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dclf(
-    cluster: LocalCluster, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    cluster: LocalCluster, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> Callable[..., tuple[int, str, str]]:
     """The command in this process, in the user's folder; what it answers and shows."""
     for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "RAY_"))]:
@@ -138,7 +138,7 @@ def test_a_wrong_token_is_refused(dclf: Dclf, cluster: LocalCluster, monkeypatch
 
 
 def test_without_a_token_it_is_asked_for(
-    dclf: Dclf, cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    dclf: Dclf, cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert main(["submit", "--folder", "none", "--address", cluster.jobs_address, "--", *SWEEP]) == 1

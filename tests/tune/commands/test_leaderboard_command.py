@@ -9,7 +9,7 @@ from tune.commands import leaderboard
 from tune.commands.job_command import read_job_command
 from tune.commands.main import main
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 def test_options_are_the_plans(shards: Path) -> None:
@@ -22,7 +22,7 @@ def test_options_are_the_plans(shards: Path) -> None:
     assert leaderboard.read([*words, "--name", "mine"]).plan.name == "mine"
 
 
-def test_mistakes_are_told_before_anything_starts(shards: Path, tmp_path: Path, capsys: Shown) -> None:
+def test_mistakes_are_told_before_anything_starts(shards: Path, tmp_path: Path, capsys: Streams) -> None:
     other = renamed_shards(shards, tmp_path / "other", "emorynlp")
     for words, message in (
         ([], "--shards: must name the folder of shards, is missing"),

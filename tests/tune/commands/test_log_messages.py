@@ -15,7 +15,7 @@ from tune.commands.main import main
 from tune.progress.log_messages import LOGGERS, message_to_stderr, messages_to
 from tune.study.events import Listener
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 TRAIN = ["train", "iemocap", "--data.shards", "shards"]
 SHOWN_LIVE = """\
 import logging, threading
@@ -48,19 +48,19 @@ def logging_run(runs: Runs) -> Runs:
     return runs
 
 
-def test_plain_lines_have_it_as_it_is(logging_run: Runs, capsys: Shown) -> None:
+def test_plain_lines_have_it_as_it_is(logging_run: Runs, capsys: Streams) -> None:
     assert main([*TRAIN, "--log", "plain"]) == 0
     assert capsys.readouterr().err.startswith("100 % of the server is back\nnext: ")
 
 
-def test_json_lines_have_a_note(logging_run: Runs, capsys: Shown) -> None:
+def test_json_lines_have_a_note(logging_run: Runs, capsys: Streams) -> None:
     assert main([*TRAIN, "--log", "jsonl"]) == 0
     output = capsys.readouterr()
     assert json.loads(output.out.splitlines()[0]) == {"event": "note", "text": "100 % of the server is back"}
     assert output.err == ""
 
 
-def test_quiet_has_nothing(logging_run: Runs, capsys: Shown) -> None:
+def test_quiet_has_nothing(logging_run: Runs, capsys: Streams) -> None:
     assert main([*TRAIN, "--quiet"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -73,7 +73,7 @@ def test_the_live_panel_of_a_terminal_has_it_above_itself(tmp_path: Path) -> Non
     assert terminal.shown.index("[not markup]") < terminal.shown.rindex("╭─ dclf")
 
 
-def test_outside_of_a_form_it_goes_to_stderr_under_the_program_s_name(capsys: Shown) -> None:
+def test_outside_of_a_form_it_goes_to_stderr_under_the_program_s_name(capsys: Streams) -> None:
     with messages_to(message_to_stderr):
         log_in_background("taken over")
         with messages_to(lambda _text: None):

@@ -8,11 +8,11 @@ from tests.tune.commands.studies import end, start, study_folder
 from tune.commands.main import main
 from tune.commands.next_steps import after_shards, after_study, print_next, run_line, store_option, training_line
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 RUN = "3f2a91c0" + "0" * 24
 
 
-def test_the_line_stands_below_the_result_on_stderr(capsys: Shown) -> None:
+def test_the_line_stands_below_the_result_on_stderr(capsys: Streams) -> None:
     print_next({"quiet": False, "log": "auto", "output": "text"}, "dclf list", "", "dclf ui")
     output = capsys.readouterr()
     assert (output.out, output.err) == ("", "next: dclf list · dclf ui\n")
@@ -23,7 +23,7 @@ def test_the_line_stands_below_the_result_on_stderr(capsys: Shown) -> None:
 @pytest.mark.parametrize(
     "options", [{"quiet": True}, {"log": "quiet"}, {"log": "jsonl"}, {"output": "json"}, {"output": "csv"}]
 )
-def test_there_is_none_where_the_result_alone_is_asked_for(options: dict[str, object], capsys: Shown) -> None:
+def test_there_is_none_where_the_result_alone_is_asked_for(options: dict[str, object], capsys: Streams) -> None:
     print_next(options, "dclf list")
     assert capsys.readouterr().err == ""
 
@@ -50,7 +50,9 @@ def test_shards_are_trained_on_with_their_preset_and_modalities(tmp_path: Path) 
     )
 
 
-def test_a_training_ends_with_the_lines_for_its_run(runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: Shown) -> None:
+def test_a_training_ends_with_the_lines_for_its_run(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: Streams
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert main(["train", "iemocap", "--data.shards", "shards", "--log", "plain"]) == 0
     last = capsys.readouterr().err.splitlines()[-1]
@@ -67,7 +69,7 @@ def test_a_search_can_be_looked_at_in_the_dashboard(tmp_path: Path) -> None:
     assert not any("dashboard" in step for step in after_study(compared))
 
 
-def test_the_list_of_studies_ends_with_the_latest(tmp_path: Path, capsys: Shown) -> None:
+def test_the_list_of_studies_ends_with_the_latest(tmp_path: Path, capsys: Streams) -> None:
     folder = study_folder(tmp_path, "gammas")
     end(folder, start(folder).number, "complete", 0.5)
     assert main(["list", "--storage", str(tmp_path)]) == 0

@@ -10,7 +10,7 @@ from tests.tune.commands.studies import study_folder, two_ended
 from tune.commands.main import main
 from tune.config.local_files import output_problem
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str
 
 @pytest.mark.parametrize("command", ["report", "reproduce", "perturb"])
 def test_an_impossible_place_is_named_with_its_option(
-    words: dict[str, list[str]], command: str, tmp_path: Path, capsys: Shown
+    words: dict[str, list[str]], command: str, tmp_path: Path, capsys: Streams
 ) -> None:
     (tmp_path / "file").touch()
     messages = []
@@ -49,12 +49,12 @@ def test_a_folder_that_can_be_written_to_is_made(tmp_path: Path) -> None:
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["new", f"new{os.sep}folder"]
 
 
-def test_a_manifest_s_place_is_named(tmp_path: Path, capsys: Shown) -> None:
+def test_a_manifest_s_place_is_named(tmp_path: Path, capsys: Streams) -> None:
     assert main(["cluster", "manifest", "compose", "--out", str(tmp_path / "no" / "file")]) == 2
     assert "--out: must be a file that can be written, is " in capsys.readouterr().err
 
 
-def test_a_storage_that_is_a_file_has_no_studies(tmp_path: Path, capsys: Shown) -> None:
+def test_a_storage_that_is_a_file_has_no_studies(tmp_path: Path, capsys: Streams) -> None:
     (tmp_path / "file").touch()
     assert main(["show", "gammas", "--storage", str(tmp_path / "file")]) == 2
     assert f"no study 'gammas' in {tmp_path}/file; it has: none" in capsys.readouterr().err

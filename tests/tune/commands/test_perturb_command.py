@@ -20,7 +20,7 @@ from tune.commands.perturb_options import read_corruptions
 
 pytestmark = pytest.mark.slow  # torch, MLflow and a training, ten seconds in all
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 CODE = "import sys; from tune.commands.main import main; sys.exit(main())"
 
 
@@ -35,7 +35,7 @@ def words(runs: RunStore, *more: str, run: str = "graph") -> list[str]:
     return ["perturb", run, "--uri", runs.uri, "--out", str(runs.folder / "perturbations"), *more]
 
 
-def test_the_table_has_the_papers_form(runs: RunStore, capsys: Shown) -> None:
+def test_the_table_has_the_papers_form(runs: RunStore, capsys: Streams) -> None:
     corrupt = ["--corrupt", "text:noise,audio:missing:50"]
     assert main(words(runs, "--draws", "2", *corrupt, "--log", "plain")) == 0
     output = capsys.readouterr()
@@ -68,7 +68,7 @@ def test_the_table_has_the_papers_form(runs: RunStore, capsys: Shown) -> None:
     assert len([line for line in output.err.splitlines() if "  WF1 " in line]) == 1 + 2 * 2 + 9 + 1
 
 
-def test_latex_has_no_sign_that_it_lacks(runs: RunStore, capsys: Shown) -> None:
+def test_latex_has_no_sign_that_it_lacks(runs: RunStore, capsys: Streams) -> None:
     assert main(words(runs, "--draws", "1", "--quiet", "--output", "json")) == 0
     folder = Path(json.loads(capsys.readouterr().out)["results"]).parent
     text = (folder / "table.tex").read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def test_latex_has_no_sign_that_it_lacks(runs: RunStore, capsys: Shown) -> None:
     assert text.isascii()
 
 
-def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
+def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Streams) -> None:
     arguments = words(runs, "--draws", "2", "--kinds", "eics", "--seed", "3", "--output", "json", "--quiet")
     assert main(arguments) == 0
     output = capsys.readouterr()
@@ -92,7 +92,7 @@ def test_json_and_the_summary_file_agree(runs: RunStore, capsys: Shown) -> None:
     assert json.loads(capsys.readouterr().out) == result
 
 
-def test_json_lines_hold_every_event_and_the_result(runs: RunStore, capsys: Shown) -> None:
+def test_json_lines_hold_every_event_and_the_result(runs: RunStore, capsys: Streams) -> None:
     assert main(words(runs, "--draws", "1", "--kinds", "eccs", "--log", "jsonl")) == 0
     lines: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line.get("event") for line in lines] == ["started", "scored", "scored", None]
@@ -119,17 +119,17 @@ def test_json_lines_hold_every_event_and_the_result(runs: RunStore, capsys: Show
         (["--out", "s3://bucket/there"], "--out: must be a folder on this machine, is s3://bucket/there"),
     ],
 )
-def test_wrong_usage_is_code_2(runs: RunStore, capsys: Shown, more: list[str], message: str) -> None:
+def test_wrong_usage_is_code_2(runs: RunStore, capsys: Streams, more: list[str], message: str) -> None:
     assert main(words(runs, *more)) == 2
     assert message in capsys.readouterr().err
 
 
-def test_mistakes_come_together(runs: RunStore, capsys: Shown) -> None:
+def test_mistakes_come_together(runs: RunStore, capsys: Streams) -> None:
     assert main(words(runs, "--kinds", "x", "--draws", "0", "--corrupt", "text:x,smell:noise")) == 2
     assert capsys.readouterr().err.count("dclf: error: ") == 4
 
 
-def test_an_unknown_run_is_code_2_and_the_near_ones_are_named(runs: RunStore, capsys: Shown) -> None:
+def test_an_unknown_run_is_code_2_and_the_near_ones_are_named(runs: RunStore, capsys: Streams) -> None:
     assert main(words(runs, run="grap")) == 2
     output = capsys.readouterr().err
     assert "has no run with the id or name 'grap'; near matches:" in output
@@ -137,13 +137,13 @@ def test_an_unknown_run_is_code_2_and_the_near_ones_are_named(runs: RunStore, ca
     assert main(["evaluate", "grap", "--uri", runs.uri]) == 2
 
 
-def test_shards_that_are_not_there_are_code_2(runs: RunStore, capsys: Shown) -> None:
+def test_shards_that_are_not_there_are_code_2(runs: RunStore, capsys: Streams) -> None:
     assert main(words(runs, "--shards", "nowhere")) == 2
     assert "dclf: error: nowhere" in capsys.readouterr().err
 
 
 def test_shards_that_do_not_fit_the_model_are_told_with_what_is_wrong(
-    runs: RunStore, tmp_path: Path, capsys: Shown
+    runs: RunStore, tmp_path: Path, capsys: Streams
 ) -> None:
     info, dialogues = generate("meld-small", dialogues=24)
     write_shards(dialogues, tmp_path / "meld", info)
@@ -177,7 +177,7 @@ def study_words(runs: RunStore, storage: Path, monkeypatch: pytest.MonkeyPatch) 
     return ["--storage", str(storage), "--out", str(runs.folder / "perturbations"), "--draws", "1"]
 
 
-def test_a_study_is_tested_training_by_training(study_words: list[str], capsys: Shown) -> None:
+def test_a_study_is_tested_training_by_training(study_words: list[str], capsys: Streams) -> None:
     words = ["perturb", "parts", *study_words, "--at-a-time", "1", "--corrupt", "text:missing:50"]
     assert main([*words, "--log", "plain"]) == 0
     output = capsys.readouterr()
@@ -206,7 +206,7 @@ def test_a_study_is_tested_training_by_training(study_words: list[str], capsys: 
 
 
 def test_a_name_that_means_two_things_is_refused_until_one_is_chosen(
-    runs: RunStore, study_words: list[str], capsys: Shown
+    runs: RunStore, study_words: list[str], capsys: Streams
 ) -> None:
     assert main(["perturb", "graph", *study_words]) == 2
     output = capsys.readouterr().err
@@ -238,14 +238,14 @@ def test_a_name_that_means_two_things_is_refused_until_one_is_chosen(
     ],
 )
 def test_mistakes_with_studies_are_code_2(
-    study_words: list[str], capsys: Shown, words: list[str], message: str
+    study_words: list[str], capsys: Streams, words: list[str], message: str
 ) -> None:
     assert main(["perturb", *words, *study_words]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_configuration_is_trained_first_and_can_be_gone_on_with(
-    study_words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    study_words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     def interrupt(_folder: object, _listener: object) -> None:
         raise KeyboardInterrupt
@@ -278,7 +278,7 @@ def test_a_configuration_is_trained_first_and_can_be_gone_on_with(
 
 
 def test_an_interrupt_says_that_what_is_scored_is_kept(
-    study_words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    study_words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     def interrupt(*_words: object, **_options: object) -> None:
         raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from tests.tune.commands.studies import study_folder
 from tune.commands import plan_results
 from tune.commands.main import main
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def plan(shards: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["plan", "sweep", "iemocap-ddin", "--data.shards", shards, "--train.batch_size", "4"]
 
 
-def test_the_plan_says_what_would_run(plan: list[str], shards: str, capsys: Shown) -> None:
+def test_the_plan_says_what_would_run(plan: list[str], shards: str, capsys: Streams) -> None:
     assert main([*plan, "--trials", "20", "--time", "12h", "--seeds-per-trial", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:10] == [
@@ -56,7 +56,7 @@ def test_the_plan_says_what_would_run(plan: list[str], shards: str, capsys: Show
     assert re.match(r"memory    [\d.]+ [MG]iB for the trials that run at a time", lines[14])
 
 
-def test_json_has_it_all(plan: list[str], capsys: Shown) -> None:
+def test_json_has_it_all(plan: list[str], capsys: Streams) -> None:
     assert (
         main([*plan, "--output", "json", "--sampler", "grid", "--sweep.space", "{loss.window: {choices: [4, 10]}}"])
         == 0
@@ -70,13 +70,13 @@ def test_json_has_it_all(plan: list[str], capsys: Shown) -> None:
     assert result["warnings"] == []
 
 
-def test_json_has_the_warnings(plan: list[str], capsys: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_has_the_warnings(plan: list[str], capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _place: SimpleNamespace(free=5 << 20))
     assert main([*plan, "--output", "json", "--sweep.keep", "1000"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == ["disk: only 5.0 MiB are free there"]
 
 
-def test_a_leaderboard_costs_what_each_model_costs(shards: str, capsys: Shown) -> None:
+def test_a_leaderboard_costs_what_each_model_costs(shards: str, capsys: Streams) -> None:
     words = ["--shards", shards, "--models", "mmgcn,dialogue_gcn", "--train.epochs", "2"]
     assert main(["plan", "leaderboard", *words]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -86,13 +86,13 @@ def test_a_leaderboard_costs_what_each_model_costs(shards: str, capsys: Shown) -
     assert re.fullmatch(r"time      [\d:]+( to [\d:]+)?", lines[place + 2])
 
 
-def test_without_a_probe_nothing_is_trained(plan: list[str], capsys: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_probe_nothing_is_trained(plan: list[str], capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tune.runner.probe.probe", lambda *_args, **_options: pytest.fail("trained"))
     assert main([*plan, "--no-probe"]) == 0
     assert "probe" not in capsys.readouterr().out
 
 
-def test_start_points_and_conditions_are_shown(plan: list[str], capsys: Shown) -> None:
+def test_start_points_and_conditions_are_shown(plan: list[str], capsys: Streams) -> None:
     window = "{low: 2, high: 10, int: true, when: {loss.ablate: none}}"
     space = f"{{loss.ablate: {{choices: [none, no_ica]}}, loss.window: {window}}}"
     points = "[{loss.window: 2}, {loss.window: 3}, {loss.window: 4}]"
@@ -116,7 +116,7 @@ def test_start_points_and_conditions_are_shown(plan: list[str], capsys: Shown) -
     ],
 )
 def test_the_impossible_is_refused_with_what_to_change(
-    plan: list[str], capsys: Shown, words: list[str], message: str
+    plan: list[str], capsys: Streams, words: list[str], message: str
 ) -> None:
     assert main([*plan, *words]) == 2
     output = capsys.readouterr()
@@ -125,7 +125,7 @@ def test_the_impossible_is_refused_with_what_to_change(
     assert len(output.err.splitlines()) == 1
 
 
-def test_mistakes_come_at_once(plan: list[str], tmp_path: Path, capsys: Shown) -> None:
+def test_mistakes_come_at_once(plan: list[str], tmp_path: Path, capsys: Streams) -> None:
     study_folder(tmp_path, "gammas")
     words = [
         "--name",
@@ -144,12 +144,14 @@ def test_mistakes_come_at_once(plan: list[str], tmp_path: Path, capsys: Shown) -
     assert "Traceback" not in output
 
 
-def test_a_class_that_the_data_lack_is_no_objective(plan: list[str], capsys: Shown) -> None:
+def test_a_class_that_the_data_lack_is_no_objective(plan: list[str], capsys: Streams) -> None:
     assert main([*plan, "--no-probe", "--sweep.objectives", "{f1/bored: maximize}"]) == 2
     assert "the data have no f1/bored" in capsys.readouterr().err
 
 
-def test_with_an_address_the_cluster_is_asked(plan: list[str], capsys: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_an_address_the_cluster_is_asked(
+    plan: list[str], capsys: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
     joined: list[str | None] = []
 
     class Joined:
@@ -168,13 +170,13 @@ def test_with_an_address_the_cluster_is_asked(plan: list[str], capsys: Shown, mo
     assert "50 trials at a time" in capsys.readouterr().out
 
 
-def test_a_cluster_that_is_not_there_is_an_error(plan: list[str], capsys: Shown) -> None:
+def test_a_cluster_that_is_not_there_is_an_error(plan: list[str], capsys: Streams) -> None:
     assert main([*plan, "--no-probe", "--address", "127.0.0.1:1"]) == 1
     assert "cannot join the Ray cluster at '127.0.0.1:1'" in capsys.readouterr().err
 
 
 def test_too_little_disk_or_memory_is_warned_of(
-    plan: list[str], capsys: Shown, monkeypatch: pytest.MonkeyPatch
+    plan: list[str], capsys: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan_results.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
     monkeypatch.setattr(plan_results.os, "sysconf", lambda _name: 100)

@@ -21,7 +21,7 @@ from tune.commands.main import main
 
 pytestmark = pytest.mark.slow  # torch, MLflow and two trainings, ten seconds in all
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 CODE = (
     "import sys; from tune.commands.main import main; code = main()\n"
     "sys.exit(99 if 'ray' in sys.modules else code)  # nothing here needs Ray"
@@ -62,7 +62,7 @@ def probabilities(answers: list[dict[str, Any]]) -> np.ndarray:
     return np.array([list(one["probabilities"].values()) for one in answers])
 
 
-def wanted(runs: RunStore, dialogue: Dialogue, run: str = "graph") -> np.ndarray:
+def direct_answers(runs: RunStore, dialogue: Dialogue, run: str = "graph") -> np.ndarray:
     return load_model(runs.folder / run).predict([dialogue])[0]
 
 
@@ -71,20 +71,20 @@ def stdin(monkeypatch: pytest.MonkeyPatch, content: str | bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
 
 
-def test_shards_as_a_table(runs: RunStore, dialogue: Dialogue, capsys: Shown) -> None:
+def test_shards_as_a_table(runs: RunStore, dialogue: Dialogue, capsys: Streams) -> None:
     assert main(words(runs, runs.shards, "--split", "test")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"run graph \(\w{32}\): \d+ utterances of \d+ conversations", lines[0])
     assert lines[1:3] == ["", f"conversation {dialogue.dialogue_id} (test)"]
     assert lines[3].split() == ["speaker", "words", "emotion", "probability"]
     speaker, emotion, probability = lines[4].split()
-    first = wanted(runs, dialogue)[0]
+    first = direct_answers(runs, dialogue)[0]
     assert speaker == str(dialogue.speakers[0])
     assert emotion == read_shards(runs.shards).info.class_names[first.argmax()]
     assert float(probability) == pytest.approx(first.max(), abs=6e-4)
 
 
-def test_a_conversation_as_json(runs: RunStore, dialogue: Dialogue, tmp_path: Path, capsys: Shown) -> None:
+def test_a_conversation_as_json(runs: RunStore, dialogue: Dialogue, tmp_path: Path, capsys: Streams) -> None:
     place = tmp_path / "talk.json"
     place.write_text(json.dumps({"id": "call", "speakers": ["M", "F"], "utterances": utterances(dialogue)}, indent=2))
     assert main(words(runs, place, "--output", "json")) == 0
@@ -92,7 +92,7 @@ def test_a_conversation_as_json(runs: RunStore, dialogue: Dialogue, tmp_path: Pa
     assert (result["name"], result["class_names"]) == ("graph", list(read_shards(runs.shards).info.class_names))
     (conversation,) = result["conversations"]
     assert conversation["id"] == "call"
-    assert np.allclose(probabilities(conversation["utterances"]), wanted(runs, dialogue), atol=1e-6)
+    assert np.allclose(probabilities(conversation["utterances"]), direct_answers(runs, dialogue), atol=1e-6)
     assert conversation["utterances"][1]["text"] == "word 1 \u00fc"
     assert main(words(runs, place)) == 0
     table = capsys.readouterr().out.splitlines()
@@ -101,17 +101,17 @@ def test_a_conversation_as_json(runs: RunStore, dialogue: Dialogue, tmp_path: Pa
 
 
 def test_a_document_from_stdin(
-    runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     stdin(monkeypatch, json.dumps([{"utterances": utterances(dialogue)}] * 2, indent=1))
     assert main(words(runs, "-", "--speakers", "M,F", "--output", "json")) == 0
     first, second = json.loads(capsys.readouterr().out)["conversations"]
-    assert np.allclose(probabilities(first["utterances"]), wanted(runs, dialogue), atol=1e-6)
+    assert np.allclose(probabilities(first["utterances"]), direct_answers(runs, dialogue), atol=1e-6)
     assert (first["id"], second["id"], second["utterances"]) == ("1", "2", first["utterances"])
 
 
 def test_lines_from_stdin_as_a_table(
-    runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     turns = utterances(dialogue)
     turns[0]["text"] = "a long story " * 9
@@ -125,12 +125,12 @@ def test_lines_from_stdin_as_a_table(
 
 
 def test_a_bidirectional_model_answers_lines_in_the_end(
-    runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     stdin(monkeypatch, "\n".join(map(json.dumps, utterances(dialogue))))
     assert main(words(runs, "-", "--speakers", "M,F", "--output", "json", run="both")) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert np.allclose(probabilities(answers), wanted(runs, dialogue, "both"), atol=1e-6)
+    assert np.allclose(probabilities(answers), direct_answers(runs, dialogue, "both"), atol=1e-6)
 
 
 def started(runs: RunStore, folder: Path, *more: str) -> subprocess.Popen[str]:
@@ -156,7 +156,7 @@ def test_every_line_is_answered_before_the_next_comes_and_no_ray_is_there(
             answers.append(json.loads(talk.stdout.readline()))
         rest, err = talk.communicate(timeout=60)
     assert (talk.returncode, rest, err) == (0, "", "")
-    assert np.allclose(probabilities(answers), wanted(runs, dialogue), atol=1e-6)
+    assert np.allclose(probabilities(answers), direct_answers(runs, dialogue), atol=1e-6)
     assert not list(tmp_path.iterdir())
 
 
@@ -172,7 +172,7 @@ def test_ctrl_c_ends_a_stream(runs: RunStore, dialogue: Dialogue, tmp_path: Path
 
 
 def test_a_mistake_in_a_stream_ends_it_after_what_was_answered(
-    runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    runs: RunStore, dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     good = json.dumps(utterances(dialogue)[0])
     stdin(monkeypatch, f'{good}\n{{"speaker": "F", "text": 1, "features": {{"text": [1]}}}}\n{good}')
@@ -184,7 +184,7 @@ def test_a_mistake_in_a_stream_ends_it_after_what_was_answered(
     assert "  - line 2.features.text: must be " in output.err
 
 
-def test_all_mistakes_of_a_document_come_with_their_places(runs: RunStore, tmp_path: Path, capsys: Shown) -> None:
+def test_all_mistakes_of_a_document_come_with_their_places(runs: RunStore, tmp_path: Path, capsys: Streams) -> None:
     place = tmp_path / "talk.json"
     place.write_text('[{"utterances": [{"speaker": "Ann", "text": 3}, {"text": "hi", "mood": 1}]}, {}]')
     assert main(words(runs, place)) == 2
@@ -212,7 +212,7 @@ def test_all_mistakes_of_a_document_come_with_their_places(runs: RunStore, tmp_p
     ],
 )
 def test_what_cannot_be_predicted_is_code_2(
-    runs: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: Shown, content: str | bytes, message: str
+    runs: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: Streams, content: str | bytes, message: str
 ) -> None:
     stdin(monkeypatch, content)
     assert main(words(runs, "-")) == 2
@@ -220,7 +220,7 @@ def test_what_cannot_be_predicted_is_code_2(
 
 
 def test_words_and_recordings_as_lines(
-    runs: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    runs: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     (tmp_path / "talk.wav").write_bytes(b"noise")
     monkeypatch.chdir(tmp_path)
@@ -238,7 +238,7 @@ def test_words_and_recordings_as_lines(
     assert output.err == "dclf: line 3: audio features are missing: there is no file gone.wav\n"
 
 
-def test_an_encoder_may_be_named(runs: RunStore, tmp_path: Path, capsys: Shown) -> None:
+def test_an_encoder_may_be_named(runs: RunStore, tmp_path: Path, capsys: Streams) -> None:
     place = tmp_path / "talk.json"
     place.write_text('{"utterances": [{"speaker": "Ann", "text": "hello"}]}')
     moved, other = encoder(tmp_path / "moved"), encoder(tmp_path / "other", "sweet")
@@ -254,14 +254,14 @@ def test_an_encoder_may_be_named(runs: RunStore, tmp_path: Path, capsys: Shown) 
     assert "--encoder: is for JSON" in capsys.readouterr().err
 
 
-def test_sources_that_are_not_there_are_code_2(runs: RunStore, capsys: Shown) -> None:
+def test_sources_that_are_not_there_are_code_2(runs: RunStore, capsys: Streams) -> None:
     assert main(words(runs, "nowhere.json")) == 2
     assert "nowhere.json" in capsys.readouterr().err
     assert main(words(runs, "nowhere")) == 2
     assert "dclf: error: nowhere" in capsys.readouterr().err
 
 
-def test_wrong_usage_is_code_2(runs: RunStore, tmp_path: Path, capsys: Shown) -> None:
+def test_wrong_usage_is_code_2(runs: RunStore, tmp_path: Path, capsys: Streams) -> None:
     assert main(words(runs, runs.shards, run="grap")) == 2
     assert "has no run with the id or name 'grap'; near matches:" in capsys.readouterr().err
     assert main(words(runs, "-", "--split", "test")) == 2

@@ -10,7 +10,7 @@ from tests.tune.tracking.trainings import Trainings
 from tune.commands.main import main
 from tune.progress.log_messages import messages_to
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +27,17 @@ def trainings(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Tr
     return some
 
 
-def listed(trainings: Trainings, capsys: Shown, *words: str) -> list[dict[str, Any]]:
+def listed(trainings: Trainings, capsys: Streams, *words: str) -> list[dict[str, Any]]:
     assert main(["runs", "--uri", trainings.uri, "--output", "json", *words]) == 0
     rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["runs"]
     return rows
 
 
-def names(trainings: Trainings, capsys: Shown, *words: str) -> list[str]:
+def names(trainings: Trainings, capsys: Streams, *words: str) -> list[str]:
     return [row["name"] for row in listed(trainings, capsys, *words)]
 
 
-def test_trainings_are_listed_newest_first(trainings: Trainings, capsys: Shown) -> None:
+def test_trainings_are_listed_newest_first(trainings: Trainings, capsys: Streams) -> None:
     assert main(["runs", "--uri", trainings.uri]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert " ".join(head.split()) == "run name kind study status model data val_wf1 test_wf1 epochs age duration"
@@ -47,7 +47,7 @@ def test_trainings_are_listed_newest_first(trainings: Trainings, capsys: Shown) 
     assert lines[2].split()[2:5] == ["trial", "gammas", "pruned"]
 
 
-def test_json_has_whole_ids_and_plain_numbers(trainings: Trainings, capsys: Shown) -> None:
+def test_json_has_whole_ids_and_plain_numbers(trainings: Trainings, capsys: Streams) -> None:
     row = listed(trainings, capsys, "--study", "gammas", "--sort", "val_wf1", "--limit", "1")[0]
     assert len(row["run_id"]) == 32
     assert (row["val_wf1"], row["test_wf1"], row["epochs"], row["duration"]) == (0.75, None, 3, 90.0)
@@ -72,11 +72,11 @@ def test_json_has_whole_ids_and_plain_numbers(trainings: Trainings, capsys: Show
         ("--limit 0", ["going", "broken", "gammas-1-seed1", "gammas-0-seed1", "first"]),
     ],
 )
-def test_choosing_and_sorting(trainings: Trainings, words: str, expected: list[str], capsys: Shown) -> None:
+def test_choosing_and_sorting(trainings: Trainings, words: str, expected: list[str], capsys: Streams) -> None:
     assert names(trainings, capsys, *words.split()) == expected
 
 
-def test_any_parameter_metric_and_tag_is_a_column(trainings: Trainings, capsys: Shown) -> None:
+def test_any_parameter_metric_and_tag_is_a_column(trainings: Trainings, capsys: Streams) -> None:
     columns = "name,params.loss.gamma_ca,metrics.test/wa,tags.dclf.trial,ablate,seed,started"
     assert main(["runs", "--uri", trainings.uri, "--columns", columns, "--output", "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
@@ -113,7 +113,7 @@ def test_any_parameter_metric_and_tag_is_a_column(trainings: Trainings, capsys: 
         ),
     ],
 )
-def test_mistakes_are_told_all_at_once(trainings: Trainings, words: str, problems: list[str], capsys: Shown) -> None:
+def test_mistakes_are_told_all_at_once(trainings: Trainings, words: str, problems: list[str], capsys: Streams) -> None:
     assert main(["runs", "--uri", trainings.uri, *words.split()]) == 2
     output = capsys.readouterr()
     assert [problem for problem in problems if problem not in output.err] == []
@@ -128,14 +128,14 @@ def test_mistakes_are_told_all_at_once(trainings: Trainings, words: str, problem
     ],
 )
 def test_nothing_that_matches_is_told_with_what_may_be_meant(
-    trainings: Trainings, words: str, message: str, capsys: Shown
+    trainings: Trainings, words: str, message: str, capsys: Streams
 ) -> None:
     assert main(["runs", "--uri", trainings.uri, *words.split()]) == 0
     assert capsys.readouterr().out.endswith(f"{message}\n")
     assert listed(trainings, capsys, *words.split()) == []
 
 
-def test_a_place_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown) -> None:
+def test_a_place_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Streams) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert main(["runs", "--study", "x"]) == 0
@@ -147,7 +147,7 @@ def test_a_place_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert "MLflow at http://127.0.0.1:9 cannot be used (Connection refused)" in capsys.readouterr().err
 
 
-def test_more_runs_than_are_shown(trainings: Trainings, capsys: Shown) -> None:
+def test_more_runs_than_are_shown(trainings: Trainings, capsys: Streams) -> None:
     assert main(["runs", "--uri", trainings.uri, "--limit", "2"]) == 0
     output = capsys.readouterr()
     assert len(output.out.splitlines()) == 3

@@ -17,7 +17,7 @@ from tune.search.read import load_sweep, sweep_types
 from tune.study.events import Listener
 from tune.study.folder import StudyFolder
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 SWEEP = ["sweep", "iemocap", "--data.shards", "shards"]
 
 
@@ -29,7 +29,7 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweeps:
     return sweeps_double(tmp_path, monkeypatch)
 
 
-def test_the_last_line_is_the_best_validation_wf1(sweeps: Sweeps, capsys: Shown) -> None:
+def test_the_last_line_is_the_best_validation_wf1(sweeps: Sweeps, capsys: Streams) -> None:
     assert main([*SWEEP, "--name", "gammas", "--log", "plain"]) == 0
     output = capsys.readouterr()
     assert output.out.splitlines() == [
@@ -63,7 +63,7 @@ def test_every_short_option_is_a_key_and_explained(option: str) -> None:
     assert HELP[option]
 
 
-def test_json_is_the_last_line(sweeps: Sweeps, capsys: Shown) -> None:
+def test_json_is_the_last_line(sweeps: Sweeps, capsys: Streams) -> None:
     assert main([*SWEEP, "--name", "gammas", "--quiet", "--output", "json"]) == 0
     output = capsys.readouterr()
     assert output.err == ""
@@ -79,7 +79,7 @@ def test_json_is_the_last_line(sweeps: Sweeps, capsys: Shown) -> None:
     assert (result["study"], result["run_id"]) == ("gammas", "3f2a")
 
 
-def test_winner_and_base_configuration_are_told_on_test(sweeps: Sweeps, capsys: Shown) -> None:
+def test_winner_and_base_configuration_are_told_on_test(sweeps: Sweeps, capsys: Streams) -> None:
     def scored_on_test(folder: StudyFolder, _listener: Listener) -> None:
         base = {"loss.gamma_ca": 0.8, "loss.window": 10}
         for params, validation, test in ((base, 0.5, 0.55), ({}, 0.625, 0.6)):
@@ -97,13 +97,13 @@ def test_winner_and_base_configuration_are_told_on_test(sweeps: Sweeps, capsys: 
     assert (best["test"], best["base_test"]) == ({"wf1": 0.6}, {"wf1": 0.55})
 
 
-def test_json_lines_end_with_the_result(sweeps: Sweeps, capsys: Shown) -> None:
+def test_json_lines_end_with_the_result(sweeps: Sweeps, capsys: Streams) -> None:
     assert main([*SWEEP, "--log", "jsonl"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line.get("event") for line in lines] == ["started", "finished", None]
 
 
-def test_several_objectives_are_all_printed_the_first_one_last(sweeps: Sweeps, capsys: Shown) -> None:
+def test_several_objectives_are_all_printed_the_first_one_last(sweeps: Sweeps, capsys: Streams) -> None:
     def two_objectives(folder: StudyFolder, _listener: Listener) -> None:
         end(folder, start(folder).number, "complete", 0.625, 0.5)
 
@@ -116,7 +116,7 @@ def test_several_objectives_are_all_printed_the_first_one_last(sweeps: Sweeps, c
     ]
 
 
-def test_a_study_without_a_complete_trial_failed(sweeps: Sweeps, capsys: Shown) -> None:
+def test_a_study_without_a_complete_trial_failed(sweeps: Sweeps, capsys: Streams) -> None:
     def fail(folder: StudyFolder, _listener: Listener) -> None:
         end(folder, start(folder).number, "failed", reason="out of memory")
 
@@ -146,7 +146,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
-def test_a_study_most_of_whose_trials_failed_failed(sweeps: Sweeps, capsys: Shown, words: list[str]) -> None:
+def test_a_study_most_of_whose_trials_failed_failed(sweeps: Sweeps, capsys: Streams, words: list[str]) -> None:
     losses = [f"NonFiniteLossError: loss nan after {batch} batches" for batch in (3, 8)]
     sweeps.behaviour = failing("OSError: disk full", *losses)
     assert main([*words, "--name", "gammas", "--quiet", "--output", "json"]) == 1
@@ -158,7 +158,7 @@ def test_a_study_most_of_whose_trials_failed_failed(sweeps: Sweeps, capsys: Show
     )
 
 
-def test_a_resumed_study_counts_the_trials_that_failed_before(sweeps: Sweeps, capsys: Shown) -> None:
+def test_a_resumed_study_counts_the_trials_that_failed_before(sweeps: Sweeps, capsys: Streams) -> None:
     folder = study_folder(sweeps.storage)
     for _ in range(3):
         end(folder, start(folder).number, "failed", reason="out of memory (9 GB)")
@@ -167,7 +167,7 @@ def test_a_resumed_study_counts_the_trials_that_failed_before(sweeps: Sweeps, ca
     assert "3 of 5 trials failed, all of them as this one: out of memory (9 GB); see" in capsys.readouterr().err
 
 
-def test_half_of_the_trials_is_not_most(sweeps: Sweeps, capsys: Shown) -> None:
+def test_half_of_the_trials_is_not_most(sweeps: Sweeps, capsys: Streams) -> None:
     sweeps.behaviour = failing("OSError: disk full", "OSError: disk full")
     assert main([*SWEEP, "--quiet"]) == 0
     assert capsys.readouterr().err == ""
@@ -176,7 +176,7 @@ def test_half_of_the_trials_is_not_most(sweeps: Sweeps, capsys: Shown) -> None:
 @pytest.mark.parametrize("log", ["plain", "live", "quiet", "jsonl"])
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143), (OSError("gone"), 1)])
 def test_a_study_cut_short_says_how_to_go_on(
-    sweeps: Sweeps, capsys: Shown, log: str, error: BaseException, code: int
+    sweeps: Sweeps, capsys: Streams, log: str, error: BaseException, code: int
 ) -> None:
     def cut(_folder: StudyFolder, _listener: Listener) -> None:
         raise error
@@ -188,7 +188,7 @@ def test_a_study_cut_short_says_how_to_go_on(
 
 
 def test_an_interrupt_before_the_study_has_nothing_to_resume(
-    sweeps: Sweeps, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+    sweeps: Sweeps, capsys: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_args: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
@@ -206,7 +206,7 @@ def test_the_usual_storage_need_not_be_said(tmp_path: Path, monkeypatch: pytest.
     )
 
 
-def test_all_mistakes_come_at_once(sweeps: Sweeps, tmp_path: Path, capsys: Shown) -> None:
+def test_all_mistakes_come_at_once(sweeps: Sweeps, tmp_path: Path, capsys: Streams) -> None:
     study_folder(tmp_path, "gammas")
     file = tmp_path / "mine.yaml"
     file.write_text("sweep:\n  trails: 5\n  seeds: 0\nloss:\n  gama_ca: 1\n", encoding="utf-8")
@@ -230,17 +230,17 @@ def test_all_mistakes_come_at_once(sweeps: Sweeps, tmp_path: Path, capsys: Shown
     assert not sweeps.swept
 
 
-def test_a_setting_given_both_ways_is_given_twice(sweeps: Sweeps, capsys: Shown) -> None:
+def test_a_setting_given_both_ways_is_given_twice(sweeps: Sweeps, capsys: Streams) -> None:
     assert main([*SWEEP, "--trials", "5", "--sweep.trials", "6"]) == 2
     assert "sweep.trials: must be given once" in capsys.readouterr().err
 
 
-def test_an_impossible_name_is_refused(sweeps: Sweeps, capsys: Shown) -> None:
+def test_an_impossible_name_is_refused(sweeps: Sweeps, capsys: Streams) -> None:
     assert main([*SWEEP, "--name", "../mine"]) == 2
     assert "--name: a study's name must be" in capsys.readouterr().err
 
 
-def test_an_impossible_layout_is_refused_before_ray(sweeps: Sweeps, capsys: Shown) -> None:
+def test_an_impossible_layout_is_refused_before_ray(sweeps: Sweeps, capsys: Streams) -> None:
     assert main([*SWEEP, "--gpus-per-trial", "0.5"]) == 2
     assert "needs a GPU, there is none; set sweep.gpus_per_trial to 0" in capsys.readouterr().err
     beginning = time.process_time()  # from here on without the import of torch
@@ -255,7 +255,7 @@ def test_a_cluster_s_layout_is_left_to_the_cluster(sweeps: Sweeps) -> None:
     assert sweeps.swept[0][2]["address"] == "10.0.0.5:6379"
 
 
-def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Shown) -> None:
+def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Streams) -> None:
     changes = ["--trials", "7", "--sweep.warm_start", "a,b", "--loss.ablate", "no_ica"]
     assert main(["sweep", "meld", "--print_config", *changes]) == 0
     file = tmp_path / "printed.yaml"
@@ -268,7 +268,7 @@ def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Sho
     assert {**settings.to_dict(), "space": {}} == without_space.to_dict()
 
 
-def test_resume_takes_a_larger_budget(sweeps: Sweeps, capsys: Shown) -> None:
+def test_resume_takes_a_larger_budget(sweeps: Sweeps, capsys: Streams) -> None:
     study_folder(sweeps.storage)
     assert main(["resume", "gammas", "--storage", str(sweeps.storage), "--trials", "9", "--time", "3h", "--quiet"]) == 0
     ((name, options),) = sweeps.resumed
@@ -277,7 +277,7 @@ def test_resume_takes_a_larger_budget(sweeps: Sweeps, capsys: Shown) -> None:
     assert capsys.readouterr().out.splitlines()[-1] == "best validation WF1 62.50"
 
 
-def test_an_unknown_study_is_refused_with_those_there_are(sweeps: Sweeps, capsys: Shown) -> None:
+def test_an_unknown_study_is_refused_with_those_there_are(sweeps: Sweeps, capsys: Streams) -> None:
     study_folder(sweeps.storage)
     assert main(["resume", "gamas", "--storage", str(sweeps.storage)]) == 2
     assert "no study 'gamas'" in capsys.readouterr().err

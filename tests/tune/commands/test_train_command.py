@@ -15,11 +15,11 @@ from tune.commands.results import published_wf1
 from tune.config.settings import config_types, load_config
 from tune.study.events import EpochEnded, Listener, RunFinished, RunStarted
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 SHARDS = ["--data.shards", "shards"]
 
 
-def test_the_last_line_is_the_test_wf1(runs: Runs, capsys: Shown) -> None:
+def test_the_last_line_is_the_test_wf1(runs: Runs, capsys: Streams) -> None:
     assert main(["train", "iemocap", *SHARDS, "--loss.gamma_ca=0.6", "--train.workers", "[1,4]", "--log", "plain"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == ["val WF1 62.50", "test WF1 72.07"]
     ((config, resume, verbose),) = runs.trained
@@ -27,7 +27,7 @@ def test_the_last_line_is_the_test_wf1(runs: Runs, capsys: Shown) -> None:
     assert (resume, verbose) == (None, False)
 
 
-def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys: Shown, tmp_path: Path) -> None:
+def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys: Streams, tmp_path: Path) -> None:
     runs.behaviour = lambda config, listener: listener(RunStarted(config, [], "bold", "3f2a"))
     shards = str(write_like_paper(tmp_path / "meld", "meld"))
     train = ["train", "meld-ddin", "--data.shards", shards, "--loss.ablate", "base", "--quiet"]
@@ -38,7 +38,7 @@ def test_the_published_result_stands_beside_the_measured_one(runs: Runs, capsys:
     assert "published   none for these data: read are text and audio, in the paper text, audio and visual\n" in output
 
 
-def test_generated_data_have_no_published_result(runs: Runs, capsys: Shown, tmp_path: Path) -> None:
+def test_generated_data_have_no_published_result(runs: Runs, capsys: Streams, tmp_path: Path) -> None:
     runs.behaviour = lambda config, listener: listener(RunStarted(config, [], "bold", "3f2a"))
     info, dialogues = generate("meld-small", 12)
     write_shards(dialogues, tmp_path / "shards", info)
@@ -70,7 +70,7 @@ def test_published_results_follow_model_and_ablation(
     assert published_wf1(load_config(preset, {"data.shards": "x", **overrides})) == wf1
 
 
-def test_json_is_the_last_line(runs: Runs, capsys: Shown) -> None:
+def test_json_is_the_last_line(runs: Runs, capsys: Streams) -> None:
     assert main(["train", "iemocap", *SHARDS, "--output", "json", "--quiet", "--verbose"]) == 0
     output = capsys.readouterr()
     result = json.loads(output.out.splitlines()[-1])
@@ -82,7 +82,7 @@ def test_json_is_the_last_line(runs: Runs, capsys: Shown) -> None:
 
 
 def test_json_has_the_published_result_or_why_there_is_none(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: Streams
 ) -> None:
     for reasons, published in (
         ([], {"test_wf1": 72.07, "dataset": "iemocap"}),
@@ -100,7 +100,7 @@ def looked_at_test(final: FinalReport) -> FinalReport:
     return replace(final, history=history)
 
 
-def test_what_test_would_have_chosen_stands_apart_from_the_sealed_score(runs: Runs, capsys: Shown) -> None:
+def test_what_test_would_have_chosen_stands_apart_from_the_sealed_score(runs: Runs, capsys: Streams) -> None:
     runs.final = looked_at_test(runs.final)
     assert main(["train", "iemocap", *SHARDS, "--train.protocol", "paper", "--quiet"]) == 0
     assert capsys.readouterr().out.splitlines()[-3:] == [
@@ -118,20 +118,20 @@ def test_what_test_would_have_chosen_stands_apart_from_the_sealed_score(runs: Ru
     }
 
 
-def test_a_sealed_run_says_nothing_of_optimism(runs: Runs, capsys: Shown) -> None:
+def test_a_sealed_run_says_nothing_of_optimism(runs: Runs, capsys: Streams) -> None:
     assert main(["train", "iemocap", *SHARDS, "--output", "json", "--quiet"]) == 0
     assert "paper" not in json.loads(capsys.readouterr().out)
     assert main(["train", "iemocap", *SHARDS, "--quiet"]) == 0
     assert "sealed" not in capsys.readouterr().out
 
 
-def test_an_unknown_protocol_is_a_mistake(runs: Runs, capsys: Shown) -> None:
+def test_an_unknown_protocol_is_a_mistake(runs: Runs, capsys: Streams) -> None:
     assert main(["train", "iemocap", *SHARDS, "--train.protocol", "open"]) == 2
     assert "train.protocol: must be" in capsys.readouterr().err
     assert not runs.trained
 
 
-def test_json_lines_hold_every_event_and_the_result(runs: Runs, capsys: Shown) -> None:
+def test_json_lines_hold_every_event_and_the_result(runs: Runs, capsys: Streams) -> None:
     def speak(config: Config, listener: Listener) -> None:
         listener(RunStarted(config, ["one worker"], "bold", "3f2a"))
         for report in runs.final.history:
@@ -146,7 +146,7 @@ def test_json_lines_hold_every_event_and_the_result(runs: Runs, capsys: Shown) -
     assert lines[-1]["test"]["wf1"] == 0.7207
 
 
-def test_mistakes_of_command_line_and_values_come_together(runs: Runs, capsys: Shown) -> None:
+def test_mistakes_of_command_line_and_values_come_together(runs: Runs, capsys: Streams) -> None:
     assert main(["train", "iemocap", "--loss.gama_ca", "1", "--train.epochs", "x", "--train.lr"]) == 2
     output = capsys.readouterr().err
     for part in ("train.lr: must have a value", "did you mean loss.gamma_ca?", "train.epochs: must be", "data.shards:"):
@@ -155,7 +155,7 @@ def test_mistakes_of_command_line_and_values_come_together(runs: Runs, capsys: S
 
 
 def test_what_mlflow_would_refuse_comes_with_the_rest_before_any_work(
-    runs: Runs, tmp_path: Path, capsys: Shown
+    runs: Runs, tmp_path: Path, capsys: Streams
 ) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("track:\n  experiment: ''\n  tags:\n    host: me\n", encoding="utf-8")
@@ -171,14 +171,14 @@ def test_what_mlflow_would_refuse_comes_with_the_rest_before_any_work(
     assert not runs.trained
 
 
-def test_an_undotted_unknown_option_is_a_mistake_of_the_configuration(runs: Runs, capsys: Shown) -> None:
+def test_an_undotted_unknown_option_is_a_mistake_of_the_configuration(runs: Runs, capsys: Streams) -> None:
     assert main(["train", "iemocap", *SHARDS, "--gamma_ca", "1", "--epochs", "x"]) == 2
     output = capsys.readouterr().err
     assert "did you mean loss.gamma_ca?" in output
     assert "did you mean train.epochs?" in output
 
 
-def test_a_key_given_twice_is_refused(runs: Runs, capsys: Shown) -> None:
+def test_a_key_given_twice_is_refused(runs: Runs, capsys: Streams) -> None:
     assert main(["train", "iemocap", *SHARDS, "--train.lr", "1", "--train.lr=2"]) == 2
     assert "train.lr: must be given once" in capsys.readouterr().err
 
@@ -188,7 +188,7 @@ def test_a_negative_number_is_a_value(runs: Runs) -> None:
     assert runs.trained[0][0].train.max_failures == -1
 
 
-def test_resume_takes_the_run_s_own_configuration(runs: Runs, capsys: Shown) -> None:
+def test_resume_takes_the_run_s_own_configuration(runs: Runs, capsys: Streams) -> None:
     assert main(["train", "--resume", "3f2a", "--track.uri", "sqlite:///y", "--quiet"]) == 0
     config, resume, _ = runs.trained[0]
     assert (config.track.uri, resume) == ("sqlite:///y", "3f2a")
@@ -199,7 +199,7 @@ def test_resume_takes_the_run_s_own_configuration(runs: Runs, capsys: Shown) -> 
     assert len(runs.trained) == 1
 
 
-def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Shown) -> None:
+def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Streams) -> None:
     assert main(["train", "meld-ddin", "--print_config", "--train.workers", "1,2", "--track.tags.a", "b"]) == 0
     file = tmp_path / "printed.yaml"
     file.write_text(capsys.readouterr().out, encoding="utf-8")
@@ -208,7 +208,7 @@ def test_print_config_reads_back_and_needs_no_shards(tmp_path: Path, capsys: Sho
 
 
 @pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
-def test_a_run_cut_short_says_how_to_go_on(runs: Runs, capsys: Shown, end: BaseException, code: int) -> None:
+def test_a_run_cut_short_says_how_to_go_on(runs: Runs, capsys: Streams, end: BaseException, code: int) -> None:
     def interrupt(config: Config, listener: Listener) -> None:
         listener(RunStarted(config, [], "bold", "3f2a"))
         raise end
@@ -219,7 +219,7 @@ def test_a_run_cut_short_says_how_to_go_on(runs: Runs, capsys: Shown, end: BaseE
         assert "dclf train --resume 3f2a\n" in capsys.readouterr().err
 
 
-def test_a_scored_run_has_nothing_to_go_on_with(runs: Runs, capsys: Shown) -> None:
+def test_a_scored_run_has_nothing_to_go_on_with(runs: Runs, capsys: Streams) -> None:
     def interrupt(config: Config, listener: Listener) -> None:
         listener(RunStarted(config, [], "bold", "3f2a"))
         listener(RunFinished(runs.final))
@@ -232,7 +232,7 @@ def test_a_scored_run_has_nothing_to_go_on_with(runs: Runs, capsys: Shown) -> No
     assert "dclf: the run has finished; MLflow may lack its figures and its model\n" in output
 
 
-def test_an_interrupt_before_the_run_has_nothing_to_resume(runs: Runs, capsys: Shown) -> None:
+def test_an_interrupt_before_the_run_has_nothing_to_resume(runs: Runs, capsys: Streams) -> None:
     def interrupt(_config: Config, _listener: Listener) -> None:
         raise KeyboardInterrupt
 
@@ -241,7 +241,7 @@ def test_an_interrupt_before_the_run_has_nothing_to_resume(runs: Runs, capsys: S
     assert "--resume" not in capsys.readouterr().err
 
 
-def test_a_failed_run_is_code_1_and_the_log_says_why(runs: Runs, capsys: Shown) -> None:
+def test_a_failed_run_is_code_1_and_the_log_says_why(runs: Runs, capsys: Streams) -> None:
     def fail(_config: Config, _listener: Listener) -> None:
         raise ArithmeticError("L_CA is not finite")
 
@@ -252,7 +252,7 @@ def test_a_failed_run_is_code_1_and_the_log_says_why(runs: Runs, capsys: Shown) 
     assert output.err == "dclf: error: L_CA is not finite\n"
 
 
-def test_help_lists_every_key_with_its_meaning(capsys: Shown) -> None:
+def test_help_lists_every_key_with_its_meaning(capsys: Streams) -> None:
     assert main(["train", "--help"]) == 0
     output = capsys.readouterr().out
     assert [key for key in config_types() if f"--{key}" not in output] == ["published"]
@@ -260,7 +260,7 @@ def test_help_lists_every_key_with_its_meaning(capsys: Shown) -> None:
     assert "default: 0.07" in output
 
 
-def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Shown) -> None:
+def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Streams) -> None:
     assert main(["evaluate", "bold", "--split", "val"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "val: 8 utterances; rows are true classes, columns what was predicted"
@@ -272,7 +272,7 @@ def test_evaluate_prints_the_confusion_and_the_wf1_last(runs: Runs, capsys: Show
     ]
 
 
-def test_evaluate_as_json(runs: Runs, capsys: Shown) -> None:
+def test_evaluate_as_json(runs: Runs, capsys: Streams) -> None:
     assert main(["evaluate", "3f2a", "--output", "json", "--shards", "other", "--uri", "sqlite:///y"]) == 0
     result: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (result["split"], result["scores"]["wf1"], result["class_names"]) == ("test", 0.7207, ["happy", "sad"])

@@ -22,7 +22,7 @@ BLOCK = re.compile(r"(?:^ {4}.*\n(?:\n(?= {4}))?)+", re.MULTILINE)
 OPTION = re.compile(r"--[a-z][\w.-]*")
 LIMIT_S = 600.0
 """For one block, on a machine that does much else."""
-SHOWN = (
+OUTPUT = (
     "shards/tutorial: 150 dialogues (83 train, 25 val, 42 test)",
     "shards/imported: 150 dialogues (83 train, 25 val, 42 test)",
     "experiment: tutorial",
@@ -81,7 +81,7 @@ def test_its_blocks_end_with_the_table_and_the_page(tmp_path: Path) -> None:
     print(f"{len(TUTORIAL)} blocks in {time.monotonic() - start:.0f} s")
     processes.wait_until_gone(GONE_S)
     place = 0
-    for text in SHOWN:
+    for text in OUTPUT:
         place = output.find(text, place)
         assert place >= 0, text + output
     imported = next(words for words in COMMAND_LINES["docs/tutorial.md"] if words[:2] == ["data", "import"])

@@ -12,7 +12,7 @@ from tune.progress.lines import Lines
 from tune.progress.live import LivePanel
 from tune.study.events import EpochEnded, Event, send
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 EPOCH = EpochEnded(epoch_report(2, 0.6, (1, 0.625)))
 
 
@@ -29,7 +29,7 @@ def test_a_panel_is_shown_on_a_terminal() -> None:
 
 
 @pytest.mark.usefixtures("terminal")
-def test_own_listeners_take_the_place_of_the_panel(capsys: Shown) -> None:
+def test_own_listeners_take_the_place_of_the_panel(capsys: Streams) -> None:
     events: list[Event] = []
     with listening([events.append]) as audience:
         send(EPOCH, audience)
@@ -40,13 +40,13 @@ def test_own_listeners_take_the_place_of_the_panel(capsys: Shown) -> None:
 
 
 @pytest.mark.usefixtures("terminal")
-def test_a_terminal_is_left_alone_where_that_is_asked_for(capsys: Shown) -> None:
+def test_a_terminal_is_left_alone_where_that_is_asked_for(capsys: Streams) -> None:
     with listening(None, "quiet") as audience:
         send(EPOCH, audience)
     assert capsys.readouterr() == ("", "")
 
 
-def test_nothing_is_shown_where_there_is_no_terminal(capsys: Shown, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_shown_where_there_is_no_terminal(capsys: Streams, caplog: pytest.LogCaptureFixture) -> None:
     with listening(None) as audience:
         send(EPOCH, audience)
         logging.getLogger("tune.tracking").warning("the server is away")

@@ -50,7 +50,7 @@ def frame(panel: LivePanel, console: Console) -> list[str]:
     return still.export_text().splitlines()
 
 
-def shown(panel: LivePanel, console: Console) -> str:
+def text_of(panel: LivePanel, console: Console) -> str:
     return "\n".join(frame(panel, console))
 
 
@@ -68,13 +68,13 @@ def test_a_run(history: list[EpochReport], watch: Watch) -> None:
     panel, console = live(watch, width=90)
     with panel:
         watch.time += 7
-        assert "dclf sweep" in shown(panel, console)
-        assert "starting, 0:07" in shown(panel, console)
+        assert "dclf sweep" in text_of(panel, console)
+        assert "starting, 0:07" in text_of(panel, console)
         panel(RunStarted(CONFIG, ["1 worker"], "bold", "3f2a"))
-        assert "waiting for the first epoch, 0:07" in shown(panel, console)
+        assert "waiting for the first epoch, 0:07" in text_of(panel, console)
         for report in history:
             panel(EpochEnded(report))
-        text = shown(panel, console)
+        text = text_of(panel, console)
     for part in (
         "mmgcn (causal) with DCLF on shards/demo",
         "epoch 3/4",
@@ -89,14 +89,14 @@ def test_a_run(history: list[EpochReport], watch: Watch) -> None:
 def test_what_an_epoch_saw_on_test_is_named_as_such(history: list[EpochReport], watch: Watch) -> None:
     panel, console = live(watch)
     panel(EpochEnded(replace(history[0], peeked={"wf1": 0.7}, robust={"eics/wf1": 0.45})))
-    assert "(epoch 1)  EICS 45.00  peeked test WF1 70.00" in shown(panel, console)
+    assert "(epoch 1)  EICS 45.00  peeked test WF1 70.00" in text_of(panel, console)
 
 
 def test_after_the_last_epoch_the_panel_says_what_is_going_on(watch: Watch) -> None:
     panel, console = live(watch)
     with panel:
         panel(EpochEnded(epoch_report(4, 0.5, (1, 0.5))))
-        assert "scoring the test split" in shown(panel, console)
+        assert "scoring the test split" in text_of(panel, console)
 
 
 def test_what_is_said_of_a_run_stays_above_the_panel(final: FinalReport, watch: Watch) -> None:
@@ -130,7 +130,7 @@ def test_a_study(folder: StudyFolder, watch: Watch) -> None:
     panel, console = live(watch)
     with panel:
         watch.time += 7
-        assert "starting, 0:07" in shown(panel, console)
+        assert "starting, 0:07" in text_of(panel, console)
         run_three(panel, folder, watch)
         lines = frame(panel, console)
     for part in (
@@ -151,7 +151,7 @@ def test_a_study(folder: StudyFolder, watch: Watch) -> None:
 def test_a_comparison_has_no_best_variant_on_its_way(tmp_path: Path, watch: Watch) -> None:
     panel, console = live(watch)
     run_three(panel, study_folder(tmp_path, test="all", time=""), watch)
-    assert "complete" in shown(panel, console)
+    assert "complete" in text_of(panel, console)
     assert "best" not in "\n".join(line for line in frame(panel, console) if "val WF1" not in line)
 
 
@@ -159,9 +159,9 @@ def test_a_trial_without_an_epoch_is_starting(folder: StudyFolder, watch: Watch)
     panel, console = live(watch)
     with panel:
         panel(StudyStarted(folder, [], "3f2a"))
-        assert "waiting for the first trial" in shown(panel, console)
+        assert "waiting for the first trial" in text_of(panel, console)
         panel(TrialChanged(start(folder)))
-        text = shown(panel, console)
+        text = text_of(panel, console)
     assert "starting" in text
     assert "none yet" in text
 
@@ -220,7 +220,7 @@ def test_the_studies_of_a_reproduction_are_counted_each_for_itself(tmp_path: Pat
     with panel:
         for name in ("one", "two"):
             panel(ReproductionStudy("Table 4", "Ablations"))
-            assert "starting, 0:00" in shown(panel, console)
+            assert "starting, 0:00" in text_of(panel, console)
             folder = study_folder(tmp_path, name)
             run_three(panel, folder, watch)
             panel(StudyFinished(folder))
@@ -233,12 +233,12 @@ def test_an_extraction(watch: Watch) -> None:
     panel, console = live(watch)
     with panel:
         panel(ExtractionStarted("text of meld, 13708 utterances", ["2 actors with 1 CPU slot each"]))
-        assert "waiting for the first rows" in shown(panel, console)
+        assert "waiting for the first rows" in text_of(panel, console)
         watch.time += 12
         panel(ExtractionProgress("text", 3200, 13708, 2000, 210.0))
-        first = shown(panel, console)
+        first = text_of(panel, console)
         panel(ExtractionProgress("text", 13708, 13708, 2000, 210.0))
-        assert "13,708 of 13,708" in shown(panel, console)
+        assert "13,708 of 13,708" in text_of(panel, console)
     for part in ("text of meld", "text: 3,200 of 13,708 (2,000 from the cache), 210/s, 0:50 left", "0:12 spent"):
         assert part in first
     assert "2 actors with 1 CPU slot each" in console.export_text()
@@ -251,10 +251,10 @@ def test_a_perturbation_test(watch: Watch) -> None:
         panel(PerturbationStarted("mmgcn on the test split", ["replacements from 40 training dialogues"], 3))
         watch.time += 10
         panel(ConditionScored("raw", 0.5))
-        first = shown(panel, console)
+        first = text_of(panel, console)
         panel(ConditionScored("eccs, draw 1 of 1", 0.4321))
         panel(ConditionScored("eics, draw 1 of 1", 0.25))
-        assert "writing the results" in shown(panel, console)
+        assert "writing the results" in text_of(panel, console)
     for part in ("mmgcn on the test split", "1/3 conditions", "0:12 spent, 0:20 left", "raw  WF1 50.00"):
         assert part in first
     assert "replacements from 40 training dialogues" in console.export_text()

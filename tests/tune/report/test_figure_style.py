@@ -92,8 +92,8 @@ def figures(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> dict[str,
         window_study(place, with_paper(shards), (2, 4, 10)),
         gamma_study(place / "grid", with_paper(shards), ("ddin", "mmgcn", "aghmn")),
     ):
-        studies[f"compared {folder.definition.name}"] = Drawings(drawn=comparison_figures(folder))
-    drawn = {f"{study} {name}": one for study, of in studies.items() for name, one in of.drawn.items()}
+        studies[f"compared {folder.definition.name}"] = Drawings(figures=comparison_figures(folder))
+    drawn = {f"{study} {name}": one for study, of in studies.items() for name, one in of.figures.items()}
     for drawing in drawn.values():
         settle(drawing.figure)
     return drawn
@@ -163,7 +163,7 @@ def test_the_signs_stand_at_their_trials(tmp_path: Path) -> None:
     folder = fill(new_folder(tmp_path), 40)
     best = best_trial(folder)
     assert best is not None
-    drawn = study_drawings(folder, optuna_study(folder)).drawn
+    drawn = study_drawings(folder, optuna_study(folder)).figures
     (axes,) = drawn["history"].figure.axes
     signs = {
         dots.get_label(): np.array(dots.get_offsets())[0] for dots in axes.collections if len(dots.get_offsets()) == 1
@@ -231,7 +231,7 @@ def test_of_too_many_points_the_marked_ones_stay() -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1))
     count = 3 * MOST_POINTS
     many = Points(axes=axes, x=np.linspace(0, 1, count).tolist(), y=[0.5] * count, texts=["dot"] * count)
-    best = Points(axes=axes, x=[0.5], y=[0.5], texts=["best"], kept=True)
+    best = Points(axes=axes, x=[0.5], y=[0.5], texts=["best"], special=True)
     figure = axes.get_figure()
     assert isinstance(figure, Figure)
     places = Drawing(title="t", caption="c", figure=figure, points=(many, best)).places()

@@ -49,13 +49,13 @@ def with_shards(shards: Path) -> Config:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> tuple[StudyFolder, ReportFiles]:
+def report(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> tuple[StudyFolder, ReportFiles]:
     folder = fill(new_folder(tmp_path_factory.mktemp("studies"), base=with_shards(shards), seeds=2), 40, seeds=2)
     return folder, write_report(folder, optuna_study(folder))
 
 
-def test_everything_is_written(written: tuple[StudyFolder, ReportFiles]) -> None:
-    folder, files = written
+def test_everything_is_written(report: tuple[StudyFolder, ReportFiles]) -> None:
+    folder, files = report
     assert files.folder == folder.path / "report"
     assert set(files.tables) == {"trials.csv", "top.tex", "comparison.tex"}
     assert len(files.figures) == 6
@@ -73,36 +73,36 @@ def test_tables_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
     assert {path.name for path in out.iterdir() if path.suffix in (".csv", ".tex")} == set(files.tables)
 
 
-def test_the_page_needs_nothing_else(written: tuple[StudyFolder, ReportFiles]) -> None:
-    page = Page(written[1].html.read_text(encoding="utf-8"))
+def test_the_page_needs_nothing_else(report: tuple[StudyFolder, ReportFiles]) -> None:
+    page = Page(report[1].html.read_text(encoding="utf-8"))
     assert page.tags.count("svg") == 6
     assert not {"link", "iframe", "img"} & set(page.tags)
     assert page.tags.count("script") == len(SCRIPTS)
     assert [link for link in page.links if not link.startswith(("#", "data:"))] == []
 
 
-def test_figures_on_one_page_do_not_share_ids(written: tuple[StudyFolder, ReportFiles]) -> None:
-    page = Page(written[1].html.read_text(encoding="utf-8"))
+def test_figures_on_one_page_do_not_share_ids(report: tuple[StudyFolder, ReportFiles]) -> None:
+    page = Page(report[1].html.read_text(encoding="utf-8"))
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
 
 
-def test_generated_data_are_called_so(written: tuple[StudyFolder, ReportFiles]) -> None:
-    for path in (written[1].html, written[1].markdown):
+def test_generated_data_are_called_so(report: tuple[StudyFolder, ReportFiles]) -> None:
+    for path in (report[1].html, report[1].markdown):
         text = path.read_text(encoding="utf-8")
         assert "Study gammas on generated-iemocap-small" in text
         assert "must not be reported as results on it" in text
 
 
-def test_best_and_base_stand_side_by_side(written: tuple[StudyFolder, ReportFiles]) -> None:
-    text = written[1].markdown.read_text(encoding="utf-8")
+def test_best_and_base_stand_side_by_side(report: tuple[StudyFolder, ReportFiles]) -> None:
+    text = report[1].markdown.read_text(encoding="utf-8")
     assert re.search(r"Best is trial 28: validation WF1 \d\d\.\d\d ± \d\.\d\d %", text)
     assert re.search(r"The base configuration \(trial 0\) has .*: a gain of \d\.\d\d points", text)
     assert "| loss.window | 10 | 17 |" in text
 
 
-def test_what_happened_is_told(written: tuple[StudyFolder, ReportFiles]) -> None:
-    page = Page(written[1].html.read_text(encoding="utf-8"))
+def test_what_happened_is_told(report: tuple[StudyFolder, ReportFiles]) -> None:
+    page = Page(report[1].html.read_text(encoding="utf-8"))
     for words in (
         "out of memory: 2.1 GiB asked for",
         "trials pruned",
@@ -114,19 +114,19 @@ def test_what_happened_is_told(written: tuple[StudyFolder, ReportFiles]) -> None
         assert words in page.text
 
 
-def test_the_table_reads_back(written: tuple[StudyFolder, ReportFiles]) -> None:
-    frame = pd.read_csv(written[1].tables["trials.csv"])
+def test_the_table_reads_back(report: tuple[StudyFolder, ReportFiles]) -> None:
+    frame = pd.read_csv(report[1].tables["trials.csv"])
     assert len(frame) == 40
-    assert frame["wf1"].max() == max(t.values[0] for t in written[0].ledger.trials.values() if t.state == "complete")
+    assert frame["wf1"].max() == max(t.values[0] for t in report[0].ledger.trials.values() if t.state == "complete")
 
 
-def test_figures_are_svg_files(written: tuple[StudyFolder, ReportFiles]) -> None:
-    for path in written[1].figures.values():
+def test_figures_are_svg_files(report: tuple[StudyFolder, ReportFiles]) -> None:
+    for path in report[1].figures.values():
         assert ET.parse(path).getroot().tag.endswith("svg")
 
 
-def test_every_figure_is_a_png_for_print_too(written: tuple[StudyFolder, ReportFiles]) -> None:
-    files = written[1]
+def test_every_figure_is_a_png_for_print_too(report: tuple[StudyFolder, ReportFiles]) -> None:
+    files = report[1]
     assert set(files.pictures) == set(files.figures)
     with Image.open(files.pictures["history"]) as image:
         assert image.format == "PNG"
@@ -151,8 +151,8 @@ def test_the_table_of_ends_names_those_that_there_are(tmp_path: Path, states: li
     assert table.title == title
 
 
-def test_a_report_is_renewed_the_same(written: tuple[StudyFolder, ReportFiles]) -> None:
-    folder, files = written
+def test_a_report_is_renewed_the_same(report: tuple[StudyFolder, ReportFiles]) -> None:
+    folder, files = report
     before = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
     write_report(folder, optuna_study(folder))
     assert {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()} == before

@@ -114,7 +114,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-def shown(browser: Browser, file: Path, width: int = 1400, scheme: Scheme = "light", **more: Any) -> Page:
+def open_page(browser: Browser, file: Path, width: int = 1400, scheme: Scheme = "light", **more: Any) -> Page:
     """A page whose scripts have run; what they say on the console is an error of the test."""
     page = browser.new_page(viewport={"width": width, "height": 1200}, color_scheme=scheme, **more)
     messages: list[str] = []
@@ -127,7 +127,7 @@ def shown(browser: Browser, file: Path, width: int = 1400, scheme: Scheme = "lig
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_figures_are_whole_on_paper_and_black_on_white(browser: Browser, pages: dict[str, Path], kind: str) -> None:
-    page = shown(browser, pages[kind], width=PAPER_WIDTH, scheme="dark")
+    page = open_page(browser, pages[kind], width=PAPER_WIDTH, scheme="dark")
     page.emulate_media(media="print")
     figures = page.evaluate(
         """() => [...document.querySelectorAll(".figure-box svg")].map((svg) => svg.getBoundingClientRect().right)"""
@@ -147,7 +147,7 @@ def test_a_page_fits_and_can_be_read_at_every_width_in_light_and_dark(
 ) -> None:
     schemes: tuple[Scheme, ...] = ("light", "dark")
     for scheme in schemes:
-        page = shown(browser, pages[kind], scheme=scheme)
+        page = open_page(browser, pages[kind], scheme=scheme)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 1200})
             where = f"{kind} at {width}, {scheme}"
@@ -166,7 +166,7 @@ def test_a_page_fits_and_can_be_read_at_every_width_in_light_and_dark(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_figures_stand_beside_text_where_there_is_room(browser: Browser, pages: dict[str, Path], kind: str) -> None:
-    page = shown(browser, pages[kind])
+    page = open_page(browser, pages[kind])
     across = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 1200})
@@ -178,7 +178,7 @@ def test_figures_stand_beside_text_where_there_is_room(browser: Browser, pages: 
 
 def test_the_dark_is_dark(browser: Browser, pages: dict[str, Path]) -> None:
     colour = "getComputedStyle(document.body).backgroundColor"
-    light, dark = shown(browser, pages["search"]), shown(browser, pages["search"], scheme="dark")
+    light, dark = open_page(browser, pages["search"]), open_page(browser, pages["search"], scheme="dark")
     assert light.evaluate(colour) == "rgb(255, 255, 255)"
     assert max(map(int, dark.evaluate(colour)[4:-1].split(","))) < 40
     light.close()
@@ -194,7 +194,7 @@ def column(page: Page, title: str, head: str) -> list[str]:
 
 
 def test_a_table_is_sorted_by_click_and_by_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
-    page, title = shown(browser, pages["leaderboard"]), "Leaderboard"
+    page, title = open_page(browser, pages["leaderboard"]), "Leaderboard"
     head = page.get_by_role("region", name=title).get_by_role("columnheader", name="difference")
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "descending"
@@ -215,7 +215,7 @@ def test_a_table_is_sorted_by_click_and_by_keyboard(browser: Browser, pages: dic
 
 
 def test_means_are_sorted_as_numbers_and_words_as_words(browser: Browser, pages: dict[str, Path]) -> None:
-    page, title = shown(browser, pages["search"]), "Best trials"
+    page, title = open_page(browser, pages["search"]), "Best trials"
     table = page.get_by_role("region", name=title)
     for head, numeric in (("validation WF1 (%)", True), ("pairs", False)):
         table.get_by_role("button", name=head).click()
@@ -229,7 +229,7 @@ def test_means_are_sorted_as_numbers_and_words_as_words(browser: Browser, pages:
 
 
 def test_rows_that_belong_together_stay_together(browser: Browser, pages: dict[str, Path]) -> None:
-    page, title = shown(browser, pages["comparison"]), "F1 (%) per class"
+    page, title = open_page(browser, pages["comparison"]), "F1 (%) per class"
     page.get_by_role("region", name=title).get_by_role("button", name="happy").click()
     models, methods = column(page, title, "model"), column(page, title, "method")
     assert [model == "" for model in models] == [method.startswith("paper") for method in methods]
@@ -238,7 +238,7 @@ def test_rows_that_belong_together_stay_together(browser: Browser, pages: dict[s
 
 
 def test_a_long_table_is_filtered_by_words(browser: Browser, pages: dict[str, Path]) -> None:
-    page = shown(browser, pages["leaderboard"])
+    page = open_page(browser, pages["leaderboard"])
     board = page.locator(".block", has=page.get_by_role("region", name="Leaderboard"))
     expect(board.get_by_role("status")).to_have_text("8 of 8 rows")
     board.get_by_role("searchbox", name="Filter rows").press_sequentially("dclf mm")
@@ -250,14 +250,14 @@ def test_a_long_table_is_filtered_by_words(browser: Browser, pages: dict[str, Pa
 
 
 def test_without_scripts_everything_is_there(browser: Browser, pages: dict[str, Path]) -> None:
-    page = shown(browser, pages["leaderboard"], java_script_enabled=False)
+    page = open_page(browser, pages["leaderboard"], java_script_enabled=False)
     expect(page.locator("button, input")).to_have_count(0)
     expect(page.get_by_role("region", name="Leaderboard").locator("tbody tr")).to_have_count(8)
     page.close()
 
 
 def test_a_verdict_has_sign_words_and_colour(browser: Browser, pages: dict[str, Path]) -> None:
-    page = shown(browser, pages["reproduction"])
+    page = open_page(browser, pages["reproduction"])
     table = page.locator("table").first
     heads = table.locator("th").all_inner_texts()
     assert heads[1:] == ["finding", "paper (other data)", "measured", "95 % interval", "agrees or not"]

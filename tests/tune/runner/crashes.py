@@ -76,11 +76,11 @@ class CountedClient:
         if not name.startswith(WRITES):
             return method
 
-        def counted(*arguments: Any, **options: Any) -> Any:
+        def request(*arguments: Any, **options: Any) -> Any:
             self.countdown.tick()
             return method(*arguments, **options)
 
-        return counted
+        return request
 
 
 class Epochs(MutableMapping[tuple[int, int], int]):

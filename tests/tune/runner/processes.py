@@ -46,26 +46,26 @@ class Processes:
         ray = {"RAY_ADDRESS": address} if address else {}
         return Driver([sys.executable, "-c", CODE, *words], folder, {**self.environment, **ray})
 
-    def left(self) -> list[psutil.Process]:
+    def survivors(self) -> list[psutil.Process]:
         """Those that are there now; a process that has ended and waits to be reaped is not."""
         return of_mark(self._mark)
 
     def all_gone(self) -> bool:
-        return not self.left()
+        return not self.survivors()
 
     def wait_until_gone(self, limit_s: float) -> None:
         """Return when nothing is left; AssertionError after the limit, which says what is."""
         try:
             wait_until(self.all_gone, limit_s)
         except AssertionError as error:
-            raise AssertionError(f"{error}: {[(one.pid, one.cmdline()[:8]) for one in self.left()]}") from None
+            raise AssertionError(f"{error}: {[(one.pid, one.cmdline()[:8]) for one in self.survivors()]}") from None
 
     def end(self) -> None:
         """SIGKILL to whatever is left, by id."""
-        while left := self.left():
-            for process in left:
+        while survivors := self.survivors():
+            for process in survivors:
                 kill(process)
-            psutil.wait_procs(left, timeout=5)
+            psutil.wait_procs(survivors, timeout=5)
 
 
 def of_mark(mark: str) -> list[psutil.Process]:
@@ -140,11 +140,3 @@ def kill_tree(process: psutil.Process) -> None:
     for child in below:
         kill(child)
     psutil.wait_procs([process, *below], timeout=10)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, whether or not it has been reaped."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

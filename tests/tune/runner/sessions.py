@@ -129,14 +129,14 @@ class Driver:
         repeat = self.trained.get((trial.number, seed)) == self.epochs
         while repeat or self.trained.get((trial.number, seed), 0) < self.epochs:
             self.trained[trial.number, seed] = self.trained.get((trial.number, seed), 0) + (not repeat)
-            step = self.told(trial, seed, self.trained[trial.number, seed])
+            step = self.step_of(trial, seed, self.trained[trial.number, seed])
             if self.session.record_step(step):
                 return step
             repeat = False
             yield
         return None
 
-    def told(self, trial: TrialRecord | Task, seed: int, epoch: int) -> TrialStep:
+    def step_of(self, trial: TrialRecord | Task, seed: int, epoch: int) -> TrialStep:
         """What the trial says after an epoch: all epochs so far, as after a restart."""
         params = self.folder.ledger.trials[trial.number].params
         values = [self.score(params, seed, number) for number in range(1, epoch + 1)]

@@ -106,7 +106,7 @@ class Writer:
                 self.ledger.end(number, ending, value, "no reason" if ending != "complete" else "")
                 yield
                 for seed in self._seeds:
-                    self._queue((number, seed), child_writes.ended(self.ledger.trials[number]))
+                    self._queue((number, seed), child_writes.end_writes(self.ledger.trials[number]))
                 yield
         if not any(trial.state not in ENDED for trial in self.ledger.trials.values()):
             self.queue.append(partial(Sender(self.store.client, run.run_id, ""), status("FINISHED")))
@@ -116,7 +116,7 @@ class Writer:
         tags = child_writes.child_tags(self.folder.definition, parent_id(self.folder) or "", *key)
         name = child_name(self.folder.definition, trial, seed)
         self.queue.append(partial(self.children.open, key, name, tags, "", look=False))
-        self._queue(key, child_writes.begun(trial, seed, self.folder.definition.base, {}))
+        self._queue(key, child_writes.start_writes(trial, seed, self.folder.definition.base, {}))
         self.ledger.start(number, seed)
         yield
         history = [epoch(place, EPOCHS) for place in range(1, epochs + 1)]

@@ -43,7 +43,7 @@ def test_a_killed_worker_and_a_driver_killed_twice_cost_no_epoch(
     workers: list[psutil.Process] = []
 
     def trains() -> bool:
-        workers.extend(process for process in cluster[1].left() if has_any(title(process), WORKS))
+        workers.extend(process for process in cluster[1].survivors() if has_any(title(process), WORKS))
         return bool(workers)
 
     wait_until(lambda: trains() or not driver.running)

@@ -19,7 +19,7 @@ LAYOUTS = [
     ({"sweep.workers_per_trial": 0, "sweep.concurrency": 4}, FULL),
 ]
 """What is refused, and the nearest that is not: test_nested_trials and test_lost_nodes run sweeps in these."""
-REFUSED = """
+REFUSALS = """
 import json, sys, time
 from cluster.session import ray_session
 from cluster.trial_plan import TrialPlanError
@@ -43,7 +43,13 @@ def test_layouts_that_would_hang_are_refused_at_once_with_the_nearest_that_do_no
     nodes, processes = cluster
     common = {"data.shards": str(shards), "track.uri": sqlite_uri, "sweep.storage": str(tmp_path / "studies")}
     done = subprocess.run(
-        [sys.executable, "-c", REFUSED, nodes.address, json.dumps([{**common, **layout} for layout, _ in LAYOUTS])],
+        [
+            sys.executable,
+            "-c",
+            REFUSALS,
+            nodes.address,
+            json.dumps([{**common, **layout} for layout, _ in LAYOUTS]),
+        ],
         env=processes.environment,
         capture_output=True,
         text=True,

@@ -30,7 +30,7 @@ def states(url: str) -> list[str]:
     return [trial.state.name for trial in optuna.load_study(study_name="gammas", storage=url).get_trials()]
 
 
-def begun(tmp_path: Path, url: str) -> Driver:
+def half_a_study(tmp_path: Path, url: str) -> Driver:
     """A study of two trials, one of which has ended."""
     folder = new_study(tmp_path, trials=2, optuna=url)
     note_copies(folder)
@@ -43,7 +43,7 @@ def begun(tmp_path: Path, url: str) -> Driver:
 
 
 def test_the_copy_is_replaced_by_that_of_the_next_driver(tmp_path: Path, url: str) -> None:
-    driver = begun(tmp_path, url)
+    driver = half_a_study(tmp_path, url)
     export_study(driver.folder)
     assert states(url) == ["COMPLETE", "RUNNING"]
     again = StudyFolder.open(tmp_path, "gammas")
@@ -73,7 +73,7 @@ def test_ctrl_c_leaves_out_the_copy_alone(
 
 def test_another_study_of_the_name_is_refused_and_left_alone(tmp_path: Path, url: str) -> None:
     optuna.create_study(study_name="gammas", storage=url).enqueue_trial({"x": 1})
-    driver = begun(tmp_path, url)
+    driver = half_a_study(tmp_path, url)
     words = "holds another study named 'gammas'; choose another --name"
     with pytest.raises(StudyError, match=words):
         require_place(definition(optuna=url))

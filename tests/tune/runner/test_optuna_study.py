@@ -93,7 +93,7 @@ def begin(driver: Driver, epochs: int) -> None:
     assert trial is not None
     driver.session.start(trial)
     for epoch in range(1, epochs + 1):
-        step = driver.told(trial, 3, epoch)
+        step = driver.step_of(trial, 3, epoch)
         write_history(driver.folder.checkpoint(trial.number, 3), step.reports)
         driver.session.record_step(step)
 
@@ -161,7 +161,7 @@ def test_a_ledger_of_the_version_before_is_read(tmp_path: Path) -> None:
     assert states == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
 
 
-def lost(path: Path) -> None:
+def deleted(path: Path) -> None:
     path.unlink()
 
 
@@ -174,7 +174,7 @@ def locked(path: Path) -> None:
     path.with_name(f".{path.name}.1.lock").symlink_to(path)
 
 
-@pytest.mark.parametrize("harm", [lost, torn, locked])
+@pytest.mark.parametrize("harm", [deleted, torn, locked])
 def test_what_a_kill_does_to_the_journal_holds_up_nobody(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     folder = new_study(tmp_path, trials=3)
     first = Driver(folder)
@@ -195,7 +195,7 @@ def test_others_see_the_trials_while_the_driver_works(tmp_path: Path) -> None:
     driver = Driver(new_study(tmp_path, trials=2))
     trial = driver.session.next()
     assert trial is not None
-    driver.session.record_step(driver.told(trial, 3, 2))
+    driver.session.record_step(driver.step_of(trial, 3, 2))
     backend = JournalFileBackend(str(tmp_path / "gammas" / JOURNAL))
     (optuna_trial,) = optuna.load_study(study_name="gammas", storage=JournalStorage(backend)).get_trials()
     assert (optuna_trial.state, optuna_trial.last_step) == (TrialState.RUNNING, 2)

@@ -122,12 +122,12 @@ def test_short_epochs_share_a_request(tmp_path: Path, store: Store, monkeypatch:
     batches: Counter[str] = Counter()
     log_batch = store.client.log_batch
 
-    def counted(run_id: str, metrics: Sequence[Any] = (), **rest: Any) -> None:
+    def log(run_id: str, metrics: Sequence[Any] = (), **rest: Any) -> None:
         requests.append({metric.step for metric in metrics if metric.key == "val/wf1"})
         batches[run_id] += 1
         log_batch(run_id, metrics=metrics, **rest)
 
-    monkeypatch.setattr(store.client, "log_batch", counted)
+    monkeypatch.setattr(store.client, "log_batch", log)
     monkeypatch.setattr("tune.runner.recorder.SEND_EVERY_S", 600.0)
     recorder = opened(folder, store)
     Driver(folder, recorder).work()
@@ -187,8 +187,8 @@ def test_an_interrupted_study_leaves_no_run_running_and_goes_on_in_the_same_ones
     trial = first.session.next()
     assert trial is not None
     first.session.start(trial)
-    first.session.record_step(first.told(trial, 3, EPOCHS))
-    first.session.record_step(first.told(trial, 4, 2))
+    first.session.record_step(first.step_of(trial, 3, EPOCHS))
+    first.session.record_step(first.step_of(trial, 4, 2))
     recorder.close("KILLED", "killed: Ctrl-C")
     left = find_all(folder, store.uri)
     assert {run.info.status for run in left} == {"KILLED"}
@@ -212,7 +212,7 @@ def test_epochs_that_a_restarted_trial_tells_again_are_there_once(tmp_path: Path
     driver.session.start(trial)
     # Each tells all epochs so far.
     for epoch in (2, 2, EPOCHS):
-        driver.session.record_step(driver.told(trial, 3, epoch))
+        driver.session.record_step(driver.step_of(trial, 3, epoch))
     driver.session.finish(trial)
     recorder.close("FINISHED", "finished")
     check_runs(folder, store)
@@ -241,7 +241,7 @@ driver = Driver(folder, opened(folder, connect(sys.argv[2], "dclf")))
 driver.run(driver.session.next())
 trial = driver.session.next()
 driver.session.start(trial)
-driver.session.record_step(driver.told(trial, 3, 2))
+driver.session.record_step(driver.step_of(trial, 3, 2))
 os.kill(os.getpid(), 9)
 """
 

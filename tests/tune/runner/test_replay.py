@@ -263,6 +263,6 @@ def test_a_training_of_a_comparison_that_never_began_gets_no_run(tmp_path: Path,
     task = driver.session.next()
     assert task is not None
     driver.session.start(task)
-    driver.session.record_step(driver.told(task, 3, EPOCHS))
+    driver.session.record_step(driver.step_of(task, 3, EPOCHS))
     reopened = StudyFolder.open(tmp_path, folder.definition.name)
     assert begun_seeds(reopened, reopened.ledger.trials[0]) == seeds

@@ -45,7 +45,7 @@ def worked(folder: StudyFolder, store: Store, *, concluded: bool) -> int:
     driver.work()
     for number, trial in folder.ledger.trials.items():
         # As trials leave them.
-        write_history(folder.checkpoint(number, SEED), driver.told(trial, SEED, EPOCHS).reports)
+        write_history(folder.checkpoint(number, SEED), driver.step_of(trial, SEED, EPOCHS).reports)
         checkpoint.save(folder.checkpoint(number, SEED), trained_state())
     best = best_trial(folder)
     assert best is not None

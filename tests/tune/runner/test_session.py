@@ -55,7 +55,7 @@ def test_unfinished_trials_come_before_new_ones_and_keep_their_finished_training
     assert one is not None
     assert two is not None
     first.session.start(one)
-    first.session.record_step(first.told(one, 3, EPOCHS))
+    first.session.record_step(first.step_of(one, 3, EPOCHS))
     second = Driver(reopened(folder), trained=first.trained)
     second.work()
     assert second.ran == [0, 1, 2, 3]
@@ -74,7 +74,7 @@ def test_the_time_of_a_resumed_trial_is_what_its_drivers_worked(
     task = first.session.next()
     assert task is not None
     first.session.start(task)
-    first.session.record_step(first.told(task, 3, 2))
+    first.session.record_step(first.step_of(task, 3, 2))
     # The driver is killed, and the next one begins an hour later.
     lines = [json.loads(line) for line in folder.ledger.path.read_text().splitlines()]
     assert lines[-1]["kind"] == "alive"
@@ -148,7 +148,7 @@ def test_a_trial_fails_with_one_of_its_trainings_and_the_others_end(tmp_path: Pa
     for task in (first, second):
         session.start(task)
     session.fail(first.number, "NonFiniteLossError: ce")
-    step = driver.told(second, 4, 1)
+    step = driver.step_of(second, 4, 1)
     assert session.record_step(step), "it is to end"
     session.prune(second.number, step)
     session.fail(second.number, "its worker was lost")
@@ -189,8 +189,9 @@ def test_the_pruner_ends_what_is_worse(tmp_path: Path) -> None:
 def test_epochs_without_the_objective_are_not_told_to_optuna(tmp_path: Path) -> None:
     folder = new_study(tmp_path, trials=2, objectives={"eics/wf1": "maximize"})
     driver = Driver(folder, score=lambda _params, _seed, epoch: epoch / 10 if epoch % 2 == 0 else math.nan)
-    original = driver.told
-    driver.told = lambda *arguments: replace(original(*arguments), curve=[math.nan, 0.2, math.nan, 0.4][: arguments[2]])  # type: ignore[method-assign]
+    original = driver.step_of
+    curve = [math.nan, 0.2, math.nan, 0.4]
+    driver.step_of = lambda *arguments: replace(original(*arguments), curve=curve[: arguments[2]])  # type: ignore[method-assign]
     driver.work()
     assert [trial.intermediate_values for trial in driver.study.study.trials] == [{2: 0.2, 4: 0.4}] * 2
     assert [trial.curve for trial in folder.ledger.trials.values()] == [(None, 0.2, None, 0.4)] * 2
@@ -204,7 +205,7 @@ def test_the_parent_has_the_pick_trial_whenever_it_changes(tmp_path: Path) -> No
         task = driver.session.next()
         assert task is not None
         driver.session.start(task)
-        driver.session.record_step(replace(driver.told(task, 3, EPOCHS), values=(wf1, eics)))
+        driver.session.record_step(replace(driver.step_of(task, 3, EPOCHS), values=(wf1, eics)))
         driver.session.finish(task)
     values = [write.body["values"] for write in progress_writes(folder, 1)]
     assert [(step["best/val_wf1"], step["best/val_eics/wf1"]) for step in values] == [

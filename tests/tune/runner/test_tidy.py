@@ -43,7 +43,7 @@ def add(
     return number
 
 
-def kept(folder: StudyFolder) -> set[int]:
+def checkpoints(folder: StudyFolder) -> set[int]:
     return {number for number in folder.ledger.trials if has_checkpoint(folder.checkpoint(number, 4))}
 
 
@@ -56,7 +56,7 @@ def test_the_best_and_the_unfinished_keep_theirs(tmp_path: Path, direction: str,
     add(folder, "failed")
     running = add(folder, "running")
     assert tidy(folder, keep=2) == 4 * 5
-    assert kept(folder) == best | {running}
+    assert checkpoints(folder) == best | {running}
     assert all(len(read_history(folder.checkpoint(number, 4))) == 2 for number in folder.ledger.trials)
     assert tidy(folder, keep=2) == 0
 
@@ -66,11 +66,11 @@ def test_the_base_configuration_keeps_its_until_it_is_scored_on_test(tmp_path: P
     tidier = Tidier(folder, 1)
     for params, value in (({}, 0.1), (None, 0.4), (None, 0.2)):
         tidier.ended(folder.ledger.trials[add(folder, "complete", value, params=params)])
-    assert kept(folder) == {0, 1}
+    assert checkpoints(folder) == {0, 1}
     assert needed(folder, 1) == {1}, "a lost one is no fault of the study"
     folder.ledger.test(0, 4, {"wf1": 0.2})
     assert tidy(folder, keep=1) == 5
-    assert kept(folder) == {1}
+    assert checkpoints(folder) == {1}
 
 
 def test_the_front_stays_with_several_objectives(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_step_by_step_and_at_once_come_to_the_same(
         trial = folder.ledger.trials[add(folder, state, *values)]
         if state in ENDED:
             tidier.ended(trial)
-    before = kept(folder)
+    before = checkpoints(folder)
     assert tidy(folder, keep) == 0
     unfinished = {trial.number for trial in folder.ledger.trials.values() if trial.state == "running"}
     assert before == needed(folder, keep) | unfinished
@@ -104,7 +104,7 @@ def test_a_later_driver_tidies_what_the_earlier_one_could_not(tmp_path: Path) ->
     for value in (0.1, 0.2, 0.3):
         add(folder, "complete", value)
     Tidier(folder, 1).ended(folder.ledger.trials[add(folder, "complete", 0.05)])
-    assert kept(folder) == {2}
+    assert checkpoints(folder) == {2}
 
 
 def test_a_population_keeps_everything_while_it_runs(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_population_keeps_everything_while_it_runs(tmp_path: Path) -> None:
     tidier = Tidier(folder, 1)
     for _ in range(3):
         tidier.ended(folder.ledger.trials[add(folder, "complete", 0.5)])
-    assert kept(folder) == {0, 1, 2}
+    assert checkpoints(folder) == {0, 1, 2}
 
 
 def test_the_epochs_of_a_checkpoint_without_a_history_are_kept(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_checkpoint_that_cannot_be_deleted_is_told(tmp_path: Path, caplog: pyt
     assert [line.partition(" (")[0] for line in caplog.messages] == [
         f"trial {number}: its checkpoint cannot be deleted"
     ]
-    assert kept(folder) == {number}
+    assert checkpoints(folder) == {number}
 
 
 def test_rays_leftovers_go(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_the_doctor_knows_how_few_were_kept(tmp_path: Path) -> None:
     for value in (0.1, 0.2, 0.3):
         add(folder, "complete", value)
     clean(folder, 1)
-    assert kept(folder) == {2}
+    assert checkpoints(folder) == {2}
     assert kept_so_far(StudyFolder.open(tmp_path, "gammas")) == 1
 
 

@@ -52,13 +52,13 @@ def whole(draw: st.DrawFn, lowest: int) -> dict[str, Any]:
     return {**spec, **({"step": step} if kind == "step" else {"log": True} if kind == "log" else {})}
 
 
-def chosen(key: str) -> st.SearchStrategy[dict[str, Any]]:
+def choices(key: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.lists(st.sampled_from(CHOICES[key]), min_size=1, unique_by=repr).map(lambda some: {"choices": some})
 
 
 def domain(key: str) -> st.SearchStrategy[dict[str, Any]]:
     if key in CHOICES:
-        return chosen(key)
+        return choices(key)
     if key in WHOLE:
         # Pairs within a batch, one of the choices, need two dialogues in it.
         return whole(2 if key == "train.batch_size" else 1)

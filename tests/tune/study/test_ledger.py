@@ -46,7 +46,7 @@ def write(ledger: Ledger, event: tuple[str, Any], which: int) -> None:
         actions[kind]()
 
 
-def written(path: Path, history: list[tuple[tuple[str, Any], int]]) -> list[dict[str, Any]]:
+def states_of(path: Path, history: list[tuple[tuple[str, Any], int]]) -> list[dict[str, Any]]:
     """Write a ledger; what it amounted to before the first line and after each."""
     path.unlink(missing_ok=True)
     ledger = Ledger(path)
@@ -69,7 +69,7 @@ def state(ledger: Ledger) -> dict[str, Any]:
 @any_ledger
 @given(history=histories)
 def test_what_is_read_is_what_was_written(tmp_path: Path, history: list[tuple[tuple[str, Any], int]]) -> None:
-    states = written(tmp_path / "ledger.jsonl", history)
+    states = states_of(tmp_path / "ledger.jsonl", history)
     assert state(Ledger(tmp_path / "ledger.jsonl")) == states[-1]
 
 
@@ -82,7 +82,7 @@ def test_a_ledger_cut_at_any_byte_is_one_of_its_earlier_states_and_goes_on(
     data: st.DataObject,
 ) -> None:
     path = tmp_path / "ledger.jsonl"
-    states = written(path, history)
+    states = states_of(path, history)
     whole = path.read_bytes() if path.exists() else b""
     for _ in range(2):
         # A share, since the file's length depends on the clock.
@@ -102,7 +102,7 @@ def test_a_damaged_line_is_named(
     tmp_path: Path, history: list[tuple[tuple[str, Any], int]], data: st.DataObject
 ) -> None:
     path = tmp_path / "ledger.jsonl"
-    written(path, history)
+    states_of(path, history)
     lines = path.read_bytes().splitlines(keepends=True)
     place = data.draw(st.integers(0, len(lines) - 1))
     lines[place] = lines[place][:9] + b"#" + lines[place][10:]

@@ -49,19 +49,19 @@ def on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Move:
     return lambda machine: monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / machine))
 
 
-def made(place: str, name: str = "gammas") -> StudyFolder:
+def create(place: str, name: str = "gammas") -> StudyFolder:
     return StudyFolder.create(place, definition(name))
 
 
 def test_options_in_a_uri_stay_out_of_the_names_of_what_lies_there(place: str) -> None:
-    folder = made(f"{place}?region={REGION}")
+    folder = create(f"{place}?region={REGION}")
     assert folder.address == f"{place}/gammas?region={REGION}"
     assert folder.address_of(folder.path / "report", results=True) == f"{place}/gammas/files/report?region={REGION}"
     train(folder, 0)
     files = TrainingFiles(folder.address, 1, 3)
     snapshot = b'{"latest_checkpoint_result": {"checkpoint_dir_name": "checkpoint_1"}}'
     Folder.of(files.storage).write_bytes(f"{files.name}/{SNAPSHOT}", snapshot)
-    files.done()
+    files.close()
     here = f"{place}/gammas/trials"
     assert latest_checkpoint(files.storage, files.name) == f"{here}/1/s3/checkpoint_1?region={REGION}"
     assert sorted(Folder.of(here).files()) == [f"0/s3/{HISTORY_FILE}", f"0/s3/{STATE_FILE}", f"1/s3/{SNAPSHOT}"]
@@ -75,12 +75,12 @@ def train(folder: StudyFolder, number: int, seed: int = 3) -> None:
     (files.local / STATE_FILE).write_bytes(STATE)
     (files.local / HISTORY_FILE).write_text("[]")
     files.keep()
-    files.done()
+    files.close()
     assert not files.local.exists()
 
 
 def test_another_machine_goes_on_where_the_first_one_stopped(place: str, on: Move) -> None:
-    folder = made(place)
+    folder = create(place)
     with folder.locked():
         driver = Driver(folder)
         for trial in (driver.session.next(), driver.session.next()):
@@ -100,7 +100,7 @@ def test_another_machine_goes_on_where_the_first_one_stopped(place: str, on: Mov
 
 
 def test_a_study_is_driven_from_one_machine_at_a_time(place: str, on: Move) -> None:
-    folder = made(place)
+    folder = create(place)
     with folder.locked():
         assert worker_of(folder) == ""
         on("there")
@@ -114,7 +114,7 @@ def test_a_study_is_driven_from_one_machine_at_a_time(place: str, on: Move) -> N
 
 
 def test_a_checkpoint_is_fetched_when_somebody_reads_it(place: str, on: Move) -> None:
-    folder = made(place)
+    folder = create(place)
     train(folder, 0)
     on("there")
     other = StudyFolder.open(place, "gammas")
@@ -128,16 +128,16 @@ def test_a_checkpoint_is_fetched_when_somebody_reads_it(place: str, on: Move) ->
 
 
 def test_a_training_goes_on_from_what_is_at_the_uri(place: str) -> None:
-    folder = made(place)
+    folder = create(place)
     train(folder, 0)
     files = TrainingFiles(folder.address, 0, 3)
     files.fetch()
     assert (files.local / STATE_FILE).read_bytes() == STATE
-    files.done()
+    files.close()
 
 
 def test_superfluous_checkpoints_are_deleted_in_the_store_and_epochs_stay(place: str, on: Move) -> None:
-    folder = made(place)
+    folder = create(place)
     with folder.locked():
         Driver(folder).work()
     for number in folder.ledger.trials:
@@ -152,7 +152,7 @@ def test_superfluous_checkpoints_are_deleted_in_the_store_and_epochs_stay(place:
 
 
 def test_reports_and_results_are_there_on_every_machine(place: str, on: Move) -> None:
-    folder = made(place)
+    folder = create(place)
     with folder.locked():
         (folder.path / "report").mkdir()
         (folder.path / "report" / "report.html").write_text("first")
@@ -173,7 +173,7 @@ def test_reports_and_results_are_there_on_every_machine(place: str, on: Move) ->
 
 
 def test_a_report_that_another_machine_has_written_again_replaces_the_own_one(place: str, on: Move) -> None:
-    folder = made(place)
+    folder = create(place)
     report = folder.path / "report" / "report.html"
     report.parent.mkdir()
     report.write_text("of the first machine")
@@ -188,7 +188,7 @@ def test_a_report_that_another_machine_has_written_again_replaces_the_own_one(pl
 
 
 def test_processes_that_share_a_working_copy_leave_each_other_s_files_alone(place: str) -> None:
-    training = made(place).path / "trials" / "0" / "s3"
+    training = create(place).path / "trials" / "0" / "s3"
     training.mkdir(parents=True)
     (training / f".{HISTORY_FILE}.7-8").write_text("half")
     for number in range(500):
@@ -237,7 +237,7 @@ def test_a_store_whose_errors_are_its_own_is_waited_for(
     moving: str, on: Move, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    folder = made(moving)
+    folder = create(moving)
     with folder.locked():
         MovingStore.away.set()
         folder.ledger.note("kept here meanwhile")
@@ -250,7 +250,7 @@ def test_a_store_whose_errors_are_its_own_is_waited_for(
 
 def test_a_store_whose_errors_are_its_own_is_given_up_in_the_end(moving: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tune.study.remote_work.CLOSING_S", 0.1)
-    folder = made(moving)
+    folder = create(moving)
     with (  # noqa: PT012 - the last two lines are what a driver does
         pytest.raises(
             StorageError, match=r"503, try again later, for 0 s; \d+ bytes of the study's records are on this"
@@ -269,7 +269,7 @@ def test_an_address_that_nobody_serves_is_not_waited_for() -> None:
 def test_the_end_that_another_machine_has_overtaken_is_set_aside(
     place: str, on: Move, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = made(place)
+    folder = create(place)
     folder.ledger.note("never uploaded")
     on("there")
     other = StudyFolder.open(place, "gammas")
@@ -284,7 +284,7 @@ def test_the_end_that_another_machine_has_overtaken_is_set_aside(
 
 
 def test_what_was_not_uploaded_is_uploaded_by_the_next_driver(place: str, on: Move) -> None:
-    folder = made(place)
+    folder = create(place)
     folder.ledger.note("killed at once")
     with StudyFolder.open(place, "gammas").locked():
         pass
@@ -305,12 +305,12 @@ def test_a_run_has_one_driver_on_any_machine(place: str) -> None:
 
 def test_names_are_those_of_the_store(place: str, on: Move) -> None:
     assert study_names(place) == []
-    made(place, "one")
-    made(place, "two")
+    create(place, "one")
+    create(place, "two")
     on("there")
     assert sorted(study_names(place)) == ["one", "two"]
     with pytest.raises(StudyError, match="study 'one' exists already"):
-        made(place, "one")
+        create(place, "one")
     with pytest.raises(StudyError, match=r"no study 'three' in s3://.*; it has: (one, two|two, one)"):
         StudyFolder.open(place, "three")
 
@@ -319,7 +319,7 @@ def test_a_driver_that_was_taken_over_hears_of_it(
     place: str, on: Move, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("tune.study.remote_work.RENEWED_S", 0.1)
-    folder = made(place)
+    folder = create(place)
     with folder.locked():
         claims = Folder.of(f"{place}/gammas/claims")
         for name in claims.files():
@@ -337,7 +337,7 @@ def test_a_store_that_stays_away_is_told_with_what_is_only_here(
 ) -> None:
     monkeypatch.setattr("tune.study.remote_work.CLOSING_S", 0.1)
     monkeypatch.setattr("dclf.data.storage.ATTEMPTS", 1)
-    folder = made(place)
+    folder = create(place)
     try:
         words = r"\d\d+ bytes of the study's records are on this machine only"
         with pytest.raises(StorageError, match=words):
@@ -359,7 +359,7 @@ def write_behind_a_closed_gate(folder: StudyFolder, store: Store) -> None:
 
 
 def test_a_bucket_that_is_not_there_is_told_before_anything_starts(place: str) -> None:
-    for ask in (study_names, lambda storage: StudyFolder.open(storage, "gammas"), made):
+    for ask in (study_names, lambda storage: StudyFolder.open(storage, "gammas"), create):
         with pytest.raises(StorageError, match=r"s3://no-such-bucket.*the bucket does not exist: create it"):
             ask("s3://no-such-bucket/studies")
     with pytest.raises(StorageError, match=r"sweep\.storage: .*the bucket does not exist: create it"):
@@ -392,7 +392,7 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated(uri: str) -> None:
     config = Config(data=DataConfig(shards=uri), train=TrainConfig(storage=uri))
     problems = [*config.problems(), *sweep_problems(SweepSettings(storage=uri), Config())]
     assert [problem.partition(":")[0] for problem in problems] == ["data.shards", "train.storage", "sweep.storage"]
-    for ask in (Folder.of, study_names, lambda place: checked_storage(place, "run"), made):
+    for ask in (Folder.of, study_names, lambda place: checked_storage(place, "run"), create):
         with pytest.raises((ValueError, StorageError), match="must hold no credentials") as refusal:
             ask(uri)
         problems.append(str(refusal.value))

@@ -58,7 +58,7 @@ class Interrupted(Folder):
     def at(cls, place: Path, interruption: Interruption) -> "Interrupted":
         """The folder at a place."""
         opened = Folder.of(place)
-        return cls(opened.filesystem, opened.root, opened.shown, interruption)
+        return cls(opened.filesystem, opened.root, opened.address, interruption)
 
     def files(self, name: str = "") -> dict[str, FileFacts]:
         self.interruption.request()

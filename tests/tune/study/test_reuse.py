@@ -144,10 +144,10 @@ def test_damaged_studies_have_nothing_to_offer(tmp_path: Path) -> None:
 def test_a_training_that_vanishes_meanwhile_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(comparison(tmp_path, "first"))
 
-    def gone(*_args: object) -> None:
+    def take_nothing(*_args: object) -> None:
         raise FileNotFoundError
 
-    monkeypatch.setattr("tune.runner.session.take_over", gone)
+    monkeypatch.setattr("tune.runner.session.take_over", take_nothing)
     assert train(comparison(tmp_path, "second")).ran == [0, 0, 1, 1, 2, 2]
 
 

@@ -33,7 +33,7 @@ def run_id(store: Store) -> str:
     return str(store.client.create_run(store.experiment_id).info.run_id)
 
 
-def taken(store: Store, run_id: str, tag: str, value: str = "x") -> bool:
+def is_taken(store: Store, run_id: str, tag: str, value: str = "x") -> bool:
     """Whether MLflow takes the tag as it is."""
     try:
         for write in text_values("tags", {tag: value}):
@@ -48,7 +48,7 @@ def taken(store: Store, run_id: str, tag: str, value: str = "x") -> bool:
 def test_tag_names_are_refused_where_mlflow_refuses_them(store: Store, run_id: str, name: str) -> None:
     refusal = bool(list(label_problems("dclf", "", {name: "x"})))
     # A line's end at the end of a name slips through MLflow's rule, and makes a mess of its pages.
-    assert refusal == (not taken(store, run_id, name) or name.endswith("\n"))
+    assert refusal == (not is_taken(store, run_id, name) or name.endswith("\n"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_tag_names_are_refused_where_mlflow_refuses_them(store: Store, run_id: s
     ],
 )
 def test_tags_at_their_limits(store: Store, run_id: str, tag: str, value: str) -> None:
-    assert taken(store, run_id, tag, value) == (not list(label_problems("dclf", "", {tag: value})))
+    assert is_taken(store, run_id, tag, value) == (not list(label_problems("dclf", "", {tag: value})))
 
 
 @pytest.mark.parametrize("name", ["", "x" * 3000, "x" * 501, "x" * LONGEST_EXPERIMENT, "ü/two words?"])
@@ -82,7 +82,7 @@ def test_a_run_has_no_tag_of_ours_that_a_user_may_set() -> None:
     trial = TrialRecord(number=0, params={}, origin="search")
     tags = [
         name
-        for write in child_writes.begun(trial, 0, CONFIG, {})
+        for write in child_writes.start_writes(trial, 0, CONFIG, {})
         if write.kind == "tags"
         for name in write.body["values"]
     ]

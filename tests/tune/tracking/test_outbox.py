@@ -223,7 +223,7 @@ def test_a_server_that_stays_away_gets_the_rest_later(
         send_spool(file)
     server.start()
     result = send_spool(file)
-    assert (result.run_id, result.refused) == (tracker.run_id, [])
+    assert (result.run_id, result.refusals) == (tracker.run_id, [])
     run = store.client.get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["dclf.status"]) == ("FINISHED", "finished")
     history = store.client.get_metric_history(tracker.run_id, "loss/ce")

@@ -243,7 +243,7 @@ def test_an_interrupt_while_the_end_is_sent_leaves_the_rest_to_be_sent(
         f"not all of this run has reached MLflow; send the rest of this run with: dclf track send {file}"
     ]
     assert tracker._guardian._child.poll() is not None, "it would call the run KILLED"
-    assert send_spool(file).refused == []
+    assert send_spool(file).refusals == []
     run = store.client.get_run(tracker.run_id)
     assert (run.info.status, run.data.metrics["test/wf1"]) == ("FINISHED", 0.25)
 

@@ -52,7 +52,7 @@ def load(path: Path) -> Any:
     return mlflow.pyfunc.load_model(str(path))
 
 
-def heard(trained_model: Path, *features: dict[str, Any]) -> np.ndarray:
+def answers(trained_model: Path, *features: dict[str, Any]) -> np.ndarray:
     session = load_model(trained_model).session()
     return np.stack([session.hear(i % 2, own) for i, own in enumerate(features)])
 
@@ -69,14 +69,16 @@ def test_words_in_place_of_vectors(packed: Path, trained_model: Path) -> None:
     own = [0.5] * WIDTHS["text"]
     rows = records({"words": "hello"}, {"words": "shown", "text": own}, {"words": None}, {"words": float("nan")})
     probabilities = load(packed).predict(pd.DataFrame(rows))[SCORES].to_numpy()
-    reference = heard(trained_model, {"text": words("hello")}, {"text": own}, {}, {})
+    reference = answers(trained_model, {"text": words("hello")}, {"text": own}, {}, {})
     assert np.allclose(probabilities, reference, atol=1e-6)
 
 
 def test_they_are_read_over_http(packed: Path, trained_model: Path) -> None:
     audio = [0.25] * WIDTHS["audio"]
     rows = records({"words": "hello"}, {"text": None, "audio": audio, "words": "bye"}, {"audio": audio})
-    reference = heard(trained_model, {"text": words("hello")}, {"text": words("bye"), "audio": audio}, {"audio": audio})
+    reference = answers(
+        trained_model, {"text": words("hello")}, {"text": words("bye"), "audio": audio}, {"audio": audio}
+    )
     with served(load(packed)) as address:
         answer = ask(address, rows)
     assert np.allclose([[row[name] for name in SCORES] for row in answer], reference, atol=1e-6)
@@ -110,7 +112,7 @@ def test_recordings_are_read_from_the_one_folder_alone(
         model.predict(rows)
     monkeypatch.setenv("DCLF_MEDIA_DIR", str(folder))
     parts = (hashing.hashed(b"saltynoise" + bounds, WIDTHS["audio"]) for bounds in (b"1.0-None", b"None-2.0"))
-    reference = heard(trained_model, *({"audio": part} for part in parts))
+    reference = answers(trained_model, *({"audio": part} for part in parts))
     assert np.allclose(model.predict(rows)[SCORES].to_numpy(), reference, atol=1e-6)
     outside = ("../secret.wav", str(tmp_path / "secret.wav"), str(folder / "talk.wav"), "link.wav", "../media/../x")
     with pytest.raises(DataError) as error:

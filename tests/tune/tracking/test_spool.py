@@ -28,7 +28,7 @@ def test_sending_twice_leaves_one_of_each(spool: Spool, store: Store) -> None:
         picture.write_bytes(b"x")
         spool.write(items)
         result = send_spool(spool.folder)
-        assert (result.writes, result.refused) == (3, [])
+        assert (result.writes, result.refusals) == (3, [])
     assert len(store.client.get_metric_history(result.run_id, "loss/ce")) == 1
     assert [file.path for file in store.client.list_artifacts(result.run_id, "f")] == ["f/picture.png"]
     assert not spool.folder.exists()

@@ -85,7 +85,7 @@ def board_facts(folder: StudyFolder) -> list[dict[str, Any]]:
     labels = class_names([entry.variant for entry in entries])
     other = not as_in_paper(folder.definition)
     facts = [{**_facts(entry, labels), "published_of_other_data": other} for entry in entries]
-    return [{key: _known(value) for key, value in row.items()} for row in facts]
+    return [{key: _without_nan(value) for key, value in row.items()} for row in facts]
 
 
 def board_csv(folder: StudyFolder) -> str:
@@ -123,7 +123,7 @@ def _mean_and_deviation(name: str, by_seed: Mapping[int, float]) -> dict[str, fl
     return {name: math.fsum(values) / len(values) if values else None, f"{name}_std": deviation(values)}
 
 
-def _known(value: Any) -> Any:
+def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

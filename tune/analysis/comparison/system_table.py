@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dclf.config import Config
-from dclf.prose import counted, join_words
+from dclf.prose import join_words, quantity
 from tune.analysis.comparison.tables import mean_text
 from tune.analysis.comparison.variants import Variant, variants_of
 from tune.analysis.table import Table
@@ -75,7 +75,7 @@ def _row(
 def _how(system: ComparedSystem, base: Variant | None, *, planned: bool) -> str:
     """What stands behind the measured numbers, or why there are none."""
     if base is not None:
-        return f"measured as {system.model}, {counted(len(base.test), 'seed')}"
+        return f"measured as {system.model}, {quantity(len(base.test), 'seed')}"
     if system.why:
         return f"not measured: {system.why}"
     # Its training has failed or is still to come; that with DCLF may be there.

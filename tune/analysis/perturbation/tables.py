@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from dclf.config import Config
-from dclf.prose import counted
+from dclf.prose import quantity
 from tune.analysis.comparison.differences import Difference
 from tune.analysis.comparison.number_text import drop_text
 from tune.analysis.comparison.paper import ABLATE, MODEL
@@ -223,4 +223,4 @@ def _masks(scores: Perturbations) -> str:
 
 
 def _draws(scores: Perturbations) -> str:
-    return f"{counted(scores.draws, 'draw')} with seed {scores.trainings[0].seed}"
+    return f"{quantity(scores.draws, 'draw')} with seed {scores.trainings[0].seed}"

@@ -57,7 +57,7 @@ def trained(runs: RunStore) -> StudyFolder:
 
 
 @pytest.fixture(scope="module")
-def done(runs: RunStore, trained: StudyFolder) -> Perturbations:
+def complete(runs: RunStore, trained: StudyFolder) -> Perturbations:
     assert load_study_perturbations(trained) is None
     return perturb_study(trained, SETTINGS, out=runs.folder / "perturbations", actors=HERE)
 
@@ -75,7 +75,7 @@ def perturbed(runs: RunStore, folder: StudyFolder, *watchers: Watcher) -> Pertur
     return perturb_study(folder, SETTINGS, out=runs.folder / "perturbations", listeners=watchers, actors=HERE)
 
 
-def kept(folder: StudyFolder) -> dict[str, tuple[int, bytes]]:
+def file_contents(folder: StudyFolder) -> dict[str, tuple[int, bytes]]:
     """Every file of the trainings' tests, with the time it was written."""
     files = (folder.path / "perturbations" / "test").glob("*-s*/*")
     return {str(file.relative_to(folder.path)): (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
@@ -86,11 +86,11 @@ def rows(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
-def test_every_training_is_scored_and_raw_is_its_own_test_score(trained: StudyFolder, done: Perturbations) -> None:
-    assert [(training.trial, training.training_seed) for training in done.trainings] == KEYS
-    assert done.missing == ()
-    assert done.conditions == ("eccs", "eics", "text-missing-50")
-    for training in done.trainings:
+def test_every_training_is_scored_and_raw_is_its_own_test_score(trained: StudyFolder, complete: Perturbations) -> None:
+    assert [(training.trial, training.training_seed) for training in complete.trainings] == KEYS
+    assert complete.missing == ()
+    assert complete.conditions == ("eccs", "eics", "text-missing-50")
+    for training in complete.trainings:
         sealed = trained.ledger.tested[training.trial, training.training_seed]["wf1"]
         assert training.raw == pytest.approx(sealed)
         assert training.wf1("raw") == training.raw
@@ -101,27 +101,27 @@ def test_every_training_is_scored_and_raw_is_its_own_test_score(trained: StudyFo
 
 
 def test_a_study_scores_as_a_single_model_does(
-    runs: RunStore, trained: StudyFolder, done: Perturbations, tmp_path: Path
+    runs: RunStore, trained: StudyFolder, complete: Perturbations, tmp_path: Path
 ) -> None:
     predictor = predictor_of(checkpoint.load(trained.checkpoint(1, 2)))
     single = perturb_model(predictor, RunName(id="one", name="one"), SETTINGS, out=tmp_path)
-    own = done.of(1)[2]
+    own = complete.of(1)[2]
     assert {score.name: score.values for score in single.report.scores} == {
         name: condition.values for name, condition in own.conditions.items()
     }
     assert rows(own.files[0]).to_pydict() == rows(single.results).to_pydict()
 
 
-def test_what_is_kept_is_read_again_without_computing(trained: StudyFolder, done: Perturbations) -> None:
-    assert load_study_perturbations(trained) == done
+def test_what_is_kept_is_read_again_without_computing(trained: StudyFolder, complete: Perturbations) -> None:
+    assert load_study_perturbations(trained) == complete
     assert load_study_perturbations(trained, "val") is None
 
 
-def test_a_second_call_computes_nothing(runs: RunStore, trained: StudyFolder, done: Perturbations) -> None:
-    before, watcher = kept(trained), Watcher()
+def test_a_second_call_computes_nothing(runs: RunStore, trained: StudyFolder, complete: Perturbations) -> None:
+    before, watcher = file_contents(trained), Watcher()
     metrics = {run.info.run_id: run.data.metrics for run in children(runs, trained)}
-    assert perturbed(runs, trained, watcher) == done
-    assert kept(trained) == before
+    assert perturbed(runs, trained, watcher) == complete
+    assert file_contents(trained) == before
     assert (watcher.total, watcher.scores) == (0, {})
     assert {run.info.run_id: run.data.metrics for run in children(runs, trained)} == metrics
 
@@ -139,7 +139,7 @@ def test_a_store_that_is_silent_for_a_while_ends_no_scoring(
     monkeypatch.setattr(Recorder, "send", send_later)
     assert perturbed(runs, fresh).missing == ()
     assert "MLflow does not answer; the scores of trial 0, seed" in "\n".join(log_messages)
-    marks = [name for name in kept(fresh) if name.endswith("/recorded.json")]
+    marks = [name for name in file_contents(fresh) if name.endswith("/recorded.json")]
     assert len(marks) == len(KEYS), "all are in MLflow at the end"
 
 
@@ -147,8 +147,8 @@ def children(runs: RunStore, folder: StudyFolder) -> list:  # type: ignore[type-
     return [runs.client.get_run(folder.ledger.trials[number].runs[seed].run_id) for number, seed in KEYS]
 
 
-def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, done: Perturbations) -> None:
-    for run, training in zip(children(runs, trained), done.trainings, strict=True):
+def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, complete: Perturbations) -> None:
+    for run, training in zip(children(runs, trained), complete.trainings, strict=True):
         metrics = run.data.metrics
         assert metrics["perturb/raw/wf1"] == training.raw
         assert metrics["perturb/eics/wf1"] == training.wf1("eics")
@@ -163,7 +163,7 @@ def test_runs_have_metrics_and_files(runs: RunStore, trained: StudyFolder, done:
     names = ["perturbation.html", "scores.csv", "table.md", "table.tex"]
     names += [f"{name}.{kind}" for name in ("contexts", "damage") for kind in ("png", "svg")]
     assert [Path(file.path).name for file in files] == sorted(names)
-    text = (done.folder / "table.tex").read_text(encoding="utf-8")
+    text = (complete.folder / "table.tex").read_text(encoding="utf-8")
     assert text.isascii()
     assert r"\downarrow$" in text or r"\uparrow$" in text
 
@@ -186,16 +186,16 @@ def test_a_checkpoint_that_cannot_be_read_is_told_with_trial_and_seed(runs: RunS
     assert part is not None
     assert [(training.trial, training.training_seed) for training in part.trainings] == KEYS[:2]
     assert part.missing == tuple(KEYS[2:])
-    before, watcher = kept(fresh), Watcher()
+    before, watcher = file_contents(fresh), Watcher()
     broken.write_bytes(whole)
     assert perturbed(runs, fresh, watcher).missing == ()
     assert watcher.total == 2 * PER_MODEL
     assert "2 of 4 trained models to score" in watcher.lines
-    assert before.items() <= kept(fresh).items()
+    assert before.items() <= file_contents(fresh).items()
 
 
 def test_a_checkpoint_that_is_gone_is_told_before_anything_begins(
-    runs: RunStore, fresh: StudyFolder, done: Perturbations
+    runs: RunStore, fresh: StudyFolder, complete: Perturbations
 ) -> None:
     (fresh.checkpoint(0, 2) / "state.pt").unlink()
     (fresh.checkpoint(1, 1) / "state.pt").unlink()
@@ -205,15 +205,15 @@ def test_a_checkpoint_that_is_gone_is_told_before_anything_begins(
 
 
 def test_what_is_scored_needs_its_checkpoint_no_more(
-    runs: RunStore, trained: StudyFolder, done: Perturbations, tmp_path: Path
+    runs: RunStore, trained: StudyFolder, complete: Perturbations, tmp_path: Path
 ) -> None:
     folder = copied(trained, tmp_path)
     (folder.checkpoint(0, 2) / "state.pt").unlink()
-    assert perturbed(runs, folder).trainings[0].conditions == done.trainings[0].conditions
+    assert perturbed(runs, folder).trainings[0].conditions == complete.trainings[0].conditions
 
 
 def test_a_damaged_summary_is_scored_again(
-    runs: RunStore, trained: StudyFolder, done: Perturbations, tmp_path: Path
+    runs: RunStore, trained: StudyFolder, complete: Perturbations, tmp_path: Path
 ) -> None:
     folder, watcher = copied(trained, tmp_path), Watcher()
     (training_folder(folder, "test", 0, 1) / "summary.json").write_text("{", encoding="utf-8")
@@ -276,18 +276,18 @@ def on_ray() -> Iterator[None]:
 
 @pytest.mark.ray
 def test_interrupted_actors_find_what_this_process_finds_and_it_goes_on(
-    on_ray: None, runs: RunStore, fresh: StudyFolder, done: Perturbations
+    on_ray: None, runs: RunStore, fresh: StudyFolder, complete: Perturbations
 ) -> None:
     out, interrupting = runs.folder / "perturbations", Interrupting()
     with pytest.raises(KeyboardInterrupt):
         perturb_study(fresh, SETTINGS, out=out, listeners=[interrupting], actors=ActorSettings(actors=2))
     assert "2 models at a time, each with 1 CPU slot" in interrupting.lines
-    before, count, watcher = kept(fresh), summaries(fresh), Watcher()
+    before, count, watcher = file_contents(fresh), summaries(fresh), Watcher()
     assert 0 < count < len(KEYS)
     tests = perturbed(runs, fresh, watcher)
-    assert before.items() <= kept(fresh).items()
+    assert before.items() <= file_contents(fresh).items()
     assert len(watcher.scores) == watcher.total == (len(KEYS) - count) * PER_MODEL
-    for own, other in zip(tests.trainings, done.trainings, strict=True):
+    for own, other in zip(tests.trainings, complete.trainings, strict=True):
         assert (own.raw, own.conditions) == (other.raw, other.conditions)
         assert rows(own.files[0]).equals(rows(other.files[0]), check_metadata=True)
 
@@ -303,18 +303,20 @@ def processes(on_ray: None, runs: RunStore) -> Iterator[Processes]:
 
 @pytest.mark.ray
 def test_a_kill_costs_the_models_under_way(
-    runs: RunStore, fresh: StudyFolder, done: Perturbations, processes: Processes, tmp_path: Path
+    runs: RunStore, fresh: StudyFolder, complete: Perturbations, processes: Processes, tmp_path: Path
 ) -> None:
     words = ["perturb", "parts", "--storage", str(fresh.path.parent), "--out", str(runs.folder / "perturbations")]
     words += ["--draws", "2", "--corrupt", "text:missing:50", "--at-a-time", "2", "--log", "plain"]
     driver = processes.dclf(tmp_path, *words)
     wait_until(lambda: summaries(fresh) > 0 or not driver.running, 120)
     driver.kill()
-    before, count, watcher = kept(fresh), summaries(fresh), Watcher()
+    before, count, watcher = file_contents(fresh), summaries(fresh), Watcher()
     assert 0 < count < len(KEYS)
     whole = {name: file for name, file in before.items() if Path(name).with_name("summary.json").as_posix() in before}
     tests = perturbed(runs, fresh, watcher)
     assert watcher.total == (len(KEYS) - count) * PER_MODEL
-    assert whole.items() <= kept(fresh).items()
-    assert [training.conditions for training in tests.trainings] == [training.conditions for training in done.trainings]
+    assert whole.items() <= file_contents(fresh).items()
+    assert [training.conditions for training in tests.trainings] == [
+        training.conditions for training in complete.trainings
+    ]
     assert json.loads((fresh.path / "perturbations/test/test.json").read_text())["settings"]["draws"] == 2

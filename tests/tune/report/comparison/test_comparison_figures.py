@@ -180,7 +180,7 @@ def test_curves_of_many_variants_are_those_of_trials(tmp_path: Path) -> None:
         add_tested(folder, {"loss.window": window}, [0.5])
         write_history(folder.checkpoint(number, 0), [epoch_report(epoch, 0.5, (1, 0.5)) for epoch in (1, 2)])
     assert curve_figure(folder) is None
-    assert list(study_drawings(folder, load_study(folder)).drawn) == ["window", "curves"]
+    assert list(study_drawings(folder, load_study(folder)).figures) == ["window", "curves"]
 
 
 def test_figures_are_drawn_only_where_they_say_something(tmp_path: Path, ablations: StudyFolder) -> None:
@@ -205,10 +205,10 @@ def test_a_comparison_has_its_own_figures_first_and_none_of_a_search(tmp_path: P
     folder = ablation_study(tmp_path, with_paper(shards))
     study = optuna_study(fill(new_folder(tmp_path, "search"), 12))
     drawings = study_drawings(folder, study)
-    assert next(iter(drawings.drawn)) == "labels"
-    assert {*drawings.drawn, *drawings.missing} <= {"labels", "curves"}
+    assert next(iter(drawings.figures)) == "labels"
+    assert {*drawings.figures, *drawings.missing} <= {"labels", "curves"}
     files = write_report(folder, study)
-    assert set(files.pictures) == set(files.figures) == set(drawings.drawn)
+    assert set(files.pictures) == set(files.figures) == set(drawings.figures)
     text = files.html.read_text(encoding="utf-8")
     assert text.index("On the test split") < text.index("<h2>Figures") < text.index("Budget, and what happened")
     assert "Best configuration<" not in text

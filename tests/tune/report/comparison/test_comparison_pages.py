@@ -24,7 +24,7 @@ from tune.report.files import write_report
 from tune.report.reproduction import write_reproduction
 from tune.study.folder import StudyFolder
 
-Shown = pytest.CaptureFixture[str]
+Streams = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def perturbed(tmp_path: Path, shards: Path) -> StudyFolder:
     return folder
 
 
-def test_show_begins_with_the_variants(tmp_path: Path, shards: Path, capsys: Shown) -> None:
+def test_show_begins_with_the_variants(tmp_path: Path, shards: Path, capsys: Streams) -> None:
     ablation_study(tmp_path, with_paper(shards))
     assert main(["show", "parts", "--storage", str(tmp_path)]) == 0
     output = capsys.readouterr().out
@@ -54,7 +54,7 @@ def test_show_begins_with_the_variants(tmp_path: Path, shards: Path, capsys: Sho
     assert "Best is trial" not in output
 
 
-def test_show_as_json_has_scores_and_verdicts(tmp_path: Path, shards: Path, capsys: Shown) -> None:
+def test_show_as_json_has_scores_and_verdicts(tmp_path: Path, shards: Path, capsys: Streams) -> None:
     ablation_study(tmp_path, with_paper(shards))
     assert main(["show", "parts", "--storage", str(tmp_path), "--output", "json"]) == 0
     details = json.loads(capsys.readouterr().out)
@@ -66,7 +66,7 @@ def test_show_as_json_has_scores_and_verdicts(tmp_path: Path, shards: Path, caps
     assert details["verdicts"][0]["outcome"] == "the paper's sign, significant"
 
 
-def test_every_form_says_in_the_caption_which_tests_are_a_family(tmp_path: Path, shards: Path, capsys: Shown) -> None:
+def test_every_form_says_in_the_caption_which_tests_are_a_family(tmp_path: Path, shards: Path, capsys: Streams) -> None:
     folder = ablation_study(tmp_path, with_paper(shards))
     phrase = "with Holm's correction over the 2 tests of WF1 that this study has."
     files = write_report(folder, optuna_study(comparison(tmp_path, ablation(), name="none")))
@@ -84,7 +84,7 @@ def test_every_form_says_in_the_caption_which_tests_are_a_family(tmp_path: Path,
     assert " ".join(capsys.readouterr().out.split()).count(phrase) == 2
 
 
-def test_nothing_is_called_the_best_where_nothing_was_chosen(tmp_path: Path, shards: Path, capsys: Shown) -> None:
+def test_nothing_is_called_the_best_where_nothing_was_chosen(tmp_path: Path, shards: Path, capsys: Streams) -> None:
     folder = ablation_study(tmp_path, with_paper(shards))
     files = write_report(folder, optuna_study(comparison(tmp_path, ablation(), name="none")))
     assert files.config is None

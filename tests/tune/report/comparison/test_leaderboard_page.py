@@ -19,14 +19,14 @@ POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]*)"')
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> ReportFiles:
+def report(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> ReportFiles:
     place = tmp_path_factory.mktemp("board")
     folder = leaderboard(place, preset("iemocap", shards))
     return write_report(folder, optuna_study(comparison(place, ablation(), name="none")), place / "report")
 
 
-def test_the_policy_allows_the_pages_scripts_and_no_others(written: ReportFiles) -> None:
-    page = written.html.read_text()
+def test_the_policy_allows_the_pages_scripts_and_no_others(report: ReportFiles) -> None:
+    page = report.html.read_text()
     scripts = SCRIPT.findall(page)
     assert len(scripts) == len(SCRIPTS)
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
@@ -37,14 +37,14 @@ def test_the_policy_allows_the_pages_scripts_and_no_others(written: ReportFiles)
     assert page.index('class="sortable"') < page.index("mm_dfn, DCLF: +"), "the table comes before the sentences"
 
 
-def test_its_parts_are_files_and_not_on_the_page_twice(written: ReportFiles) -> None:
-    page = written.html.read_text()
+def test_its_parts_are_files_and_not_on_the_page_twice(report: ReportFiles) -> None:
+    page = report.html.read_text()
     assert "What the models of board cost" not in page
     assert "EICS drop vs base" in page, "what the board has no column for is there"
     assert "Hu et al., 2022" in page
     assert "F1 (%) per class on the test split of study board" in page, "with the paper's rows"
-    assert {"leaderboard.csv", "leaderboard.tex", "f1.tex", "costs.tex", "published.tex"} <= {*written.tables}
-    assert "\\toprule" in written.tables["published.tex"].read_text()
+    assert {"leaderboard.csv", "leaderboard.tex", "f1.tex", "costs.tex", "published.tex"} <= {*report.tables}
+    assert "\\toprule" in report.tables["published.tex"].read_text()
 
 
 def test_bars_of_many_base_models_are_not_drawn(tmp_path: Path, shards: Path) -> None:
