@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +60,7 @@ class StudyFile:
         seeds: trainings per variant, the same for all.
         evaluations: what is measured beside the test scores.
         published: base model -> name of a variant -> score -> the paper's value in percent.
+        places: where each key was written, ``file:line: ``; no key of the file itself.
     """
 
     base: str = ""
@@ -73,10 +74,21 @@ class StudyFile:
     seeds: int = 5
     evaluations: tuple[Evaluation, ...] = ()
     published: dict[str, Any] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain containers, as they stand in a YAML file."""
-        return asdict(self)
+    def located(self, part: str, problem: str) -> str:
+        """A mistake behind the place of what it lies in; as it is where no file was written.
+
+        Args:
+            part: of the file, such as ``set.``, ahead of the mistake's key.
+            problem: ``key: what must hold, what came``.
+        """
+        if not self.places:
+            return problem
+        key = f"{part}{problem}".partition(": ")[0]
+        while key and key not in self.places:
+            key = key.rpartition(".")[0]
+        return f"{self.places.get(key, '')}{part}{problem}"
 
 
 def shipped_studies() -> tuple[str, ...]:
@@ -113,11 +125,12 @@ def read_study_file(study: str | Path) -> StudyFile:
 
 def _read(path: Path) -> StudyFile:
     reading = read_config_file(path, ("variants",))
-    checked = CheckedValues(types=config_types(StudyFile), parser=class_parser(StudyFile))
+    types = {key: kind for key, kind in config_types(StudyFile).items() if key != "places"}
+    checked = CheckedValues(types=types, parser=class_parser(StudyFile))
     for entry in reading.entries:
         checked.add(entry)
     values = checked.nested()
-    study = StudyFile(**{**values, "variants": VariantsSpec(**values.get("variants", {}))})
+    study = StudyFile(**{**values, "variants": VariantsSpec(**values.get("variants", {}))}, places=checked.places)
     problems = [*reading.problems, *checked.problems, *checked.located(list(_impossible(study)), f"{path}: ")]
     if problems:
         raise ConfigError(problems)

@@ -11,7 +11,7 @@ from typing import Any
 from dclf.config import Config
 from dclf.prose import suggestion
 from tune.analysis.comparison.variants import NAMES
-from tune.config.overrides import OPTIONS, apply, value_of
+from tune.config.overrides import OPTIONS, apply, refusals, value_of
 from tune.config.settings import read_config
 from tune.config.study_files import StudyFile, VariantsSpec, flat_keys
 from tune.config.sweep_settings import SweepSettings
@@ -34,7 +34,8 @@ class PlannedStudy:
         settings: the variants as start points, and how to run them.
         variants: as ``StudyDefinition.variants``.
         plan: as ``StudyDefinition.plan``.
-        problems: what cannot be run, each one line; the rest may then be incomplete.
+        problems: what cannot be run, each one line; the variants are then those that can.
+        file_keys: dotted key -> the file's own that says it for all variants, behind its place.
     """
 
     config: Config
@@ -42,6 +43,7 @@ class PlannedStudy:
     variants: tuple[Mapping[str, Any], ...] = ()
     plan: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    file_keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -49,10 +51,16 @@ class PlannedStudy:
         return {"variants": self.variants, "plan": self.plan}
 
     def every_problem(self) -> list[str]:
-        """``problems``, and every impossible value of the configuration and of the settings."""
+        """Every mistake: ``problems``, and every impossible value of the configuration and of the settings."""
         # Without variants the settings are not yet those of the study.
         impossible = sweep_problems(self.settings, self.config) if self.variants else []
-        return list(dict.fromkeys([*self.problems, *self.config.problems(), *impossible]))
+        problems = [*self.problems, *self.config.problems(), *impossible]
+        return list(dict.fromkeys(self._in_file(problem) for problem in problems))
+
+    def _in_file(self, problem: str) -> str:
+        """The mistake with the key as the file has it, where it is the file's."""
+        key, colon, rest = problem.partition(": ")
+        return f"{self.file_keys.get(key, key)}{colon}{rest}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,8 @@ class _Variant:
     name: str
     set: Mapping[str, Any]
     reference: bool
+    part: str
+    """Of the file, ahead of a key in ``set``."""
 
 
 def plan_study(
@@ -86,18 +96,23 @@ def plan_study(
     base = _beside(study.base, beside)
     config, settings, problems = read_sweep(base, {**study.defaults, **study.set, **overrides}, values=False)
     problems = [*problems, *_varied_by_user(study.variants, overrides), *_unknown_models(study, models)]
-    problems += _unknown_rows(study, config)
+    problems += [study.located("", problem) for problem in _unknown_rows(study, config)]
+    parts = {"defaults.": study.defaults, "set.": study.set}
+    file_keys = {key: study.located(part, key) for part, sets in parts.items() for key in sets if key not in overrides}
+    empty = PlannedStudy(config=config, settings=settings, file_keys=file_keys)
     selection = {model: sets for model, sets in study.models.items() if not models or model in models}
     if study.models and not selection:
-        return PlannedStudy(config=config, settings=settings, problems=tuple(problems))
+        return replace(empty, problems=tuple(problems))
     try:
         sets_by_model = {
             model: _model_sets(sets, base, beside, {*study.set, *overrides} - {"data.modalities"})
             for model, sets in (selection or {config.model.name: {}}).items()
         }
-        planned = _planned(study, config, settings, sets_by_model, seeds or study.seeds)
     except ConfigError as error:
-        return PlannedStudy(config=config, settings=settings, problems=(*problems, *error.problems))
+        return replace(empty, problems=(*problems, *error.problems))
+    pairs, impossible = _sound_pairs(study, config, sets_by_model)
+    problems += dict.fromkeys(impossible)
+    planned = _planned(pairs, study, empty, sets_by_model, seeds or study.seeds) if pairs else empty
     return replace(planned, problems=tuple(problems))
 
 
@@ -111,10 +126,42 @@ def _flattened(study: StudyFile) -> StudyFile:
     )
 
 
+def _sound_pairs(
+    study: StudyFile, config: Config, models: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[tuple[str, _Variant]], list[str]]:
+    """Every variant of every base model that can be trained, and why the others cannot."""
+    pairs, problems, own = [], [], config.problems()
+    for model, sets in models.items():
+        for variant in _variants_of(study.variants, config):
+            reasons = refusals(config, {MODEL: model, **sets, **variant.set}, own)
+            problems += [study.located(_part_of(reason, variant, model, sets), reason) for reason in reasons]
+            if not reasons:
+                pairs.append((model, variant))
+    return pairs, problems
+
+
+def _part_of(problem: str, variant: _Variant, model: str, sets: Mapping[str, Any]) -> str:
+    """What part of the file brings a problem of a variant about, where it is one alone."""
+    key = problem.partition(": ")[0]
+    if _says(variant.set, key):
+        return variant.part
+    if key == MODEL:
+        return "models: "
+    return f"models.{model}." if _says(sets, key) else f"variants: {variant.name}: "
+
+
+def _says(sets: Iterable[str], key: str) -> bool:
+    return any(own == key or own.startswith(f"{key}.") for own in sets)
+
+
 def _planned(
-    study: StudyFile, config: Config, settings: SweepSettings, models: Mapping[str, Mapping[str, Any]], seeds: int
+    pairs: Sequence[tuple[str, _Variant]],
+    study: StudyFile,
+    empty: PlannedStudy,
+    models: Mapping[str, Mapping[str, Any]],
+    seeds: int,
 ) -> PlannedStudy:
-    pairs = [(model, variant) for model in models for variant in _variants_of(study.variants, config)]
+    config = empty.config
     sets = [{MODEL: model, **models[model], **variant.set} for model, variant in pairs]
     whole = [_completed(one, sets, config) for one in sets]
     once = [place for place, point in enumerate(whole) if not any(_same(point, before) for before in whole[:place])]
@@ -131,9 +178,10 @@ def _planned(
         }
         for (model, variant), point in zip((pairs[place] for place in once), points, strict=True)
     ]
-    return PlannedStudy(
+    return replace(
+        empty,
         config=apply(config, common),
-        settings=_settings(settings, points, seeds, keep_all=bool(study.evaluations)),
+        settings=_settings(empty.settings, points, seeds, keep_all=bool(study.evaluations)),
         variants=tuple(variants),
         plan={
             "title": study.title,
@@ -169,16 +217,18 @@ def _settings(
 def _variants_of(spec: VariantsSpec, config: Config) -> Iterator[_Variant]:
     """The variants of every base model, as the file has them."""
     if spec.leave_one_out:
-        yield _Variant(NAMES["none"], {ABLATE: "none"}, reference=True)
-    for part in spec.leave_one_out:
-        yield _Variant(NAMES[part], {ABLATE: part}, reference=part == "none")
+        yield _Variant(NAMES["none"], {ABLATE: "none"}, True, "variants.leave_one_out: ")
+    for ablation in spec.leave_one_out:
+        yield _Variant(NAMES[ablation], {ABLATE: ablation}, ablation == "none", "variants.leave_one_out: ")
     names = short_names(list(spec.grid))
     for values in product(*spec.grid.values()) if spec.grid else ():
         cell = dict(zip(spec.grid, values, strict=True))
         name = ", ".join(f"{names[key]} {value_text(value)}" for key, value in cell.items())
-        yield _Variant(name, cell, reference=all(same(value_of(config, key), value) for key, value in cell.items()))
+        reference = all(same(value_of(config, key), value) for key, value in cell.items())
+        yield _Variant(name, cell, reference, "variants.grid.")
     for one in spec.listed:
-        yield _Variant(one["name"], dict(one.get("set", {})), reference=one.get("reference", False))
+        part = f"variants.listed: {one['name']}: "
+        yield _Variant(one["name"], dict(one.get("set", {})), one.get("reference", False), part)
 
 
 def _changes(

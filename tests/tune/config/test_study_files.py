@@ -23,12 +23,14 @@ variants:
   listed: [{name: a, sets: 3}, {set: 4, reference: 3}]
 evaluations: [perturbation, taste]
 published: {mmgcn: {DCLF: {wf1: x}}, ddin: 3}
+places: {}
 """
 EXPECTED = [
     ":2: title: must be text, is 3",
     ":3: layot: unknown key; did you mean layout?",
     ":7: variants.leave_one_out: must be a list, each one of none, base, no_cacl, no_ce, no_mccl, no_ica, is",
     ":10: evaluations: must be a list, each one of perturbation, speed, is",
+    ":12: places: unknown key",
     ":4: seeds: must be at least 1, is 0",
     ":8: variants.grid.loss.window: must be a list of values, is 3",
     ":9: variants.listed: variant 1: must have name, set and reference only, has sets",
@@ -40,6 +42,40 @@ EXPECTED = [
     ":11: published.ddin: must be a mapping of variants to scores, is 3",
 ]
 
+IMPOSSIBLE = """\
+base: iemocap
+set:
+  loss.gama_mc: 1
+  train: {epochs: -3}
+  train.patience: -1
+models:
+  mmgcn: {}
+  sdt: {loss.gamma_mc: -1}
+  ddin: {model.options.encoder_width: 0}
+  mmgn: {}
+variants:
+  leave_one_out: [base]
+  grid:
+    loss.window: [4, 0, wide]
+  listed:
+    - {name: own, set: {loss.gamma_ca: -1}}
+    - {name: other, set: {loss.gamma_cb: 1}}
+published: {mmgcn: {w/o CACL: {wf1: 69.95}}}
+"""
+UNPLANNED = [
+    ":3: set.loss.gama_mc: unknown key; did you mean loss.gamma_mc?",
+    ":18: published.mmgcn: must name variants of the study",
+    ":14: variants.grid.loss.window: must be at least 1, is 0",
+    ":14: variants.grid.loss.window: must be a whole number, is 'wide'",
+    ":15: variants.listed: own: loss.gamma_ca: must be 0 or more, is -1.0",
+    ":15: variants.listed: other: loss.gamma_cb: unknown key; did you mean loss.gamma_mc?",
+    ":8: models.sdt.loss.gamma_mc: must be 0 or more, is -1.0",
+    ":9: models.ddin.model.options: encoder_width must be a whole number of 1 or more, is 0",
+    ":6: models: model.name: must be one of aghmn, ",
+    ":4: set.train.epochs: must be at least 1, is -3",
+]
+FROM_COMMAND_LINE = ["train.patience: must be 0 or more, is -2", "sweep.concurrency: must be 0 or more, is -1"]
+
 
 def test_all_mistakes_are_told_at_once_with_their_places(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
@@ -50,6 +86,17 @@ def test_all_mistakes_are_told_at_once_with_their_places(tmp_path: Path) -> None
     assert len(problems) == len(EXPECTED)
     for line, expected in zip(problems, EXPECTED, strict=True):
         assert line.startswith(f"{file}{expected}")
+
+
+def test_what_cannot_be_planned_is_told_at_once_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(IMPOSSIBLE)
+    overrides = {"data.shards": "shards", "train.patience": -2, "sweep.concurrency": -1}
+    problems = plan_study(read_study_file(file), overrides).every_problem()
+    own = [line.removeprefix(str(file)) for line in problems if line.startswith(str(file))]
+    for line, expected in zip(own, UNPLANNED, strict=True):
+        assert line.startswith(expected)
+    assert [line for line in problems if not line.startswith(str(file))] == FROM_COMMAND_LINE
 
 
 def test_a_study_must_say_what_it_changes_and_how(tmp_path: Path) -> None:
