@@ -34,7 +34,7 @@ Work = Callable[[Mapping[str, Any]], Iterator[Message]]
 """Works on the model that a job's body describes; sent to every actor once, and called there model after model."""
 
 _BEGIN, _MESSAGE, _END, _FAILURE = "begin", "message", "end", "failure"
-_EXAMPLES = 8
+_MOST_SHOWN = 8
 _LONGEST = 2000
 
 
@@ -177,7 +177,8 @@ class _Progress:
         under_way = {place: worker for place, worker in self._actors.items() if place not in self._ended}
         places = [place for place, worker in under_way.items() if worker == actor] or list(under_way)
         places = places or [place for place in range(len(self._jobs)) if place not in self._actors]
-        names = "; ".join(self._jobs[place].name for place in places[:_EXAMPLES]) + "; ..." * (len(places) > _EXAMPLES)
+        names = "; ".join(self._jobs[place].name for place in places[:_MOST_SHOWN])
+        names += "; ..." * (len(places) > _MOST_SHOWN)
         process = "the process that worked on it" if len(places) == 1 else "a process that worked on one of them"
         return (
             f"{names}: {process} was lost ({reason}); it may have run out of memory: ask for fewer at a time, and go on"

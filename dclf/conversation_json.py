@@ -76,7 +76,7 @@ class JsonConversation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _WholeConversation:
+class _SoundConversation:
     """A conversation without mistakes."""
 
     name: str
@@ -182,7 +182,7 @@ class ConversationReader:
         features, raw = [one.features for one in utterances], [one.raw for one in utterances]
         return self.extractors.vectors(features, raw, [one.where for one in utterances])
 
-    def _conversation(self, content: Any, where: str, default: str) -> _WholeConversation | None:
+    def _conversation(self, content: Any, where: str, default: str) -> _SoundConversation | None:
         before = len(self.problems)
         if not self._is_object(content, where, _CONVERSATION, "a conversation"):
             return None
@@ -204,7 +204,7 @@ class ConversationReader:
         if not any(self._brings_features(one) for one in utterances):
             self._add(where, "", self._no_features())
             return None
-        return _WholeConversation(name=name, utterances=utterances, speakers=speakers, where=where)
+        return _SoundConversation(name=name, utterances=utterances, speakers=speakers, where=where)
 
     def _brings_features(self, utterance: JsonUtterance) -> bool:
         own = any(utterance.features.get(modality) is not None for modality in self.widths)

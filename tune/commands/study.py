@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.comparison import FLAGS, VALUED, set_by_comparison
+from tune.commands.comparison import FLAGS, VALUED, set_by_comparison, told_with
 from tune.commands.options import add_address_option, add_log_options, add_output_option, command_parser, listed
 from tune.commands.request import StudyRequest
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides
@@ -63,11 +63,11 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
     models = listed(options.models)
     if options.seeds is not None and options.seeds < 1:
         mistakes.append(f"--seeds: must be at least 1, is {options.seeds}")
-    file, place = read_study_file(options.study), Path(options.study)
-    planned = plan_study(file, overrides, seeds=options.seeds, models=models, beside=place)
-    problems = [*mistakes, *set_by_comparison(argv), *planned.every_problem()]
-    line = CommandLine(options, planned.config, planned.settings, problems)
-    line.require_sound()
+    with told_with([*mistakes, *set_by_comparison(argv)]):
+        file, place = read_study_file(options.study), Path(options.study)
+        planned = plan_study(file, overrides, seeds=options.seeds, models=models, beside=place)
+        line = CommandLine(options, planned.config, planned.settings, planned.every_problem())
+        line.require_sound()
     return StudyRequest("study", argv, line, _files(place, file), {"kind": "study", "described": planned.described})
 
 

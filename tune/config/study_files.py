@@ -19,7 +19,7 @@ from dclf.prose import suggestion
 from tune.config.overrides import OPTIONS, TERMS
 from tune.config.settings import FILE_SECTIONS, override_entries
 from tune.config.sweep_settings import SET_KEYS
-from tune.config.typed_values import CheckedValues, class_parser, config_types
+from tune.config.typed_values import CheckedValues, class_parser, config_types, place_of
 from tune.config.yaml_files import ConfigError, is_file, is_folder, read_config_file
 
 PageLayout = Literal["variants", "main", "window", "gammas", "perturbation", "leaderboard"]
@@ -85,10 +85,8 @@ class StudyFile:
         """
         if not self.places:
             return problem
-        key = f"{part}{problem}".partition(": ")[0]
-        while key and key not in self.places:
-            key = key.rpartition(".")[0]
-        return f"{self.places.get(key, '')}{part}{problem}"
+        whole = f"{part}{problem}"
+        return f"{place_of(whole.partition(': ')[0], self.places)}{whole}"
 
 
 def shipped_studies() -> tuple[str, ...]:

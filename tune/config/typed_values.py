@@ -137,7 +137,14 @@ class CheckedValues:
         ]
 
     def _place(self, key: str, elsewhere: str = "") -> str:
-        return self.places.get(key, self.places.get(key.rpartition(".")[0], elsewhere))
+        return place_of(key, self.places, elsewhere)
+
+
+def place_of(key: str, places: Mapping[str, str], elsewhere: str = "") -> str:
+    """Where a dotted key was written, or the mapping that it lies in; ``elsewhere`` where nobody wrote either."""
+    while key and key not in places:
+        key = key.rpartition(".")[0]
+    return places.get(key, elsewhere)
 
 
 class _MisfitError(ValueError):

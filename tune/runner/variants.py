@@ -90,11 +90,14 @@ def plan_study(
         beside: the study file, where relative paths in it start.
 
     Raises:
-        ConfigError: the base configuration or one of a model cannot be read at all.
+        ConfigError: the base configuration cannot be read at all.
     """
     overrides, study = overrides or {}, _flattened(study)
     base = _beside(study.base, beside)
-    config, settings, problems = read_sweep(base, {**study.defaults, **study.set, **overrides}, values=False)
+    try:
+        config, settings, problems = read_sweep(base, {**study.defaults, **study.set, **overrides}, values=False)
+    except ConfigError as error:
+        raise ConfigError(_of_file(error, "base: ", study)) from None
     problems = [*problems, *_varied_by_user(study.variants, overrides), *_unknown_models(study, models)]
     problems += [study.located("", problem) for problem in _unknown_rows(study, config)]
     parts = {"defaults.": study.defaults, "set.": study.set}
@@ -103,13 +106,12 @@ def plan_study(
     selection = {model: sets for model, sets in study.models.items() if not models or model in models}
     if study.models and not selection:
         return replace(empty, problems=tuple(problems))
-    try:
-        sets_by_model = {
-            model: _model_sets(sets, base, beside, {*study.set, *overrides} - {"data.modalities"})
-            for model, sets in (selection or {config.model.name: {}}).items()
-        }
-    except ConfigError as error:
-        return replace(empty, problems=(*problems, *error.problems))
+    sets_by_model = {}
+    for model, sets in (selection or {config.model.name: {}}).items():
+        try:
+            sets_by_model[model] = _model_sets(sets, base, beside, {*study.set, *overrides} - {"data.modalities"})
+        except ConfigError as error:
+            problems += _of_file(error, f"models.{model}: ", study)
     pairs, impossible = _sound_pairs(study, config, sets_by_model)
     problems += dict.fromkeys(impossible)
     planned = _planned(pairs, study, empty, sets_by_model, seeds or study.seeds) if pairs else empty
@@ -124,6 +126,11 @@ def _flattened(study: StudyFile) -> StudyFile:
     return replace(
         study, models=models, set=flat_keys(study.set), defaults=flat_keys(study.defaults), variants=variants
     )
+
+
+def _of_file(error: ConfigError, part: str, study: StudyFile) -> list[str]:
+    """What is wrong with a configuration that a part of the study file names, behind the place of that part."""
+    return [study.located(part, problem.removeprefix("config: ")) for problem in error.problems]
 
 
 def _sound_pairs(
@@ -146,7 +153,7 @@ def _part_of(problem: str, variant: _Variant, model: str, sets: Mapping[str, Any
     if _says(variant.set, key):
         return variant.part
     if key == MODEL:
-        return "models: "
+        return f"models.{model}: "
     return f"models.{model}." if _says(sets, key) else f"variants: {variant.name}: "
 
 
@@ -327,10 +334,8 @@ def _unknown_models(study: StudyFile, models: Iterable[str]) -> Iterator[str]:
 
 def _unknown_rows(study: StudyFile, config: Config) -> Iterator[str]:
     """Published values that stand beside no variant."""
-    models, variants = (
-        list(study.models) or [config.model.name],
-        [one.name for one in _variants_of(study.variants, config)],
-    )
+    models = list(study.models) or [config.model.name]
+    variants = [one.name for one in _variants_of(study.variants, config)]
     for model, rows in study.published.items():
         if model not in models:
             must = f"must name base models of the study ({', '.join(models)})"

@@ -101,6 +101,24 @@ def test_mistakes_are_told_at_once(words: list[str], shards: Path, capsys: Strea
     assert [start for start in starts if output.count(start) != 1] == []
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("base: iemocap\nseeds: 0\nvariants: {leave_one_out: [base]}\n", ":2: seeds: must be at least 1, is 0"),
+        ("base: nowhere.yaml\nvariants: {leave_one_out: [base]}\n", ":1: base: must be a YAML file or a preset ("),
+    ],
+)
+def test_a_study_file_that_cannot_be_planned_does_not_hide_the_command_line(
+    content: str, problem: str, tmp_path: Path, capsys: Streams
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    assert main(["study", str(file), *DATA, "--seeds", "0", "--sampler", "gp"]) == 2
+    output = capsys.readouterr().err
+    starts = ["--seeds: must be at least 1, is 0", "--sampler: is for searches", f"{file}{problem}"]
+    assert [start for start in starts if output.count(start) != 1] == []
+
+
 def test_a_job_that_trains_first_refuses_options_of_searches() -> None:
     with pytest.raises(ConfigError, match=r"^--trials: is for searches.*\n--sampler: is for searches"):
         read_job_command(["perturb", "iemocap", *DATA, "--trials", "3", "--sampler", "gp"])

@@ -53,6 +53,7 @@ models:
   sdt: {loss.gamma_mc: -1}
   ddin: {model.options.encoder_width: 0}
   mmgn: {}
+  aghmn: iemocap-agmn
 variants:
   leave_one_out: [base]
   grid:
@@ -64,14 +65,15 @@ published: {mmgcn: {w/o CACL: {wf1: 69.95}}}
 """
 UNPLANNED = [
     ":3: set.loss.gama_mc: unknown key; did you mean loss.gamma_mc?",
-    ":18: published.mmgcn: must name variants of the study",
-    ":14: variants.grid.loss.window: must be at least 1, is 0",
-    ":14: variants.grid.loss.window: must be a whole number, is 'wide'",
-    ":15: variants.listed: own: loss.gamma_ca: must be 0 or more, is -1.0",
-    ":15: variants.listed: other: loss.gamma_cb: unknown key; did you mean loss.gamma_mc?",
+    ":19: published.mmgcn: must name variants of the study",
+    ":11: models.aghmn: must be a YAML file or a preset (",
+    ":15: variants.grid.loss.window: must be at least 1, is 0",
+    ":15: variants.grid.loss.window: must be a whole number, is 'wide'",
+    ":16: variants.listed: own: loss.gamma_ca: must be 0 or more, is -1.0",
+    ":16: variants.listed: other: loss.gamma_cb: unknown key; did you mean loss.gamma_mc?",
     ":8: models.sdt.loss.gamma_mc: must be 0 or more, is -1.0",
     ":9: models.ddin.model.options: encoder_width must be a whole number of 1 or more, is 0",
-    ":6: models: model.name: must be one of aghmn, ",
+    ":10: models.mmgn: model.name: must be one of aghmn, ",
     ":4: set.train.epochs: must be at least 1, is -3",
 ]
 FROM_COMMAND_LINE = ["train.patience: must be 0 or more, is -2", "sweep.concurrency: must be 0 or more, is -1"]
