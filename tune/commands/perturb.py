@@ -76,10 +76,11 @@ def read(argv: Sequence[str]) -> PerturbRequest:
     """
     options, overrides, mistakes = options_and_overrides(argv, build_parser(), FLAGS, VALUED)
     # Imported here: help ends above, and waits for no torch.
-    from tune.commands.perturb_options import read_settings  # noqa: PLC0415
+    from tune.commands.perturb_options import read_actors, read_settings  # noqa: PLC0415
 
     settings, problems = read_settings(options)
-    if mistakes := [*mistakes, *problems]:
+    _, actor_problems = read_actors(options)
+    if mistakes := [*mistakes, *problems, *actor_problems]:
         likely = options.kind or ("config" if names_config(options.what) else "")
         raise ConfigError([*mistakes, *_training_problems(options, overrides, likely)])
     return PerturbRequest(argv, options, overrides, settings)

@@ -1,4 +1,4 @@
-"""Reads the words on the command line of ``dclf perturb`` into the settings of the tests."""
+"""Reads the words on the command line of ``dclf perturb`` into the settings of the tests and of their actors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import cast, get_args
 
 from jsonargparse import Namespace
 
+from cluster.actors import ActorSettings
 from dclf.modalities import MODALITIES
 from dclf.perturb import SHARES, Corruption, Kind
 from dclf.perturb.corruption import Damage
@@ -14,6 +15,7 @@ from tune.analysis.perturbation.settings import PerturbationSettings
 
 NONE = "none"
 DAMAGES: tuple[str, ...] = get_args(Damage)
+_ACTOR_OPTIONS = {"gpus:": "--gpus-per-model:", "actors:": "--at-a-time:"}
 FORM = "MODALITY:missing or MODALITY:noise, with :PERCENT for one share alone, as in text:noise,audio:missing:50"
 
 
@@ -31,6 +33,15 @@ def read_settings(options: Namespace) -> tuple[PerturbationSettings, list[str]]:
     if "://" in options.out:
         problems.append(f"--out: must be a folder on this machine, is {options.out}")
     return settings, problems
+
+
+def read_actors(options: Namespace) -> tuple[ActorSettings, list[str]]:
+    """Return where the tests are done, and every impossible value."""
+    actors = ActorSettings(
+        address=options.address, actors=options.at_a_time, gpus=options.gpus_per_model, verbose=options.verbose
+    )
+    parts = [problem.partition(" ") for problem in actors.problems()]
+    return actors, [f"{_ACTOR_OPTIONS[name]} {problem}" for name, _, problem in parts]
 
 
 def _kinds(text: str) -> tuple[Kind, ...]:

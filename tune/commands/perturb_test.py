@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from cluster.actors import ActorSettings
 from cluster.model_actors import ModelError
 from tune.analysis.perturbation.files import OUT, PAGE
 from tune.commands.failures import code_of
 from tune.commands.next_steps import print_next, run_line, uri_option
 from tune.commands.options import print_json
 from tune.commands.perturb_config import read
+from tune.commands.perturb_options import read_actors
 from tune.commands.show_study import table_lines
 from tune.commands.sweep_options import STUDIES, require_local_room
 from tune.commands.sweep_results import study_result, sweep_command_line
-from tune.config.yaml_files import ConfigError
 from tune.progress.forms import choose_renderer
 from tune.report.facts import study_command
 from tune.study.dataset import shards_note
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from tune.studies import Study
 
 _MOST_SHOWN = 5
-_ACTOR_OPTIONS = {"gpus:": "--gpus-per-model:", "actors:": "--at-a-time:"}
 
 
 def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
@@ -125,7 +123,7 @@ def _test(
         study: whose trainings are tested; None for a run.
         further: entries of the JSON output.
     """
-    actors = _actors(options)
+    actors, _ = read_actors(options)
     try:
         with choose_renderer(options.log, quiet=options.quiet, title="dclf perturb") as renderer:
             # Imported here: the panel shows the wait for torch and MLflow.
@@ -147,16 +145,6 @@ def _test(
     else:
         where = uri_option(options.uri)
         print_next(options, run_line("runs", uri=where), run_line("ui", uri=where))
-
-
-def _actors(options: Namespace) -> ActorSettings:
-    actors = ActorSettings(
-        address=options.address, actors=options.at_a_time, gpus=options.gpus_per_model, verbose=options.verbose
-    )
-    if problems := actors.problems():
-        parts = [problem.partition(" ") for problem in problems]
-        raise ConfigError([f"{_ACTOR_OPTIONS[name]} {problem}" for name, _, problem in parts])
-    return actors
 
 
 def _result(target: Target, scores: Perturbations) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
 
     Raises:
         SourceError: it is not there, cannot be read, or separates its columns by something else than commas.
-        DataError: rows of too few or too many fields, all of them.
+        DataError: columns of one name, rows of too few or too many fields: all of them.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
@@ -30,7 +31,9 @@ def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{file}: cannot be read as a UTF-8 CSV ({error}); check the path") from error
     _refuse_other_separators(file, columns)
-    problems = [problem for line, row in enumerate(rows, start=2) for problem in _field_problems(line, row)]
+    twice = [column for column, count in Counter(columns).items() if count > 1]
+    problems = [f"its head has {column!r} more than once; each column must have a name of its own" for column in twice]
+    problems += [problem for line, row in enumerate(rows, start=2) for problem in _field_problems(line, row)]
     if problems:
         raise DataError(problems, str(file))
     return rows, columns

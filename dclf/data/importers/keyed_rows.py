@@ -7,7 +7,7 @@ D  width of a row
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -123,8 +123,34 @@ def _dict_rows(
             f"{path}: has no {modality} features for {len(missing)} of {sum(len(c) for c in mine)} utterances, such as "
             f"{missing[0]!r}; give the file of the same utterances"
         )
+    _refuse_other_numbers(path, content, mine, scheme, split)
     _refuse_absent_splits(path, modality, content, mine, scheme, split)
     return UtteranceRows(path, modality, content, scheme, split)
+
+
+def _refuse_other_numbers(
+    path: str, content: Mapping[Any, Any], mine: Sequence[Conversation], scheme: Scheme, split: str | None
+) -> None:
+    """A file that counts utterances from 1 under a table that counts from 0, or the reverse, would shift every row."""
+    keys = [key for c in mine for key in scheme(c, split)]
+    known = sum(key in content for key in keys)
+    for step, direction in ((-1, "lower"), (1, "higher")):
+        neighbours = [key for c in mine for key in scheme(_renumbered(c, step), split)]
+        if (more := sum(key in content for key in neighbours)) > known:
+            has, lacks = next(pair for pair in zip(neighbours, keys, strict=True) if pair[0] in content)
+            raise SourceError(
+                f"{path}: must number the utterances as the table does, has {has!r} for {lacks!r}: as they are numbered, "
+                f"{known} of {len(keys)} utterances have features, with numbers {direction} by one {more}; count from "
+                "the same number in both, such as in the table's column utterance"
+            )
+
+
+def _renumbered(conversation: Conversation, step: int) -> Conversation:
+    """A conversation whose utterances have numbers that are higher by a step; itself where they are no numbers."""
+    turns = conversation.turns
+    if not all(turn.isdecimal() for turn in turns):
+        return conversation
+    return replace(conversation, utterance_numbers=tuple(str(int(turn) + step) for turn in turns))
 
 
 def _refuse_absent_splits(

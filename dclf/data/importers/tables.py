@@ -215,6 +215,8 @@ def parse_columns(text: str | None, present: Sequence[str], roles: Sequence[str]
             wrong.append(f"{part.strip()!r} must be WHAT=COLUMN, WHAT one of {', '.join(roles)}")
         elif column not in present:
             wrong.append(f"there is no column {column!r} for {role}")
+        elif role in columns:
+            wrong.append(f"{role} must be named once, is {columns[role]!r} and {column!r}")
         else:
             columns[role] = column
     if wrong:

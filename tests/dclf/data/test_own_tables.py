@@ -223,6 +223,32 @@ def test_other_separators_are_named(tmp_path: Path, mark: str, name: str) -> Non
         import_csv(source, columns=CSV_COLUMNS, text=tmp_path / "rows.npy")
 
 
+@pytest.mark.parametrize(("table", "file"), [(0, 1), (1, 0)])
+def test_a_file_that_counts_utterances_from_another_number_is_refused(tmp_path: Path, table: int, file: int) -> None:
+    talks = iemocap()
+    source = write_csv(tmp_path, talks)
+    with source.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, TABLE)
+        writer.writeheader()
+        writer.writerows(row | {"Turn": str(table + int(row["Turn"]))} for row in table_rows(talks))
+    keyed = {
+        f"{name}_{file + turn}": talks.row(name, turn, "audio", 7)
+        for name in talks.names
+        for turn in range(talks.lengths[name])
+    }
+    words = rf"number the utterances as the table does, has '\w+_{file}' for '\w+_{table}'"
+    with pytest.raises(SourceError, match=words):
+        import_csv(source, columns=CSV_COLUMNS, audio=save(tmp_path / "audio.pkl", keyed))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, iemocap())
+    head, rest = source.read_text(encoding="utf-8").split("\n", 1)
+    source.write_text(head.replace(TABLE[-1], TABLE[0]) + "\n" + rest, encoding="utf-8")
+    with pytest.raises(DataError, match=f"its head has '{TABLE[0]}' more than once"):
+        import_csv(source, columns=CSV_COLUMNS)
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
@@ -231,6 +257,7 @@ def test_other_separators_are_named(tmp_path: Path, mark: str, name: str) -> Non
             "must have a column for dialogue, speaker, emotion and split; it has Talk, Turn, .*--columns dialogue=...",
         ),
         ("dialogue=Talk,mood=Mood", "'mood=Mood' must be WHAT=COLUMN, WHAT one of dialogue, speaker"),
+        ("text=Words,text=Turn", "text must be named once, is 'Words' and 'Turn'"),
         ("dialogue=Talks", "there is no column 'Talks' for dialogue. The columns are Talk, Turn"),
     ],
 )

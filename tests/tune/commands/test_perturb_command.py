@@ -229,6 +229,12 @@ def test_a_name_that_means_two_things_is_refused_until_one_is_chosen(
         (["parts", "--drawss", "3"], "--drawss: unknown option; did you mean --draws?"),
         (["parts", "--gpus-per-model", "2"], "--gpus-per-model: must be 0, or 0.01 to 1 of a card, is 2"),
         (["parts", "--at-a-time", "-2"], "--at-a-time: must be 0 or more, is -2"),
+        (["meld", "--data.shards", "x", "--at-a-time", "-2"], "--at-a-time: must be 0 or more, is -2"),
+        (["meld", "--data.shards", "x", "--gpus-per-model", "3"], "--gpus-per-model: must be 0, or 0.01 to 1"),
+        (
+            ["meld", "--data.shards", "x", "--data.modalities", "text,audio", "--corrupt", "text:noise,visual:missing"],
+            "--corrupt: must damage what the configuration reads (text, audio), name visual",
+        ),
         (["nowhere", "--as", "study"], "no study 'nowhere' in"),
         (["part"], "nor is it a study in"),
         (["meld", "--models", "mmgnc", "--data.shards", "x"], "mmgnc"),

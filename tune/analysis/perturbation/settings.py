@@ -82,7 +82,13 @@ def require_possible(settings: PerturbationSettings) -> None:
 
 
 def require_modalities(settings: PerturbationSettings, modalities: Sequence[str], model: str) -> None:
-    """Raise ConfigError where a corruption damages what a model does not read.
+    """Raise ConfigError where a corruption damages what a model does not read; see ``modality_problems``."""
+    if problems := modality_problems(settings, modalities, model):
+        raise ConfigError([f"corruptions: {problem}" for problem in problems])
+
+
+def modality_problems(settings: PerturbationSettings, modalities: Sequence[str], model: str) -> list[str]:
+    """What is wrong where a corruption damages what a model does not read.
 
     Args:
         settings: with the corruptions.
@@ -90,7 +96,5 @@ def require_modalities(settings: PerturbationSettings, modalities: Sequence[str]
         model: what the message calls it.
     """
     damaged = dict.fromkeys(m for corruption in settings.corruptions for m in corruption.modalities)
-    if lacking := [m for m in damaged if m not in modalities]:
-        raise ConfigError(
-            [f"corruptions: must damage what {model} reads ({', '.join(modalities)}), name {', '.join(lacking)}"]
-        )
+    unread = [m for m in damaged if m not in modalities]
+    return [f"must damage what {model} reads ({', '.join(modalities)}), name {', '.join(unread)}"] if unread else []
