@@ -109,6 +109,8 @@ def _verdict(diagnosis: Diagnosis) -> str:
     prefix = f"{quantity(len(diagnosis.repairs), 'disagreement')} mended, " if diagnosis.repairs else ""
     if count:
         return f"{prefix}{quantity(count, 'disagreement')}{' left' if prefix else ''}"
+    if not diagnosis.readable:
+        return "cannot be read"
     return f"{prefix}all that was checked agrees" if diagnosis.unchecked else f"{prefix}all agrees"
 
 
@@ -122,7 +124,7 @@ def _diagnoses(storage: str, name: str | None, uri: str, *, fix: bool) -> Iterat
         try:
             yield treat(one)
         except (ValueError, OSError) as error:  # a study that cannot be read keeps no other from being looked at
-            yield Diagnosis(name=one, unchecked=[str(error)])
+            yield Diagnosis(name=one, unchecked=[str(error)], readable=False)
 
 
 def _plain(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -26,9 +26,9 @@ HEAD = """\
 
 A configuration is a YAML file with the sections below, or the name of a preset (`dclf train --help` lists them).
 Every key can be overridden on the command line, `--loss.gamma_ca 0.6`, and in Python,
-`tune.load_config("meld", {"loss.gamma_ca": 0.6})`. `dclf train meld --print-config` prints a preset with all its
-values, a file to start from. The top-level key `extends` names a preset or another file, relative to this one,
-whose values hold where the file has none.
+`tune.load_config("meld", {"data.shards": "shards/meld", "loss.gamma_ca": 0.6})`. `dclf train meld --print-config`
+prints a preset with all its values, a file to start from. The top-level key `extends` names a preset or another
+file, relative to this one, whose values hold where the file has none.
 
 On a command line dashes and underscores are the same in options and keys: `--print_config` is `--print-config`,
 `--train.batch-size` is `--train.batch_size`. Files are in UTF-8; YAML's anchors and merge keys (`<<`) work in every

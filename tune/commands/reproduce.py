@@ -173,7 +173,9 @@ def build_parser() -> ArgumentParser:
         help="also train the systems that Table 3 compares with, as far as they are base models here",
     )
     parser.add_argument("--seeds", type=int, help="trainings per variant; five where absent")
-    parser.add_argument("--out", default="", help="folder of the page; one in dclf-runs/reproductions where absent")
+    parser.add_argument(
+        "--out", default="", help="folder of the page; one in reproductions, beside the folder of studies, where absent"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
     add_address_option(parser)
     add_output_option(parser)

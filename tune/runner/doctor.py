@@ -41,6 +41,7 @@ class Diagnosis:
         findings: what does not agree, or cannot be mended.
         notes: what the user should know, though nothing is wrong.
         unchecked: what could not be looked at, and why.
+        readable: whether anything of it could be.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Diagnosis:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    readable: bool = True
 
     @property
     def agrees(self) -> bool:

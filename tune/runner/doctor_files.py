@@ -6,19 +6,23 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 
+from dclf.prose import join_words
 from tune.runner.finding import Finding
 from tune.runner.tidy import kept_so_far, needed
 from tune.study.checkpoints import has_checkpoint
-from tune.study.folder import StudyFolder
+from tune.study.folder import TRIALS, StudyFolder
 from tune.study.history import HISTORY_FILE
 from tune.study.ledger import ENDED
+from tune.study.mirror import LEDGER
 
 RAY_FOLDER = "ray-tune"
 """Where Ray Tune works while a driver does."""
 
 
 def file_findings(folder: StudyFolder, *, alive: bool) -> Iterator[Finding]:
-    """Missing checkpoints of the best trials, and what a killed Ray left."""
+    """Missing checkpoints of the best trials, trials that the ledger does not know, and what a killed Ray left."""
+    if not alive:
+        yield from _unknown_trials(folder)
     for number in sorted(needed(folder, kept_so_far(folder))):
         for seed in folder.ledger.trials[number].runs:
             if not has_checkpoint(folder.checkpoint(number, seed)):
@@ -28,6 +32,18 @@ def file_findings(folder: StudyFolder, *, alive: bool) -> Iterator[Finding]:
         remedy, fix = "it is deleted", partial(shutil.rmtree, ray_folder)
         yield Finding(
             subject="the study", problem=f"Ray Tune's folder {ray_folder} was left behind", remedy=remedy, fix=fix
+        )
+
+
+def _unknown_trials(folder: StudyFolder) -> Iterator[Finding]:
+    """A driver writes a trial to the ledger before it trains it: where the ledger lacks one, the ledger lost lines."""
+    places = (folder.path / TRIALS).glob("*")
+    numbers = sorted(int(place.name) for place in places if place.name.isdecimal())
+    if unknown := [str(number) for number in numbers if number not in folder.ledger.trials]:
+        yield Finding(
+            subject="the study",
+            problem=f"its ledger has no trial {join_words(unknown, 'or')}, of which {folder.path / TRIALS} has files",
+            remedy=f"restore {LEDGER} from a copy; dclf resume does not know them without it",
         )
 
 

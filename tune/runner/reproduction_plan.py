@@ -88,7 +88,7 @@ def plan_reproduction(
         overrides: dotted keys for all trainings, ``data.shards`` among them, and ``sweep.KEY``.
         only: tables and figures to run; all where empty. Others are on the page where an earlier call has run them.
         seeds: trainings per variant; five where None.
-        out: folder of the page; ``dclf-runs/reproductions/DATASET-HASH`` where empty.
+        out: folder of the page; ``reproductions/DATASET-HASH`` beside the folder of studies where empty.
         compared: whether the systems that Table 3 compares with are trained too, as far as they are base models here.
 
     Raises:

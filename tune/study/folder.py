@@ -38,6 +38,8 @@ from tune.study.remote_work import driving
 
 _log = logging.getLogger(__name__)
 
+TRIALS = "trials"
+"""Folder of what the trials write, within the study's."""
 _BUDGET = "budget"
 """Kind of the ledger's notes on a changed budget."""
 
@@ -134,14 +136,14 @@ class StudyFolder:
         if self._mirror is not None:
             with answering(self.storage):
                 return self._mirror.training(number, seed)
-        return self.path / "trials" / str(number) / f"s{seed}"
+        return self.path / TRIALS / str(number) / f"s{seed}"
 
     def trainings(self, number: int) -> list[Path]:
         """Folders of those trainings of a trial that have left anything."""
         if self._mirror is not None:
             with answering(self.storage):
                 return self._mirror.trainings(number)
-        place = self.path / "trials" / str(number)
+        place = self.path / TRIALS / str(number)
         return sorted(place.glob("s*")) if place.exists() else []
 
     def fetched(self, number: int, seed: int) -> Path:

@@ -139,9 +139,9 @@ def _refuse_other_numbers(
         if (more := sum(key in content for key in neighbours)) > known:
             has, lacks = next(pair for pair in zip(neighbours, keys, strict=True) if pair[0] in content)
             raise SourceError(
-                f"{path}: must number the utterances as the table does, has {has!r} for {lacks!r}: as they are numbered, "
-                f"{known} of {len(keys)} utterances have features, with numbers {direction} by one {more}; count from "
-                "the same number in both, such as in the table's column utterance"
+                f"{path}: must number the utterances as the table does, has {has!r} for {lacks!r}: it has features for "
+                f"{known} of {len(keys)} utterances, and for {more} with numbers {direction} by one; count from one "
+                "number in both, such as in the table's column utterance"
             )
 
 

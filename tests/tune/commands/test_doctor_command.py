@@ -60,6 +60,24 @@ def test_a_broken_study_is_shown_then_mended_then_healthy(storage: Path, store: 
     check(StudyFolder.open(storage, "gammas"), store)
 
 
+def test_trials_that_the_ledger_lost_are_told(storage: Path, store: Store, dclf: Run) -> None:
+    folder = Writer(storage, store).write()
+    folder.checkpoint(0, SEED).mkdir(parents=True, exist_ok=True)
+    (storage / "gammas" / "ledger.jsonl").unlink()
+    code, out, _ = dclf("doctor", "gammas")
+    assert code == 1
+    assert "the study: its ledger has no trial 0" in out
+    assert "restore ledger.jsonl from a copy" in out
+
+
+def test_a_study_that_cannot_be_read_does_not_agree(storage: Path, store: Store, dclf: Run) -> None:
+    Writer(storage, store).write()
+    (storage / "gammas" / "study.yaml").write_text("{", encoding="utf-8")
+    code, out, _ = dclf("doctor")
+    assert code == 1
+    assert out.startswith("study gammas: cannot be read\n  not checked: ")
+
+
 def test_json_has_the_same(storage: Path, store: Store, dclf: Run) -> None:
     Writer(storage, store).write(sends=12)
     code, out, _ = dclf("doctor", "gammas", "--output", "json")
