@@ -133,14 +133,14 @@ def _refuse_other_numbers(
 ) -> None:
     """A file that counts utterances from 1 under a table that counts from 0, or the reverse, would shift every row."""
     keys = [key for c in mine for key in scheme(c, split)]
-    known = sum(key in content for key in keys)
+    hits = sum(key in content for key in keys)
     for step, direction in ((-1, "lower"), (1, "higher")):
         neighbours = [key for c in mine for key in scheme(_renumbered(c, step), split)]
-        if (more := sum(key in content for key in neighbours)) > known:
+        if (more := sum(key in content for key in neighbours)) > hits:
             has, lacks = next(pair for pair in zip(neighbours, keys, strict=True) if pair[0] in content)
             raise SourceError(
                 f"{path}: must number the utterances as the table does, has {has!r} for {lacks!r}: it has features for "
-                f"{known} of {len(keys)} utterances, and for {more} with numbers {direction} by one; count from one "
+                f"{hits} of {len(keys)} utterances, and for {more} with numbers {direction} by one; count from one "
                 "number in both, such as in the table's column utterance"
             )
 
