@@ -82,7 +82,7 @@ def read(argv: Sequence[str]) -> PerturbRequest:
     _, actor_problems = read_actors(options)
     if mistakes := [*mistakes, *problems, *actor_problems]:
         likely = options.kind or ("config" if names_config(options.what) else "")
-        raise ConfigError([*mistakes, *_training_problems(options, overrides, likely)])
+        raise ConfigError([*mistakes, *_training_problems(options, settings, overrides, likely)])
     return PerturbRequest(argv, options, overrides, settings)
 
 
@@ -110,7 +110,7 @@ class PerturbRequest:
         """See ``tune.commands.request.Request``."""
         from tune.commands.perturb_job import perturb_job  # noqa: PLC0415 - it brings Ray
 
-        return perturb_job(self.arguments, self.options, self.overrides, study)
+        return perturb_job(self.arguments, self.options, self.settings, self.overrides, study)
 
 
 def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
@@ -120,7 +120,7 @@ def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[
     if options.out and (problem := output_problem("--out", options.out)):
         mistakes.append(problem)
     if mistakes:
-        raise ConfigError([*mistakes, *_training_problems(options, overrides, kind)])
+        raise ConfigError([*mistakes, *_training_problems(options, settings, overrides, kind)])
     # Imported here: neither help nor mistakes wait for what the tests need.
     from tune.commands.perturb_test import TESTS  # noqa: PLC0415
 
@@ -190,13 +190,15 @@ def _not_a_config(overrides: Mapping[str, str], kind: str) -> Iterator[str]:
                 yield f"--{key}: unknown option; keys of a configuration are for a CONFIG that is trained first"
 
 
-def _training_problems(options: Namespace, overrides: Mapping[str, str], kind: str) -> list[str]:
+def _training_problems(
+    options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str], kind: str
+) -> list[str]:
     """What is wrong with what is trained first; nothing where all that is scored is there already."""
     if kind != "config":
         return []
     from tune.commands.perturb_config import read as read_training  # noqa: PLC0415 - it brings Optuna
 
     try:
-        return read_training(options, overrides).problems
+        return read_training(options, settings, overrides).problems
     except ConfigError as error:  # it cannot be read at all
         return list(error.problems)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from jsonargparse import Namespace
 
-from tune.analysis.perturbation.settings import modality_problems
+from tune.analysis.perturbation.settings import PerturbationSettings, modality_problems
 from tune.commands.comparison import set_by_comparison
 from tune.commands.options import listed
 from tune.commands.sweep_options import ALIASES, CommandLine
@@ -16,10 +16,15 @@ from tune.config.defaults import SEEDS
 _SHORT = {key: option for option, key in ALIASES.items()}
 
 
-def read(options: Namespace, overrides: Mapping[str, str]) -> CommandLine:
-    """Return what is to be trained first, with everything that is wrong about it."""
-    # Imported here, so that help does not wait for Optuna and torch.
-    from tune.commands.perturb_options import read_settings  # noqa: PLC0415
+def read(options: Namespace, tests: PerturbationSettings, overrides: Mapping[str, str]) -> CommandLine:
+    """Return what is to be trained first, with everything that is wrong about it.
+
+    Args:
+        options: of the command line.
+        tests: what every model has to go through then.
+        overrides: keys of the configuration that are set.
+    """
+    # Imported here, so that help does not wait for Optuna.
     from tune.search.checks import sweep_problems  # noqa: PLC0415
     from tune.search.read import read_sweep  # noqa: PLC0415
 
@@ -28,7 +33,6 @@ def read(options: Namespace, overrides: Mapping[str, str]) -> CommandLine:
     seeds = SEEDS if options.seeds is None else options.seeds
     settings = ablation(models=models, parts=["base"], seeds=seeds, settings=common)
     needless = set_by_comparison([_SHORT.get(key, f"--{key}") for key in overrides])
-    tests, _ = read_settings(options)
     unread = [f"--corrupt: {p}" for p in modality_problems(tests, config.data.modalities, "the configuration")]
     problems = [*needless, *unread, *problems, *config.problems(), *sweep_problems(settings, config)]
     return CommandLine(options, config, settings, list(dict.fromkeys(problems)))

@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 from cluster.jobs.node_check import Needs
 from dclf.data.storage import absolute
 from tune.analysis.perturbation.files import OUT
+from tune.analysis.perturbation.settings import PerturbationSettings
 from tune.commands.job_words import JobCommand, run_places, study_job, with_values
 from tune.commands.perturb_config import read
 from tune.commands.perturb_target import Kind, named_on_disk
@@ -18,12 +19,15 @@ from tune.config.sweep_settings import SweepSettings
 from tune.study.folder import StudyFolder
 
 
-def perturb_job(arguments: Sequence[str], options: Namespace, overrides: Mapping[str, str], study: str) -> JobCommand:
+def perturb_job(
+    arguments: Sequence[str], options: Namespace, tests: PerturbationSettings, overrides: Mapping[str, str], study: str
+) -> JobCommand:
     """The job of a command line.
 
     Args:
         arguments: of the command.
         options: its own options.
+        tests: what every model has to go through.
         overrides: keys of the configuration that are set.
         study: name for the study that a configuration is trained in, where the command line leaves it unnamed.
     """
@@ -32,7 +36,7 @@ def perturb_job(arguments: Sequence[str], options: Namespace, overrides: Mapping
     likely: Kind = next(named_on_disk(options.what, storage), "run")
     kind: Kind = options.kind or likely
     if kind == "config":
-        line = read(options, {**overrides, STUDIES: storage})
+        line = read(options, tests, {**overrides, STUDIES: storage})
         line.require_sound()
         return study_job("perturb", with_values(arguments, {"out": out}), line, study, config_files(options.what))
     places = {STUDIES: storage, "out": out}

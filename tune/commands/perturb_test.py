@@ -65,20 +65,20 @@ def _test_study(options: Namespace, settings: PerturbationSettings, overrides: M
 
 def _test_config(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
     """Train base models without and with DCLF, test every training, and return the exit code."""
-    study = _train(options, overrides)
+    study = _train(options, settings, overrides)
     folder = study.folder
     _test(options, settings, lambda: _study_target(folder, options), folder, study_result(study))
     return code_of([folder])
 
 
-def _train(options: Namespace, overrides: Mapping[str, str]) -> Study:
+def _train(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> Study:
     """Train base models without and with DCLF.
 
     Raises:
         ConfigError: with every mistake at once.
         TrialPlanError: this machine has no room for it.
     """
-    line = read(options, overrides)
+    line = read(options, settings, overrides)
     line.require_sound()
     require_local_room(line)
     renderer = choose_renderer(options.log, quiet=options.quiet, title="dclf sweep")

@@ -10,10 +10,10 @@ from dclf.prose import join_words
 from tune.runner.finding import Finding
 from tune.runner.tidy import kept_so_far, needed
 from tune.study.checkpoints import has_checkpoint
-from tune.study.folder import TRIALS, StudyFolder
+from tune.study.folder import StudyFolder
 from tune.study.history import HISTORY_FILE
 from tune.study.ledger import ENDED
-from tune.study.mirror import LEDGER
+from tune.study.mirror import LEDGER, TRIALS
 
 RAY_FOLDER = "ray-tune"
 """Where Ray Tune works while a driver does."""

@@ -24,7 +24,7 @@ from tune.study.claims import Claims
 from tune.study.definition import StudyDefinition
 from tune.study.ledger import Ledger
 from tune.study.locks import HeldElsewhereError, locked, this_process
-from tune.study.mirror import LEDGER, Mirror
+from tune.study.mirror import LEDGER, TRIALS, Mirror
 from tune.study.places import (
     StudyError,
     StudyUnavailableError,
@@ -38,8 +38,6 @@ from tune.study.remote_work import driving
 
 _log = logging.getLogger(__name__)
 
-TRIALS = "trials"
-"""Folder of what the trials write, within the study's."""
 _BUDGET = "budget"
 """Kind of the ledger's notes on a changed budget."""
 

@@ -25,6 +25,8 @@ from tune.study.object_log import ObjectLog
 _log = logging.getLogger(__name__)
 
 LEDGER = "ledger.jsonl"
+TRIALS = "trials"
+"""Folder of what the trials write, here and at the URI."""
 FILES = ("perturbations", "report")
 """Folders of files that are uploaded whole."""
 ELSEWHERE = ".at-uri"
@@ -117,7 +119,7 @@ class Mirror:
     def trainings(self, number: int) -> list[Path]:
         """Folders of a trial's trainings that have files at the URI."""
         if self._trials_run:
-            seeds = {int(name.split("/")[0][1:]) for name in self.remote.files(f"trials/{number}")}
+            seeds = {int(name.split("/")[0][1:]) for name in self.remote.files(f"{TRIALS}/{number}")}
         else:
             seeds = set(self._bulk().get(number, {}))
         return [self.training(number, seed) for seed in sorted(seeds)]
@@ -193,7 +195,7 @@ class Mirror:
     def _all_trainings(self) -> dict[int, dict[int, dict[str, FileFacts]]]:
         """What is at the URI, by trial and seed; the epochs of all trainings are fetched at once."""
         trainings: dict[int, dict[int, dict[str, FileFacts]]] = {}
-        for path, facts in self.remote.files("trials").items():
+        for path, facts in self.remote.files(TRIALS).items():
             number, seed, name = path.split("/", 2)
             trainings.setdefault(int(number), {}).setdefault(int(seed[1:]), {})[name] = facts
         every = [((number, seed), files) for number, seeds in trainings.items() for seed, files in seeds.items()]
@@ -228,7 +230,7 @@ def _here(path: Path) -> list[int]:
 
 
 def _key(training: Training) -> str:
-    return f"trials/{training[0]}/s{training[1]}"
+    return f"{TRIALS}/{training[0]}/s{training[1]}"
 
 
 def _mark_of(path: Path) -> Path:

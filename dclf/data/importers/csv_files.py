@@ -31,7 +31,7 @@ def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{file}: cannot be read as a UTF-8 CSV ({error}); check the path") from error
     _refuse_other_separators(file, columns)
-    twice = [column for column, count in Counter(columns).items() if count > 1]
+    twice = [column for column, count in Counter(columns).items() if column and count > 1]
     problems = [f"its head has {column!r} more than once; each column must have a name of its own" for column in twice]
     problems += [problem for line, row in enumerate(rows, start=2) for problem in _field_problems(line, row)]
     if problems:

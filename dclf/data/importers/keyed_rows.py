@@ -123,7 +123,8 @@ def _dict_rows(
             f"{path}: has no {modality} features for {len(missing)} of {sum(len(c) for c in mine)} utterances, such as "
             f"{missing[0]!r}; give the file of the same utterances"
         )
-    _refuse_other_numbers(path, content, mine, scheme, split)
+    if missing:
+        _refuse_other_numbers(path, content, mine, scheme, split)
     _refuse_absent_splits(path, modality, content, mine, scheme, split)
     return UtteranceRows(path, modality, content, scheme, split)
 
@@ -150,7 +151,10 @@ def _renumbered(conversation: Conversation, step: int) -> Conversation:
     turns = conversation.turns
     if not all(turn.isdecimal() for turn in turns):
         return conversation
-    return replace(conversation, utterance_numbers=tuple(str(int(turn) + step) for turn in turns))
+    numbers = tuple(str(int(turn) + step) for turn in turns)
+    # An id that is unique in the table may be the number too.
+    ids = numbers if conversation.utterance_ids == turns else conversation.utterance_ids
+    return replace(conversation, utterance_numbers=numbers, utterance_ids=ids)
 
 
 def _refuse_absent_splits(

@@ -241,6 +241,26 @@ def test_a_file_that_counts_utterances_from_another_number_is_refused(tmp_path: 
         import_csv(source, columns=CSV_COLUMNS, audio=save(tmp_path / "audio.pkl", keyed))
 
 
+def test_ids_that_are_numbers_are_counted_from_one_number_too(tmp_path: Path) -> None:
+    talks = iemocap()
+    source = write_csv(tmp_path, talks)
+    rows = table_rows(talks)
+    with source.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, TABLE)
+        writer.writeheader()
+        writer.writerows(row | {"Turn": str(place + 1)} for place, row in enumerate(rows))
+    keyed = {str(place): talks.row(row["Talk"], int(row["Turn"]), "audio", 7) for place, row in enumerate(rows)}
+    with pytest.raises(SourceError, match="number the utterances as the table does, has '0' for '1'"):
+        import_csv(source, columns=CSV_COLUMNS, audio=save(tmp_path / "audio.pkl", keyed))
+
+
+def test_a_spreadsheets_columns_without_a_name_are_left_alone(tmp_path: Path) -> None:
+    source = write_csv(tmp_path, iemocap())
+    source.write_text(source.read_text(encoding="utf-8").replace("\n", ",,\n"), encoding="utf-8")
+    info, _ = import_csv(source, columns=CSV_COLUMNS, text=tmp_path / "rows.npy")
+    assert info.dataset == "talks"
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     source = write_csv(tmp_path, iemocap())
     head, rest = source.read_text(encoding="utf-8").split("\n", 1)
