@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 
+from pyarrow.fs import FileType
+
 from dclf.data.checks import info_problems, repeated_id, validate_dialogue, zero_rows
 from dclf.data.dialogue import SPLITS, DatasetInfo, Dialogue
 from dclf.data.errors import DataError, OutputTakenError
@@ -56,7 +58,7 @@ def write_shards(
     folder = Folder.of(path)
     if problems := info_problems(info):
         raise DataError(problems, f"{folder.address}: nothing was written, the dataset facts are not valid")
-    place = _prepare(folder, path, overwrite)
+    place, new = _prepare(folder, path, overwrite)
     writer = _ShardSetWriter(place, info, max_shard_bytes, warn)
     try:
         for dialogue in dialogues:
@@ -67,6 +69,8 @@ def write_shards(
         with suppress(OSError):
             _remove_ours(place)
             _remove_unfinished(folder)
+            if new and not place.names():
+                place.filesystem.delete_dir(place.root)
         raise
     if place != folder:
         with naming_the_folder(folder):
@@ -89,16 +93,17 @@ def refuse_filled(path: str | os.PathLike[str]) -> None:
             )
 
 
-def _prepare(folder: Folder, path: str | os.PathLike[str], overwrite: bool) -> Folder:
-    """Where to write: the folder, or one in it where a shard set is to be replaced."""
+def _prepare(folder: Folder, path: str | os.PathLike[str], overwrite: bool) -> tuple[Folder, bool]:
+    """Where to write: the folder, or one in it where a shard set is to be replaced; whether it was not there before."""
     if not overwrite:
         refuse_filled(path)
     with naming_the_folder(folder):
         _remove_unfinished(folder)
         place = replace(folder, root=folder.path(_UNFINISHED)) if folder.exists(MANIFEST) else folder
         _remove_ours(place)
+        new = place.filesystem.get_file_info(place.root).type == FileType.NotFound
         place.filesystem.create_dir(place.root, recursive=True)
-    return place
+    return place, new
 
 
 def _replace_shards(folder: Folder, place: Folder) -> None:

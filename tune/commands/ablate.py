@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from jsonargparse import ArgumentParser
 
 from tune.commands.comparison import (
+    ABLATION_OPTIONS,
     FLAGS,
     VALUED,
     comparison_parser,
@@ -77,7 +78,7 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
     models, names = listed(line.options.models), listed(line.options.parts)
     parts = [name for name in names if name in PARTS]
     settings = ablation(models=models, parts=parts, seeds=line.options.seeds, settings=line.settings)
-    return sound_comparison(line, settings, [*set_by_comparison(argv), *_unknown(names)])
+    return sound_comparison(line, settings, [*set_by_comparison(argv), *_unknown(names)], ABLATION_OPTIONS)
 
 
 def _unknown(parts: Sequence[str]) -> Iterator[str]:

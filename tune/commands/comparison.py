@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,10 +12,18 @@ from dclf.errors import UserError
 from tune.commands.sweep_options import ALIASES, CommandLine, add_settings_help, sweep_parser
 from tune.config.defaults import SEEDS
 from tune.config.sweep_settings import SET_KEYS, SweepSettings
+from tune.config.typed_values import place_of
 from tune.config.yaml_files import ConfigError
 
 FLAGS = ("--help", "-h", "--quiet", "--verbose")
 VALUED = ("--name", "--address", "--log", "--output", "--seeds")
+
+ABLATION_OPTIONS = {
+    "sweep.space.model.name": "--models",
+    "sweep.space.loss.ablate": "--parts",
+    "sweep.seeds": "--seeds",
+}
+"""How a key that an ablation sets begins -> the option that it comes from."""
 
 SHARDS, SHARDS_KEY = "--shards", "data.shards"
 """The short name of the shards in commands that take no file, and the key that it stands for."""
@@ -69,21 +77,45 @@ def told_with(mistakes: Sequence[str]) -> Iterator[None]:
         raise ConfigError(mistakes)
 
 
-def sound_comparison(line: CommandLine, settings: SweepSettings, problems: Sequence[str] = ()) -> CommandLine:
+def sound_comparison(
+    line: CommandLine, settings: SweepSettings, problems: Sequence[str], options: Mapping[str, str]
+) -> CommandLine:
     """Return the command line with the comparison's settings; refuse what cannot be run.
 
     Args:
         line: the command line.
         settings: of the comparison.
         problems: further mistakes.
+        options: how a key that the comparison sets begins -> how the option begins that it comes from.
 
     Raises:
         ConfigError: with every mistake at once.
     """
+    line = replace(line, settings=settings)
+    impossible = impossible_values(line, options)
+    line = replace(line, problems=list(dict.fromkeys([*line.problems, *problems, *impossible])))
+    line.require_sound()
+    return line
+
+
+def impossible_values(line: CommandLine, options: Mapping[str, str]) -> list[str]:
+    """What is impossible in a comparison, each mistake with the option or the file and line that it comes from.
+
+    Args:
+        line: the command line, with the comparison's settings.
+        options: as for ``sound_comparison``.
+    """
     # Imported here: help does not wait for Optuna.
     from tune.search.checks import sweep_problems  # noqa: PLC0415
 
-    impossible = [*line.config.problems(), *sweep_problems(settings, line.config)]
-    line = replace(line, settings=settings, problems=list(dict.fromkeys([*line.problems, *problems, *impossible])))
-    line.require_sound()
-    return line
+    return [
+        _at_its_source(problem, line.places, options)
+        for problem in [*line.config.problems(), *sweep_problems(line.settings, line.config)]
+    ]
+
+
+def _at_its_source(problem: str, places: Mapping[str, str], options: Mapping[str, str]) -> str:
+    for key, option in options.items():
+        if problem.startswith(key):
+            return f"{option}{problem.removeprefix(key)}"
+    return f"{place_of(problem.partition(': ')[0], places)}{problem}"

@@ -30,8 +30,12 @@ examples:
 
 A key with several values, parted by commas, is varied; one with a single value is set for all. Every combination is
 trained with the same seeds, chosen on validation and scored once on test. Combinations are compared with the
-configuration itself where it is one of them. Ctrl-C ends the work cleanly; dclf resume goes on with it.
+configuration itself where it is one of them. Lists are varied in brackets: --data.modalities "[text],[text,audio]".
+Ctrl-C ends the work cleanly; dclf resume goes on with it.
 """
+
+OPTIONS = {"sweep.space.": "--", "sweep.seeds": "--seeds"}
+"""How a key that a grid sets begins -> how the option begins that it comes from."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,19 +69,16 @@ def read_comparison(argv: Sequence[str], parser: ArgumentParser, flags: Sequence
     """
     words, varied = varied_values(argv)
     line = read_command_line(words, parser, flags, VALUED, values=False)
-    settings = grid(
-        {key: {"choices": values} for key, values in varied.items()},
-        seeds=line.options.seeds,
-        settings=line.settings,
-    )
+    space = {key: {"choices": values} for key, values in varied.items()}
+    settings = grid(space, seeds=line.options.seeds, settings=line.settings) if varied else line.settings
     nothing = [] if varied else ["grid: must vary a key, as in --loss.window 2,4,8,16; every key has one value"]
     keys = {word.partition("=")[0].removeprefix("--") for word in words}
     twice = [f"{key}: must be given once, has several values and more beside them" for key in varied if key in keys]
-    return sound_comparison(line, settings, [*set_by_comparison(argv), *nothing, *twice])
+    return sound_comparison(line, settings, [*set_by_comparison(argv), *nothing, *twice], OPTIONS)
 
 
 def varied_values(argv: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:
-    """Take ``--section.key A,B`` and ``--section.key=A,B`` out of a command line.
+    """Take ``--section.key A,B`` and ``--section.key=A,B`` out of a command line; of lists, ``[A],[A,B]``.
 
     Returns:
         The other words; dotted key -> its values.
@@ -91,9 +92,18 @@ def varied_values(argv: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]
         own = option.startswith("--") and "." in option
         if own and not equals and words:
             value = words[0]
-        if own and option[2:] not in varied and "," in value and not value.startswith(("[", "{")):
-            varied[option[2:]] = [from_text(part) for part in value.split(",")]
+        values = _values(value) if own and option[2:] not in varied else []
+        if len(values) > 1:
+            varied[option[2:]] = values
             words = words if equals else words[1:]
         else:
             rest.append(word)
     return rest, varied
+
+
+def _values(text: str) -> list[Any]:
+    """The values of ``A,B`` or, of lists, of ``[A],[A,B]``; a mapping is one."""
+    if text.startswith("["):
+        lists = from_text(f"[{text}]")
+        return lists if isinstance(lists, list) else [text]
+    return [text] if text.startswith("{") else [from_text(part) for part in text.split(",")]

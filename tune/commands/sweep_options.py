@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jsonargparse import ArgumentParser, Namespace
@@ -52,12 +52,14 @@ class CommandLine:
         config: the base configuration.
         settings: of the sweep.
         problems: what is wrong with both, each one line.
+        places: dotted key -> where it was written, as ``typed_values.place_of`` takes it.
     """
 
     options: Namespace
     config: Config
     settings: SweepSettings
     problems: list[str] = field(default_factory=list)
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def require_sound(self) -> None:
         """Refuse what cannot be run.
@@ -93,8 +95,8 @@ def read_command_line(
     # Imported here, so that help does not wait for Optuna.
     from tune.search.read import read_sweep  # noqa: PLC0415
 
-    config, settings, problems = read_sweep(options.config, overrides, values=values)
-    return CommandLine(options, config, settings, [*mistakes, *problems])
+    config, settings, problems, places = read_sweep(options.config, overrides, values=values)
+    return CommandLine(options, config, settings, [*mistakes, *problems], places)
 
 
 def options_and_overrides(

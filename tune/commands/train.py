@@ -63,7 +63,7 @@ def read(argv: Sequence[str]) -> TrainRequest:
         if options.print_config:
             mistakes.append("--print-config: must be left out with --resume; a run keeps its configuration in MLflow")
     check_values = not options.print_config and options.resume is None
-    config, problems = read_config(options.config, overrides, values=check_values)
+    config, problems, _ = read_config(options.config, overrides, values=check_values)
     if mistakes or problems:
         raise ConfigError([*mistakes, *problems])
     return TrainRequest(argv, options, config)

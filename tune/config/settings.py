@@ -30,7 +30,7 @@ def load_config(config: str | Path | None = None, overrides: Mapping[str, Any] |
     Raises:
         ConfigError: with every unknown key, wrong type and impossible value.
     """
-    loaded, problems = read_config(config, overrides)
+    loaded, problems, _ = read_config(config, overrides)
     if problems:
         raise ConfigError(problems)
     return loaded
@@ -38,13 +38,16 @@ def load_config(config: str | Path | None = None, overrides: Mapping[str, Any] |
 
 def read_config(
     config: str | Path | None = None, overrides: Mapping[str, Any] | None = None, *, values: bool = True
-) -> tuple[Config, list[str]]:
+) -> tuple[Config, list[str], dict[str, str]]:
     """As ``load_config``, with the mistakes returned; keys in error keep their defaults.
 
     Args:
         config: as for ``load_config``.
         overrides: as for ``load_config``.
         values: whether impossible values count as mistakes, or unknown keys and wrong types only.
+
+    Returns:
+        The configuration, the mistakes, and dotted key -> where it was written, as ``typed_values.place_of`` takes it.
 
     Raises:
         ConfigError: the file cannot be read at all.
@@ -58,7 +61,7 @@ def read_config(
     checked.check_options()
     loaded = Config.from_dict(checked.nested())
     impossible = checked.located(loaded.problems() if values else [], "" if config is None else f"{config}: ")
-    return loaded, [*reading.problems, *checked.problems, *impossible]
+    return loaded, [*reading.problems, *checked.problems, *impossible], checked.places
 
 
 _SECTIONS = tuple(dict.fromkeys(key.split(".")[0] for key in config_types() if "." in key))

@@ -154,7 +154,8 @@ def _beside(storage: str) -> Path:
 
 def _with_present_modalities(dataset: str, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The modalities of the preset that the shards have, unless the user names some."""
-    config, problems = read_config(dataset, {k: v for k, v in overrides.items() if not k.startswith("sweep.")})
+    own = {key: value for key, value in overrides.items() if not key.startswith("sweep.")}
+    config, problems, _ = read_config(dataset, own)
     if problems or "data.modalities" in overrides:
         return dict(overrides), []
     card = feature_card(config.data.shards).to_dict()

@@ -95,7 +95,7 @@ def plan_study(
     overrides, study = overrides or {}, _flattened(study)
     base = _beside(study.base, beside)
     try:
-        config, settings, problems = read_sweep(base, {**study.defaults, **study.set, **overrides}, values=False)
+        config, settings, problems, _ = read_sweep(base, {**study.defaults, **study.set, **overrides}, values=False)
     except ConfigError as error:
         raise ConfigError(_of_file(error, "base: ", study)) from None
     problems = [*problems, *_varied_by_user(study.variants, overrides), *_unknown_models(study, models)]
@@ -298,8 +298,8 @@ def _model_sets(sets: Any, base: str | Path, beside: Path | None, set_keys: Iter
     """
     if not isinstance(sets, str):
         return {key: value for key, value in (sets or {}).items() if key not in set_keys}
-    before, _ = read_config(base, values=False)
-    after, problems = read_config(_beside(sets, beside), values=False)
+    before = read_config(base, values=False)[0]
+    after, problems, _ = read_config(_beside(sets, beside), values=False)
     if problems:
         raise ConfigError(problems)
     flat = {key: value for key, value in after.flat().items() if key != OPTIONS}

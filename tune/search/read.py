@@ -36,7 +36,7 @@ def load_sweep(
     Raises:
         ConfigError: with every unknown key, wrong type and impossible value.
     """
-    base, settings, problems = read_sweep(config, overrides or {})
+    base, settings, problems, _ = read_sweep(config, overrides or {})
     if problems:
         raise ConfigError(problems)
     return base, settings
@@ -44,7 +44,7 @@ def load_sweep(
 
 def read_sweep(
     config: str | Path | None, overrides: Mapping[str, Any], *, values: bool = True
-) -> tuple[Config, SweepSettings, list[str]]:
+) -> tuple[Config, SweepSettings, list[str], dict[str, str]]:
     """As ``load_sweep``, with the mistakes returned; keys in error keep their defaults.
 
     Args:
@@ -52,12 +52,16 @@ def read_sweep(
         overrides: as for ``load_sweep``.
         values: whether impossible values count as mistakes, or unknown keys and wrong types only.
 
+    Returns:
+        The configuration, the settings, the mistakes, and dotted key -> where it was written, as
+        ``typed_values.place_of`` takes it.
+
     Raises:
         ConfigError: the file cannot be read at all.
     """
     own = [entry for entry in override_entries(overrides, FILE_SECTIONS) if _is_sweep(entry.key)]
     rest = {key: value for key, value in overrides.items() if not _is_sweep(key)}
-    base, problems = read_config(config, rest, values=values)
+    base, problems, places = read_config(config, rest, values=values)
     reading = read_config_file(config, FILE_SECTIONS) if config is not None else Reading()
     checked = CheckedValues(types=sweep_types(), parser=class_parser(SweepSettings, SWEEP))
     for entry in [*(entry for entry in reading.entries if _is_sweep(entry.key)), *own]:
@@ -65,7 +69,7 @@ def read_sweep(
     settings = SweepSettings.from_dict(_without_prefix(checked.values))
     elsewhere = "" if config is None else f"{config}: "
     impossible = checked.located(sweep_problems(settings, base) if values else [], elsewhere)
-    return base, settings, [*problems, *checked.problems, *impossible]
+    return base, settings, [*problems, *checked.problems, *impossible], {**places, **checked.places}
 
 
 @cache

@@ -124,4 +124,5 @@ def _imported(name: str, result: Any) -> tuple[DatasetInfo, Iterable[Dialogue]]:
     match result:
         case (DatasetInfo() as info, Iterable() as dialogues):
             return info, dialogues
-    raise TypeError(f"the importer {name} must return a DatasetInfo and an iterator of Dialogue, returned {result!r}")
+    kind = ", ".join(type(part).__name__ for part in result) if isinstance(result, tuple) else type(result).__name__
+    raise IMPORTERS.refuse(name, "a function that returns a DatasetInfo and an iterator of Dialogue", f"one of {kind}")

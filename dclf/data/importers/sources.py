@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 from dclf.data.dialogue import SPLITS
 from dclf.data.errors import DataError, SourceError
 from dclf.data.whole_numbers import whole_number
+from dclf.errors import WrongInputError
 
 PathLike = str | os.PathLike[str]
 
 
 def describe(path: PathLike) -> dict[str, object]:
-    """Name and SHA-256 of a source file, for the provenance."""
+    """Name and SHA-256 of a source file, for the provenance; SourceError where it cannot be read."""
     file = Path(path)
-    with file.open("rb") as stream:
-        return {"file": file.name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+    try:
+        with file.open("rb") as stream:
+            return {"file": file.name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+    except OSError as error:
+        raise SourceError(f"{file}: cannot be read ({error}); check the path") from error
 
 
 def natural_order(names: Sequence[Any]) -> list[Any]:
@@ -36,10 +40,15 @@ def _pieces(name: Any) -> list[str]:
 
 
 def hold_out(train: Sequence[Any], count: int, seed: int) -> list[Any]:
-    """Draw the validation dialogues from the training ones; ValueError where that leaves either empty."""
-    whole_number(seed, "seed")
+    """Draw the validation dialogues from the training ones.
+
+    Raises:
+        WrongInputError: either would be empty, or the seed is below 0.
+    """
+    if whole_number(seed, "seed") < 0:
+        raise WrongInputError(f"seed must be 0 or more, is {seed}")
     if not 1 <= whole_number(count, "val_dialogues") < len(train):
-        raise ValueError(
+        raise WrongInputError(
             f"val_dialogues must be between 1 and {len(train) - 1} (there are {len(train)} training dialogues), "
             f"is {count}"
         )

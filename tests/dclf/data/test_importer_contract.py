@@ -122,5 +122,5 @@ def test_what_is_no_importer_is_refused(name: str, words: str) -> None:
 
 
 def test_an_importer_that_returns_something_else_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="must return a DatasetInfo and an iterator of Dialogue, returned None"):
+    with pytest.raises(ExtensionError, match="returns a DatasetInfo and an iterator of Dialogue, is one of NoneType"):
         import_dataset(f"{__name__}:returning_nothing", "x", tmp_path / "out")

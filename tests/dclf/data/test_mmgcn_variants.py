@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from dclf.data import DataError, SourceError, UnsafePickleError
 from dclf.data.importers import import_mmgcn_iemocap, import_mmgcn_meld
+from dclf.errors import WrongInputError
 
 Content = list[Any]
 LABELS = 2
@@ -150,8 +151,20 @@ def test_an_empty_split_is_named(tmp_path: Path, place: int, split: str) -> None
 
 @pytest.mark.parametrize("count", [0, 6, 20])
 def test_a_hold_out_must_leave_both_sides_something(tmp_path: Path, count: int) -> None:
-    with pytest.raises(ValueError, match=rf"val_dialogues must be between 1 and 5 .* is {count}"):
+    with pytest.raises(WrongInputError, match=rf"val_dialogues must be between 1 and 5 .* is {count}"):
         import_mmgcn_iemocap(pickle_of(tmp_path, iemocap_content()), val_dialogues=count)
+
+
+def test_the_seed_of_a_hold_out_is_0_or_more(tmp_path: Path) -> None:
+    with pytest.raises(WrongInputError, match="seed must be 0 or more, is -1"):
+        import_mmgcn_iemocap(pickle_of(tmp_path, iemocap_content()), val_dialogues=2, seed=-1)
+
+
+@pytest.mark.parametrize("importer", [import_mmgcn_iemocap, import_mmgcn_meld])
+@pytest.mark.parametrize("name", ["", "absent.pkl"], ids=["folder", "absent"])
+def test_a_pickle_that_cannot_be_opened_is_named(tmp_path: Path, importer: Callable[[Path], object], name: str) -> None:
+    with pytest.raises(SourceError, match=f"^{tmp_path / name}: cannot be read .*; check the path"):
+        importer(tmp_path / name)
 
 
 def test_the_hold_out_does_not_depend_on_the_order_of_the_ids(tmp_path: Path) -> None:

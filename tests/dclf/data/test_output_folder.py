@@ -76,7 +76,7 @@ def test_a_full_device_is_named_and_nothing_stays(tmp_path: Path) -> None:
     uri = f"fulldevice://{tmp_path}/set"
     with pytest.raises(OutputFolderError, match=rf"{uri}: cannot write the shards here \(.*No space left.*free space"):
         write_shards([make_dialogue(n, length=40) for n in range(20)], uri, make_info())
-    assert list((tmp_path / "set").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_read_only_device_is_named(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_local_file_that_cannot_grow_leaves_nothing(tmp_path: Path) -> None:
     )
     assert done.stdout.startswith(f"OutputFolderError {tmp_path}/set: cannot write the shards here")
     assert done.stderr == ""
-    assert list((tmp_path / "set").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
@@ -173,7 +173,14 @@ def test_a_source_that_fails_midway_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="the source broke"):
         write_shards(failing(), tmp_path / "set", make_info(), max_shard_bytes=1)
-    assert list((tmp_path / "set").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_that_was_there_stays(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        write_shards([make_dialogue(speakers=make_dialogue().speakers + 5)], tmp_path, make_info())
+    assert tmp_path.is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_source_own_errors_are_not_blamed_on_the_folder(tmp_path: Path) -> None:
@@ -192,7 +199,7 @@ def test_invalid_dialogues_leave_nothing_and_are_all_named(tmp_path: Path) -> No
     assert len(error.value.problems) == 2
     assert "'d1'" in error.value.problems[0]
     assert "'d3'" in error.value.problems[1]
-    assert list((tmp_path / "set").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_several_write_at_once_is_always_that_of_one(tmp_path: Path) -> None:

@@ -48,6 +48,15 @@ def test_keys_with_several_values_are_varied() -> None:
     assert request.command_line.config.train.epochs == 3
 
 
+def test_lists_in_brackets_are_varied_too() -> None:
+    request = grid.read(["iemocap", *DATA, "--data.modalities", "[text],[text,audio]", "--loss.window=2,4"])
+    assert request.command_line.settings.space == {
+        "data.modalities": {"choices": [["text"], ["text", "audio"]]},
+        "loss.window": {"choices": [2, 4]},
+    }
+    assert request.command_line.settings.trials == 4
+
+
 def test_lists_in_brackets_are_one_value() -> None:
     words = ["x.yaml", "--data.modalities", "[text,audio]", "--loss.pairs", "bank,batch", "--name", "a,b"]
     assert varied_values(words) == (
@@ -60,14 +69,14 @@ def test_lists_in_brackets_are_one_value() -> None:
     ("words", "message"),
     [
         (["ablate", "iemocap", "--parts", "no_cal"], "--parts: must be among no_cacl, no_ce, no_mccl, no_ica, base"),
-        (["ablate", "iemocap", *DATA, "--models", "mmgnc"], "mmgnc"),
-        (["ablate", "iemocap", *DATA, "--seeds", "0"], "sweep.seeds: must be at least 1, is 0"),
+        (["ablate", "iemocap", *DATA, "--models", "mmgnc"], " --models: "),
+        (["ablate", "iemocap", *DATA, "--seeds", "0"], " --seeds: must be at least 1, is 0"),
         (["ablate", "iemocap", "--seeds", "x"], "seeds"),
         (["ablate", "iemocap", "--trials", "4"], "--trials: is for searches"),
         (["ablate", "iemocap", "--sweep.scheduler", "asha"], "--sweep.scheduler: is for searches"),
         (["ablate", "iemocap", "--loss.windw", "4"], "loss.windw"),
         (["grid", "iemocap"], "grid: must vary a key, as in --loss.window 2,4,8,16"),
-        (["grid", "iemocap", *DATA, "--loss.window", "2,x"], "loss.window"),
+        (["grid", "iemocap", *DATA, "--loss.window", "2,x"], " --loss.window: "),
         (["grid", "iemocap", "--loss.windw", "2,4"], "loss.windw"),
         (["grid", "iemocap", *DATA, "--loss.window", "2,4", "--loss.window", "8"], "loss.window: must be given once"),
         (["grid", "iemocap", *DATA, "--loss.window", "2,4", "--loss.window=8,16"], "loss.window: must be given once"),
@@ -80,6 +89,31 @@ def test_lists_in_brackets_are_one_value() -> None:
 def test_mistakes_are_told_before_anything_starts(words: list[str], message: str, capsys: Streams) -> None:
     assert main(words) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ablate", "FILE"],
+        ["grid", "FILE", "--loss.window", "2,4"],
+        ["perturb", "FILE"],
+        ["plan", "ablate", "FILE"],
+        ["plan", "grid", "FILE", "--loss.window", "2,4"],
+    ],
+)
+def test_impossible_values_of_a_file_have_its_line(words: list[str], tmp_path: Path, capsys: Streams) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: iemocap\nloss:\n  gamma_ca: -1\ntrain: {lr: 0}\nsweep:\n  keep: 0\n")
+    assert main([str(file) if word == "FILE" else word for word in [*words, *DATA, "--train.epochs", "0"]]) == 2
+    output = capsys.readouterr().err
+    lines = [
+        f"dclf: error: {file}:3: loss.gamma_ca: must be 0 or more, is -1.0",
+        f"dclf: error: {file}:4: train.lr: must be above 0 and finite, is 0.0",
+        f"dclf: error: {file}:6: sweep.keep: must be at least 1, is 0",
+        "dclf: error: train.epochs: must be at least 1, is 0",
+    ]
+    assert [line for line in lines if line not in output.splitlines()] == []
+    assert len(output.splitlines()) == len(lines)
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ def test_presets_are_checked_without_torch() -> None:
     code = (
         "import sys; from tune.search.read import read_sweep; from tune.search.checks import sweep_problems\n"
         "for preset in ('iemocap', 'iemocap-ddin', 'meld'):\n"
-        "    config, settings, problems = read_sweep(preset, {'data.shards': 'shards'})\n"
+        "    config, settings, problems, _ = read_sweep(preset, {'data.shards': 'shards'})\n"
         "    print([*problems, *config.problems(), *sweep_problems(settings, config)], 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

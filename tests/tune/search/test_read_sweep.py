@@ -105,7 +105,7 @@ sweep:
     wf2: maximize
 """,
     )
-    _, settings, problems = read_sweep(file, {"sweep.concurrency": "-1", "train.epoch": "3"})
+    _, settings, problems, _ = read_sweep(file, {"sweep.concurrency": "-1", "train.epoch": "3"})
     at = dict(line.removeprefix(f"{file}:").split(": ", 1) for line in problems)
     assert at == {
         "3": "loss.window: must be at least 1, is 0",
