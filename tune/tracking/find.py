@@ -72,7 +72,7 @@ def find_run(uri: str, ref: str) -> RunRecord:
         UnknownRunError: no run or several of them match.
         TrackingError: the store does not answer, or the run left no configuration.
     """
-    client = open_client(uri)
+    client = _open(uri, ref)
     with explained(uri), manners():
         run = _the_one(client, uri, ref, _experiment_ids(client, uri, None))
         return _record(uri, run, _config(client, uri, run))
@@ -128,7 +128,7 @@ def find_trial(uri: str, ref: str) -> TrialRun | None:
 
 def find_mlflow_run(uri: str, ref: str, experiment: str | None = None) -> Any:
     """As ``find_run``, of any run, as MLflow's own ``Run``."""
-    client = open_client(uri)
+    client = _open(uri, ref)
     with explained(uri), manners():
         return _the_one(client, uri, ref, _experiment_ids(client, uri, experiment))
 
@@ -160,6 +160,14 @@ def checkpoint_of(record: RunRecord) -> str:
             "it ended before its first epoch, or the folder was moved"
         )
     return checkpoint
+
+
+def _open(uri: str, ref: str) -> Any:
+    """The client of a store in which a run is looked up; UnknownRunError where it is a file that is not there."""
+    file = sqlite_path(uri)
+    if file is not None and not file.exists():
+        raise UnknownRunError(f"{without_secrets(uri)} has no run with the id or name {ref!r}; there is no such file")
+    return open_client(uri)
 
 
 def experiment_ids(client: Any) -> list[str]:

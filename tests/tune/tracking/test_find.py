@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from dclf.config import Config
+from dclf.uris import sqlite_uri
 from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
 from tune.tracking.children import STUDY_TAG, TRIAL_TAG
-from tune.tracking.find import experiment_ids, find_run, list_runs, recorded_run
+from tune.tracking.find import experiment_ids, find_run, find_trial, list_runs, recorded_run
 from tune.tracking.run import RunTracker
 from tune.tracking.store import Store, TrackingError
+from tune.tracking.trouble import UnknownRunError
 
 pytestmark = pytest.mark.usefixtures("without_figures")
 Make = Callable[[str], str]
@@ -85,6 +87,13 @@ def test_an_ambiguous_name_lists_the_runs(store: Store, make: Make) -> None:
     assert str(error.value).count("UTC") == 2
     assert [record.run_id for record in list_runs(store.uri)] == ids[::-1]
     assert [record.run_id for record in list_runs(store.uri, "dclf", limit=1)] == ids[1:]
+
+
+@pytest.mark.parametrize("look", [find_run, recorded_run, find_trial])
+def test_looking_in_a_file_that_is_not_there_makes_none(look: Callable[[str, str], object], tmp_path: Path) -> None:
+    with pytest.raises(UnknownRunError, match="has no run with the id or name 'bold'; there is no such file"):
+        look(sqlite_uri(tmp_path / "runs" / "mlflow.db"), "bold")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_run_names_the_store_and_what_is_near(store: Store, make: Make) -> None:
