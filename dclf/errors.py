@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Of an OSError: a device has no room, or none may be written any more."""
@@ -37,6 +38,20 @@ class WrongInputError(UsageError, ValueError):
 
 class AbsentFileError(UsageError, FileNotFoundError):
     """A file or folder that somebody named is not there."""
+
+
+def require_names(**lists: Iterable[str] | None) -> None:
+    """Refuse text where a list of names is meant: it would be read letter by letter.
+
+    Args:
+        lists: parameter -> its value.
+
+    Raises:
+        WrongInputError: one of them is text.
+    """
+    for name, value in lists.items():
+        if isinstance(value, str):
+            raise WrongInputError(f"{name} must be a list of names, is {value!r}; write [{value!r}]")
 
 
 def first_line(error: BaseException) -> str:

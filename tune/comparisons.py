@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dclf.errors import require_names
 from tune.config.defaults import SEEDS
 from tune.config.sweep_settings import SweepSettings
 
@@ -38,6 +39,7 @@ def ablation(
         seeds: trainings per variant, the same for all.
         settings: where to run and what to keep; what a comparison needs is set.
     """
+    require_names(models=models, parts=parts)
     space: dict[str, Any] = {"model.name": {"choices": list(models)}} if models else {}
     choices = ["none", *(part for part in parts if part != "none")]
     return grid({**space, "loss.ablate": {"choices": choices}}, seeds=seeds, settings=settings)

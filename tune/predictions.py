@@ -25,7 +25,7 @@ from dclf.conversation_json import ConversationReader, JsonConversation, JsonUtt
 from dclf.conversation_text import look_ahead, parse
 from dclf.data import DataError, Dialogue, read_shards
 from dclf.data.storage import absolute, is_remote
-from dclf.errors import AbsentFileError, WrongInputError
+from dclf.errors import AbsentFileError, WrongInputError, require_names
 from dclf.inference import Predictor
 from tune.analysis.perturbation.scorer import read_predictor
 from tune.analysis.prediction_results import PredictedConversation, PredictedUtterance, Predictions
@@ -111,6 +111,7 @@ def predict(
         ExtractionError, ExtensionError: words or recordings cannot be made into features here.
         OSError: the source is not there.
     """
+    require_names(speakers=speakers)
     model = load_run(run, encoders=encoders, uri=uri, storage=storage)
     return predict_source(model, source, split=split, speakers=speakers)
 

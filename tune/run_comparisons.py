@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dclf.data import read_shards
+from dclf.errors import require_names
 from tune.analysis.run_comparison import (
     Side,
     difference_table,
@@ -116,6 +117,7 @@ def compare(
         UnknownRunError: no run or several of them match.
         TrackingError: the store does not answer.
     """
+    require_names(runs=runs)
     store = resolve_tracking_uri(uri)
     entries = _entries(store, runs)
     sides = tuple(

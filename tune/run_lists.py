@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from dclf.errors import require_names
 from dclf.prose import suggestion
 from tune.analysis.run_columns import DEFAULT, Column, name_problems, select_columns, sort_runs
 from tune.analysis.table import ShownAsTable, Table
@@ -170,6 +171,7 @@ def list_runs(
         ConfigError: something is impossible: with every mistake at once.
         TrackingError: the store does not answer.
     """
+    require_names(columns=columns)
     query = RunQuery(study=study, status=status, model=model, where=where, columns=columns, sort=sort, limit=limit)
     query.require_possible()
     return query.answer(resolve_tracking_uri(uri))

@@ -39,7 +39,7 @@ from dclf.training.reports import EpochReport, FinalReport, SplitReport, class_n
 from dclf.uris import without_secret
 from tune.analysis.prediction_tables import prediction_writes
 from tune.analysis.table import ShownAsTable, Table
-from tune.config.settings import ConfigError
+from tune.config.settings import ConfigError, require_config
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.interactive import listening
 from tune.progress.stages import MLFLOW, RAY, SHARDS, StartClock
@@ -151,6 +151,7 @@ def train(
         NonFiniteLossError: a loss term became NaN or infinite.
         TrainingError: workers were lost too often.
     """
+    require_config(config)
     uri = resolve_tracking_uri(config.track.uri)
     record = None if resume is None else _resumable(uri, resume)
     if record is not None:

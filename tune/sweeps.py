@@ -22,7 +22,7 @@ from dclf.data.storage import absolute
 from dclf.training.checkpoint import FORMAT, is_format_2
 from dclf.training.preflight import check_shards
 from tune.analysis.comparison.variants import is_comparison
-from tune.config.settings import ConfigError
+from tune.config.settings import ConfigError, require_config
 from tune.config.sweep_settings import SweepSettings
 from tune.progress.interactive import listening
 from tune.progress.stages import SHARDS, StartClock
@@ -79,6 +79,7 @@ def sweep(  # noqa: PLR0913 - the last two are for other kinds of studies
         TrackingError: the MLflow store does not answer.
         KeyboardInterrupt: Ctrl-C; the study can be resumed.
     """
+    require_config(config)
     problems = [*config.problems(), *sweep_problems(settings, config), *warm_start_problems(settings)]
     if problems:
         raise ConfigError(problems)

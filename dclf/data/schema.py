@@ -16,6 +16,7 @@ import pyarrow as pa
 from dclf.data.dialogue import MODALITIES, DatasetInfo
 from dclf.data.errors import MissingModalityError, ShardError
 from dclf.data.whole_numbers import whole_number
+from dclf.errors import require_names
 
 FORMAT_VERSION = 2
 """Raised when a reader of the previous version could no longer read the shards: 2 has utterances without a label, rows
@@ -114,6 +115,7 @@ def info_from_schema(schema: pa.Schema) -> DatasetInfo:
 
 def chosen_modalities(info: DatasetInfo, modalities: Sequence[str] | None) -> tuple[str, ...]:
     """The modalities to decode, in the order of ``MODALITIES``; MissingModalityError names those the shards lack."""
+    require_names(modalities=modalities)
     if modalities is None:
         return info.modalities
     lacking = [m for m in modalities if m not in info.widths]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dclf.config import Config
+from dclf.errors import WrongInputError
 from tune.config.typed_values import CheckedValues, config_types, describe
 from tune.config.yaml_files import ConfigError, Entry, Reading, preset_names, read_config_file
 
@@ -62,6 +63,16 @@ def read_config(
     loaded = Config.from_dict(checked.nested())
     impossible = checked.located(loaded.problems() if values else [], "" if config is None else f"{config}: ")
     return loaded, [*reading.problems, *checked.problems, *impossible], checked.places
+
+
+def require_config(config: object) -> None:
+    """Refuse what is no ``Config``, such as the name of one.
+
+    Raises:
+        WrongInputError: it is none.
+    """
+    if not isinstance(config, Config):
+        raise WrongInputError(f"config must be a dclf.config.Config, is {config!r}; make one by tune.load_config(...)")
 
 
 _SECTIONS = tuple(dict.fromkeys(key.split(".")[0] for key in config_types() if "." in key))

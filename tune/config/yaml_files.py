@@ -108,6 +108,8 @@ def read_config_file(config: str | Path, sections: Iterable[str]) -> Reading:
     Raises:
         ConfigError: no such file or preset, or it cannot be read as YAML.
     """
+    if not isinstance(config, str | Path):
+        raise ConfigError([f"config: must be a YAML file or a preset's name, is {config!r}"])
     reading = Reading()
     _read(config, "config", frozenset(sections), (), reading)
     return reading

@@ -11,6 +11,7 @@ from typing import Any
 from dclf.data import feature_card
 from dclf.data.dialogue import MODALITIES
 from dclf.data.presets import GENERATED
+from dclf.errors import require_names
 from dclf.models import BASE_MODELS
 from dclf.prose import suggestion
 from tune.analysis.comparison.variants import LEADERBOARD, NAMES
@@ -61,6 +62,7 @@ def plan_leaderboard(
         OSError: the shards are not there.
         DataError: they cannot be read.
     """
+    require_names(models=models)
     overrides = {**(overrides or {}), _DATA: str(shards)}
     names = {model: list(_name_problems(model)) for model in models}
     problems = [*_number_problems(seeds, draws), *chain(*names.values()), *_family_problems(preset_family)]

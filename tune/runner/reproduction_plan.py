@@ -9,6 +9,7 @@ from typing import Any
 
 from dclf.data import feature_card
 from dclf.data.storage import is_remote
+from dclf.errors import require_names
 from dclf.prose import quantity, suggestion
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.settings import read_config
@@ -95,6 +96,7 @@ def plan_reproduction(
         ConfigError: with every unknown key, wrong type and impossible value.
         DataError: the shards cannot be read.
     """
+    require_names(only=only)
     planned = planned_studies(dataset, overrides, only=only, seeds=seeds)
     present, notes = _with_present_modalities(dataset, overrides)
     if present != overrides:
