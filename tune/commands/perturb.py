@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from dclf.modalities import SCORED_SPLITS
+from dclf.prose import suggestion
 from tune.commands.options import add_output_option, command_parser
 from tune.commands.perturb_target import find_kind, names_config
 from tune.commands.sweep_options import STUDIES, options_and_overrides
 from tune.config.defaults import PROGRESS_FORMS, SEEDS
 from tune.config.local_files import output_problem
 from tune.config.sweep_settings import SweepSettings
-from tune.config.yaml_files import ConfigError
+from tune.config.yaml_files import ConfigError, preset_names
 
 if TYPE_CHECKING:
     from tune.analysis.perturbation.settings import PerturbationSettings
@@ -116,7 +117,7 @@ class PerturbRequest:
 def _run(options: Namespace, settings: PerturbationSettings, overrides: Mapping[str, str]) -> int:
     storage = overrides.get(STUDIES, SweepSettings().storage)
     kind = options.kind or find_kind(options.what, storage, options.uri)
-    mistakes = [*_misplaced(options, kind), *_not_a_config(overrides, kind)]
+    mistakes = [*_misplaced(options, kind), *_not_a_config(options.what, overrides, kind)]
     if options.out and (problem := output_problem("--out", options.out)):
         mistakes.append(problem)
     if mistakes:
@@ -183,11 +184,13 @@ def _misplaced(options: Namespace, kind: str) -> Iterator[str]:
             yield f"{option}: is for a {' or '.join(kinds)}, {options.what!r} is a {kind}; leave it out"
 
 
-def _not_a_config(overrides: Mapping[str, str], kind: str) -> Iterator[str]:
-    if kind != "config":
-        for key in overrides:
-            if key != STUDIES:
-                yield f"--{key}: unknown option; keys of a configuration are for a CONFIG that is trained first"
+def _not_a_config(what: str, overrides: Mapping[str, str], kind: str) -> Iterator[str]:
+    if kind == "config":
+        return
+    meaning = f"{what!r} is taken for a {kind}{suggestion(what, preset_names())}"
+    for key in overrides:
+        if key != STUDIES:
+            yield f"--{key}: is for a CONFIG that is trained first, {meaning}"
 
 
 def _training_problems(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from cluster.model_actors import ModelError
+from dclf.prose import suggestion
 from tune.analysis.perturbation.files import OUT, PAGE
 from tune.commands.failures import code_of
 from tune.commands.next_steps import print_next, run_line, uri_option
@@ -18,6 +19,7 @@ from tune.commands.perturb_options import read_actors
 from tune.commands.show_study import table_lines
 from tune.commands.sweep_options import STUDIES, require_local_room
 from tune.commands.sweep_results import study_result, sweep_command_line
+from tune.config.yaml_files import preset_names
 from tune.progress.forms import choose_renderer
 from tune.report.facts import study_command
 from tune.study.dataset import shards_note
@@ -49,10 +51,13 @@ def _test_run(options: Namespace, settings: PerturbationSettings, overrides: Map
     try:
         _test(options, settings, target)
     except UnknownRunError as error:
-        # The name may be a mistyped one of a study.
+        # The name may be a mistyped one of a study or a preset.
         storage = overrides[STUDIES]
         names = ", ".join(study_names(storage)[:_MOST_SHOWN])
-        raise UnknownRunError(f"{error}\nnor is it a study in {storage}" + (f": {names}" if names else "")) from None
+        hint = suggestion(options.what, preset_names())
+        preset = f"\nnor a preset{hint}" if hint else ""
+        others = f": {names}" if names else ""
+        raise UnknownRunError(f"{error}\nnor is it a study in {storage}{others}{preset}") from None
     return 0
 
 
@@ -88,8 +93,9 @@ def _train(options: Namespace, settings: PerturbationSettings, overrides: Mappin
     except BaseException:
         if renderer.study is not None:
             folder = renderer.study.folder
-            then = study_command("perturb", folder)
-            print(f"dclf: cut short; go on with: {study_command('resume', folder)} && {then}", file=sys.stderr)
+            print(
+                f"dclf: cut short; go on with: {study_command('resume', folder)} && {_again(folder)}", file=sys.stderr
+            )
         raise
 
 
@@ -133,8 +139,7 @@ def _test(
             scores = run_with_page(target, settings, [renderer], actors)
     except (KeyboardInterrupt, SystemExit, ModelError):
         if study is not None:
-            again = f"{study_command('perturb', study)} and the same options"
-            print(f"dclf: cut short; what is scored is kept; go on with: {again}", file=sys.stderr)
+            print(f"dclf: cut short; what is scored is kept; go on with: {_again(study)}", file=sys.stderr)
         raise
     if options.output == "json" or options.log == "jsonl":
         print_json(_result(target, scores) if study is None else {**(further or {}), **_study_result(target, scores)})
@@ -145,6 +150,10 @@ def _test(
     else:
         where = uri_option(options.uri)
         print_next(options, run_line("runs", uri=where), run_line("ui", uri=where))
+
+
+def _again(study: StudyFolder) -> str:
+    return f"{study_command('perturb', study)} and the same options of the tests"
 
 
 def _result(target: Target, scores: Perturbations) -> dict[str, Any]:

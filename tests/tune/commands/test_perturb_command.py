@@ -225,7 +225,7 @@ def test_a_name_that_means_two_things_is_refused_until_one_is_chosen(
         (["parts", "--models", "ddin"], "--models: is for a config, 'parts' is a study; leave it out"),
         (["parts", "--uri", "sqlite:///x"], "--uri: is for a run, 'parts' is a study"),
         (["elsewhere", "--at-a-time", "2"], "--at-a-time: is for a study or config, 'elsewhere' is a run"),
-        (["parts", "--train.epochs", "3"], "--train.epochs: unknown option; keys of a configuration are for a CONFIG"),
+        (["parts", "--train.epochs", "3"], "--train.epochs: is for a CONFIG that is trained first, 'parts' is"),
         (["parts", "--drawss", "3"], "--drawss: unknown option; did you mean --draws?"),
         (["parts", "--gpus-per-model", "2"], "--gpus-per-model: must be 0, or 0.01 to 1 of a card, is 2"),
         (["parts", "--at-a-time", "-2"], "--at-a-time: must be 0 or more, is -2"),
@@ -237,6 +237,8 @@ def test_a_name_that_means_two_things_is_refused_until_one_is_chosen(
         ),
         (["nowhere", "--as", "study"], "no study 'nowhere' in"),
         (["part"], "nor is it a study in"),
+        (["mled"], "\nnor a preset; did you mean meld?"),
+        (["mled", "--loss.window", "3"], "'mled' is taken for a run; did you mean meld?"),
         (["meld", "--models", "mmgnc", "--data.shards", "x"], "mmgnc"),
         (["meld", "--name", "parts", "--data.shards", "x"], "--name: study 'parts' exists already"),
         (["meld", "--seeds", "0", "--loss.windw", "2", "--data.shards", "x"], "loss.windw"),
@@ -272,7 +274,8 @@ def test_a_configuration_is_trained_first_and_can_be_gone_on_with(
         "2",
     ]
     assert main(["perturb", *words, *study_words]) == 130
-    assert f"go on with: dclf resume t6 --storage {tmp_path} && dclf perturb t6 --storage" in capsys.readouterr().err
+    again = f"dclf perturb t6 --storage {tmp_path} and the same options of the tests"
+    assert f"go on with: dclf resume t6 --storage {tmp_path} && {again}\n" in capsys.readouterr().err
     ((config, settings, options),) = sweeps.swept
     assert (config.train.epochs, settings.seeds, settings.trials, settings.test) == (2, 3, 4, "all")
     assert settings.space == {
@@ -291,7 +294,7 @@ def test_an_interrupt_says_that_what_is_scored_is_kept(
 
     monkeypatch.setattr("tune.analysis.perturbation.test.run_test", interrupt)
     assert main(["perturb", "parts", *study_words]) == 130
-    again = f"dclf perturb parts --storage {study_words[1]} and the same options"
+    again = f"dclf perturb parts --storage {study_words[1]} and the same options of the tests"
     assert f"dclf: cut short; what is scored is kept; go on with: {again}\n" in capsys.readouterr().err
 
 
