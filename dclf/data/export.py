@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from dclf.data.dialogue import MODALITIES, SPLITS, UNLABELLED, DatasetInfo, Dialogue
 from dclf.data.errors import OutputFolderError, OutputTakenError
+from dclf.data.importers.datasets import as_classes
 from dclf.data.presets import IEMOCAP_CLASSES, MELD_SPEAKERS
 from dclf.data.reader import ShardSet, read_shards
 from dclf.data.storage import Folder, is_uri
@@ -278,7 +279,7 @@ def _mmgcn_notes(info: DatasetInfo, every: Sequence[Dialogue], target: Path, val
     if info.sentiment_names:
         yield "the sentiments are left out"
     places = ",".join(f"{m}={place}" for place, m in enumerate(MODALITIES, start=3) if m in info.widths)
-    names = f"--dataset {quote(info.dataset)} --classes {quote(','.join(info.class_names))}"
+    names = f"--dataset {quote(info.dataset)} --classes {quote(as_classes(info.class_names))}"
     again = f"dclf data import features {quote(str(target))} SHARDS {names} --elements {places}"
     yield f"read it again with: {again} --val-ids {quote(str(val))}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from dclf.extraction import ExtractionError, Utterance, settings_of
 from dclf.extraction.cache import FeatureCache
 from dclf.extraction.choice import choose
 from dclf.extraction.contents import text_keys
+from dclf.extraction.visual import IMAGENET_MEAN
 from tests.dclf.extraction.letters import FileSettings, LetterSettings
+from tune.commands.extract import build_parser
 from tune.commands.main import main
 from tune.config.yaml_files import ConfigError
 from tune.study.events import Event, ExtractionProgress, ExtractionStarted
@@ -284,6 +287,12 @@ def test_every_mistake_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFix
         assert any(words in line for line in lines), (words, lines)
     assert main(command(tmp_path, "--overwrite")) == 2
     assert "cache must be a folder that can be written" in capsys.readouterr().err
+
+
+def test_numbers_are_written_as_the_help_shows_the_default() -> None:
+    (text,) = re.findall(r"--visual-mean MEAN[^(]*\(default:\s*(\[.*?\])\)", build_parser().format_help(), re.DOTALL)
+    options = build_parser().parse_args(["talks.csv", "shards", "--visual-mean", text, f"--visual-std={text}"])
+    assert options.visual_mean == options.visual_std == IMAGENET_MEAN
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,9 @@ def _add_setting(parser: ArgumentParser, word: str, option: Option, text: str) -
     if option.default is False:
         parser.add_argument(word, action="store_const", const=True, help=text)
         return
-    default = "" if option.default in (None, "") else f" (default: {option.default})"
+    # A tuple as it has to be written.
+    value = list(option.default) if isinstance(option.default, tuple) else option.default
+    default = "" if value in (None, "") else f" (default: {value})"
     parser.add_argument(word, type=option.kind, help=text + default, metavar=option.name.upper())
 
 

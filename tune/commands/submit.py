@@ -50,9 +50,10 @@ _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 def main(argv: Sequence[str]) -> int:
     """Submit as the command line says, and follow the job, and return the exit code."""
     split = argv.index("--") if "--" in argv else len(argv)
-    options = build_parser().parse_args(argv[:split])
-    if split >= len(argv) - 1:
+    # Ahead of the parser, which would take a command without -- for unknown options.
+    if split >= len(argv) - 1 and not {"-h", "--help"}.intersection(argv):
         raise ConfigError(["submit: must have a command after --, as in dclf submit -- sweep iemocap --trials 50"])
+    options = build_parser().parse_args(argv[:split])
     # Imported here: help does not wait for them.
     from cluster.jobs.client import entrypoint, open_jobs  # noqa: PLC0415
     from cluster.jobs.install import installation  # noqa: PLC0415

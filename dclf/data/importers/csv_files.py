@@ -28,8 +28,13 @@ def read_csv(file: Path) -> tuple[list[dict[str, str]], list[str]]:
             rows, columns = list(reader), list(reader.fieldnames or [])
     except FileNotFoundError as error:
         raise SourceError(f"{file}: there must be a CSV file here, and there is none; check the path") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{file}: cannot be read as a UTF-8 CSV ({error}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{file}: must be UTF-8, and is not ({error}); save it so, such as by pandas.read_csv(FILE, "
+            "encoding='cp1252').to_csv(FILE, index=False)"
+        ) from error
+    except (OSError, csv.Error) as error:
+        raise SourceError(f"{file}: cannot be read as a CSV file ({error}); check the path") from error
     _refuse_other_separators(file, columns)
     twice = [column for column, count in Counter(columns).items() if column and count > 1]
     problems = [f"its head has {column!r} more than once; each column must have a name of its own" for column in twice]

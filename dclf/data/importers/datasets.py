@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -92,13 +94,27 @@ def corpora_of(names: Sequence[Any], speakers: str, words: set[str], labels: set
 
 
 def listed_classes(classes: str | None) -> tuple[str, ...] | None:
-    """The names of ``--classes a,b,c``; None where it is not given, SourceError where a name is empty or twice."""
+    """The names of ``--classes a,b,c``; a name with a comma stands in double quotes, as in a CSV file.
+
+    Returns:
+        None where the option is not given.
+
+    Raises:
+        SourceError: a name is empty or stands twice.
+    """
     if classes is None:
         return None
-    names = tuple(name.strip() for name in classes.split(","))
-    if len(names) < 2 or not all(names) or len({*names}) < len(names):
-        raise SourceError(f"--classes must be two or more different names with commas between, is {classes!r}")
+    names = tuple(name.strip() for line in csv.reader([classes], skipinitialspace=True) for name in line)
+    if not names or not all(names) or len({*names}) < len(names):
+        raise SourceError(f"--classes must be different names with commas between, is {classes!r}")
     return names
+
+
+def as_classes(names: Sequence[str]) -> str:
+    """The value of ``--classes`` that ``listed_classes`` reads as these names."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 def alike_but_case(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -20,16 +20,16 @@ FASTEST_SPEECH = 10.0
 LONGEST_GAP = 10.0
 """Seconds of pause or overlap; beyond it the scene has changed (MELD jumps by up to 21 minutes)."""
 
-_CLOCK = re.compile(r"^\s*(\d+):([0-5]?\d):([0-5]?\d)[,.](\d{1,3})\s*$")
+_CLOCK = re.compile(r"^\s*(\d+):([0-5]?\d):([0-5]?\d)(?:[,.](\d{1,3}))?\s*$")
 
 
 def seconds(clock: str) -> float:
-    """Seconds of a time such as 00:16:21,940; ValueError on anything else."""
+    """Seconds of a time such as 00:16:21,940 or 0:16:21; ValueError on anything else."""
     matched = _CLOCK.match(clock)
     if matched is None:
         raise ValueError(f"must be a time like 00:16:21,940, is {clock!r}")
     hours, minutes, whole, fraction = matched.groups()
-    return 3600 * int(hours) + 60 * int(minutes) + int(whole) + int(fraction.ljust(3, "0")) / 1000
+    return 3600 * int(hours) + 60 * int(minutes) + int(whole) + int((fraction or "").ljust(3, "0")) / 1000
 
 
 def timing_features(starts: ArrayLike, ends: ArrayLike, transcripts: Sequence[str]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,14 @@ def test_there_and_back_by_the_command_that_is_told(
     assert main([*command, "--overwrite"]) == 0
 
 
+@pytest.mark.parametrize("names", [("quite calm", "anger, cold", 'the "joy"'), ("one alone",)])
 @pytest.mark.parametrize("form", ["mmgcn", "huggingface"])
-def test_names_with_blanks_come_back_by_the_command_that_is_told(tmp_path: Path, form: str) -> None:
-    info = make_info(dataset="our calls; first", class_names=("quite calm", "anger", "joy"))
-    write_shards(make_dialogues(), tmp_path / "shards", info)
+def test_names_of_any_form_come_back_by_the_command_that_is_told(
+    tmp_path: Path, form: str, names: tuple[str, ...]
+) -> None:
+    info = make_info(dataset="our calls; first", class_names=names)
+    dialogues = [replace(one, labels=np.minimum(one.labels, len(names) - 1)) for one in make_dialogues()]
+    write_shards(dialogues, tmp_path / "shards", info)
     notes = export_shards(tmp_path / "shards", tmp_path / "the export's", form).notes
     assert main(again("\n".join(notes), tmp_path / "back")) == 0
     back = read_shards(tmp_path / "back").info

@@ -138,7 +138,7 @@ def test_a_table_of_another_shape_is_refused(tmp_path: Path, text: str, words: s
 def test_a_table_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     write_tables(tmp_path)
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x92")
-    with pytest.raises(SourceError, match=r"train\.csv: cannot be read as a UTF-8 CSV"):
+    with pytest.raises(SourceError, match=r"train\.csv: must be UTF-8, and is not"):
         import_meld_csv(tmp_path, audio="timing")
 
 

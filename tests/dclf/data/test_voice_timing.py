@@ -15,6 +15,7 @@ from dclf.data.importers.timing import FASTEST_SPEECH, LONGEST_GAP, LONGEST_UTTE
 def test_a_clock_reads_as_seconds() -> None:
     assert seconds("00:16:21,940") == pytest.approx(981.94)
     assert seconds(" 1:00:00.5 ") == pytest.approx(3600.5)
+    assert seconds("0:00:05") == 5.0
 
 
 @pytest.mark.parametrize("clock", ["", "16:21", "00:61:00,000", "nan", "00:00:-1,000", "00:00:01,0000"])

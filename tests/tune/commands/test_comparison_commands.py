@@ -83,6 +83,8 @@ def test_lists_in_brackets_are_one_value() -> None:
         (["grid", "nowhere.yaml", "--loss.window", "2,4"], "nowhere.yaml"),
         (["perturb", "iemocap", "--as", "config", *DATA, "--time", "1h"], "--time: is for searches"),
         (["perturb", "bold", "--as", "run", "--seeds", "0"], "--seeds: is for a config, 'bold' is a run"),
+        (["submit", "ablate", "iemocap", *DATA], "submit: must have a command after --, as in dclf submit -- sweep"),
+        (["submit", "--detach", "--"], "submit: must have a command after --"),
         (["train", "--resume", "bold", "--print-config"], "--print-config: must be left out with --resume"),
     ],
 )
