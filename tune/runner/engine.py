@@ -86,6 +86,7 @@ class Engine:
         Raises:
             KeyboardInterrupt: the second Ctrl-C.
             StorageError: the study's folder can no longer be written.
+            NoRoomError: Ray ended a worker for want of memory, on which Ray Tune gives up as a whole.
         """
         try:
             with self._signals():
@@ -97,7 +98,7 @@ class Engine:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again where nobody interrupted
             # What Ray and Ray Tune make of a study that is cut short does not matter.
             if self.interrupted is None:
-                raise self._disk_trouble(error) or error from None
+                raise self._disk_trouble(error) or (_no_memory() if _says_no_memory(error) else error) from None
         finally:
             self._clear()
 
@@ -319,8 +320,19 @@ def no_room(number: int, reason: str) -> NoRoomError:
     )
 
 
+def _no_memory() -> NoRoomError:
+    return NoRoomError(
+        "a machine ran out of memory, and Ray ended a trial's worker; free memory, then resume: trials go on from "
+        "their last epoch. A new study takes less with fewer trials at a time (--concurrency)"
+    )
+
+
+def _says_no_memory(error: BaseException | None) -> bool:
+    return isinstance(error, OutOfMemoryError) or "running low on memory" in str(error)
+
+
 def _why_lost(error: BaseException | None) -> str:
-    if isinstance(error, OutOfMemoryError) or "running low on memory" in str(error):
+    if _says_no_memory(error):
         return "out of memory: Ray ended its worker; run fewer trials at a time or make them smaller"
     if isinstance(error, RayTaskError):
         cause = error.cause or error

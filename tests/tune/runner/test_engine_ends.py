@@ -81,6 +81,23 @@ def test_a_worker_that_died_of_memory_is_said_to_be_out_of_memory(engine: Engine
     assert state(engine)[1].startswith("out of memory: Ray ended its worker")
 
 
+def test_a_machine_that_runs_out_of_memory_ends_the_study_with_what_to_do(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Ray Tune raises where the worker is in the midst of a step, and not between two.
+    def fit() -> None:
+        raise RuntimeError(
+            "Caught unexpected exception: 1 worker(s) were killed due to the node running low on memory.\nmore"
+        )
+
+    monkeypatch.setattr(engine, "_tuner", lambda: SimpleNamespace(fit=fit))
+    with pytest.raises(
+        NoRoomError, match=r"^a machine ran out of memory, .* then resume: trials go on from their last"
+    ):
+        engine.run()
+    assert state(engine) == ("running", "")
+
+
 def test_an_error_that_came_with_every_worker_is_told(engine: Engine) -> None:
     engine.on_loss(
         FIRST, RayTaskError("restore", "Traceback\nmore", ValueError("shapes differ\nmore")), failures=MAX_FAILURES + 1
