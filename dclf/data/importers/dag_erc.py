@@ -17,7 +17,7 @@ from dclf.data.importers.layouts import OWN_WIDTHS
 from dclf.data.importers.pickle_parts import NAME_SPEAKERS, is_nobody, speaker_names
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
 from dclf.data.importers.safe_pickle import read_pickle
-from dclf.data.importers.sources import PathLike, describe
+from dclf.data.importers.sources import PathLike, describe, read_each
 from dclf.prose import join_words
 
 _PATTERN = "*.json.feature*"
@@ -53,7 +53,7 @@ def import_dag_erc(
     root = Path(folder)
     files = _files(root, variant)
     labels = _vocabulary(root / "label_vocab.pkl")
-    contents = {split: _read(file) for split, file in files.items()}
+    contents = read_each(files, lambda split: _read(files[split]))
     problems = [p for split, content in contents.items() for p in _problems(files[split].name, content, labels)]
     if problems:
         raise DataError(problems, str(root))

@@ -32,7 +32,7 @@ from dclf.data.importers.pickle_parts import (
 )
 from dclf.data.importers.recognition import Roles, parts_at, roles_of
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import PathLike, describe, items_of, length_of
+from dclf.data.importers.sources import PathLike, describe, items_of, length_of, read_each
 from dclf.prose import join_words
 
 _SEPARATE = {768: "text", 512: "audio", 1000: "visual"}
@@ -113,7 +113,7 @@ def import_features(  # noqa: PLR0913, PLR0917 - the options of a command
 
 def _contents(paths: Sequence[PathLike]) -> tuple[Sequence[Any], str, dict[str, list[Mapping[Any, Any]]]]:
     """The tuple with the conversations, its file, and the files of rows beside it by modality."""
-    contents = {os.fspath(path): read_content(os.fspath(path)) for path in paths}
+    contents = read_each([os.fspath(path) for path in paths], read_content)
     tuples = {path: content for path, content in contents.items() if _is_tuple(content)}
     if len(tuples) != 1:
         raise SourceError("\n".join(_no_conversations(path, content) for path, content in contents.items()))

@@ -23,7 +23,7 @@ from dclf.data.importers.csv_files import read_csv
 from dclf.data.importers.datasets import CORPORA, MELD_SENTIMENTS
 from dclf.data.importers.pickle_parts import NAME_SPEAKERS, is_nobody, speaker_names
 from dclf.data.importers.replacement import with_replacements
-from dclf.data.importers.sources import PathLike, describe
+from dclf.data.importers.sources import PathLike, describe, read_each
 from dclf.data.importers.timing import TIMING_COLUMNS, seconds, timing_features
 from dclf.data.presets import MELD_CLASSES
 
@@ -97,7 +97,7 @@ def read_meld(folder: PathLike) -> tuple[Transcript, dict[str, MeldTable]]:
         SourceError: a table is missing or laid out otherwise.
         DataError: unknown emotions, utterances without a speaker or twice: all of them.
     """
-    tables = {split: _read_table(_file(Path(folder), name)) for split, name in FILES.items()}
+    tables = read_each(FILES, lambda split: _read_table(_file(Path(folder), FILES[split])))
     conversations = [c for split, table in tables.items() for c in _conversations(split, table)]
     provenance: dict[str, object] = {
         "sources": {table.file.name: describe(table.file) for table in tables.values()},

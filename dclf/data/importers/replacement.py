@@ -30,7 +30,7 @@ from dclf.data.importers.content import read_content
 from dclf.data.importers.conversations import Conversation, LayerRows, Rows, SplitRows
 from dclf.data.importers.keyed_rows import DIALOGUES, MISSING_NAMED, SCHEMES, UtteranceRows, no_rows_message, rows_in
 from dclf.data.importers.layouts import OWN_WIDTHS, is_one_hot, rows_or_none
-from dclf.data.importers.sources import describe
+from dclf.data.importers.sources import describe, read_each
 from dclf.prose import quantity
 
 SPLIT_NAMES = {"train": ("train",), "val": ("dev", "val", "valid", "validation"), "test": ("test",)}
@@ -59,8 +59,9 @@ def with_replacements(
     widths = {modality: source.of(conversations[0])[0].shape[1] for modality, source in stay.items()}
     features: dict[str, Rows] = dict(stay)
     origins: dict[str, object] = {}
-    for modality, file in files.items():
-        features[modality], origins[modality] = feature_rows(file, modality, conversations, others=widths)
+    read = read_each(files, lambda modality: feature_rows(files[modality], modality, conversations, others=widths))
+    for modality, (own, facts) in read.items():
+        features[modality], origins[modality] = own, facts
     if not features:
         raise SourceError("the source has no features of its own: give at least one of --text, --audio and --visual")
     return features, origins
@@ -127,9 +128,9 @@ def _path_and_choice(file: str) -> tuple[str, str | None]:
 
 def _of_split_files(pattern: str, modality: str, conversations: Sequence[Conversation]) -> tuple[Rows, Facts]:
     files = {split: _split_file(pattern, split) for split in SPLITS}
-    rows = {
-        split: rows_in(str(file), modality, read_content(file), conversations, split) for split, file in files.items()
-    }
+    rows = read_each(
+        files, lambda split: rows_in(str(files[split]), modality, read_content(files[split]), conversations, split)
+    )
     facts: Facts = {file.name: describe(file) for file in files.values()}
     return _checked(pattern, modality, SplitRows(rows), conversations, facts)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dclf.data.dialogue import SPLITS
-from dclf.data.errors import DataError, SourceError
+from dclf.data.errors import DataError, SourceError, UnsafePickleError
 from dclf.data.whole_numbers import whole_number
 from dclf.errors import WrongInputError
 
 PathLike = str | os.PathLike[str]
+_Key = TypeVar("_Key")
+_Content = TypeVar("_Content")
 
 
 def describe(path: PathLike) -> dict[str, object]:
@@ -28,6 +30,26 @@ def describe(path: PathLike) -> dict[str, object]:
             return {"file": file.name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
     except OSError as error:
         raise SourceError(f"{file}: cannot be read ({error}); check the path") from error
+
+
+def read_each(keys: Iterable[_Key], read: Callable[[_Key], _Content]) -> dict[_Key, _Content]:
+    """Key -> what is read of it.
+
+    Raises:
+        SourceError, DataError, UnsafePickleError: one cannot be read; where several cannot, a SourceError with what
+            each of them lacks.
+    """
+    contents, errors = {}, []
+    for key in keys:
+        try:
+            contents[key] = read(key)
+        except (SourceError, DataError, UnsafePickleError) as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SourceError("\n".join(map(str, errors)))
+    return contents
 
 
 def natural_order(names: Sequence[Any]) -> list[Any]:

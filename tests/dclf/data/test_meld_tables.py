@@ -135,6 +135,21 @@ def test_a_table_of_another_shape_is_refused(tmp_path: Path, text: str, words: s
         import_meld_csv(tmp_path, audio="timing")
 
 
+def test_all_tables_and_all_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    for split in ("train", "test"):
+        file = tmp_path / f"{split}.csv"
+        file.write_text(file.read_text(encoding="utf-8").replace("Speaker", "Who"), encoding="utf-8")
+    with pytest.raises(SourceError, match=r"(?s)train\.csv: has no column Speaker.*test\.csv: has no column Speaker"):
+        import_meld_csv(tmp_path, audio="timing")
+    write_tables(tmp_path)
+    rows = str(tmp_path / "{split}.npy")
+    with pytest.raises(SourceError) as error:
+        import_meld_csv(tmp_path, text=rows, visual=tmp_path / "faces.pkl")
+    files = ("train.npy", "dev.npy", "test.npy", "faces.pkl")
+    assert [line.split(": cannot")[0] for line in str(error.value).splitlines()] == [str(tmp_path / f) for f in files]
+
+
 def test_a_table_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     write_tables(tmp_path)
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x92")
