@@ -26,6 +26,7 @@ from dclf.data.errors import DataError
 from dclf.data.manifest import PROBE
 from dclf.data.reader import ShardSet, read_shards
 from dclf.data.reports import read_report, write_report
+from dclf.errors import WrongInputError
 
 FOLDS = 5
 RESAMPLES = 2000
@@ -126,7 +127,10 @@ def probe_shards(
     Raises:
         ShardError, MissingModalityError: see ``read_shards``.
         DataError: too few dialogues or emotions to train and to compare.
+        WrongInputError: the seed is below 0.
     """
+    if seed < 0:
+        raise WrongInputError(f"seed must be 0 or more, is {seed}")
     shards = read_shards(path, modalities=modalities)
     probes = tuple(_probe(shards.select(modalities=[modality]), modality, seed) for modality in shards.modalities)
     return ProbeReport(sha256=shards.manifest.sha256, seed=seed, modalities=probes)

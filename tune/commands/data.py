@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from itertools import islice
 
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 from dclf.modalities import SPLITS
 from dclf.prose import quantity
@@ -71,7 +71,7 @@ def generate(argv: Sequence[str]) -> int:
         "small ones have short dialogues and narrow features",
     )
     parser.add_argument("--dialogues", type=int, help="how many, over all splits; as many as the preset's where absent")
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="another seed is another dataset")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another dataset")
     parser.add_argument(
         "--test-keep",
         type=ClosedUnitInterval,
@@ -170,7 +170,7 @@ def probe(argv: Sequence[str]) -> int:
     )
     parser.add_argument("shards", help="folder or URI of the shards")
     parser.add_argument("--modalities", default="", help="only these, such as text,audio; the result is not kept then")
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="draws the folds of the training dialogues")
+    parser.add_argument("--seed", type=int, default=0, help="draws the folds of the training dialogues")
     add_output_option(parser)
     options = parser.parse_args(argv)
     from dclf import data  # noqa: PLC0415

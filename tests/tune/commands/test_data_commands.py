@@ -145,6 +145,11 @@ def test_wrong_values_are_code_2(tmp_path: Path, option: list[str], problem: str
     assert not (tmp_path / "out").exists()
 
 
+def test_the_seed_of_a_probe_is_0_or_more(tmp_path: Path, capsys: Streams) -> None:
+    assert main(["data", "probe", str(tmp_path), "--seed", "-1"]) == 2
+    assert "dclf: error: seed must be 0 or more, is -1" in capsys.readouterr().err
+
+
 class Payload:
     """A pickle that would run code on reading."""
 
