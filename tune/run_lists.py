@@ -18,7 +18,7 @@ from tune.analysis.run_columns import DEFAULT, Column, name_problems, select_col
 from tune.analysis.table import ShownAsTable, Table
 from tune.config.defaults import RUNS_LISTED
 from tune.config.yaml_files import ConfigError
-from tune.tracking.address import resolve_tracking_uri, sqlite_path
+from tune.tracking.address import is_new, resolve_tracking_uri
 from tune.tracking.children import STUDY_TAG, tagged
 from tune.tracking.manners import mlflow_settings
 from tune.tracking.redact import without_secrets
@@ -175,9 +175,3 @@ def list_runs(
     query = RunQuery(study=study, status=status, model=model, where=where, columns=columns, sort=sort, limit=limit)
     query.require_possible()
     return query.answer(resolve_tracking_uri(uri))
-
-
-def is_new(uri: str) -> bool:
-    """Whether the store is a file that is not there yet, which MLflow would make."""
-    path = sqlite_path(uri)
-    return path is not None and not path.is_file()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tune.config.yaml_files import ConfigError, preset_names
 from tune.study.places import StudyError, study_exists
-from tune.tracking.address import resolve_tracking_uri, sqlite_path
+from tune.tracking.address import is_new, resolve_tracking_uri
 from tune.tracking.children import STUDY_TAG
 
 Kind = Literal["run", "study", "config"]
@@ -56,8 +56,7 @@ def named_on_disk(what: str, storage: str) -> Iterator[Kind]:
 
 def _has_run(uri: str, name: str) -> bool:
     """Whether a run that belongs to no study has this name; a study's own run has the study's."""
-    place = sqlite_path(uri)
-    if (place is not None and not place.exists()) or any(c in name for c in "\"'\\"):
+    if is_new(uri) or any(c in name for c in "\"'\\"):
         return False
     # Imported here: it brings MLflow, which an unmistakable name does not need.
     from tune.tracking.find import experiment_ids  # noqa: PLC0415

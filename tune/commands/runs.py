@@ -41,8 +41,7 @@ def main(argv: Sequence[str]) -> int:
     options = build_parser().parse_args(argv)
     # Imported here, so that help does not wait for MLflow.
     from tune.commands.ui import require_store  # noqa: PLC0415
-    from tune.run_lists import is_new  # noqa: PLC0415
-    from tune.tracking.store import resolve_tracking_uri  # noqa: PLC0415
+    from tune.tracking.address import is_new, resolve_tracking_uri  # noqa: PLC0415
 
     query = _query(options)
     query.require_possible()
@@ -128,7 +127,7 @@ def _print_next(runs: Sequence[RunEntry], options: Namespace) -> None:
 
 def _why_none(uri: str, options: Namespace) -> str:
     """What stands behind ``no runs in STORE``: which options nothing matches, and what may be meant."""
-    from tune.run_lists import is_new  # noqa: PLC0415
+    from tune.tracking.address import is_new  # noqa: PLC0415
     from tune.tracking.run_entries import trainings  # noqa: PLC0415
 
     latest = [] if is_new(uri) else list(islice(trainings(uri), _SEARCHED))

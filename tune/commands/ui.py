@@ -214,10 +214,10 @@ def _server(uri: str, address: str, log: IO[bytes]) -> Iterator[subprocess.Popen
 
 def require_store(uri: str) -> None:
     """Refuse an SQLite file that is not there: MLflow would make an empty one."""
-    from tune.tracking.store import sqlite_path  # noqa: PLC0415
+    from tune.tracking.address import is_new, sqlite_path  # noqa: PLC0415
 
-    path = sqlite_path(uri)
-    if path is not None and not path.is_file():
+    if is_new(uri):
+        path = sqlite_path(uri)
         raise AbsentFileError(f"{path}: must be the MLflow store of earlier runs, is absent; `dclf train` makes it")
 
 

@@ -56,6 +56,12 @@ def sqlite_path(uri: str) -> Path | None:
         raise TrackingAddressError(f"tracking URI {error}") from None
 
 
+def is_new(uri: str) -> bool:
+    """Whether the store is a file that is not there yet, which MLflow would make."""
+    path = sqlite_path(uri)
+    return path is not None and not path.is_file()
+
+
 def artifact_root(uri: str) -> str | None:
     """Where a new experiment's artifacts go: beside an SQLite file, ``dclf-runs`` for a bare database.
 

@@ -14,12 +14,13 @@ import yaml
 from cluster.temporary import TemporaryFolder
 from tune.config.moved_folders import relocated, with_places
 from tune.config.sweep_settings import study_name_problem
+from tune.tracking.address import is_new, sqlite_path
 from tune.tracking.children import SEED_TAG, STUDY_TAG, TRIAL_TAG, tagged
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
 from tune.tracking.relocation import CHECKPOINT_TAG, HOME_TAG, all_pages
-from tune.tracking.store import open_client, sqlite_path
+from tune.tracking.store import open_client
 from tune.tracking.trouble import TrackingError, UnknownExperimentError, UnknownRunError, cause_of, explained
 
 _MOST_SHOWN = 5
@@ -164,8 +165,7 @@ def checkpoint_of(record: RunRecord) -> str:
 
 def _open(uri: str, ref: str) -> Any:
     """The client of a store in which a run is looked up; UnknownRunError where it is a file that is not there."""
-    file = sqlite_path(uri)
-    if file is not None and not file.exists():
+    if is_new(uri):
         raise UnknownRunError(f"{without_secrets(uri)} has no run with the id or name {ref!r}; there is no such file")
     return open_client(uri)
 
