@@ -65,7 +65,7 @@ class RunQuery:
 
     Attributes:
         study: those of this study alone, and likewise with the others; empty for all.
-        status: running, finished, pruned, failed or killed.
+        status: running, finished, pruned, failed, killed or scheduled.
         model: a base model.
         where: what MLflow's filter language describes.
         columns: what is shown; those of ``dclf runs`` where empty.
@@ -159,7 +159,7 @@ def list_runs(
 
     Args:
         study: those of this study alone.
-        status: running, finished, pruned, failed or killed.
+        status: running, finished, pruned, failed, killed or scheduled.
         model: those of this base model alone.
         where: those that MLflow's filter language describes.
         columns: what is shown, as for ``dclf runs --columns``; as there where empty.

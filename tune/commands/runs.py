@@ -63,7 +63,7 @@ def build_parser() -> ArgumentParser:
     """Return a parser with the options of the command."""
     parser = command_parser("dclf runs", "The trainings in MLflow, also those of studies, newest first.", EXAMPLES)
     parser.add_argument("--study", default="", help="those of this study")
-    parser.add_argument("--status", default="", help="running, finished, pruned, failed or killed")
+    parser.add_argument("--status", default="", help="running, finished, pruned, failed, killed or scheduled")
     parser.add_argument("--model", default="", help="those of this base model")
     parser.add_argument("--filter", default="", help="those that MLflow's filter language describes")
     parser.add_argument("--columns", metavar="A,B", default="", help="what to show, see below")

@@ -7,7 +7,7 @@ import pytest
 from dclf.config import Config
 from dclf.uris import sqlite_uri
 from tests.tune.tracking.samples import CARD, CONFIG, epoch, final
-from tune.tracking.children import STUDY_TAG, TRIAL_TAG
+from tune.tracking.children import KIND_TAG, STUDY_TAG, TRIAL_TAG
 from tune.tracking.find import experiment_ids, find_run, find_trial, list_runs, recorded_run
 from tune.tracking.run import RunTracker
 from tune.tracking.store import Store, TrackingError
@@ -56,6 +56,15 @@ def test_by_study_and_trial(store: Store, make: Make) -> None:
     for nothing in ("gammas/3", "other/2", "it's/2", "gammas/"):
         with pytest.raises(TrackingError, match="has no run with the id or name"):
             find_run(store.uri, nothing)
+
+
+def test_a_whole_study_is_no_training(store: Store, make: Make) -> None:
+    run_id = make("gammas")
+    for tag, value in ((STUDY_TAG, "gammas"), (KIND_TAG, "sweep")):
+        store.client.set_tag(run_id, tag, value)
+    with pytest.raises(UnknownRunError, match=r"'gammas' must be a training, is a whole sweep; .* STUDY/TRIAL"):
+        find_run(store.uri, "gammas")
+    assert recorded_run(store.uri, "gammas").run_id == run_id
 
 
 class SmallPages:
