@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster.local.processes import Identity
 from cluster.proxies import without_proxy
-from dclf.errors import UserError
+from dclf.errors import UsageError, UserError
 from dclf.whole_files import whole
 
 FOLDER = Path("dclf-runs") / "cluster"
@@ -29,6 +29,10 @@ LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 class ClusterError(UserError, OSError):
     """A local cluster is not as a command needs it; the message says what to do."""
+
+
+class ClusterFolderError(UsageError, ClusterError):
+    """What was named as a local cluster's folder is none."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ def load_cluster(folder: str | Path = FOLDER) -> LocalCluster | None:
     """The cluster whose state is in a folder; None where there is none. It may have ended: see ``running``.
 
     Raises:
+        ClusterFolderError: it is a file.
         ClusterError: the state file cannot be understood.
     """
     path = Path(folder).absolute() / STATE
@@ -152,6 +157,8 @@ def load_cluster(folder: str | Path = FOLDER) -> LocalCluster | None:
         return _read(path)
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise ClusterFolderError(f"{path.parent}: must be the folder of a local cluster, is a file") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ClusterError(
             f"{path}: must be the state of a local cluster, cannot be read ({error}); end that cluster with the "

@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--folder", default=CLUSTER_FOLDER, help="of the local cluster, with --cluster")
     parser.add_argument("--address", default="", help="of an MLflow server, or of the local cluster's dashboard")
     options = parser.parse_args(argv)
-    if problems := list(_misplaced(options)):
+    if problems := list(_problems(options)):
         raise ConfigError(problems)
     subject = Subject(name=options.name, experiment=options.experiment, browser=options.open)
     if options.cluster or options.address:
@@ -115,8 +115,10 @@ def main(argv: Sequence[str]) -> int:
     return serve(uri, options.port, subject)
 
 
-def _misplaced(options: Namespace) -> Iterator[str]:
-    """Yield a problem for every option that would change nothing."""
+def _problems(options: Namespace) -> Iterator[str]:
+    """Yield a problem for every option that cannot be or would change nothing."""
+    if options.address and not options.address.startswith(("http://", "https://")):
+        yield f"--address: must be the URL of a server, as http://HOST:5000, is {options.address!r}"
     if options.cluster or options.address:
         server = "--address" if options.address else "--cluster"
         yield from (

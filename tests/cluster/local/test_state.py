@@ -12,6 +12,7 @@ from cluster.local.state import (
     STATE,
     TOKEN,
     ClusterError,
+    ClusterFolderError,
     LocalCluster,
     Member,
     load_cluster,
@@ -99,6 +100,13 @@ def test_no_state_is_no_cluster(tmp_path: Path) -> None:
     assert load_cluster(tmp_path) is None
     with pytest.raises(ClusterError, match="no local cluster is up there; start one with `dclf cluster up`"):
         running_cluster(tmp_path)
+
+
+def test_a_file_is_no_folder_of_a_cluster(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ClusterFolderError, match="file: must be the folder of a local cluster, is a file"):
+        load_cluster(file)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "{}", '{"format": 1}', '{"format": 99, "members": []}'])

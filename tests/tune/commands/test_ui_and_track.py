@@ -71,11 +71,14 @@ def test_sending_a_file_that_is_no_spool(tmp_path: Path, capsys: Streams) -> Non
     [
         ("--address http://127.0.0.1:9 --uri sqlite:///x.db --port 8080", ["--uri: is for a store", "--port: is for"]),
         ("--cluster --uri sqlite:///x.db", ["--uri: is for a store that is shown here, --cluster names a server"]),
+        ("--address foo --port 8080", ["--address: must be the URL of a server, as http", "--port: is for"]),
         ("--folder elsewhere", ["--folder: is of the local cluster; give --cluster with it"]),
         ("--uri http://127.0.0.1:9 --port 8080", ["--port: is for a store without a server"]),
     ],
 )
-def test_options_that_would_change_nothing_are_refused(words: str, starts: list[str], capsys: Streams) -> None:
+def test_options_that_cannot_be_or_would_change_nothing_are_refused(
+    words: str, starts: list[str], capsys: Streams
+) -> None:
     assert main(["ui", *words.split()]) == 2
     output = capsys.readouterr().err
     assert [start for start in starts if f"dclf: error: {start}" not in output] == []
