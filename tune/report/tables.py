@@ -111,7 +111,7 @@ def searched_table(folder: StudyFolder) -> Table:
 def _domain(domain: Mapping[str, Any] | None, base: Any) -> str:
     """A parameter's domain in words, and the base configuration's value."""
     own = "its default" if base is None else value_text(base)
-    return f"{'not in the space' if domain is None else domain_text(domain)}; base {own}"
+    return f"{'not in the space' if domain is None else domain_text(domain)}; base configuration: {own}"
 
 
 def domain_text(domain: Mapping[str, Any]) -> str:

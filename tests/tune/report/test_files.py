@@ -108,7 +108,7 @@ def test_what_happened_is_told(report: tuple[StudyFolder, ReportFiles]) -> None:
         "trials pruned",
         "1 waiting, 1 cut short, 24 complete",
         "trials cut short",
-        "0.01 to 1, logarithmic; base 0.07",
+        "0.01 to 1, logarithmic; base configuration: 0.07",
         "dclf resume",
     ):
         assert words in page.text

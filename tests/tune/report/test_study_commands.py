@@ -70,7 +70,7 @@ def test_show_tells_what_matters(storage: Path, capsys: pytest.CaptureFixture[st
     for words in (
         "sweep gammas: Interrupted; 38 of 50 trials ended",
         "Best is trial 32: validation WF1 68.67 %.",
-        "loss.temperature  0.01 to 1, logarithmic; base 0.07",
+        "loss.temperature  0.01 to 1, logarithmic; base configuration: 0.07",
         "failed  3      L_CA became NaN in epoch 3",
         f"dclf resume gammas --storage {storage}",
     ):
