@@ -15,6 +15,7 @@ import dclf
 import dclf.testing
 import tune
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 LOADED = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//""")
 WAIT_S = 120.0

@@ -43,6 +43,7 @@ class TestOpenSmile(ExtractorContract):
         ]
 
 
+@pytest.mark.slow
 def test_the_page_s_extractor_passes_the_page_s_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, tests = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "counts.py").write_text(module, encoding="utf-8")
