@@ -35,6 +35,11 @@ def tagged(tags: Mapping[str, str]) -> str:
     return " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
 
 
+def is_training(tags: Mapping[str, str]) -> bool:
+    """Whether the run with these tags is one training, and not a whole study."""
+    return KIND_TAG not in tags or TRIAL_TAG in tags
+
+
 def each_run(store: Store, study: str, tags: Mapping[str, str] | None = None) -> Iterator[Any]:
     """Give the same runs one after the other; a thousand at a time are in memory."""
     all_tags = {STUDY_TAG: study, **(tags or {})}

@@ -15,7 +15,7 @@ from cluster.temporary import TemporaryFolder
 from tune.config.moved_folders import relocated, with_places
 from tune.config.sweep_settings import study_name_problem
 from tune.tracking.address import is_new, sqlite_path
-from tune.tracking.children import KIND_TAG, SEED_TAG, STUDY_TAG, TRIAL_TAG, tagged
+from tune.tracking.children import KIND_TAG, SEED_TAG, STUDY_TAG, TRIAL_TAG, is_training, tagged
 from tune.tracking.manners import manners
 from tune.tracking.records import CONFIG_FILE
 from tune.tracking.redact import without_secrets
@@ -77,7 +77,7 @@ def find_run(uri: str, ref: str) -> RunRecord:
     with explained(uri), manners():
         run = _the_one(client, uri, ref, _experiment_ids(client, uri, None))
         tags = run.data.tags
-        if KIND_TAG in tags and TRIAL_TAG not in tags:
+        if not is_training(tags):
             raise UnknownRunError(
                 f"{ref!r} must be a training, is a whole {tags[KIND_TAG]}; name one of its trainings by its id, or as "
                 "STUDY/TRIAL: `dclf runs` lists them"

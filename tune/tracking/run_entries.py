@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tune.config.yaml_files import ConfigError
-from tune.tracking.children import KIND_TAG, SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG
+from tune.tracking.children import SEED_TAG, STATE_TAG, STUDY_TAG, TRIAL_TAG, is_training
 from tune.tracking.ending import STATUS_TAG
 from tune.tracking.find import experiment_ids, find_mlflow_run
 from tune.tracking.manners import manners
@@ -54,7 +54,7 @@ class RunEntry:
     @property
     def is_training(self) -> bool:
         """Whether it is a training, and not the parent of some or the page of a reproduction."""
-        return KIND_TAG not in self.tags or TRIAL_TAG in self.tags
+        return is_training(self.tags)
 
     @property
     def trial(self) -> int | None:
