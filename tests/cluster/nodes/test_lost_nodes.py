@@ -7,7 +7,7 @@ import pytest
 
 from dclf.data.reader import ShardSet
 from tests.cluster.nodes.two_nodes import TwoNodes
-from tests.tune.runner.victims import FULL, WORKS, Victim
+from tests.tune.runner.victims import FULL, STEP, Victim
 from tests.tune.tracking.server import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
@@ -24,7 +24,7 @@ def victim(cluster: TwoNodes, tmp_path: Path, shards: ShardSet, uri: str) -> Ite
 def test_lost_nodes_cost_running_epochs_and_no_finished_trial(cluster: TwoNodes, victim: Victim) -> None:
     driver = victim.go_on()
     # As soon as it has a trial: on a busy machine the trials of the head may all have ended a moment later.
-    wait_until(lambda: cluster.running(*WORKS)[1] > 0 or not driver.running, 180)
+    wait_until(lambda: cluster.suspend_worker_in(STEP) or not driver.running, 180)
     assert driver.running, driver.output
     cluster.lose_worker()
     driver.wait_for("its worker was lost")

@@ -1,11 +1,11 @@
 """A head and a worker node of two CPU slots each, which may be killed and started again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
-from tests.tune.runner.processes import Processes
+from tests.tune.runner.processes import Processes, suspend_in, title
 from tests.tune.runner.ray_nodes import Nodes
 
 CPUS = 2
@@ -49,10 +49,14 @@ class TwoNodes:
         self._nodes.kill(self._head)
         self._nodes.kill(self._worker)
 
-    def running(self, *words: str) -> tuple[int, int]:
-        """How many processes with one of these in their title are on the head and on the worker."""
-        head, worker = ([title(child) for child in _below(node)] for node in (self._head, self._worker))
-        return sum(has_any(each, words) for each in head), sum(has_any(each, words) for each in worker)
+    def running(self, word: str) -> tuple[int, int]:
+        """How many processes with this in their title are on the head and on the worker."""
+        head, worker = (sum(word in title(child) for child in _below(node)) for node in (self._head, self._worker))
+        return head, worker
+
+    def suspend_worker_in(self, step: str) -> bool:
+        """Whether a process of the worker is in a step; it is suspended there, until the worker is lost."""
+        return suspend_in(step, _below(self._worker)) is not None
 
     def end(self) -> None:
         self._nodes.end()
@@ -63,16 +67,3 @@ def _below(node: psutil.Process) -> list[psutil.Process]:
         return node.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-
-
-def has_any(text: str, words: Iterable[str]) -> bool:
-    """Whether one of the words is in the text."""
-    return any(word in text for word in words)
-
-
-def title(process: psutil.Process) -> str:
-    """What a process is called; empty for one that is gone."""
-    try:
-        return " ".join(process.cmdline())
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return ""

@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -140,3 +141,36 @@ def kill_tree(process: psutil.Process) -> None:
     for child in below:
         kill(child)
     psutil.wait_procs([process, *below], timeout=10)
+
+
+def title(process: psutil.Process) -> str:
+    """What a process is called; empty for one that is gone."""
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
+def suspend(process: psutil.Process) -> None:
+    """SIGSTOP; it has stopped, or has ended, when this returns."""
+    with suppress(psutil.NoSuchProcess):
+        process.suspend()
+        wait_until(lambda: process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE))
+
+
+def suspend_in(step: str, processes: Iterable[psutil.Process]) -> psutil.Process | None:
+    """The first process that is in a step, suspended there; None where none is.
+
+    Whoever kills a process that runs may come too late: its step ends between the look and the kill.
+
+    Args:
+        step: what Ray puts into the title of a process for as long as it is in it.
+    """
+    for process in processes:
+        if step in title(process):
+            suspend(process)
+            if step in title(process):
+                return process
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+    return None

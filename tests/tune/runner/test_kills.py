@@ -9,11 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.nodes.two_nodes import has_any, title
 from tests.tune.runner.disks import SmallDisk
-from tests.tune.runner.processes import Processes
+from tests.tune.runner.processes import Processes, suspend_in
 from tests.tune.runner.ray_nodes import Nodes
-from tests.tune.runner.victims import WORKS, Victim
+from tests.tune.runner.victims import STEP, Victim
 from tests.tune.tracking.server import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.mlflow, pytest.mark.timeout(900)]
@@ -42,11 +41,12 @@ def test_a_killed_worker_and_a_driver_killed_twice_cost_no_epoch(
     sweep.wait_for_epochs(2, driver)
     workers: list[psutil.Process] = []
 
-    def trains() -> bool:
-        workers.extend(process for process in cluster[1].survivors() if has_any(title(process), WORKS))
+    def in_step() -> bool:
+        if worker := suspend_in(STEP, cluster[1].survivors()):
+            workers.append(worker)
         return bool(workers)
 
-    wait_until(lambda: trains() or not driver.running)
+    wait_until(lambda: in_step() or not driver.running)
     assert driver.running, driver.output
     workers[0].kill()
     driver.wait_for("its worker was lost, another one goes on from the last epoch")

@@ -13,8 +13,9 @@ from tune.study.folder import StudyFolder
 NAME = "victim"
 EPOCHS = 12
 """Enough for a test to look at the trials between two of them, however seldom it gets a core."""
-WORKS = ("ray::StudyTrial", "ray::ResourceTrainable.train")
-"""Titles that Ray gives to the process of a trial, between two steps and in one."""
+STEP = "ray::ResourceTrainable.train"
+"""Title that Ray gives to the process of a trial while it trains an epoch; between epochs and after the last it has
+another one."""
 SMALL = {
     "model.options": "{hidden: 12, node_width: 16, layers: 2}",
     "loss.ica_width": "8",
