@@ -140,6 +140,7 @@ class Loses(Actors):
         yield Arrived([0, 1], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [
@@ -157,6 +158,7 @@ def test_what_is_left_is_planned_for_what_is_left_of_the_cluster(loss: Exception
     assert actors.plans == [4, 2], "four would wait for ever"
 
 
+@pytest.mark.slow
 def test_what_kills_its_process_every_time_is_named() -> None:
     with pytest.raises(ExtractionError, match=r"lost 4 times \(ActorDiedError.*\), at last with two, one to read; "):
         list(Loses(ActorDiedError(), 4).extract(LETTERS, utterances(["a", "bb"]), ["one", "two"]))

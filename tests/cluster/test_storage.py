@@ -133,6 +133,7 @@ def test_a_checkpoint_comes_back(tmp_path: Path, prefix: str) -> None:
     assert torch.equal(load_checkpoint(f"{prefix}{tmp_path}/checkpoint")["weights"], torch.arange(3))
 
 
+@pytest.mark.slow
 def test_reading_a_checkpoint_needs_no_ray(tmp_path: Path) -> None:
     save(tmp_path, {"epoch": 3})
     code = "import sys; from cluster.storage import load_checkpoint; print(load_checkpoint(sys.argv[1]), *sys.modules)"

@@ -211,6 +211,7 @@ def test_every_base_model_is_streamed_here() -> None:
     assert set(SMALL) == {*BASE_MODELS.shipped}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 @settings(max_examples=25)
 @given(

@@ -54,6 +54,7 @@ def pairs_of(batch: Batch, source: str) -> ContrastPairs:
     return replace(pairs, candidates=pairs.candidates.double())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["bank", "batch"])
 @pytest.mark.parametrize("denominator", ["all", "negatives"])
 @pytest.mark.parametrize("weighed", [False, True])

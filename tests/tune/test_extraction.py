@@ -213,6 +213,7 @@ def command(folder: Path, *options: str) -> list[str]:
     return [*words, "--text-log", str(folder / "log"), *cache, *options]
 
 
+@pytest.mark.slow
 def test_a_killed_driver_has_lost_nothing_that_had_arrived(tmp_path: Path) -> None:
     texts = [*TEXTS[:20], "DEADLY", *TEXTS[21:]]
     write_table(tmp_path, texts)

@@ -75,6 +75,7 @@ def test_tables_without_models_of_their_own_come_from_table_3(place: Place) -> N
     assert sources == ["table3"]
 
 
+@pytest.mark.slow
 def test_the_same_call_names_the_same_studies_and_another_one_others(place: Place) -> None:
     def names(plan: ReproductionPlan) -> set[str]:
         return {study.name for study in plan.studies}
@@ -86,6 +87,7 @@ def test_the_same_call_names_the_same_studies_and_another_one_others(place: Plac
         assert not names(other) & names(everything)
 
 
+@pytest.mark.slow
 def test_its_run_in_mlflow_is_named_after_what_is_trained_not_after_a_folder(place: Place) -> None:
     plans = [plan_reproduction("iemocap", place.keys(), seeds=1, out=out) for out in ("", ".", "today's")]
     assert {plan.name for plan in plans} == {plans[0].out.name}

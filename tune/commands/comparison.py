@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from jsonargparse import ArgumentParser
 
-from dclf.errors import UserError
 from tune.commands.sweep_options import ALIASES, CommandLine, add_settings_help, sweep_parser
 from tune.config.defaults import SEEDS
 from tune.config.sweep_settings import SET_KEYS, SweepSettings
 from tune.config.typed_values import place_of
-from tune.config.yaml_files import ConfigError
 
 FLAGS = ("--help", "-h", "--quiet", "--verbose")
 VALUED = ("--name", "--address", "--log", "--output", "--seeds")
@@ -57,24 +54,6 @@ def set_by_comparison(argv: Sequence[str]) -> list[str]:
         for option in options
         if ALIASES.get(option, option[2:]) in SET_KEYS
     ]
-
-
-@contextmanager
-def told_with(mistakes: Sequence[str]) -> Iterator[None]:
-    """Raise what the block refuses together with the mistakes on the command line, if there are any.
-
-    Raises:
-        ConfigError: with every mistake at once.
-    """
-    try:
-        yield
-    except UserError as error:
-        if not mistakes:
-            raise
-        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
-        raise ConfigError(dict.fromkeys([*mistakes, *problems])) from error
-    if mistakes:
-        raise ConfigError(mistakes)
 
 
 def sound_comparison(

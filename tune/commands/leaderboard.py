@@ -18,10 +18,10 @@ from tune.commands.comparison import (
     VALUED,
     add_shards_option,
     set_by_comparison,
-    told_with,
     with_shards_key,
 )
 from tune.commands.options import add_address_option, add_log_options, add_output_option, command_parser, listed
+from tune.commands.overrides import told_with
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides, require_local_room
 from tune.commands.sweep_results import run_study
 from tune.config.defaults import SEEDS

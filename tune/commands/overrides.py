@@ -1,12 +1,15 @@
-"""Tells options of a command from overrides of the configuration on one command line."""
+"""Tells options of a command from overrides of the configuration on one command line, and all that is wrong there."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
+from dclf.errors import UserError
 from dclf.prose import suggestion
 from tune.config.typed_values import advice, config_types
+from tune.config.yaml_files import ConfigError
 
 ELSEWHERE = {
     "--print-config": "dclf train and dclf sweep print the configuration that they would use",
@@ -61,6 +64,24 @@ def split_overrides(
         else:
             overrides[key] = text
     return rest, overrides, problems
+
+
+@contextmanager
+def told_with(mistakes: Sequence[str]) -> Iterator[None]:
+    """Raise what the block refuses together with the mistakes on the command line, if there are any.
+
+    Raises:
+        ConfigError: with every mistake at once.
+    """
+    try:
+        yield
+    except UserError as error:
+        if not mistakes:
+            raise
+        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+        raise ConfigError(dict.fromkeys([*mistakes, *problems])) from error
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def _next_value(words: deque[str]) -> str | None:

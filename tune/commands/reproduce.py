@@ -21,7 +21,6 @@ from tune.commands.comparison import (
     VALUED,
     add_shards_option,
     set_by_comparison,
-    told_with,
     with_shards_key,
 )
 from tune.commands.next_steps import print_next
@@ -33,6 +32,7 @@ from tune.commands.options import (
     listed,
     print_json,
 )
+from tune.commands.overrides import told_with
 from tune.commands.sweep_options import STUDIES, add_settings_help, options_and_overrides
 from tune.config.local_files import output_problem
 from tune.config.sweep_settings import SET_KEYS

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
-from tune.commands.comparison import FLAGS, VALUED, set_by_comparison, told_with
+from tune.commands.comparison import FLAGS, VALUED, set_by_comparison
 from tune.commands.options import add_address_option, add_log_options, add_output_option, command_parser, listed
+from tune.commands.overrides import told_with
 from tune.commands.request import StudyRequest
 from tune.commands.sweep_options import CommandLine, add_settings_help, options_and_overrides
 from tune.config.sweep_settings import SET_KEYS

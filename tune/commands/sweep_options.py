@@ -88,14 +88,17 @@ def read_command_line(
         values: whether impossible values count as mistakes.
 
     Raises:
-        ConfigError: the configuration file cannot be read at all.
+        ConfigError: the configuration file, or one that it extends, cannot be read; with the mistakes beside that.
         SystemExit: help was asked for, or an option of the command is wrong.
     """
     options, overrides, mistakes = options_and_overrides(argv, parser, flags, valued)
     # Imported here, so that help does not wait for Optuna.
     from tune.search.read import read_sweep  # noqa: PLC0415
 
-    config, settings, problems, places = read_sweep(options.config, overrides, values=values)
+    try:
+        config, settings, problems, places = read_sweep(options.config, overrides, values=values)
+    except ConfigError as error:
+        raise ConfigError([*mistakes, *error.problems]) from error
     return CommandLine(options, config, settings, [*mistakes, *problems], places)
 
 

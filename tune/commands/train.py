@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser, Namespace
 from dclf.config import Config
 from tune.commands.next_steps import print_next, run_line, store_option
 from tune.commands.options import add_config_argument, add_log_options, add_output_option, command_parser
-from tune.commands.overrides import split_overrides
+from tune.commands.overrides import split_overrides, told_with
 from tune.commands.reference import annotated_yaml, field_docs, flow
 from tune.commands.results import print_run
 from tune.config.settings import config_types, describe, read_config
@@ -63,9 +63,10 @@ def read(argv: Sequence[str]) -> TrainRequest:
         if options.print_config:
             mistakes.append("--print-config: must be left out with --resume; a run keeps its configuration in MLflow")
     check_values = not options.print_config and options.resume is None
-    config, problems, _ = read_config(options.config, overrides, values=check_values)
-    if mistakes or problems:
-        raise ConfigError([*mistakes, *problems])
+    with told_with(mistakes):
+        config, problems, _ = read_config(options.config, overrides, values=check_values)
+        if problems:
+            raise ConfigError(problems)
     return TrainRequest(argv, options, config)
 
 

@@ -51,7 +51,7 @@ def read_config(
         The configuration, the mistakes, and dotted key -> where it was written, as ``typed_values.place_of`` takes it.
 
     Raises:
-        ConfigError: the file cannot be read at all.
+        ConfigError: the file, or one that it extends, cannot be read; with the mistakes beside that.
     """
     reading = read_config_file(config, FILE_SECTIONS) if config is not None else Reading()
     # A file's section on sweeps is for those who sweep (tune.search.read); given as an override it is a mistake here.
@@ -59,6 +59,8 @@ def read_config(
     checked = CheckedValues()
     for entry in [*own, *override_entries(overrides or {}, _SECTIONS)]:
         checked.add(entry)
+    if reading.unread:
+        raise ConfigError([*reading.unread, *reading.problems, *checked.problems])
     checked.check_options()
     loaded = Config.from_dict(checked.nested())
     impossible = checked.located(loaded.problems() if values else [], "" if config is None else f"{config}: ")

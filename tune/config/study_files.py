@@ -129,7 +129,8 @@ def _read(path: Path) -> StudyFile:
         checked.add(entry)
     values = checked.nested()
     study = StudyFile(**{**values, "variants": VariantsSpec(**values.get("variants", {}))}, places=checked.places)
-    problems = [*reading.problems, *checked.problems, *checked.located(list(_impossible(study)), f"{path}: ")]
+    impossible = [] if reading.unread else list(_impossible(study))
+    problems = [*reading.unread, *reading.problems, *checked.problems, *checked.located(impossible, f"{path}: ")]
     if problems:
         raise ConfigError(problems)
     return study

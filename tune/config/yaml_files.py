@@ -7,7 +7,9 @@ and overridden key by key; everything else is a section of ``dclf.config.Config`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -64,10 +66,12 @@ class Reading:
     Attributes:
         entries: every value, the extended files' first.
         problems: mistakes in the files' form, each one line.
+        unread: why a file or preset could not be read, each one line; what it would set is then not known.
     """
 
     entries: list[Entry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 def is_file(place: str | Path) -> bool:
@@ -104,12 +108,7 @@ def read_config_file(config: str | Path, sections: Iterable[str]) -> Reading:
     Args:
         config: path of a YAML file, or a preset's name.
         sections: the keys whose values are mappings of keys of their own.
-
-    Raises:
-        ConfigError: no such file or preset, or it cannot be read as YAML.
     """
-    if not isinstance(config, str | Path):
-        raise ConfigError([f"config: must be a YAML file or a preset's name, is {config!r}"])
     reading = Reading()
     _read(config, "config", frozenset(sections), (), reading)
     return reading
@@ -118,21 +117,44 @@ def read_config_file(config: str | Path, sections: Iterable[str]) -> Reading:
 def _read(
     config: str | Path, asked_at: str, sections: frozenset[str], chain: tuple[str, ...], reading: Reading
 ) -> None:
-    name, text = _find(config, asked_at)
-    if name in chain:
-        reading.problems.append(f"{asked_at}: must not lead back to itself, but {' -> '.join([*chain, name])}")
+    try:
+        name, text = _find(config, asked_at)
+        if name in chain:
+            reading.problems.append(f"{asked_at}: must not lead back to itself, but {' -> '.join([*chain, name])}")
+            return
+        own, problems = _document(name, text, sections)
+    except ConfigError as error:
+        reading.unread += error.problems
         return
-    document = _Document(name, text, sections, reading.problems)
-    own = document.entries()
+    reading.problems += problems
     for entry in own:
         if entry.key == EXTENDS:
             base = _beside(entry.value, config)
             _read(base, f"{entry.where}: {EXTENDS}", sections, (*chain, name), reading)
-    reading.entries += [entry for entry in own if entry.key != EXTENDS]
+    reading.entries += [replace(entry, value=deepcopy(entry.value)) for entry in own if entry.key != EXTENDS]
+
+
+@lru_cache(maxsize=64)
+def _document(name: str, text: str, sections: frozenset[str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """The entries of a file, and the mistakes of its form.
+
+    They are kept, as a leaderboard or a reproduction reads the same presets many times, at 25 milliseconds each.
+
+    Raises:
+        ConfigError: the text is no YAML.
+    """
+    problems: list[str] = []
+    return tuple(_Document(name, text, sections, problems).entries()), tuple(problems)
 
 
 def _find(config: str | Path, asked_at: str) -> tuple[str, str]:
-    """The display name and text of a configuration file or preset."""
+    """The display name and text of a configuration file or preset.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    if not isinstance(config, str | Path):
+        raise ConfigError([f"{asked_at}: must be a YAML file or a preset's name, is {config!r}"])
     if is_file(config):
         return str(config), _text(Path(config), asked_at)
     presets = preset_names()

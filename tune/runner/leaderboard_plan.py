@@ -11,7 +11,7 @@ from typing import Any
 from dclf.data import feature_card
 from dclf.data.dialogue import MODALITIES
 from dclf.data.presets import GENERATED
-from dclf.errors import require_names
+from dclf.errors import UserError, require_names
 from dclf.models import BASE_MODELS
 from dclf.prose import suggestion
 from tune.analysis.comparison.variants import LEADERBOARD, NAMES
@@ -68,7 +68,12 @@ def plan_leaderboard(
     problems = [*_number_problems(seeds, draws), *chain(*names.values()), *_family_problems(preset_family)]
     if preset_family and preset_family not in datasets():
         raise ConfigError(problems)
-    card = feature_card(str(shards)).to_dict()
+    try:
+        card = feature_card(str(shards)).to_dict()
+    except (OSError, UserError) as error:
+        if problems:
+            raise ConfigError([*problems, str(error)]) from error
+        raise
     family = preset_family or family_of(str(card["dataset"]))
     present = overrides.pop(_MODALITIES_KEY, [modality for modality in MODALITIES if modality in card["widths"]])
     evaluations = ("perturbation", "speed") if draws else ("speed",)

@@ -57,15 +57,18 @@ def read_sweep(
         ``typed_values.place_of`` takes it.
 
     Raises:
-        ConfigError: the file cannot be read at all.
+        ConfigError: the file, or one that it extends, cannot be read; with the mistakes beside that.
     """
     own = [entry for entry in override_entries(overrides, FILE_SECTIONS) if _is_sweep(entry.key)]
     rest = {key: value for key, value in overrides.items() if not _is_sweep(key)}
-    base, problems, places = read_config(config, rest, values=values)
     reading = read_config_file(config, FILE_SECTIONS) if config is not None else Reading()
     checked = CheckedValues(types=sweep_types(), parser=class_parser(SweepSettings, SWEEP))
     for entry in [*(entry for entry in reading.entries if _is_sweep(entry.key)), *own]:
         checked.add(_structured(entry))
+    try:
+        base, problems, places = read_config(config, rest, values=values)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *checked.problems]) from None
     settings = SweepSettings.from_dict(_without_prefix(checked.values))
     elsewhere = "" if config is None else f"{config}: "
     impossible = checked.located(sweep_problems(settings, base) if values else [], elsewhere)

@@ -66,6 +66,7 @@ def test_a_later_process_with_the_same_id_is_another(launch: Launch, mark: str) 
     wait_until(lambda: [process.pid for process in marked(mark)] == [pid], 10)
 
 
+@pytest.mark.slow
 def test_children_of_a_killed_parent_are_found_and_ended(launch: Launch, mark: str) -> None:
     parent = launch(PARENT)
     wait_until(lambda: len(marked(mark)) == 2, 20)

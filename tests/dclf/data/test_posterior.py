@@ -80,6 +80,7 @@ def _log_prior(
     return prior
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [TINY, replace(TINY, rates=Rates(), test_keep=None)], ids=["replies", "no replies"])
 def test_it_is_what_all_hypotheses_together_say(shape: Preset) -> None:
     world, rates = World.of(shape, 0), shape.rates_in("test")

@@ -36,6 +36,7 @@ def test_dialogues_come_back_as_they_were_written(bucket: str) -> None:
             assert np.array_equal(read[dialogue.dialogue_id].features[modality], features)
 
 
+@pytest.mark.slow
 def test_a_set_is_replaced_once_the_new_one_is_written(bucket: str) -> None:
     info, dialogues = generate("iemocap-small", 12, seed=3)
     place = f"{bucket}/shards/replaced"
@@ -59,6 +60,7 @@ def test_a_set_is_replaced_once_the_new_one_is_written(bucket: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_keeps_shards_from_being_read_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ShardError, match=r"no manifest\.json here"):
         read_shards(f"{bucket}/nothing")

@@ -83,6 +83,7 @@ def meld_texts(split: str) -> tuple[list[str], NDArray[np.float16]]:
 
 
 class TestAgainstOthers:
+    @pytest.mark.slow
     @pytest.mark.meld
     def test_rows_of_meld(self, minilm: Path) -> None:
         texts, rows = meld_texts("test")
@@ -90,6 +91,7 @@ class TestAgainstOthers:
         ours = rows_of(encoder_of(minilm), *texts[sample])
         assert np.abs(ours - rows[sample].astype(np.float32)).max() < 1e-3
 
+    @pytest.mark.slow
     def test_rows_of_sentence_transformers(self, minilm: Path) -> None:
         texts = ["Oh no!", "You're gonna be okay, I promise. " * 60, "caf\xe9 \u4f60\u597d", "Hey", " so ... "]
         with quiet_transformers():
@@ -145,6 +147,7 @@ def loop_row(folder: Path, text: str, pooling: str, limit: int) -> NDArray[np.fl
 
 
 class TestPooling:
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["bert", "roberta"])
     @pytest.mark.parametrize("pooling", ["own", "cls", "mean", "last4"])
     def test_every_kind_against_a_loop(self, tmp_path: Path, kind: str, pooling: str) -> None:
@@ -308,6 +311,7 @@ class TestSettings:
 
 
 class TestHub:
+    @pytest.mark.slow
     def test_a_name_brings_its_pooling_and_becomes_a_commit(self, own: Path, tmp_path: Path) -> None:
         describe(own, ("Transformer", "Pooling", "Normalize"), {"pooling_mode_mean_tokens": True})
         (own / "2_Normalize" / "config.json").unlink()  # as most have it

@@ -66,6 +66,7 @@ def with_(config: Config, section: str, **values: Any) -> Config:
     return replace(config, **{section: replace(getattr(config, section), **values)})
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_reports_both_splits_and_so_does_one_that_does_not_fit_the_cache(
     config: Config, enough: ShardSet
 ) -> None:

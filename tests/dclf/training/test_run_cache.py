@@ -81,6 +81,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(names=st.lists(st.sampled_from([*CHANGES, *get_args(Ablation)]), min_size=1, max_size=3), data=st.data())
 def test_a_run_gives_what_it_gives_alone(shards: ShardSet, names: list[str], data: st.DataObject) -> None:

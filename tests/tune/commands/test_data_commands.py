@@ -53,6 +53,7 @@ def test_foreign_names_do_not_steer_the_terminal(tmp_path: Path, capsys: Streams
     assert (output.out + output.err).replace("\n", "").isprintable()
 
 
+@pytest.mark.slow
 def test_probe_prints_a_table_and_the_card_shows_it(tmp_path: Path, capsys: Streams) -> None:
     shards = tmp_path / "shards"
     assert main(["data", "generate", str(shards), "--preset", "meld-small", "--dialogues", "40"]) == 0

@@ -22,6 +22,7 @@ def test_options_are_the_plans(shards: Path) -> None:
     assert leaderboard.read([*words, "--name", "mine"]).plan.name == "mine"
 
 
+@pytest.mark.slow
 def test_mistakes_are_told_before_anything_starts(shards: Path, tmp_path: Path, capsys: Streams) -> None:
     other = renamed_shards(shards, tmp_path / "other", "emorynlp")
     for words, message in (

@@ -129,6 +129,8 @@ def test_a_mistyped_command_is_told_which_is_meant(
                 "data.shards: must name",
             ],
         ),
+        (["train", "nofile", "--modl=x"], ["--modl: unknown option\n", "config: must be a YAML file"]),
+        (["sweep", "nofile", "--modl=x"], ["--modl: unknown option\n", "config: must be a YAML file"]),
     ],
 )
 def test_an_option_that_a_command_lacks_is_told_with_all_else(

@@ -26,6 +26,7 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["report", "reproduce", "perturb"])
 def test_an_impossible_place_is_named_with_its_option(
     words: dict[str, list[str]], command: str, tmp_path: Path, capsys: Streams

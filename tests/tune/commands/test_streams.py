@@ -45,6 +45,7 @@ def test_what_an_encoding_lacks_has_a_plain_form(encoding: str, line: str, tmp_p
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{line}\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_change_neither_work_nor_exit_code(closed: str, tmp_path: Path) -> None:
     command = f'"$DCLF" data generate shards --preset iemocap-small --dialogues 6 {closed}'
@@ -64,6 +65,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), words
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_an_error_of_the_output_alone(tmp_path: Path) -> None:
     done = shell('"$DCLF" list > /dev/full', tmp_path)
     assert (done.returncode, done.stderr) == (1, "dclf: error: standard output: No space left on device\n")

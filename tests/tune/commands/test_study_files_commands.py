@@ -47,6 +47,7 @@ def test_an_unknown_study_is_told(shards: str, capsys: pytest.CaptureFixture[str
     assert line.endswith("is 'iemocap/tabel4'; did you mean iemocap/table4?")
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_would_be_trained(shards: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--shards", shards, "--seeds", "2", "--only", "table3,table4,figure3", "--dry-run"]
     assert main(["reproduce", "iemocap", *words]) == 0

@@ -318,6 +318,28 @@ def test_every_unknown_override_is_named(overrides: dict[str, Any]) -> None:
     assert all(any(text.startswith(f"{key}: ") for text in problems) for key in unknown)
 
 
+@pytest.mark.parametrize("text", ["extends: nowhere\ntrain: {lr: abc, lrr: 1}\n", "train: [\n"])
+def test_a_file_that_cannot_be_read_hides_no_other_mistake(tmp_path: Path, text: str) -> None:
+    file = write(tmp_path, text)
+    problems = problems_of(file, {"loss.gamma_ca": "much", "data.shard": "x"})
+    own = (
+        ["extends: must be a YAML file", "train.lr: must be", "train.lrr: unknown"]
+        if "abc" in text
+        else ["must be YAML"]
+    )
+    words = [*own, "loss.gamma_ca: must be a number", "data.shard: unknown key"]
+    assert len(problems) == len(words)
+    assert [word for word, problem in zip(words, problems, strict=True) if word not in problem] == []
+
+
+def test_whoever_changes_what_was_read_changes_no_later_reading(tmp_path: Path) -> None:
+    file = write(tmp_path, "published: {mmgcn: {base: {wf1: 66}}}\ndata: {shards: x}\n")
+    for entry in read_config_file(file, ["data"]).entries:
+        if isinstance(entry.value, dict):
+            entry.value.clear()
+    assert load_config(file).published == {"mmgcn": {"base": {"wf1": 66}}}
+
+
 def test_entries_know_where_they_stand(tmp_path: Path) -> None:
     file = write(tmp_path, "loss:\n  window: 3\n\n  temperature: 1\n")
     entries = read_config_file(file, ["loss"]).entries

@@ -104,6 +104,7 @@ def test_figures_have_the_width_of_one_column_or_of_both(figures: dict[str, Draw
     assert set(widths.values()) == {COLUMN, PAGE}, widths
 
 
+@pytest.mark.slow
 def test_no_type_is_below_eight_points(figures: dict[str, Drawing]) -> None:
     for name, drawing in figures.items():
         svg = figure_svg(drawing.figure, "one", outlines=False)

@@ -151,6 +151,7 @@ def test_the_table_of_ends_names_those_that_there_are(tmp_path: Path, states: li
     assert table.title == title
 
 
+@pytest.mark.slow
 def test_a_report_is_renewed_the_same(report: tuple[StudyFolder, ReportFiles]) -> None:
     folder, files = report
     before = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}

@@ -197,6 +197,7 @@ def test_tables_are_printed_and_full_scores_kept(generated: ReproductionFiles) -
     assert r"\begin{table*}" in generated.tables["table-3-main.tex"].read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_it_is_written_over_an_earlier_one_with_nothing_left_behind(tmp_path: Path, shards: Path) -> None:
     many = studies(tmp_path, shards)
     out = tmp_path / "page"

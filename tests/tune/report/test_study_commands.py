@@ -112,6 +112,7 @@ def test_numbers_that_are_none_are_null(tmp_path: Path, capsys: pytest.CaptureFi
     assert details["base"]["seeds"] == {"0": [None]}
 
 
+@pytest.mark.slow
 def test_report_writes_the_files(storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     written = json.loads(run(["report", "gammas", "--out", str(out), "--output", "json"], storage, capsys))
@@ -137,6 +138,7 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
     assert f"\n  dclf {command}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["list", "show"])
 def test_the_ledger_is_enough(command: str, storage: Path) -> None:
     """These start fast: nothing heavy is imported."""

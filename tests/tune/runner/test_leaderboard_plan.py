@@ -140,6 +140,15 @@ def test_mistakes_are_told(shards: Path, options: dict[str, Any], problems: Sequ
     assert all(problem.startswith(own) for problem, own in zip(error.value.problems, problems, strict=True))
 
 
+def test_shards_that_are_not_there_hide_no_other_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        plan_leaderboard(tmp_path / "none", models=["mmgn"], seeds=0)
+    seeds, models, shards = error.value.problems
+    assert seeds.startswith("--seeds: must be")
+    assert models.startswith("--models: must be")
+    assert "no manifest.json here" in shards
+
+
 def test_compared_systems_are_those_that_ship(shards: Path) -> None:
     plan = plan_compared("iemocap", {"data.shards": str(shards)}, seeds=1, to_run=False)
     assert {model for model, _ in trained(plan)} == {"mm_dfn", "graphmft", "graphcfc", "dag_erc"}

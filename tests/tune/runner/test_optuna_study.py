@@ -213,6 +213,7 @@ def test_times_are_those_of_the_ledger(tmp_path: Path) -> None:
     assert trial.datetime_start <= trial.datetime_complete
 
 
+@pytest.mark.slow
 def test_five_thousand_trials_are_there_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = new_study(tmp_path, trials=5002, sampler="tpe", scheduler="asha")
     first = Driver(folder)

@@ -78,6 +78,7 @@ def resumed(folder: StudyFolder, store: Store) -> StudyRecorder:
     return recorder
 
 
+@pytest.mark.slow
 def test_sending_everything_again_changes_nothing(tmp_path: Path, store: Store) -> None:
     folder = Writer(tmp_path, store, {"seeds": 2}).write()
     folder.ledger.test(0, SEED, {"wf1": 0.25, "wa": 0.5})
@@ -88,6 +89,7 @@ def test_sending_everything_again_changes_nothing(tmp_path: Path, store: Store) 
     assert points(store, "gammas") == once
 
 
+@pytest.mark.slow
 def test_what_was_sent_live_and_again_is_there_once(tmp_path: Path, store: Store) -> None:
     folder = Writer(tmp_path, store, {"seeds": 2}).write()
     live = points(store, "gammas")
@@ -129,6 +131,7 @@ def test_looking_changes_nothing(tmp_path: Path, store: Store) -> None:
     assert _everything(tmp_path, store) == before
 
 
+@pytest.mark.slow
 def test_resuming_mends_all_but_the_parent_that_it_takes_up(
     tmp_path: Path, store: Store, log_messages: list[str]
 ) -> None:

@@ -63,6 +63,7 @@ def is_trained(predictor: Predictor | None) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_run_holds_configuration_matrices_and_model_and_again_when_all_is_sent_once_more(
     tmp_path: Path, store: Store
 ) -> None:

@@ -288,6 +288,7 @@ class Killed(BaseException):
     """The driver is gone."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{}, {"seeds": 2}, {"seeds": 2, "test": "all"}, {"scheduler": "median", "startup_trials": 1, "grace_epochs": 1}],

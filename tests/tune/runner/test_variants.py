@@ -156,6 +156,7 @@ def test_an_impossible_value_of_a_variant_is_told_before_anything_starts() -> No
     assert [one["name"] for one in study.variants] == ["window 4"], "the others can be planned"
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     parts=st.lists(st.sampled_from(get_args(Ablation)), max_size=4),

@@ -46,6 +46,7 @@ def _train(study: optuna.Study, curve: Sequence[float], epochs: Sequence[int]) -
 CURVE = st.lists(st.floats(0, 1), min_size=EPOCHS, max_size=EPOCHS).map(lambda values: list(accumulate(values, max)))
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.sampled_from(["asha", "median", "hyperband"]), st.integers(0, 5), st.lists(CURVE, min_size=5, max_size=9))
 def test_to_ask_after_the_deciding_epochs_is_to_ask_after_every_one(

@@ -127,6 +127,15 @@ sweep:
     assert list(error.value.problems) == problems
 
 
+def test_a_file_that_cannot_be_read_hides_no_other_mistake(tmp_path: Path) -> None:
+    file = write(tmp_path, "extends: nowhere\nsweep: {trials: many}\n")
+    with pytest.raises(ConfigError) as error:
+        read_sweep(file, {"train.lr": "abc", "sweep.seeds": "few"})
+    words = [":1: extends: must be", "train.lr: must be", ":2: sweep.trials: must be", "sweep.seeds: must be"]
+    assert len(error.value.problems) == len(words)
+    assert all(word in problem for word, problem in zip(words, error.value.problems, strict=True))
+
+
 def test_seeds_of_all_trainings_must_be_seeds() -> None:
     overrides = {"data.shards": "x", "train.seed": str(2**63 - 3), "sweep.seeds": "3"}
     assert read_sweep(None, overrides)[2] == []

@@ -99,6 +99,7 @@ def test_another_machine_goes_on_where_the_first_one_stopped(place: str, on: Mov
     assert [summary["ended"] for summary in list_studies(place)] == [4]
 
 
+@pytest.mark.slow
 def test_a_study_is_driven_from_one_machine_at_a_time(place: str, on: Move) -> None:
     folder = create(place)
     with folder.locked():
@@ -136,6 +137,7 @@ def test_a_training_goes_on_from_what_is_at_the_uri(place: str) -> None:
     files.close()
 
 
+@pytest.mark.slow
 def test_superfluous_checkpoints_are_deleted_in_the_store_and_epochs_stay(place: str, on: Move) -> None:
     folder = create(place)
     with folder.locked():
@@ -366,6 +368,7 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_starts(place: str) -
         checked_storage("s3://no-such-bucket/studies", "", key="sweep.storage")
 
 
+@pytest.mark.slow
 def test_a_store_that_nobody_reaches_is_told_within_15_seconds(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (port,) = free_ports(1)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")

@@ -49,6 +49,7 @@ def test_pruned_trials_are_among_those_that_were_no_better(tmp_path: Path) -> No
     assert progress_of(folder).stopped == "no better trial among the last 2"
 
 
+@pytest.mark.slow
 def test_who_works_on_it_is_told_to_other_processes(folder: StudyFolder) -> None:
     code = (
         "import sys; from tune.study.folder import StudyFolder; from tune.study.progress import progress_of\n"

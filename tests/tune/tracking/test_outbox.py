@@ -115,6 +115,7 @@ def test_an_interrupt_while_the_rest_is_sent_leaves_it_in_the_file(tmp_path: Pat
     assert steps(read_spool(spool.path)[1]) == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_slow_server_is_waited_for_as_long_as_it_takes_anything(tmp_path: Path) -> None:
     end = threading.Event()
 
@@ -129,6 +130,7 @@ def test_a_slow_server_is_waited_for_as_long_as_it_takes_anything(tmp_path: Path
     assert outbox.close(10) is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("log_messages")
 def test_pauses_grow(receiver: Receiver, tmp_path: Path) -> None:
     outbox = Outbox(receiver, Spool(tmp_path, ADDRESS))

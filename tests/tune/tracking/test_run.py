@@ -163,6 +163,7 @@ def test_long_parameters_are_cut(store: Store, tmp_path: Path) -> None:
     assert value.endswith("x…")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [

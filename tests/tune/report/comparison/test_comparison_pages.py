@@ -98,6 +98,7 @@ def test_nothing_is_called_the_best_where_nothing_was_chosen(tmp_path: Path, sha
     assert (details["best_trial"], details["best_value"], details["best"], details["top"]) == (None, None, None, [])
 
 
+@pytest.mark.slow
 def test_the_perturbation_test_is_on_the_page(perturbed: StudyFolder) -> None:
     tables = study_tables(perturbed)
     assert list(tables) == ["main", "f1", "accuracy", "shifts", "perturbation"]
