@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
@@ -25,6 +27,11 @@ from tune.commands.options import (
 )
 from tune.config.yaml_files import ConfigError
 
+if TYPE_CHECKING:
+    from dclf.data import Dialogue
+
+PROGRESS_SECONDS = 5.0
+"""Between two lines on how many dialogues are written."""
 COMMANDS = {
     "generate": Command("write generated dialogues with planted structure", "tune.commands.data:generate"),
     "import": Command("turn published feature files into shards", "tune.commands.imports:main"),
@@ -87,11 +94,23 @@ def generate(argv: Sequence[str]) -> int:
         info, dialogues = data.generate(options.preset, options.dialogues, options.seed, test_keep=options.test_keep)
     except ValueError as error:
         raise ConfigError([f"--{error}"]) from error
-    manifest = data.write_shards(dialogues, options.out, info, overwrite=options.overwrite)
+    splits: Any = info.provenance["dialogues"]
+    counted = _counted(dialogues, sum(splits.values()))
+    manifest = data.write_shards(counted, options.out, info, overwrite=options.overwrite)
     print_written(options.out, manifest)
     print_card_warnings(data.feature_card(options.out))
     print_next(options, *after_shards(options.out, manifest))
     return 0
+
+
+def _counted(dialogues: Iterable[Dialogue], total: int) -> Iterator[Dialogue]:
+    """The dialogues; every few seconds stderr hears how many have gone by."""
+    last = time.monotonic()
+    for count, dialogue in enumerate(dialogues):
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            last = time.monotonic()
+            print(f"{count:,} of {total:,} dialogues", file=sys.stderr)
+        yield dialogue
 
 
 def head(argv: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from dclf.data import SPLITS, DatasetInfo, Dialogue, generate, read_shards, writ
 from dclf.data.presets import PRESETS
 from tests.dclf.data.test_mmgcn_variants import iemocap_content
 from tests.dclf.sparse import made_sparse
+from tune.commands import data as commands
 from tune.commands.main import main
 
 Streams = pytest.CaptureFixture[str]
@@ -31,6 +32,15 @@ def test_generating_again_needs_overwrite(shards: Path, capsys: Streams) -> None
     assert "--overwrite" in capsys.readouterr().err
     assert main([*again, "--overwrite"]) == 0
     assert sum(1 for _ in read_shards(shards)) == 5
+
+
+def test_generating_for_long_says_how_far_it_is(
+    tmp_path: Path, capsys: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "PROGRESS_SECONDS", 0.0)
+    assert main(["data", "generate", str(tmp_path / "shards"), "--preset", "meld-small", "--dialogues", "1200"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.endswith("dialogues")] == [f"{n:,} of 1,200 dialogues" for n in range(1200)]
 
 
 def test_inspect_prints_the_card(shards: Path, capsys: Streams) -> None:
