@@ -20,7 +20,7 @@ from dclf.extraction.contract import ExtractionError, Extractor, ExtractorSettin
 from dclf.extraction.encoders import check_identity, identity, locate
 from dclf.extraction.media import BrokenRecording, sound_of
 from dclf.extraction.packages import missing_packages, require
-from dclf.prose import join_words
+from dclf.prose import join_words, suggestion
 
 SETS = {"is10": "IS10", "egemaps": "eGeMAPSv02", "compare": "ComParE_2016"}
 """Our names of openSMILE's sets of functionals -> those of ``opensmile.FeatureSet``: 1,582, 88 and 6,373 columns."""
@@ -178,7 +178,10 @@ class SpeechSettings(ExtractorSettings):
         """
         if problems := self.problems():
             raise ExtractionError("\n".join(problems))
-        located = locate(self.model, self.revision)
+        try:
+            located = locate(self.model, self.revision)
+        except ExtractionError as error:
+            raise ExtractionError(f"{error}{suggestion(self.model, SETS)}") from error
         return replace(self, identity=identity(located.folder), model=located.model, revision=located.revision)
 
     def load(self, device: str) -> Extractor:

@@ -308,6 +308,10 @@ class TestSpeech:
         with pytest.raises(ExtractionError, match="needs the package transformers"):
             settings.resolve()
 
+    def test_a_mistyped_feature_set_is_suggested(self) -> None:
+        with pytest.raises(ExtractionError, match=r"there is no folder 'is 10', .*; did you mean is10\?"):
+            SpeechSettings(model="is 10").resolve()
+
     def test_the_last_four_layers_must_be_there(self, tmp_path: Path) -> None:
         config = transformers.Wav2Vec2Config(**{**SIZES, "num_hidden_layers": 3})
         transformers.Wav2Vec2Model(config).save_pretrained(tmp_path)
