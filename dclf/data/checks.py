@@ -189,7 +189,10 @@ def _matrix_problems(modality: str, features: Any, count: int, width: int) -> It
         yield f"{modality} features are {matrix.shape[1]} wide, the dataset declares {width}; {_REPAIR}"
     wrong = np.flatnonzero(~_finite_rows(matrix))
     if wrong.size:
-        yield f"{modality} features hold NaN or infinity at {places(wrong)}; extract them again or drop the dialogue"
+        yield (
+            f"{modality} features hold NaN or infinity in float32 at {places(wrong)}; extract them again or drop the "
+            "dialogue"
+        )
 
 
 def _finite_rows(matrix: NDArray[Any]) -> NDArray[np.bool_]:

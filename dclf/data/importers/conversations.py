@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dclf.data.dialogue import MODALITIES, DatasetInfo, Dialogue
 from dclf.data.errors import SourceError
 from dclf.data.importers.datasets import Corpus
-from dclf.data.importers.sources import rows_of_numbers
+from dclf.data.importers.sources import as_float32, rows_of_numbers
 
 Imported = tuple[DatasetInfo, Iterator[Dialogue]]
 Matrix = NDArray[np.float32]
@@ -124,7 +124,7 @@ class TableRows:
         """See ``Rows``."""
         places = conversation.split_places if self.of_split else conversation.places
         there = None if self.present is None else self.present[places]
-        return np.asarray(self.matrix[places], dtype=np.float32), None if there is None or there.all() else there
+        return as_float32(self.matrix[places]), None if there is None or there.all() else there
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ class LayerRows:
                 f"dialogue {conversation.name!r}: the text layers must be equally wide for their mean, are {sizes} wide"
             )
         rows = np.concatenate(matrices, axis=1) if self.how == "concat" else np.mean(matrices, axis=0)
-        rows = rows.astype(np.float32)
+        rows = as_float32(rows)
         masks = [there for _, there in pairs if there is not None]
         if not masks:
             return rows, None

@@ -19,7 +19,7 @@ from dclf.data.errors import SourceError
 from dclf.data.importers.conversations import Imported, Rows, TableRows, assemble
 from dclf.data.importers.datasets import Corpus, listed_classes
 from dclf.data.importers.replacement import SPLIT_NAMES, with_replacements
-from dclf.data.importers.sources import PathLike, describe
+from dclf.data.importers.sources import PathLike, as_float32, describe
 from dclf.data.importers.tables import COLUMNS, SourceTable, parse_columns, refuse_lacking
 from dclf.prose import join_words
 
@@ -242,5 +242,5 @@ def _vectors(source: str, column: pa.ChunkedArray) -> Rows:
         sizes = join_words([str(int(length)) for length in np.unique(lengths)]) or "none"
         raise SourceError(f"{source}: a column of features must have vectors, all equally wide; the widths are {sizes}")
     matrix = np.zeros((len(rows), width), dtype=np.float32)
-    matrix[present] = rows.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    matrix[present] = as_float32(rows.flatten().to_numpy(zero_copy_only=False)).reshape(-1, width)
     return TableRows(matrix, present=None if present.all() else present)

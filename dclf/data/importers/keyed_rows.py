@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dclf.data.errors import SourceError
 from dclf.data.importers.conversations import Conversation, DialogueRows, Matrix, Rows, TableRows
-from dclf.data.importers.sources import rows_of_numbers
+from dclf.data.importers.sources import as_float32, rows_of_numbers
 
 MOST_MISSING = 0.5
 """A file that lacks more than this share of the utterances is taken for another corpus' file."""
@@ -252,6 +252,6 @@ class UtteranceRows:
 
     def _array(self, key: Any) -> NDArray[np.float32]:
         try:
-            return np.asarray(self.by_key[key], dtype=np.float32)
+            return as_float32(self.by_key[key])
         except (TypeError, ValueError) as error:
             raise SourceError(f"{self.path}: utterance {key!r} must have a vector of numbers ({error})") from error

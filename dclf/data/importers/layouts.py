@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dclf.data.dialogue import MODALITIES
 from dclf.data.errors import SourceError
-from dclf.data.importers.sources import length_of, without_objects
+from dclf.data.importers.sources import as_float32, length_of, without_objects
 from dclf.data.whole_numbers import is_whole
 from dclf.prose import join_words
 
@@ -197,7 +197,7 @@ def rows_or_none(value: Any) -> NDArray[np.float32] | None:
     """A dialogue's rows as a matrix; None where they are none."""
     try:
         array = np.asarray(without_objects(value))
-        matrix = array.astype(np.float32)
+        matrix = as_float32(array)
     except (TypeError, ValueError):
         return None
     return matrix if matrix.ndim == 2 and matrix.size and array.dtype.kind in "iufO" else None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dclf.data.errors import DataError, SourceError
 from dclf.data.importers.conversations import Conversation, Rows, SplitRows, TableRows
-from dclf.data.importers.sources import length_of, refuse_empty_splits
+from dclf.data.importers.sources import as_float32, length_of, refuse_empty_splits
 
 SPLIT_KEYS = {"train": "train", "val": "valid", "test": "test"}
 """Our split -> MMSA's name for it."""
@@ -129,7 +129,7 @@ def _rows(source: str, content: Mapping[str, Any]) -> dict[str, Rows]:
 
 def _means(source: str, content: Mapping[str, Any], key: str) -> NDArray[np.float32]:
     """Mean over the steps that are not all zero, float32 [N, D]; a series without any stays zero."""
-    series = np.asarray(content[key], dtype=np.float32)
+    series = as_float32(content[key])
     if series.ndim != 3 or len(series) != len(content["id"]):
         shape = list(series.shape)
         raise SourceError(f"{source}: {key} must be series [N, T, D] for the {len(content['id'])} ids, has {shape}")

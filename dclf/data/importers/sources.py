@@ -106,10 +106,20 @@ def without_objects(value: Any) -> Any:
     return list(value) if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == object else value
 
 
+def as_float32(values: Any) -> NDArray[np.float32]:
+    """Numbers as shards hold them; what lies beyond their range becomes infinity, which the validation tells.
+
+    Raises:
+        TypeError, ValueError: they are no numbers.
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(values, dtype=np.float32)
+
+
 def rows_of_numbers(value: Any, what: str) -> NDArray[np.float32]:
     """A matrix float32 [n, D]; SourceError says what is not one."""
     try:
-        matrix = np.asarray(without_objects(value), dtype=np.float32)
+        matrix = as_float32(without_objects(value))
     except (TypeError, ValueError) as error:
         raise SourceError(f"{what}: must be rows of numbers, all equally wide ({error})") from error
     if matrix.ndim != 2:

@@ -67,11 +67,11 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "speaker too large": ({"speakers": np.array([0, 2, 2, 1])}, "speaker 2 at utterances 1, 2 is out of range 0..1"),
     "not a number": (
         {"features": features(visual=matrix(3, (0, np.nan), (2, np.inf)))},
-        "visual features hold NaN or infinity at utterances 0, 2",
+        "visual features hold NaN or infinity in float32 at utterances 0, 2",
     ),
     "beyond float32": (
         {"features": features(visual=matrix(3).astype(np.float64) * 1e300)},
-        "visual features hold NaN or infinity at utterances 0, 1, 2, 3",
+        "visual features hold NaN or infinity in float32 at utterances 0, 1, 2, 3",
     ),
     "not a matrix": ({"features": features(text=np.ones(4))}, "text features must be a matrix of numbers [n, 5]"),
     "a modality too few": (

@@ -101,6 +101,7 @@ def test_roberta_rows_replace_the_text(iemocap: Callable[..., Path], tmp_path: P
         ("labels", np.array([2**32 + 2, 1]), "of 32 bits"),
         ("labels", np.array([2, None], dtype=object), "is None at utterance 1"),
         ("audio", np.full((2, 1582), np.nan), "NaN or infinity"),
+        ("audio", np.full((2, 1582), 1e300), "NaN or infinity in float32"),
         ("visual", np.zeros((5, 342)), "visual"),
         ("speakers", ["M", "X"], "X"),
     ],

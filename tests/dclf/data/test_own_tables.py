@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dclf.data import DataError, SourceError, import_dataset, read_shards
+from dclf.data import DataError, SourceError, import_dataset, read_shards, write_shards
 from dclf.data.importers import import_meld_csv
 from dclf.data.importers.dag_erc import import_dag_erc
 from dclf.data.importers.huggingface import import_huggingface
@@ -213,6 +213,15 @@ def test_keys_that_are_numbers_are_those_of_a_table(tmp_path: Path) -> None:
     _, dialogues = import_csv(source, columns=CSV_COLUMNS, text=rows)
     for dialogue in dialogues:
         assert_own_rows(dialogue, talks)
+
+
+def test_rows_beyond_the_range_of_shards_are_refused(tmp_path: Path) -> None:
+    talks = iemocap()
+    source = write_csv(tmp_path, talks)
+    rows = save(tmp_path / "rows.pkl", {key: row.astype(float) * 1e300 for key, row in talks.rows("text", 6).items()})
+    info, dialogues = import_csv(source, columns=CSV_COLUMNS, text=rows)
+    with pytest.raises(DataError, match="text features hold NaN or infinity in float32"):
+        write_shards(dialogues, tmp_path / "out", info)
 
 
 @pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
