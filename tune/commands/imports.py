@@ -70,6 +70,8 @@ class ImportCommand(Command):
 def importer_parser(name: str, importer: Importer) -> ArgumentParser:
     """The options of an importer: types and defaults from its signature, help from its docstring.
 
+    An option without a type has that of its default.
+
     Args:
         name: how it is called.
         importer: the function.
@@ -86,12 +88,13 @@ def importer_parser(name: str, importer: Importer) -> ArgumentParser:
     parser.add_argument("source", metavar=name_of_source, help=_help(texts.get(source, "")), **several)
     parser.add_argument("out", help="folder or URI for the shards")
     for option in importer_options(importer).values():
-        word, kind = f"--{option.name.replace('_', '-')}", hints.get(option.name, str)
+        word, default = f"--{option.name.replace('_', '-')}", option.default
+        kind = hints.get(option.name, str if default is None else type(default))
         text = _help(texts.get(option.name, ""))
         if get_origin(kind) is Literal:
-            parser.add_argument(word, choices=get_args(kind), default=option.default, help=text)
+            parser.add_argument(word, choices=get_args(kind), default=default, help=text)
         else:
-            parser.add_argument(word, type=kind, default=option.default, help=text, metavar=option.name.upper())
+            parser.add_argument(word, type=kind, default=default, help=text, metavar=option.name.upper())
     add_overwrite_option(parser)
     return parser
 

@@ -297,6 +297,20 @@ def test_an_importer_by_its_class_path_has_its_own_options(tmp_path: Path, capsy
     assert "of the text features, 100 % of it (type: int, default: 2)" in " ".join(output.split())
 
 
+def plain_rows(table, width=2):  # type: ignore[no-untyped-def]
+    """As ``rows``, without types."""
+    return rows(table, width)
+
+
+def test_an_option_without_a_type_has_that_of_its_default(tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("train-1 val-1 test-1", encoding="utf-8")
+    command = ["data", "import", f"{__name__}:plain_rows", str(tmp_path / "ids"), str(tmp_path / "out")]
+    assert main([*command, "--width", "3"]) == 0
+    assert read_shards(tmp_path / "out").info.widths["text"] == 3
+    assert main([*command, "--overwrite"]) == 0
+    assert read_shards(tmp_path / "out").info.widths["text"] == 2
+
+
 def test_an_importer_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: Streams) -> None:
     assert main(["data", "import", "no_such_module:rows", "ids", str(tmp_path / "out")]) == 2
     assert "importer: 'no_such_module:rows' cannot be imported: ModuleNotFoundError" in capsys.readouterr().err
